@@ -1,0 +1,1 @@
+//! A name server and brokers inside the process, for tests and examples.

@@ -1,0 +1,410 @@
+//! What a failed call says: its kind, whether the message may be stored, and how it was tried.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Shorthand for results of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a call failed.
+///
+/// The snake_case form ([`ErrorKind::as_str`]) is what the example programs print as `kind`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The message, batch, group or argument breaks a rule; nothing was sent.
+    Invalid,
+    /// The producer or client was shut down.
+    Closed,
+    /// The configuration cannot work (bad address, unknown group, a group used twice).
+    Config,
+    /// No name server is configured, or none could be reached.
+    NoNameServer,
+    /// A name server answered with an error or with something that cannot be read.
+    NameServer,
+    /// The topic has no route, or no queue that can be written.
+    NoRoute,
+    /// The route names no address for the broker (for example: it has no master).
+    NoBroker,
+    /// A host name could not be resolved.
+    Dns,
+    /// The connection could not be made.
+    Connect,
+    /// The deadline passed; [`Error::wait`] says during which wait.
+    Timeout,
+    /// The connection broke.
+    Disconnected,
+    /// The peer sent bytes that break the protocol.
+    Protocol,
+    /// The broker refused; [`Error::response_code`] and [`Error::remark`] say why.
+    Broker,
+    /// The limits for messages or bytes in flight stayed full until the deadline.
+    Busy,
+    /// TLS could not be set up, or the peer could not be verified.
+    Tls,
+    /// The operating system refused something (a thread, a socket option).
+    Io,
+}
+
+impl ErrorKind {
+    /// The kind in snake_case, for logs and machine-read output.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ErrorKind::Invalid => "invalid",
+            ErrorKind::Closed => "closed",
+            ErrorKind::Config => "config",
+            ErrorKind::NoNameServer => "no_name_server",
+            ErrorKind::NameServer => "name_server",
+            ErrorKind::NoRoute => "no_route",
+            ErrorKind::NoBroker => "no_broker",
+            ErrorKind::Dns => "dns",
+            ErrorKind::Connect => "connect",
+            ErrorKind::Timeout => "timeout",
+            ErrorKind::Disconnected => "disconnected",
+            ErrorKind::Protocol => "protocol",
+            ErrorKind::Broker => "broker",
+            ErrorKind::Busy => "busy",
+            ErrorKind::Tls => "tls",
+            ErrorKind::Io => "io",
+        }
+    }
+}
+
+impl fmt::Display for ErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What a failed send promises about the message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Delivery {
+    /// No broker holds the message: sending it again cannot duplicate it.
+    NotSent,
+    /// A broker may hold the message: sending it again can duplicate it.
+    MaybeStored,
+}
+
+impl Delivery {
+    /// `not_sent` or `maybe_stored`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Delivery::NotSent => "not_sent",
+            Delivery::MaybeStored => "maybe_stored",
+        }
+    }
+}
+
+/// The wait during which a deadline passed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Wait {
+    /// For the topic's route.
+    Route,
+    /// For a connection (name resolution included).
+    Connect,
+    /// For a turn: the limits in flight, or the frames ahead in the connection's queue.
+    Queue,
+    /// For the socket to take the whole frame.
+    Write,
+    /// For the answer.
+    Response,
+}
+
+impl Wait {
+    fn as_str(self) -> &'static str {
+        match self {
+            Wait::Route => "waiting for the route",
+            Wait::Connect => "connecting",
+            Wait::Queue => "waiting for its turn to be written",
+            Wait::Write => "writing",
+            Wait::Response => "waiting for the response",
+        }
+    }
+}
+
+/// One attempt of a send that failed in the end.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Attempt {
+    /// Name of the broker that was tried.
+    pub broker: Arc<str>,
+    /// Why this attempt failed.
+    pub error: Error,
+    /// How long this attempt took.
+    pub elapsed: Duration,
+}
+
+/// Why a call failed, for which topic and broker, and how often it was tried.
+///
+/// One word wide and cheap to clone; the message reads well alone. All details have accessors:
+/// [`kind`](Error::kind), [`delivery`](Error::delivery), [`attempts`](Error::attempts),
+/// [`response_code`](Error::response_code), [`remark`](Error::remark), [`wait`](Error::wait).
+#[derive(Clone)]
+pub struct Error(Arc<Inner>);
+
+#[derive(Clone)]
+struct Inner {
+    kind: ErrorKind,
+    delivery: Delivery,
+    detail: String,
+    wait: Option<Wait>,
+    address: Option<Arc<str>>,
+    topic: Option<Arc<str>>,
+    code: Option<i32>,
+    remark: Option<String>,
+    retry_after: Option<Duration>,
+    attempts: Vec<Attempt>,
+    source: Option<Arc<dyn std::error::Error + Send + Sync>>,
+}
+
+impl Error {
+    /// The kind of the failure; for a send of several attempts, that of the last one.
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// Whether a broker may hold the message: the worst of all attempts.
+    pub fn delivery(&self) -> Delivery {
+        self.0.delivery
+    }
+
+    /// The broker's (or name server's) response code, if one answered last.
+    pub fn response_code(&self) -> Option<i32> {
+        self.0.code
+    }
+
+    /// The text that came with [`response_code`](Error::response_code).
+    pub fn remark(&self) -> Option<&str> {
+        self.0.remark.as_deref()
+    }
+
+    /// During which wait the deadline passed, if the kind is [`ErrorKind::Timeout`].
+    pub fn wait(&self) -> Option<Wait> {
+        self.0.wait
+    }
+
+    /// The topic that was sent to, if there was one.
+    pub fn topic(&self) -> Option<&str> {
+        self.0.topic.as_deref()
+    }
+
+    /// The address of the peer that failed, if there was one.
+    pub fn address(&self) -> Option<&str> {
+        self.0.address.as_deref()
+    }
+
+    /// All attempts of a send, in order; empty if it failed before the first.
+    pub fn attempts(&self) -> &[Attempt] {
+        &self.0.attempts
+    }
+
+    pub(crate) fn new(kind: ErrorKind, detail: impl Into<String>) -> Error {
+        Error(Arc::new(Inner {
+            kind,
+            delivery: Delivery::NotSent,
+            detail: detail.into(),
+            wait: None,
+            address: None,
+            topic: None,
+            code: None,
+            remark: None,
+            retry_after: None,
+            attempts: Vec::new(),
+            source: None,
+        }))
+    }
+
+    pub(crate) fn invalid(detail: impl Into<String>) -> Error {
+        Error::new(ErrorKind::Invalid, detail)
+    }
+
+    pub(crate) fn timeout(wait: Wait) -> Error {
+        Error::new(ErrorKind::Timeout, "").with(|e| e.wait = Some(wait))
+    }
+
+    pub(crate) fn response(code: i32, name: Option<&str>, remark: Option<&str>) -> Error {
+        let detail = match name {
+            Some(name) => format!("{name} ({code})"),
+            None => format!("response code {code}"),
+        };
+        Error::new(ErrorKind::Broker, detail).with(|e| {
+            e.code = Some(code);
+            e.remark = remark.map(str::to_owned);
+        })
+    }
+
+    pub(crate) fn maybe_stored(self) -> Error {
+        self.with(|e| e.delivery = Delivery::MaybeStored)
+    }
+
+    pub(crate) fn delivered(self, delivery: Delivery) -> Error {
+        self.with(|e| e.delivery = delivery)
+    }
+
+    pub(crate) fn of_kind(self, kind: ErrorKind) -> Error {
+        self.with(|e| e.kind = kind)
+    }
+
+    pub(crate) fn at(self, address: &Arc<str>) -> Error {
+        self.with(|e| e.address = Some(address.clone()))
+    }
+
+    pub(crate) fn on_topic(self, topic: &Arc<str>) -> Error {
+        self.with(|e| e.topic = Some(topic.clone()))
+    }
+
+    pub(crate) fn with_attempts(self, attempts: Vec<Attempt>) -> Error {
+        self.with(|e| e.attempts = attempts)
+    }
+
+    pub(crate) fn caused_by(self, source: impl std::error::Error + Send + Sync + 'static) -> Error {
+        self.with(|e| e.source = Some(Arc::new(source)))
+    }
+
+    /// How long the peer's address should be left alone before it is dialled again.
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        self.0.retry_after
+    }
+
+    pub(crate) fn retriable_after(self, wait: Duration) -> Error {
+        self.with(|e| e.retry_after = Some(wait))
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut Inner)) -> Error {
+        change(Arc::make_mut(&mut self.0));
+        self
+    }
+
+    /// The cause without topic and attempts: `SYSTEM_BUSY (2): disk full`.
+    fn write_cause(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let e = &*self.0;
+        match (e.kind, e.wait) {
+            (ErrorKind::Timeout, Some(wait)) => write!(f, "timeout while {}", wait.as_str())?,
+            (ErrorKind::Broker, _) => f.write_str(&e.detail)?,
+            (kind, _) if e.detail.is_empty() => write!(f, "{kind}")?,
+            _ => f.write_str(&e.detail)?,
+        }
+        if let Some(remark) = &e.remark {
+            write!(f, ": {}", Printable(remark))?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let e = &*self.0;
+        if !e.attempts.is_empty() {
+            let total: Duration = e.attempts.iter().map(|a| a.elapsed).sum();
+            let n = e.attempts.len();
+            let plural = if n == 1 { "" } else { "s" };
+            write!(f, "send to {} ", e.topic.as_deref().unwrap_or("?"))?;
+            write!(f, "failed after {n} attempt{plural} in {total:.1?}: ")?;
+            for (i, attempt) in e.attempts.iter().enumerate() {
+                if i > 0 {
+                    f.write_str("; ")?;
+                }
+                write!(f, "{}: ", attempt.broker)?;
+                attempt.error.write_cause(f)?;
+            }
+            let last_differs = e.attempts.last().is_some_and(|a| a.error.kind() != e.kind);
+            if last_differs {
+                f.write_str("; then ")?;
+                self.write_cause(f)?;
+            }
+        } else {
+            if let Some(topic) = &e.topic {
+                write!(f, "{topic}: ")?;
+            }
+            if let Some(address) = &e.address {
+                write!(f, "{address}: ")?;
+            }
+            self.write_cause(f)?;
+        }
+        match e.delivery {
+            Delivery::NotSent => Ok(()),
+            Delivery::MaybeStored => f.write_str(" (the message may be stored)"),
+        }
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "Error({}, {}: {self})",
+            self.0.kind,
+            self.0.delivery.as_str()
+        )
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        let e = &*self.0;
+        match &e.source {
+            Some(source) => Some(&**source),
+            None => e
+                .attempts
+                .last()
+                .map(|a| &a.error as &(dyn std::error::Error + 'static)),
+        }
+    }
+}
+
+/// Text from a peer, escaped and cut so that it can neither forge log lines nor flood them.
+pub(crate) struct Printable<'a>(pub(crate) &'a str);
+
+impl fmt::Display for Printable<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const MOST: usize = 256;
+        for (n, c) in self.0.chars().enumerate() {
+            if n == MOST {
+                return f.write_str("...");
+            }
+            if c.is_control() {
+                write!(f, "{}", c.escape_default())?;
+            } else {
+                write!(f, "{c}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_word_wide() {
+        assert_eq!(size_of::<Error>(), size_of::<usize>());
+    }
+
+    #[test]
+    fn a_final_error_lists_every_attempt_and_what_it_promises() {
+        let attempt = |broker: &str, error| Attempt {
+            broker: broker.into(),
+            error,
+            elapsed: Duration::from_millis(600),
+        };
+        let busy = Error::response(2, Some("SYSTEM_BUSY"), Some("disk\u{1b}[31m full\n"));
+        let error = busy
+            .clone()
+            .maybe_stored()
+            .on_topic(&"TopicTest".into())
+            .with_attempts(vec![
+                attempt("broker-a", Error::timeout(Wait::Response)),
+                attempt("broker-b", busy),
+            ]);
+        assert_eq!(
+            error.to_string(),
+            "send to TopicTest failed after 2 attempts in 1.2s: broker-a: timeout while waiting for the response; \
+             broker-b: SYSTEM_BUSY (2): disk\\u{1b}[31m full\\n (the message may be stored)"
+        );
+        assert_eq!(error.response_code(), Some(2));
+        assert!(std::error::Error::source(&error).is_some());
+    }
+}

@@ -1,0 +1,275 @@
+//! What is sent and what comes back: messages, queues, receipts.
+
+mod properties;
+mod queue;
+mod receipt;
+mod view;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+pub use properties::{Properties, name};
+pub use queue::MessageQueue;
+pub use receipt::{SendReceipt, SendStatus};
+pub use view::MessageView;
+
+/// A message to be sent: a topic, a body, and what brokers and consumers should know about it.
+///
+/// Building a message cannot fail; sending checks it. A clone shares the body.
+///
+/// ```
+/// use rocketmq_blocking::Message;
+///
+/// let message = Message::new("TopicTest", "hello")
+///     .tag("TagA")
+///     .key("OrderID188")
+///     .property("region", "north");
+/// assert_eq!(message.body(), b"hello");
+/// ```
+#[derive(Clone, PartialEq)]
+pub struct Message {
+    topic: Arc<str>,
+    body: Arc<Vec<u8>>,
+    flag: i32,
+    wait_store: bool,
+    schedule: Schedule,
+    unique_key: Option<String>,
+    system: Properties,
+    user: Properties,
+}
+
+impl Message {
+    /// A message with this body for this topic. The body must not be empty when it is sent, and
+    /// must not exceed the producer's `max_message_size` (4 MiB unless set).
+    pub fn new(topic: impl Into<Arc<str>>, body: impl Into<Vec<u8>>) -> Message {
+        Message {
+            topic: topic.into(),
+            body: Arc::new(body.into()),
+            flag: 0,
+            wait_store: true,
+            schedule: Schedule::Now,
+            unique_key: None,
+            system: Properties::new(),
+            user: Properties::new(),
+        }
+    }
+
+    /// The tag: the one word by which consumers filter on the broker.
+    #[doc(alias = "setTags")]
+    pub fn tag(mut self, tag: impl Into<String>) -> Message {
+        self.system.set(name::TAGS, tag);
+        self
+    }
+
+    /// Adds a business key, by which the message can be found on the broker. Keys are stored
+    /// joined by a space, so a key with spaces counts as several.
+    #[doc(alias = "setKeys")]
+    pub fn key(mut self, key: impl AsRef<str>) -> Message {
+        let joined = match self.system.get(name::KEYS) {
+            Some(keys) => format!("{keys} {}", key.as_ref()),
+            None => key.as_ref().to_owned(),
+        };
+        self.system.set(name::KEYS, joined);
+        self
+    }
+
+    /// Sets (or replaces) a property of your own.
+    ///
+    /// Sending fails with [`Invalid`](crate::ErrorKind::Invalid) if the name is one of RocketMQ's
+    /// reserved names, if name or value is blank, or if one has a `\x01` or `\x02` in it (the
+    /// protocol's separators).
+    #[doc(alias = "putUserProperty")]
+    pub fn property(mut self, key: impl Into<String>, value: impl Into<String>) -> Message {
+        self.user.set(key.into(), value);
+        self
+    }
+
+    /// A number of your own that travels with the message (default 0).
+    #[doc(alias = "setFlag")]
+    pub fn flag(mut self, flag: i32) -> Message {
+        self.flag = flag;
+        self
+    }
+
+    /// Whether the broker answers only after flush and replication, where it is configured to do
+    /// them synchronously (default true).
+    #[doc(alias = "setWaitStoreMsgOK")]
+    pub fn wait_store(mut self, wait: bool) -> Message {
+        self.wait_store = wait;
+        self
+    }
+
+    /// Keeps the unique key of an earlier message instead of making a new one, so that consumers
+    /// can recognise a message that is sent again.
+    #[doc(alias = "UNIQ_KEY")]
+    pub fn unique_key(mut self, key: impl Into<String>) -> Message {
+        self.unique_key = Some(key.into());
+        self
+    }
+
+    /// When consumers may see the message; the last schedule set wins.
+    pub fn schedule(mut self, schedule: Schedule) -> Message {
+        self.schedule = schedule;
+        self
+    }
+
+    /// Sugar for [`Schedule::Level`]: one of the broker's delay levels, 1 to 18 by default
+    /// (1s 5s 10s 30s 1m 2m 3m 4m 5m 6m 7m 8m 9m 10m 20m 30m 1h 2h); the broker clamps higher ones.
+    #[doc(alias = "setDelayTimeLevel")]
+    pub fn delay_level(self, level: u32) -> Message {
+        self.schedule(Schedule::Level(level))
+    }
+
+    /// Sugar for [`Schedule::After`] (brokers 5.x; at most 3 days unless the broker says otherwise).
+    #[doc(alias = "setDelayTimeMs")]
+    #[doc(alias = "setDelayTimeSec")]
+    pub fn deliver_after(self, delay: Duration) -> Message {
+        self.schedule(Schedule::After(delay))
+    }
+
+    /// Sugar for [`Schedule::At`] (brokers 5.x).
+    #[doc(alias = "setDeliverTimeMs")]
+    pub fn deliver_at(self, time: SystemTime) -> Message {
+        self.schedule(Schedule::At(time))
+    }
+
+    /// The topic this message is for.
+    pub fn topic(&self) -> &str {
+        &self.topic
+    }
+
+    /// The body as it was given (never compressed here).
+    pub fn body(&self) -> &[u8] {
+        &self.body
+    }
+
+    /// The tag, if one was set.
+    pub fn get_tag(&self) -> Option<&str> {
+        self.system.get(name::TAGS)
+    }
+
+    /// The business keys, in the order they were added.
+    pub fn get_keys(&self) -> impl Iterator<Item = &str> {
+        self.system
+            .get(name::KEYS)
+            .into_iter()
+            .flat_map(|keys| keys.split(' '))
+    }
+
+    /// The value of a property of your own.
+    pub fn get_property(&self, key: &str) -> Option<&str> {
+        self.user.get(key)
+    }
+
+    /// The properties of your own, in the order they were first set.
+    pub fn user_properties(&self) -> &Properties {
+        &self.user
+    }
+
+    /// The flag set by [`Message::flag`].
+    pub fn get_flag(&self) -> i32 {
+        self.flag
+    }
+
+    /// Whether [`Message::wait_store`] is on.
+    pub fn waits_for_store(&self) -> bool {
+        self.wait_store
+    }
+
+    /// The schedule that was set last.
+    pub fn get_schedule(&self) -> &Schedule {
+        &self.schedule
+    }
+
+    /// The unique key set by [`Message::unique_key`].
+    pub fn get_unique_key(&self) -> Option<&str> {
+        self.unique_key.as_deref()
+    }
+
+    pub(crate) fn shared_topic(&self) -> &Arc<str> {
+        &self.topic
+    }
+
+    pub(crate) fn shared_body(&self) -> &Arc<Vec<u8>> {
+        &self.body
+    }
+
+    /// Properties that setters of this crate wrote (tag, keys, ...), without the user's.
+    pub(crate) fn system_properties(&self) -> &Properties {
+        &self.system
+    }
+}
+
+impl fmt::Debug for Message {
+    /// Never prints the body.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Message")
+            .field("topic", &self.topic)
+            .field("body_len", &self.body.len())
+            .field("flag", &self.flag)
+            .field("schedule", &self.schedule)
+            .field("system", &self.system)
+            .field("user", &self.user)
+            .finish_non_exhaustive()
+    }
+}
+
+/// When consumers may see a message.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Schedule {
+    /// At once (the default).
+    #[default]
+    Now,
+    /// After the broker's delay level of this number, from 1 on; 0 means at once.
+    Level(u32),
+    /// This long after the broker stored it; sent in whole milliseconds.
+    After(Duration),
+    /// At this time; sent in whole milliseconds. A time that has passed means at once.
+    At(SystemTime),
+}
+
+impl Schedule {
+    /// The property that tells the broker, if one is needed.
+    pub(crate) fn property(&self) -> Option<(&'static str, u64)> {
+        match self {
+            Schedule::Now | Schedule::Level(0) => None,
+            Schedule::Level(level) => Some((name::DELAY, u64::from(*level))),
+            Schedule::After(delay) => Some((name::TIMER_DELAY_MS, millis(*delay))),
+            Schedule::At(time) => {
+                let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+                Some((name::TIMER_DELIVER_MS, millis(since)))
+            }
+        }
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_join_by_a_space_and_the_last_schedule_wins() {
+        let message = Message::new("T", "x")
+            .key("a")
+            .key("b")
+            .delay_level(3)
+            .deliver_after(Duration::from_secs(2));
+        assert_eq!(message.get_keys().collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!(
+            message.get_schedule().property(),
+            Some((name::TIMER_DELAY_MS, 2000))
+        );
+    }
+
+    #[test]
+    fn debug_never_shows_the_body() {
+        let text = format!("{:?}", Message::new("T", "top secret"));
+        assert!(!text.contains("secret"), "{text}");
+    }
+}

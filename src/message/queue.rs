@@ -1,0 +1,55 @@
+use std::fmt;
+use std::sync::Arc;
+
+/// One queue of a topic on one broker. Cheap to clone; ordered as Java orders its publish list
+/// (topic, broker name, number).
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct MessageQueue {
+    topic: Arc<str>,
+    broker: Arc<str>,
+    id: i32,
+}
+
+impl MessageQueue {
+    /// Queue `id` of `topic` on the broker of this name.
+    pub fn new(topic: impl Into<Arc<str>>, broker: impl Into<Arc<str>>, id: i32) -> MessageQueue {
+        MessageQueue {
+            topic: topic.into(),
+            broker: broker.into(),
+            id,
+        }
+    }
+
+    /// The topic.
+    pub fn topic(&self) -> &str {
+        &self.topic
+    }
+
+    /// The broker's name (not its address).
+    #[doc(alias = "getBrokerName")]
+    pub fn broker(&self) -> &str {
+        &self.broker
+    }
+
+    /// The queue's number on its broker, from 0.
+    #[doc(alias = "getQueueId")]
+    pub fn id(&self) -> i32 {
+        self.id
+    }
+
+    pub(crate) fn shared_broker(&self) -> &Arc<str> {
+        &self.broker
+    }
+}
+
+impl fmt::Display for MessageQueue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{}:{}", self.topic, self.broker, self.id)
+    }
+}
+
+impl fmt::Debug for MessageQueue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "MessageQueue({self})")
+    }
+}

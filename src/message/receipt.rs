@@ -1,0 +1,122 @@
+use std::fmt;
+
+use super::MessageQueue;
+
+/// What the broker said when it stored a message.
+///
+/// A receipt means that the master has the message. [`status`](SendReceipt::status) may still say
+/// that a flush or a replica did not follow in time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use = "the status says whether the message was flushed and replicated as configured"]
+#[non_exhaustive]
+#[doc(alias = "SendResult")]
+pub struct SendReceipt {
+    pub(crate) status: SendStatus,
+    pub(crate) message_id: String,
+    pub(crate) offset_message_id: String,
+    pub(crate) queue: MessageQueue,
+    pub(crate) queue_offset: i64,
+    pub(crate) transaction_id: Option<String>,
+    pub(crate) region: Option<String>,
+    pub(crate) trace_on: bool,
+    pub(crate) recall_handle: Option<String>,
+    pub(crate) attempts: u32,
+}
+
+impl SendReceipt {
+    /// Whether the message was also flushed and replicated as the broker is configured to do.
+    pub fn status(&self) -> SendStatus {
+        self.status
+    }
+
+    /// The id that this client gave the message (its unique key); a batch has one per message,
+    /// joined by commas.
+    #[doc(alias = "getMsgId")]
+    pub fn message_id(&self) -> &str {
+        &self.message_id
+    }
+
+    /// The id by which the broker finds the message: its address and the commit log offset.
+    #[doc(alias = "getOffsetMsgId")]
+    pub fn offset_message_id(&self) -> &str {
+        &self.offset_message_id
+    }
+
+    /// The queue in which the message was stored.
+    #[doc(alias = "getMessageQueue")]
+    pub fn queue(&self) -> &MessageQueue {
+        &self.queue
+    }
+
+    /// The message's position in its queue.
+    pub fn queue_offset(&self) -> i64 {
+        self.queue_offset
+    }
+
+    /// The transaction id, where the broker sent one.
+    pub fn transaction_id(&self) -> Option<&str> {
+        self.transaction_id.as_deref()
+    }
+
+    /// The broker's region (`DefaultRegion` unless configured).
+    pub fn region(&self) -> Option<&str> {
+        self.region.as_deref()
+    }
+
+    /// Whether the broker wants this message traced.
+    pub fn trace_on(&self) -> bool {
+        self.trace_on
+    }
+
+    /// The handle by which a timer message can be recalled, if the broker allows that.
+    pub fn recall_handle(&self) -> Option<&str> {
+        self.recall_handle.as_deref()
+    }
+
+    /// How many attempts this send took, the successful one included.
+    pub fn attempts(&self) -> u32 {
+        self.attempts
+    }
+}
+
+impl fmt::Display for SendReceipt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} msg_id={} queue={} offset={}",
+            self.status, self.message_id, self.queue, self.queue_offset
+        )
+    }
+}
+
+/// How far the broker got with a message that it stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum SendStatus {
+    /// Stored, flushed and replicated as the broker is configured to do.
+    Ok,
+    /// Stored; the synchronous flush did not finish in time.
+    FlushDiskTimeout,
+    /// Stored; the synchronous replica did not follow in time.
+    FlushSlaveTimeout,
+    /// Stored; no replica was there to follow.
+    SlaveNotAvailable,
+}
+
+impl SendStatus {
+    /// Java's name: `SEND_OK`, `FLUSH_DISK_TIMEOUT`, `FLUSH_SLAVE_TIMEOUT`, `SLAVE_NOT_AVAILABLE`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            SendStatus::Ok => "SEND_OK",
+            SendStatus::FlushDiskTimeout => "FLUSH_DISK_TIMEOUT",
+            SendStatus::FlushSlaveTimeout => "FLUSH_SLAVE_TIMEOUT",
+            SendStatus::SlaveNotAvailable => "SLAVE_NOT_AVAILABLE",
+        }
+    }
+}
+
+impl fmt::Display for SendStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

@@ -1,0 +1,130 @@
+//! Frames: `i32 length of the rest | u8 format, u24 header length | header | body`.
+
+use byteorder::{BigEndian, ByteOrder};
+
+use super::{Fields, Head, HeaderFormat, ProtocolError, binary, json};
+
+/// The version that we announce: Java's 5.4.0.
+pub const VERSION: i32 = 493;
+
+/// The largest frame on the wire, its length prefix included (Java's `NettyDecoder`).
+pub const MAX_FRAME: usize = 16 * 1024 * 1024;
+
+/// What stands before the header: the frame's length, and the header's format and length.
+const PREFIX: usize = 8;
+
+/// One whole frame in a receive buffer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RawFrame<'a> {
+    /// How the header is written.
+    pub format: HeaderFormat,
+    /// The header's bytes.
+    pub header: &'a [u8],
+    /// The body's bytes.
+    pub body: &'a [u8],
+}
+
+impl RawFrame<'_> {
+    /// The frame's length on the wire.
+    pub fn wire_len(&self) -> usize {
+        PREFIX + self.header.len() + self.body.len()
+    }
+}
+
+/// The first frame of a buffer; `None` if more bytes are needed.
+///
+/// # Errors
+/// A length or format that cannot be: the stream cannot be read any further.
+pub fn split(buffer: &[u8]) -> Result<Option<RawFrame<'_>>, ProtocolError> {
+    let Some(wire_len) = wire_len(buffer)? else {
+        return Ok(None);
+    };
+    if buffer.len() < PREFIX {
+        return Ok(None);
+    }
+    let word = BigEndian::read_u32(&buffer[4..PREFIX]);
+    let format = match word >> 24 {
+        0 => HeaderFormat::Json,
+        1 => HeaderFormat::Binary,
+        other => return Err(ProtocolError::new(format!("unknown header format {other}"))),
+    };
+    let header_end = PREFIX + (word & 0x00FF_FFFF) as usize;
+    if header_end > wire_len {
+        return Err(ProtocolError::new("header is longer than its frame"));
+    }
+    if buffer.len() < wire_len {
+        return Ok(None);
+    }
+    Ok(Some(RawFrame {
+        format,
+        header: &buffer[PREFIX..header_end],
+        body: &buffer[header_end..wire_len],
+    }))
+}
+
+/// How long the first frame of a buffer is on the wire, as soon as its first four bytes are there.
+pub fn wire_len(buffer: &[u8]) -> Result<Option<usize>, ProtocolError> {
+    let Some(prefix) = buffer.get(..4) else {
+        return Ok(None);
+    };
+    let rest = BigEndian::read_i32(prefix);
+    match usize::try_from(rest) {
+        Ok(rest) if (PREFIX - 4..=MAX_FRAME - 4).contains(&rest) => Ok(Some(rest + 4)),
+        _ => Err(ProtocolError::new(format!(
+            "impossible frame length {rest}"
+        ))),
+    }
+}
+
+/// Appends a frame up to its header to `out`; `body_len` bytes of body must follow it on the wire.
+pub fn encode_head(head: &Head<'_>, fields: &dyn Fields, body_len: usize, out: &mut Vec<u8>) {
+    let start = out.len();
+    out.extend_from_slice(&[0; PREFIX]);
+    // The binary form has 16 bits for the code; the wire says of each frame which form it has.
+    let binary = head.format == HeaderFormat::Binary && i16::try_from(head.code).is_ok();
+    if binary {
+        binary::encode(head, fields, out);
+    } else {
+        json::encode(head, fields, out);
+    }
+    let header_len = out.len() - start - PREFIX;
+    let total = 4 + header_len + body_len;
+    debug_assert!(
+        header_len < 1 << 24,
+        "a header is bounded by what validation lets through"
+    );
+    // Too large a frame cannot come from here: messages are validated against 4 MiB by default, and
+    // the connection refuses what exceeds MAX_FRAME.
+    BigEndian::write_u32(&mut out[start..], u32::try_from(total).unwrap_or(u32::MAX));
+    let word = (u32::from(binary) << 24) | (header_len as u32 & 0x00FF_FFFF);
+    BigEndian::write_u32(&mut out[start + 4..], word);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The lengths of the fault matrix, and what becomes of them.
+    #[test]
+    fn impossible_lengths_are_refused_from_four_bytes() {
+        let max = i32::try_from(MAX_FRAME).unwrap() - 4;
+        for bad in [-1, i32::MIN, 0, 1, 3, max + 1, i32::MAX] {
+            assert!(split(&bad.to_be_bytes()).is_err(), "{bad}");
+        }
+        for good in [4, max - 1, max] {
+            assert_eq!(split(&good.to_be_bytes()), Ok(None), "{good}");
+        }
+    }
+
+    #[test]
+    fn a_header_must_fit_its_frame_and_have_a_known_format() {
+        let frame = |word: u32| [&8u32.to_be_bytes()[..], &word.to_be_bytes(), &[0; 4]].concat();
+        assert_eq!(split(&frame(4)).unwrap().unwrap().header, [0; 4]);
+        assert_eq!(split(&frame(0)).unwrap().unwrap().body, [0; 4]);
+        assert!(split(&frame(5)).is_err());
+        assert!(split(&frame(0x00FF_FFFF)).is_err());
+        for format in 2..=255u32 {
+            assert!(split(&frame(format << 24 | 4)).is_err(), "{format}");
+        }
+    }
+}

@@ -1,0 +1,52 @@
+use std::fmt;
+
+use super::Language;
+
+/// How a frame's header is written (Java's `SerializeType`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum HeaderFormat {
+    /// JSON, the default of all clients.
+    #[default]
+    Json,
+    /// RocketMQ's own binary form.
+    #[doc(alias = "ROCKETMQ")]
+    Binary,
+}
+
+/// The fixed part of a header that is about to be written.
+#[derive(Debug, Clone, Copy)]
+pub struct Head<'a> {
+    /// Request or response code.
+    pub code: i32,
+    /// Bit 0: a response; bit 1: oneway.
+    pub flag: i32,
+    /// Matches a response to its request.
+    pub opaque: i32,
+    /// The language to announce.
+    pub language: Language,
+    /// The version to announce.
+    pub version: i32,
+    /// A text for people.
+    pub remark: Option<&'a str>,
+    /// How to write the header. A code that does not fit 16 bits goes out as JSON in any case.
+    pub format: HeaderFormat,
+}
+
+/// Something whose fields can be written into a header, straight from where they are.
+pub trait Fields {
+    /// Hands every field to the sink. A field that is absent is not handed over.
+    fn visit(&self, sink: &mut dyn FieldSink);
+}
+
+/// Takes header fields: an encoder, or an [`ExtFields`](super::ExtFields).
+pub trait FieldSink {
+    /// A field that is text already.
+    fn text(&mut self, name: &str, value: &str);
+    /// A field that is written by its `Display`: numbers, flags, property lists.
+    fn display(&mut self, name: &str, value: &dyn fmt::Display);
+}
+
+/// No fields at all.
+impl Fields for () {
+    fn visit(&self, _: &mut dyn FieldSink) {}
+}

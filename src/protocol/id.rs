@@ -1,0 +1,148 @@
+//! The two kinds of message id.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use super::ProtocolError;
+
+/// The id that a client gives a message (Java's `MessageClientIDSetter`, property `UNIQ_KEY`):
+/// upper-case hexadecimal of `ip | i16 process | i32 salt | i32 time | i16 counter`, 32 digits
+/// with an IPv4 address and 56 with an IPv6 one.
+///
+/// Java puts a class loader's hash where the salt is; we put random bits there, since process ids
+/// and addresses repeat between containers.
+pub fn unique_key(ip: IpAddr, process: u16, salt: u32, time: u32, counter: u16) -> String {
+    let mut bytes = [0u8; 28];
+    let mut len = put_ip(ip, &mut bytes);
+    let tail = [
+        &process.to_be_bytes()[..],
+        &salt.to_be_bytes(),
+        &time.to_be_bytes(),
+        &counter.to_be_bytes(),
+    ];
+    for part in tail {
+        bytes[len..len + part.len()].copy_from_slice(part);
+        len += part.len();
+    }
+    hex(&bytes[..len])
+}
+
+/// By which a broker finds a message: upper-case hexadecimal of
+/// `ip | i32 port | i64 commit log offset` of the broker that stored it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OffsetMessageId {
+    /// The broker's address.
+    pub address: SocketAddr,
+    /// The position in its commit log.
+    pub commit_log_offset: i64,
+}
+
+impl OffsetMessageId {
+    /// The id's text.
+    pub fn encode(&self) -> String {
+        let mut bytes = [0u8; 28];
+        let len = put_ip(self.address.ip(), &mut bytes);
+        bytes[len..len + 4].copy_from_slice(&u32::from(self.address.port()).to_be_bytes());
+        bytes[len + 4..len + 12].copy_from_slice(&self.commit_log_offset.to_be_bytes());
+        hex(&bytes[..len + 12])
+    }
+
+    /// Reads an id's text.
+    ///
+    /// # Errors
+    /// It is not hexadecimal of the right length.
+    pub fn decode(text: &str) -> Result<OffsetMessageId, ProtocolError> {
+        let bad = || ProtocolError::new("not an offset message id");
+        let bytes = unhex(text).ok_or_else(bad)?;
+        let (ip, rest): (IpAddr, &[u8]) = match bytes.len() {
+            16 => (
+                Ipv4Addr::from(array::<4>(&bytes).ok_or_else(bad)?).into(),
+                &bytes[4..],
+            ),
+            28 => (
+                Ipv6Addr::from(array::<16>(&bytes).ok_or_else(bad)?).into(),
+                &bytes[16..],
+            ),
+            _ => return Err(bad()),
+        };
+        let port = u32::from_be_bytes(array(rest).ok_or_else(bad)?);
+        let port = u16::try_from(port).map_err(|_| bad())?;
+        let offset = i64::from_be_bytes(array(&rest[4..]).ok_or_else(bad)?);
+        Ok(OffsetMessageId {
+            address: SocketAddr::new(ip, port),
+            commit_log_offset: offset,
+        })
+    }
+}
+
+fn put_ip(ip: IpAddr, bytes: &mut [u8]) -> usize {
+    match ip {
+        IpAddr::V4(ip) => {
+            bytes[..4].copy_from_slice(&ip.octets());
+            4
+        }
+        IpAddr::V6(ip) => {
+            bytes[..16].copy_from_slice(&ip.octets());
+            16
+        }
+    }
+}
+
+fn array<const N: usize>(bytes: &[u8]) -> Option<[u8; N]> {
+    bytes.get(..N)?.try_into().ok()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+    let mut text = String::with_capacity(bytes.len() * 2);
+    for byte in bytes {
+        text.push(char::from(DIGITS[usize::from(byte >> 4)]));
+        text.push(char::from(DIGITS[usize::from(byte & 15)]));
+    }
+    text
+}
+
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    let digit = |c: u8| {
+        char::from(c)
+            .to_digit(16)
+            .and_then(|d| u8::try_from(d).ok())
+    };
+    let digits = text.as_bytes();
+    if digits.len() % 2 != 0 || digits.len() > 56 {
+        return None;
+    }
+    digits
+        .chunks(2)
+        .map(|pair| Some(digit(pair[0])? << 4 | digit(pair[1])?))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_unique_key_has_javas_layout() {
+        let ip = IpAddr::from([192, 0, 2, 2]);
+        let key = unique_key(ip, 0x62E9, 0x3094_6E09, 0x6B29_6325, 1);
+        assert_eq!(key, "C000020262E930946E096B2963250001");
+        assert_eq!(unique_key(IpAddr::from([0u8; 16]), 0, 0, 0, 0).len(), 56);
+    }
+
+    #[test]
+    fn an_offset_message_id_reads_back() {
+        let text = "7F00000100002AA90000000000001AF6";
+        let id = OffsetMessageId::decode(text).unwrap();
+        assert_eq!(id.address, "127.0.0.1:10921".parse().unwrap());
+        assert_eq!(id.commit_log_offset, 0x1AF6);
+        assert_eq!(id.encode(), text);
+        for bad in [
+            "",
+            "7F",
+            "zz000000000000000000000000000000",
+            "7F000001FFFFFFFF0000000000001AF6",
+        ] {
+            assert!(OffsetMessageId::decode(bad).is_err(), "{bad}");
+        }
+    }
+}

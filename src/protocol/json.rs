@@ -1,0 +1,254 @@
+//! Headers as JSON.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde::{Deserialize, Serialize as DeriveSerialize};
+
+use super::{Command, ExtFields, FieldSink, Fields, Head, Language, ProtocolError};
+
+pub(super) fn encode(head: &Head<'_>, fields: &dyn Fields, out: &mut Vec<u8>) {
+    let header = Outgoing {
+        code: head.code,
+        fields: Ext(fields),
+        flag: head.flag,
+        language: head.language.name(),
+        opaque: head.opaque,
+        remark: head.remark,
+        format: "JSON",
+        version: head.version,
+    };
+    // Serialising to memory fails only if a Display of ours does, and none does.
+    let written = serde_json::to_writer(out, &header);
+    debug_assert!(written.is_ok(), "{written:?}");
+}
+
+pub(super) fn decode(header: &[u8]) -> Result<Command, ProtocolError> {
+    let header: Incoming<'_> = serde_json::from_slice(header)
+        .map_err(|e| ProtocolError::new(format!("bad JSON header: {e}")))?;
+    Ok(Command {
+        code: header.code,
+        flag: header.flag,
+        opaque: header.opaque,
+        language: header
+            .language
+            .as_deref()
+            .map_or(Language::OTHER, Language::from_name),
+        version: header.version,
+        remark: header.remark,
+        ext: header.ext.unwrap_or_default(),
+        body: Vec::new(),
+    })
+}
+
+#[derive(DeriveSerialize)]
+struct Outgoing<'a> {
+    code: i32,
+    #[serde(rename = "extFields")]
+    fields: Ext<'a>,
+    flag: i32,
+    language: &'static str,
+    opaque: i32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    remark: Option<&'a str>,
+    #[serde(rename = "serializeTypeCurrentRPC")]
+    format: &'static str,
+    version: i32,
+}
+
+struct Ext<'a>(&'a dyn Fields);
+
+impl Serialize for Ext<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut sink = Sink {
+            map: serializer.serialize_map(None)?,
+            failed: None,
+        };
+        self.0.visit(&mut sink);
+        match sink.failed {
+            Some(error) => Err(error),
+            None => sink.map.end(),
+        }
+    }
+}
+
+/// Writes the fields as they are visited, escaping on the way: no text is built for a field.
+struct Sink<M: SerializeMap> {
+    map: M,
+    failed: Option<M::Error>,
+}
+
+impl<M: SerializeMap> FieldSink for Sink<M> {
+    fn text(&mut self, name: &str, value: &str) {
+        if self.failed.is_none() {
+            self.failed = self.map.serialize_entry(name, value).err();
+        }
+    }
+
+    fn display(&mut self, name: &str, value: &dyn fmt::Display) {
+        if self.failed.is_none() {
+            self.failed = self.map.serialize_entry(name, &Displayed(value)).err();
+        }
+    }
+}
+
+struct Displayed<'a>(&'a dyn fmt::Display);
+
+impl Serialize for Displayed<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self.0)
+    }
+}
+
+#[derive(Deserialize)]
+struct Incoming<'a> {
+    code: i32,
+    #[serde(default)]
+    flag: i32,
+    opaque: i32,
+    #[serde(default, borrow)]
+    language: Option<Cow<'a, str>>,
+    #[serde(default)]
+    version: i32,
+    #[serde(default)]
+    remark: Option<String>,
+    #[serde(default, rename = "extFields")]
+    ext: Option<ExtFields>,
+}
+
+impl<'de> Deserialize<'de> for ExtFields {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<ExtFields, D::Error> {
+        struct Map;
+        impl<'de> Visitor<'de> for Map {
+            type Value = ExtFields;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a map of texts")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<ExtFields, A::Error> {
+                let mut fields = ExtFields::new();
+                fields.reserve(192, 8);
+                let mut start = 0;
+                while map.next_key_seed(Append(fields.text_mut()))?.is_some() {
+                    let name_end = fields.text_mut().len();
+                    if map.next_value_seed(Append(fields.text_mut()))? {
+                        fields.push_ends(name_end);
+                        start = fields.text_mut().len();
+                    } else {
+                        fields.text_mut().truncate(start);
+                    }
+                }
+                Ok(fields)
+            }
+        }
+        deserializer.deserialize_map(Map)
+    }
+}
+
+/// Appends a scalar's text to a buffer; says whether there was one (null is none). Java sends only
+/// texts; numbers and flags are taken as their text.
+struct Append<'a>(&'a mut String);
+
+impl<'de> DeserializeSeed<'de> for Append<'_> {
+    type Value = bool;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Append<'_> {
+    type Value = bool;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a text, number or flag")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<bool, E> {
+        self.0.push_str(text);
+        Ok(true)
+    }
+
+    fn visit_bool<E: de::Error>(self, value: bool) -> Result<bool, E> {
+        self.visit_str(if value { "true" } else { "false" })
+    }
+
+    fn visit_i64<E: de::Error>(self, value: i64) -> Result<bool, E> {
+        self.visit_str(&value.to_string())
+    }
+
+    fn visit_u64<E: de::Error>(self, value: u64) -> Result<bool, E> {
+        self.visit_str(&value.to_string())
+    }
+
+    fn visit_f64<E: de::Error>(self, value: f64) -> Result<bool, E> {
+        self.visit_str(&value.to_string())
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<bool, E> {
+        Ok(false)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<bool, A::Error> {
+        // Nothing of the protocol nests here; skipping keeps one odd field from costing the rest.
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(false)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn fields(header: &str) -> Vec<(String, String)> {
+        let command = decode(header.as_bytes()).unwrap();
+        command
+            .ext
+            .iter()
+            .map(|(n, v)| (n.to_owned(), v.to_owned()))
+            .collect()
+    }
+
+    #[test]
+    fn odd_fields_are_taken_as_text_or_left_out() {
+        let header = r#"{"code":0,"opaque":7,"extFields":{"a":"x","b":null,"c":4,"d":true,"e":{"f":1},"g":"\u0001"}}"#;
+        let texts = [("a", "x"), ("c", "4"), ("d", "true"), ("g", "\u{1}")];
+        assert_eq!(
+            fields(header),
+            texts.map(|(n, v)| (n.to_owned(), v.to_owned()))
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_understood_is_an_error_and_never_a_panic() {
+        for bad in [
+            "",
+            "{",
+            "[]",
+            "null",
+            r#"{"code":"0","opaque":1}"#,
+            r#"{"code":0}"#,
+            r#"{"code":0,"opaque":99999999999}"#,
+            r#"{"code":0,"opaque":1}x"#,
+            r#"{"code":0,"opaque":1,"extFields":[]}"#,
+        ] {
+            assert!(decode(bad.as_bytes()).is_err(), "{bad}");
+        }
+        assert!(decode(&[b'{', 0xFF, b'}']).is_err());
+        assert!(decode("[".repeat(1_000_000).as_bytes()).is_err());
+    }
+
+    #[test]
+    fn absent_fields_have_defaults_and_an_unknown_language_is_other() {
+        let command = decode(br#"{"code":0,"opaque":1,"language":"COBOL"}"#).unwrap();
+        assert_eq!(
+            (command.flag, command.version, command.language),
+            (0, 0, Language::OTHER)
+        );
+        assert!(command.ext.is_empty());
+    }
+}

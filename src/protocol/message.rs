@@ -1,0 +1,247 @@
+//! Messages as bodies carry them: the batch encoding and the stored form.
+
+use std::net::{IpAddr, SocketAddr};
+
+use byteorder::{BigEndian, ByteOrder};
+
+use super::{ProtocolError, compress, properties, sys_flag};
+use crate::message::MessageView;
+
+/// Marks a stored message with a one-byte topic length.
+const MAGIC_V1: i32 = -626_843_481;
+/// Marks a stored message with a two-byte topic length.
+const MAGIC_V2: i32 = -626_843_477;
+
+/// Appends one message of a batch:
+/// `i32 size | i32 0 | i32 0 | i32 flag | i32 length, body | i16 length, properties`.
+///
+/// `properties` is the [text form](super::properties), at most 32,767 bytes.
+pub fn encode_batch_entry(flag: i32, body: &[u8], properties: &str, out: &mut Vec<u8>) {
+    let size = 4 * 5 + body.len() + 2 + properties.len();
+    out.extend_from_slice(&(size as u32).to_be_bytes());
+    out.extend_from_slice(&[0; 8]);
+    out.extend_from_slice(&flag.to_be_bytes());
+    out.extend_from_slice(&(body.len() as u32).to_be_bytes());
+    out.extend_from_slice(body);
+    out.extend_from_slice(&(properties.len() as u16).to_be_bytes());
+    out.extend_from_slice(properties.as_bytes());
+}
+
+/// One message of a batch, as it stands in the batch's body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BatchEntry<'a> {
+    /// The user's flag.
+    pub flag: i32,
+    /// The body.
+    pub body: &'a [u8],
+    /// The properties in their text form.
+    pub properties: &'a str,
+}
+
+/// The messages of a batch's body.
+///
+/// # Errors
+/// A length that lies.
+pub fn decode_batch(body: &[u8]) -> Result<Vec<BatchEntry<'_>>, ProtocolError> {
+    let mut entries = Vec::new();
+    let mut rest = Rest(body);
+    while !rest.0.is_empty() {
+        let size = rest.len32()?;
+        let size = size
+            .checked_sub(4)
+            .ok_or_else(|| ProtocolError::new("batch entry too short"))?;
+        let mut entry = Rest(rest.take(size)?);
+        entry.take(8)?;
+        let flag = entry.i32()?;
+        let body_len = entry.len32()?;
+        let body = entry.take(body_len)?;
+        let properties_len = usize::from(BigEndian::read_u16(entry.take(2)?));
+        let properties = entry.text(properties_len)?;
+        entries.push(BatchEntry {
+            flag,
+            body,
+            properties,
+        });
+    }
+    Ok(entries)
+}
+
+/// Reads one stored message, decompressing its body up to `limit` bytes.
+///
+/// # Errors
+/// A length that lies, a magic number that is none, or a damaged body.
+pub fn decode(bytes: &[u8], limit: usize) -> Result<MessageView, ProtocolError> {
+    let mut rest = Rest(bytes);
+    let total = rest.len32()?;
+    if total != bytes.len() {
+        return Err(ProtocolError::new(
+            "stored message has another length than it says",
+        ));
+    }
+    let magic = rest.i32()?;
+    if magic != MAGIC_V1 && magic != MAGIC_V2 {
+        return Err(ProtocolError::new(format!("unknown magic number {magic}")));
+    }
+    let _body_crc = rest.i32()?;
+    let queue_id = rest.i32()?;
+    let flag = rest.i32()?;
+    let queue_offset = rest.i64()?;
+    let commit_log_offset = rest.i64()?;
+    let sys_flag = rest.i32()?;
+    let born_timestamp = rest.i64()?;
+    let born_host = rest.address(sys_flag & sys_flag::BORN_HOST_V6 != 0)?;
+    let store_timestamp = rest.i64()?;
+    let store_host = rest.address(sys_flag & sys_flag::STORE_HOST_V6 != 0)?;
+    let reconsume_times = rest.i32()?;
+    let prepared_transaction_offset = rest.i64()?;
+    let body_len = rest.len32()?;
+    let body = compress::decompress(rest.take(body_len)?, sys_flag, limit)?;
+    let topic_len = match magic {
+        MAGIC_V1 => usize::from(rest.take(1)?[0]),
+        _ => usize::from(BigEndian::read_u16(rest.take(2)?)),
+    };
+    let topic = rest.text(topic_len)?.to_owned();
+    let properties_len = usize::from(BigEndian::read_u16(rest.take(2)?));
+    let properties = properties::decode(rest.text(properties_len)?);
+    Ok(MessageView {
+        topic,
+        body,
+        flag,
+        properties,
+        sys_flag,
+        queue_id,
+        queue_offset,
+        commit_log_offset,
+        born_timestamp,
+        born_host,
+        store_timestamp,
+        store_host,
+        reconsume_times,
+        prepared_transaction_offset,
+    })
+}
+
+/// Writes the stored form. `body` is what is stored, already compressed if the message's system
+/// flag says so; the view's own body is not looked at.
+pub fn encode(message: &MessageView, body: &[u8]) -> Vec<u8> {
+    let properties = properties::encode(message.properties.iter());
+    let mut flags = message.sys_flag & !(sys_flag::BORN_HOST_V6 | sys_flag::STORE_HOST_V6);
+    if message.born_host.is_ipv6() {
+        flags |= sys_flag::BORN_HOST_V6;
+    }
+    if message.store_host.is_ipv6() {
+        flags |= sys_flag::STORE_HOST_V6;
+    }
+    let mut crc = flate2::Crc::new();
+    crc.update(body);
+    let mut out = vec![0; 4];
+    let long_topic = message.topic.len() > usize::from(u8::MAX >> 1);
+    let magic = if long_topic { MAGIC_V2 } else { MAGIC_V1 };
+    out.extend_from_slice(&magic.to_be_bytes());
+    // The broker keeps 31 bits of the checksum.
+    out.extend_from_slice(&(crc.sum() & 0x7FFF_FFFF).to_be_bytes());
+    out.extend_from_slice(&message.queue_id.to_be_bytes());
+    out.extend_from_slice(&message.flag.to_be_bytes());
+    out.extend_from_slice(&message.queue_offset.to_be_bytes());
+    out.extend_from_slice(&message.commit_log_offset.to_be_bytes());
+    out.extend_from_slice(&flags.to_be_bytes());
+    out.extend_from_slice(&message.born_timestamp.to_be_bytes());
+    put_address(message.born_host, &mut out);
+    out.extend_from_slice(&message.store_timestamp.to_be_bytes());
+    put_address(message.store_host, &mut out);
+    out.extend_from_slice(&message.reconsume_times.to_be_bytes());
+    out.extend_from_slice(&message.prepared_transaction_offset.to_be_bytes());
+    out.extend_from_slice(&(body.len() as u32).to_be_bytes());
+    out.extend_from_slice(body);
+    if long_topic {
+        out.extend_from_slice(&(message.topic.len() as u16).to_be_bytes());
+    } else {
+        out.push(message.topic.len() as u8);
+    }
+    out.extend_from_slice(message.topic.as_bytes());
+    out.extend_from_slice(&(properties.len() as u16).to_be_bytes());
+    out.extend_from_slice(properties.as_bytes());
+    let total = out.len() as u32;
+    out[..4].copy_from_slice(&total.to_be_bytes());
+    out
+}
+
+fn put_address(address: SocketAddr, out: &mut Vec<u8>) {
+    match address.ip() {
+        IpAddr::V4(ip) => out.extend_from_slice(&ip.octets()),
+        IpAddr::V6(ip) => out.extend_from_slice(&ip.octets()),
+    }
+    out.extend_from_slice(&u32::from(address.port()).to_be_bytes());
+}
+
+/// What is left to read; every length is checked against it.
+struct Rest<'a>(&'a [u8]);
+
+impl<'a> Rest<'a> {
+    fn take(&mut self, len: usize) -> Result<&'a [u8], ProtocolError> {
+        match self.0.split_at_checked(len) {
+            Some((taken, rest)) => {
+                self.0 = rest;
+                Ok(taken)
+            }
+            None => Err(ProtocolError::new("message is cut short")),
+        }
+    }
+
+    fn i32(&mut self) -> Result<i32, ProtocolError> {
+        Ok(BigEndian::read_i32(self.take(4)?))
+    }
+
+    fn i64(&mut self) -> Result<i64, ProtocolError> {
+        Ok(BigEndian::read_i64(self.take(8)?))
+    }
+
+    fn len32(&mut self) -> Result<usize, ProtocolError> {
+        usize::try_from(self.i32()?).map_err(|_| ProtocolError::new("negative length"))
+    }
+
+    fn text(&mut self, len: usize) -> Result<&'a str, ProtocolError> {
+        std::str::from_utf8(self.take(len)?).map_err(|_| ProtocolError::new("not UTF-8"))
+    }
+
+    fn address(&mut self, v6: bool) -> Result<SocketAddr, ProtocolError> {
+        let ip = self.take(if v6 { 16 } else { 4 })?;
+        let ip = match (<[u8; 4]>::try_from(ip), <[u8; 16]>::try_from(ip)) {
+            (Ok(v4), _) => IpAddr::from(v4),
+            (_, Ok(v6)) => IpAddr::from(v6),
+            _ => return Err(ProtocolError::new("not an address")),
+        };
+        // Java stores the port as an int; one that does not fit is a damaged message.
+        let port = u16::try_from(self.i32()?).map_err(|_| ProtocolError::new("not a port"))?;
+        Ok(SocketAddr::new(ip, port))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn batch_entries_read_back_and_lies_are_errors() {
+        let mut body = Vec::new();
+        encode_batch_entry(7, b"one", "a\u{1}b\u{2}", &mut body);
+        encode_batch_entry(0, b"two", "", &mut body);
+        let entries = decode_batch(&body).unwrap();
+        assert_eq!(entries.len(), 2);
+        let one = BatchEntry {
+            flag: 7,
+            body: b"one",
+            properties: "a\u{1}b\u{2}",
+        };
+        assert_eq!(entries[0], one);
+        for cut in 1..body.len() {
+            let whole = cut == one.body.len() + one.properties.len() + 22;
+            assert_eq!(decode_batch(&body[..cut]).is_ok(), whole, "{cut}");
+        }
+        for size in [-1i32, 0, 3, 1000] {
+            let mut bad = body.clone();
+            bad[..4].copy_from_slice(&size.to_be_bytes());
+            assert!(decode_batch(&bad).is_err(), "{size}");
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! The remoting protocol: bytes to values and back, and nothing else.
+//!
+//! No sockets, threads, clocks, randomness or locks in here: everything is a function of its
+//! arguments. Every length that a peer sends is checked before anything is allocated for it.
+//!
+//! Not yet covered by semantic versioning.
+
+mod binary;
+pub mod code;
+mod command;
+pub mod compress;
+pub mod frame;
+mod header;
+pub mod heartbeat;
+pub mod id;
+mod json;
+pub mod message;
+pub mod properties;
+pub mod route;
+pub mod send;
+pub mod sys_flag;
+
+use std::borrow::Cow;
+use std::fmt;
+
+pub use command::{Command, ExtFields, Language};
+pub use header::{FieldSink, Fields, Head, HeaderFormat};
+
+/// The bytes do not follow the protocol.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProtocolError(Cow<'static, str>);
+
+impl ProtocolError {
+    pub(crate) fn new(what: impl Into<Cow<'static, str>>) -> ProtocolError {
+        ProtocolError(what.into())
+    }
+}
+
+impl fmt::Display for ProtocolError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        crate::error::Printable(&self.0).fmt(f)
+    }
+}
+
+impl std::error::Error for ProtocolError {}
+
+impl From<ProtocolError> for crate::Error {
+    fn from(error: ProtocolError) -> crate::Error {
+        crate::Error::new(crate::ErrorKind::Protocol, error.to_string()).caused_by(error)
+    }
+}

@@ -1,0 +1,73 @@
+//! The text form of message properties: `name \x01 value \x02`, repeated.
+
+use std::fmt::{self, Write};
+
+use crate::message::Properties;
+
+/// Between a name and its value.
+pub const NAME_END: char = '\u{1}';
+/// After each value. Clients from 5.2.0 on write it after the last one too; every decoder takes
+/// both.
+pub const VALUE_END: char = '\u{2}';
+
+/// The longest text form, in bytes, that the broker's store can hold.
+pub const MAX_LEN: usize = 32_767;
+
+/// Writes the text form of some properties; those with an empty name or value are left out, since
+/// every decoder drops them.
+#[derive(Clone)]
+pub struct Encoded<I>(pub I);
+
+impl<'a, I: Iterator<Item = (&'a str, &'a str)> + Clone> fmt::Display for Encoded<I> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (name, value) in self.0.clone() {
+            if !name.is_empty() && !value.is_empty() {
+                f.write_str(name)?;
+                f.write_char(NAME_END)?;
+                f.write_str(value)?;
+                f.write_char(VALUE_END)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The text form of some properties.
+pub fn encode<'a>(properties: impl Iterator<Item = (&'a str, &'a str)> + Clone) -> String {
+    Encoded(properties).to_string()
+}
+
+/// Reads the text form. As in Java, a piece that has no separator, no name or no value is dropped.
+pub fn decode(text: &str) -> Properties {
+    let mut properties = Vec::new();
+    for piece in text.split(VALUE_END) {
+        if let Some((name, value)) = piece.split_once(NAME_END) {
+            if !name.is_empty() && !value.is_empty() {
+                properties.push((name.to_owned(), value.to_owned()));
+            }
+        }
+    }
+    // Later duplicates win, as in a map; sorted, so that a hostile text cannot cost quadratic time.
+    Properties::from_pairs(properties)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_endings_are_read_and_broken_pieces_are_dropped() {
+        for text in [
+            "a\u{1}1\u{2}b\u{1}2\u{2}",
+            "a\u{1}1\u{2}b\u{1}2",
+            "a\u{1}1\u{2}x\u{2}\u{1}y\u{2}z\u{1}\u{2}b\u{1}2",
+        ] {
+            let properties = decode(text);
+            assert_eq!(
+                properties.iter().collect::<Vec<_>>(),
+                [("a", "1"), ("b", "2")],
+                "{text:?}"
+            );
+        }
+    }
+}
