@@ -1,0 +1,1 @@
+//! Behaviours and faults, met over raw sockets.
