@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
+use std::time::Duration;
 
 use super::producers::Producers;
 use super::server::{Peer, Server, Service};
@@ -73,7 +74,8 @@ impl Broker {
         self.server.disconnect_all();
     }
 
-    /// What happens to new connections from now on; default: [`Accept::Serve`].
+    /// What happens to new connections from now on; default: [`Accept::Serve`]. A connection that
+    /// the server has not come to yet is a new one.
     pub fn set_accept(&self, accept: Accept) {
         self.server.set_accept(accept);
     }
@@ -92,6 +94,12 @@ impl Broker {
     /// How many connections are open.
     pub fn connections(&self) -> usize {
         self.server.connections()
+    }
+
+    /// Waits until exactly so many connections are open; says whether that came in time. A client's
+    /// connect returns before the server has come to the connection.
+    pub fn wait_for_connections(&self, count: usize, timeout: Duration) -> bool {
+        self.server.wait_for_connections(count, timeout)
     }
 
     /// The producers it knows from heartbeats: client ids by group. A client is forgotten when it

@@ -182,8 +182,11 @@ impl Worker<'_> {
                 Ok(())
             }
             Some(rule) => {
-                let result = self.fault(&rule, task);
-                rule.count_hit();
+                let mut result = self.fault(&rule, task);
+                if result.is_ok() {
+                    result = self.flush().map_err(End::from);
+                }
+                rule.count_done();
                 if let Err(End::StopReading) = result {
                     self.connection.wait_closed();
                 }

@@ -170,21 +170,22 @@ impl fmt::Debug for Action {
 pub struct Injected(Arc<Rule>);
 
 impl Injected {
-    /// How many requests it has met, its effects on them included.
+    /// How many requests it has met.
     pub fn hits(&self) -> usize {
         self.0.state.lock().hits
     }
 
-    /// Waits until it has met so many requests; says whether that came in time.
+    /// Waits until it has happened to so many requests: they are held, the bytes are written, the
+    /// connection is about to be closed. Says whether that came in time.
     pub fn wait_hits(&self, hits: usize, timeout: Duration) -> bool {
         let deadline = Instant::now() + timeout;
         let mut state = self.0.state.lock();
-        while state.hits < hits {
+        while state.done < hits {
             if self.0.hit.wait_until(&mut state, deadline).timed_out() {
                 break;
             }
         }
-        state.hits >= hits
+        state.done >= hits
     }
 
     /// Ends it: later requests are served.
@@ -219,7 +220,10 @@ pub(super) struct Rule {
 struct Counters {
     after: usize,
     times: usize,
+    /// Counted before an answer can be seen.
     hits: usize,
+    /// Counted after all of it has happened.
+    done: usize,
 }
 
 impl Faults {
@@ -228,6 +232,7 @@ impl Faults {
             after: fault.after,
             times: fault.times,
             hits: 0,
+            done: 0,
         };
         let rule = Arc::new(Rule {
             fault,
@@ -273,12 +278,13 @@ impl Rule {
         if state.times != usize::MAX {
             state.times -= 1;
         }
+        state.hits += 1;
         true
     }
 
     /// The fault has happened to one more request.
-    pub(super) fn count_hit(&self) {
-        self.state.lock().hits += 1;
+    pub(super) fn count_done(&self) {
+        self.state.lock().done += 1;
         self.hit.notify_all();
     }
 }

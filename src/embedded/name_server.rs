@@ -2,6 +2,7 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::broker::not_supported;
 use super::server::{Peer, Server, Service};
@@ -59,7 +60,8 @@ impl NameServer {
         self.server.disconnect_all();
     }
 
-    /// What happens to new connections from now on; default: [`Accept::Serve`].
+    /// What happens to new connections from now on; default: [`Accept::Serve`]. A connection that
+    /// the server has not come to yet is a new one.
     pub fn set_accept(&self, accept: Accept) {
         self.server.set_accept(accept);
     }
@@ -78,6 +80,12 @@ impl NameServer {
     /// How many connections are open.
     pub fn connections(&self) -> usize {
         self.server.connections()
+    }
+
+    /// Waits until exactly so many connections are open; says whether that came in time. A client's
+    /// connect returns before the server has come to the connection.
+    pub fn wait_for_connections(&self, count: usize, timeout: Duration) -> bool {
+        self.server.wait_for_connections(count, timeout)
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 
 use super::connection::{self, Connection};
 use super::fault::Faults;
@@ -67,6 +67,8 @@ pub(super) struct Shared {
     pub(super) common: Arc<Common>,
     pub(super) faults: Faults,
     state: Mutex<State>,
+    /// The number of connections changed.
+    changed: Condvar,
 }
 
 #[derive(Default)]
@@ -106,6 +108,7 @@ impl Server {
             common,
             faults: Faults::default(),
             state: Mutex::default(),
+            changed: Condvar::new(),
         });
         let acceptor = shared.spawn_acceptor(listener)?;
         Ok(Server {
@@ -150,6 +153,18 @@ impl Server {
 
     pub(super) fn connections(&self) -> usize {
         self.shared.state.lock().connections.len()
+    }
+
+    pub(super) fn wait_for_connections(&self, count: usize, timeout: Duration) -> bool {
+        let deadline = Instant::now() + timeout;
+        let mut state = self.shared.state.lock();
+        while state.connections.len() != count {
+            let changed = &self.shared.changed;
+            if changed.wait_until(&mut state, deadline).timed_out() {
+                break;
+            }
+        }
+        state.connections.len() == count
     }
 
     /// Breaks every connection, and goes on listening.
@@ -218,6 +233,7 @@ impl Shared {
         }
         // The thread cannot end before this: leaving takes the lock that the caller holds.
         state.connections.insert(id, Entry { connection, thread });
+        self.changed.notify_all();
     }
 
     /// The connection's own thread says that it ends.
@@ -226,6 +242,7 @@ impl Shared {
         let mut state = self.state.lock();
         let entry = state.connections.remove(&connection);
         state.finished.extend(entry.and_then(|entry| entry.thread));
+        self.changed.notify_all();
     }
 
     fn close_connections(&self) -> Vec<JoinHandle<()>> {
@@ -235,6 +252,7 @@ impl Shared {
             entry.connection.close();
             threads.extend(entry.thread);
         }
+        self.changed.notify_all();
         threads
     }
 }

@@ -1,1 +1,0 @@
-//! Behaviours and faults, met over raw sockets.
