@@ -98,6 +98,8 @@ impl Store {
                 // The channels are unbounded: sending does not wait.
                 let deliver = |to: &Sender<StoredMessage>| to.send(message.clone()).is_ok();
                 state.subscribers.retain(deliver);
+                let wanted = self.keep || !state.subscribers.is_empty();
+                self.wanted.store(wanted, Ordering::Relaxed);
                 if self.keep {
                     log.messages.push(message);
                 }
@@ -132,7 +134,8 @@ impl Store {
 
     pub(super) fn subscribe(&self) -> Receiver<StoredMessage> {
         let (sender, receiver) = crossbeam_channel::unbounded();
-        self.state.lock().subscribers.push(sender);
+        let mut state = self.state.lock();
+        state.subscribers.push(sender);
         self.wanted.store(true, Ordering::Relaxed);
         receiver
     }
