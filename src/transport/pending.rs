@@ -77,10 +77,6 @@ impl<S> Pending<S> {
         std::mem::take(&mut self.entries).into_values().collect()
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.entries.len()
-    }
-
     pub(crate) fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }

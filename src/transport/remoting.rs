@@ -194,14 +194,6 @@ impl Remoting {
         Err(gone(address))
     }
 
-    /// Whether a usable connection to this address exists now.
-    pub(crate) fn is_connected(&self, address: &str) -> bool {
-        self.peers
-            .read()
-            .get(address)
-            .is_some_and(|peer| peer.current().is_some())
-    }
-
     /// The addresses with a usable connection.
     pub(crate) fn connected(&self) -> Vec<Arc<str>> {
         let peers = self.peers.read();

@@ -60,7 +60,7 @@ impl Threads {
             reap(&mut running);
             let others = running
                 .iter()
-                .filter(|thread| thread.handle.thread().id() != me);
+                .filter(|thread| thread.handle.thread().id() != me && thread.name != name);
             let stuck: Vec<String> = others.map(|thread| thread.name.clone()).collect();
             if stuck.is_empty() || deadline.has_passed(Instant::now()) {
                 return stuck;
