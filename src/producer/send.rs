@@ -18,6 +18,9 @@ use crate::transport::{Deadline, Outcome as Answer, Permit, Request};
 /// However short its share, an attempt gets this long before it is given up for another broker.
 const SHORTEST_ATTEMPT: Duration = Duration::from_millis(500);
 
+/// A caller's choice of queue: an index into the sorted list.
+pub(super) type Selector = Box<dyn FnOnce(&[MessageQueue]) -> usize + std::marker::Send>;
+
 /// How the queue of a send is chosen.
 pub(super) enum Target {
     /// In turn, over all queues of the topic.
@@ -27,7 +30,7 @@ pub(super) enum Target {
     /// By a sharding key.
     Key(String),
     /// By the caller's function over the sorted queues.
-    Select(Box<dyn FnOnce(&[MessageQueue]) -> usize + std::marker::Send>),
+    Select(Selector),
 }
 
 impl Target {

@@ -135,12 +135,12 @@ mod tests {
         let (release, gate) = crossbeam_channel::bounded::<()>(0);
         let (done, results) = crossbeam_channel::unbounded();
         let mut jobs: Vec<Box<dyn Job>> = vec![
-            Box::new(move || drop(gate.recv())),
+            Box::new(move || assert!(gate.recv().is_err())),
             Box::new(|| panic!("a test's own panic")),
         ];
         for i in 0..3 {
             let done = done.clone();
-            jobs.push(Box::new(move || drop(done.send(i))));
+            jobs.push(Box::new(move || done.send(i).unwrap()));
         }
         pool.submit_all(&mut jobs);
         for i in 0..3 {

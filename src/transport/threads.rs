@@ -113,7 +113,9 @@ mod tests {
         let threads = Threads::default();
         let (release, gate) = crossbeam_channel::bounded::<()>(0);
         threads.spawn("ends", || ()).unwrap();
-        threads.spawn("waits", move || drop(gate.recv())).unwrap();
+        threads
+            .spawn("waits", move || assert!(gate.recv().is_err()))
+            .unwrap();
         let soon = Deadline::after(Instant::now(), Duration::from_millis(20));
         assert_eq!(threads.join(soon), ["waits"]);
         drop(release);
