@@ -306,7 +306,7 @@ impl fmt::Display for Error {
                 if i > 0 {
                     f.write_str("; ")?;
                 }
-                write!(f, "{}: ", attempt.broker)?;
+                write!(f, "{}: ", Printable(&attempt.broker))?;
                 attempt.error.write_cause(f)?;
             }
             let last_differs = e.attempts.last().is_some_and(|a| a.error.kind() != e.kind);
@@ -319,7 +319,7 @@ impl fmt::Display for Error {
                 write!(f, "{topic}: ")?;
             }
             if let Some(address) = &e.address {
-                write!(f, "{address}: ")?;
+                write!(f, "{}: ", Printable(address))?;
             }
             self.write_cause(f)?;
         }

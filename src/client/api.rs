@@ -7,7 +7,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::code::{request, response};
 use crate::protocol::heartbeat::{Heartbeat, Unregister};
 use crate::protocol::route::{RouteRequest, TopicRoute};
-use crate::transport::{Completion, Deadline, Remoting, Request};
+use crate::transport::{Completion, Deadline, Remoting, Request, Via};
 
 /// The route of a topic, or `None` if it does not exist.
 pub(super) fn topic_route(
@@ -42,7 +42,7 @@ pub(super) fn heartbeat(
 ) {
     let body = Arc::new(heartbeat.encode());
     let request = Request::new(request::HEART_BEAT, &()).with_body(&body);
-    remoting.invoke_async(broker, &request, deadline, completion);
+    remoting.invoke_async(broker, &request, deadline, Via::Caller, completion);
 }
 
 /// Tells a broker that a group goes away; the answer goes to `completion`.
@@ -54,5 +54,5 @@ pub(super) fn unregister(
     completion: Box<dyn Completion>,
 ) {
     let request = Request::new(request::UNREGISTER_CLIENT, unregister);
-    remoting.invoke_async(broker, &request, deadline, completion);
+    remoting.invoke_async(broker, &request, deadline, Via::Caller, completion);
 }

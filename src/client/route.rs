@@ -15,6 +15,9 @@ use crate::transport::Deadline;
 /// A topic that nobody sent to for so many refreshes (half an hour by default) is forgotten.
 const FORGET_AFTER: u32 = 60;
 
+/// However many sends suspect a route, it is asked for again at most so often.
+const HURRY_EVERY: Duration = Duration::from_millis(200);
+
 /// The routes of the topics in use.
 pub(crate) struct Routes {
     pub(crate) name_servers: NameServers,
@@ -37,6 +40,8 @@ struct Known {
     info: Arc<PublishInfo>,
     default: DefaultTopic,
     refreshes_unused: AtomicU32,
+    /// When a refresh out of turn was last made.
+    hurried: Mutex<Option<Instant>>,
 }
 
 #[derive(Default)]
@@ -135,12 +140,19 @@ impl Routes {
         }
     }
 
-    /// Asks again for one topic, if it is known.
+    /// Asks again for one topic out of turn, if it is known and that was not done just now.
     pub(crate) fn refresh(&self, topic: &Arc<str>) {
         let Some(known) = self.known.read().get(topic).cloned() else {
             return;
         };
-        let deadline = Deadline::after(Instant::now(), self.api_timeout);
+        let now = Instant::now();
+        let mut hurried = known.hurried.lock();
+        if hurried.is_some_and(|last| now.saturating_duration_since(last) < HURRY_EVERY) {
+            return;
+        }
+        *hurried = Some(now);
+        drop(hurried);
+        let deadline = Deadline::after(now, self.api_timeout);
         if let Err(error) = self.look_up(topic, &known.default, deadline) {
             log::warn!("route refresh: {error}; going on with the route known");
         }
@@ -210,6 +222,7 @@ impl Routes {
             info: info.clone(),
             default: default.clone(),
             refreshes_unused: AtomicU32::new(unused),
+            hurried: Mutex::new(table.get(topic).and_then(|known| *known.hurried.lock())),
         };
         table.insert(topic.clone(), Arc::new(known));
         drop(table);

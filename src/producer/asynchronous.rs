@@ -7,7 +7,7 @@ use super::handle::Promise;
 use super::send::{Send, Step, with_request};
 use crate::error::{Error, ErrorKind, Result};
 use crate::message::SendReceipt;
-use crate::transport::{Completion, Job, Next, Outcome, Permit};
+use crate::transport::{Completion, Job, Next, Outcome, Permit, Via};
 
 type Callback = Box<dyn FnOnce(Result<SendReceipt>) + std::marker::Send>;
 
@@ -73,7 +73,7 @@ impl AsyncSend {
         );
         let remoting = &core.client.inner().remoting;
         with_request(&core, &out, &aim.queue, |request| {
-            remoting.invoke_async(&aim.address, request, aim.deadline, self);
+            remoting.invoke_async(&aim.address, request, aim.deadline, Via::WriterThread, self);
         });
     }
 

@@ -49,6 +49,8 @@ pub(super) struct Send {
     /// Where the current attempt goes.
     pub(super) aim: Aim,
     deadline: Deadline,
+    /// An attempt's even share of the whole time.
+    share: Duration,
     /// The queue was given or chosen by the caller: it never changes.
     fixed_queue: bool,
     most_attempts: u32,
@@ -104,7 +106,13 @@ impl Send {
             Result::Ok((info, aim))
         };
         let (info, aim) = first().map_err(|error: Error| error.on_topic(&out.topic))?;
+        let most_attempts = if fixed_queue {
+            1
+        } else {
+            retries.saturating_add(1)
+        };
         let mut send = Send {
+            share: deadline.remaining(Instant::now()) / most_attempts,
             core: core.clone(),
             out: Arc::new(out),
             aim,
@@ -257,11 +265,12 @@ impl Send {
         self.went_away = false;
         self.other_broker = info.has_other_broker(self.aim.queue.broker());
         if self.made < self.most_attempts {
-            let config = &self.core.config;
             // While another broker could still be tried, this one must not eat the whole time.
-            let share = (config.send_timeout / self.most_attempts).max(SHORTEST_ATTEMPT);
-            let share = self.other_broker.then_some(share);
-            for cap in [share, config.attempt_timeout].into_iter().flatten() {
+            let share = self.other_broker.then(|| self.share.max(SHORTEST_ATTEMPT));
+            for cap in [share, self.core.config.attempt_timeout]
+                .into_iter()
+                .flatten()
+            {
                 self.aim.deadline = self.aim.deadline.capped(self.aim.started, cap);
             }
         }

@@ -1,11 +1,11 @@
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::io;
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 use std::time::Instant;
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::outbox::Outbox;
 use super::pending::{Entry, Pending};
@@ -75,9 +75,13 @@ pub(crate) enum Refused {
 }
 
 thread_local! {
-    /// Where a caller encodes a header before it takes the connection's lock.
-    static HEAD: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    /// Where a caller encodes a header before it takes the connection's lock. Taken out while in
+    /// use, since what follows an encoding may send again on the same thread (a logger might).
+    static HEAD: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
+
+/// A header of unusual size must not stay with the thread.
+const KEEP_HEAD: usize = 64 * 1024;
 
 impl Connection {
     /// Takes over a connected socket and starts its reader thread.
@@ -120,6 +124,11 @@ impl Connection {
     /// Whether new requests may use it.
     pub(super) fn is_usable(&self) -> bool {
         !self.retired.load(Ordering::Relaxed) && self.state.lock().death.is_none()
+    }
+
+    /// Why it died.
+    pub(super) fn death(&self) -> Option<Error> {
+        self.state.lock().death.clone()
     }
 
     pub(super) fn has_served(&self) -> bool {
@@ -165,38 +174,51 @@ impl Connection {
             remark: request.remark,
             format: config.header_format,
         };
-        HEAD.with_borrow_mut(|buffer| {
-            buffer.clear();
-            // A header of unusual size must not stay with the thread.
-            buffer.shrink_to(64 * 1024);
-            let body_len = request.body.map_or(0, |body| body.len());
-            frame::encode_head(&head, request.fields, body_len, buffer);
-            if buffer.len() + body_len > frame::MAX_FRAME {
-                return Err(Refused::TooLarge(slot));
+        let mut buffer = HEAD.take();
+        buffer.clear();
+        let body_len = request.body.map_or(0, |body| body.len());
+        frame::encode_head(&head, request.fields, body_len, &mut buffer);
+        let queued = self.queue(&buffer, request.body, opaque, slot, permit, deadline);
+        if buffer.capacity() <= KEEP_HEAD {
+            HEAD.set(buffer);
+        }
+        self.write_soon(queued?, via);
+        Ok(opaque)
+    }
+
+    /// Registers the waiter and queues the frame, in one step, so that neither is without the
+    /// other. Returns with the lock held.
+    fn queue<'a>(
+        self: &'a Arc<Self>,
+        head: &[u8],
+        body: Option<&Arc<Vec<u8>>>,
+        opaque: i32,
+        slot: Option<Slot>,
+        permit: Option<Permit>,
+        deadline: Deadline,
+    ) -> Result<MutexGuard<'a, State>, Refused> {
+        if head.len() + body.map_or(0, |body| body.len()) > frame::MAX_FRAME {
+            return Err(Refused::TooLarge(slot));
+        }
+        let mut state = self.state.lock();
+        // Four billion requests later, an old one may still wait under this id: the caller's next
+        // try gets the next id.
+        let taken = slot.is_some() && !state.pending.is_free(opaque);
+        if taken || state.death.is_some() || self.retired.load(Ordering::Relaxed) {
+            return Err(Refused::Gone(slot, permit));
+        }
+        let end = state.outbox.push(head, body, permit);
+        if let Some(slot) = slot {
+            let entry = Entry {
+                slot,
+                deadline: deadline.instant(),
+                end,
+            };
+            if let Some(at) = state.pending.register(opaque, entry) {
+                self.look_again_at(at);
             }
-            let mut state = self.state.lock();
-            if state.death.is_some() || self.retired.load(Ordering::Relaxed) {
-                return Err(Refused::Gone(slot, permit));
-            }
-            if !oneway && !state.pending.is_free(opaque) {
-                // Four billion requests later: some old one still waits under this id. The next
-                // try gets the next id.
-                return Err(Refused::Gone(slot, permit));
-            }
-            let end = state.outbox.push(buffer, request.body, permit);
-            if let Some(slot) = slot {
-                let entry = Entry {
-                    slot,
-                    deadline: deadline.instant(),
-                    end,
-                };
-                if let Some(at) = state.pending.register(opaque, entry) {
-                    self.look_again_at(at);
-                }
-            }
-            self.write_soon(state, via);
-            Ok(opaque)
-        })
+        }
+        Ok(state)
     }
 
     /// Sends a frame that nobody waits for: an answer to the peer. It never blocks, and is dropped

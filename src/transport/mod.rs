@@ -22,7 +22,7 @@ mod timer;
 mod writer;
 
 pub(crate) use budget::{Account, Budget, Permit};
-pub(crate) use connection::Connection;
+pub(crate) use connection::{Connection, Via};
 pub(crate) use deadline::Deadline;
 pub(crate) use inbound::Inbound;
 pub(crate) use pool::{Job, Pool};

@@ -189,8 +189,12 @@ impl State {
         } else {
             // Up, and gone again before it was of any use (a peer that closes or says "go away" to
             // everything): without a pause this would be a storm of reconnects.
-            let error = Error::new(ErrorKind::Connect, "the peer closes new connections");
-            self.note_failure(error.at(connection.address()), shared);
+            let why = connection
+                .death()
+                .map_or("it says go away".to_owned(), |e| e.to_string());
+            let text = format!("the last new connection was of no use: {why}");
+            let error = Error::new(ErrorKind::Connect, text).at(connection.address());
+            self.note_failure(error, shared);
         }
     }
 

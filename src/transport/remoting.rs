@@ -144,6 +144,7 @@ impl Remoting {
         address: &Arc<str>,
         request: &Request<'_>,
         deadline: Deadline,
+        via: Via,
         completion: Box<dyn Completion>,
     ) {
         let mut slot = Some(Slot::Task(completion));
@@ -156,7 +157,7 @@ impl Remoting {
                     break;
                 }
             };
-            match connection.submit(request, slot.take(), None, deadline, Via::WriterThread) {
+            match connection.submit(request, slot.take(), None, deadline, via) {
                 Ok(_) => return,
                 Err(Refused::Gone(given, _)) => slot = given,
                 Err(Refused::TooLarge(given)) => {
