@@ -1,4 +1,71 @@
-//! A blocking, thread-based Apache RocketMQ client: `std::net` sockets, no async runtime.
+//! A blocking, thread-based [Apache RocketMQ](https://rocketmq.apache.org) producer: `std::net`
+//! sockets, one reader thread per broker connection, no async runtime. It speaks the remoting
+//! protocol of brokers 4.x and 5.x.
+//!
+//! # Quickstart
+//! ```no_run
+//! use rocketmq_blocking::{Message, Producer};
+//!
+//! # fn main() -> rocketmq_blocking::Result<()> {
+//! let producer = Producer::builder("orders").name_server("127.0.0.1:9876").start()?;
+//! let receipt = producer.send(&Message::new("TopicTest", "hello").tag("TagA").key("OrderID188"))?;
+//! println!("{receipt}");
+//! # Ok(())
+//! # }
+//! ```
+//! `cargo run --example quickstart` does more of it, without any server: it starts the
+//! in-process `embedded` cluster.
+//!
+//! # Choosing a send mode
+//! | you want | call | it returns |
+//! |---|---|---|
+//! | to know that it is stored before you go on | [`Producer::send`] | the receipt |
+//! | many in flight, results handled elsewhere | [`Producer::send_async`] | at once; the callback gets the result |
+//! | many in flight, results collected here | [`Producer::submit`] | a [`SendHandle`] to wait on |
+//! | no answer at all (logs, metrics) | [`Producer::send_oneway`] | once the connection accepted it |
+//! | several messages as one request | [`Producer::send_batch`] | one receipt |
+//! | a given queue, order by a key, a timeout of its own | [`Producer::prepare`] | what you then call |
+//!
+//! # Threads
+//! The first attempt of every send runs on the calling thread. Beyond that there are: one reader
+//! thread per connection (`rmq-reader`), one writer thread per connection that carries asynchronous
+//! or oneway sends (`rmq-writer`), callback threads (`rmq-callback`, one per core), two threads for
+//! further attempts of asynchronous sends (`rmq-retry`), and one each for timeouts (`rmq-timer`),
+//! routes (`rmq-routes`) and heartbeats (`rmq-heartbeat`). All end at shutdown.
+//!
+//! # Deadlines, retries and duplicates
+//! A send has one deadline, `send_timeout` (3 s) after the call; everything happens within it. A
+//! send makes up to two more attempts, on another broker where there is one. A retry after a lost
+//! answer can store a message twice; both copies have the same unique key. Every failed send says
+//! what is known: [`Delivery::NotSent`] or [`Delivery::MaybeStored`].
+//!
+//! # Errors
+//! [`Error`] has a [kind](ErrorKind), the attempts that were made, and the broker's code and remark
+//! where one answered. Its message reads well alone.
+//!
+//! # Logging
+//! Through the [`log`] facade, never a message body:
+//!
+//! | level | events |
+//! |---|---|
+//! | error | a panic in user code, a thread of ours that panicked |
+//! | warn | every attempt that is retried, name servers that fail, lost oneway messages, a shutdown that was not clean |
+//! | info | routes learnt or changed, connections that drain or leave |
+//! | debug | connections made and failed, late responses |
+//!
+//! # From Java
+//! | Java | here |
+//! |---|---|
+//! | `DefaultMQProducer`, `ClientConfig` | [`Producer`], [`ProducerBuilder`] |
+//! | `MQClientInstance` shared by producers | [`Client`] |
+//! | `Message`, `MessageExt`, `MessageBatch` | [`Message`], [`MessageView`], [`Batch`] |
+//! | `SendResult`, `SendStatus` | [`SendReceipt`], [`SendStatus`] |
+//! | `SendCallback` | a closure |
+//! | `MessageQueueSelector`, `SelectMessageQueueByHash` | [`PreparedSend::select`], [`PreparedSend::sharding_key`] |
+//! | `MQClientException`, `MQBrokerException`, `Remoting*Exception` | [`Error`] with [`ErrorKind`] |
+//!
+//! # Not supported yet
+//! Consumers, transactions, request-reply, ACL, TLS, message trace, namespaces, hooks, LZ4 and zstd.
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
@@ -18,3 +85,9 @@ pub use producer::{PreparedSend, Producer, ProducerBuilder, SendHandle};
 
 #[cfg(feature = "embedded")]
 pub mod embedded;
+
+/// Notes on how this crate is built.
+pub mod docs {
+    #[doc = include_str!("docs/architecture.md")]
+    pub mod architecture {}
+}
