@@ -2,14 +2,19 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+mod client;
 mod error;
 mod message;
+mod producer;
 pub mod protocol;
+mod transport;
 
+pub use client::{Client, ClientBuilder, ShutdownReport};
 pub use error::{Attempt, Delivery, Error, ErrorKind, Result, Wait};
 pub use message::{
-    Message, MessageQueue, MessageView, Properties, Schedule, SendReceipt, SendStatus,
+    Batch, Message, MessageQueue, MessageView, Properties, Schedule, SendReceipt, SendStatus,
 };
+pub use producer::{PreparedSend, Producer, ProducerBuilder, SendHandle};
 
 #[cfg(feature = "embedded")]
 pub mod embedded;

@@ -1,5 +1,6 @@
 //! What is sent and what comes back: messages, queues, receipts.
 
+mod batch;
 mod properties;
 mod queue;
 mod receipt;
@@ -9,6 +10,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+pub use batch::Batch;
 pub use properties::{Properties, name};
 pub use queue::MessageQueue;
 pub use receipt::{SendReceipt, SendStatus};

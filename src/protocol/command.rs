@@ -30,8 +30,8 @@ pub struct Command {
 }
 
 impl Command {
-    const RESPONSE: i32 = 1;
-    const ONEWAY: i32 = 1 << 1;
+    pub(crate) const RESPONSE: i32 = 1;
+    pub(crate) const ONEWAY: i32 = 1 << 1;
 
     /// A request with no fields and no body yet; transport numbers it.
     pub fn request(code: i32) -> Command {

@@ -26,6 +26,24 @@ pub fn unique_key(ip: IpAddr, process: u16, salt: u32, time: u32, counter: u16) 
     hex(&bytes[..len])
 }
 
+/// The time part of a unique key: milliseconds since the month began (UTC; Java takes its own time
+/// zone, and nobody compares the two).
+pub fn millis_of_month(epoch_millis: i64) -> u32 {
+    const DAY: i64 = 24 * 3600 * 1000;
+    let days = epoch_millis.div_euclid(DAY);
+    // Days to civil date, in years that begin on 1 March, after Howard Hinnant's algorithm.
+    let shifted = days + 719_468;
+    let day_of_era = shifted.rem_euclid(146_097);
+    let year_of_era =
+        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month = (5 * day_of_year + 2) / 153;
+    let day_of_month = day_of_year - (153 * month + 2) / 5;
+    let millis = day_of_month * DAY + epoch_millis.rem_euclid(DAY);
+    // At most 31 days, which 32 bits hold.
+    u32::try_from(millis).unwrap_or(0)
+}
+
 /// By which a broker finds a message: upper-case hexadecimal of
 /// `ip | i32 port | i64 commit log offset` of the broker that stored it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -127,6 +145,20 @@ mod tests {
         let key = unique_key(ip, 0x62E9, 0x3094_6E09, 0x6B29_6325, 1);
         assert_eq!(key, "C000020262E930946E096B2963250001");
         assert_eq!(unique_key(IpAddr::from([0u8; 16]), 0, 0, 0, 0).len(), 56);
+    }
+
+    #[test]
+    fn the_time_part_begins_anew_each_month() {
+        for (epoch_seconds, second_of_month) in [
+            (0, 0),
+            (86_399, 86_399),
+            (951_782_400, 28 * 86_400),       // 29 February 2000
+            (951_868_800, 0),                 // 1 March 2000
+            (1_798_761_599, 31 * 86_400 - 1), // the last second of 2026
+        ] {
+            let millis = millis_of_month(epoch_seconds * 1000 + 7);
+            assert_eq!(millis, second_of_month * 1000 + 7, "{epoch_seconds}");
+        }
     }
 
     #[test]

@@ -1,0 +1,356 @@
+use std::collections::BTreeSet;
+use std::fmt;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+use super::config::{ClientBuilder, ClientConfig};
+use super::identity::{self, Identity};
+use super::name_server::NameServers;
+use super::route::Routes;
+use super::shutdown::ShutdownReport;
+use super::ticker::Ticker;
+use crate::error::{Error, ErrorKind, Result};
+use crate::protocol::Command;
+use crate::transport::{
+    Budget, Connection, Deadline, Inbound, Pool, Remoting, RemotingConfig, Threads, Timer,
+};
+
+/// How long dropping the last handle may take.
+const DROP_WITHIN: Duration = Duration::from_secs(3);
+
+const CALLBACK_THREAD: &str = "rmq-callback";
+
+/// How many threads make further attempts of asynchronous sends.
+const RETRY_THREADS: usize = 2;
+
+/// Name servers, routes, connections and threads that several producers share.
+///
+/// A producer makes a client of its own unless it is given one. A shared client is closed by
+/// [`shutdown`](Client::shutdown) or with its last handle, producers included; closing a producer
+/// leaves it open.
+///
+/// ```no_run
+/// # fn main() -> rocketmq_blocking::Result<()> {
+/// use rocketmq_blocking::{Client, Producer};
+///
+/// let client = Client::builder().name_server("127.0.0.1:9876").start()?;
+/// let orders = Producer::builder("orders").client(&client).start()?;
+/// let events = Producer::builder("events").client(&client).start()?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+#[doc(alias = "MQClientInstance")]
+pub struct Client(Arc<Handle>);
+
+/// Closes the client when the last handle goes.
+struct Handle(Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) config: ClientConfig,
+    pub(crate) identity: Identity,
+    pub(crate) remoting: Arc<Remoting>,
+    pub(crate) routes: Routes,
+    pub(crate) budget: Budget,
+    pub(crate) callbacks: Pool,
+    pub(crate) retries: Pool,
+    pub(crate) timer: Timer,
+    pub(super) groups: Mutex<BTreeSet<String>>,
+    threads: Threads,
+    tickers: Mutex<Option<Tickers>>,
+    closed: Mutex<Option<ShutdownReport>>,
+}
+
+/// The threads that do things at intervals.
+struct Tickers {
+    routes: Ticker<Arc<str>>,
+    _heartbeats: Ticker<()>,
+}
+
+/// A producer group's place in a client; dropping it gives the name free.
+pub(crate) struct Registration {
+    client: Arc<Inner>,
+    group: String,
+}
+
+impl Client {
+    /// Begins to set up a client.
+    pub fn builder() -> ClientBuilder {
+        ClientBuilder::default()
+    }
+
+    /// The id under which brokers know this client: `ip@instance`.
+    #[doc(alias = "buildMQClientId")]
+    pub fn id(&self) -> &str {
+        self.inner().identity.client_id()
+    }
+
+    /// Closes everything within 3 s, like [`shutdown_within`](Client::shutdown_within).
+    pub fn shutdown(&self) {
+        let report = self.shutdown_within(DROP_WITHIN);
+        if !report.is_clean() {
+            log::warn!("{report}");
+        }
+    }
+
+    /// Closes all connections and ends all threads, waiting for them at most this long. Producers
+    /// of this client fail with [`Closed`](ErrorKind::Closed) from then on. A second call does
+    /// nothing and returns the first one's report.
+    pub fn shutdown_within(&self, most: Duration) -> ShutdownReport {
+        self.inner().close(Deadline::after(Instant::now(), most))
+    }
+
+    pub(crate) fn start(config: ClientConfig) -> Result<Client> {
+        config.check()?;
+        let name_servers = config.checked_name_servers()?;
+        let threads = Threads::default();
+        Inner::start(config, name_servers, &threads)
+            .map(|inner| Client(Arc::new(Handle(inner))))
+            .map_err(|error| {
+                // Whatever was started has been dropped by now and ends by itself; see that it did.
+                threads.join(Deadline::after(Instant::now(), DROP_WITHIN));
+                Error::new(
+                    ErrorKind::Io,
+                    format!("the client's threads cannot be started: {error}"),
+                )
+                .caused_by(error)
+            })
+    }
+
+    pub(crate) fn inner(&self) -> &Arc<Inner> {
+        &self.0.0
+    }
+
+    /// Takes a producer group's name, which only one producer of a client may have.
+    pub(crate) fn register(&self, group: &str) -> Result<Registration> {
+        let inner = self.inner();
+        if inner.closed.lock().is_some() {
+            return Err(Error::new(ErrorKind::Closed, "the client is shut down"));
+        }
+        if !inner.groups.lock().insert(group.to_owned()) {
+            let text = format!("producer group {group} is already in use on this client");
+            return Err(Error::new(ErrorKind::Config, text));
+        }
+        // Brokers that are connected already must hear of the new group.
+        for address in inner.remoting.connected() {
+            if !inner.routes.name_servers.contains(&address) {
+                inner.heartbeat(&address);
+            }
+        }
+        Ok(Registration {
+            client: inner.clone(),
+            group: group.to_owned(),
+        })
+    }
+}
+
+impl Inner {
+    fn start(
+        config: ClientConfig,
+        name_servers: Vec<Arc<str>>,
+        threads: &Threads,
+    ) -> std::io::Result<Arc<Inner>> {
+        // Until the whole stands, what was started is closed again if a later step fails.
+        struct Undo(Option<(Timer, Vec<Pool>)>);
+        impl Drop for Undo {
+            fn drop(&mut self) {
+                if let Some((timer, pools)) = self.0.take() {
+                    timer.close();
+                    pools.iter().for_each(Pool::close);
+                }
+            }
+        }
+        let timer = Timer::start(threads)?;
+        let mut undo = Undo(Some((timer.clone(), Vec::new())));
+        let mut pool = |name, workers| {
+            let pool = Pool::start(threads, name, workers)?;
+            if let Some((_, pools)) = &mut undo.0 {
+                pools.push(pool.clone());
+            }
+            std::io::Result::Ok(pool)
+        };
+        let callbacks = pool(CALLBACK_THREAD, config.callback_threads)?;
+        let retries = pool("rmq-retry", RETRY_THREADS)?;
+        let ip = config
+            .client_ip
+            .unwrap_or_else(|| identity::local_ip(name_servers.first().map(|s| &**s)));
+        let identity = Identity::new(ip, config.instance_name.as_deref());
+        let remoting_config = RemotingConfig {
+            connect_timeout: config.connect_timeout,
+            idle_timeout: config.idle_timeout,
+            header_format: config.header_format,
+            language: config.language,
+            version: config.version,
+        };
+        let inner = Arc::new_cyclic(|client: &Weak<Inner>| {
+            let inbound = Arc::new(Dispatcher {
+                client: client.clone(),
+            });
+            let (timer, callbacks, retries) = (timer.clone(), callbacks.clone(), retries.clone());
+            let remoting = Arc::new(Remoting::new(
+                remoting_config,
+                threads.clone(),
+                timer.clone(),
+                callbacks.clone(),
+                retries.clone(),
+                inbound,
+                None,
+            ));
+            let random = RandomState::new().hash_one(0);
+            let name_servers = NameServers::new(remoting.clone(), name_servers, random);
+            Inner {
+                budget: Budget::new(config.max_in_flight_messages, config.max_in_flight_bytes),
+                routes: Routes::new(name_servers, config.api_timeout),
+                identity,
+                remoting,
+                callbacks,
+                retries,
+                timer,
+                groups: Mutex::default(),
+                threads: threads.clone(),
+                tickers: Mutex::new(None),
+                closed: Mutex::new(None),
+                config,
+            }
+        });
+        *inner.tickers.lock() = Some(inner.start_tickers(threads)?);
+        undo.0 = None;
+        Ok(inner)
+    }
+
+    fn start_tickers(self: &Arc<Self>, threads: &Threads) -> std::io::Result<Tickers> {
+        let client = Arc::downgrade(self);
+        let routes = Ticker::start(
+            threads,
+            "rmq-routes",
+            self.config.route_interval,
+            move |topic| {
+                let Some(client) = client.upgrade() else {
+                    return;
+                };
+                match topic {
+                    Some(topic) => client.routes.refresh(&topic),
+                    None => client.refresh_all(),
+                }
+            },
+        )?;
+        let client = Arc::downgrade(self);
+        let heartbeats = Ticker::start(
+            threads,
+            "rmq-heartbeat",
+            self.config.heartbeat_interval,
+            move |_| {
+                if let Some(client) = client.upgrade() {
+                    client.heartbeat_all();
+                }
+            },
+        )?;
+        Ok(Tickers {
+            routes,
+            _heartbeats: heartbeats,
+        })
+    }
+
+    /// Has a topic's route looked up soon, by the routes thread.
+    pub(crate) fn refresh_soon(&self, topic: &Arc<str>) {
+        if let Some(tickers) = &*self.tickers.lock() {
+            tickers.routes.wake(topic.clone());
+        }
+    }
+
+    fn refresh_all(&self) {
+        self.routes.refresh_all();
+        let masters = self.routes.masters();
+        self.remoting.retain(|address| {
+            masters.iter().any(|master| **master == *address)
+                || self.routes.name_servers.contains(address)
+        });
+        self.remoting.close_idle(Instant::now());
+    }
+
+    /// Ends everything. The order matters: nobody waits for a permit any more, connections answer
+    /// their waiters, and only then may the threads that carry those answers end.
+    fn close(&self, deadline: Deadline) -> ShutdownReport {
+        let mut closed = self.closed.lock();
+        if let Some(report) = &*closed {
+            return report.clone();
+        }
+        // Taken, so that threads which need this lock to say "closed" are not held up.
+        *closed = Some(ShutdownReport::default());
+        drop(closed);
+        self.budget.close();
+        let tickers = self.tickers.lock().take();
+        drop(tickers);
+        self.remoting.close();
+        self.timer.close();
+        self.retries.close();
+        // Callbacks last: the others may still have answers to hand over.
+        self.threads.join_all_but(CALLBACK_THREAD, deadline);
+        self.callbacks.close();
+        let report = ShutdownReport {
+            unanswered: 0,
+            lost_oneway: self.remoting.lost_oneway(),
+            stuck_threads: self.threads.join(deadline),
+        };
+        *self.closed.lock() = Some(report.clone());
+        report
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.lock().is_some()
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        let report = self.0.close(Deadline::after(Instant::now(), DROP_WITHIN));
+        if !report.is_clean() {
+            log::warn!("client dropped: {report}");
+        }
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("id", &self.id())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Registration {
+    /// Tells the brokers that the group is gone, until the deadline.
+    pub(crate) fn unregister(&self, deadline: Deadline) {
+        self.client.unregister(&self.group, deadline);
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        self.client.groups.lock().remove(&self.group);
+    }
+}
+
+/// Takes what connections report to the client, while there is one.
+struct Dispatcher {
+    client: Weak<Inner>,
+}
+
+impl Inbound for Dispatcher {
+    fn connected(&self, connection: &Arc<Connection>) {
+        let Some(client) = self.client.upgrade() else {
+            return;
+        };
+        if !client.routes.name_servers.contains(connection.address()) {
+            client.heartbeat(connection.address());
+        }
+    }
+
+    fn request(&self, _: &Arc<Connection>, request: Command) -> std::result::Result<(), Command> {
+        // No request of a broker concerns a producer yet: transactions and replies come later.
+        Err(request)
+    }
+}

@@ -1,0 +1,94 @@
+use std::hash::{BuildHasher, RandomState};
+use std::net::{IpAddr, Ipv4Addr, UdpSocket};
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::protocol::id;
+
+/// Who this client is to brokers, and the source of its message ids.
+pub(crate) struct Identity {
+    client_id: String,
+    ip: IpAddr,
+    process: u16,
+    salt: u32,
+    counter: AtomicU16,
+}
+
+impl Identity {
+    /// `instance` is made up if there is none, so that every client differs.
+    pub(crate) fn new(ip: IpAddr, instance: Option<&str>) -> Identity {
+        let random = RandomState::new().hash_one(std::process::id());
+        let process = std::process::id();
+        let instance = instance.map_or_else(|| format!("{process}#{random:x}"), str::to_owned);
+        Identity {
+            client_id: format!("{ip}@{instance}"),
+            ip,
+            process: process as u16,
+            salt: (random >> 32) as u32,
+            counter: AtomicU16::new(random as u16),
+        }
+    }
+
+    /// `ip@instance`.
+    pub(crate) fn client_id(&self) -> &str {
+        &self.client_id
+    }
+
+    /// A new unique key for a message made at this time.
+    pub(crate) fn unique_key(&self, epoch_millis: i64) -> String {
+        let counter = self.counter.fetch_add(1, Ordering::Relaxed);
+        let time = id::millis_of_month(epoch_millis);
+        id::unique_key(self.ip, self.process, self.salt, time, counter)
+    }
+}
+
+/// Now, as messages carry it.
+pub(crate) fn epoch_millis() -> i64 {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// The address by which this host would reach a peer. Connecting a UDP socket sends nothing.
+pub(crate) fn local_ip(towards: Option<&str>) -> IpAddr {
+    // Without a numeric peer, any address beyond this host will do: this one is for documentation.
+    let peer = towards
+        .and_then(|t| t.parse().ok())
+        .unwrap_or(([192, 0, 2, 1], 9).into());
+    let ask = || {
+        let any: IpAddr = match peer {
+            std::net::SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+            std::net::SocketAddr::V6(_) => std::net::Ipv6Addr::UNSPECIFIED.into(),
+        };
+        let socket = UdpSocket::bind((any, 0)).ok()?;
+        socket.connect(peer).ok()?;
+        Some(socket.local_addr().ok()?.ip())
+    };
+    ask().unwrap_or(Ipv4Addr::LOCALHOST.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_differ_and_have_the_length_of_their_address() {
+        let identity = Identity::new(Ipv4Addr::LOCALHOST.into(), None);
+        let now = epoch_millis();
+        let (a, b) = (identity.unique_key(now), identity.unique_key(now));
+        assert_ne!(a, b);
+        assert_eq!((a.len(), &a[..8]), (32, "7F000001"));
+        assert!(identity.client_id().starts_with("127.0.0.1@"));
+        let named = Identity::new(Ipv4Addr::LOCALHOST.into(), Some("golden"));
+        assert_eq!(named.client_id(), "127.0.0.1@golden");
+    }
+
+    #[test]
+    fn loopback_peers_are_reached_by_loopback() {
+        assert_eq!(
+            local_ip(Some("127.0.0.1:9876")),
+            IpAddr::from([127, 0, 0, 1])
+        );
+    }
+}

@@ -1,0 +1,23 @@
+//! What the producers (later: consumers) of one client share: name servers, routes, heartbeats,
+//! identity, and the life of all of it.
+
+mod api;
+mod config;
+mod core;
+mod heartbeat;
+mod identity;
+mod name_server;
+mod publish;
+mod route;
+mod shutdown;
+mod ticker;
+
+pub use config::ClientBuilder;
+pub use core::Client;
+pub use shutdown::ShutdownReport;
+
+pub(crate) use config::{ClientConfig, check_name, client_setters};
+pub(crate) use core::Registration;
+pub(crate) use identity::epoch_millis;
+pub(crate) use publish::PublishInfo;
+pub(crate) use route::DefaultTopic;

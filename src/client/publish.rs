@@ -1,0 +1,184 @@
+use std::sync::Arc;
+
+use crate::message::MessageQueue;
+use crate::protocol::route::{TopicRoute, perm};
+
+/// The most queues of one topic that a route may bring.
+const MOST_QUEUES: usize = 65_536;
+
+/// Where messages of a topic can be written: Java's `TopicPublishInfo`, made from a route.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[doc(alias = "TopicPublishInfo")]
+pub(crate) struct PublishInfo {
+    /// Writable queues of brokers with a master, in the order that all clients share: by broker
+    /// name, then number. (Sharding keys need it to agree with Java.)
+    pub(crate) queues: Vec<MessageQueue>,
+    /// Master addresses by broker name, sorted; brokers without queues of this topic included.
+    masters: Vec<(Arc<str>, Arc<str>)>,
+}
+
+impl PublishInfo {
+    pub(crate) fn new(topic: &Arc<str>, route: &TopicRoute) -> PublishInfo {
+        let mut masters: Vec<(Arc<str>, Arc<str>)> = Vec::new();
+        for data in &route.broker_datas {
+            if let Some(address) = route.master(&data.broker_name) {
+                masters.push((data.broker_name.as_str().into(), address.into()));
+            }
+        }
+        masters.sort();
+        masters.dedup_by(|a, b| a.0 == b.0);
+        let mut info = PublishInfo {
+            queues: Vec::new(),
+            masters,
+        };
+        match route
+            .order_topic_conf
+            .as_deref()
+            .filter(|conf| !conf.is_empty())
+        {
+            Some(conf) => info.add_ordered(topic, conf),
+            None => info.add_writable(topic, route),
+        }
+        info
+    }
+
+    /// The master's address of a broker.
+    pub(crate) fn master(&self, broker: &str) -> Option<&Arc<str>> {
+        let found = self
+            .masters
+            .binary_search_by(|(name, _)| (**name).cmp(broker));
+        found.ok().map(|i| &self.masters[i].1)
+    }
+
+    /// All masters' addresses.
+    pub(crate) fn addresses(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.masters.iter().map(|(_, address)| address)
+    }
+
+    /// Whether another broker than this one has a queue here.
+    pub(crate) fn has_other_broker(&self, broker: &str) -> bool {
+        self.queues.iter().any(|queue| queue.broker() != broker)
+    }
+
+    /// A globally ordered topic names its queues itself: `broker-a:4;broker-b:4`.
+    fn add_ordered(&mut self, topic: &Arc<str>, conf: &str) {
+        for part in conf.split(';') {
+            if let Some((broker, count)) = part.split_once(':') {
+                if let Ok(count) = count.trim().parse() {
+                    self.add_queues(topic, &broker.into(), count);
+                }
+            }
+        }
+    }
+
+    fn add_writable(&mut self, topic: &Arc<str>, route: &TopicRoute) {
+        let mut datas: Vec<_> = route.queue_datas.iter().collect();
+        datas.sort_by(|a, b| a.broker_name.cmp(&b.broker_name));
+        datas.dedup_by(|a, b| a.broker_name == b.broker_name);
+        for data in datas {
+            let broker: Arc<str> = data.broker_name.as_str().into();
+            if data.perm & perm::WRITE != 0 && self.master(&broker).is_some() {
+                self.add_queues(topic, &broker, data.write_queue_nums);
+            }
+        }
+    }
+
+    fn add_queues(&mut self, topic: &Arc<str>, broker: &Arc<str>, count: i32) {
+        let room = MOST_QUEUES.saturating_sub(self.queues.len());
+        let count = usize::try_from(count).unwrap_or(0).min(room);
+        let queue = |id| MessageQueue::new(topic.clone(), broker.clone(), id);
+        self.queues.extend((0..).take(count).map(queue));
+    }
+}
+
+/// The route of a topic that does not exist yet: the default topic's brokers, with at most so many
+/// queues. The broker creates the topic when it gets the first message.
+pub(crate) fn from_default_topic(mut route: TopicRoute, most_queues: i32) -> TopicRoute {
+    for data in &mut route.queue_datas {
+        let queues = most_queues.min(data.read_queue_nums);
+        data.read_queue_nums = queues;
+        data.write_queue_nums = queues;
+    }
+    route
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::route::{BrokerData, QueueData};
+
+    fn route(queues: &[(&str, i32, i32)], masters: &[&str]) -> TopicRoute {
+        let queue = |&(broker, write, perm): &(&str, i32, i32)| QueueData {
+            broker_name: broker.into(),
+            read_queue_nums: 8,
+            write_queue_nums: write,
+            perm,
+            topic_sys_flag: 0,
+        };
+        let broker = |name: &&str| BrokerData {
+            broker_name: (*name).into(),
+            broker_addrs: [(0, format!("{name}:1")), (1, format!("{name}:2"))].into(),
+            ..BrokerData::default()
+        };
+        TopicRoute {
+            queue_datas: queues.iter().map(queue).collect(),
+            broker_datas: masters.iter().map(broker).collect(),
+            ..TopicRoute::default()
+        }
+    }
+
+    #[track_caller]
+    fn check(route: &TopicRoute, expected: &[&str]) {
+        let info = PublishInfo::new(&"T".into(), route);
+        let queues: Vec<_> = info
+            .queues
+            .iter()
+            .map(|q| format!("{}:{}", q.broker(), q.id()))
+            .collect();
+        assert_eq!(queues, expected);
+    }
+
+    #[test]
+    fn queues_are_those_of_writable_brokers_with_a_master_by_name() {
+        check(
+            &route(&[("b", 2, 6), ("a", 1, 6)], &["a", "b"]),
+            &["a:0", "b:0", "b:1"],
+        );
+        check(&route(&[("a", 1, 4), ("b", 1, 2)], &["a", "b"]), &["b:0"]);
+        check(&route(&[("a", 1, 6), ("b", 1, 6)], &["a"]), &["a:0"]);
+        check(&route(&[("a", 0, 6), ("b", -1, 6)], &["a", "b"]), &[]);
+        check(&route(&[], &[]), &[]);
+    }
+
+    #[test]
+    fn an_absurd_number_of_queues_is_cut() {
+        let info = PublishInfo::new(&"T".into(), &route(&[("a", i32::MAX, 6)], &["a"]));
+        assert_eq!(info.queues.len(), MOST_QUEUES);
+    }
+
+    #[test]
+    fn an_ordered_topic_names_its_queues_itself() {
+        let mut route = route(&[("b", 8, 6)], &["a", "b"]);
+        route.order_topic_conf = Some("b:2;a:1;x;y:z;a:b:c".into());
+        check(&route, &["b:0", "b:1", "a:0"]);
+    }
+
+    #[test]
+    fn a_topic_to_be_created_gets_at_most_the_default_topics_queues() {
+        let route = from_default_topic(route(&[("a", 8, 7)], &["a"]), 4);
+        check(&route, &["a:0", "a:1", "a:2", "a:3"]);
+        assert_eq!(
+            from_default_topic(route.clone(), 16).queue_datas[0].write_queue_nums,
+            4
+        );
+    }
+
+    #[test]
+    fn masters_are_found_by_name() {
+        let info = PublishInfo::new(&"T".into(), &route(&[("a", 1, 6)], &["b", "a"]));
+        assert_eq!(info.master("b").map(|a| &**a), Some("b:1"));
+        assert_eq!(info.master("c"), None);
+        assert!(!info.has_other_broker("a"));
+        assert!(info.has_other_broker("b"));
+    }
+}

@@ -1,0 +1,237 @@
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex, RwLock};
+
+use super::api;
+use super::name_server::NameServers;
+use super::publish::{self, PublishInfo};
+use crate::error::{Error, ErrorKind, Result, Wait};
+use crate::protocol::route::TopicRoute;
+use crate::transport::Deadline;
+
+/// A topic that nobody sent to for so many refreshes (half an hour by default) is forgotten.
+const FORGET_AFTER: u32 = 60;
+
+/// The routes of the topics in use.
+pub(crate) struct Routes {
+    pub(crate) name_servers: NameServers,
+    api_timeout: Duration,
+    known: RwLock<HashMap<Arc<str>, Arc<Known>>>,
+    /// Lookups under way: one per topic, shared by all who ask.
+    flights: Mutex<HashMap<Arc<str>, Arc<Flight>>>,
+}
+
+/// Where the settings of topics that do not exist yet come from.
+#[derive(Debug, Clone)]
+pub(crate) struct DefaultTopic {
+    /// Java's `createTopicKey`.
+    pub(crate) name: Arc<str>,
+    /// Java's `defaultTopicQueueNums`.
+    pub(crate) queues: i32,
+}
+
+struct Known {
+    info: Arc<PublishInfo>,
+    default: DefaultTopic,
+    refreshes_unused: AtomicU32,
+}
+
+#[derive(Default)]
+struct Flight {
+    result: Mutex<Option<Result<Arc<PublishInfo>>>>,
+    landed: Condvar,
+}
+
+impl Routes {
+    pub(crate) fn new(name_servers: NameServers, api_timeout: Duration) -> Routes {
+        Routes {
+            name_servers,
+            api_timeout,
+            known: RwLock::default(),
+            flights: Mutex::default(),
+        }
+    }
+
+    /// Where to write messages of a topic: what is known, else what a name server says, else the
+    /// default topic's brokers.
+    ///
+    /// # Errors
+    /// `NoRoute`, `NoNameServer`, `NameServer`, or `Timeout` while waiting for the route.
+    pub(crate) fn publish_info(
+        &self,
+        topic: &Arc<str>,
+        default: &DefaultTopic,
+        deadline: Deadline,
+    ) -> Result<Arc<PublishInfo>> {
+        if let Some(known) = self.known.read().get(topic) {
+            if !known.info.queues.is_empty() {
+                known.refreshes_unused.store(0, Ordering::Relaxed);
+                return Ok(known.info.clone());
+            }
+        }
+        self.look_up(topic, default, deadline)
+    }
+
+    /// Asks again, for a route that has just proved wrong. What was known stays if that fails.
+    pub(crate) fn look_up(
+        &self,
+        topic: &Arc<str>,
+        default: &DefaultTopic,
+        deadline: Deadline,
+    ) -> Result<Arc<PublishInfo>> {
+        loop {
+            let (flight, mine) = self.board(topic);
+            if mine {
+                let result = self.ask(topic, default, deadline);
+                self.flights.lock().remove(topic);
+                *flight.result.lock() = Some(result.clone());
+                flight.landed.notify_all();
+                return result;
+            }
+            let mut result = flight.result.lock();
+            while result.is_none() {
+                let waited = flight.landed.wait_until(&mut result, deadline.instant());
+                if waited.timed_out() && result.is_none() {
+                    return Err(Error::timeout(Wait::Route).on_topic(topic));
+                }
+            }
+            match &*result {
+                // The one who asked had less time than we have: ask ourselves.
+                Some(Err(error))
+                    if error.kind() == ErrorKind::Timeout
+                        && !deadline.has_passed(Instant::now()) => {}
+                Some(result) => return result.clone(),
+                None => {}
+            }
+        }
+    }
+
+    /// Asks again for every known topic. Stops when no name server answers, keeping the rest.
+    pub(crate) fn refresh_all(&self) {
+        let topics: Vec<_> = self
+            .known
+            .read()
+            .iter()
+            .map(|(topic, k)| (topic.clone(), k.clone()))
+            .collect();
+        for (topic, known) in topics {
+            if known.refreshes_unused.fetch_add(1, Ordering::Relaxed) >= FORGET_AFTER {
+                log::debug!("{topic}: unused for long; its route is forgotten");
+                self.known.write().remove(&topic);
+                continue;
+            }
+            let deadline = Deadline::after(Instant::now(), self.api_timeout);
+            match self.look_up(&topic, &known.default, deadline) {
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::NoRoute => log::info!("{error}"),
+                Err(error) => {
+                    log::warn!("route refresh: {error}; going on with the routes known");
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Asks again for one topic, if it is known.
+    pub(crate) fn refresh(&self, topic: &Arc<str>) {
+        let Some(known) = self.known.read().get(topic).cloned() else {
+            return;
+        };
+        let deadline = Deadline::after(Instant::now(), self.api_timeout);
+        if let Err(error) = self.look_up(topic, &known.default, deadline) {
+            log::warn!("route refresh: {error}; going on with the route known");
+        }
+    }
+
+    /// The masters of all known routes.
+    pub(crate) fn masters(&self) -> Vec<Arc<str>> {
+        let known = self.known.read();
+        let mut masters: Vec<_> = known
+            .values()
+            .flat_map(|known| known.info.addresses().cloned())
+            .collect();
+        masters.sort();
+        masters.dedup();
+        masters
+    }
+
+    /// The lookup of a topic, and whether it is the caller's to do.
+    fn board(&self, topic: &Arc<str>) -> (Arc<Flight>, bool) {
+        let mut flights = self.flights.lock();
+        match flights.get(topic) {
+            Some(flight) => (flight.clone(), false),
+            None => {
+                let flight = Arc::new(Flight::default());
+                flights.insert(topic.clone(), flight.clone());
+                (flight, true)
+            }
+        }
+    }
+
+    fn ask(
+        &self,
+        topic: &Arc<str>,
+        default: &DefaultTopic,
+        deadline: Deadline,
+    ) -> Result<Arc<PublishInfo>> {
+        let own = deadline.capped(Instant::now(), self.api_timeout);
+        let found = self.route_or_default(topic, default, own);
+        let found = found.map_err(|error| {
+            // A caller's own deadline is not the name servers' fault.
+            let late = deadline.has_passed(Instant::now());
+            let timed_out = late && error.kind() == ErrorKind::NoNameServer;
+            let error = if timed_out {
+                Error::timeout(Wait::Route).caused_by(error)
+            } else {
+                error
+            };
+            error.on_topic(topic)
+        })?;
+        let info = Arc::new(PublishInfo::new(topic, &found));
+        if info.queues.is_empty() {
+            let text = "the route has no writable queue of a broker with a master";
+            return Err(Error::new(ErrorKind::NoRoute, text).on_topic(topic));
+        }
+        self.remember(topic, default, &info);
+        Ok(info)
+    }
+
+    fn remember(&self, topic: &Arc<str>, default: &DefaultTopic, info: &Arc<PublishInfo>) {
+        let mut table = self.known.write();
+        let unused = match table.get(topic) {
+            Some(known) if known.info == *info => return,
+            Some(known) => known.refreshes_unused.load(Ordering::Relaxed),
+            None => 0,
+        };
+        let known = Known {
+            info: info.clone(),
+            default: default.clone(),
+            refreshes_unused: AtomicU32::new(unused),
+        };
+        table.insert(topic.clone(), Arc::new(known));
+        drop(table);
+        log::info!("{topic}: {} queues to write to", info.queues.len());
+    }
+
+    fn route_or_default(
+        &self,
+        topic: &Arc<str>,
+        default: &DefaultTopic,
+        deadline: Deadline,
+    ) -> Result<TopicRoute> {
+        if let Some(route) = api::topic_route(&self.name_servers, topic, deadline)? {
+            return Ok(route);
+        }
+        if let Some(route) = api::topic_route(&self.name_servers, &default.name, deadline)? {
+            return Ok(publish::from_default_topic(route, default.queues));
+        }
+        let text = format!(
+            "the topic does not exist, and brokers do not create topics (no {}): create it first",
+            default.name
+        );
+        Err(Error::new(ErrorKind::NoRoute, text))
+    }
+}

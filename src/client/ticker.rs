@@ -1,0 +1,42 @@
+use std::io;
+use std::time::Duration;
+
+use crossbeam_channel::{RecvTimeoutError, Sender, TrySendError, bounded};
+
+use crate::transport::Threads;
+
+/// A thread that does something at intervals, and at once when it is told to. It ends when this is
+/// dropped.
+pub(crate) struct Ticker<T> {
+    wake: Sender<T>,
+}
+
+impl<T: Send + 'static> Ticker<T> {
+    /// `work` gets what it was told, or `None` when the interval is over.
+    pub(crate) fn start(
+        threads: &Threads,
+        name: &str,
+        interval: Duration,
+        mut work: impl FnMut(Option<T>) + Send + 'static,
+    ) -> io::Result<Ticker<T>> {
+        // A few orders may wait; more of them are not worth more than that.
+        let (wake, woken) = bounded(16);
+        threads.spawn(name, move || {
+            loop {
+                match woken.recv_timeout(interval) {
+                    Ok(what) => work(Some(what)),
+                    Err(RecvTimeoutError::Timeout) => work(None),
+                    Err(RecvTimeoutError::Disconnected) => return,
+                }
+            }
+        })?;
+        Ok(Ticker { wake })
+    }
+
+    /// Does it now, unless enough orders are waiting already.
+    pub(crate) fn wake(&self, what: T) {
+        match self.wake.try_send(what) {
+            Ok(()) | Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {}
+        }
+    }
+}

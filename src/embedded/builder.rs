@@ -1,0 +1,206 @@
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64};
+
+use super::broker::BrokerService;
+use super::name_server::NameService;
+use super::producers::Producers;
+use super::requests::RequestLog;
+use super::server::{self, Common, Server};
+use super::store::Store;
+use super::topics::Topics;
+use super::{Broker, Cluster, NameServer};
+
+/// The distance between the fixed ports of servers of a kind.
+const PORT_STEP: u16 = 10;
+
+/// What a [`Cluster`] shall be like; made by [`Cluster::builder`].
+#[derive(Debug, Clone)]
+#[must_use = "nothing runs before start()"]
+pub struct ClusterBuilder {
+    brokers: usize,
+    name_servers: usize,
+    broker_port: u16,
+    name_server_port: u16,
+    topics: Vec<(String, i32)>,
+    auto_create_topics: bool,
+    max_message_size: usize,
+    answer_json_always: bool,
+    bare_route_keys: bool,
+    keep_messages: bool,
+    record_requests: bool,
+}
+
+impl Default for ClusterBuilder {
+    fn default() -> ClusterBuilder {
+        ClusterBuilder {
+            brokers: 1,
+            name_servers: 1,
+            broker_port: 0,
+            name_server_port: 0,
+            topics: Vec::new(),
+            auto_create_topics: true,
+            max_message_size: 4 * 1024 * 1024,
+            answer_json_always: false,
+            bare_route_keys: false,
+            keep_messages: true,
+            record_requests: true,
+        }
+    }
+}
+
+impl ClusterBuilder {
+    /// How many brokers: `broker-a`, `broker-b`, .. Default: 1; 0 counts as 1, and more than 26 as 26.
+    pub fn brokers(mut self, brokers: usize) -> ClusterBuilder {
+        self.brokers = brokers.clamp(1, 26);
+        self
+    }
+
+    /// How many name servers; all of them know all routes. Default: 1; 0 counts as 1.
+    pub fn name_servers(mut self, name_servers: usize) -> ClusterBuilder {
+        self.name_servers = name_servers.max(1);
+        self
+    }
+
+    /// The port of the first broker; the others follow at +10, +20, .. Default: 0, free ports.
+    pub fn broker_port(mut self, port: u16) -> ClusterBuilder {
+        self.broker_port = port;
+        self
+    }
+
+    /// The port of the first name server; the others follow at +10, +20, .. Default: 0, free ports.
+    pub fn name_server_port(mut self, port: u16) -> ClusterBuilder {
+        self.name_server_port = port;
+        self
+    }
+
+    /// A topic that is there from the start, with so many queues on each broker.
+    pub fn topic(mut self, topic: impl Into<String>, queues: i32) -> ClusterBuilder {
+        self.topics.push((topic.into(), queues));
+        self
+    }
+
+    /// Whether a send to an unknown topic makes it, with up to 8 queues, on the broker that gets
+    /// the message. Default: yes.
+    pub fn auto_create_topics(mut self, on: bool) -> ClusterBuilder {
+        self.auto_create_topics = on;
+        self
+    }
+
+    /// The largest body that brokers take, in bytes; larger ones are answered with code 13.
+    /// Default: 4 MiB.
+    pub fn max_message_size(mut self, bytes: usize) -> ClusterBuilder {
+        self.max_message_size = bytes;
+        self
+    }
+
+    /// Whether answers have JSON headers even if the request's header is binary, as servers of
+    /// 5.4.0 do. Default: no, an answer has the form of its request.
+    pub fn answer_json_always(mut self, on: bool) -> ClusterBuilder {
+        self.answer_json_always = on;
+        self
+    }
+
+    /// Whether routes have bare numbers as keys (`{0:"127.0.0.1:10911"}`) for every client, as
+    /// those of name servers before 4.9.4 do. Default: no, only for clients of before 4.9.4.
+    pub fn bare_route_keys(mut self, on: bool) -> ClusterBuilder {
+        self.bare_route_keys = on;
+        self
+    }
+
+    /// Whether stored messages are kept for [`Cluster::messages`]. They take memory as long as the
+    /// cluster lives: turn it off to measure throughput. Default: yes.
+    pub fn keep_messages(mut self, on: bool) -> ClusterBuilder {
+        self.keep_messages = on;
+        self
+    }
+
+    /// Whether requests are kept for [`Cluster::requests`]: the last 65,536, with at most 64 MiB of
+    /// bodies. Default: yes.
+    pub fn record_requests(mut self, on: bool) -> ClusterBuilder {
+        self.record_requests = on;
+        self
+    }
+
+    /// Starts all servers.
+    ///
+    /// # Errors
+    /// A port is taken, or no thread can be started.
+    pub fn start(self) -> io::Result<Cluster> {
+        let brokers = bind_all(self.broker_port, self.brokers)?;
+        let name_servers = bind_all(self.name_server_port, self.name_servers)?;
+        let names = (b'a'..=b'z').map(|c| Arc::from(format!("broker-{}", char::from(c))));
+        let registered: Vec<(Arc<str>, SocketAddr)> = names
+            .zip(brokers.iter().map(|(_, address)| *address))
+            .collect();
+        let topics = Arc::new(Topics::new(self.auto_create_topics, &registered));
+        for (topic, queues) in &self.topics {
+            topics.create(topic, *queues);
+        }
+        let store = Arc::new(Store::new(registered.len(), self.keep_messages));
+        let common = Arc::new(Common {
+            log: RequestLog::new(self.record_requests),
+            answer_json_always: self.answer_json_always,
+            connection_ids: AtomicU64::new(0),
+        });
+
+        let start_broker = |index: usize, name: Arc<str>, listener, address| {
+            let service = Arc::new(BrokerService {
+                index,
+                name: Arc::clone(&name),
+                address,
+                topics: Arc::clone(&topics),
+                store: Arc::clone(&store),
+                max_message_size: self.max_message_size,
+                producers: Producers::default(),
+                counter: AtomicU32::new(0),
+            });
+            let (serving, common) = (service.clone(), Arc::clone(&common));
+            let server = Server::start(name, listener, address, serving, common)?;
+            Ok(Broker { server, service })
+        };
+        let start_name_server = |index: usize, listener, address| {
+            let service = Arc::new(NameService {
+                topics: Arc::clone(&topics),
+                bare_route_keys: self.bare_route_keys,
+            });
+            let name = Arc::from(format!("namesrv-{index}"));
+            let server = Server::start(name, listener, address, service, Arc::clone(&common))?;
+            Ok(NameServer { server })
+        };
+        let brokers: io::Result<_> = brokers
+            .into_iter()
+            .zip(registered)
+            .enumerate()
+            .map(|(i, ((listener, address), (name, _)))| start_broker(i, name, listener, address))
+            .collect();
+        let name_servers: io::Result<_> = name_servers
+            .into_iter()
+            .enumerate()
+            .map(|(i, (listener, address))| start_name_server(i, listener, address))
+            .collect();
+        Ok(Cluster {
+            brokers: brokers?,
+            name_servers: name_servers?,
+            topics,
+            store,
+            common,
+        })
+    }
+}
+
+fn bind_all(port: u16, count: usize) -> io::Result<Vec<(TcpListener, SocketAddr)>> {
+    let port_of = |index: usize| {
+        let offset = u16::try_from(index).ok()?.checked_mul(PORT_STEP)?;
+        if port == 0 {
+            Some(0)
+        } else {
+            port.checked_add(offset)
+        }
+    };
+    let too_high = || io::Error::new(io::ErrorKind::InvalidInput, "no port beyond 65535");
+    (0..count)
+        .map(|index| server::bind(port_of(index).ok_or_else(too_high)?))
+        .collect()
+}

@@ -1,0 +1,188 @@
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossbeam_channel::Receiver;
+
+use super::server::Common;
+use super::store::Store;
+use super::topics::Topics;
+use super::{Broker, ClusterBuilder, NameServer, On, ReceivedRequest, StoredMessage};
+use crate::protocol::route::TopicRoute;
+
+/// Name servers and brokers in this process. Dropping it stops them and joins their threads.
+pub struct Cluster {
+    pub(super) brokers: Vec<Broker>,
+    pub(super) name_servers: Vec<NameServer>,
+    pub(super) topics: Arc<Topics>,
+    pub(super) store: Arc<Store>,
+    pub(super) common: Arc<Common>,
+}
+
+impl Cluster {
+    /// One name server and one broker, `broker-a`, on free ports; topics are made on demand.
+    ///
+    /// # Errors
+    /// No port or no thread can be had.
+    pub fn start() -> io::Result<Cluster> {
+        Cluster::builder().start()
+    }
+
+    /// Chooses how many servers, which ports, which topics.
+    pub fn builder() -> ClusterBuilder {
+        ClusterBuilder::default()
+    }
+
+    /// The name servers' addresses, as a producer takes them: `127.0.0.1:PORT`, several joined by
+    /// `;`.
+    pub fn name_server(&self) -> String {
+        let addresses = self.name_servers.iter().map(|s| s.address().to_string());
+        addresses.collect::<Vec<_>>().join(";")
+    }
+
+    /// The name servers, to kill, restart or disturb them.
+    pub fn name_servers(&self) -> &[NameServer] {
+        &self.name_servers
+    }
+
+    /// The brokers.
+    pub fn brokers(&self) -> &[Broker] {
+        &self.brokers
+    }
+
+    /// The broker of this name.
+    ///
+    /// # Panics
+    /// There is none.
+    #[track_caller]
+    pub fn broker(&self, name: &str) -> &Broker {
+        match self.brokers.iter().find(|broker| broker.name() == name) {
+            Some(broker) => broker,
+            None => panic!("no broker {name:?} in {:?}", self.brokers),
+        }
+    }
+
+    /// Makes a topic with so many queues on each broker, readable and writable; or gives an
+    /// existing one these settings.
+    pub fn create_topic(&self, topic: &str, queues: i32) {
+        self.topics.create(topic, queues);
+    }
+
+    /// Changes how many queues a topic has on one broker, where it is made if need be.
+    ///
+    /// # Panics
+    /// There is no such broker.
+    #[track_caller]
+    pub fn set_queues(&self, topic: &str, broker: &str, read: i32, write: i32) {
+        let broker = self.broker(broker).service.index;
+        self.topics.change(topic, broker, |config| {
+            config.read_queues = read;
+            config.write_queues = write;
+        });
+    }
+
+    /// Changes a topic's permission on one broker, see [`perm`](crate::protocol::route::perm). As
+    /// with a real broker it stands in the route, and the broker itself does not look at it.
+    ///
+    /// # Panics
+    /// There is no such broker.
+    #[track_caller]
+    pub fn set_permission(&self, topic: &str, broker: &str, perm: i32) {
+        let broker = self.broker(broker).service.index;
+        self.topics
+            .change(topic, broker, |config| config.perm = perm);
+    }
+
+    /// Makes a topic globally ordered (`broker-a:4;broker-b:4`), or ordinary again.
+    pub fn set_order_conf(&self, topic: &str, conf: Option<&str>) {
+        self.topics.set_order(topic, conf.map(str::to_owned));
+    }
+
+    /// Removes a topic from all brokers and from the routes. Its messages stay.
+    pub fn remove_topic(&self, topic: &str) {
+        self.topics.remove(topic);
+    }
+
+    /// What name servers answer for a topic from now on, whatever the brokers have: a broker without
+    /// a master, with slaves, at another address. `None`: the true route again.
+    pub fn set_route(&self, topic: &str, route: Option<TopicRoute>) {
+        self.topics.set_route(topic, route);
+    }
+
+    /// What name servers answer for a topic; `None` if it has no route.
+    pub fn route(&self, topic: &str) -> Option<TopicRoute> {
+        self.topics.route(topic)
+    }
+
+    /// The messages of a topic, over all brokers, in order of arrival. Empty without
+    /// [`keep_messages`](ClusterBuilder::keep_messages).
+    pub fn messages(&self, topic: &str) -> Vec<StoredMessage> {
+        self.store.messages(topic)
+    }
+
+    /// The messages of a topic as soon as there are `count`, or what is there when the time is up.
+    /// For sends that nobody answers.
+    pub fn wait_for_messages(
+        &self,
+        topic: &str,
+        count: usize,
+        timeout: Duration,
+    ) -> Vec<StoredMessage> {
+        self.store.wait(topic, count, timeout)
+    }
+
+    /// How many messages of a topic were stored, kept or not.
+    pub fn message_count(&self, topic: &str) -> u64 {
+        self.store.count(topic)
+    }
+
+    /// Every message that is stored from now on. The channel is unbounded, and disconnected when
+    /// the cluster is dropped.
+    pub fn subscribe(&self) -> Receiver<StoredMessage> {
+        self.store.subscribe()
+    }
+
+    /// The requests that all servers received, in order of arrival. Empty without
+    /// [`record_requests`](ClusterBuilder::record_requests).
+    pub fn requests(&self, on: &On) -> Vec<ReceivedRequest> {
+        self.common.log.matching(on)
+    }
+
+    /// The matching requests as soon as there are `count`, or what is there when the time is up.
+    pub fn wait_for_requests(
+        &self,
+        on: &On,
+        count: usize,
+        timeout: Duration,
+    ) -> Vec<ReceivedRequest> {
+        self.common.log.wait(on, count, timeout)
+    }
+
+    /// Forgets the requests received so far.
+    pub fn clear_requests(&self) {
+        self.common.log.clear();
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        for broker in &self.brokers {
+            broker.kill();
+        }
+        for name_server in &self.name_servers {
+            name_server.kill();
+        }
+        // A gate that the test still has may hold parts of the cluster: say the end here.
+        self.store.end_subscriptions();
+    }
+}
+
+impl fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cluster")
+            .field("name_servers", &self.name_servers)
+            .field("brokers", &self.brokers)
+            .finish_non_exhaustive()
+    }
+}

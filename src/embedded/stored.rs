@@ -1,0 +1,186 @@
+use std::borrow::Cow;
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
+
+use crate::message::{Properties, name};
+use crate::protocol::id::OffsetMessageId;
+use crate::protocol::{ProtocolError, compress, properties};
+
+/// The most that a stored body may inflate to: what a frame can carry, several times over.
+const MAX_BODY: usize = 256 << 20;
+
+/// A message that one of the brokers stored. Cheap to clone.
+///
+/// Its properties are those that the sender wrote. A real broker also adds `MSG_REGION`,
+/// `TRACE_ON` and `CLUSTER`.
+#[derive(Clone)]
+pub struct StoredMessage(Arc<Stored>);
+
+pub(super) struct Stored {
+    pub(super) broker: Arc<str>,
+    pub(super) topic: Arc<str>,
+    pub(super) producer_group: Arc<str>,
+    pub(super) queue_id: i32,
+    pub(super) queue_offset: i64,
+    pub(super) commit_log_offset: i64,
+    pub(super) body: Vec<u8>,
+    pub(super) properties: String,
+    pub(super) flag: i32,
+    pub(super) sys_flag: i32,
+    pub(super) born_timestamp: i64,
+    pub(super) born_host: SocketAddr,
+    pub(super) store_timestamp: i64,
+    pub(super) store_host: SocketAddr,
+    /// Decoded when first asked for: most messages are only counted.
+    pub(super) decoded: OnceLock<Properties>,
+}
+
+impl StoredMessage {
+    pub(super) fn new(stored: Stored) -> StoredMessage {
+        StoredMessage(Arc::new(stored))
+    }
+
+    /// The name of the broker that has it.
+    pub fn broker(&self) -> &str {
+        &self.0.broker
+    }
+
+    /// The topic.
+    pub fn topic(&self) -> &str {
+        &self.0.topic
+    }
+
+    /// The group of the producer that sent it.
+    pub fn producer_group(&self) -> &str {
+        &self.0.producer_group
+    }
+
+    /// The queue's number on its broker.
+    pub fn queue_id(&self) -> i32 {
+        self.0.queue_id
+    }
+
+    /// The position in the queue, from 0.
+    pub fn queue_offset(&self) -> i64 {
+        self.0.queue_offset
+    }
+
+    /// The position in the broker's commit log, in bytes.
+    pub fn commit_log_offset(&self) -> i64 {
+        self.0.commit_log_offset
+    }
+
+    /// The id that the send was answered with: the broker's address and the commit log offset.
+    pub fn offset_message_id(&self) -> String {
+        let id = OffsetMessageId {
+            address: self.0.store_host,
+            commit_log_offset: self.0.commit_log_offset,
+        };
+        id.encode()
+    }
+
+    /// The body, decompressed.
+    ///
+    /// # Panics
+    /// If it cannot be decompressed; [`try_body`](StoredMessage::try_body) says so instead.
+    #[track_caller]
+    pub fn body(&self) -> Cow<'_, [u8]> {
+        match self.try_body() {
+            Ok(body) => body,
+            Err(error) => panic!("stored body of topic {}: {error}", self.topic()),
+        }
+    }
+
+    /// The body, decompressed.
+    ///
+    /// # Errors
+    /// It is damaged, inflates to more than 256 MiB, or is of a compression that is not built in.
+    pub fn try_body(&self) -> Result<Cow<'_, [u8]>, ProtocolError> {
+        if self.0.sys_flag & crate::protocol::sys_flag::COMPRESSED == 0 {
+            return Ok(Cow::Borrowed(&self.0.body));
+        }
+        compress::decompress(&self.0.body, self.0.sys_flag, MAX_BODY).map(Cow::Owned)
+    }
+
+    /// The body as it was sent, compressed if [`sys_flag`](StoredMessage::sys_flag) says so.
+    pub fn raw_body(&self) -> &[u8] {
+        &self.0.body
+    }
+
+    /// The properties, the system's included.
+    pub fn properties(&self) -> &Properties {
+        let decode = || properties::decode(&self.0.properties);
+        self.0.decoded.get_or_init(decode)
+    }
+
+    /// One property.
+    pub fn property(&self, name: &str) -> Option<&str> {
+        self.properties().get(name)
+    }
+
+    /// The properties in the text form in which they were sent.
+    pub fn raw_properties(&self) -> &str {
+        &self.0.properties
+    }
+
+    /// The tag.
+    pub fn tag(&self) -> Option<&str> {
+        self.property(name::TAGS)
+    }
+
+    /// The business keys.
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        let keys = self.property(name::KEYS);
+        keys.into_iter().flat_map(|keys| keys.split(' '))
+    }
+
+    /// The id that the sender gave the message; it stays the same when a send is retried.
+    pub fn unique_key(&self) -> Option<&str> {
+        self.property(name::UNIQ_KEY)
+    }
+
+    /// The sender's flag.
+    pub fn flag(&self) -> i32 {
+        self.0.flag
+    }
+
+    /// The system flag, see [`sys_flag`](crate::protocol::sys_flag).
+    pub fn sys_flag(&self) -> i32 {
+        self.0.sys_flag
+    }
+
+    /// When the sender made it, epoch milliseconds by the sender's clock.
+    pub fn born_timestamp(&self) -> i64 {
+        self.0.born_timestamp
+    }
+
+    /// The sender's address as the broker saw it.
+    pub fn born_host(&self) -> SocketAddr {
+        self.0.born_host
+    }
+
+    /// When the broker stored it, epoch milliseconds.
+    pub fn store_timestamp(&self) -> i64 {
+        self.0.store_timestamp
+    }
+
+    /// The broker's own address.
+    pub fn store_host(&self) -> SocketAddr {
+        self.0.store_host
+    }
+}
+
+impl fmt::Debug for StoredMessage {
+    /// Never prints the body.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StoredMessage")
+            .field("broker", &self.0.broker)
+            .field("topic", &self.0.topic)
+            .field("queue_id", &self.0.queue_id)
+            .field("queue_offset", &self.0.queue_offset)
+            .field("body_len", &self.0.body.len())
+            .field("properties", self.properties())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,163 @@
+//! Asynchronous sends: the same flow, driven by answers instead of by a waiting thread.
+
+use std::time::{Duration, Instant};
+
+use super::core::Core;
+use super::handle::Promise;
+use super::send::{Send, Step, with_request};
+use crate::error::{Error, ErrorKind, Result};
+use crate::message::SendReceipt;
+use crate::transport::{Completion, Job, Next, Outcome, Permit};
+
+type Callback = Box<dyn FnOnce(Result<SendReceipt>) + std::marker::Send>;
+
+/// Who hears of the end, exactly once.
+pub(super) enum Listener {
+    /// User code, on a callback worker.
+    Callback(Callback),
+    /// A thread that waits, or will.
+    Handle(Promise),
+}
+
+impl Listener {
+    /// Ends a send that never began.
+    pub(super) fn reject(self, core: &Core, error: Error) {
+        match self {
+            Listener::Handle(promise) => promise.keep(Err(error)),
+            Listener::Callback(callback) => {
+                let job = move || callback(Err(error));
+                core.client.inner().callbacks.submit(Box::new(job));
+            }
+        }
+    }
+}
+
+/// A send in flight. It is its own continuation: the one box goes from the connection that waits
+/// for the answer to the workers that go on.
+pub(super) struct AsyncSend {
+    send: Send,
+    /// Taken by whoever answers it.
+    listener: Option<Listener>,
+    permit: Option<Permit>,
+    next: Work,
+}
+
+/// What a worker does with it.
+enum Work {
+    Nothing,
+    Pause { pause: Duration, refresh: bool },
+    Aim { refresh: bool },
+    Resend,
+    Call(Result<SendReceipt>),
+}
+
+impl AsyncSend {
+    /// Makes the first attempt on this thread.
+    pub(super) fn start(send: Send, listener: Listener, permit: Permit) {
+        let listener = Some(listener);
+        let task = AsyncSend {
+            send,
+            listener,
+            permit: Some(permit),
+            next: Work::Nothing,
+        };
+        Box::new(task).attempt();
+    }
+
+    fn attempt(self: Box<Self>) {
+        // The request borrows parts of a send that its own completion takes away.
+        let (core, out, aim) = (
+            self.send.core.clone(),
+            self.send.out.clone(),
+            self.send.aim.clone(),
+        );
+        let remoting = &core.client.inner().remoting;
+        with_request(&core, &out, &aim.queue, |request| {
+            remoting.invoke_async(&aim.address, request, aim.deadline, self);
+        });
+    }
+
+    /// Gives the result to whoever listens: to a handle right here, to user code by way of the
+    /// callback workers.
+    fn finish(mut self: Box<Self>, result: Result<SendReceipt>) -> Next {
+        match self.listener.take() {
+            Some(Listener::Handle(promise)) => {
+                self.permit = None;
+                promise.keep(result);
+                Next::Done
+            }
+            Some(callback) => {
+                self.listener = Some(callback);
+                self.next = Work::Call(result);
+                Next::Callback(self)
+            }
+            None => Next::Done,
+        }
+    }
+
+    fn go_on(mut self: Box<Self>, refresh: bool) {
+        match self.send.aim_again(refresh) {
+            None => self.attempt(),
+            Some(end) => {
+                let callbacks = self.send.core.client.inner().callbacks.clone();
+                if let Next::Callback(job) = self.finish(end) {
+                    callbacks.submit(job);
+                }
+            }
+        }
+    }
+
+    fn go_on_after(mut self: Box<Self>, pause: Duration, refresh: bool) {
+        self.next = Work::Aim { refresh };
+        let client = self.send.core.client.inner();
+        let (timer, retries) = (client.timer.clone(), client.retries.clone());
+        timer.schedule(Instant::now() + pause, move |_| retries.submit(self));
+    }
+}
+
+impl Completion for AsyncSend {
+    /// Judges on the reader or timer thread; everything that may wait goes to a worker.
+    fn complete(mut self: Box<Self>, outcome: Outcome) -> Next {
+        self.next = match self.send.settle(outcome) {
+            Step::Done(result) => return self.finish(result),
+            Step::Resend => Work::Resend,
+            Step::Again { pause, refresh } if pause.is_zero() => Work::Aim { refresh },
+            Step::Again { pause, refresh } => Work::Pause { pause, refresh },
+        };
+        Next::Retry(self)
+    }
+}
+
+impl Job for AsyncSend {
+    fn run(mut self: Box<Self>) {
+        match std::mem::replace(&mut self.next, Work::Nothing) {
+            Work::Nothing => {}
+            Work::Pause { pause, refresh } => self.go_on_after(pause, refresh),
+            Work::Aim { refresh } => self.go_on(refresh),
+            Work::Resend => self.attempt(),
+            Work::Call(result) => {
+                // Given back before the callback starts, so that a callback may send.
+                self.permit = None;
+                if let Some(Listener::Callback(callback)) = self.listener.take() {
+                    drop(self);
+                    callback(result);
+                }
+            }
+        }
+    }
+}
+
+impl Drop for AsyncSend {
+    /// What is dropped on the way (a timer that was closed, a worker that panicked) still answers.
+    fn drop(&mut self) {
+        if let Some(listener) = self.listener.take() {
+            let error = Error::new(
+                ErrorKind::Closed,
+                "the producer was shut down during the send",
+            );
+            let core = self.send.core.clone();
+            let error = self.send.end_with(error);
+            listener.reject(&core, error);
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! The producer: what users call, and the one flow that every send takes.
+
+mod asynchronous;
+mod builder;
+mod core;
+mod handle;
+mod outgoing;
+mod prepared;
+#[allow(clippy::module_inception)]
+mod producer;
+mod retry;
+mod select;
+mod send;
+mod validate;
+
+pub use builder::ProducerBuilder;
+pub use handle::SendHandle;
+pub use prepared::PreparedSend;
+pub use producer::Producer;

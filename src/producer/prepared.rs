@@ -1,0 +1,154 @@
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use super::asynchronous::{AsyncSend, Listener};
+use super::handle::{self, SendHandle};
+use super::outgoing::Outgoing;
+use super::producer::Producer;
+use super::send::{Send, Target};
+use crate::error::Result;
+use crate::message::{Batch, Message, MessageQueue, SendReceipt};
+use crate::transport::Deadline;
+
+/// A send with settings of its own; made by [`Producer::prepare`] and
+/// [`Producer::prepare_batch`].
+///
+/// A send to a given queue, by sharding key or by a selector makes one attempt: another queue would
+/// break the order that it is meant to keep. Of those three settings the last one counts.
+#[must_use = "a prepared send does nothing until it is sent"]
+pub struct PreparedSend<'a> {
+    producer: &'a Producer,
+    what: What<'a>,
+    target: Target,
+    timeout: Option<Duration>,
+}
+
+#[derive(Clone, Copy)]
+enum What<'a> {
+    Message(&'a Message),
+    Batch(&'a Batch),
+}
+
+impl<'a> PreparedSend<'a> {
+    pub(super) fn message(producer: &'a Producer, message: &'a Message) -> PreparedSend<'a> {
+        PreparedSend::new(producer, What::Message(message))
+    }
+
+    pub(super) fn batch(producer: &'a Producer, batch: &'a Batch) -> PreparedSend<'a> {
+        PreparedSend::new(producer, What::Batch(batch))
+    }
+
+    fn new(producer: &'a Producer, what: What<'a>) -> PreparedSend<'a> {
+        PreparedSend {
+            producer,
+            what,
+            target: Target::Any,
+            timeout: None,
+        }
+    }
+
+    /// Sends to this queue and no other.
+    pub fn queue(mut self, queue: MessageQueue) -> Self {
+        self.target = Target::Queue(queue);
+        self
+    }
+
+    /// Sends messages of one key to one queue, as long as the topic's queues do not change: the
+    /// queue is found by Java's `String.hashCode` of the key, so that clients of both languages
+    /// agree. The key is also written into the message (`__SHARDINGKEY`), batches excepted.
+    #[doc(alias = "SelectMessageQueueByHash")]
+    pub fn sharding_key(mut self, key: impl Into<String>) -> Self {
+        self.target = Target::Key(key.into());
+        self
+    }
+
+    /// Sends to the queue whose index this returns. It gets the topic's writable queues, sorted by
+    /// broker name and number, and runs once, on this thread.
+    #[doc(alias = "MessageQueueSelector")]
+    pub fn select(
+        mut self,
+        choose: impl FnOnce(&[MessageQueue]) -> usize + std::marker::Send + 'static,
+    ) -> Self {
+        self.target = Target::Select(Box::new(choose));
+        self
+    }
+
+    /// The whole time of this send, retries included, instead of the producer's `send_timeout`.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// Sends and waits for the receipt.
+    ///
+    /// # Errors
+    /// Those of [`Producer::send`].
+    pub fn send(self) -> Result<SendReceipt> {
+        let core = &self.producer.core().clone();
+        let retries = core.config.retries;
+        let (out, target, deadline) = self.outgoing()?;
+        let _permit = core.account.acquire(0, out.body.len(), deadline)?;
+        Send::new(core, out, target, deadline, retries)?.run()
+    }
+
+    /// Sends without waiting; see [`Producer::send_async`].
+    pub fn send_async(
+        self,
+        callback: impl FnOnce(Result<SendReceipt>) + std::marker::Send + 'static,
+    ) {
+        self.begin(Listener::Callback(Box::new(callback)));
+    }
+
+    /// Sends without waiting; see [`Producer::submit`].
+    pub fn submit(self) -> SendHandle {
+        let (promise, handle) = handle::pair();
+        self.begin(Listener::Handle(promise));
+        handle
+    }
+
+    /// Sends without an answer; see [`Producer::send_oneway`].
+    ///
+    /// # Errors
+    /// Those of [`Producer::send_oneway`].
+    pub fn send_oneway(self) -> Result<()> {
+        let core = &self.producer.core().clone();
+        let (out, target, deadline) = self.outgoing()?;
+        let permit = core.account.acquire(1, out.body.len(), deadline)?;
+        Send::new(core, out, target, deadline, 0)?.run_oneway(permit)
+    }
+
+    /// The common beginning of the two asynchronous forms: no failure is returned, all are told.
+    fn begin(self, listener: Listener) {
+        let core = &self.producer.core().clone();
+        let retries = core.config.async_retries;
+        let prepared = self.outgoing().and_then(|(out, target, deadline)| {
+            let permit = core.account.acquire(1, out.body.len(), deadline)?;
+            Ok((Send::new(core, out, target, deadline, retries)?, permit))
+        });
+        match prepared {
+            Ok((send, permit)) => AsyncSend::start(send, listener, permit),
+            Err(error) => listener.reject(core, error),
+        }
+    }
+
+    /// What every send does first, in this order: is it open, is it valid, make it ready.
+    fn outgoing(self) -> Result<(Outgoing, Target, Deadline)> {
+        let core = self.producer.core();
+        let timeout = self.timeout.unwrap_or(core.config.send_timeout);
+        let deadline = Deadline::after(Instant::now(), timeout);
+        core.check_open()?;
+        let out = match self.what {
+            What::Message(message) => core.outgoing(message, self.target.sharding_key())?,
+            What::Batch(batch) => core.outgoing_batch(batch)?,
+        };
+        Ok((out, self.target, deadline))
+    }
+}
+
+impl fmt::Debug for PreparedSend<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PreparedSend")
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,195 @@
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::builder::ProducerBuilder;
+use super::core::{Core, ProducerConfig};
+use super::handle::SendHandle;
+use super::prepared::PreparedSend;
+use crate::client::{Client, ShutdownReport};
+use crate::error::{Error, Result, Wait};
+use crate::message::{Batch, Message, SendReceipt};
+use crate::transport::Deadline;
+
+/// How long [`Producer::shutdown`] may take.
+const SHUTDOWN_WITHIN: Duration = Duration::from_secs(5);
+
+/// How long dropping the last handle may take.
+const DROP_WITHIN: Duration = Duration::from_secs(3);
+
+/// Sends messages to RocketMQ brokers, blocking the calling thread where it must wait.
+///
+/// Cheap to clone and to share between threads; dropping the last handle closes it, within 3 s.
+///
+/// # Threads
+/// The first attempt of every send runs on the calling thread. One reader thread per broker
+/// connection takes answers; callbacks run on callback threads (one per core unless set), further
+/// attempts of asynchronous sends on two threads of their own.
+///
+/// # Deadlines
+/// A send has one deadline, `send_timeout` (3 s) after the call. Everything happens within it:
+/// looking up the route, connecting, waiting for room, all attempts.
+#[derive(Clone)]
+#[doc(alias = "DefaultMQProducer")]
+pub struct Producer(Arc<Handle>);
+
+/// Closes the producer when the last handle goes.
+struct Handle(Arc<Core>);
+
+impl Producer {
+    /// Begins to set up a producer of this group. A group's name has at most 120 characters of
+    /// `%|a-zA-Z0-9_-` and is not `DEFAULT_PRODUCER`.
+    pub fn builder(group: impl Into<String>) -> ProducerBuilder {
+        ProducerBuilder::new(group.into())
+    }
+
+    /// Sends a message and waits until a broker has stored it. Tries up to `retries` more times, on
+    /// other brokers if there are some.
+    ///
+    /// A receipt means that the master has the message; its
+    /// [`status`](SendReceipt::status) may still say that a flush or replica timed out.
+    ///
+    /// # Errors
+    /// By kind: [`Invalid`](crate::ErrorKind::Invalid) message,
+    /// [`Closed`](crate::ErrorKind::Closed) producer, [`NoNameServer`](crate::ErrorKind::NoNameServer),
+    /// [`NameServer`](crate::ErrorKind::NameServer), [`NoRoute`](crate::ErrorKind::NoRoute),
+    /// [`NoBroker`](crate::ErrorKind::NoBroker), [`Dns`](crate::ErrorKind::Dns),
+    /// [`Connect`](crate::ErrorKind::Connect), [`Timeout`](crate::ErrorKind::Timeout),
+    /// [`Disconnected`](crate::ErrorKind::Disconnected), [`Protocol`](crate::ErrorKind::Protocol),
+    /// [`Broker`](crate::ErrorKind::Broker) with its code, or [`Busy`](crate::ErrorKind::Busy) if
+    /// too much was in flight until the deadline. [`Error::delivery`] says whether the message may
+    /// be stored all the same; [`Error::attempts`] lists what was tried.
+    pub fn send(&self, message: &Message) -> Result<SendReceipt> {
+        self.prepare(message).send()
+    }
+
+    /// Sends a message without waiting for the answer; the callback gets the result, exactly once,
+    /// on a callback thread.
+    ///
+    /// The first attempt starts on the calling thread, which may therefore wait for a route, a
+    /// connection, or room under the limits for messages in flight, at most to the deadline. No
+    /// failure is returned from here: all reach the callback, with the kinds of
+    /// [`send`](Producer::send). A callback may itself send, and its panic is caught and logged.
+    pub fn send_async(
+        &self,
+        message: Message,
+        callback: impl FnOnce(Result<SendReceipt>) + Send + 'static,
+    ) {
+        self.prepare(&message).send_async(callback);
+    }
+
+    /// Sends a message without waiting; the handle waits for the result.
+    ///
+    /// ```no_run
+    /// # fn main() -> rocketmq_blocking::Result<()> {
+    /// # use rocketmq_blocking::{Message, Producer};
+    /// # let producer = Producer::builder("g").name_server("127.0.0.1:9876").start()?;
+    /// let handles: Vec<_> =
+    ///     (0..100).map(|i| producer.submit(Message::new("TopicTest", format!("{i}")))).collect();
+    /// for handle in handles {
+    ///     println!("{}", handle.wait()?);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn submit(&self, message: Message) -> SendHandle {
+        self.prepare(&message).submit()
+    }
+
+    /// Sends a message without an answer. `Ok` means that the connection has accepted it; it can
+    /// still be lost, which is logged and counted. [`flush`](Producer::flush) waits until what was
+    /// accepted has been written.
+    ///
+    /// # Errors
+    /// Those kinds of [`send`](Producer::send) that can occur before a message leaves.
+    pub fn send_oneway(&self, message: &Message) -> Result<()> {
+        self.prepare(message).send_oneway()
+    }
+
+    /// Sends a batch and waits until a broker has stored it, whole.
+    ///
+    /// # Errors
+    /// Those of [`send`](Producer::send).
+    pub fn send_batch(&self, batch: &Batch) -> Result<SendReceipt> {
+        self.prepare_batch(batch).send()
+    }
+
+    /// A send with settings of its own: a queue, a sharding key, a selector, a timeout.
+    pub fn prepare<'a>(&'a self, message: &'a Message) -> PreparedSend<'a> {
+        PreparedSend::message(self, message)
+    }
+
+    /// The same for a batch.
+    pub fn prepare_batch<'a>(&'a self, batch: &'a Batch) -> PreparedSend<'a> {
+        PreparedSend::batch(self, batch)
+    }
+
+    /// Waits until everything in flight is settled: answers are there (callbacks may still run),
+    /// and accepted oneway messages are written.
+    ///
+    /// # Errors
+    /// [`Timeout`](crate::ErrorKind::Timeout) if that takes longer.
+    pub fn flush(&self, most: Duration) -> Result<()> {
+        let deadline = Deadline::after(Instant::now(), most);
+        match self.core().account.wait_until_returned(deadline) {
+            0 => Ok(()),
+            _ => Err(Error::timeout(Wait::Response).maybe_stored()),
+        }
+    }
+
+    /// The group's name.
+    pub fn group(&self) -> &str {
+        &self.core().config.group
+    }
+
+    /// The client behind this producer: its own, or the one it was given.
+    pub fn client(&self) -> &Client {
+        &self.core().client
+    }
+
+    /// Closes the producer within 5 s, like [`shutdown_within`](Producer::shutdown_within).
+    pub fn shutdown(&self) {
+        let report = self.shutdown_within(SHUTDOWN_WITHIN);
+        if !report.is_clean() {
+            log::warn!("producer {}: {report}", self.group());
+        }
+    }
+
+    /// Closes the producer: refuses new sends, wakes those that wait for room, lets what is in
+    /// flight be answered, tells the brokers, and ends its threads; all within this time. What is
+    /// unanswered then fails with [`Closed`](crate::ErrorKind::Closed).
+    ///
+    /// A second call does nothing and returns the first one's report. It may be called from a
+    /// callback.
+    pub fn shutdown_within(&self, most: Duration) -> ShutdownReport {
+        self.core().shutdown(most)
+    }
+
+    pub(super) fn start(
+        config: ProducerConfig,
+        client: Client,
+        owns_client: bool,
+    ) -> Result<Producer> {
+        let core = Core::start(config, client, owns_client)?;
+        Ok(Producer(Arc::new(Handle(Arc::new(core)))))
+    }
+
+    pub(super) fn core(&self) -> &Arc<Core> {
+        &self.0.0
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        let report = self.0.shutdown(DROP_WITHIN);
+        if !report.is_clean() {
+            log::warn!("producer {} dropped: {report}", self.0.config.group);
+        }
+    }
+}
+
+impl fmt::Debug for Producer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.core().fmt(f)
+    }
+}

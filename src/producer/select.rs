@@ -1,0 +1,146 @@
+//! Which queue gets a message. Pure but for the index that each thread keeps for itself.
+
+use std::cell::RefCell;
+use std::hash::{BuildHasher, RandomState};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use crate::error::{Error, Result};
+use crate::message::MessageQueue;
+
+/// How many topics a thread remembers its place in.
+const TOPICS_PER_THREAD: usize = 16;
+
+thread_local! {
+    /// The thread's place in the queues of the topics it sent to last. Round robin per thread needs
+    /// no shared counter; where a thread starts is random.
+    static PLACES: RefCell<Vec<(String, usize)>> = const { RefCell::new(Vec::new()) };
+}
+
+/// The next queue in turn, not of the broker to avoid if there is another. `queues` is not empty.
+pub(super) fn round_robin<'a>(
+    topic: &str,
+    queues: &'a [MessageQueue],
+    avoid: Option<&str>,
+) -> &'a MessageQueue {
+    PLACES.with_borrow_mut(|places| {
+        let found = places.iter().position(|(known, _)| known == topic);
+        let i = found.unwrap_or_else(|| {
+            if places.len() == TOPICS_PER_THREAD {
+                places.remove(0);
+            }
+            let start = RandomState::new().hash_one(topic) as usize;
+            places.push((topic.to_owned(), start));
+            places.len() - 1
+        });
+        next(queues, &mut places[i].1, avoid)
+    })
+}
+
+fn next<'a>(
+    queues: &'a [MessageQueue],
+    place: &mut usize,
+    avoid: Option<&str>,
+) -> &'a MessageQueue {
+    let first = place.wrapping_add(1);
+    let mut candidates = (0..queues.len()).map(|step| first.wrapping_add(step));
+    let good = |at: &usize| Some(queues[at % queues.len()].broker()) != avoid;
+    *place = candidates.find(good).unwrap_or(first);
+    &queues[*place % queues.len()]
+}
+
+/// The queue of a sharding key, as Java's `SelectMessageQueueByHash` finds it. `queues` is not
+/// empty.
+pub(super) fn by_key<'a>(key: &str, queues: &'a [MessageQueue]) -> &'a MessageQueue {
+    // A topic has at most 65,536 queues. Java takes the remainder first and then its amount.
+    let remainder = i64::from(java_hash(key)) % queues.len() as i64;
+    &queues[remainder.unsigned_abs() as usize]
+}
+
+/// The queue that a caller's function chooses. Its panic is the caller's error, not ours.
+pub(super) fn by_function(
+    choose: impl FnOnce(&[MessageQueue]) -> usize,
+    queues: &[MessageQueue],
+) -> Result<&MessageQueue> {
+    let chosen = catch_unwind(AssertUnwindSafe(|| choose(queues)));
+    let index = chosen.map_err(|_| Error::invalid("the selector panicked"))?;
+    queues.get(index).ok_or_else(|| {
+        let text = format!(
+            "the selector chose index {index} of {} queues",
+            queues.len()
+        );
+        Error::invalid(text)
+    })
+}
+
+/// Java's `String.hashCode`: over UTF-16 units, wrapping.
+pub(super) fn java_hash(text: &str) -> i32 {
+    text.encode_utf16().fold(0i32, |hash, unit| {
+        hash.wrapping_mul(31).wrapping_add(i32::from(unit))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn queues(names: &str) -> Vec<MessageQueue> {
+        let queue = |(i, name): (usize, char)| MessageQueue::new("T", name.to_string(), i as i32);
+        names.chars().enumerate().map(queue).collect()
+    }
+
+    #[track_caller]
+    fn check(names: &str, mut place: usize, avoid: Option<&str>, expected: &[i32]) {
+        let queues = queues(names);
+        let got: Vec<i32> = expected
+            .iter()
+            .map(|_| next(&queues, &mut place, avoid).id())
+            .collect();
+        assert_eq!(got, expected);
+    }
+
+    #[test]
+    fn takes_turns_and_skips_the_broker_to_avoid_if_there_is_another() {
+        check("aabb", 0, None, &[1, 2, 3, 0]);
+        check("aabb", 0, Some("a"), &[2, 3, 2, 3]);
+        check("aaa", 0, Some("a"), &[1, 2, 0]);
+        check("a", 5, None, &[0, 0]);
+    }
+
+    #[test]
+    fn the_index_wraps_without_a_panic() {
+        check("aab", usize::MAX, None, &[0, 1, 2]);
+        check("aab", usize::MAX - 1, Some("a"), &[2, 2]);
+    }
+
+    #[test]
+    fn a_thread_takes_turns_per_topic() {
+        let queues = queues("aaaa");
+        let mut seen: Vec<i32> = Vec::new();
+        for _ in 0..4 {
+            seen.push(round_robin("select-test-1", &queues, None).id());
+            round_robin("select-test-2", &queues, None);
+        }
+        seen.sort();
+        assert_eq!(seen, [0, 1, 2, 3]);
+        for i in 0..100 {
+            round_robin(&format!("select-test-many-{i}"), &queues, None);
+        }
+        assert!(PLACES.with_borrow(|places| places.len() <= TOPICS_PER_THREAD));
+    }
+
+    /// Hashes printed by Java's `String.hashCode`.
+    #[test]
+    fn keys_hash_as_in_java() {
+        for (text, hash) in [
+            ("", 0),
+            ("a", 97),
+            ("OrderID188", -1_566_895_736),
+            ("polygenelubricants", i32::MIN),
+            ("\u{1F600}", 1_772_899),
+        ] {
+            assert_eq!(java_hash(text), hash, "{text}");
+        }
+        assert_eq!(by_key("polygenelubricants", &queues("abc")).id(), 2);
+        assert_eq!(by_key("a", &queues("abc")).id(), 1);
+    }
+}

@@ -1,0 +1,432 @@
+//! The one flow of every send: choose a queue, make an attempt, judge it, perhaps make another.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::core::Core;
+use super::outgoing::Outgoing;
+use super::retry::{self, Outcome, Situation, Verdict};
+use super::select;
+use crate::client::{PublishInfo, epoch_millis};
+use crate::error::{Attempt, Delivery, Error, ErrorKind, Result, Wait};
+use crate::message::{MessageQueue, SendReceipt};
+use crate::protocol::Command;
+use crate::protocol::code::{request, response};
+use crate::protocol::send::{self as wire, SendHeader, SendResponse, V1};
+use crate::transport::{Deadline, Outcome as Answer, Permit, Request};
+
+/// However short its share, an attempt gets this long before it is given up for another broker.
+const SHORTEST_ATTEMPT: Duration = Duration::from_millis(500);
+
+/// How the queue of a send is chosen.
+pub(super) enum Target {
+    /// In turn, over all queues of the topic.
+    Any,
+    /// A given one.
+    Queue(MessageQueue),
+    /// By a sharding key.
+    Key(String),
+    /// By the caller's function over the sorted queues.
+    Select(Box<dyn FnOnce(&[MessageQueue]) -> usize + std::marker::Send>),
+}
+
+impl Target {
+    pub(super) fn sharding_key(&self) -> Option<&str> {
+        match self {
+            Target::Key(key) => Some(key),
+            _ => None,
+        }
+    }
+}
+
+/// One send, from its first attempt to its end.
+pub(super) struct Send {
+    pub(super) core: Arc<Core>,
+    pub(super) out: Arc<Outgoing>,
+    /// Where the current attempt goes.
+    pub(super) aim: Aim,
+    deadline: Deadline,
+    /// The queue was given or chosen by the caller: it never changes.
+    fixed_queue: bool,
+    most_attempts: u32,
+    /// Attempts that were begun, the current one included.
+    made: u32,
+    /// Those that failed.
+    failed: Vec<Attempt>,
+    /// The broker of the last attempt, which a retry avoids.
+    last_broker: Option<Arc<str>>,
+    /// A receipt that says "stored, but"; returned if nothing better comes.
+    doubtful: Option<SendReceipt>,
+    other_broker: bool,
+    refreshed: bool,
+    went_away: bool,
+}
+
+/// Where an attempt goes, and until when.
+#[derive(Clone)]
+pub(super) struct Aim {
+    pub(super) queue: MessageQueue,
+    pub(super) address: Arc<str>,
+    pub(super) deadline: Deadline,
+    started: Instant,
+}
+
+/// What follows an attempt.
+pub(super) enum Step {
+    Done(Result<SendReceipt>),
+    /// Another attempt, after a pause and perhaps a look at the route.
+    Again {
+        pause: Duration,
+        refresh: bool,
+    },
+    /// The same attempt over a new connection.
+    Resend,
+}
+
+impl Send {
+    /// A send whose first attempt is aimed: everything that can go wrong before anything is sent
+    /// has gone right.
+    pub(super) fn new(
+        core: &Arc<Core>,
+        out: Outgoing,
+        target: Target,
+        deadline: Deadline,
+        retries: u32,
+    ) -> Result<Send> {
+        let fixed_queue = !matches!(target, Target::Any);
+        let first = || {
+            let info = publish_info(core, &out.topic, deadline)?;
+            let queue = first_queue(&info, &out.topic, target)?;
+            let aim = Aim::at(&info, queue, deadline)?;
+            Result::Ok((info, aim))
+        };
+        let (info, aim) = first().map_err(|error: Error| error.on_topic(&out.topic))?;
+        let mut send = Send {
+            core: core.clone(),
+            out: Arc::new(out),
+            aim,
+            deadline,
+            fixed_queue,
+            most_attempts: if fixed_queue {
+                1
+            } else {
+                retries.saturating_add(1)
+            },
+            made: 0,
+            failed: Vec::new(),
+            last_broker: None,
+            doubtful: None,
+            other_broker: false,
+            refreshed: false,
+            went_away: false,
+        };
+        send.begin(&info);
+        Ok(send)
+    }
+
+    /// Attempts until the end, on this thread.
+    pub(super) fn run(mut self) -> Result<SendReceipt> {
+        loop {
+            let Aim {
+                queue,
+                address,
+                deadline,
+                ..
+            } = &self.aim;
+            let remoting = &self.core.client.inner().remoting;
+            let answer = with_request(&self.core, &self.out, queue, |request| {
+                remoting.invoke_once(address, request, *deadline)
+            });
+            match self.settle(answer) {
+                Step::Done(result) => return result,
+                Step::Resend => {}
+                Step::Again { pause, refresh } => {
+                    self.core
+                        .pause(pause.min(self.deadline.remaining(Instant::now())));
+                    if let Some(end) = self.aim_again(refresh) {
+                        return end;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Makes the only attempt of a oneway send: `Ok` once the connection has accepted it.
+    pub(super) fn run_oneway(self, permit: Permit) -> Result<()> {
+        let Aim {
+            queue,
+            address,
+            deadline,
+            ..
+        } = &self.aim;
+        let remoting = &self.core.client.inner().remoting;
+        let accepted = with_request(&self.core, &self.out, queue, |request| {
+            remoting.invoke_oneway(address, request, Some(permit), *deadline)
+        });
+        accepted.map_err(|error| error.on_topic(&self.out.topic))
+    }
+
+    /// Judges the attempt that has just ended. Never waits: it may run on a reader thread.
+    pub(super) fn settle(&mut self, answer: Answer) -> Step {
+        let read = answer.and_then(|answer| self.read(&answer));
+        let error = match read {
+            Ok(receipt) => return self.stored(receipt),
+            Err(error) => error,
+        };
+        let outcome = match (error.kind(), error.response_code()) {
+            (ErrorKind::Broker, Some(code)) => Outcome::Refused {
+                code,
+                remark: error.remark().unwrap_or_default(),
+            },
+            _ => Outcome::Failed(&error),
+        };
+        let verdict = retry::judge(&self.core.config.policy, &self.situation(), outcome);
+        if verdict == Verdict::Resend {
+            self.went_away = true;
+            return Step::Resend;
+        }
+        self.note(error, verdict);
+        match verdict {
+            Verdict::Retry { pause } => Step::Again {
+                pause,
+                refresh: false,
+            },
+            Verdict::RefreshAndRetry => {
+                self.refreshed = true;
+                Step::Again {
+                    pause: Duration::ZERO,
+                    refresh: true,
+                }
+            }
+            _ => Step::Done(self.fail()),
+        }
+    }
+
+    /// Chooses the queue of another attempt, with a new route if the old one is suspected. What it
+    /// returns is the end of the send.
+    pub(super) fn aim_again(&mut self, refresh: bool) -> Option<Result<SendReceipt>> {
+        match self.next_aim(refresh) {
+            Ok((info, aim)) => {
+                self.aim = aim;
+                self.begin(&info);
+                None
+            }
+            // There was an attempt before, and how it ended says more about why.
+            Err(error) => {
+                log::debug!("{}: no further attempt: {error}", self.out.topic);
+                Some(self.fail())
+            }
+        }
+    }
+
+    /// An end from outside: this error, with what the attempts before it say.
+    pub(super) fn end_with(&mut self, error: Error) -> Error {
+        let failed = std::mem::take(&mut self.failed);
+        let worst = failed.iter().map(|attempt| attempt.error.delivery()).max();
+        error
+            .on_topic(&self.out.topic)
+            .delivered(worst.unwrap_or(Delivery::NotSent))
+            .with_attempts(failed)
+    }
+
+    fn next_aim(&self, refresh: bool) -> Result<(Arc<PublishInfo>, Aim)> {
+        self.core.check_open()?;
+        if self.deadline.has_passed(Instant::now()) {
+            return Err(Error::timeout(Wait::Queue));
+        }
+        let (topic, default) = (&self.out.topic, &self.core.config.default_topic);
+        if refresh {
+            let routes = &self.core.client.inner().routes;
+            if let Err(error) = routes.look_up(topic, default, self.deadline) {
+                log::warn!("{error}; going on with the route known");
+            }
+        }
+        let info = publish_info(&self.core, topic, self.deadline)?;
+        let avoid = self.last_broker.as_deref();
+        let queue = select::round_robin(topic, &info.queues, avoid).clone();
+        let aim = Aim::at(&info, queue, self.deadline)?;
+        Ok((info, aim))
+    }
+
+    /// Starts the attempt that is aimed.
+    fn begin(&mut self, info: &PublishInfo) {
+        self.made += 1;
+        self.went_away = false;
+        self.other_broker = info.has_other_broker(self.aim.queue.broker());
+        if self.made < self.most_attempts {
+            let config = &self.core.config;
+            // While another broker could still be tried, this one must not eat the whole time.
+            let share = (config.send_timeout / self.most_attempts).max(SHORTEST_ATTEMPT);
+            let share = self.other_broker.then_some(share);
+            for cap in [share, config.attempt_timeout].into_iter().flatten() {
+                self.aim.deadline = self.aim.deadline.capped(self.aim.started, cap);
+            }
+        }
+    }
+
+    /// The receipt in an answer, or the error that the answer is.
+    fn read(&self, answer: &Command) -> Result<SendReceipt> {
+        let Some(status) = wire::status(answer.code) else {
+            let name = response::name(answer.code);
+            let error = Error::response(answer.code, name, answer.remark.as_deref());
+            // Only this code leaves open whether the broker stored the message.
+            let unsure = answer.code == response::SYSTEM_ERROR;
+            let error = if unsure { error.maybe_stored() } else { error };
+            return Err(error.at(&self.aim.address));
+        };
+        let response = SendResponse::decode(&answer.ext)
+            .map_err(|error| Error::from(error).maybe_stored().at(&self.aim.address))?;
+        Ok(SendReceipt {
+            status,
+            message_id: match response.batch_unique_key {
+                Some(key) if self.out.batch => key,
+                _ => self.out.message_id.clone(),
+            },
+            offset_message_id: response.message_id,
+            queue: self.aim.queue.clone(),
+            queue_offset: response.queue_offset,
+            transaction_id: response.transaction_id,
+            region: response.region,
+            trace_on: response.trace_on,
+            recall_handle: response.recall_handle,
+            attempts: self.made,
+        })
+    }
+
+    fn stored(&mut self, receipt: SendReceipt) -> Step {
+        let outcome = Outcome::Stored(receipt.status);
+        match retry::judge(&self.core.config.policy, &self.situation(), outcome) {
+            Verdict::Accept => Step::Done(Ok(receipt)),
+            _ => {
+                log::warn!("{receipt}; trying another broker");
+                self.doubtful = Some(receipt);
+                self.last_broker = Some(self.aim.queue.shared_broker().clone());
+                Step::Again {
+                    pause: Duration::ZERO,
+                    refresh: false,
+                }
+            }
+        }
+    }
+
+    fn situation(&self) -> Situation {
+        Situation {
+            left: self.most_attempts.saturating_sub(self.made),
+            fixed_queue: self.fixed_queue,
+            other_broker: self.other_broker,
+            refreshed: self.refreshed,
+            went_away: self.went_away,
+        }
+    }
+
+    /// Remembers a failed attempt, and has the route looked at if it may be why.
+    fn note(&mut self, error: Error, verdict: Verdict) {
+        let broker = self.aim.queue.shared_broker().clone();
+        let suspicious = match error.kind() {
+            ErrorKind::Connect | ErrorKind::Disconnected | ErrorKind::Dns => true,
+            ErrorKind::Broker => matches!(
+                error.response_code(),
+                Some(response::TOPIC_NOT_EXIST | response::SYSTEM_BUSY | response::NO_PERMISSION)
+            ),
+            _ => false,
+        };
+        if suspicious {
+            self.core.client.inner().refresh_soon(&self.out.topic);
+        }
+        if verdict != Verdict::Fail {
+            let (topic, id, made) = (&self.out.topic, &self.out.message_id, self.made);
+            log::warn!(
+                "{topic}: attempt {made} of message {id} on {broker} failed, trying again: {error}"
+            );
+        }
+        self.last_broker = Some(broker.clone());
+        self.failed.push(Attempt {
+            broker,
+            error,
+            elapsed: self.aim.started.elapsed(),
+        });
+    }
+
+    /// The end without a good receipt: a doubtful one, or the error of all attempts, whose kind is
+    /// that of the last.
+    fn fail(&mut self) -> Result<SendReceipt> {
+        if let Some(receipt) = self.doubtful.take() {
+            return Ok(receipt);
+        }
+        let last = match self.failed.last() {
+            Some(attempt) => attempt.error.clone(),
+            None => Error::timeout(Wait::Queue),
+        };
+        Err(self.end_with(last))
+    }
+}
+
+impl Aim {
+    fn at(info: &PublishInfo, queue: MessageQueue, deadline: Deadline) -> Result<Aim> {
+        let Some(address) = info.master(queue.broker()) else {
+            let text = format!(
+                "broker {} has no master in the topic's route",
+                queue.broker()
+            );
+            return Err(Error::new(ErrorKind::NoBroker, text));
+        };
+        Ok(Aim {
+            address: address.clone(),
+            queue,
+            deadline,
+            started: Instant::now(),
+        })
+    }
+}
+
+/// Builds the request of an attempt from borrowed parts.
+pub(super) fn with_request<T>(
+    core: &Core,
+    out: &Outgoing,
+    queue: &MessageQueue,
+    run: impl FnOnce(&Request<'_>) -> T,
+) -> T {
+    let config = &core.config;
+    let header = SendHeader {
+        producer_group: &config.group,
+        topic: &out.topic,
+        default_topic: &config.default_topic.name,
+        default_topic_queue_nums: config.default_topic.queues,
+        queue_id: queue.id(),
+        sys_flag: out.sys_flag,
+        born_timestamp: epoch_millis(),
+        flag: out.flag,
+        properties: &out.properties,
+        reconsume_times: 0,
+        unit_mode: false,
+        max_reconsume_times: None,
+        batch: out.batch,
+        broker_name: Some(queue.broker()),
+    };
+    let v1 = V1(&header);
+    let request = match (out.batch, config.short_headers) {
+        (true, _) => Request::new(request::SEND_BATCH_MESSAGE, &header),
+        (false, true) => Request::new(request::SEND_MESSAGE_V2, &header),
+        (false, false) => Request::new(request::SEND_MESSAGE, &v1),
+    };
+    run(&request.with_body(&out.body))
+}
+
+fn publish_info(core: &Core, topic: &Arc<str>, deadline: Deadline) -> Result<Arc<PublishInfo>> {
+    let routes = &core.client.inner().routes;
+    routes.publish_info(topic, &core.config.default_topic, deadline)
+}
+
+/// The queue of the first attempt. A selector has then done its work.
+fn first_queue(info: &PublishInfo, topic: &str, target: Target) -> Result<MessageQueue> {
+    let queues = &info.queues;
+    match target {
+        Target::Any => Ok(select::round_robin(topic, queues, None).clone()),
+        Target::Queue(queue) if queue.topic() == topic => Ok(queue),
+        Target::Queue(queue) => Err(Error::invalid(format!(
+            "the queue {queue} is not one of the message's topic"
+        ))),
+        Target::Key(key) => Ok(select::by_key(&key, queues).clone()),
+        Target::Select(choose) => select::by_function(choose, queues).cloned(),
+    }
+}

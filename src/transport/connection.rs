@@ -1,0 +1,421 @@
+use std::cell::RefCell;
+use std::io;
+use std::net::{Shutdown, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
+use std::time::Instant;
+
+use parking_lot::{Condvar, Mutex};
+
+use super::outbox::Outbox;
+use super::pending::{Entry, Pending};
+use super::remoting::Shared;
+use super::slot::{Slot, Waiter};
+use super::{Deadline, Job, Next, Outcome, Permit, Request, reader};
+use crate::error::{Delivery, Error, ErrorKind, Wait};
+use crate::protocol::{Command, Head, frame};
+
+/// One TCP connection: who waits on it, what waits to be written, and the socket.
+///
+/// It dies once. Death answers every waiter at once, and nothing can be registered afterwards.
+pub(crate) struct Connection {
+    address: Arc<str>,
+    /// Used through `&TcpStream`, outside any lock: only `shutdown` wakes a thread that is blocked
+    /// in a read or write of another.
+    pub(super) socket: TcpStream,
+    pub(super) state: Mutex<State>,
+    /// Wakes the writer thread.
+    pub(super) work: Condvar,
+    pub(super) shared: Arc<Shared>,
+    next_opaque: AtomicI32,
+    /// How much of the stream the socket has taken.
+    pub(super) written: AtomicU64,
+    /// What `written` was when a byte was last read.
+    read_mark: AtomicU64,
+    /// Whether the peer asked us to go away: no new requests, then the end.
+    retired: AtomicBool,
+    /// Whether the peer has answered anything but "go away".
+    served: AtomicBool,
+}
+
+pub(super) struct State {
+    pub(super) pending: Pending<Slot>,
+    pub(super) outbox: Outbox<Permit>,
+    /// Whether some thread is writing; only that thread may.
+    pub(super) writing: bool,
+    pub(super) writer_thread: WriterThread,
+    /// Why the connection died.
+    pub(super) death: Option<Error>,
+    /// The activity seen by the last idle check, and when it last changed.
+    idle_since: (u64, u64, Instant),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum WriterThread {
+    NotStarted,
+    Idle,
+    Busy,
+}
+
+/// Who writes a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Via {
+    /// The calling thread, if no other is writing.
+    Caller,
+    /// The writer thread, so that a burst leaves in few writes.
+    WriterThread,
+}
+
+/// Why a request was not accepted. What was given comes back.
+pub(crate) enum Refused {
+    /// The connection is dead or retired: try another one.
+    Gone(Option<Slot>, Option<Permit>),
+    /// The frame is larger than the protocol allows.
+    TooLarge(Option<Slot>),
+}
+
+thread_local! {
+    /// Where a caller encodes a header before it takes the connection's lock.
+    static HEAD: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+impl Connection {
+    /// Takes over a connected socket and starts its reader thread.
+    pub(super) fn start(
+        socket: TcpStream,
+        address: Arc<str>,
+        shared: Arc<Shared>,
+    ) -> io::Result<Arc<Connection>> {
+        socket.set_nodelay(true)?;
+        let connection = Arc::new(Connection {
+            address,
+            socket,
+            state: Mutex::new(State {
+                pending: Pending::new(),
+                outbox: Outbox::new(),
+                writing: false,
+                writer_thread: WriterThread::NotStarted,
+                death: None,
+                idle_since: (0, 0, Instant::now()),
+            }),
+            work: Condvar::new(),
+            shared: shared.clone(),
+            next_opaque: AtomicI32::new(0),
+            written: AtomicU64::new(0),
+            read_mark: AtomicU64::new(0),
+            retired: AtomicBool::new(false),
+            served: AtomicBool::new(false),
+        });
+        let reader = connection.clone();
+        shared
+            .threads
+            .spawn("rmq-reader", move || reader::run(&reader))?;
+        Ok(connection)
+    }
+
+    pub(crate) fn address(&self) -> &Arc<str> {
+        &self.address
+    }
+
+    /// Whether new requests may use it.
+    pub(super) fn is_usable(&self) -> bool {
+        !self.retired.load(Ordering::Relaxed) && self.state.lock().death.is_none()
+    }
+
+    pub(super) fn has_served(&self) -> bool {
+        self.served.load(Ordering::Relaxed)
+    }
+
+    /// Sends a request and waits for the answer.
+    pub(super) fn call(
+        self: &Arc<Self>,
+        request: &Request<'_>,
+        deadline: Deadline,
+    ) -> Result<Outcome, Refused> {
+        let waiter = Arc::new(Waiter::new());
+        let slot = Slot::Thread(waiter.clone());
+        let opaque = self.submit(request, Some(slot), None, deadline, Via::Caller)?;
+        if let Some(outcome) = waiter.wait_until(deadline) {
+            return Ok(outcome);
+        }
+        // Either this answers the waiter, or it kills the connection, which does; or the answer
+        // came in between.
+        self.expire_one(opaque);
+        Ok(waiter.wait())
+    }
+
+    /// Accepts a request: registers its waiter (none for oneway) and sees that it gets written.
+    pub(super) fn submit(
+        self: &Arc<Self>,
+        request: &Request<'_>,
+        slot: Option<Slot>,
+        permit: Option<Permit>,
+        deadline: Deadline,
+        via: Via,
+    ) -> Result<i32, Refused> {
+        let config = &self.shared.config;
+        let oneway = slot.is_none();
+        let opaque = self.next_opaque.fetch_add(1, Ordering::Relaxed);
+        let head = Head {
+            code: request.code,
+            flag: if oneway { Command::ONEWAY } else { 0 },
+            opaque,
+            language: config.language,
+            version: config.version,
+            remark: request.remark,
+            format: config.header_format,
+        };
+        HEAD.with_borrow_mut(|buffer| {
+            buffer.clear();
+            // A header of unusual size must not stay with the thread.
+            buffer.shrink_to(64 * 1024);
+            let body_len = request.body.map_or(0, |body| body.len());
+            frame::encode_head(&head, request.fields, body_len, buffer);
+            if buffer.len() + body_len > frame::MAX_FRAME {
+                return Err(Refused::TooLarge(slot));
+            }
+            let mut state = self.state.lock();
+            if state.death.is_some() || self.retired.load(Ordering::Relaxed) {
+                return Err(Refused::Gone(slot, permit));
+            }
+            if !oneway && !state.pending.is_free(opaque) {
+                // Four billion requests later: some old one still waits under this id. The next
+                // try gets the next id.
+                return Err(Refused::Gone(slot, permit));
+            }
+            let end = state.outbox.push(buffer, request.body, permit);
+            if let Some(slot) = slot {
+                let entry = Entry {
+                    slot,
+                    deadline: deadline.instant(),
+                    end,
+                };
+                if let Some(at) = state.pending.register(opaque, entry) {
+                    self.look_again_at(at);
+                }
+            }
+            self.write_soon(state, via);
+            Ok(opaque)
+        })
+    }
+
+    /// Sends a frame that nobody waits for: an answer to the peer. It never blocks, and is dropped
+    /// when the peer does not read.
+    pub(crate) fn reply(self: &Arc<Self>, response: &Command) {
+        const MOST_UNREAD: u64 = 4 * 1024 * 1024;
+        let mut frame = Vec::new();
+        response.encode(self.shared.config.header_format, &mut frame);
+        let mut state = self.state.lock();
+        if state.death.is_none() && state.outbox.len() < MOST_UNREAD {
+            state.outbox.push(&frame, None, None);
+            self.write_soon(state, Via::WriterThread);
+        }
+    }
+
+    /// Takes the waiters of responses.
+    pub(super) fn complete(&self, responses: &mut Vec<Command>, taken: &mut Vec<(Slot, Command)>) {
+        let all = responses.len();
+        let mut state = self.state.lock();
+        for response in responses.drain(..) {
+            if let Some(entry) = state.pending.complete(response.opaque) {
+                taken.push((entry.slot, response));
+            }
+        }
+        drop(state);
+        let unknown = all - taken.len();
+        if unknown > 0 {
+            log::debug!(
+                "{}: {unknown} responses to nobody (late or unknown)",
+                self.address
+            );
+        }
+    }
+
+    /// Notes that bytes were read: whatever was written by now has been heard of since.
+    pub(super) fn note_read(&self) {
+        self.read_mark
+            .store(self.written.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
+
+    pub(super) fn note_served(&self) {
+        self.served.store(true, Ordering::Relaxed);
+    }
+
+    /// The peer wants us to go: new requests use another connection, this one drains.
+    pub(super) fn retire(&self) {
+        if !self.retired.swap(true, Ordering::Relaxed) {
+            log::info!(
+                "{}: peer is going away; the connection drains",
+                self.address
+            );
+        }
+    }
+
+    /// Ends a retired connection that has nothing left to wait for.
+    pub(super) fn end_if_drained(&self) {
+        if self.retired.load(Ordering::Relaxed) {
+            let state = self.state.lock();
+            let drained = state.pending.is_empty() && state.outbox.is_empty() && !state.writing;
+            drop(state);
+            if drained {
+                self.kill(Error::new(ErrorKind::Disconnected, "the peer went away"));
+            }
+        }
+    }
+
+    /// Ends the connection if nothing was written or read for `idle`.
+    pub(super) fn end_if_idle(&self, now: Instant, idle: std::time::Duration) {
+        let mut state = self.state.lock();
+        let activity = (
+            self.written.load(Ordering::Relaxed),
+            self.read_mark.load(Ordering::Relaxed),
+        );
+        let (written, read, since) = state.idle_since;
+        if (written, read) != activity || !state.pending.is_empty() {
+            state.idle_since = (activity.0, activity.1, now);
+        } else if now.saturating_duration_since(since) >= idle {
+            drop(state);
+            log::debug!("{}: closing an idle connection", self.address);
+            self.kill(Error::new(
+                ErrorKind::Disconnected,
+                "the connection was idle",
+            ));
+        }
+    }
+
+    /// Ends the connection. Every waiter is answered: by this call, or by the thread that is
+    /// writing right now, which alone knows how much the socket took.
+    pub(super) fn kill(&self, cause: Error) {
+        let mut state = self.state.lock();
+        if state.death.is_some() {
+            return;
+        }
+        state.death = Some(cause.at(&self.address));
+        let writing = state.writing;
+        drop(state);
+        // Fails only if the peer was faster.
+        let _ = self.socket.shutdown(Shutdown::Both);
+        self.work.notify_all();
+        if !writing {
+            self.answer_all();
+        }
+    }
+
+    /// The last act of a death, once nobody is writing any more.
+    pub(super) fn answer_all(&self) {
+        let mut state = self.state.lock();
+        let Some(cause) = state.death.clone() else {
+            return;
+        };
+        let entries = state.pending.drain();
+        let mut unsent = Vec::new();
+        while let Some(batch) = state.outbox.take() {
+            unsent.push(batch);
+        }
+        drop(state);
+        let written = self.written.load(Ordering::Relaxed);
+        let lost = unsent
+            .iter_mut()
+            .flat_map(|batch| batch.guards(written))
+            .count();
+        self.shared.note_lost_oneway(&self.address, lost);
+        let now = Instant::now();
+        let not_sent = cause.clone().delivered(Delivery::NotSent);
+        let maybe_stored = cause.delivered(Delivery::MaybeStored);
+        let mut ready = Ready::default();
+        for entry in entries {
+            let sent = entry.end <= written;
+            let error = match (entry.deadline <= now, sent) {
+                (true, true) => self.timed_out(Wait::Response).maybe_stored(),
+                (true, false) => self.timed_out(Wait::Write),
+                (false, true) => maybe_stored.clone(),
+                (false, false) => not_sent.clone(),
+            };
+            ready.answer(entry.slot, Err(error));
+        }
+        ready.hand_over(&self.shared);
+    }
+
+    /// Answers everybody whose deadline has passed.
+    fn expire(self: &Arc<Self>, now: Instant) {
+        let (expired, next) = self.state.lock().pending.expired(now);
+        if let Some(at) = next {
+            self.look_again_at(at);
+        }
+        for opaque in expired {
+            self.expire_one(opaque);
+        }
+    }
+
+    /// Answers one waiter whose deadline has passed, if it is still there. A frame that is being
+    /// written when its time is up, or a peer that was silent ever since it got the frame, ends the
+    /// connection.
+    fn expire_one(&self, opaque: i32) {
+        let mut state = self.state.lock();
+        let Some(end) = state.pending.get(opaque).map(|entry| entry.end) else {
+            return;
+        };
+        let sent = end <= self.written.load(Ordering::Relaxed);
+        let (wait, delivery) = if sent {
+            (Wait::Response, Delivery::MaybeStored)
+        } else if state.outbox.cancel(end) {
+            (Wait::Queue, Delivery::NotSent)
+        } else {
+            drop(state);
+            self.kill(Error::new(
+                ErrorKind::Disconnected,
+                "the peer stopped reading",
+            ));
+            return;
+        };
+        let entry = state.pending.complete(opaque);
+        drop(state);
+        if let Some(entry) = entry {
+            let mut ready = Ready::default();
+            ready.answer(entry.slot, Err(self.timed_out(wait).delivered(delivery)));
+            ready.hand_over(&self.shared);
+        }
+        if sent && self.read_mark.load(Ordering::Relaxed) < end {
+            let silent = "the peer was silent since a request that timed out";
+            self.kill(Error::new(ErrorKind::Disconnected, silent));
+        }
+    }
+
+    fn timed_out(&self, wait: Wait) -> Error {
+        Error::timeout(wait).at(&self.address)
+    }
+
+    fn look_again_at(self: &Arc<Self>, at: Instant) {
+        let connection = Arc::downgrade(self);
+        self.shared.timer.schedule(at, move |now| {
+            if let Some(connection) = connection.upgrade() {
+                connection.expire(now);
+            }
+        });
+    }
+}
+
+/// Continuations that are to go on, gathered so that each pool is woken once.
+#[derive(Default)]
+pub(super) struct Ready {
+    callbacks: Vec<Box<dyn Job>>,
+    retries: Vec<Box<dyn Job>>,
+}
+
+impl Ready {
+    pub(super) fn answer(&mut self, slot: Slot, outcome: Outcome) {
+        match slot {
+            Slot::Thread(waiter) => waiter.answer(outcome),
+            Slot::Task(task) => match task.complete(outcome) {
+                Next::Callback(job) => self.callbacks.push(job),
+                Next::Retry(job) => self.retries.push(job),
+                Next::Done => {}
+            },
+        }
+    }
+
+    pub(super) fn hand_over(&mut self, shared: &Shared) {
+        shared.callbacks.submit_all(&mut self.callbacks);
+        shared.retries.submit_all(&mut self.retries);
+    }
+}

@@ -1,0 +1,32 @@
+//! The client's sockets and threads: connections, pending requests, budgets, callback workers.
+//!
+//! One reader thread per connection matches responses to waiters by opaque id. Everything that
+//! decides (who waits, what is queued, when to dial again) is a plain type that takes `now`; the
+//! files around it own the sockets and threads.
+
+mod backoff;
+mod budget;
+mod connection;
+mod deadline;
+mod inbound;
+mod outbox;
+mod peer;
+mod pending;
+mod pool;
+mod reader;
+mod remoting;
+mod resolve;
+mod slot;
+mod threads;
+mod timer;
+mod writer;
+
+pub(crate) use budget::{Account, Budget, Permit};
+pub(crate) use connection::Connection;
+pub(crate) use deadline::Deadline;
+pub(crate) use inbound::Inbound;
+pub(crate) use pool::{Job, Pool};
+pub(crate) use remoting::{Remoting, RemotingConfig, Request};
+pub(crate) use slot::{Completion, Next, Outcome};
+pub(crate) use threads::Threads;
+pub(crate) use timer::Timer;

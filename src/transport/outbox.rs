@@ -1,0 +1,286 @@
+//! The frames of one connection that wait to be written. Pure: bytes in, batches out.
+//!
+//! Every frame has its place in the connection's stream of bytes. The places of frames that were
+//! taken out again are skipped, so that a frame's end compares with the writer's position for as
+//! long as the connection lives.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// A body at least this long is written from where it is; a shorter one is copied behind its
+/// header, so that many frames leave in one write.
+const SHARE_FROM: usize = 32 * 1024;
+
+/// A batch is closed when it holds this much: what is in a batch can no longer be taken out once a
+/// writer has it, so a batch should leave in about one write.
+const BATCH: usize = 64 * 1024;
+
+/// The frames that wait. `G` is what is kept for a frame until it is written (a permit).
+pub(crate) struct Outbox<G> {
+    batches: VecDeque<Batch<G>>,
+    /// An emptied batch, for its buffers.
+    spare: Option<Batch<G>>,
+    /// Where the last frame ends.
+    end: u64,
+}
+
+/// What one writer takes and writes before anyone else.
+pub(crate) struct Batch<G> {
+    start: u64,
+    bytes: Vec<u8>,
+    frames: Vec<Frame<G>>,
+}
+
+struct Frame<G> {
+    /// How many of the batch's bytes belong to it.
+    inline: usize,
+    body: Option<Arc<Vec<u8>>>,
+    end: u64,
+    cancelled: bool,
+    guard: Option<G>,
+}
+
+/// A run of bytes to be written, and where in the stream it ends.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Run<'a> {
+    Bytes(&'a [u8], u64),
+    Skip(u64),
+}
+
+impl<G> Outbox<G> {
+    pub(crate) fn new() -> Outbox<G> {
+        Outbox {
+            batches: VecDeque::new(),
+            spare: None,
+            end: 0,
+        }
+    }
+
+    /// Adds a frame; returns where in the stream it ends.
+    pub(crate) fn push(
+        &mut self,
+        head: &[u8],
+        body: Option<&Arc<Vec<u8>>>,
+        guard: Option<G>,
+    ) -> u64 {
+        let body_len = body.map_or(0, |body| body.len());
+        let shared = body.filter(|body| body.len() >= SHARE_FROM).cloned();
+        let start = self.end;
+        self.end += (head.len() + body_len) as u64;
+        let end = self.end;
+        let batch = self.open_batch(start);
+        batch.bytes.extend_from_slice(head);
+        let mut inline = head.len();
+        if let (Some(body), None) = (body, &shared) {
+            batch.bytes.extend_from_slice(body);
+            inline += body_len;
+        }
+        batch.frames.push(Frame {
+            inline,
+            body: shared,
+            end,
+            cancelled: false,
+            guard,
+        });
+        end
+    }
+
+    /// Takes the frame that ends at `end` out again; false if it is not here any more.
+    pub(crate) fn cancel(&mut self, end: u64) -> bool {
+        let batch = self.batches.iter_mut().find(|batch| batch.end() >= end);
+        let Some(batch) = batch else { return false };
+        match batch.frames.binary_search_by_key(&end, |frame| frame.end) {
+            Ok(i) => {
+                let frame = &mut batch.frames[i];
+                frame.body = None;
+                frame.guard = None;
+                !std::mem::replace(&mut frame.cancelled, true)
+            }
+            Err(_) => false,
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.batches.is_empty()
+    }
+
+    /// Bytes that wait, those of shared bodies included.
+    pub(crate) fn len(&self) -> u64 {
+        self.batches
+            .front()
+            .map_or(0, |first| self.end - first.start)
+    }
+
+    /// The next batch, for one writer.
+    pub(crate) fn take(&mut self) -> Option<Batch<G>> {
+        self.batches.pop_front()
+    }
+
+    /// Gives a written batch's buffers back for reuse.
+    pub(crate) fn recycle(&mut self, mut batch: Batch<G>) {
+        if self.spare.is_none() && batch.bytes.capacity() <= 4 * BATCH {
+            batch.bytes.clear();
+            batch.frames.clear();
+            self.spare = Some(batch);
+        }
+    }
+
+    /// The batch that takes the next frame, which begins at `start`.
+    fn open_batch(&mut self, start: u64) -> &mut Batch<G> {
+        let open = self
+            .batches
+            .back()
+            .is_some_and(|last| last.end() - last.start < BATCH as u64);
+        if !open {
+            let spare = self.spare.take();
+            let mut batch = spare.unwrap_or(Batch {
+                start,
+                bytes: vec![],
+                frames: vec![],
+            });
+            batch.start = start;
+            self.batches.push_back(batch);
+        }
+        let last = self.batches.len() - 1;
+        &mut self.batches[last]
+    }
+}
+
+impl<G> Batch<G> {
+    /// Where in the stream the batch ends.
+    fn end(&self) -> u64 {
+        self.frames.last().map_or(self.start, |frame| frame.end)
+    }
+
+    /// The bytes to be written, in as few runs as can be.
+    pub(crate) fn runs(&self) -> Vec<Run<'_>> {
+        let mut runs = Vec::new();
+        let mut pending: Range<usize> = 0..0;
+        let mut position = self.start;
+        for frame in &self.frames {
+            let inline = pending.end..pending.end + frame.inline;
+            if frame.cancelled {
+                self.flush(&mut runs, &pending, position);
+                runs.push(Run::Skip(frame.end));
+                pending = inline.end..inline.end;
+            } else {
+                pending.end = inline.end;
+                if let Some(body) = &frame.body {
+                    self.flush(&mut runs, &pending, frame.end - body.len() as u64);
+                    runs.push(Run::Bytes(body, frame.end));
+                    pending.start = pending.end;
+                }
+            }
+            position = frame.end;
+        }
+        self.flush(&mut runs, &pending, position);
+        runs
+    }
+
+    fn flush<'a>(&'a self, runs: &mut Vec<Run<'a>>, bytes: &Range<usize>, end: u64) {
+        if !bytes.is_empty() {
+            runs.push(Run::Bytes(&self.bytes[bytes.clone()], end));
+        }
+    }
+
+    /// What was kept for the frames, written or not: whether each lies wholly before `position`.
+    pub(crate) fn guards(&mut self, position: u64) -> impl Iterator<Item = (bool, G)> {
+        let written = move |end: u64| end <= position;
+        self.frames
+            .iter_mut()
+            .filter_map(move |f| Some((written(f.end), f.guard.take()?)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn body(len: usize) -> Arc<Vec<u8>> {
+        Arc::new(vec![b'b'; len])
+    }
+
+    #[test]
+    fn small_frames_leave_in_one_run() {
+        let mut outbox = Outbox::<()>::new();
+        assert_eq!(outbox.push(b"h1", Some(&body(3)), None), 5);
+        assert_eq!(outbox.push(b"h2", None, None), 7);
+        assert_eq!(outbox.len(), 7);
+        let batch = outbox.take().unwrap();
+        assert_eq!(batch.runs(), [Run::Bytes(b"h1bbbh2", 7)]);
+        assert!(outbox.is_empty());
+        outbox.recycle(batch);
+        assert_eq!(outbox.push(b"h3", None, None), 9);
+        assert_eq!(outbox.take().unwrap().runs(), [Run::Bytes(b"h3", 9)]);
+    }
+
+    #[test]
+    fn a_cancelled_frame_is_skipped_and_keeps_its_place() {
+        let mut outbox = Outbox::<()>::new();
+        let ends: Vec<u64> = (0..4)
+            .map(|_| outbox.push(b"head", Some(&body(2)), None))
+            .collect();
+        assert!(outbox.cancel(ends[1]));
+        assert!(!outbox.cancel(ends[1]));
+        assert!(!outbox.cancel(3));
+        let batch = outbox.take().unwrap();
+        assert!(
+            !outbox.cancel(ends[2]),
+            "a frame that was taken cannot be cancelled"
+        );
+        let runs = batch.runs();
+        assert_eq!(
+            runs,
+            [
+                Run::Bytes(b"headbb", 6),
+                Run::Skip(12),
+                Run::Bytes(b"headbbheadbb", 24)
+            ]
+        );
+    }
+
+    #[test]
+    fn a_batch_closes_when_it_is_full_and_later_frames_can_still_be_cancelled() {
+        let mut outbox = Outbox::<()>::new();
+        let ends: Vec<u64> = (0..5)
+            .map(|_| outbox.push(&[7; BATCH / 2], None, None))
+            .collect();
+        let first = outbox.take().unwrap();
+        assert_eq!(first.runs(), [Run::Bytes(&[7; BATCH], BATCH as u64)]);
+        assert!(!outbox.cancel(ends[1]));
+        assert!(outbox.cancel(ends[2]));
+        assert!(outbox.cancel(ends[4]));
+        assert_eq!(outbox.len(), 3 * BATCH as u64 / 2);
+        assert!(outbox.take().is_some());
+        assert_eq!(outbox.take().unwrap().runs(), [Run::Skip(ends[4])]);
+        assert!(outbox.take().is_none());
+    }
+
+    #[test]
+    fn a_large_body_is_not_copied() {
+        let mut outbox = Outbox::<()>::new();
+        let large = body(SHARE_FROM);
+        outbox.push(b"s", None, None);
+        let end = outbox.push(b"head", Some(&large), None);
+        outbox.push(b"t", None, None);
+        assert_eq!(Arc::strong_count(&large), 2);
+        let batch = outbox.take().unwrap();
+        let runs = batch.runs();
+        assert_eq!(runs[0], Run::Bytes(b"shead", 5));
+        assert_eq!(runs[1], Run::Bytes(&large, end));
+        assert_eq!(runs[2], Run::Bytes(b"t", end + 1));
+    }
+
+    #[test]
+    fn guards_say_whether_their_frame_was_written() {
+        let mut outbox = Outbox::new();
+        let first = outbox.push(b"one", None, Some("one"));
+        outbox.push(b"two", None, Some("two"));
+        let cancelled = outbox.push(b"three", None, Some("three"));
+        outbox.cancel(cancelled);
+        let mut batch = outbox.take().unwrap();
+        let guards: Vec<_> = batch.guards(first + 1).collect();
+        assert_eq!(guards, [(true, "one"), (false, "two")]);
+    }
+}

@@ -1,0 +1,202 @@
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::time::Instant;
+
+use parking_lot::{Condvar, Mutex};
+
+use super::remoting::Shared;
+use super::{Connection, Deadline, backoff};
+use crate::error::{Error, ErrorKind, Wait};
+
+/// One address: its connection, or who is making one, or why there is none.
+///
+/// One dial at a time, and for no longer than the dialling caller may wait; the others wait for it
+/// until their own deadlines.
+pub(super) struct Peer {
+    address: Arc<str>,
+    state: Mutex<State>,
+    dialled: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    connection: Option<Arc<Connection>>,
+    dialling: bool,
+    closed: bool,
+    /// How many dials have ended, so that a waiter knows that one did while it waited.
+    dials: u64,
+    failures: u32,
+    /// Why the last dial failed, and until when the address is left alone.
+    failed: Option<(Error, Instant)>,
+}
+
+impl Peer {
+    pub(super) fn new(address: Arc<str>) -> Peer {
+        Peer {
+            address,
+            state: Mutex::default(),
+            dialled: Condvar::new(),
+        }
+    }
+
+    /// The connection if there is a usable one.
+    pub(super) fn current(&self) -> Option<Arc<Connection>> {
+        self.state
+            .lock()
+            .connection
+            .clone()
+            .filter(|connection| connection.is_usable())
+    }
+
+    /// A usable connection, made if need be. All errors mean that nothing was sent.
+    pub(super) fn connect(
+        &self,
+        shared: &Arc<Shared>,
+        deadline: Deadline,
+    ) -> Result<Arc<Connection>, Error> {
+        let mut state = self.state.lock();
+        let mut seen = state.dials;
+        loop {
+            if state.closed {
+                return Err(Error::new(ErrorKind::Closed, "the client is shut down"));
+            }
+            state.forget_unusable(shared);
+            if let Some(connection) = &state.connection {
+                return Ok(connection.clone());
+            }
+            let now = Instant::now();
+            if let Some((error, until)) = &state.failed {
+                // Fresh failures are shared, so that many callers do not each wait for one.
+                if seen != state.dials || now < *until {
+                    return Err(error
+                        .clone()
+                        .retriable_after(until.saturating_duration_since(now)));
+                }
+            }
+            if deadline.has_passed(now) {
+                return Err(Error::timeout(Wait::Connect).at(&self.address));
+            }
+            if !state.dialling {
+                state.dialling = true;
+                state.failed = None;
+                drop(state);
+                return self.dial(shared, deadline);
+            }
+            seen = state.dials;
+            self.dialled.wait_until(&mut state, deadline.instant());
+        }
+    }
+
+    /// No connections from now on; returns the one there was.
+    pub(super) fn close(&self) -> Option<Arc<Connection>> {
+        let mut state = self.state.lock();
+        state.closed = true;
+        let connection = state.connection.take();
+        drop(state);
+        self.dialled.notify_all();
+        connection
+    }
+
+    fn dial(&self, shared: &Arc<Shared>, deadline: Deadline) -> Result<Arc<Connection>, Error> {
+        let result = self.open(shared, deadline);
+        let mut state = self.state.lock();
+        state.dials += 1;
+        state.dialling = false;
+        let closed = state.closed;
+        match &result {
+            Ok(connection) if !closed => {
+                state.connection = Some(connection.clone());
+            }
+            Ok(_) => {}
+            // A caller that had no time left says nothing about the peer.
+            Err(error) if error.kind() == ErrorKind::Timeout => {}
+            Err(error) => state.note_failure(error.clone(), shared),
+        }
+        drop(state);
+        self.dialled.notify_all();
+        match result {
+            Ok(connection) if closed => {
+                let error = Error::new(ErrorKind::Closed, "the client is shut down");
+                connection.kill(error.clone());
+                Err(error)
+            }
+            Ok(connection) => {
+                log::debug!("{}: connected", self.address);
+                shared.inbound.connected(&connection);
+                Ok(connection)
+            }
+            Err(error) => {
+                log::debug!("{error}");
+                Err(error)
+            }
+        }
+    }
+
+    fn open(&self, shared: &Arc<Shared>, deadline: Deadline) -> Result<Arc<Connection>, Error> {
+        let addresses = shared.resolver.resolve(&self.address, deadline)?;
+        let socket = self.connect_any(&addresses, shared, deadline)?;
+        Connection::start(socket, self.address.clone(), shared.clone()).map_err(|e| {
+            let text = format!("connected, but the connection could not be set up: {e}");
+            Error::new(ErrorKind::Io, text).at(&self.address)
+        })
+    }
+
+    /// Tries the addresses in turn, each with an equal share of what time is left.
+    fn connect_any(
+        &self,
+        addresses: &[SocketAddr],
+        shared: &Shared,
+        deadline: Deadline,
+    ) -> Result<TcpStream, Error> {
+        let mut last = None;
+        let whole = deadline.capped(Instant::now(), shared.config.connect_timeout);
+        for (i, address) in addresses.iter().enumerate() {
+            let now = Instant::now();
+            let left = whole.remaining(now) / (addresses.len() - i) as u32;
+            if left.is_zero() {
+                break;
+            }
+            match TcpStream::connect_timeout(address, left) {
+                Ok(socket) => return Ok(socket),
+                Err(error) => last = Some(error),
+            }
+        }
+        if deadline.has_passed(Instant::now()) {
+            return Err(Error::timeout(Wait::Connect).at(&self.address));
+        }
+        let text = match &last {
+            Some(e) if e.kind() == std::io::ErrorKind::TimedOut => {
+                format!("no connection within {:?}", shared.config.connect_timeout)
+            }
+            Some(error) => format!("cannot connect: {error}"),
+            None => "cannot connect: no time left".to_owned(),
+        };
+        let error = Error::new(ErrorKind::Connect, text).at(&self.address);
+        Err(match last {
+            Some(cause) => error.caused_by(cause),
+            None => error,
+        })
+    }
+}
+
+impl State {
+    fn forget_unusable(&mut self, shared: &Shared) {
+        let Some(connection) = self.connection.take_if(|c| !c.is_usable()) else {
+            return;
+        };
+        if connection.has_served() {
+            self.failures = 0;
+        } else {
+            // Up, and gone again before it was of any use (a peer that closes or says "go away" to
+            // everything): without a pause this would be a storm of reconnects.
+            let error = Error::new(ErrorKind::Connect, "the peer closes new connections");
+            self.note_failure(error.at(connection.address()), shared);
+        }
+    }
+
+    fn note_failure(&mut self, error: Error, shared: &Shared) {
+        self.failures = self.failures.saturating_add(1);
+        let pause = backoff::delay(self.failures, shared.random());
+        self.failed = Some((error, Instant::now() + pause));
+    }
+}

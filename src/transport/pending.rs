@@ -1,0 +1,147 @@
+//! The table of requests that wait for an answer. Pure: no clock, no socket, no lock of its own.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+use std::time::Instant;
+
+/// Waiters by opaque id. Whoever removes an entry owns the waiter, and only the owner answers it:
+/// that is why every waiter is answered exactly once.
+pub(crate) struct Pending<S> {
+    entries: HashMap<i32, Entry<S>, BuildHasherDefault<Opaque>>,
+    earliest: Option<Instant>,
+}
+
+/// A waiter and what is known about its request.
+pub(crate) struct Entry<S> {
+    pub(crate) slot: S,
+    pub(crate) deadline: Instant,
+    /// Position in the connection's stream behind the request's frame.
+    pub(crate) end: u64,
+}
+
+impl<S> Pending<S> {
+    pub(crate) fn new() -> Pending<S> {
+        Pending {
+            entries: HashMap::default(),
+            earliest: None,
+        }
+    }
+
+    /// Whether an id is free: one that is in flight must never be given out again.
+    pub(crate) fn is_free(&self, opaque: i32) -> bool {
+        !self.entries.contains_key(&opaque)
+    }
+
+    /// Adds a waiter under a free id. Returns its deadline if the table must now be looked at
+    /// earlier than before.
+    #[must_use = "somebody must call expire at the returned time"]
+    pub(crate) fn register(&mut self, opaque: i32, entry: Entry<S>) -> Option<Instant> {
+        let deadline = entry.deadline;
+        let replaced = self.entries.insert(opaque, entry);
+        debug_assert!(replaced.is_none(), "opaque id used twice");
+        if self.earliest.is_none_or(|earliest| deadline < earliest) {
+            self.earliest = Some(deadline);
+            return Some(deadline);
+        }
+        None
+    }
+
+    /// Takes the waiter of a response; `None` if nobody waits under this id (any more).
+    pub(crate) fn complete(&mut self, opaque: i32) -> Option<Entry<S>> {
+        self.entries.remove(&opaque)
+    }
+
+    pub(crate) fn get(&self, opaque: i32) -> Option<&Entry<S>> {
+        self.entries.get(&opaque)
+    }
+
+    /// The ids whose deadline has passed. They stay in the table: the caller decides for each
+    /// whether to take it. Also says when to look again.
+    pub(crate) fn expired(&mut self, now: Instant) -> (Vec<i32>, Option<Instant>) {
+        let mut expired = Vec::new();
+        let mut next: Option<Instant> = None;
+        for (opaque, entry) in &self.entries {
+            if entry.deadline <= now {
+                expired.push(*opaque);
+            } else if next.is_none_or(|next| entry.deadline < next) {
+                next = Some(entry.deadline);
+            }
+        }
+        self.earliest = next;
+        (expired, next)
+    }
+
+    /// Takes all waiters.
+    pub(crate) fn drain(&mut self) -> Vec<Entry<S>> {
+        self.earliest = None;
+        std::mem::take(&mut self.entries).into_values().collect()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+}
+
+/// Spreads ids that are given out in sequence. Peers cannot choose them, so that nothing needs to
+/// be hidden from them.
+#[derive(Default)]
+pub(crate) struct Opaque(u64);
+
+impl Hasher for Opaque {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_i32(i32::from(*byte));
+        }
+    }
+
+    fn write_i32(&mut self, value: i32) {
+        self.0 = (self.0 ^ u64::from(value as u32)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn entry(slot: &'static str, deadline: Instant) -> Entry<&'static str> {
+        Entry {
+            slot,
+            deadline,
+            end: 0,
+        }
+    }
+
+    #[test]
+    fn a_waiter_is_taken_once() {
+        let now = Instant::now();
+        let mut table = Pending::new();
+        assert_eq!(table.register(7, entry("a", now)), Some(now));
+        assert!(!table.is_free(7));
+        assert_eq!(table.complete(7).map(|e| e.slot), Some("a"));
+        assert!(table.complete(7).is_none());
+        assert!(table.complete(8).is_none());
+        assert!(table.is_free(7));
+    }
+
+    #[test]
+    fn only_an_earlier_deadline_asks_for_an_earlier_look() {
+        let now = Instant::now();
+        let at = |ms| now + Duration::from_millis(ms);
+        let mut table = Pending::new();
+        assert_eq!(table.register(1, entry("a", at(30))), Some(at(30)));
+        assert_eq!(table.register(2, entry("b", at(40))), None);
+        assert_eq!(table.register(3, entry("c", at(20))), Some(at(20)));
+        let (mut expired, next) = table.expired(at(30));
+        expired.sort();
+        assert_eq!((expired, next), (vec![1, 3], Some(at(40))));
+        assert_eq!(table.register(4, entry("d", at(50))), None);
+        assert_eq!(table.drain().len(), 4);
+        assert_eq!(table.register(5, entry("e", at(60))), Some(at(60)));
+    }
+}

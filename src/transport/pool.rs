@@ -1,0 +1,154 @@
+use std::collections::VecDeque;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use parking_lot::{Condvar, Mutex};
+
+use super::Threads;
+
+/// Something to be run once by a worker.
+pub(crate) trait Job: Send {
+    fn run(self: Box<Self>);
+}
+
+impl<F: FnOnce() + Send> Job for F {
+    fn run(self: Box<Self>) {
+        self();
+    }
+}
+
+/// A fixed number of named workers that run jobs and survive their panics.
+///
+/// The queue needs no bound of its own: each job belongs to a request in flight, and those are
+/// bounded by the budget.
+#[derive(Clone)]
+pub(crate) struct Pool(Arc<Inner>);
+
+struct Inner {
+    queue: Mutex<Queue>,
+    work: Condvar,
+}
+
+#[derive(Default)]
+struct Queue {
+    jobs: VecDeque<Box<dyn Job>>,
+    /// Workers that have not ended.
+    workers: usize,
+    idle: usize,
+    closed: bool,
+}
+
+impl Pool {
+    pub(crate) fn start(threads: &Threads, name: &str, workers: usize) -> io::Result<Pool> {
+        let pool = Pool(Arc::new(Inner {
+            queue: Mutex::default(),
+            work: Condvar::new(),
+        }));
+        for _ in 0..workers.max(1) {
+            let inner = pool.0.clone();
+            pool.0.queue.lock().workers += 1;
+            if let Err(error) = threads.spawn(name, move || inner.work()) {
+                pool.close();
+                return Err(error);
+            }
+        }
+        Ok(pool)
+    }
+
+    pub(crate) fn submit(&self, job: Box<dyn Job>) {
+        self.submit_all(&mut vec![job]);
+    }
+
+    /// Adds many jobs with one lock and one wake-up; workers wake each other while there is more.
+    pub(crate) fn submit_all(&self, jobs: &mut Vec<Box<dyn Job>>) {
+        if jobs.is_empty() {
+            return;
+        }
+        let mut queue = self.0.queue.lock();
+        if queue.workers == 0 {
+            // After the end of a shutdown: the caller's thread is the only one left to run it.
+            drop(queue);
+            jobs.drain(..).for_each(run);
+            return;
+        }
+        queue.jobs.extend(jobs.drain(..));
+        let wake = queue.idle > 0;
+        drop(queue);
+        if wake {
+            self.0.work.notify_one();
+        }
+    }
+
+    /// Lets the workers end once the queue is empty.
+    pub(crate) fn close(&self) {
+        self.0.queue.lock().closed = true;
+        self.0.work.notify_all();
+    }
+}
+
+impl Inner {
+    fn work(&self) {
+        while let Some(job) = self.next() {
+            run(job);
+        }
+    }
+
+    fn next(&self) -> Option<Box<dyn Job>> {
+        let mut queue = self.queue.lock();
+        loop {
+            if let Some(job) = queue.jobs.pop_front() {
+                // A job may take forever: somebody else must see to the rest.
+                if !queue.jobs.is_empty() && queue.idle > 0 {
+                    self.work.notify_one();
+                }
+                return Some(job);
+            }
+            if queue.closed {
+                queue.workers -= 1;
+                return None;
+            }
+            queue.idle += 1;
+            self.work.wait(&mut queue);
+            queue.idle -= 1;
+        }
+    }
+}
+
+fn run(job: Box<dyn Job>) {
+    if catch_unwind(AssertUnwindSafe(|| job.run())).is_err() {
+        log::error!("user code panicked in a callback; the worker goes on");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+    use crate::transport::Deadline;
+
+    #[test]
+    fn a_panic_or_a_stuck_job_does_not_stop_the_others() {
+        let threads = Threads::default();
+        let pool = Pool::start(&threads, "test-pool", 2).unwrap();
+        let (release, gate) = crossbeam_channel::bounded::<()>(0);
+        let (done, results) = crossbeam_channel::unbounded();
+        let mut jobs: Vec<Box<dyn Job>> = vec![
+            Box::new(move || drop(gate.recv())),
+            Box::new(|| panic!("a test's own panic")),
+        ];
+        for i in 0..3 {
+            let done = done.clone();
+            jobs.push(Box::new(move || drop(done.send(i))));
+        }
+        pool.submit_all(&mut jobs);
+        for i in 0..3 {
+            assert_eq!(results.recv_timeout(Duration::from_secs(10)), Ok(i));
+        }
+        pool.close();
+        drop(release);
+        let late = Deadline::after(Instant::now(), Duration::from_secs(10));
+        assert!(threads.join(late).is_empty());
+    }
+}

@@ -1,0 +1,155 @@
+//! The reader thread of a connection: bytes in, answers to waiters, requests to the layer above.
+
+use std::io::{self, Read};
+use std::net::TcpStream;
+use std::sync::Arc;
+
+use super::Connection;
+use super::connection::Ready;
+use crate::error::{Error, ErrorKind};
+use crate::protocol::code::response;
+use crate::protocol::{Command, ProtocolError, frame};
+
+/// Reads until the connection dies.
+pub(super) fn run(connection: &Arc<Connection>) {
+    let mut buffer = Buffer::new();
+    let mut inbox = Inbox::default();
+    let cause = loop {
+        match buffer.fill(&connection.socket) {
+            Ok(0) => break Error::new(ErrorKind::Disconnected, "the peer closed the connection"),
+            Ok(_) => connection.note_read(),
+            Err(error) => {
+                let text = format!("read failed: {error}");
+                break Error::new(ErrorKind::Disconnected, text).caused_by(error);
+            }
+        }
+        let read = inbox.take_frames(&mut buffer);
+        inbox.deliver(connection);
+        if let Err(error) = read {
+            log::warn!("{}: {error}; closing the connection", connection.address());
+            break error.into();
+        }
+        connection.end_if_drained();
+    };
+    connection.kill(cause);
+}
+
+/// What one read brought.
+#[derive(Default)]
+struct Inbox {
+    responses: Vec<Command>,
+    requests: Vec<Command>,
+    taken: Vec<(super::slot::Slot, Command)>,
+    ready: Ready,
+}
+
+impl Inbox {
+    /// Decodes all whole frames of the buffer.
+    fn take_frames(&mut self, buffer: &mut Buffer) -> Result<(), ProtocolError> {
+        while let Some(raw) = frame::split(buffer.unread())? {
+            let command = Command::decode(raw)?;
+            let len = raw.wire_len();
+            buffer.consume(len);
+            if command.is_response() {
+                self.responses.push(command);
+            } else {
+                self.requests.push(command);
+            }
+        }
+        buffer.make_room()
+    }
+
+    fn deliver(&mut self, connection: &Arc<Connection>) {
+        for answer in &self.responses {
+            if answer.code == response::GO_AWAY {
+                connection.retire();
+            } else {
+                connection.note_served();
+            }
+        }
+        if !self.responses.is_empty() {
+            connection.complete(&mut self.responses, &mut self.taken);
+            for (slot, answer) in self.taken.drain(..) {
+                self.ready.answer(slot, Ok(answer));
+            }
+            self.ready.hand_over(&connection.shared);
+        }
+        for request in self.requests.drain(..) {
+            answer_request(connection, request);
+        }
+    }
+}
+
+fn answer_request(connection: &Arc<Connection>, request: Command) {
+    if let Err(unknown) = connection.shared.inbound.request(connection, request) {
+        let code = unknown.code;
+        log::debug!(
+            "{}: request code {code} is not supported",
+            connection.address()
+        );
+        if !unknown.is_oneway() {
+            let answer = Command::response_to(&unknown, response::REQUEST_CODE_NOT_SUPPORTED)
+                .with_remark(format!(" request type {code} not supported"));
+            connection.reply(&answer);
+        }
+    }
+}
+
+/// A receive buffer that grows only as bytes really come, and shrinks again.
+struct Buffer {
+    bytes: Vec<u8>,
+    start: usize,
+    end: usize,
+}
+
+impl Buffer {
+    const SIZE: usize = 64 * 1024;
+
+    fn new() -> Buffer {
+        Buffer {
+            bytes: vec![0; Buffer::SIZE],
+            start: 0,
+            end: 0,
+        }
+    }
+
+    fn unread(&self) -> &[u8] {
+        &self.bytes[self.start..self.end]
+    }
+
+    fn consume(&mut self, len: usize) {
+        self.start += len;
+    }
+
+    fn fill(&mut self, mut socket: &TcpStream) -> io::Result<usize> {
+        loop {
+            match socket.read(&mut self.bytes[self.end..]) {
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Ok(n) => {
+                    self.end += n;
+                    return Ok(n);
+                }
+                Err(e) => return Err(e),
+            }
+        }
+    }
+
+    /// Sees that there is room to read into: moves a partial frame to the front, and doubles the
+    /// buffer when it is full, so that a length which a peer merely claims costs nothing.
+    fn make_room(&mut self) -> Result<(), ProtocolError> {
+        self.bytes.copy_within(self.start..self.end, 0);
+        self.end -= self.start;
+        self.start = 0;
+        if self.end == 0 && self.bytes.len() > 4 * Buffer::SIZE {
+            self.bytes = vec![0; Buffer::SIZE];
+        }
+        if self.end == self.bytes.len() {
+            let wanted = frame::wire_len(self.unread())?.unwrap_or(Buffer::SIZE);
+            self.bytes.resize(
+                (self.bytes.len() * 2).min(wanted.max(self.bytes.len() + 1)),
+                0,
+            );
+        }
+        Ok(())
+    }
+}

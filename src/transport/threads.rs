@@ -1,0 +1,123 @@
+use std::io;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Instant;
+
+use parking_lot::{Condvar, Mutex};
+
+use super::Deadline;
+
+/// The threads of one client: whoever spawns one does it here, so that shutdown can join them all
+/// within a bound and name those that did not end.
+#[derive(Clone, Default)]
+pub(crate) struct Threads(Arc<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    running: Mutex<Vec<Running>>,
+    ended: Condvar,
+}
+
+struct Running {
+    handle: JoinHandle<()>,
+    name: String,
+    ended: bool,
+}
+
+impl Threads {
+    /// Starts a thread. Names are at most 15 bytes, which is what Linux shows.
+    pub(crate) fn spawn(&self, name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<()> {
+        debug_assert!(name.len() <= 15, "{name}");
+        let inner = self.0.clone();
+        // The lock is held across spawn, so that the thread's own last word finds its entry.
+        let mut running = self.0.running.lock();
+        reap(&mut running);
+        let handle = thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(move || {
+                let _last_word = LastWord(inner);
+                run();
+            })?;
+        running.push(Running {
+            handle,
+            name: name.to_owned(),
+            ended: false,
+        });
+        Ok(())
+    }
+
+    /// Waits for all threads but the current one; returns the names of those still running at the
+    /// deadline, which are left to end by themselves.
+    pub(crate) fn join(&self, deadline: Deadline) -> Vec<String> {
+        self.join_all_but("", deadline)
+    }
+
+    /// The same, without waiting for threads of this name.
+    pub(crate) fn join_all_but(&self, name: &str, deadline: Deadline) -> Vec<String> {
+        let me = thread::current().id();
+        let mut running = self.0.running.lock();
+        loop {
+            reap(&mut running);
+            let others = running
+                .iter()
+                .filter(|thread| thread.handle.thread().id() != me && thread.name != name);
+            let stuck: Vec<String> = others.map(|thread| thread.name.clone()).collect();
+            if stuck.is_empty() || deadline.has_passed(Instant::now()) {
+                return stuck;
+            }
+            self.0.ended.wait_until(&mut running, deadline.instant());
+        }
+    }
+}
+
+/// Forgets the threads that have said their last word; joining them takes no time.
+fn reap(running: &mut Vec<Running>) {
+    let me = thread::current().id();
+    let mut i = 0;
+    while i < running.len() {
+        if running[i].ended && running[i].handle.thread().id() != me {
+            let thread = running.swap_remove(i);
+            if thread.handle.join().is_err() {
+                log::error!(
+                    "thread {} panicked: this is a bug of this crate",
+                    thread.name
+                );
+            }
+        } else {
+            i += 1;
+        }
+    }
+}
+
+struct LastWord(Arc<Inner>);
+
+impl Drop for LastWord {
+    fn drop(&mut self) {
+        let me = thread::current().id();
+        let mut running = self.0.running.lock();
+        if let Some(thread) = running.iter_mut().find(|t| t.handle.thread().id() == me) {
+            thread.ended = true;
+        }
+        self.0.ended.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn join_names_the_threads_that_do_not_end() {
+        let threads = Threads::default();
+        let (release, gate) = crossbeam_channel::bounded::<()>(0);
+        threads.spawn("ends", || ()).unwrap();
+        threads.spawn("waits", move || drop(gate.recv())).unwrap();
+        let soon = Deadline::after(Instant::now(), Duration::from_millis(20));
+        assert_eq!(threads.join(soon), ["waits"]);
+        drop(release);
+        let late = Deadline::after(Instant::now(), Duration::from_secs(10));
+        assert!(threads.join(late).is_empty());
+    }
+}

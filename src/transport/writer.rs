@@ -1,0 +1,141 @@
+//! Writing: one thread at a time, whatever is queued, in as few writes as can be.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use parking_lot::MutexGuard;
+
+use super::Permit;
+use super::connection::{Connection, State, Via, WriterThread};
+use super::outbox::{Batch, Run};
+use crate::error::{Error, ErrorKind};
+
+/// How many batches a caller writes, its own and those of others, before it hands the rest to the
+/// writer thread and goes to wait for its own answer.
+const BATCHES_BY_CALLER: usize = 8;
+
+impl Connection {
+    /// Sees that the frame just queued gets written: by the thread that is writing, by the writer
+    /// thread, or right here.
+    pub(super) fn write_soon<'a>(self: &'a Arc<Self>, mut state: MutexGuard<'a, State>, via: Via) {
+        if state.writing {
+            return;
+        }
+        if via == Via::Caller || !self.wake_writer(&mut state) {
+            state.writing = true;
+            self.write_batches(state, BATCHES_BY_CALLER);
+        }
+    }
+
+    /// Wakes the writer thread, starting it first if need be; false if it cannot be started.
+    fn wake_writer(self: &Arc<Self>, state: &mut State) -> bool {
+        match state.writer_thread {
+            WriterThread::Busy => true,
+            WriterThread::Idle => {
+                // Marked busy here, so that it is woken once and not by every frame of a burst.
+                state.writer_thread = WriterThread::Busy;
+                self.work.notify_one();
+                true
+            }
+            WriterThread::NotStarted => {
+                let writer = self.clone();
+                let started = self
+                    .shared
+                    .threads
+                    .spawn("rmq-writer", move || writer.run_writer());
+                // If the system has no thread to give, callers go on writing themselves. Nothing is
+                // logged here, under the lock: a logger may itself send messages.
+                if started.is_ok() {
+                    state.writer_thread = WriterThread::Busy;
+                }
+                started.is_ok()
+            }
+        }
+    }
+
+    fn run_writer(self: &Arc<Self>) {
+        let mut state = self.state.lock();
+        loop {
+            if state.death.is_some() {
+                return;
+            }
+            if state.writing || state.outbox.is_empty() {
+                state.writer_thread = WriterThread::Idle;
+                self.work.wait(&mut state);
+            } else {
+                state.writer_thread = WriterThread::Busy;
+                state.writing = true;
+                self.write_batches(state, usize::MAX);
+                state = self.state.lock();
+            }
+        }
+    }
+
+    /// Writes batches until none is left, or `most` were written and the writer thread goes on.
+    /// The caller has set `writing`.
+    fn write_batches<'a>(self: &'a Arc<Self>, mut state: MutexGuard<'a, State>, most: usize) {
+        for written in 1.. {
+            let Some(mut batch) = state.outbox.take() else {
+                break;
+            };
+            drop(state);
+            let result = self.write(&batch);
+            self.release(&mut batch);
+            state = self.state.lock();
+            state.outbox.recycle(batch);
+            if let Err(error) = &result {
+                let cause = Error::new(ErrorKind::Disconnected, format!("write failed: {error}"));
+                state.death.get_or_insert(cause.at(self.address()));
+            }
+            if state.death.is_some() {
+                state.writing = false;
+                drop(state);
+                let _ = self.socket.shutdown(std::net::Shutdown::Both);
+                self.answer_all();
+                return;
+            }
+            if written >= most && !state.outbox.is_empty() {
+                state.writing = false;
+                if self.wake_writer(&mut state) {
+                    return;
+                }
+                state.writing = true;
+            }
+        }
+        state.writing = false;
+    }
+
+    fn write(&self, batch: &Batch<Permit>) -> io::Result<()> {
+        for run in batch.runs() {
+            match run {
+                Run::Skip(end) => self.written.store(end, Ordering::Relaxed),
+                Run::Bytes(mut bytes, end) => {
+                    while !bytes.is_empty() {
+                        match (&self.socket).write(bytes) {
+                            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                            Ok(n) => {
+                                bytes = &bytes[n..];
+                                let position = end - bytes.len() as u64;
+                                self.written.store(position, Ordering::Relaxed);
+                            }
+                            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                            Err(e) => return Err(e),
+                        }
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives back the permits of oneway frames, and counts those that were lost.
+    fn release(&self, batch: &mut Batch<Permit>) {
+        let written = self.written.load(Ordering::Relaxed);
+        let lost = batch
+            .guards(written)
+            .filter(|(written, _)| !written)
+            .count();
+        self.shared.note_lost_oneway(self.address(), lost);
+    }
+}

@@ -1,0 +1,161 @@
+#!/usr/bin/env bash
+# Runs a command next to a real RocketMQ: one name server and one broker (or more) of the
+# given version, on free loopback ports, with a store that is thrown away afterwards.
+#
+#   tests/rocketmq/run.sh VERSION -- COMMAND...        VERSION: 5.4.0 or 4.9.7
+#
+# Needs bash, coreutils, Java 17 and (for the first run of a version) Maven.
+#
+# The command sees: ROCKETMQ_NAME_SERVER (host:port), ROCKETMQ_BROKER (the first broker),
+#   ROCKETMQ_BROKER_ADDRS and ROCKETMQ_BROKER_PIDS (all of them, separated by spaces),
+#   ROCKETMQ_VERSION, ROCKETMQ_CLASSPATH (the jars, for `java -cp`), ROCKETMQ_HOME_DIR (logs
+#   and store). Its standard input is empty; its exit status becomes that of this script.
+#   Other statuses: 2 = wrong usage, 3 = java or mvn is missing or the jars cannot be had,
+#   4 = the servers did not start.
+# Settings by environment:
+#   ROCKETMQ_BROKERS=N         number of brokers: broker-a, broker-b, ... (default 1)
+#   ROCKETMQ_BROKER_CONF       more broker settings: "key=value key=value"
+#   ROCKETMQ_NAMESRV_CONF      the same for the name server
+#   ROCKETMQ_JAVA_OPTS         more flags for every server's JVM
+#   ROCKETMQ_TEST_CACHE        where the jars are kept (default ~/.cache/rocketmq-blocking)
+set -euo pipefail
+
+me=tests/rocketmq/run.sh
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+fail() { echo "$me: $2" >&2; exit "$1"; }
+
+[[ $# -ge 3 && $1 =~ ^[45]\.[0-9]+\.[0-9]+$ && $2 == -- ]] || fail 2 "usage: $me VERSION -- COMMAND..."
+version=$1; shift 2
+brokers=${ROCKETMQ_BROKERS:-1}
+[[ $brokers =~ ^[1-9]$ ]] || fail 2 "ROCKETMQ_BROKERS must be 1 to 9"
+command -v java >/dev/null || fail 3 "no java on PATH (Java 17 runs the RocketMQ servers)"
+
+# --- jars: downloaded beside the cache and moved in, so a broken download is never taken for a full one
+cache=${ROCKETMQ_TEST_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/rocketmq-blocking}
+if [[ ! -d $cache/$version/lib ]]; then
+  command -v mvn >/dev/null || fail 3 "no mvn on PATH (Maven fetches the RocketMQ $version jars once)"
+  mkdir -p "$cache"
+  part=$(mktemp -d "$cache/part.XXXXXX")
+  trap 'rm -rf "$part"' EXIT; trap 'exit 130' INT; trap 'exit 143' HUP TERM
+  echo "$me: fetching the RocketMQ $version jars into $cache/$version" >&2
+  mvn -q -B -Dstyle.color=never -f "$here/pom.xml" -Drocketmq.version="$version" dependency:copy-dependencies \
+    -DoutputDirectory="$part/lib" >&2 </dev/null || fail 3 "Maven could not fetch the jars"
+  # mktemp makes private directories; whoever came first wins, both copies are the same
+  chmod 755 "$part"; mv -T "$part" "$cache/$version" 2>/dev/null || [[ -d $cache/$version/lib ]]
+  rm -rf "$part"
+fi
+
+# --- from here on: whatever happens, our own processes end and the directory goes
+dir=$(mktemp -d "${TMPDIR:-/tmp}/rocketmq.XXXXXX")
+servers=() command_pid=
+cleanup() {
+  trap '' HUP INT TERM
+  # the command's whole process group: cargo's children shall not outlive it
+  [[ -z $command_pid ]] || kill -TERM -- "-$command_pid" 2>/dev/null || true
+  for pid in "${servers[@]}"; do kill -9 "$pid" 2>/dev/null || true; done
+  for pid in "${servers[@]}"; do while kill -0 "$pid" 2>/dev/null; do sleep 0.05; done; done
+  [[ -z $command_pid ]] || wait "$command_pid" 2>/dev/null || true
+  rm -rf "$dir"
+}
+trap cleanup EXIT; trap 'exit 130' INT; trap 'exit 143' HUP TERM
+# Job control gives every background process its own group: Ctrl-C then reaches only this
+# script, which ends the others in order.
+set -m
+
+in_use() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+taken=()
+pick_port() { # sets $port; a broker also uses port-2 (VIP) and port+1 (replication)
+  local p
+  while :; do
+    # below the range from which the system takes ports for outgoing connections
+    port=$((20000 + RANDOM % 1200 * 10 + 5))
+    [[ " ${taken[*]-} " != *" $port "* ]] || continue
+    for p in $((port - 2)) "$port" $((port + 1)); do in_use "$p" && continue 2; done
+    taken+=("$port"); return
+  done
+}
+
+# Asks the name server for a topic's route by the remoting protocol (4 bytes length, 4 bytes
+# header length, JSON header); true if the answer's code is 0.
+has_route() {
+  local header="{\"code\":105,\"extFields\":{\"topic\":\"$1\"},\"flag\":0,\"language\":\"JAVA\",\"opaque\":1,\"version\":401}"
+  local lengths hex
+  printf -v lengths '\\x00\\x00\\x00\\x%02x\\x00\\x00\\x00\\x%02x' $((${#header} + 4)) ${#header}
+  { exec 3<>"/dev/tcp/127.0.0.1/$name_server_port"; } 2>/dev/null || return 1
+  # shellcheck disable=SC2059  # the escapes are meant to be read
+  printf "$lengths%s" "$header" >&3 || true
+  hex=$(timeout 2 head -c 60 <&3 | od -An -v -tx1 | tr -d ' \n') || true
+  exec 3<&- 3>&-
+  # "code":0, in a JSON header; in a binary one (a server started with
+  # -Drocketmq.serialize.type=ROCKETMQ) the first two bytes
+  [[ $hex == *22636f6465223a302c* || ${hex:8:2}${hex:16:4} == 010000 ]]
+}
+
+# -XX: quick to start on a small machine. --add-*: 4.9 reaches into these on Java 17, for
+# one when it deletes a topic.
+jvm=(java -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:MaxDirectMemorySize=512m)
+for package in java.lang java.nio sun.nio.ch; do jvm+=(--add-opens "java.base/$package=ALL-UNNAMED"); done
+for package in sun.nio.ch jdk.internal.ref; do jvm+=(--add-exports "java.base/$package=ALL-UNNAMED"); done
+
+# start NAME HEAP MAIN-CLASS: 0 = up, 1 = its port was taken meanwhile (try another one)
+start() {
+  local name=$1 heap=$2 main=$3 home=$dir/$1 pid end
+  mkdir -p "$home/conf"; mv "$dir/conf" "$home/conf/server.conf"
+  [[ $version != 4.* ]] || for log in namesrv broker; do cp "$here/logback.xml" "$home/conf/logback_$log.xml"; done
+  : >"$home/out.log"
+  # shellcheck disable=SC2086  # the options are meant to be split
+  ROCKETMQ_HOME=$home "${jvm[@]}" -Duser.home="$home" -Djava.io.tmpdir="$home" -Xms"$heap" -Xmx"$heap" ${ROCKETMQ_JAVA_OPTS:-} \
+    -cp "$cache/$version/lib/*" "$main" -c "$home/conf/server.conf" >"$home/out.log" 2>&1 </dev/null &
+  pid=$!
+  servers+=("$pid"); end=$((SECONDS + 60))
+  disown "$pid" # a test may kill it: the shell shall not report that
+  # the programs print "boot success"; a broker is of use only once the name server knows it
+  until grep -q 'boot success' "$home/out.log" && { [[ $name == namesrv ]] || has_route "$name"; }; do
+    if ! kill -0 "$pid" 2>/dev/null; then
+      grep -qiE 'BindException|Address already in use' "$home/out.log" && { rm -rf "$home"; return 1; }
+      tail -n 30 "$home/out.log" >&2; fail 4 "$name of RocketMQ $version ended while starting (its log is above)"
+    fi
+    ((SECONDS < end)) || { tail -n 30 "$home/out.log" >&2; fail 4 "$name of RocketMQ $version was not ready after 60 s (its log is above)"; }
+    sleep 0.1
+  done
+  last_pid=$pid
+}
+
+start_name_server() {
+  pick_port; name_server_port=$port
+  printf '%s\n' "listenPort=$port" bindAddress=127.0.0.1 ${ROCKETMQ_NAMESRV_CONF:-} >"$dir/conf"
+  start namesrv 256m org.apache.rocketmq.namesrv.NamesrvStartup
+}
+start_broker() { # NAME
+  pick_port
+  # small files, so that an empty store is quick to make; a fuller disk than usual must not
+  # stop the broker; both spellings of "mapped", since 4.9 knows the older one
+  # shellcheck disable=SC2086
+  printf '%s\n' brokerClusterName=DefaultCluster "brokerName=$1" brokerId=0 "listenPort=$port" \
+    "haListenPort=$((port + 1))" bindAddress=127.0.0.1 brokerIP1=127.0.0.1 brokerIP2=127.0.0.1 \
+    "namesrvAddr=127.0.0.1:$name_server_port" "storePathRootDir=$dir/$1/store" \
+    "storePathCommitLog=$dir/$1/store/commitlog" mappedFileSizeCommitLog=67108864 \
+    mapedFileSizeCommitLog=67108864 mappedFileSizeConsumeQueue=600000 mapedFileSizeConsumeQueue=600000 \
+    maxIndexNum=100000 maxHashSlotNum=50000 diskMaxUsedSpaceRatio=98 flushDiskType=ASYNC_FLUSH \
+    autoCreateTopicEnable=true ${ROCKETMQ_BROKER_CONF:-} >"$dir/conf"
+  start "$1" 512m org.apache.rocketmq.broker.BrokerStartup
+}
+
+again() { "$@" || "$@" || "$@" || fail 4 "found no free port"; }
+again start_name_server
+addrs=() pids=()
+for ((i = 0; i < brokers; i++)); do
+  name=broker-$(printf "\\x$(printf %x $((97 + i)))")
+  again start_broker "$name"
+  addrs+=("127.0.0.1:$port") pids+=("$last_pid")
+done
+
+unset ROCKETMQ_HOME
+export ROCKETMQ_NAME_SERVER=127.0.0.1:$name_server_port ROCKETMQ_BROKER=${addrs[0]} ROCKETMQ_VERSION=$version
+export ROCKETMQ_BROKER_ADDRS="${addrs[*]}" ROCKETMQ_BROKER_PIDS="${pids[*]}"
+export ROCKETMQ_CLASSPATH="$cache/$version/lib/*" ROCKETMQ_HOME_DIR=$dir
+"$@" </dev/null &
+command_pid=$!
+status=0; wait "$command_pid" || status=$?
+command_pid=
+exit "$status"
