@@ -77,7 +77,7 @@ fn assert_none(rule: Rule, why: &str) {
         let there = sources.iter().any(|s| s.top_module() == module);
         assert!(there, "no source of {module} was read");
     }
-    let found = rule(&sources);
+    let found = rule(sources);
     assert!(found.is_empty(), "{why}:\n  {}", found.join("\n  "));
 }
 

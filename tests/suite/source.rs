@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use crate::capture::collect;
 
@@ -40,7 +41,12 @@ impl Source {
     }
 
     /// All of `src`, but for the files of modules that exist only in tests.
-    pub fn all() -> Vec<Source> {
+    pub fn all() -> &'static [Source] {
+        static ALL: LazyLock<Vec<Source>> = LazyLock::new(Source::read_all);
+        &ALL
+    }
+
+    fn read_all() -> Vec<Source> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
         let mut files: Vec<PathBuf> = Vec::new();
         collect(&root, "rs", &mut files);
@@ -199,29 +205,29 @@ fn starts_word(code: &str, at: usize) -> bool {
 
 /// Replaces comments, and texts unless they are kept, by blanks.
 fn mask(text: &str, keep_texts: bool) -> String {
-    let mut masked = text.to_owned();
+    let mut masked = text.as_bytes().to_vec();
     let mut at = 0;
     while at < text.len() {
         let rest = &text[at..];
         let fresh = at == 0 || !is_word(text.as_bytes()[at - 1]);
         if rest.starts_with("//") {
             let end = at + rest.find('\n').unwrap_or(rest.len());
-            blank(&mut masked, at, end);
+            blank_bytes(&mut masked[at..end]);
             at = end;
         } else if rest.starts_with("/*") {
             let end = at + comment_len(rest);
-            blank(&mut masked, at, end);
+            blank_bytes(&mut masked[at..end]);
             at = end;
         } else if let Some(len) = text_len(rest, fresh) {
             if !keep_texts {
-                blank(&mut masked, at, at + len);
+                blank_bytes(&mut masked[at..at + len]);
             }
             at += len;
         } else {
             at += rest.chars().next().map_or(1, char::len_utf8);
         }
     }
-    masked
+    String::from_utf8(masked).expect("whole tokens were blanked")
 }
 
 /// How long the (nestable) block comment at the start is.
@@ -312,11 +318,17 @@ fn item_end(code: &str, start: usize) -> usize {
 }
 
 fn blank(text: &mut String, start: usize, end: usize) {
-    let blanks: String = text[start..end]
-        .bytes()
-        .map(|b| if b == b'\n' { '\n' } else { ' ' })
-        .collect();
+    let mut part = text.as_bytes()[start..end].to_vec();
+    blank_bytes(&mut part);
+    let blanks = String::from_utf8(part).expect("blanks");
     text.replace_range(start..end, &blanks);
+}
+
+/// Leaves the ends of lines, so that what follows keeps its line.
+fn blank_bytes(bytes: &mut [u8]) {
+    for byte in bytes.iter_mut().filter(|b| **b != b'\n') {
+        *byte = b' ';
+    }
 }
 
 /// Blanks everything inside the `{}` behind `at`.
