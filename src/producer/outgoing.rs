@@ -56,7 +56,8 @@ impl Outgoing {
             validate::message(child, config.max_message_size)?;
             let key = unique_key(child, &new_key);
             let properties = encode_properties(child, &key, None)?;
-            message::encode_batch_entry(child.get_flag(), child.body(), &properties, &mut body);
+            message::encode_batch_entry(child.get_flag(), child.body(), &properties, &mut body)
+                .map_err(|e| Error::invalid(e.to_string()))?;
             if !keys.is_empty() {
                 keys.push(',');
             }

@@ -8,10 +8,14 @@ use byteorder::{BigEndian, ByteOrder};
 
 use super::{Command, ExtFields, FieldSink, Fields, Head, Language, ProtocolError};
 
-pub(super) fn encode(head: &Head<'_>, fields: &dyn Fields, out: &mut Vec<u8>) {
-    out.extend_from_slice(&(head.code as i16).to_be_bytes());
+/// Appends the header; `false` if it does not fit this form, and then what was appended is no header.
+pub(super) fn encode(head: &Head<'_>, fields: &dyn Fields, out: &mut Vec<u8>) -> bool {
+    let (Ok(code), Ok(version)) = (i16::try_from(head.code), i16::try_from(head.version)) else {
+        return false;
+    };
+    out.extend_from_slice(&code.to_be_bytes());
     out.push(head.language.number());
-    out.extend_from_slice(&(head.version as i16).to_be_bytes());
+    out.extend_from_slice(&version.to_be_bytes());
     out.extend_from_slice(&head.opaque.to_be_bytes());
     out.extend_from_slice(&head.flag.to_be_bytes());
     let remark = head.remark.unwrap_or_default();
@@ -19,9 +23,12 @@ pub(super) fn encode(head: &Head<'_>, fields: &dyn Fields, out: &mut Vec<u8>) {
     out.extend_from_slice(remark.as_bytes());
     let start = out.len();
     out.extend_from_slice(&[0; 4]);
-    fields.visit(&mut Sink(out));
+    let mut sink = Sink { out, fits: true };
+    fields.visit(&mut sink);
+    let fits = sink.fits;
     let len = out.len() - start - 4;
     out[start..start + 4].copy_from_slice(&len32(len));
+    fits
 }
 
 pub(super) fn decode(header: &[u8]) -> Result<Command, ProtocolError> {
@@ -44,7 +51,7 @@ pub(super) fn decode(header: &[u8]) -> Result<Command, ProtocolError> {
             let name = fields.text(i32::from(name_len))?;
             let value = fields.text32()?;
             // Java decodes an empty text as null, which is a field that is not there.
-            if !value.is_empty() {
+            if !name.is_empty() && !value.is_empty() {
                 ext.push(name, value);
             }
         }
@@ -99,21 +106,16 @@ impl<'a> Rest<'a> {
     }
 }
 
-struct Sink<'a>(&'a mut Vec<u8>);
-
-impl Sink<'_> {
-    fn name(&mut self, name: &str) {
-        debug_assert!(name.len() <= i16::MAX as usize, "header names are short");
-        self.0.extend_from_slice(&(name.len() as i16).to_be_bytes());
-        self.0.extend_from_slice(name.as_bytes());
-    }
+/// Leaves out fields with an empty name or value: the peer reads an empty text as null, and would
+/// sign it as `null`.
+struct Sink<'a> {
+    out: &'a mut Vec<u8>,
+    fits: bool,
 }
 
 impl FieldSink for Sink<'_> {
     fn text(&mut self, name: &str, value: &str) {
-        self.name(name);
-        self.0.extend_from_slice(&len32(value.len()));
-        self.0.extend_from_slice(value.as_bytes());
+        self.display(name, &value);
     }
 
     fn display(&mut self, name: &str, value: &dyn fmt::Display) {
@@ -124,13 +126,23 @@ impl FieldSink for Sink<'_> {
                 Ok(())
             }
         }
-        self.name(name);
-        let start = self.0.len();
-        self.0.extend_from_slice(&[0; 4]);
-        let written = write!(Append(self.0), "{value}");
+        let Ok(name_len) = i16::try_from(name.len()) else {
+            self.fits = false;
+            return;
+        };
+        let field = self.out.len();
+        self.out.extend_from_slice(&name_len.to_be_bytes());
+        self.out.extend_from_slice(name.as_bytes());
+        let start = self.out.len();
+        self.out.extend_from_slice(&[0; 4]);
+        let written = write!(Append(self.out), "{value}");
         debug_assert!(written.is_ok(), "no Display of ours fails");
-        let len = self.0.len() - start - 4;
-        self.0[start..start + 4].copy_from_slice(&len32(len));
+        let len = self.out.len() - start - 4;
+        if name.is_empty() || len == 0 {
+            self.out.truncate(field);
+        } else {
+            self.out[start..start + 4].copy_from_slice(&len32(len));
+        }
     }
 }
 

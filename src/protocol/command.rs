@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::fmt;
 
 use super::frame::{self, RawFrame};
@@ -146,8 +147,7 @@ impl ExtFields {
         }
     }
 
-    /// Appends a field. A name that is there already keeps its first value for
-    /// [`get`](ExtFields::get).
+    /// Appends a field. Of equal names the last one counts, as in Java's map.
     pub fn push(&mut self, name: &str, value: &str) {
         self.push_with(|text| text.push_str(name), |text| text.push_str(value));
     }
@@ -155,7 +155,8 @@ impl ExtFields {
     /// The value of a field.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.iter()
-            .find(|(n, _)| *n == name)
+            .filter(|(n, _)| *n == name)
+            .last()
             .map(|(_, value)| value)
     }
 
@@ -253,15 +254,7 @@ impl FieldSink for ExtFields {
 impl PartialEq for ExtFields {
     /// Equal as maps: the order does not count.
     fn eq(&self, other: &ExtFields) -> bool {
-        let sorted = |fields: &ExtFields| {
-            let mut all: Vec<(String, String)> = fields
-                .iter()
-                .map(|(n, v)| (n.to_owned(), v.to_owned()))
-                .collect();
-            all.sort();
-            all
-        };
-        sorted(self) == sorted(other)
+        self.iter().collect::<BTreeMap<_, _>>() == other.iter().collect::<BTreeMap<_, _>>()
     }
 }
 

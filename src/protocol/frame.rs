@@ -80,11 +80,10 @@ pub fn wire_len(buffer: &[u8]) -> Result<Option<usize>, ProtocolError> {
 pub fn encode_head(head: &Head<'_>, fields: &dyn Fields, body_len: usize, out: &mut Vec<u8>) {
     let start = out.len();
     out.extend_from_slice(&[0; PREFIX]);
-    // The binary form has 16 bits for the code; the wire says of each frame which form it has.
-    let binary = head.format == HeaderFormat::Binary && i16::try_from(head.code).is_ok();
-    if binary {
-        binary::encode(head, fields, out);
-    } else {
+    // Not every header fits the binary form; the wire says of each frame which form it has.
+    let binary = head.format == HeaderFormat::Binary && binary::encode(head, fields, out);
+    if !binary {
+        out.truncate(start + PREFIX);
         json::encode(head, fields, out);
     }
     let header_len = out.len() - start - PREFIX;

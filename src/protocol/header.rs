@@ -28,7 +28,8 @@ pub struct Head<'a> {
     pub version: i32,
     /// A text for people.
     pub remark: Option<&'a str>,
-    /// How to write the header. A code that does not fit 16 bits goes out as JSON in any case.
+    /// How to write the header. What the binary form has no room for (a code or version beyond
+    /// 16 bits, a name beyond 32,767 bytes) goes out as JSON in any case.
     pub format: HeaderFormat,
 }
 

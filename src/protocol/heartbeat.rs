@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::json::Object;
 use super::{ExtFields, FieldSink, Fields, ProtocolError};
 
 /// The body of a heartbeat: which groups live in this client.
@@ -60,7 +61,9 @@ impl Heartbeat {
     /// # Errors
     /// It is not JSON, or has no client id.
     pub fn decode(body: &[u8]) -> Result<Heartbeat, ProtocolError> {
-        serde_json::from_slice(body).map_err(|e| ProtocolError::new(format!("bad heartbeat: {e}")))
+        serde_json::from_slice(body)
+            .map(|Object(heartbeat)| heartbeat)
+            .map_err(|e| ProtocolError::new(format!("bad heartbeat: {e}")))
     }
 }
 

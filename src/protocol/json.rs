@@ -2,8 +2,10 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::marker::PhantomData;
 
-use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde::{Deserialize, Serialize as DeriveSerialize};
 
@@ -26,7 +28,7 @@ pub(super) fn encode(head: &Head<'_>, fields: &dyn Fields, out: &mut Vec<u8>) {
 }
 
 pub(super) fn decode(header: &[u8]) -> Result<Command, ProtocolError> {
-    let header: Incoming<'_> = serde_json::from_slice(header)
+    let Object(header): Object<Incoming<'_>> = serde_json::from_slice(header)
         .map_err(|e| ProtocolError::new(format!("bad JSON header: {e}")))?;
     Ok(Command {
         code: header.code,
@@ -118,6 +120,28 @@ struct Incoming<'a> {
     ext: Option<ExtFields>,
 }
 
+/// A value that is written as a JSON object. Serde by itself also takes an array with the fields in
+/// their order, which no peer means.
+pub(super) struct Object<T>(pub T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Object<T>, D::Error> {
+        struct Map<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Map<T> {
+            type Value = Object<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Object<T>, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map)).map(Object)
+            }
+        }
+        deserializer.deserialize_map(Map(PhantomData))
+    }
+}
+
 impl<'de> Deserialize<'de> for ExtFields {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<ExtFields, D::Error> {
         struct Map;
@@ -197,6 +221,11 @@ impl<'de> Visitor<'de> for Append<'_> {
         while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
         Ok(false)
     }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<bool, A::Error> {
+        while list.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(false)
+    }
 }
 
 #[cfg(test)]
@@ -215,7 +244,7 @@ mod tests {
 
     #[test]
     fn odd_fields_are_taken_as_text_or_left_out() {
-        let header = r#"{"code":0,"opaque":7,"extFields":{"a":"x","b":null,"c":4,"d":true,"e":{"f":1},"g":"\u0001"}}"#;
+        let header = r#"{"code":0,"opaque":7,"extFields":{"a":"x","b":null,"c":4,"d":true,"e":{"f":1},"h":[[1],2],"g":"\u0001"}}"#;
         let texts = [("a", "x"), ("c", "4"), ("d", "true"), ("g", "\u{1}")];
         assert_eq!(
             fields(header),
@@ -235,6 +264,7 @@ mod tests {
             r#"{"code":0,"opaque":99999999999}"#,
             r#"{"code":0,"opaque":1}x"#,
             r#"{"code":0,"opaque":1,"extFields":[]}"#,
+            r#"[0,0,1,"JAVA",493]"#,
         ] {
             assert!(decode(bad.as_bytes()).is_err(), "{bad}");
         }

@@ -15,16 +15,27 @@ const MAGIC_V2: i32 = -626_843_477;
 /// Appends one message of a batch:
 /// `i32 size | i32 0 | i32 0 | i32 flag | i32 length, body | i16 length, properties`.
 ///
-/// `properties` is the [text form](super::properties), at most 32,767 bytes.
-pub fn encode_batch_entry(flag: i32, body: &[u8], properties: &str, out: &mut Vec<u8>) {
-    let size = 4 * 5 + body.len() + 2 + properties.len();
-    out.extend_from_slice(&(size as u32).to_be_bytes());
+/// `properties` is the [text form](super::properties).
+///
+/// # Errors
+/// A part is longer than its length field can say; nothing is appended then.
+pub fn encode_batch_entry(
+    flag: i32,
+    body: &[u8],
+    properties: &str,
+    out: &mut Vec<u8>,
+) -> Result<(), ProtocolError> {
+    let properties_len = len16(properties.len())?;
+    let body_len = len32(body.len())?;
+    let size = len32(4 * 5 + body.len() + 2 + properties.len())?;
+    out.extend_from_slice(&size);
     out.extend_from_slice(&[0; 8]);
     out.extend_from_slice(&flag.to_be_bytes());
-    out.extend_from_slice(&(body.len() as u32).to_be_bytes());
+    out.extend_from_slice(&body_len);
     out.extend_from_slice(body);
-    out.extend_from_slice(&(properties.len() as u16).to_be_bytes());
+    out.extend_from_slice(&properties_len);
     out.extend_from_slice(properties.as_bytes());
+    Ok(())
 }
 
 /// One message of a batch, as it stands in the batch's body.
@@ -55,8 +66,9 @@ pub fn decode_batch(body: &[u8]) -> Result<Vec<BatchEntry<'_>>, ProtocolError> {
         let flag = entry.i32()?;
         let body_len = entry.len32()?;
         let body = entry.take(body_len)?;
-        let properties_len = usize::from(BigEndian::read_u16(entry.take(2)?));
+        let properties_len = entry.len16()?;
         let properties = entry.text(properties_len)?;
+        entry.end()?;
         entries.push(BatchEntry {
             flag,
             body,
@@ -98,11 +110,12 @@ pub fn decode(bytes: &[u8], limit: usize) -> Result<MessageView, ProtocolError> 
     let body = compress::decompress(rest.take(body_len)?, sys_flag, limit)?;
     let topic_len = match magic {
         MAGIC_V1 => usize::from(rest.take(1)?[0]),
-        _ => usize::from(BigEndian::read_u16(rest.take(2)?)),
+        _ => rest.len16()?,
     };
     let topic = rest.text(topic_len)?.to_owned();
-    let properties_len = usize::from(BigEndian::read_u16(rest.take(2)?));
+    let properties_len = rest.len16()?;
     let properties = properties::decode(rest.text(properties_len)?);
+    rest.end()?;
     Ok(MessageView {
         topic,
         body,
@@ -123,7 +136,10 @@ pub fn decode(bytes: &[u8], limit: usize) -> Result<MessageView, ProtocolError> 
 
 /// Writes the stored form. `body` is what is stored, already compressed if the message's system
 /// flag says so; the view's own body is not looked at.
-pub fn encode(message: &MessageView, body: &[u8]) -> Vec<u8> {
+///
+/// # Errors
+/// A part is longer than its length field can say.
+pub fn encode(message: &MessageView, body: &[u8]) -> Result<Vec<u8>, ProtocolError> {
     let properties = properties::encode(message.properties.iter());
     let mut flags = message.sys_flag & !(sys_flag::BORN_HOST_V6 | sys_flag::STORE_HOST_V6);
     if message.born_host.is_ipv6() {
@@ -151,19 +167,29 @@ pub fn encode(message: &MessageView, body: &[u8]) -> Vec<u8> {
     put_address(message.store_host, &mut out);
     out.extend_from_slice(&message.reconsume_times.to_be_bytes());
     out.extend_from_slice(&message.prepared_transaction_offset.to_be_bytes());
-    out.extend_from_slice(&(body.len() as u32).to_be_bytes());
+    out.extend_from_slice(&len32(body.len())?);
     out.extend_from_slice(body);
-    if long_topic {
-        out.extend_from_slice(&(message.topic.len() as u16).to_be_bytes());
-    } else {
-        out.push(message.topic.len() as u8);
-    }
+    let topic_len = len16(message.topic.len())?;
+    out.extend_from_slice(&topic_len[usize::from(!long_topic)..]);
     out.extend_from_slice(message.topic.as_bytes());
-    out.extend_from_slice(&(properties.len() as u16).to_be_bytes());
+    out.extend_from_slice(&len16(properties.len())?);
     out.extend_from_slice(properties.as_bytes());
-    let total = out.len() as u32;
-    out[..4].copy_from_slice(&total.to_be_bytes());
-    out
+    let total = len32(out.len())?;
+    out[..4].copy_from_slice(&total);
+    Ok(out)
+}
+
+/// Java reads all lengths as signed.
+fn len32(len: usize) -> Result<[u8; 4], ProtocolError> {
+    i32::try_from(len)
+        .map(i32::to_be_bytes)
+        .map_err(|_| ProtocolError::new(format!("{len} bytes are too long for a message")))
+}
+
+fn len16(len: usize) -> Result<[u8; 2], ProtocolError> {
+    i16::try_from(len)
+        .map(i16::to_be_bytes)
+        .map_err(|_| ProtocolError::new(format!("{len} bytes of topic or properties are too long")))
 }
 
 fn put_address(address: SocketAddr, out: &mut Vec<u8>) {
@@ -200,6 +226,19 @@ impl<'a> Rest<'a> {
         usize::try_from(self.i32()?).map_err(|_| ProtocolError::new("negative length"))
     }
 
+    fn len16(&mut self) -> Result<usize, ProtocolError> {
+        let len = BigEndian::read_i16(self.take(2)?);
+        usize::try_from(len).map_err(|_| ProtocolError::new("negative length"))
+    }
+
+    /// Bytes that nobody accounted for mean that something was read wrongly.
+    fn end(&self) -> Result<(), ProtocolError> {
+        match self.0.is_empty() {
+            true => Ok(()),
+            false => Err(ProtocolError::new("bytes after the end of a message")),
+        }
+    }
+
     fn text(&mut self, len: usize) -> Result<&'a str, ProtocolError> {
         std::str::from_utf8(self.take(len)?).map_err(|_| ProtocolError::new("not UTF-8"))
     }
@@ -224,8 +263,8 @@ mod tests {
     #[test]
     fn batch_entries_read_back_and_lies_are_errors() {
         let mut body = Vec::new();
-        encode_batch_entry(7, b"one", "a\u{1}b\u{2}", &mut body);
-        encode_batch_entry(0, b"two", "", &mut body);
+        encode_batch_entry(7, b"one", "a\u{1}b\u{2}", &mut body).unwrap();
+        encode_batch_entry(0, b"two", "", &mut body).unwrap();
         let entries = decode_batch(&body).unwrap();
         assert_eq!(entries.len(), 2);
         let one = BatchEntry {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::json::Object;
 use super::{FieldSink, Fields, ProtocolError};
 
 /// The id of a broker's master in [`BrokerData::broker_addrs`].
@@ -28,10 +29,10 @@ pub struct TopicRoute {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub order_topic_conf: Option<String>,
     /// Queues by broker.
-    #[serde(default, deserialize_with = "null_as_default")]
+    #[serde(default, deserialize_with = "objects")]
     pub queue_datas: Vec<QueueData>,
     /// Addresses by broker.
-    #[serde(default, deserialize_with = "null_as_default")]
+    #[serde(default, deserialize_with = "objects")]
     pub broker_datas: Vec<BrokerData>,
 }
 
@@ -88,6 +89,7 @@ impl TopicRoute {
         let text =
             std::str::from_utf8(body).map_err(|_| ProtocolError::new("route is not UTF-8"))?;
         serde_json::from_str(&quote_bare_keys(text))
+            .map(|Object(route)| route)
             .map_err(|e| ProtocolError::new(format!("bad route: {e}")))
     }
 
@@ -187,6 +189,16 @@ where
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
+/// A list of objects; null is an empty one.
+fn objects<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    let list: Vec<Object<T>> = null_as_default(deserializer)?;
+    Ok(list.into_iter().map(|Object(item)| item).collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -220,11 +232,13 @@ mod tests {
         for bad in [
             "",
             "{",
+            "[]",
             "[1]",
             "{0:",
             "{\"a",
             "\"\\",
             "{\"queueDatas\":[{}]}",
+            "{\"queueDatas\":[[\"broker-a\"]]}",
         ] {
             assert!(TopicRoute::decode(bad.as_bytes()).is_err(), "{bad}");
         }

@@ -132,7 +132,7 @@ pub(super) fn batch(topic: &str, messages: &[(&str, &[(&str, &str)])]) -> Comman
     let mut body = Vec::new();
     for (text, pairs) in messages {
         let text_form = properties::encode(pairs.iter().copied());
-        encode_batch_entry(0, text.as_bytes(), &text_form, &mut body);
+        encode_batch_entry(0, text.as_bytes(), &text_form, &mut body).unwrap();
     }
     let header = SendHeader {
         batch: true,

@@ -1,0 +1,11 @@
+//! The integration tests: one binary, so that they link once and share their helpers.
+
+mod architecture;
+mod capture;
+mod golden;
+mod golden_messages;
+mod hostile;
+mod source;
+mod values;
+mod wire;
+mod wire_edges;
