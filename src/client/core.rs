@@ -14,17 +14,10 @@ use super::shutdown::ShutdownReport;
 use super::ticker::Ticker;
 use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::Command;
-use crate::transport::{
-    Budget, Connection, Deadline, Inbound, Pool, Remoting, RemotingConfig, Threads, Timer,
-};
+use crate::transport::{Budget, Connection, Deadline, Inbound, Remoting, RemotingConfig, Workers};
 
 /// How long dropping the last handle may take.
 const DROP_WITHIN: Duration = Duration::from_secs(3);
-
-const CALLBACK_THREAD: &str = "rmq-callback";
-
-/// How many threads make further attempts of asynchronous sends.
-const RETRY_THREADS: usize = 2;
 
 /// Name servers, routes, connections and threads that several producers share.
 ///
@@ -55,11 +48,8 @@ pub(crate) struct Inner {
     pub(crate) remoting: Arc<Remoting>,
     pub(crate) routes: Routes,
     pub(crate) budget: Budget,
-    pub(crate) callbacks: Pool,
-    pub(crate) retries: Pool,
-    pub(crate) timer: Timer,
+    pub(crate) workers: Workers,
     pub(super) groups: Mutex<BTreeSet<String>>,
-    threads: Threads,
     tickers: Mutex<Option<Tickers>>,
     closed: Mutex<Option<ShutdownReport>>,
 }
@@ -106,18 +96,20 @@ impl Client {
     pub(crate) fn start(config: ClientConfig) -> Result<Client> {
         config.check()?;
         let name_servers = config.checked_name_servers()?;
-        let threads = Threads::default();
-        Inner::start(config, name_servers, &threads)
-            .map(|inner| Client(Arc::new(Handle(inner))))
-            .map_err(|error| {
-                // Whatever was started has been dropped by now and ends by itself; see that it did.
-                threads.join(Deadline::after(Instant::now(), DROP_WITHIN));
-                Error::new(
-                    ErrorKind::Io,
-                    format!("the client's threads cannot be started: {error}"),
-                )
-                .caused_by(error)
-            })
+        let failed = |error: std::io::Error| {
+            let text = format!("the client's threads cannot be started: {error}");
+            Error::new(ErrorKind::Io, text).caused_by(error)
+        };
+        let workers = Workers::start(config.callback_threads).map_err(failed)?;
+        let inner = Inner::new(config, name_servers, workers);
+        match inner.start_tickers() {
+            Ok(tickers) => *inner.tickers.lock() = Some(tickers),
+            Err(error) => {
+                let _ = inner.close(Deadline::after(Instant::now(), DROP_WITHIN));
+                return Err(failed(error));
+            }
+        }
+        Ok(Client(Arc::new(Handle(inner))))
     }
 
     pub(crate) fn inner(&self) -> &Arc<Inner> {
@@ -148,35 +140,11 @@ impl Client {
 }
 
 impl Inner {
-    fn start(
-        config: ClientConfig,
-        name_servers: Vec<Arc<str>>,
-        threads: &Threads,
-    ) -> std::io::Result<Arc<Inner>> {
-        // Until the whole stands, what was started is closed again if a later step fails.
-        struct Undo(Option<(Timer, Vec<Pool>)>);
-        impl Drop for Undo {
-            fn drop(&mut self) {
-                if let Some((timer, pools)) = self.0.take() {
-                    timer.close();
-                    pools.iter().for_each(Pool::close);
-                }
-            }
-        }
-        let timer = Timer::start(threads)?;
-        let mut undo = Undo(Some((timer.clone(), Vec::new())));
-        let mut pool = |name, workers| {
-            let pool = Pool::start(threads, name, workers)?;
-            if let Some((_, pools)) = &mut undo.0 {
-                pools.push(pool.clone());
-            }
-            std::io::Result::Ok(pool)
-        };
-        let callbacks = pool(CALLBACK_THREAD, config.callback_threads)?;
-        let retries = pool("rmq-retry", RETRY_THREADS)?;
+    fn new(config: ClientConfig, name_servers: Vec<Arc<str>>, workers: Workers) -> Arc<Inner> {
+        let towards = name_servers.first().map(|server| &**server);
         let ip = config
             .client_ip
-            .unwrap_or_else(|| identity::local_ip(name_servers.first().map(|s| &**s)));
+            .unwrap_or_else(|| identity::local_ip(towards));
         let identity = Identity::new(ip, config.instance_name.as_deref());
         let remoting_config = RemotingConfig {
             connect_timeout: config.connect_timeout,
@@ -185,20 +153,12 @@ impl Inner {
             language: config.language,
             version: config.version,
         };
-        let inner = Arc::new_cyclic(|client: &Weak<Inner>| {
+        Arc::new_cyclic(|client: &Weak<Inner>| {
             let inbound = Arc::new(Dispatcher {
                 client: client.clone(),
             });
-            let (timer, callbacks, retries) = (timer.clone(), callbacks.clone(), retries.clone());
-            let remoting = Arc::new(Remoting::new(
-                remoting_config,
-                threads.clone(),
-                timer.clone(),
-                callbacks.clone(),
-                retries.clone(),
-                inbound,
-                None,
-            ));
+            let remoting = Remoting::new(remoting_config, workers.clone(), inbound, None);
+            let remoting = Arc::new(remoting);
             let random = RandomState::new().hash_one(0);
             let name_servers = NameServers::new(remoting.clone(), name_servers, random);
             Inner {
@@ -206,48 +166,36 @@ impl Inner {
                 routes: Routes::new(name_servers, config.api_timeout),
                 identity,
                 remoting,
-                callbacks,
-                retries,
-                timer,
+                workers,
                 groups: Mutex::default(),
-                threads: threads.clone(),
                 tickers: Mutex::new(None),
                 closed: Mutex::new(None),
                 config,
             }
-        });
-        *inner.tickers.lock() = Some(inner.start_tickers(threads)?);
-        undo.0 = None;
-        Ok(inner)
+        })
     }
 
-    fn start_tickers(self: &Arc<Self>, threads: &Threads) -> std::io::Result<Tickers> {
+    fn start_tickers(self: &Arc<Self>) -> std::io::Result<Tickers> {
+        let threads = &self.workers.threads;
         let client = Arc::downgrade(self);
-        let routes = Ticker::start(
-            threads,
-            "rmq-routes",
-            self.config.route_interval,
-            move |topic| {
-                let Some(client) = client.upgrade() else {
-                    return;
-                };
-                match topic {
-                    Some(topic) => client.routes.refresh(&topic),
-                    None => client.refresh_all(),
-                }
-            },
-        )?;
+        let refresh = move |topic: Option<Arc<str>>| {
+            let Some(client) = client.upgrade() else {
+                return;
+            };
+            match topic {
+                Some(topic) => client.routes.refresh(&topic),
+                None => client.refresh_all(),
+            }
+        };
+        let routes = Ticker::start(threads, "rmq-routes", self.config.route_interval, refresh)?;
         let client = Arc::downgrade(self);
-        let heartbeats = Ticker::start(
-            threads,
-            "rmq-heartbeat",
-            self.config.heartbeat_interval,
-            move |_| {
-                if let Some(client) = client.upgrade() {
-                    client.heartbeat_all();
-                }
-            },
-        )?;
+        let beat = move |_| {
+            if let Some(client) = client.upgrade() {
+                client.heartbeat_all();
+            }
+        };
+        let interval = self.config.heartbeat_interval;
+        let heartbeats = Ticker::start(threads, "rmq-heartbeat", interval, beat)?;
         Ok(Tickers {
             routes,
             _heartbeats: heartbeats,
@@ -285,15 +233,11 @@ impl Inner {
         let tickers = self.tickers.lock().take();
         drop(tickers);
         self.remoting.close();
-        self.timer.close();
-        self.retries.close();
-        // Callbacks last: the others may still have answers to hand over.
-        self.threads.join_all_but(CALLBACK_THREAD, deadline);
-        self.callbacks.close();
+        let stuck_threads = self.workers.end(deadline);
         let report = ShutdownReport {
             unanswered: 0,
             lost_oneway: self.remoting.lost_oneway(),
-            stuck_threads: self.threads.join(deadline),
+            stuck_threads,
         };
         *self.closed.lock() = Some(report.clone());
         report
@@ -306,9 +250,11 @@ impl Inner {
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        let report = self.0.close(Deadline::after(Instant::now(), DROP_WITHIN));
-        if !report.is_clean() {
-            log::warn!("client dropped: {report}");
+        if !self.0.is_closed() {
+            let report = self.0.close(Deadline::after(Instant::now(), DROP_WITHIN));
+            if !report.is_clean() {
+                log::warn!("client dropped: {report}");
+            }
         }
     }
 }

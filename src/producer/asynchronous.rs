@@ -26,7 +26,7 @@ impl Listener {
             Listener::Handle(promise) => promise.keep(Err(error)),
             Listener::Callback(callback) => {
                 let job = move || callback(Err(error));
-                core.client.inner().callbacks.submit(Box::new(job));
+                core.client.inner().workers.callbacks.submit(Box::new(job));
             }
         }
     }
@@ -99,7 +99,7 @@ impl AsyncSend {
         match self.send.aim_again(refresh) {
             None => self.attempt(),
             Some(end) => {
-                let callbacks = self.send.core.client.inner().callbacks.clone();
+                let callbacks = self.send.core.client.inner().workers.callbacks.clone();
                 if let Next::Callback(job) = self.finish(end) {
                     callbacks.submit(job);
                 }
@@ -110,7 +110,7 @@ impl AsyncSend {
     fn go_on_after(mut self: Box<Self>, pause: Duration, refresh: bool) {
         self.next = Work::Aim { refresh };
         let client = self.send.core.client.inner();
-        let (timer, retries) = (client.timer.clone(), client.retries.clone());
+        let (timer, retries) = (client.workers.timer.clone(), client.workers.retries.clone());
         timer.schedule(Instant::now() + pause, move |_| retries.submit(self));
     }
 }

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::core::ProducerConfig;
+use super::config::ProducerConfig;
 use super::producer::Producer;
 use crate::client::{Client, ClientBuilder, ClientConfig, client_setters};
 use crate::error::{Error, ErrorKind, Result};

@@ -2,6 +2,7 @@
 
 mod asynchronous;
 mod builder;
+mod config;
 mod core;
 mod handle;
 mod outgoing;

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use super::core::ProducerConfig;
+use super::config::ProducerConfig;
 use super::validate;
 use crate::client::epoch_millis;
 use crate::error::{Error, Result};

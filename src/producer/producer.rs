@@ -3,7 +3,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::builder::ProducerBuilder;
-use super::core::{Core, ProducerConfig};
+use super::config::ProducerConfig;
+use super::core::Core;
 use super::handle::SendHandle;
 use super::prepared::PreparedSend;
 use crate::client::{Client, ShutdownReport};

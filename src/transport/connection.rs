@@ -9,7 +9,7 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::outbox::Outbox;
 use super::pending::{Entry, Pending};
-use super::remoting::Shared;
+use super::shared::Shared;
 use super::slot::{Slot, Waiter};
 use super::{Deadline, Job, Next, Outcome, Permit, Request, reader};
 use crate::error::{Delivery, Error, ErrorKind, Wait};
@@ -112,6 +112,7 @@ impl Connection {
         });
         let reader = connection.clone();
         shared
+            .workers
             .threads
             .spawn("rmq-reader", move || reader::run(&reader))?;
         Ok(connection)
@@ -409,7 +410,7 @@ impl Connection {
 
     fn look_again_at(self: &Arc<Self>, at: Instant) {
         let connection = Arc::downgrade(self);
-        self.shared.timer.schedule(at, move |now| {
+        self.shared.workers.timer.schedule(at, move |now| {
             if let Some(connection) = connection.upgrade() {
                 connection.expire(now);
             }
@@ -437,7 +438,7 @@ impl Ready {
     }
 
     pub(super) fn hand_over(&mut self, shared: &Shared) {
-        shared.callbacks.submit_all(&mut self.callbacks);
-        shared.retries.submit_all(&mut self.retries);
+        shared.workers.callbacks.submit_all(&mut self.callbacks);
+        shared.workers.retries.submit_all(&mut self.retries);
     }
 }

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use parking_lot::{Condvar, Mutex};
 
-use super::remoting::Shared;
+use super::shared::Shared;
 use super::{Connection, Deadline, backoff};
 use crate::error::{Error, ErrorKind, Wait};
 

@@ -1,19 +1,18 @@
 use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use parking_lot::RwLock;
 
 use super::connection::{Connection, Ready, Refused, Via};
 use super::peer::Peer;
-use super::resolve::{Lookup, Resolver};
+use super::resolve::Lookup;
+use super::shared::{RemotingConfig, Shared};
 use super::slot::Slot;
-use super::{Completion, Deadline, Inbound, Outcome, Permit, Pool, Threads, Timer};
+use super::workers::Workers;
+use super::{Completion, Deadline, Inbound, Outcome, Permit, Request};
 use crate::error::{Error, ErrorKind};
 use crate::protocol::code::response;
-use crate::protocol::{Fields, HeaderFormat, Language};
 
 /// How a dead or retired connection found under a request is replaced before giving up: nothing
 /// was sent, so that trying again cannot duplicate.
@@ -25,81 +24,17 @@ pub(crate) struct Remoting {
     peers: RwLock<HashMap<Arc<str>, Arc<Peer>>>,
 }
 
-/// What connections and dials share.
-pub(super) struct Shared {
-    pub(super) config: RemotingConfig,
-    pub(super) threads: Threads,
-    pub(super) timer: Timer,
-    pub(super) callbacks: Pool,
-    pub(super) retries: Pool,
-    pub(super) inbound: Arc<dyn Inbound>,
-    pub(super) resolver: Resolver,
-    lost_oneway: AtomicU64,
-    random: RandomState,
-    random_calls: AtomicU64,
-}
-
-#[derive(Debug, Clone)]
-pub(crate) struct RemotingConfig {
-    pub(crate) connect_timeout: Duration,
-    pub(crate) idle_timeout: Duration,
-    pub(crate) header_format: HeaderFormat,
-    pub(crate) language: Language,
-    pub(crate) version: i32,
-}
-
-/// A request whose parts are borrowed until it is encoded.
-#[derive(Clone, Copy)]
-pub(crate) struct Request<'a> {
-    pub(crate) code: i32,
-    pub(crate) fields: &'a dyn Fields,
-    pub(crate) remark: Option<&'a str>,
-    pub(crate) body: Option<&'a Arc<Vec<u8>>>,
-}
-
-impl<'a> Request<'a> {
-    pub(crate) fn new(code: i32, fields: &'a dyn Fields) -> Request<'a> {
-        Request {
-            code,
-            fields,
-            remark: None,
-            body: None,
-        }
-    }
-
-    pub(crate) fn with_body(self, body: &'a Arc<Vec<u8>>) -> Request<'a> {
-        Request {
-            body: Some(body),
-            ..self
-        }
-    }
-}
-
 impl Remoting {
+    /// `lookup` resolves host names; the system's resolver if there is none.
     pub(crate) fn new(
         config: RemotingConfig,
-        threads: Threads,
-        timer: Timer,
-        callbacks: Pool,
-        retries: Pool,
+        workers: Workers,
         inbound: Arc<dyn Inbound>,
         lookup: Option<Lookup>,
     ) -> Remoting {
-        let resolver = Resolver::new(lookup.unwrap_or_else(Resolver::system), threads.clone());
-        let shared = Shared {
-            config,
-            threads,
-            timer,
-            callbacks,
-            retries,
-            inbound,
-            resolver,
-            lost_oneway: AtomicU64::new(0),
-            random: RandomState::new(),
-            random_calls: AtomicU64::new(0),
-        };
+        let shared = Arc::new(Shared::new(config, workers, inbound, lookup));
         Remoting {
-            shared: Arc::new(shared),
+            shared,
             peers: RwLock::default(),
         }
     }
@@ -244,7 +179,7 @@ impl Remoting {
 
     /// Oneway messages that were accepted and then lost with their connection.
     pub(crate) fn lost_oneway(&self) -> u64 {
-        self.shared.lost_oneway.load(Ordering::Relaxed)
+        self.shared.lost_oneway()
     }
 
     fn connect(&self, address: &Arc<str>, deadline: Deadline) -> Result<Arc<Connection>, Error> {
@@ -257,21 +192,6 @@ impl Remoting {
                 .clone()
         });
         peer.connect(&self.shared, deadline)
-    }
-}
-
-impl Shared {
-    pub(super) fn note_lost_oneway(&self, address: &str, lost: usize) {
-        if lost > 0 {
-            self.lost_oneway.fetch_add(lost as u64, Ordering::Relaxed);
-            log::warn!("{address}: {lost} oneway messages were lost with the connection");
-        }
-    }
-
-    /// A number nobody can foresee; good enough for jitter.
-    pub(super) fn random(&self) -> u64 {
-        self.random
-            .hash_one(self.random_calls.fetch_add(1, Ordering::Relaxed))
     }
 }
 

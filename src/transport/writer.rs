@@ -42,6 +42,7 @@ impl Connection {
                 let writer = self.clone();
                 let started = self
                     .shared
+                    .workers
                     .threads
                     .spawn("rmq-writer", move || writer.run_writer());
                 // If the system has no thread to give, callers go on writing themselves. Nothing is

@@ -1,0 +1,30 @@
+use std::sync::Arc;
+
+use crate::protocol::Fields;
+
+/// A request whose parts are borrowed until it is encoded.
+#[derive(Clone, Copy)]
+pub(crate) struct Request<'a> {
+    pub(crate) code: i32,
+    pub(crate) fields: &'a dyn Fields,
+    pub(crate) remark: Option<&'a str>,
+    pub(crate) body: Option<&'a Arc<Vec<u8>>>,
+}
+
+impl<'a> Request<'a> {
+    pub(crate) fn new(code: i32, fields: &'a dyn Fields) -> Request<'a> {
+        Request {
+            code,
+            fields,
+            remark: None,
+            body: None,
+        }
+    }
+
+    pub(crate) fn with_body(self, body: &'a Arc<Vec<u8>>) -> Request<'a> {
+        Request {
+            body: Some(body),
+            ..self
+        }
+    }
+}

@@ -1,0 +1,66 @@
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use super::Inbound;
+use super::resolve::{Lookup, Resolver};
+use super::workers::Workers;
+use crate::protocol::{HeaderFormat, Language};
+
+#[derive(Debug, Clone)]
+pub(crate) struct RemotingConfig {
+    pub(crate) connect_timeout: Duration,
+    pub(crate) idle_timeout: Duration,
+    pub(crate) header_format: HeaderFormat,
+    pub(crate) language: Language,
+    pub(crate) version: i32,
+}
+
+/// What connections and dials share.
+pub(super) struct Shared {
+    pub(super) config: RemotingConfig,
+    pub(super) workers: Workers,
+    pub(super) inbound: Arc<dyn Inbound>,
+    pub(super) resolver: Resolver,
+    lost_oneway: AtomicU64,
+    random: RandomState,
+    random_calls: AtomicU64,
+}
+
+impl Shared {
+    pub(super) fn new(
+        config: RemotingConfig,
+        workers: Workers,
+        inbound: Arc<dyn Inbound>,
+        lookup: Option<Lookup>,
+    ) -> Shared {
+        let lookup = lookup.unwrap_or_else(Resolver::system);
+        Shared {
+            config,
+            resolver: Resolver::new(lookup, workers.threads.clone()),
+            workers,
+            inbound,
+            lost_oneway: AtomicU64::new(0),
+            random: RandomState::new(),
+            random_calls: AtomicU64::new(0),
+        }
+    }
+
+    pub(super) fn lost_oneway(&self) -> u64 {
+        self.lost_oneway.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn note_lost_oneway(&self, address: &str, lost: usize) {
+        if lost > 0 {
+            self.lost_oneway.fetch_add(lost as u64, Ordering::Relaxed);
+            log::warn!("{address}: {lost} oneway messages were lost with the connection");
+        }
+    }
+
+    /// A number nobody can foresee; good enough for jitter.
+    pub(super) fn random(&self) -> u64 {
+        self.random
+            .hash_one(self.random_calls.fetch_add(1, Ordering::Relaxed))
+    }
+}
