@@ -81,7 +81,12 @@ pub use error::{Attempt, Delivery, Error, ErrorKind, Result, Wait};
 pub use message::{
     Batch, Message, MessageQueue, MessageView, Properties, Schedule, SendReceipt, SendStatus,
 };
-pub use producer::{PreparedSend, Producer, ProducerBuilder, SendHandle};
+pub use producer::{FaultStrategy, PreparedSend, Producer, ProducerBuilder, SendHandle};
+
+/// User code that runs around requests, sends and transactions.
+pub mod hook {
+    pub use crate::producer::hook::*;
+}
 
 #[cfg(feature = "embedded")]
 pub mod embedded;

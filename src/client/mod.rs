@@ -21,3 +21,4 @@ pub(crate) use core::Registration;
 pub(crate) use identity::epoch_millis;
 pub(crate) use publish::PublishInfo;
 pub(crate) use route::DefaultTopic;
+pub(crate) use ticker::Ticker;

@@ -45,9 +45,16 @@ pub(super) struct AsyncSend {
 /// What a worker does with it.
 enum Work {
     Nothing,
-    Pause { pause: Duration, refresh: bool },
-    Aim { refresh: bool },
+    Pause {
+        pause: Duration,
+        refresh: bool,
+    },
+    Aim {
+        refresh: bool,
+    },
     Resend,
+    /// Hooks are to hear of the answer before it is judged.
+    Settle(Outcome),
     Call(Result<SendReceipt>),
 }
 
@@ -118,6 +125,16 @@ impl AsyncSend {
 impl Completion for AsyncSend {
     /// Judges on the reader or timer thread; everything that may wait goes to a worker.
     fn complete(mut self: Box<Self>, outcome: Outcome) -> Next {
+        if self.send.is_watched() {
+            self.next = Work::Settle(outcome);
+            return Next::Callback(self);
+        }
+        self.settle(outcome)
+    }
+}
+
+impl AsyncSend {
+    fn settle(mut self: Box<Self>, outcome: Outcome) -> Next {
         self.next = match self.send.settle(outcome) {
             Step::Done(result) => return self.finish(result),
             Step::Resend => Work::Resend,
@@ -135,6 +152,14 @@ impl Job for AsyncSend {
             Work::Pause { pause, refresh } => self.go_on_after(pause, refresh),
             Work::Aim { refresh } => self.go_on(refresh),
             Work::Resend => self.attempt(),
+            Work::Settle(outcome) => {
+                let workers = self.send.core.client.inner().workers.clone();
+                match self.settle(outcome) {
+                    Next::Callback(job) => job.run(),
+                    Next::Retry(job) => workers.retries.submit(job),
+                    Next::Done => {}
+                }
+            }
             Work::Call(result) => {
                 // Given back before the callback starts, so that a callback may send.
                 self.permit = None;

@@ -1,5 +1,8 @@
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::fault::FaultStrategy;
+use super::hook::Hooks;
 use super::retry::{self, Policy};
 use super::validate;
 use crate::client::DefaultTopic;
@@ -8,7 +11,7 @@ use crate::error::{Error, ErrorKind, Result};
 /// How a producer is set up. Immutable once it is started.
 #[derive(Debug, Clone)]
 pub(super) struct ProducerConfig {
-    pub(super) group: String,
+    pub(super) group: Arc<str>,
     pub(super) send_timeout: Duration,
     pub(super) attempt_timeout: Option<Duration>,
     pub(super) retries: u32,
@@ -19,12 +22,16 @@ pub(super) struct ProducerConfig {
     pub(super) compress_level: u32,
     pub(super) default_topic: DefaultTopic,
     pub(super) short_headers: bool,
+    pub(super) latency_fault: Option<FaultStrategy>,
+    pub(super) hooks: Hooks,
+    /// Topics whose routes are learnt at start.
+    pub(super) topics: Vec<Arc<str>>,
 }
 
 impl ProducerConfig {
     pub(super) fn new(group: String) -> ProducerConfig {
         ProducerConfig {
-            group,
+            group: group.into(),
             send_timeout: Duration::from_secs(3),
             attempt_timeout: None,
             retries: 2,
@@ -42,11 +49,20 @@ impl ProducerConfig {
                 queues: 4,
             },
             short_headers: true,
+            latency_fault: None,
+            hooks: Hooks::default(),
+            topics: Vec::new(),
         }
     }
 
     pub(super) fn check(&self) -> Result<()> {
         validate::group(&self.group)?;
+        for topic in &self.topics {
+            validate::topic(topic)?;
+        }
+        if let Some(strategy) = &self.latency_fault {
+            strategy.check()?;
+        }
         let config = |text: &str| Err(Error::new(ErrorKind::Config, text));
         if self.max_message_size == 0 {
             return config("max_message_size must not be zero");

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use super::config::ProducerConfig;
+use super::hook::Payload;
 use super::validate;
 use crate::client::epoch_millis;
 use crate::error::{Error, Result};
@@ -19,6 +20,8 @@ pub(super) struct Outgoing {
     pub(super) batch: bool,
     /// The id that the receipt names: the unique key, or those of a batch's messages.
     pub(super) message_id: String,
+    /// What hooks are shown; only kept where there are some.
+    pub(super) payload: Option<Payload>,
 }
 
 impl Outgoing {
@@ -29,6 +32,7 @@ impl Outgoing {
         new_key: impl Fn(i64) -> String,
     ) -> Result<Outgoing> {
         validate::message(message, config.max_message_size)?;
+        let watched = config.hooks.watch_sends();
         let key = unique_key(message, &new_key);
         let properties = encode_properties(message, &key, sharding_key)?;
         let (body, sys_flag) = compressed(config, message);
@@ -40,6 +44,7 @@ impl Outgoing {
             flag: message.get_flag(),
             batch: false,
             message_id: key,
+            payload: watched.then(|| Payload::Message(message.clone())),
         })
     }
 
@@ -52,6 +57,7 @@ impl Outgoing {
     ) -> Result<Outgoing> {
         let mut body = Vec::new();
         let mut keys = String::new();
+        let watched = config.hooks.watch_sends();
         for child in batch.messages() {
             validate::message(child, config.max_message_size)?;
             let key = unique_key(child, &new_key);
@@ -76,6 +82,7 @@ impl Outgoing {
             flag: 0,
             batch: true,
             message_id: keys,
+            payload: watched.then(|| Payload::Batch(batch.clone())),
         })
     }
 }
