@@ -176,6 +176,20 @@ impl ProducerBuilder {
         self
     }
 
+    /// Traces what is stored to `RMQ_SYS_TRACE_TOPIC` (default: off): records in Java's form, in
+    /// batches of 10 or every 5 s. At most 2,048 records wait; a send never waits for its trace.
+    #[doc(alias = "enableTrace")]
+    pub fn trace(self) -> Self {
+        self.trace_topic(crate::protocol::trace::TOPIC)
+    }
+
+    /// The same, to a topic of your own.
+    #[doc(alias = "traceTopic")]
+    pub fn trace_topic(mut self, topic: impl Into<String>) -> Self {
+        self.config.trace_topic = Some(topic.into().into());
+        self
+    }
+
     /// Starts the producer. Nothing is connected before the first send, so that brokers and name
     /// servers may come up later.
     ///

@@ -24,6 +24,8 @@ pub(super) struct ProducerConfig {
     pub(super) short_headers: bool,
     pub(super) latency_fault: Option<FaultStrategy>,
     pub(super) hooks: Hooks,
+    /// Where sends are traced, if they are.
+    pub(super) trace_topic: Option<Arc<str>>,
     /// Topics whose routes are learnt at start.
     pub(super) topics: Vec<Arc<str>>,
 }
@@ -51,6 +53,7 @@ impl ProducerConfig {
             short_headers: true,
             latency_fault: None,
             hooks: Hooks::default(),
+            trace_topic: None,
             topics: Vec::new(),
         }
     }

@@ -8,6 +8,7 @@ use super::config::ProducerConfig;
 use super::fault::{Detector, FaultStrategy, FaultTable, Report};
 use super::outgoing::Outgoing;
 use super::select;
+use super::trace::Tracer;
 use crate::client::{Client, Registration, ShutdownReport, Ticker};
 use crate::error::{Error, ErrorKind, Result};
 use crate::message::{Batch, Message, MessageQueue};
@@ -26,6 +27,7 @@ pub(super) struct Core {
     pub(super) account: Arc<Account>,
     /// Whether the client is this producer's own, to be closed with it.
     owns_client: bool,
+    tracer: Option<Tracer>,
     /// What is known of brokers, if latency fault tolerance is on.
     faults: Option<Faults>,
     detector: Mutex<Option<Ticker<()>>>,
@@ -37,13 +39,23 @@ pub(super) struct Core {
 }
 
 impl Core {
-    pub(super) fn start(config: ProducerConfig, client: Client, owns_client: bool) -> Result<Core> {
+    pub(super) fn start(
+        mut config: ProducerConfig,
+        client: Client,
+        owns_client: bool,
+    ) -> Result<Core> {
         config.check()?;
         let registration = client.register(&config.group)?;
+        let tracer = start_tracer(&client, &config);
+        if let Some(tracer) = &tracer {
+            config.hooks.send.push(Arc::new(tracer.clone()));
+            config.hooks.end_transaction.push(Arc::new(tracer.clone()));
+        }
         let (open, closing) = crossbeam_channel::bounded(0);
         Ok(Core {
             account: client.inner().budget.account(),
             faults: config.latency_fault.clone().map(Faults::new),
+            tracer,
             detector: Mutex::new(None),
             client,
             config,
@@ -175,6 +187,9 @@ impl Core {
         let unanswered = self
             .account
             .wait_until_returned(Deadline::after(start, patience));
+        if let Some(tracer) = &self.tracer {
+            tracer.close(deadline.capped(Instant::now(), most / 4));
+        }
         if let Some(registration) = self.registration.lock().take() {
             let goodbye = (most / 8).min(Duration::from_millis(250));
             registration.unregister(deadline.capped(Instant::now(), goodbye));
@@ -188,6 +203,18 @@ impl Core {
         result.unanswered = unanswered;
         *report = Some(result.clone());
         result
+    }
+}
+
+/// Message trace is worth a warning, not a producer that does not start.
+fn start_tracer(client: &Client, config: &ProducerConfig) -> Option<Tracer> {
+    let topic = config.trace_topic.as_ref()?;
+    match Tracer::start(client, &config.group, topic) {
+        Ok(tracer) => Some(tracer),
+        Err(error) => {
+            log::warn!("message trace is off: {error}");
+            None
+        }
     }
 }
 

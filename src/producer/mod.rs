@@ -14,6 +14,7 @@ mod producer;
 mod retry;
 mod select;
 mod send;
+mod trace;
 mod validate;
 mod watch;
 

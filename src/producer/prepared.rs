@@ -1,7 +1,7 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use super::asynchronous::{AsyncSend, Listener};
+use super::asynchronous::{self, Listener};
 use super::handle::{self, SendHandle};
 use super::hook::SendMode;
 use super::outgoing::Outgoing;
@@ -117,20 +117,9 @@ impl<'a> PreparedSend<'a> {
         Send::new(core, out, target, deadline, SendMode::Oneway)?.run_oneway(permit)
     }
 
-    /// The common beginning of the two asynchronous forms: no failure is returned, all are told.
     fn begin(self, listener: Listener) {
-        let core = &self.producer.core().clone();
-        let prepared = self.outgoing().and_then(|(out, target, deadline)| {
-            let permit = core.account.acquire(1, out.body.len(), deadline)?;
-            Ok((
-                Send::new(core, out, target, deadline, SendMode::Async)?,
-                permit,
-            ))
-        });
-        match prepared {
-            Ok((send, permit)) => AsyncSend::start(send, listener, permit),
-            Err(error) => listener.reject(core, error),
-        }
+        let core = self.producer.core().clone();
+        asynchronous::launch(&core, self.outgoing(), listener);
     }
 
     /// What every send does first, in this order: is it open, is it valid, make it ready.
