@@ -48,8 +48,11 @@ impl Outgoing {
         })
     }
 
-    /// A batch is never compressed; its messages carry their own properties, the header only the
-    /// batch's key.
+    /// A batch is never compressed; its messages carry their own properties.
+    ///
+    /// Unlike Java 5.4.0, and like 4.9.7, it has no unique key of its own in the header. Brokers
+    /// append the header's properties to those of each message, and those from before the fix of
+    /// apache/rocketmq#9416 would store all messages of the batch under that one key.
     pub(super) fn batch(
         config: &ProducerConfig,
         batch: &Batch,
@@ -71,9 +74,7 @@ impl Outgoing {
         }
         validate::size("batch", body.len(), config.max_message_size)?;
         let first = &batch.messages()[0];
-        let own =
-            Message::new(first.shared_topic().clone(), "").wait_store(first.waits_for_store());
-        let properties = encode_properties(&own, &new_key(epoch_millis()), None)?;
+        let properties = properties::encode([(name::WAIT, wait(first))].into_iter());
         Ok(Outgoing {
             topic: first.shared_topic().clone(),
             body: Arc::new(body),
@@ -94,17 +95,20 @@ fn unique_key(message: &Message, new_key: &impl Fn(i64) -> String) -> String {
     }
 }
 
+fn wait(message: &Message) -> &'static str {
+    if message.waits_for_store() {
+        "true"
+    } else {
+        "false"
+    }
+}
+
 fn encode_properties(message: &Message, key: &str, sharding_key: Option<&str>) -> Result<String> {
     let schedule = message
         .get_schedule()
         .property()
         .map(|(name, value)| (name, value.to_string()));
-    let wait = if message.waits_for_store() {
-        "true"
-    } else {
-        "false"
-    };
-    let own = [(name::UNIQ_KEY, key), (name::WAIT, wait)].into_iter();
+    let own = [(name::UNIQ_KEY, key), (name::WAIT, wait(message))].into_iter();
     let sharding = sharding_key.map(|key| (name::SHARDING_KEY, key));
     let schedule = schedule
         .as_ref()
@@ -136,4 +140,23 @@ fn compressed(config: &ProducerConfig, message: &Message) -> (Arc<Vec<u8>>, i32)
         }
     }
     (body.clone(), 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_gives_brokers_no_key_that_could_replace_those_of_its_messages() {
+        let message = || Message::new("T", "x").wait_store(false).tag("a");
+        let batch = Batch::new([message(), message()]).unwrap();
+        let config = ProducerConfig::new("g".to_owned());
+        let out = Outgoing::batch(&config, &batch, |_| "key".to_owned()).unwrap();
+        let header: Vec<_> = properties::decode(&out.properties)
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        assert_eq!(header, ["WAIT=false"]);
+        assert_eq!(out.message_id, "key,key");
+    }
 }
