@@ -149,9 +149,9 @@ fn a_check_forbidden_hook_may_refuse_and_nothing_is_sent() {
         .unwrap();
     let message = Message::new("T", "x");
     let errors = [
-        let _ = producer.send(&message).unwrap_err(),
+        producer.send(&message).unwrap_err(),
         producer.send_oneway(&message).unwrap_err(),
-        let _ = producer.submit(message.clone()).wait().unwrap_err(),
+        producer.submit(message.clone()).wait().unwrap_err(),
     ];
     for error in errors {
         assert_eq!(error.kind(), ErrorKind::Invalid);
