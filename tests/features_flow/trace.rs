@@ -12,7 +12,7 @@ fn stored_messages_are_traced_in_javas_form_and_traces_are_not() {
     let receipt = producer
         .send(&Message::new("T", "hello").tag("TagA").key("k1"))
         .unwrap();
-    let _ = producer
+    producer
         .send_oneway(&Message::new("T", "not traced"))
         .unwrap();
     // Shutdown sends what waits.
