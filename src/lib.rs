@@ -65,7 +65,7 @@
 //! | `MQClientException`, `MQBrokerException`, `Remoting*Exception` | [`Error`] with [`ErrorKind`] |
 //!
 //! # Not supported yet
-//! Consumers, transactions, request-reply, ACL, TLS, message trace, namespaces, hooks, LZ4 and zstd.
+//! Consumers, transactions, request-reply, ACL, TLS, namespaces, LZ4 and zstd.
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
