@@ -153,7 +153,9 @@ fn run(args: &Args) -> Result<String, Box<dyn Error>> {
         })
         .start()?;
     let work = Work::new(args, producer);
-    work.send()?; // fetches the route and connects
+    // This fetches the route and connects.
+    work.send()
+        .map_err(|error| format!("{error}\n(--embedded brings a server of its own)"))?;
 
     let (warm, _) = work.run(Limit::time(args.warmup));
     let cpu_before = process::cpu_time();
