@@ -15,6 +15,7 @@ pub mod heartbeat;
 pub mod id;
 mod json;
 pub mod message;
+pub mod namespace;
 pub mod properties;
 pub mod route;
 pub mod send;
