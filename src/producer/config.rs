@@ -1,14 +1,19 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::retry::{self, Policy};
 use super::validate;
-use crate::client::DefaultTopic;
+use crate::client::{DefaultTopic, Names};
 use crate::error::{Error, ErrorKind, Result};
 
 /// How a producer is set up. Immutable once it is started.
 #[derive(Debug, Clone)]
 pub(super) struct ProducerConfig {
     pub(super) group: String,
+    /// The same as brokers know it.
+    pub(super) group_on_wire: Arc<str>,
+    /// How the client that is used names topics and groups; known from the start on.
+    pub(super) names: Names,
     pub(super) send_timeout: Duration,
     pub(super) attempt_timeout: Option<Duration>,
     pub(super) retries: u32,
@@ -24,7 +29,9 @@ pub(super) struct ProducerConfig {
 impl ProducerConfig {
     pub(super) fn new(group: String) -> ProducerConfig {
         ProducerConfig {
+            group_on_wire: group.as_str().into(),
             group,
+            names: Names::default(),
             send_timeout: Duration::from_secs(3),
             attempt_timeout: None,
             retries: 2,
@@ -43,6 +50,30 @@ impl ProducerConfig {
             },
             short_headers: true,
         }
+    }
+
+    /// Takes over how the client names topics and groups.
+    ///
+    /// # Errors
+    /// `Config` if the group is none with its namespace.
+    pub(super) fn use_names(&mut self, names: Names) -> Result<()> {
+        self.group_on_wire = names.on_wire(&self.group_on_wire);
+        self.group = names.for_users(&self.group_on_wire).to_string();
+        self.names = names;
+        validate::group(&self.group_on_wire)
+    }
+
+    /// A topic as users name it, and as brokers know it.
+    ///
+    /// # Errors
+    /// `Invalid` if the name on the wire is none.
+    pub(super) fn topics(&self, topic: &Arc<str>) -> Result<(Arc<str>, Arc<str>)> {
+        if self.names.namespace().is_none() {
+            return Ok((topic.clone(), topic.clone()));
+        }
+        let on_wire = self.names.on_wire(topic);
+        validate::topic(&on_wire)?;
+        Ok((self.names.for_users(topic), on_wire))
     }
 
     pub(super) fn check(&self) -> Result<()> {

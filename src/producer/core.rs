@@ -26,8 +26,13 @@ pub(super) struct Core {
 }
 
 impl Core {
-    pub(super) fn start(config: ProducerConfig, client: Client, owns_client: bool) -> Result<Core> {
+    pub(super) fn start(
+        mut config: ProducerConfig,
+        client: Client,
+        owns_client: bool,
+    ) -> Result<Core> {
         config.check()?;
+        config.use_names(client.inner().config.rpc.names())?;
         let registration = client.register(&config.group)?;
         let (open, closing) = crossbeam_channel::bounded(0);
         Ok(Core {

@@ -11,6 +11,8 @@ use crate::protocol::{compress, message, properties, sys_flag};
 /// What is the same in every attempt of a send: checked, keyed, compressed and encoded once.
 pub(super) struct Outgoing {
     pub(super) topic: Arc<str>,
+    /// The topic as brokers know it.
+    pub(super) topic_on_wire: Arc<str>,
     pub(super) body: Arc<Vec<u8>>,
     /// The properties in their text form.
     pub(super) properties: String,
@@ -29,11 +31,14 @@ impl Outgoing {
         new_key: impl Fn(i64) -> String,
     ) -> Result<Outgoing> {
         validate::message(message, config.max_message_size)?;
+        let (topic, topic_on_wire) = config.topics(message.shared_topic())?;
         let key = unique_key(message, &new_key);
-        let properties = encode_properties(message, &key, sharding_key)?;
+        let namespace = config.names.namespace();
+        let properties = encode_properties(message, &key, sharding_key, namespace)?;
         let (body, sys_flag) = compressed(config, message);
         Ok(Outgoing {
-            topic: message.shared_topic().clone(),
+            topic,
+            topic_on_wire,
             body,
             properties,
             sys_flag,
@@ -44,7 +49,7 @@ impl Outgoing {
     }
 
     /// A batch is never compressed; its messages carry their own properties, the header only the
-    /// batch's key.
+    /// batch's key, and the namespace, which Java too writes for the whole and not for each.
     pub(super) fn batch(
         config: &ProducerConfig,
         batch: &Batch,
@@ -55,7 +60,7 @@ impl Outgoing {
         for child in batch.messages() {
             validate::message(child, config.max_message_size)?;
             let key = unique_key(child, &new_key);
-            let properties = encode_properties(child, &key, None)?;
+            let properties = encode_properties(child, &key, None, None)?;
             message::encode_batch_entry(child.get_flag(), child.body(), &properties, &mut body)
                 .map_err(|e| Error::invalid(e.to_string()))?;
             if !keys.is_empty() {
@@ -67,9 +72,12 @@ impl Outgoing {
         let first = &batch.messages()[0];
         let own =
             Message::new(first.shared_topic().clone(), "").wait_store(first.waits_for_store());
-        let properties = encode_properties(&own, &new_key(epoch_millis()), None)?;
+        let namespace = config.names.namespace();
+        let properties = encode_properties(&own, &new_key(epoch_millis()), None, namespace)?;
+        let (topic, topic_on_wire) = config.topics(first.shared_topic())?;
         Ok(Outgoing {
-            topic: first.shared_topic().clone(),
+            topic,
+            topic_on_wire,
             body: Arc::new(body),
             properties,
             sys_flag: 0,
@@ -87,7 +95,12 @@ fn unique_key(message: &Message, new_key: &impl Fn(i64) -> String) -> String {
     }
 }
 
-fn encode_properties(message: &Message, key: &str, sharding_key: Option<&str>) -> Result<String> {
+fn encode_properties(
+    message: &Message,
+    key: &str,
+    sharding_key: Option<&str>,
+    namespace: Option<&str>,
+) -> Result<String> {
     let schedule = message
         .get_schedule()
         .property()
@@ -99,6 +112,7 @@ fn encode_properties(message: &Message, key: &str, sharding_key: Option<&str>) -
     };
     let own = [(name::UNIQ_KEY, key), (name::WAIT, wait)].into_iter();
     let sharding = sharding_key.map(|key| (name::SHARDING_KEY, key));
+    let instance = namespace.map(|namespace| (name::INSTANCE_ID, namespace));
     let schedule = schedule
         .as_ref()
         .map(|(name, value)| (*name, value.as_str()));
@@ -106,6 +120,7 @@ fn encode_properties(message: &Message, key: &str, sharding_key: Option<&str>) -
         .chain(message.system_properties().iter())
         .chain(schedule)
         .chain(sharding)
+        .chain(instance)
         .chain(message.user_properties().iter());
     let text = properties::encode(all);
     if text.len() > MAX_LEN {

@@ -5,6 +5,8 @@
 //!
 //! Not yet covered by semantic versioning.
 
+#[cfg(feature = "acl")]
+pub(crate) mod acl;
 mod binary;
 pub mod code;
 mod command;
