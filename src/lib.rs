@@ -44,7 +44,7 @@
 //! where one answered. Its message reads well alone.
 //!
 //! # Logging
-//! Through the [`log`] facade, never a message body:
+//! Through the [`log`] facade, never a message body or a secret:
 //!
 //! | level | events |
 //! |---|---|
@@ -62,10 +62,12 @@
 //! | `SendResult`, `SendStatus` | [`SendReceipt`], [`SendStatus`] |
 //! | `SendCallback` | a closure |
 //! | `MessageQueueSelector`, `SelectMessageQueueByHash` | [`PreparedSend::select`], [`PreparedSend::sharding_key`] |
+//! | `RPCHook` | [`RpcHook`](hook::RpcHook) |
+//! | `AclClientRPCHook`, `SessionCredentials` | `credentials` on either builder (feature `acl`) |
 //! | `MQClientException`, `MQBrokerException`, `Remoting*Exception` | [`Error`] with [`ErrorKind`] |
 //!
 //! # Not supported yet
-//! Consumers, transactions, request-reply, ACL, TLS, namespaces, LZ4 and zstd.
+//! Consumers, transactions, request-reply, TLS, LZ4 and zstd.
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
@@ -83,13 +85,14 @@ pub use message::{
 };
 pub use producer::{FaultStrategy, PreparedSend, Producer, ProducerBuilder, SendHandle};
 
-/// User code that runs around requests, sends and transactions.
-pub mod hook {
-    pub use crate::producer::hook::*;
-}
-
 #[cfg(feature = "embedded")]
 pub mod embedded;
+
+/// Where your own code can take part in what the client does.
+pub mod hook {
+    pub use crate::producer::hook::*;
+    pub use crate::transport::RpcHook;
+}
 
 /// Notes on how this crate is built.
 pub mod docs {

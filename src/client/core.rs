@@ -58,7 +58,7 @@ pub(crate) struct Inner {
 /// The threads that do things at intervals.
 struct Tickers {
     routes: Ticker<Order>,
-    _heartbeats: Ticker<()>,
+    heartbeats: Ticker<Arc<str>>,
 }
 
 /// What the routes thread is told to do out of turn.
@@ -72,6 +72,7 @@ enum Order {
 /// A producer group's place in a client; dropping it gives the name free.
 pub(crate) struct Registration {
     client: Arc<Inner>,
+    /// With its namespace.
     group: String,
 }
 
@@ -81,7 +82,7 @@ impl Client {
         ClientBuilder::default()
     }
 
-    /// The id under which brokers know this client: `ip@instance`.
+    /// The id under which brokers know this client: `ip@instance`, or `ip@instance@unit`.
     #[doc(alias = "buildMQClientId")]
     pub fn id(&self) -> &str {
         self.inner().identity.client_id()
@@ -102,7 +103,8 @@ impl Client {
         self.inner().close(Deadline::after(Instant::now(), most))
     }
 
-    pub(crate) fn start(config: ClientConfig) -> Result<Client> {
+    pub(crate) fn start(mut config: ClientConfig) -> Result<Client> {
+        config.rpc.find_namespace(&config.name_servers);
         config.check()?;
         let name_servers = config.checked_name_servers()?;
         let failed = |error: std::io::Error| {
@@ -131,19 +133,18 @@ impl Client {
         if inner.closed.lock().is_some() {
             return Err(Error::new(ErrorKind::Closed, "the client is shut down"));
         }
-        if !inner.groups.lock().insert(group.to_owned()) {
+        let on_wire = inner.config.rpc.names().on_wire(&group.into()).to_string();
+        if !inner.groups.lock().insert(on_wire.clone()) {
             let text = format!("producer group {group} is already in use on this client");
             return Err(Error::new(ErrorKind::Config, text));
         }
         // Brokers that are connected already must hear of the new group.
-        for address in inner.remoting.connected() {
-            if !inner.routes.name_servers.contains(&address) {
-                inner.heartbeat(&address);
-            }
+        for address in inner.connected_brokers() {
+            inner.heartbeat(&address);
         }
         Ok(Registration {
             client: inner.clone(),
-            group: group.to_owned(),
+            group: on_wire,
         })
     }
 }
@@ -154,13 +155,15 @@ impl Inner {
         let ip = config
             .client_ip
             .unwrap_or_else(|| identity::local_ip(towards));
-        let identity = Identity::new(ip, config.instance_name.as_deref());
+        let unit = config.rpc.unit_name.as_deref();
+        let identity = Identity::new(ip, config.instance_name.as_deref(), unit);
         let remoting_config = RemotingConfig {
             connect_timeout: config.connect_timeout,
             idle_timeout: config.idle_timeout,
             header_format: config.header_format,
             language: config.language,
             version: config.version,
+            hooks: config.rpc.hooks(),
         };
         Arc::new_cyclic(|client: &Weak<Inner>| {
             let inbound = Arc::new(Dispatcher {
@@ -172,7 +175,7 @@ impl Inner {
             let name_servers = NameServers::new(remoting.clone(), name_servers, random);
             Inner {
                 budget: Budget::new(config.max_in_flight_messages, config.max_in_flight_bytes),
-                routes: Routes::new(name_servers, config.api_timeout),
+                routes: Routes::new(name_servers, config.api_timeout, config.rpc.names()),
                 identity,
                 remoting,
                 workers,
@@ -199,17 +202,18 @@ impl Inner {
         };
         let routes = Ticker::start(threads, "rmq-routes", self.config.route_interval, refresh)?;
         let client = Arc::downgrade(self);
-        let beat = move |_| {
-            if let Some(client) = client.upgrade() {
-                client.heartbeat_all();
+        let beat = move |broker: Option<Arc<str>>| {
+            let Some(client) = client.upgrade() else {
+                return;
+            };
+            match broker {
+                Some(broker) => client.heartbeat(&broker),
+                None => client.heartbeat_all(),
             }
         };
         let interval = self.config.heartbeat_interval;
         let heartbeats = Ticker::start(threads, "rmq-heartbeat", interval, beat)?;
-        Ok(Tickers {
-            routes,
-            _heartbeats: heartbeats,
-        })
+        Ok(Tickers { routes, heartbeats })
     }
 
     /// Has a topic's route looked up soon, by the routes thread.
@@ -232,11 +236,22 @@ impl Inner {
         Some(api::probe(&self.remoting, &address, &topic, deadline).is_ok())
     }
 
+    /// Has a broker told soon which groups live here, by the heartbeat thread.
+    fn heartbeat_soon(&self, broker: Arc<str>) {
+        if let Some(tickers) = &*self.tickers.lock() {
+            tickers.heartbeats.wake(broker);
+        }
+    }
+
     fn refresh_all(&self) {
         self.routes.refresh_all();
         let masters = self.routes.masters();
         self.remoting.retain(|address| {
+            let send_address = |master| self.config.rpc.send_address(master);
             masters.iter().any(|master| **master == *address)
+                || masters
+                    .iter()
+                    .any(|master| *send_address(master) == *address)
                 || self.routes.name_servers.contains(address)
         });
         self.remoting.close_idle(Instant::now());
@@ -313,8 +328,14 @@ impl Inbound for Dispatcher {
         let Some(client) = self.client.upgrade() else {
             return;
         };
-        if !client.routes.name_servers.contains(connection.address()) {
-            client.heartbeat(connection.address());
+        let address = connection.address();
+        if client.routes.name_servers.contains(address) {
+            return;
+        }
+        match client.broker_of_send_address(address) {
+            None => client.heartbeat(address),
+            // Its ordinary port hears of us too, over a connection that a sender need not wait for.
+            Some(broker) => client.heartbeat_soon(broker),
         }
     }
 

@@ -9,6 +9,7 @@ mod identity;
 mod name_server;
 mod publish;
 mod route;
+mod rpc;
 mod shutdown;
 mod ticker;
 
@@ -21,4 +22,5 @@ pub(crate) use core::Registration;
 pub(crate) use identity::epoch_millis;
 pub(crate) use publish::PublishInfo;
 pub(crate) use route::DefaultTopic;
+pub(crate) use rpc::{Names, rpc_setters};
 pub(crate) use ticker::Ticker;

@@ -43,7 +43,10 @@ impl NameServers {
                     self.choice.lock().answered(server);
                     return Ok(answer);
                 }
-                Err(error) if error.kind() == ErrorKind::Closed => return Err(error),
+                // Neither says anything about the server: we are closed, or a hook refused.
+                Err(error) if matches!(error.kind(), ErrorKind::Closed | ErrorKind::Invalid) => {
+                    return Err(error);
+                }
                 Err(error) => {
                     log::warn!("name server {error}");
                     self.choice.lock().failed(server, Instant::now());

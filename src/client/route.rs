@@ -8,6 +8,7 @@ use parking_lot::{Condvar, Mutex, RwLock};
 use super::api;
 use super::name_server::NameServers;
 use super::publish::{self, PublishInfo};
+use super::rpc::Names;
 use crate::error::{Error, ErrorKind, Result, Wait};
 use crate::protocol::route::TopicRoute;
 use crate::transport::Deadline;
@@ -22,6 +23,8 @@ const HURRY_EVERY: Duration = Duration::from_millis(200);
 pub(crate) struct Routes {
     pub(crate) name_servers: NameServers,
     api_timeout: Duration,
+    /// Topics are known here by their names on the wire; their queues name them as users do.
+    names: Names,
     known: RwLock<HashMap<Arc<str>, Arc<Known>>>,
     /// Lookups under way: one per topic, shared by all who ask.
     flights: Mutex<HashMap<Arc<str>, Arc<Flight>>>,
@@ -51,10 +54,11 @@ struct Flight {
 }
 
 impl Routes {
-    pub(crate) fn new(name_servers: NameServers, api_timeout: Duration) -> Routes {
+    pub(crate) fn new(name_servers: NameServers, api_timeout: Duration, names: Names) -> Routes {
         Routes {
             name_servers,
             api_timeout,
+            names,
             known: RwLock::default(),
             flights: Mutex::default(),
         }
@@ -224,7 +228,7 @@ impl Routes {
             };
             error.on_topic(topic)
         })?;
-        let info = Arc::new(PublishInfo::new(topic, &found));
+        let info = Arc::new(PublishInfo::new(&self.names.for_users(topic), &found));
         if info.queues.is_empty() {
             let text = "the route has no writable queue of a broker with a master";
             return Err(Error::new(ErrorKind::NoRoute, text).on_topic(topic));

@@ -150,7 +150,7 @@ impl ProducerBuilder {
     /// send.
     pub fn topics<T: Into<String>>(mut self, topics: impl IntoIterator<Item = T>) -> Self {
         self.config
-            .topics
+            .learn
             .extend(topics.into_iter().map(|topic| topic.into().into()));
         self
     }

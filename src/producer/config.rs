@@ -5,13 +5,17 @@ use super::fault::FaultStrategy;
 use super::hook::Hooks;
 use super::retry::{self, Policy};
 use super::validate;
-use crate::client::DefaultTopic;
+use crate::client::{DefaultTopic, Names};
 use crate::error::{Error, ErrorKind, Result};
 
 /// How a producer is set up. Immutable once it is started.
 #[derive(Debug, Clone)]
 pub(super) struct ProducerConfig {
     pub(super) group: Arc<str>,
+    /// The same as brokers know it.
+    pub(super) group_on_wire: Arc<str>,
+    /// How the client that is used names topics and groups; known from the start on.
+    pub(super) names: Names,
     pub(super) send_timeout: Duration,
     pub(super) attempt_timeout: Option<Duration>,
     pub(super) retries: u32,
@@ -27,13 +31,15 @@ pub(super) struct ProducerConfig {
     /// Where sends are traced, if they are.
     pub(super) trace_topic: Option<Arc<str>>,
     /// Topics whose routes are learnt at start.
-    pub(super) topics: Vec<Arc<str>>,
+    pub(super) learn: Vec<Arc<str>>,
 }
 
 impl ProducerConfig {
     pub(super) fn new(group: String) -> ProducerConfig {
         ProducerConfig {
+            group_on_wire: group.as_str().into(),
             group: group.into(),
+            names: Names::default(),
             send_timeout: Duration::from_secs(3),
             attempt_timeout: None,
             retries: 2,
@@ -54,13 +60,37 @@ impl ProducerConfig {
             latency_fault: None,
             hooks: Hooks::default(),
             trace_topic: None,
-            topics: Vec::new(),
+            learn: Vec::new(),
         }
+    }
+
+    /// Takes over how the client names topics and groups.
+    ///
+    /// # Errors
+    /// `Config` if the group is none with its namespace.
+    pub(super) fn use_names(&mut self, names: Names) -> Result<()> {
+        self.group_on_wire = names.on_wire(&self.group_on_wire);
+        self.group = names.for_users(&self.group_on_wire);
+        self.names = names;
+        validate::group(&self.group_on_wire)
+    }
+
+    /// A topic as users name it, and as brokers know it.
+    ///
+    /// # Errors
+    /// `Invalid` if the name on the wire is none.
+    pub(super) fn topics(&self, topic: &Arc<str>) -> Result<(Arc<str>, Arc<str>)> {
+        if self.names.namespace().is_none() {
+            return Ok((topic.clone(), topic.clone()));
+        }
+        let on_wire = self.names.on_wire(topic);
+        validate::topic(&on_wire)?;
+        Ok((self.names.for_users(topic), on_wire))
     }
 
     pub(super) fn check(&self) -> Result<()> {
         validate::group(&self.group)?;
-        for topic in &self.topics {
+        for topic in &self.learn {
             validate::topic(topic)?;
         }
         if let Some(strategy) = &self.latency_fault {

@@ -45,6 +45,7 @@ impl Core {
         owns_client: bool,
     ) -> Result<Core> {
         config.check()?;
+        config.use_names(client.inner().config.rpc.names())?;
         let registration = client.register(&config.group)?;
         let tracer = start_tracer(&client, &config);
         if let Some(tracer) = &tracer {
@@ -124,9 +125,12 @@ impl Core {
 
     /// Has the routes of the configured topics learnt, in the background.
     pub(super) fn learn_topics(&self) {
-        for topic in &self.config.topics {
+        for topic in &self.config.learn {
             let default = self.config.default_topic.clone();
-            self.client.inner().learn_soon(topic.clone(), default);
+            match self.config.topics(topic) {
+                Ok((_, on_wire)) => self.client.inner().learn_soon(on_wire, default),
+                Err(error) => log::warn!("{topic}: {error}"),
+            }
         }
     }
 

@@ -61,6 +61,8 @@ pub struct SendContext {
     pub mode: SendMode,
     /// This client's own address.
     pub born_host: IpAddr,
+    /// The namespace that topics and groups have on the wire, if there is one.
+    pub namespace: Option<String>,
     /// Which kind of message it is.
     pub message_type: MessageType,
     /// The id that the receipt will name.

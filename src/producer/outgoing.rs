@@ -12,6 +12,8 @@ use crate::protocol::{compress, message, properties, sys_flag};
 /// What is the same in every attempt of a send: checked, keyed, compressed and encoded once.
 pub(super) struct Outgoing {
     pub(super) topic: Arc<str>,
+    /// The topic as brokers know it.
+    pub(super) topic_on_wire: Arc<str>,
     pub(super) body: Arc<Vec<u8>>,
     /// The properties in their text form.
     pub(super) properties: String,
@@ -33,11 +35,14 @@ impl Outgoing {
     ) -> Result<Outgoing> {
         validate::message(message, config.max_message_size)?;
         let watched = config.hooks.watch_sends();
+        let (topic, topic_on_wire) = config.topics(message.shared_topic())?;
         let key = unique_key(message, &new_key);
-        let properties = encode_properties(message, &key, sharding_key)?;
+        let namespace = config.names.namespace();
+        let properties = encode_properties(message, &key, sharding_key, namespace)?;
         let (body, sys_flag) = compressed(config, message);
         Ok(Outgoing {
-            topic: message.shared_topic().clone(),
+            topic,
+            topic_on_wire,
             body,
             properties,
             sys_flag,
@@ -48,7 +53,8 @@ impl Outgoing {
         })
     }
 
-    /// A batch is never compressed; its messages carry their own properties.
+    /// A batch is never compressed; its messages carry their own properties, the header only those
+    /// of the whole, the namespace among them.
     ///
     /// Unlike Java 5.4.0, and like 4.9.7, it has no unique key of its own in the header. Brokers
     /// append the header's properties to those of each message, and those from before the fix of
@@ -64,7 +70,7 @@ impl Outgoing {
         for child in batch.messages() {
             validate::message(child, config.max_message_size)?;
             let key = unique_key(child, &new_key);
-            let properties = encode_properties(child, &key, None)?;
+            let properties = encode_properties(child, &key, None, None)?;
             message::encode_batch_entry(child.get_flag(), child.body(), &properties, &mut body)
                 .map_err(|e| Error::invalid(e.to_string()))?;
             if !keys.is_empty() {
@@ -74,9 +80,16 @@ impl Outgoing {
         }
         validate::size("batch", body.len(), config.max_message_size)?;
         let first = &batch.messages()[0];
-        let properties = properties::encode([(name::WAIT, wait(first))].into_iter());
+        let namespace = config
+            .names
+            .namespace()
+            .map(|namespace| (name::INSTANCE_ID, namespace));
+        let own = [(name::WAIT, wait(first))].into_iter().chain(namespace);
+        let properties = properties::encode(own);
+        let (topic, topic_on_wire) = config.topics(first.shared_topic())?;
         Ok(Outgoing {
-            topic: first.shared_topic().clone(),
+            topic,
+            topic_on_wire,
             body: Arc::new(body),
             properties,
             sys_flag: 0,
@@ -103,13 +116,19 @@ fn wait(message: &Message) -> &'static str {
     }
 }
 
-fn encode_properties(message: &Message, key: &str, sharding_key: Option<&str>) -> Result<String> {
+fn encode_properties(
+    message: &Message,
+    key: &str,
+    sharding_key: Option<&str>,
+    namespace: Option<&str>,
+) -> Result<String> {
     let schedule = message
         .get_schedule()
         .property()
         .map(|(name, value)| (name, value.to_string()));
     let own = [(name::UNIQ_KEY, key), (name::WAIT, wait(message))].into_iter();
     let sharding = sharding_key.map(|key| (name::SHARDING_KEY, key));
+    let instance = namespace.map(|namespace| (name::INSTANCE_ID, namespace));
     let schedule = schedule
         .as_ref()
         .map(|(name, value)| (*name, value.as_str()));
@@ -117,6 +136,7 @@ fn encode_properties(message: &Message, key: &str, sharding_key: Option<&str>) -
         .chain(message.system_properties().iter())
         .chain(schedule)
         .chain(sharding)
+        .chain(instance)
         .chain(message.user_properties().iter());
     let text = properties::encode(all);
     if text.len() > MAX_LEN {

@@ -50,7 +50,8 @@ impl<'a> PreparedSend<'a> {
 
     /// Sends to this queue and no other.
     pub fn queue(mut self, queue: MessageQueue) -> Self {
-        self.target = Target::Queue(queue);
+        let names = &self.producer.core().config.names;
+        self.target = Target::Queue(queue.on_topic(|topic| names.for_users(topic)));
         self
     }
 

@@ -105,9 +105,9 @@ impl Send {
     ) -> Result<Send> {
         let fixed_queue = !matches!(target, Target::Any);
         let first = || {
-            let info = publish_info(core, &out.topic, deadline)?;
+            let info = publish_info(core, &out.topic_on_wire, deadline)?;
             let queue = first_queue(core, &info, &out.topic, target)?;
-            let aim = Aim::at(&info, queue, deadline)?;
+            let aim = Aim::at(core, &info, queue, deadline)?;
             Result::Ok((info, aim))
         };
         let (info, aim) = first().map_err(|error: Error| error.on_topic(&out.topic))?;
@@ -263,7 +263,7 @@ impl Send {
         if self.deadline.has_passed(Instant::now()) {
             return Err(Error::timeout(Wait::Queue));
         }
-        let (topic, default) = (&self.out.topic, &self.core.config.default_topic);
+        let (topic, default) = (&self.out.topic_on_wire, &self.core.config.default_topic);
         if refresh {
             let routes = &self.core.client.inner().routes;
             if let Err(error) = routes.look_up(topic, default, self.deadline) {
@@ -273,7 +273,7 @@ impl Send {
         let info = publish_info(&self.core, topic, self.deadline)?;
         let avoid = self.last_broker.as_deref();
         let queue = self.core.pick(topic, &info.queues, avoid).clone();
-        let aim = Aim::at(&info, queue, self.deadline)?;
+        let aim = Aim::at(&self.core, &info, queue, self.deadline)?;
         Ok((info, aim))
     }
 
@@ -378,7 +378,10 @@ impl Send {
             _ => false,
         };
         if suspicious {
-            self.core.client.inner().refresh_soon(&self.out.topic);
+            self.core
+                .client
+                .inner()
+                .refresh_soon(&self.out.topic_on_wire);
         }
         if verdict != Verdict::Fail {
             let (topic, id, made) = (&self.out.topic, &self.out.message_id, self.made);
@@ -409,7 +412,7 @@ impl Send {
 }
 
 impl Aim {
-    fn at(info: &PublishInfo, queue: MessageQueue, deadline: Deadline) -> Result<Aim> {
+    fn at(core: &Core, info: &PublishInfo, queue: MessageQueue, deadline: Deadline) -> Result<Aim> {
         let Some(address) = info.master(queue.broker()) else {
             let text = format!(
                 "broker {} has no master in the topic's route",
@@ -418,7 +421,7 @@ impl Aim {
             return Err(Error::new(ErrorKind::NoBroker, text));
         };
         Ok(Aim {
-            address: address.clone(),
+            address: core.client.inner().config.rpc.send_address(address),
             queue,
             deadline,
             started: Instant::now(),
@@ -435,8 +438,8 @@ pub(super) fn with_request<T>(
 ) -> T {
     let config = &core.config;
     let header = SendHeader {
-        producer_group: &config.group,
-        topic: &out.topic,
+        producer_group: &config.group_on_wire,
+        topic: &out.topic_on_wire,
         default_topic: &config.default_topic.name,
         default_topic_queue_nums: config.default_topic.queues,
         queue_id: queue.id(),
@@ -445,7 +448,7 @@ pub(super) fn with_request<T>(
         flag: out.flag,
         properties: &out.properties,
         reconsume_times: 0,
-        unit_mode: false,
+        unit_mode: core.client.inner().config.rpc.unit_mode,
         max_reconsume_times: None,
         batch: out.batch,
         broker_name: Some(queue.broker()),

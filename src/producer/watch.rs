@@ -33,6 +33,7 @@ impl Send {
             broker_address: self.aim.address.clone(),
             mode: self.mode,
             born_host: self.core.client.inner().identity.ip(),
+            namespace: self.core.config.names.namespace().map(str::to_owned),
             message_type,
             message_id: self.out.message_id.clone(),
             body_len: self.out.body.len(),

@@ -5,6 +5,8 @@
 //!
 //! Not yet covered by semantic versioning.
 
+#[cfg(feature = "acl")]
+pub(crate) mod acl;
 mod binary;
 pub mod code;
 mod command;
@@ -15,6 +17,7 @@ pub mod heartbeat;
 pub mod id;
 mod json;
 pub mod message;
+pub mod namespace;
 pub mod properties;
 pub mod route;
 pub mod send;
