@@ -53,6 +53,13 @@
 //! | info | routes learnt or changed, connections that drain or leave |
 //! | debug | connections made and failed, late responses |
 //!
+//! # Cargo features
+//! | feature | adds |
+//! |---|---|
+//! | `lz4` | `Compression::Lz4`, and reading such bodies |
+//! | `zstd` | `Compression::Zstd`, and reading such bodies; compiles C |
+//! | `embedded` | the in-process cluster, for tests without a server |
+//!
 //! # From Java
 //! | Java | here |
 //! |---|---|
@@ -65,7 +72,7 @@
 //! | `MQClientException`, `MQBrokerException`, `Remoting*Exception` | [`Error`] with [`ErrorKind`] |
 //!
 //! # Not supported yet
-//! Consumers, transactions, request-reply, ACL, TLS, message trace, namespaces, hooks, LZ4 and zstd.
+//! Consumers, transactions, request-reply, ACL, TLS, message trace, namespaces, hooks.
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
@@ -82,6 +89,7 @@ pub use message::{
     Batch, Message, MessageQueue, MessageView, Properties, Schedule, SendReceipt, SendStatus,
 };
 pub use producer::{PreparedSend, Producer, ProducerBuilder, SendHandle};
+pub use protocol::compress::Compression;
 
 #[cfg(feature = "embedded")]
 pub mod embedded;
