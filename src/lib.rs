@@ -23,7 +23,7 @@
 //! | many in flight, results handled elsewhere | [`Producer::send_async`] | at once; the callback gets the result |
 //! | many in flight, results collected here | [`Producer::submit`] | a [`SendHandle`] to wait on |
 //! | no answer at all (logs, metrics) | [`Producer::send_oneway`] | once the connection accepted it |
-//! | several messages as one request | [`Producer::send_batch`] | one receipt |
+//! | several messages as one request | [`Producer::send_batch`], [`Batch::split`] | one receipt |
 //! | a given queue, order by a key, a timeout of its own | [`Producer::prepare`] | what you then call |
 //!
 //! # Threads
@@ -87,6 +87,7 @@ pub use client::{Client, ClientBuilder, ShutdownReport};
 pub use error::{Attempt, Delivery, Error, ErrorKind, Result, Wait};
 pub use message::{
     Batch, Message, MessageQueue, MessageView, Properties, Schedule, SendReceipt, SendStatus,
+    Unbatchable,
 };
 pub use producer::{PreparedSend, Producer, ProducerBuilder, SendHandle};
 pub use protocol::compress::Compression;

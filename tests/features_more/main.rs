@@ -1,5 +1,6 @@
 //! Compression, batches, administration, recall and timers, against the embedded cluster.
 
+mod batches;
 mod compression;
 
 use rocketmq_blocking::embedded::Cluster;
