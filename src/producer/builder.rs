@@ -7,6 +7,7 @@ use super::hook::{CheckForbiddenHook, EndTransactionHook, SendMessageHook};
 use super::producer::Producer;
 use crate::client::{Client, ClientBuilder, ClientConfig, client_setters};
 use crate::error::{Error, ErrorKind, Result};
+use crate::protocol::compress::Compression;
 
 /// Sets up a [`Producer`]; made by [`Producer::builder`]. Nothing can be changed once it is
 /// started.
@@ -109,7 +110,15 @@ impl ProducerBuilder {
         self
     }
 
-    /// The effort of compression, 0 to 9 (default 5).
+    /// How bodies are compressed (default [`Compression::Zlib`], which every consumer can read).
+    #[doc(alias = "setCompressType")]
+    pub fn compression(mut self, compression: Compression) -> Self {
+        self.config.compression = compression;
+        self
+    }
+
+    /// The effort of compression (default 5): 0 to 9 for zlib, 0 to 22 for zstd; LZ4 ignores it.
+    #[doc(alias = "setCompressLevel")]
     pub fn compress_level(mut self, level: u32) -> Self {
         self.config.compress_level = level;
         self

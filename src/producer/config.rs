@@ -7,6 +7,7 @@ use super::retry::{self, Policy};
 use super::validate;
 use crate::client::{DefaultTopic, Names};
 use crate::error::{Error, ErrorKind, Result};
+use crate::protocol::compress::Compression;
 
 /// How a producer is set up. Immutable once it is started.
 #[derive(Debug, Clone)]
@@ -23,6 +24,7 @@ pub(super) struct ProducerConfig {
     pub(super) policy: Policy,
     pub(super) max_message_size: usize,
     pub(super) compress_over: usize,
+    pub(super) compression: Compression,
     pub(super) compress_level: u32,
     pub(super) default_topic: DefaultTopic,
     pub(super) short_headers: bool,
@@ -51,6 +53,7 @@ impl ProducerConfig {
             },
             max_message_size: 4 * 1024 * 1024,
             compress_over: 4096,
+            compression: Compression::default(),
             compress_level: 5,
             default_topic: DefaultTopic {
                 name: "TBW102".into(),
@@ -100,8 +103,11 @@ impl ProducerConfig {
         if self.max_message_size == 0 {
             return config("max_message_size must not be zero");
         }
-        if self.compress_level > 9 {
-            return config("compress_level must be 0 to 9");
+        if let Some(most) = self.compression.max_level() {
+            if self.compress_level > most {
+                let kind = self.compression;
+                return config(&format!("compress_level must be 0 to {most} for {kind:?}"));
+            }
         }
         if self.default_topic.queues < 1 {
             return config("default_topic_queues must be at least 1");

@@ -7,7 +7,7 @@ use crate::client::epoch_millis;
 use crate::error::{Error, Result};
 use crate::message::{Batch, Message, name};
 use crate::protocol::properties::MAX_LEN;
-use crate::protocol::{compress, message, properties, sys_flag};
+use crate::protocol::{message, properties};
 
 /// What is the same in every attempt of a send: checked, keyed, compressed and encoded once.
 pub(super) struct Outgoing {
@@ -153,10 +153,12 @@ fn encode_properties(
 fn compressed(config: &ProducerConfig, message: &Message) -> (Arc<Vec<u8>>, i32) {
     let body = message.shared_body();
     if body.len() >= config.compress_over {
-        let packed = compress::zlib(body, config.compress_level);
-        if packed.len() < body.len() {
-            let flags = sys_flag::COMPRESSED | sys_flag::COMPRESSION_ZLIB;
-            return (Arc::new(packed), flags);
+        match config.compression.compress(body, config.compress_level) {
+            Ok(packed) if packed.len() < body.len() => {
+                return (Arc::new(packed), config.compression.sys_flag());
+            }
+            Ok(_) => {}
+            Err(error) => log::warn!("a body goes uncompressed: {error}"),
         }
     }
     (body.clone(), 0)
