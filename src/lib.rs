@@ -43,6 +43,12 @@
 //! [`Error`] has a [kind](ErrorKind), the attempts that were made, and the broker's code and remark
 //! where one answered. Its message reads well alone.
 //!
+//! # Features
+//! | feature | for | adds |
+//! |---|---|---|
+//! | `embedded` | the in-process `embedded` cluster | nothing |
+//! | `tls` | `TlsConfig` and the builders' `tls`: secured connections to name servers and brokers | rustls with ring, webpki-roots |
+//!
 //! # Logging
 //! Through the [`log`] facade, never a message body:
 //!
@@ -65,7 +71,7 @@
 //! | `MQClientException`, `MQBrokerException`, `Remoting*Exception` | [`Error`] with [`ErrorKind`] |
 //!
 //! # Not supported yet
-//! Consumers, transactions, request-reply, ACL, TLS, message trace, namespaces, hooks, LZ4 and zstd.
+//! Consumers, transactions, request-reply, ACL, message trace, namespaces, hooks, LZ4 and zstd.
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
@@ -82,6 +88,8 @@ pub use message::{
     Batch, Message, MessageQueue, MessageView, Properties, Schedule, SendReceipt, SendStatus,
 };
 pub use producer::{PreparedSend, Producer, ProducerBuilder, SendHandle};
+#[cfg(feature = "tls")]
+pub use transport::TlsConfig;
 
 #[cfg(feature = "embedded")]
 pub mod embedded;

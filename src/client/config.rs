@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::Client;
 use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::{HeaderFormat, Language, frame};
+use crate::transport::Tls;
 
 /// How a client is to be set up. Immutable once it is started.
 #[derive(Debug, Clone)]
@@ -23,6 +24,8 @@ pub(crate) struct ClientConfig {
     pub(crate) callback_threads: usize,
     pub(crate) max_in_flight_messages: usize,
     pub(crate) max_in_flight_bytes: usize,
+    #[cfg(feature = "tls")]
+    pub(crate) tls: Option<crate::transport::TlsConfig>,
 }
 
 impl Default for ClientConfig {
@@ -43,6 +46,8 @@ impl Default for ClientConfig {
             callback_threads: cores,
             max_in_flight_messages: 65_535,
             max_in_flight_bytes: 64 * 1024 * 1024,
+            #[cfg(feature = "tls")]
+            tls: None,
         }
     }
 }
@@ -158,6 +163,16 @@ macro_rules! client_setters {
             self.$config().max_in_flight_bytes = bytes;
             self
         }
+
+        /// Secures all connections, to name servers and brokers alike (default: plain ones). What
+        /// cannot be read of it is an error of kind [`Config`](crate::ErrorKind::Config) at the
+        /// start. Needs the feature `tls`.
+        #[cfg(feature = "tls")]
+        #[doc(alias = "setUseTLS")]
+        pub fn tls(mut self, tls: crate::TlsConfig) -> Self {
+            self.$config().tls = Some(tls);
+            self
+        }
     };
 }
 pub(crate) use client_setters;
@@ -201,6 +216,15 @@ impl ClientConfig {
             }
         }
         Ok(checked)
+    }
+
+    /// What secures the connections, read and checked.
+    pub(crate) fn checked_tls(&self) -> Result<Option<Tls>> {
+        #[cfg(feature = "tls")]
+        if let Some(tls) = &self.tls {
+            return tls.build().map(Some);
+        }
+        Ok(None)
     }
 
     /// Checks what has bounds.

@@ -14,7 +14,9 @@ use super::shutdown::ShutdownReport;
 use super::ticker::Ticker;
 use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::Command;
-use crate::transport::{Budget, Connection, Deadline, Inbound, Remoting, RemotingConfig, Workers};
+use crate::transport::{
+    Budget, Connection, Deadline, Inbound, Remoting, RemotingConfig, Tls, Workers,
+};
 
 /// How long dropping the last handle may take.
 const DROP_WITHIN: Duration = Duration::from_secs(3);
@@ -96,12 +98,13 @@ impl Client {
     pub(crate) fn start(config: ClientConfig) -> Result<Client> {
         config.check()?;
         let name_servers = config.checked_name_servers()?;
+        let tls = config.checked_tls()?;
         let failed = |error: std::io::Error| {
             let text = format!("the client's threads cannot be started: {error}");
             Error::new(ErrorKind::Io, text).caused_by(error)
         };
         let workers = Workers::start(config.callback_threads).map_err(failed)?;
-        let inner = Inner::new(config, name_servers, workers);
+        let inner = Inner::new(config, name_servers, tls, workers);
         match inner.start_tickers() {
             Ok(tickers) => *inner.tickers.lock() = Some(tickers),
             Err(error) => {
@@ -140,7 +143,12 @@ impl Client {
 }
 
 impl Inner {
-    fn new(config: ClientConfig, name_servers: Vec<Arc<str>>, workers: Workers) -> Arc<Inner> {
+    fn new(
+        config: ClientConfig,
+        name_servers: Vec<Arc<str>>,
+        tls: Option<Tls>,
+        workers: Workers,
+    ) -> Arc<Inner> {
         let towards = name_servers.first().map(|server| &**server);
         let ip = config
             .client_ip
@@ -152,6 +160,7 @@ impl Inner {
             header_format: config.header_format,
             language: config.language,
             version: config.version,
+            tls,
         };
         Arc::new_cyclic(|client: &Weak<Inner>| {
             let inbound = Arc::new(Dispatcher {
