@@ -177,10 +177,10 @@ fn what_is_said_to_be_not_sent_was_not_stored() {
     });
     let _ = producer.send(&Message::new("T", "connects")).unwrap();
     broker.pause();
-    // Small ones between large ones, until the sockets are full: some leave whole, one in part.
-    let waiting: Vec<_> = (0..300)
+    // Until the sockets are full: many leave whole, and records of several frames in part.
+    let waiting: Vec<_> = (0..4000)
         .map(|n| {
-            let size = [1, 300, 20_000, 150_000][n % 4];
+            let size = [1, 300, 3000, 20_000][n % 4];
             let message = Message::new("T", vec![7; size]);
             let key = format!("key-{n}");
             (key.clone(), producer.submit(message.unique_key(key)))

@@ -1,5 +1,4 @@
 use std::io::{self, Write};
-use std::net::TcpStream;
 
 use rustls::ClientConnection;
 
@@ -49,7 +48,7 @@ impl Outgoing {
     /// make nothing of less.
     pub(super) fn send(
         &mut self,
-        mut socket: &TcpStream,
+        mut socket: impl Write,
         mut taken: impl FnMut(usize),
     ) -> io::Result<()> {
         let mut written = 0;
@@ -68,5 +67,46 @@ impl Outgoing {
         self.bytes.clear();
         self.records.clear();
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Takes so many bytes a time, and then fails.
+    struct Socket<'a>(&'a [usize]);
+
+    impl Write for Socket<'_> {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let (&n, rest) = self.0.split_first().ok_or(io::ErrorKind::BrokenPipe)?;
+            self.0 = rest;
+            Ok(n.min(bytes.len()))
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[track_caller]
+    fn check(takes: &[usize], expected: &[usize], whole: bool) {
+        let mut outgoing = Outgoing {
+            bytes: vec![0; 35],
+            records: vec![(10, 7), (20, 14), (35, 20)],
+        };
+        let mut heard = Vec::new();
+        let sent = outgoing.send(Socket(takes), |plain| heard.push(plain));
+        assert_eq!((heard.as_slice(), sent.is_ok()), (expected, whole));
+    }
+
+    #[test]
+    fn a_record_counts_when_it_is_taken_whole() {
+        check(&[100], &[7, 14, 20], true);
+        check(&[9], &[], false);
+        check(&[9, 1], &[7], false);
+        check(&[25], &[7, 14], false);
+        check(&[34], &[7, 14], false);
+        check(&[34, 1], &[7, 14, 20], true);
     }
 }

@@ -13,7 +13,7 @@ use crate::transport::{Connection, reader};
 ///
 /// The session's lock is held while bytes are sealed or opened, and never while the socket is read
 /// or written. Only the connection's current writer writes, so that records leave in the order in
-/// which they were sealed; what the session has to say by itself (key updates) waits for a writer.
+/// which they were sealed; what the session has to say by itself (alerts) waits for a writer.
 pub(in crate::transport) struct Session {
     tls: Mutex<ClientConnection>,
     /// The reader's alone.
