@@ -43,6 +43,12 @@
 //! [`Error`] has a [kind](ErrorKind), the attempts that were made, and the broker's code and remark
 //! where one answered. Its message reads well alone.
 //!
+//! # Features
+//! | feature | for | adds |
+//! |---|---|---|
+//! | `embedded` | the in-process `embedded` cluster | nothing |
+//! | `tls` | `TlsConfig` and the builders' `tls`: secured connections to name servers and brokers | rustls with ring, webpki-roots |
+//!
 //! # Logging
 //! Through the [`log`] facade, never a message body or a secret:
 //!
@@ -74,7 +80,7 @@
 //! | `MQClientException`, `MQBrokerException`, `Remoting*Exception` | [`Error`] with [`ErrorKind`] |
 //!
 //! # Not supported yet
-//! Consumers, transactions, request-reply, TLS.
+//! Consumers, transactions, request-reply.
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
@@ -93,6 +99,8 @@ pub use message::{
 };
 pub use producer::{FaultStrategy, PreparedSend, Producer, ProducerBuilder, SendHandle};
 pub use protocol::compress::Compression;
+#[cfg(feature = "tls")]
+pub use transport::TlsConfig;
 
 #[cfg(feature = "embedded")]
 pub mod embedded;

@@ -6,6 +6,7 @@ use super::Client;
 use super::rpc::RpcConfig;
 use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::{HeaderFormat, Language, frame};
+use crate::transport::Tls;
 
 /// How a client is to be set up. Immutable once it is started.
 #[derive(Debug, Clone)]
@@ -25,6 +26,8 @@ pub(crate) struct ClientConfig {
     pub(crate) max_in_flight_messages: usize,
     pub(crate) max_in_flight_bytes: usize,
     pub(crate) rpc: RpcConfig,
+    #[cfg(feature = "tls")]
+    pub(crate) tls: Option<crate::transport::TlsConfig>,
 }
 
 impl Default for ClientConfig {
@@ -46,6 +49,8 @@ impl Default for ClientConfig {
             max_in_flight_messages: 65_535,
             max_in_flight_bytes: 64 * 1024 * 1024,
             rpc: RpcConfig::default(),
+            #[cfg(feature = "tls")]
+            tls: None,
         }
     }
 }
@@ -163,6 +168,16 @@ macro_rules! client_setters {
             self.$config().max_in_flight_bytes = bytes;
             self
         }
+
+        /// Secures all connections, to name servers and brokers alike (default: plain ones). What
+        /// cannot be read of it is an error of kind [`Config`](crate::ErrorKind::Config) at the
+        /// start. Needs the feature `tls`.
+        #[cfg(feature = "tls")]
+        #[doc(alias = "setUseTLS")]
+        pub fn tls(mut self, tls: crate::TlsConfig) -> Self {
+            self.$config().tls = Some(tls);
+            self
+        }
     };
 }
 pub(crate) use client_setters;
@@ -207,6 +222,15 @@ impl ClientConfig {
             }
         }
         Ok(checked)
+    }
+
+    /// What secures the connections, read and checked.
+    pub(crate) fn checked_tls(&self) -> Result<Option<Tls>> {
+        #[cfg(feature = "tls")]
+        if let Some(tls) = &self.tls {
+            return tls.build().map(Some);
+        }
+        Ok(None)
     }
 
     /// Checks what has bounds.

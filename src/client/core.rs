@@ -15,7 +15,9 @@ use super::shutdown::ShutdownReport;
 use super::ticker::Ticker;
 use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::Command;
-use crate::transport::{Budget, Connection, Deadline, Inbound, Remoting, RemotingConfig, Workers};
+use crate::transport::{
+    Budget, Connection, Deadline, Inbound, Remoting, RemotingConfig, Tls, Workers,
+};
 
 /// How long dropping the last handle may take.
 const DROP_WITHIN: Duration = Duration::from_secs(3);
@@ -107,12 +109,13 @@ impl Client {
         config.rpc.find_namespace(&config.name_servers);
         config.check()?;
         let name_servers = config.checked_name_servers()?;
+        let tls = config.checked_tls()?;
         let failed = |error: std::io::Error| {
             let text = format!("the client's threads cannot be started: {error}");
             Error::new(ErrorKind::Io, text).caused_by(error)
         };
         let workers = Workers::start(config.callback_threads).map_err(failed)?;
-        let inner = Inner::new(config, name_servers, workers);
+        let inner = Inner::new(config, name_servers, tls, workers);
         match inner.start_tickers() {
             Ok(tickers) => *inner.tickers.lock() = Some(tickers),
             Err(error) => {
@@ -150,7 +153,12 @@ impl Client {
 }
 
 impl Inner {
-    fn new(config: ClientConfig, name_servers: Vec<Arc<str>>, workers: Workers) -> Arc<Inner> {
+    fn new(
+        config: ClientConfig,
+        name_servers: Vec<Arc<str>>,
+        tls: Option<Tls>,
+        workers: Workers,
+    ) -> Arc<Inner> {
         let towards = name_servers.first().map(|server| &**server);
         let ip = config
             .client_ip
@@ -164,6 +172,7 @@ impl Inner {
             language: config.language,
             version: config.version,
             hooks: config.rpc.hooks(),
+            tls,
         };
         Arc::new_cyclic(|client: &Weak<Inner>| {
             let inbound = Arc::new(Dispatcher {

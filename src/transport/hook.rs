@@ -338,6 +338,7 @@ mod tests {
             header_format: HeaderFormat::Json,
             language: Language::RUST,
             version: 1,
+            tls: None,
             hooks: Hooks {
                 fixed: vec![("nsd", "true".into())],
                 user: thens.iter().enumerate().map(hook).collect(),

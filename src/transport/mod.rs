@@ -22,6 +22,8 @@ mod shared;
 mod slot;
 mod threads;
 mod timer;
+#[cfg_attr(not(feature = "tls"), path = "no_tls.rs")]
+mod tls;
 mod workers;
 mod writer;
 
@@ -38,4 +40,7 @@ pub(crate) use shared::RemotingConfig;
 pub(crate) use slot::{Completion, Next, Outcome};
 pub(crate) use threads::Threads;
 pub(crate) use timer::Timer;
+pub(crate) use tls::Tls;
+#[cfg(feature = "tls")]
+pub use tls::TlsConfig;
 pub(crate) use workers::Workers;

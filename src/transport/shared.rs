@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::resolve::{Lookup, Resolver};
 use super::workers::Workers;
-use super::{Hooks, Inbound};
+use super::{Hooks, Inbound, Tls};
 use crate::protocol::{HeaderFormat, Language};
 
 #[derive(Debug, Clone)]
@@ -16,6 +16,8 @@ pub(crate) struct RemotingConfig {
     pub(crate) language: Language,
     pub(crate) version: i32,
     pub(crate) hooks: Hooks,
+    /// None: plain connections.
+    pub(crate) tls: Option<Tls>,
 }
 
 /// What connections and dials share.
