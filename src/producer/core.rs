@@ -73,12 +73,15 @@ impl Core {
     /// Lets what is in flight be answered, says goodbye to the brokers, and closes the client if it
     /// is this producer's own; all within `most`.
     pub(super) fn shutdown(&self, most: Duration) -> ShutdownReport {
-        let mut report = self.report.lock();
+        let start = Instant::now();
+        let deadline = Deadline::after(start, most);
+        let threads = &self.client.inner().workers.threads;
+        let Some(mut report) = threads.take_turn(&self.report, deadline) else {
+            return ShutdownReport::default();
+        };
         if let Some(report) = &*report {
             return report.clone();
         }
-        let start = Instant::now();
-        let deadline = Deadline::after(start, most);
         self.account.close();
         drop(self.open.lock().take());
         // A part of the time is kept for the brokers and the threads.

@@ -29,6 +29,7 @@ impl Outgoing {
         new_key: impl Fn(i64) -> String,
     ) -> Result<Outgoing> {
         validate::message(message, config.max_message_size)?;
+        validate::sharding_key(sharding_key.unwrap_or_default())?;
         let key = unique_key(message, &new_key);
         let properties = encode_properties(message, &key, sharding_key)?;
         let (body, sys_flag) = compressed(config, message);

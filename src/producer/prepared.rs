@@ -127,7 +127,7 @@ impl<'a> PreparedSend<'a> {
         });
         match prepared {
             Ok((send, permit)) => AsyncSend::start(send, listener, permit),
-            Err(error) => listener.reject(core, error),
+            Err(error) => listener.tell(core, Err(error)),
         }
     }
 

@@ -16,11 +16,13 @@ thread_local! {
     static PLACES: RefCell<Vec<(String, usize)>> = const { RefCell::new(Vec::new()) };
 }
 
-/// The next queue in turn, not of the broker to avoid if there is another. `queues` is not empty.
+/// The next queue in turn: one that can be reached, not of the broker to avoid, if there is one.
+/// `queues` is not empty.
 pub(super) fn round_robin<'a>(
     topic: &str,
     queues: &'a [MessageQueue],
     avoid: Option<&str>,
+    is_reachable: impl Fn(&MessageQueue) -> bool,
 ) -> &'a MessageQueue {
     PLACES.with_borrow_mut(|places| {
         let found = places.iter().position(|(known, _)| known == topic);
@@ -32,7 +34,7 @@ pub(super) fn round_robin<'a>(
             places.push((topic.to_owned(), start));
             places.len() - 1
         });
-        next(queues, &mut places[i].1, avoid)
+        next(queues, &mut places[i].1, avoid, is_reachable)
     })
 }
 
@@ -40,12 +42,17 @@ fn next<'a>(
     queues: &'a [MessageQueue],
     place: &mut usize,
     avoid: Option<&str>,
+    is_reachable: impl Fn(&MessageQueue) -> bool,
 ) -> &'a MessageQueue {
     // Reduced first: an index that wraps at the end of its type would skip queues there.
     let first = *place % queues.len() + 1;
-    let mut candidates = (first..first + queues.len()).map(|at| at % queues.len());
-    let good = |at: &usize| Some(queues[*at].broker()) != avoid;
-    *place = candidates.find(good).unwrap_or(first % queues.len());
+    let candidates = || (first..first + queues.len()).map(|at| at % queues.len());
+    let reachable = |at: &usize| is_reachable(&queues[*at]);
+    let good = |at: &usize| Some(queues[*at].broker()) != avoid && reachable(at);
+    let found = candidates()
+        .find(good)
+        .or_else(|| candidates().find(reachable));
+    *place = found.unwrap_or(first % queues.len());
     &queues[*place]
 }
 
@@ -94,7 +101,7 @@ mod tests {
         let queues = queues(names);
         let got: Vec<i32> = expected
             .iter()
-            .map(|_| next(&queues, &mut place, avoid).id())
+            .map(|_| next(&queues, &mut place, avoid, |queue| queue.broker() != "z").id())
             .collect();
         assert_eq!(got, expected);
     }
@@ -105,6 +112,10 @@ mod tests {
         check("aabb", 0, Some("a"), &[2, 3, 2, 3]);
         check("aaa", 0, Some("a"), &[1, 2, 0]);
         check("a", 5, None, &[0, 0]);
+        check("azb", 0, None, &[2, 0]);
+        check("azb", 0, Some("b"), &[0, 0]);
+        check("zz", 0, None, &[1, 0]);
+        check("az", 0, Some("a"), &[0, 0]);
     }
 
     #[test]
@@ -118,13 +129,13 @@ mod tests {
         let queues = queues("aaaa");
         let mut seen: Vec<i32> = Vec::new();
         for _ in 0..4 {
-            seen.push(round_robin("select-test-1", &queues, None).id());
-            round_robin("select-test-2", &queues, None);
+            seen.push(round_robin("select-test-1", &queues, None, |_| true).id());
+            round_robin("select-test-2", &queues, None, |_| true);
         }
         seen.sort();
         assert_eq!(seen, [0, 1, 2, 3]);
         for i in 0..100 {
-            round_robin(&format!("select-test-many-{i}"), &queues, None);
+            round_robin(&format!("select-test-many-{i}"), &queues, None, |_| true);
         }
         assert!(PLACES.with_borrow(|places| places.len() <= TOPICS_PER_THREAD));
     }

@@ -135,6 +135,11 @@ impl Send {
         Ok(send)
     }
 
+    /// What is left of a pause between attempts when the deadline is looked at.
+    pub(super) fn within_deadline(&self, pause: Duration) -> Duration {
+        pause.min(self.deadline.remaining(Instant::now()))
+    }
+
     /// Attempts until the end, on this thread.
     pub(super) fn run(mut self) -> Result<SendReceipt> {
         loop {
@@ -152,8 +157,7 @@ impl Send {
                 Step::Done(result) => return result,
                 Step::Resend => {}
                 Step::Again { pause, refresh } => {
-                    self.core
-                        .pause(pause.min(self.deadline.remaining(Instant::now())));
+                    self.core.pause(self.within_deadline(pause));
                     if let Some(end) = self.aim_again(refresh) {
                         return end;
                     }
@@ -230,8 +234,16 @@ impl Send {
         }
     }
 
-    /// An end from outside: this error, with what the attempts before it say.
-    pub(super) fn end_with(&mut self, error: Error) -> Error {
+    /// An end from outside, which does not turn what is stored into a failure.
+    pub(super) fn interrupt(&mut self, error: Error) -> Result<SendReceipt> {
+        match self.doubtful.take() {
+            Some(receipt) => Ok(receipt),
+            None => Err(self.end_with(error)),
+        }
+    }
+
+    /// This error, with what the attempts before it say.
+    fn end_with(&mut self, error: Error) -> Error {
         let failed = std::mem::take(&mut self.failed);
         let worst = failed.iter().map(|attempt| attempt.error.delivery()).max();
         error
@@ -254,7 +266,7 @@ impl Send {
         }
         let info = publish_info(&self.core, topic, self.deadline)?;
         let avoid = self.last_broker.as_deref();
-        let queue = select::round_robin(topic, &info.queues, avoid).clone();
+        let queue = any_queue(&info, topic, avoid).clone();
         let aim = Aim::at(&info, queue, self.deadline)?;
         Ok((info, aim))
     }
@@ -295,7 +307,11 @@ impl Send {
                 _ => self.out.message_id.clone(),
             },
             offset_message_id: response.message_id,
-            queue: self.aim.queue.clone(),
+            // Below zero: the broker was told to choose.
+            queue: match self.aim.queue.id() {
+                0.. => self.aim.queue.clone(),
+                _ => self.aim.queue.with_id(response.queue_id),
+            },
             queue_offset: response.queue_offset,
             transaction_id: response.transaction_id,
             region: response.region,
@@ -362,14 +378,11 @@ impl Send {
     /// The end without a good receipt: a doubtful one, or the error of all attempts, whose kind is
     /// that of the last.
     fn fail(&mut self) -> Result<SendReceipt> {
-        if let Some(receipt) = self.doubtful.take() {
-            return Ok(receipt);
-        }
         let last = match self.failed.last() {
             Some(attempt) => attempt.error.clone(),
             None => Error::timeout(Wait::Queue),
         };
-        Err(self.end_with(last))
+        self.interrupt(last)
     }
 }
 
@@ -429,11 +442,15 @@ fn publish_info(core: &Core, topic: &Arc<str>, deadline: Deadline) -> Result<Arc
     routes.publish_info(topic, &core.config.default_topic, deadline)
 }
 
+fn any_queue<'a>(info: &'a PublishInfo, topic: &str, avoid: Option<&str>) -> &'a MessageQueue {
+    select::round_robin(topic, &info.queues, avoid, |queue| info.is_reachable(queue))
+}
+
 /// The queue of the first attempt. A selector has then done its work.
 fn first_queue(info: &PublishInfo, topic: &str, target: Target) -> Result<MessageQueue> {
     let queues = &info.queues;
     match target {
-        Target::Any => Ok(select::round_robin(topic, queues, None).clone()),
+        Target::Any => Ok(any_queue(info, topic, None).clone()),
         Target::Queue(queue) if queue.topic() == topic => Ok(queue),
         Target::Queue(queue) => Err(Error::invalid(format!(
             "the queue {queue} is not one of the message's topic"

@@ -22,8 +22,9 @@ fn a_silent_broker_costs_the_time_of_the_call_and_its_connection() {
     for mode in MODES {
         let cluster = cluster();
         let broker = cluster.broker("broker-a");
-        broker.inject(Fault::silence().on(On::Send).once());
         let producer = builder(&cluster).send_timeout(ms(500)).start().unwrap();
+        assert!(producer.send(&message("x")).is_ok());
+        broker.inject(Fault::silence().on(On::Send).once());
         let start = Instant::now();
         let error = error(mode.send(&producer, &message("x")));
         assert_eq!(
@@ -35,7 +36,8 @@ fn a_silent_broker_costs_the_time_of_the_call_and_its_connection() {
         // It may be half open: the next send does not trust it.
         assert!(producer.send(&message("x")).is_ok());
         let sends = sends(&cluster);
-        assert_ne!(sends[0].connection(), sends[1].connection());
+        assert_eq!(sends[0].connection(), sends[1].connection());
+        assert_ne!(sends[1].connection(), sends[2].connection());
     }
 }
 
@@ -63,7 +65,8 @@ fn a_peer_that_does_not_read_gets_no_second_frame_behind_half_a_one() {
         );
         assert!(start.elapsed() >= ms(500) && start.elapsed() < ms(500) + SLACK);
         cluster.broker("broker-a").set_accept(Accept::Serve);
-        eventually("a new connection works", || producer.send(&message).is_ok());
+        let small = self::message("x");
+        eventually("a new connection works", || producer.send(&small).is_ok());
     }
 }
 
@@ -105,18 +108,18 @@ fn error_kind(handle: rocketmq_blocking::SendHandle) -> ErrorKind {
 fn a_stuck_oneway_frame_does_not_block_its_broker_for_ever() {
     let cluster = cluster();
     let broker = cluster.broker("broker-a");
-    broker.set_accept(Accept::NeverRead);
-    let (producer, message) = large(&cluster);
-    producer
-        .prepare(&message)
-        .timeout(ms(500))
-        .send_oneway()
-        .unwrap();
+    let (producer, large) = large(&cluster);
+    let small = message("x");
+    assert!(producer.send(&small).is_ok());
+    let stalled = broker.inject(Fault::stop_reading().on(On::Send).once());
+    producer.send_oneway(&small).unwrap();
+    assert!(stalled.wait_hits(1, PATIENCE));
+    let send = producer.prepare(&large).timeout(ms(500));
+    send.send_oneway().unwrap();
     assert!(producer.flush(ms(1)).is_err());
-    broker.set_accept(Accept::Serve);
-    let small = self::message("x");
     eventually("another connection is made", || {
-        producer.prepare(&small).timeout(ms(300)).send().is_ok()
+        let sent = producer.prepare(&small).timeout(ms(200)).send();
+        sent.is_ok()
     });
     assert!(producer.flush(PATIENCE).is_ok());
     assert_eq!(producer.shutdown_within(PATIENCE).lost_oneway, 1);
@@ -209,7 +212,7 @@ fn a_pause_between_attempts_ends_with_the_deadline() {
         // Long pauses come after several failures.
         let _ = producer.send(&message("x"));
         let message = message("x");
-        let in_time = (0..5).any(|_| {
+        let in_time = (0..5).filter(|_| {
             let start = Instant::now();
             let send = producer.prepare(&message).timeout(ms(30));
             let failed = match mode {
@@ -219,7 +222,8 @@ fn a_pause_between_attempts_ends_with_the_deadline() {
             assert!(failed);
             start.elapsed() < ms(150)
         });
-        assert!(in_time, "{mode:?}");
+        // One of them may be late because the machine is.
+        assert!(in_time.count() >= 4, "{mode:?}");
     }
 }
 

@@ -138,8 +138,6 @@ fn a_message_for_any_queue_avoids_brokers_without_a_master() {
         assert_eq!(receipt.queue().broker(), "broker-a");
     }
     let message = message("x");
-    let fixed = producer
-        .prepare(&message)
-        .select(|queues| queues.len() - 1);
+    let fixed = producer.prepare(&message).select(|queues| queues.len() - 1);
     assert_eq!(error(fixed.send()).kind(), ErrorKind::NoBroker);
 }

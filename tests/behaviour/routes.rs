@@ -258,6 +258,22 @@ fn new_queues_and_brokers_are_found_while_sending() {
     });
 }
 
+/// Each failure of one topic asks for its route out of turn.
+#[test]
+fn a_topic_that_keeps_failing_does_not_put_off_the_refresh_of_the_others() {
+    let cluster = cluster();
+    let nobody = Stub::start(drop);
+    cluster.set_route("Bad", Some(route(&[("broker-x", 1, nobody.address)])));
+    let setup = builder(&cluster).route_interval(ms(200)).retries(0);
+    let producer = setup.start().unwrap();
+    assert_eq!(queues_seen(&producer, "T").len(), 4);
+    cluster.create_topic("T", 8);
+    eventually("the new queues are found", || {
+        assert!(producer.send(&Message::new("Bad", "x")).is_err());
+        queues_seen(&producer, "T").len() == 8
+    });
+}
+
 #[test]
 fn a_broker_that_leaves_all_routes_is_left_alone() {
     let cluster = brokers(2);
