@@ -1,6 +1,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -54,7 +55,9 @@ pub(crate) struct Inner {
     pub(crate) workers: Workers,
     pub(super) groups: Mutex<BTreeSet<String>>,
     tickers: Mutex<Option<Tickers>>,
-    closed: Mutex<Option<ShutdownReport>>,
+    closed: AtomicBool,
+    /// Locked for the whole of a shutdown.
+    report: Mutex<Option<ShutdownReport>>,
 }
 
 /// The threads that do things at intervals.
@@ -99,8 +102,9 @@ impl Client {
     }
 
     /// Closes all connections and ends all threads, waiting for them at most this long. Producers
-    /// of this client fail with [`Closed`](ErrorKind::Closed) from then on. A second call does
-    /// nothing and returns the first one's report.
+    /// of this client fail with [`Closed`](ErrorKind::Closed) from then on. A second call waits for
+    /// the first one, within its own time, and returns its report; only in a callback, which the
+    /// first may be waiting for, it returns at once.
     pub fn shutdown_within(&self, most: Duration) -> ShutdownReport {
         self.inner().close(Deadline::after(Instant::now(), most))
     }
@@ -133,7 +137,7 @@ impl Client {
     /// Takes a producer group's name, which only one producer of a client may have.
     pub(crate) fn register(&self, group: &str) -> Result<Registration> {
         let inner = self.inner();
-        if inner.closed.lock().is_some() {
+        if inner.is_closed() {
             return Err(Error::new(ErrorKind::Closed, "the client is shut down"));
         }
         let on_wire = inner.config.rpc.names().on_wire(&group.into()).to_string();
@@ -190,7 +194,8 @@ impl Inner {
                 workers,
                 groups: Mutex::default(),
                 tickers: Mutex::new(None),
-                closed: Mutex::new(None),
+                closed: AtomicBool::new(false),
+                report: Mutex::new(None),
                 config,
             }
         })
@@ -254,44 +259,49 @@ impl Inner {
 
     fn refresh_all(&self) {
         self.routes.refresh_all();
+        // The addresses first: whoever connects meanwhile has found a route before.
+        let addresses = self.remoting.addresses();
         let masters = self.routes.masters();
-        self.remoting.retain(|address| {
+        let wanted = |address: &Arc<str>| {
             let send_address = |master| self.config.rpc.send_address(master);
-            masters.iter().any(|master| **master == *address)
+            masters.contains(address)
                 || masters
                     .iter()
-                    .any(|master| *send_address(master) == *address)
+                    .any(|master| *send_address(master) == **address)
                 || self.routes.name_servers.contains(address)
-        });
+        };
+        for address in addresses.iter().filter(|address| !wanted(address)) {
+            self.remoting.forget(address);
+        }
         self.remoting.close_idle(Instant::now());
     }
 
     /// Ends everything. The order matters: nobody waits for a permit any more, connections answer
     /// their waiters, and only then may the threads that carry those answers end.
     fn close(&self, deadline: Deadline) -> ShutdownReport {
-        let mut closed = self.closed.lock();
-        if let Some(report) = &*closed {
+        let Some(mut report) = self.workers.threads.take_turn(&self.report, deadline) else {
+            return ShutdownReport::default();
+        };
+        if let Some(report) = &*report {
             return report.clone();
         }
-        // Taken, so that threads which need this lock to say "closed" are not held up.
-        *closed = Some(ShutdownReport::default());
-        drop(closed);
+        self.closed.store(true, Ordering::SeqCst);
         self.budget.close();
         let tickers = self.tickers.lock().take();
         drop(tickers);
         self.remoting.close();
         let stuck_threads = self.workers.end(deadline);
-        let report = ShutdownReport {
+        let result = ShutdownReport {
             unanswered: 0,
             lost_oneway: self.remoting.lost_oneway(),
             stuck_threads,
         };
-        *self.closed.lock() = Some(report.clone());
-        report
+        *report = Some(result.clone());
+        result
     }
 
     pub(crate) fn is_closed(&self) -> bool {
-        self.closed.lock().is_some()
+        self.closed.load(Ordering::SeqCst)
     }
 }
 

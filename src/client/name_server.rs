@@ -32,7 +32,8 @@ impl NameServers {
     /// [`Tls`](ErrorKind::Tls) if that was why.
     pub(crate) fn ask(&self, request: &Request<'_>, deadline: Deadline) -> Result<Command> {
         let order = self.choice.lock().order(Instant::now());
-        let mut last = None;
+        let mut last: Option<Error> = None;
+        let mut left_alone = Some(Duration::MAX);
         for (i, server) in order.iter().enumerate() {
             let now = Instant::now();
             let share = deadline.remaining(now) / (order.len() - i) as u32;
@@ -51,6 +52,7 @@ impl NameServers {
                 Err(error) => {
                     log::warn!("name server {error}");
                     self.choice.lock().failed(server, Instant::now());
+                    left_alone = left_alone.zip(error.retry_after()).map(|(a, b)| a.min(b));
                     last = Some(error);
                 }
             }
@@ -69,6 +71,10 @@ impl NameServers {
                 ),
             ),
             None => Error::new(ErrorKind::NoNameServer, "there is no name server"),
+        };
+        let error = match left_alone {
+            Some(pause) if last.is_some() => error.retriable_after(pause),
+            _ => error,
         };
         Err(match last {
             Some(cause) => error.caused_by(cause),

@@ -23,12 +23,12 @@ pub(super) enum Listener {
 }
 
 impl Listener {
-    /// Ends a send that never began.
-    pub(super) fn reject(self, core: &Core, error: Error) {
+    /// Tells the end of a send that no worker has.
+    pub(super) fn tell(self, core: &Core, result: Result<SendReceipt>) {
         match self {
-            Listener::Handle(promise) => promise.keep(Err(error)),
+            Listener::Handle(promise) => promise.keep(result),
             Listener::Callback(callback) => {
-                let job = move || callback(Err(error));
+                let job = move || callback(result);
                 core.client.inner().workers.callbacks.submit(Box::new(job));
             }
         }
@@ -86,7 +86,7 @@ pub(super) fn launch(
             })
             .attempt();
         }
-        Err(error) => listener.reject(core, error),
+        Err(error) => listener.tell(core, Err(error)),
     }
 }
 
@@ -138,6 +138,7 @@ impl AsyncSend {
         self.next = Work::Aim { refresh };
         let client = self.send.core.client.inner();
         let (timer, retries) = (client.workers.timer.clone(), client.workers.retries.clone());
+        let pause = self.send.within_deadline(pause);
         timer.schedule(Instant::now() + pause, move |_| retries.submit(self));
     }
 }
@@ -201,8 +202,8 @@ impl Drop for AsyncSend {
                 "the producer was shut down during the send",
             );
             let core = self.send.core.clone();
-            let error = self.send.end_with(error);
-            listener.reject(&core, error);
+            let result = self.send.interrupt(error);
+            listener.tell(&core, result);
         }
     }
 }

@@ -9,7 +9,7 @@ use super::fault::{Detector, FaultStrategy, FaultTable, Report};
 use super::outgoing::Outgoing;
 use super::select;
 use super::trace::Tracer;
-use crate::client::{Client, Registration, ShutdownReport, Ticker};
+use crate::client::{Client, PublishInfo, Registration, ShutdownReport, Ticker};
 use crate::error::{Error, ErrorKind, Result};
 use crate::message::{Batch, Message, MessageQueue};
 use crate::transport::{Account, Deadline};
@@ -72,16 +72,16 @@ impl Core {
     pub(super) fn pick<'a>(
         &self,
         topic: &str,
-        queues: &'a [MessageQueue],
+        info: &'a PublishInfo,
         last: Option<&str>,
     ) -> &'a MessageQueue {
+        let queues = &info.queues;
+        let usable = |queue: &MessageQueue| info.is_reachable(queue);
         match &self.faults {
-            None => select::round_robin(topic, queues, last),
+            None => select::round_robin(topic, queues, last, usable),
             Some(faults) => select::in_turn(topic, queues, |first| {
-                faults
-                    .table
-                    .lock()
-                    .pick(queues, first, last, Instant::now())
+                let mut table = faults.table.lock();
+                table.pick(queues, first, last, Instant::now(), &usable)
             }),
         }
     }
@@ -177,12 +177,15 @@ impl Core {
     /// Lets what is in flight be answered, says goodbye to the brokers, and closes the client if it
     /// is this producer's own; all within `most`.
     pub(super) fn shutdown(&self, most: Duration) -> ShutdownReport {
-        let mut report = self.report.lock();
+        let start = Instant::now();
+        let deadline = Deadline::after(start, most);
+        let threads = &self.client.inner().workers.threads;
+        let Some(mut report) = threads.take_turn(&self.report, deadline) else {
+            return ShutdownReport::default();
+        };
         if let Some(report) = &*report {
             return report.clone();
         }
-        let start = Instant::now();
-        let deadline = Deadline::after(start, most);
         self.account.close();
         drop(self.open.lock().take());
         drop(self.detector.lock().take());

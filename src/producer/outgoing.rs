@@ -34,6 +34,7 @@ impl Outgoing {
         new_key: impl Fn(i64) -> String,
     ) -> Result<Outgoing> {
         validate::message(message, config.max_message_size)?;
+        validate::sharding_key(sharding_key.unwrap_or_default())?;
         let watched = config.hooks.watch_sends();
         let (topic, topic_on_wire) = config.topics(message.shared_topic())?;
         let key = unique_key(message, &new_key);

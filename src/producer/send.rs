@@ -144,6 +144,11 @@ impl Send {
         Ok(send)
     }
 
+    /// What is left of a pause between attempts when the deadline is looked at.
+    pub(super) fn within_deadline(&self, pause: Duration) -> Duration {
+        pause.min(self.deadline.remaining(Instant::now()))
+    }
+
     /// Attempts until the end, on this thread.
     pub(super) fn run(mut self) -> Result<SendReceipt> {
         loop {
@@ -161,8 +166,7 @@ impl Send {
                 Step::Done(result) => return result,
                 Step::Resend => {}
                 Step::Again { pause, refresh } => {
-                    self.core
-                        .pause(pause.min(self.deadline.remaining(Instant::now())));
+                    self.core.pause(self.within_deadline(pause));
                     if let Some(end) = self.aim_again(refresh) {
                         return end;
                     }
@@ -247,8 +251,16 @@ impl Send {
         }
     }
 
-    /// An end from outside: this error, with what the attempts before it say.
-    pub(super) fn end_with(&mut self, error: Error) -> Error {
+    /// An end from outside, which does not turn what is stored into a failure.
+    pub(super) fn interrupt(&mut self, error: Error) -> Result<SendReceipt> {
+        match self.doubtful.take() {
+            Some(receipt) => Ok(receipt),
+            None => Err(self.end_with(error)),
+        }
+    }
+
+    /// This error, with what the attempts before it say.
+    fn end_with(&mut self, error: Error) -> Error {
         self.tell_hooks(SendOutcome::Failed(&error));
         let failed = std::mem::take(&mut self.failed);
         let worst = failed.iter().map(|attempt| attempt.error.delivery()).max();
@@ -272,7 +284,7 @@ impl Send {
         }
         let info = publish_info(&self.core, topic, self.deadline)?;
         let avoid = self.last_broker.as_deref();
-        let queue = self.core.pick(topic, &info.queues, avoid).clone();
+        let queue = self.core.pick(topic, &info, avoid).clone();
         let aim = Aim::at(&self.core, &info, queue, self.deadline)?;
         Ok((info, aim))
     }
@@ -314,7 +326,11 @@ impl Send {
                 _ => self.out.message_id.clone(),
             },
             offset_message_id: response.message_id,
-            queue: self.aim.queue.clone(),
+            // Below zero: the broker was told to choose.
+            queue: match self.aim.queue.id() {
+                0.. => self.aim.queue.clone(),
+                _ => self.aim.queue.with_id(response.queue_id),
+            },
             queue_offset: response.queue_offset,
             transaction_id: response.transaction_id,
             region: response.region,
@@ -400,14 +416,11 @@ impl Send {
     /// The end without a good receipt: a doubtful one, or the error of all attempts, whose kind is
     /// that of the last.
     fn fail(&mut self) -> Result<SendReceipt> {
-        if let Some(receipt) = self.doubtful.take() {
-            return Ok(receipt);
-        }
         let last = match self.failed.last() {
             Some(attempt) => attempt.error.clone(),
             None => Error::timeout(Wait::Queue),
         };
-        Err(self.end_with(last))
+        self.interrupt(last)
     }
 }
 
@@ -476,7 +489,7 @@ fn first_queue(
 ) -> Result<MessageQueue> {
     let queues = &info.queues;
     match target {
-        Target::Any => Ok(core.pick(topic, queues, None).clone()),
+        Target::Any => Ok(core.pick(topic, info, None).clone()),
         Target::Queue(queue) if queue.topic() == topic => Ok(queue),
         Target::Queue(queue) => Err(Error::invalid(format!(
             "the queue {queue} is not one of the message's topic"
