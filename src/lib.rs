@@ -23,7 +23,7 @@
 //! | many in flight, results handled elsewhere | [`Producer::send_async`] | at once; the callback gets the result |
 //! | many in flight, results collected here | [`Producer::submit`] | a [`SendHandle`] to wait on |
 //! | no answer at all (logs, metrics) | [`Producer::send_oneway`] | once the connection accepted it |
-//! | several messages as one request | [`Producer::send_batch`] | one receipt |
+//! | several messages as one request | [`Producer::send_batch`], [`Batch::split`] | one receipt |
 //! | a given queue, order by a key, a timeout of its own | [`Producer::prepare`] | what you then call |
 //!
 //! # Threads
@@ -53,6 +53,13 @@
 //! | info | routes learnt or changed, connections that drain or leave |
 //! | debug | connections made and failed, late responses |
 //!
+//! # Cargo features
+//! | feature | adds |
+//! |---|---|
+//! | `lz4` | `Compression::Lz4`, and reading such bodies |
+//! | `zstd` | `Compression::Zstd`, and reading such bodies; compiles C |
+//! | `embedded` | the in-process cluster, for tests without a server |
+//!
 //! # From Java
 //! | Java | here |
 //! |---|---|
@@ -67,7 +74,7 @@
 //! | `MQClientException`, `MQBrokerException`, `Remoting*Exception` | [`Error`] with [`ErrorKind`] |
 //!
 //! # Not supported yet
-//! Consumers, transactions, request-reply, TLS, message trace, hooks around sends, LZ4 and zstd.
+//! Consumers, transactions, request-reply, TLS.
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
@@ -82,14 +89,17 @@ pub use client::{Client, ClientBuilder, ShutdownReport};
 pub use error::{Attempt, Delivery, Error, ErrorKind, Result, Wait};
 pub use message::{
     Batch, Message, MessageQueue, MessageView, Properties, Schedule, SendReceipt, SendStatus,
+    Unbatchable,
 };
-pub use producer::{PreparedSend, Producer, ProducerBuilder, SendHandle};
+pub use producer::{FaultStrategy, PreparedSend, Producer, ProducerBuilder, SendHandle};
+pub use protocol::compress::Compression;
 
 #[cfg(feature = "embedded")]
 pub mod embedded;
 
 /// Where your own code can take part in what the client does.
 pub mod hook {
+    pub use crate::producer::hook::*;
     pub use crate::transport::RpcHook;
 }
 

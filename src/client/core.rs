@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+use super::api;
 use super::config::{ClientBuilder, ClientConfig};
 use super::identity::{self, Identity};
 use super::name_server::NameServers;
-use super::route::Routes;
+use super::route::{DefaultTopic, Routes};
 use super::shutdown::ShutdownReport;
 use super::ticker::Ticker;
 use crate::error::{Error, ErrorKind, Result};
@@ -56,8 +57,16 @@ pub(crate) struct Inner {
 
 /// The threads that do things at intervals.
 struct Tickers {
-    routes: Ticker<Arc<str>>,
+    routes: Ticker<Order>,
     heartbeats: Ticker<Arc<str>>,
+}
+
+/// What the routes thread is told to do out of turn.
+enum Order {
+    /// Look at a known topic's route again.
+    Refresh(Arc<str>),
+    /// Learn a topic's route before the first send needs it.
+    Learn(Arc<str>, DefaultTopic),
 }
 
 /// A producer group's place in a client; dropping it gives the name free.
@@ -181,12 +190,13 @@ impl Inner {
     fn start_tickers(self: &Arc<Self>) -> std::io::Result<Tickers> {
         let threads = &self.workers.threads;
         let client = Arc::downgrade(self);
-        let refresh = move |topic: Option<Arc<str>>| {
+        let refresh = move |order: Option<Order>| {
             let Some(client) = client.upgrade() else {
                 return;
             };
-            match topic {
-                Some(topic) => client.routes.refresh(&topic),
+            match order {
+                Some(Order::Refresh(topic)) => client.routes.refresh(&topic),
+                Some(Order::Learn(topic, default)) => client.routes.learn(&topic, &default),
                 None => client.refresh_all(),
             }
         };
@@ -209,8 +219,21 @@ impl Inner {
     /// Has a topic's route looked up soon, by the routes thread.
     pub(crate) fn refresh_soon(&self, topic: &Arc<str>) {
         if let Some(tickers) = &*self.tickers.lock() {
-            tickers.routes.wake(topic.clone());
+            tickers.routes.wake(Order::Refresh(topic.clone()));
         }
+    }
+
+    /// Has a topic's route learnt soon.
+    pub(crate) fn learn_soon(&self, topic: Arc<str>, default: DefaultTopic) {
+        if let Some(tickers) = &*self.tickers.lock() {
+            tickers.routes.wake(Order::Learn(topic, default));
+        }
+    }
+
+    /// Whether a broker answers; `None` if no route names it any more.
+    pub(crate) fn probe(&self, broker: &str, deadline: Deadline) -> Option<bool> {
+        let (topic, address) = self.routes.topic_on(broker)?;
+        Some(api::probe(&self.remoting, &address, &topic, deadline).is_ok())
     }
 
     /// Has a broker told soon which groups live here, by the heartbeat thread.

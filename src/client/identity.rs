@@ -35,6 +35,10 @@ impl Identity {
         &self.client_id
     }
 
+    pub(crate) fn ip(&self) -> IpAddr {
+        self.ip
+    }
+
     /// A new unique key for a message made at this time.
     pub(crate) fn unique_key(&self, epoch_millis: i64) -> String {
         let counter = self.counter.fetch_add(1, Ordering::Relaxed);

@@ -23,3 +23,4 @@ pub(crate) use identity::epoch_millis;
 pub(crate) use publish::PublishInfo;
 pub(crate) use route::DefaultTopic;
 pub(crate) use rpc::{Names, rpc_setters};
+pub(crate) use ticker::Ticker;

@@ -162,6 +162,28 @@ impl Routes {
         }
     }
 
+    /// Learns a topic's route before a send needs it.
+    pub(crate) fn learn(&self, topic: &Arc<str>, default: &DefaultTopic) {
+        let deadline = Deadline::after(Instant::now(), self.api_timeout);
+        if let Err(error) = self.publish_info(topic, default, deadline) {
+            log::warn!("route of a topic named at start: {error}");
+        }
+    }
+
+    /// A topic that has queues on a broker, and the broker's address.
+    pub(crate) fn topic_on(&self, broker: &str) -> Option<(Arc<str>, Arc<str>)> {
+        let known = self.known.read();
+        known.iter().find_map(|(topic, known)| {
+            let used = known
+                .info
+                .queues
+                .iter()
+                .any(|queue| queue.broker() == broker);
+            let address = known.info.master(broker).filter(|_| used)?;
+            Some((topic.clone(), address.clone()))
+        })
+    }
+
     /// The masters of all known routes.
     pub(crate) fn masters(&self) -> Vec<Arc<str>> {
         let known = self.known.read();

@@ -4,6 +4,7 @@ mod batch;
 mod properties;
 mod queue;
 mod receipt;
+mod split;
 mod view;
 
 use std::fmt;
@@ -14,6 +15,7 @@ pub use batch::Batch;
 pub use properties::{Properties, name};
 pub use queue::MessageQueue;
 pub use receipt::{SendReceipt, SendStatus};
+pub use split::Unbatchable;
 pub use view::MessageView;
 
 /// A message to be sent: a topic, a body, and what brokers and consumers should know about it.

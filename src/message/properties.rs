@@ -101,6 +101,9 @@ pub mod name {
     /// Whether the broker wants this message traced, in send responses.
     pub const TRACE_ON: &str = "TRACE_ON";
 
+    /// How the topics begin to which consumers give messages back.
+    pub(crate) const RETRY_PREFIX: &str = "%RETRY%";
+
     /// Names that a user's own property may not have (Java's `STRING_HASH_SET`, 5.4.0).
     #[rustfmt::skip]
     pub(crate) const RESERVED: &[&str] = &[

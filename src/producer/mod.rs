@@ -4,7 +4,9 @@ mod asynchronous;
 mod builder;
 mod config;
 mod core;
+mod fault;
 mod handle;
+pub mod hook;
 mod outgoing;
 mod prepared;
 #[allow(clippy::module_inception)]
@@ -12,9 +14,12 @@ mod producer;
 mod retry;
 mod select;
 mod send;
+mod trace;
 mod validate;
+mod watch;
 
 pub use builder::ProducerBuilder;
+pub use fault::FaultStrategy;
 pub use handle::SendHandle;
 pub use prepared::PreparedSend;
 pub use producer::Producer;

@@ -1,8 +1,9 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use super::asynchronous::{AsyncSend, Listener};
+use super::asynchronous::{self, Listener};
 use super::handle::{self, SendHandle};
+use super::hook::SendMode;
 use super::outgoing::Outgoing;
 use super::producer::Producer;
 use super::send::{Send, Target};
@@ -86,10 +87,9 @@ impl<'a> PreparedSend<'a> {
     /// Those of [`Producer::send`].
     pub fn send(self) -> Result<SendReceipt> {
         let core = &self.producer.core().clone();
-        let retries = core.config.retries;
         let (out, target, deadline) = self.outgoing()?;
         let _permit = core.account.acquire(0, out.body.len(), deadline)?;
-        Send::new(core, out, target, deadline, retries)?.run()
+        Send::new(core, out, target, deadline, SendMode::Sync)?.run()
     }
 
     /// Sends without waiting; see [`Producer::send_async`].
@@ -115,21 +115,12 @@ impl<'a> PreparedSend<'a> {
         let core = &self.producer.core().clone();
         let (out, target, deadline) = self.outgoing()?;
         let permit = core.account.acquire(1, out.body.len(), deadline)?;
-        Send::new(core, out, target, deadline, 0)?.run_oneway(permit)
+        Send::new(core, out, target, deadline, SendMode::Oneway)?.run_oneway(permit)
     }
 
-    /// The common beginning of the two asynchronous forms: no failure is returned, all are told.
     fn begin(self, listener: Listener) {
-        let core = &self.producer.core().clone();
-        let retries = core.config.async_retries;
-        let prepared = self.outgoing().and_then(|(out, target, deadline)| {
-            let permit = core.account.acquire(1, out.body.len(), deadline)?;
-            Ok((Send::new(core, out, target, deadline, retries)?, permit))
-        });
-        match prepared {
-            Ok((send, permit)) => AsyncSend::start(send, listener, permit),
-            Err(error) => listener.reject(core, error),
-        }
+        let core = self.producer.core().clone();
+        asynchronous::launch(&core, self.outgoing(), listener);
     }
 
     /// What every send does first, in this order: is it open, is it valid, make it ready.

@@ -22,6 +22,7 @@ pub mod properties;
 pub mod route;
 pub mod send;
 pub mod sys_flag;
+pub mod trace;
 
 use std::borrow::Cow;
 use std::fmt;
