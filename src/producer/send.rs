@@ -313,7 +313,9 @@ impl Send {
             let name = response::name(answer.code);
             let error = Error::response(answer.code, name, answer.remark.as_deref());
             // Only this code leaves open whether the broker stored the message.
-            let unsure = answer.code == response::SYSTEM_ERROR;
+            let remark = answer.remark.as_deref().unwrap_or_default();
+            let unsure = answer.code == response::SYSTEM_ERROR
+                && !retry::is_wrong_signature(answer.code, remark);
             let error = if unsure { error.maybe_stored() } else { error };
             return Err(error.at(&self.aim.address));
         };
