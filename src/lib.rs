@@ -68,6 +68,7 @@
 //! | `Message`, `MessageExt`, `MessageBatch` | [`Message`], [`MessageView`], [`Batch`] |
 //! | `SendResult`, `SendStatus` | [`SendReceipt`], [`SendStatus`] |
 //! | `SendCallback` | a closure |
+//! | `MQAdmin` (`createTopic`, `viewMessage`, `queryMessage`, ..) | [`Admin`] |
 //! | `MessageQueueSelector`, `SelectMessageQueueByHash` | [`PreparedSend::select`], [`PreparedSend::sharding_key`] |
 //! | `MQClientException`, `MQBrokerException`, `Remoting*Exception` | [`Error`] with [`ErrorKind`] |
 //!
@@ -83,7 +84,7 @@ mod producer;
 pub mod protocol;
 mod transport;
 
-pub use client::{Client, ClientBuilder, ShutdownReport};
+pub use client::{Admin, Client, ClientBuilder, ShutdownReport};
 pub use error::{Attempt, Delivery, Error, ErrorKind, Result, Wait};
 pub use message::{
     Batch, Message, MessageQueue, MessageView, Properties, Schedule, SendReceipt, SendStatus,

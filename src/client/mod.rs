@@ -1,6 +1,7 @@
 //! What the producers (later: consumers) of one client share: name servers, routes, heartbeats,
 //! identity, and the life of all of it.
 
+mod admin;
 mod api;
 mod config;
 mod core;
@@ -12,6 +13,7 @@ mod route;
 mod shutdown;
 mod ticker;
 
+pub use admin::Admin;
 pub use config::ClientBuilder;
 pub use core::Client;
 pub use shutdown::ShutdownReport;
@@ -21,3 +23,6 @@ pub(crate) use core::Registration;
 pub(crate) use identity::epoch_millis;
 pub(crate) use publish::PublishInfo;
 pub(crate) use route::DefaultTopic;
+
+/// Java's limit (`Validators`).
+pub(crate) const LONGEST_TOPIC: usize = 127;

@@ -1,12 +1,11 @@
 //! What a message and a group must be, checked before anything is sent.
 
-use crate::client::check_name;
+use crate::client::{LONGEST_TOPIC, check_name};
 use crate::error::{Error, ErrorKind, Result};
 use crate::message::{Message, name};
 use crate::protocol::properties::{NAME_END, VALUE_END};
 
-/// Java's limits (`Validators`).
-const LONGEST_TOPIC: usize = 127;
+/// Java's limit (`Validators`).
 const LONGEST_GROUP: usize = 120;
 
 /// Java's default group, which every program would share.

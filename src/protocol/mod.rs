@@ -5,6 +5,7 @@
 //!
 //! Not yet covered by semantic versioning.
 
+pub mod admin;
 mod binary;
 pub mod code;
 mod command;
@@ -16,6 +17,7 @@ pub mod id;
 mod json;
 pub mod message;
 pub mod properties;
+pub mod recall;
 pub mod route;
 pub mod send;
 pub mod sys_flag;

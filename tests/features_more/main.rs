@@ -1,5 +1,6 @@
 //! Compression, batches, administration, recall and timers, against the embedded cluster.
 
+mod admin;
 mod batches;
 mod compression;
 
