@@ -90,7 +90,7 @@ pub use message::{
     Batch, Message, MessageQueue, MessageView, Properties, Schedule, SendReceipt, SendStatus,
     Unbatchable,
 };
-pub use producer::{PreparedSend, Producer, ProducerBuilder, SendHandle};
+pub use producer::{AutoBatch, PreparedSend, Producer, ProducerBuilder, SendHandle};
 pub use protocol::compress::Compression;
 
 #[cfg(feature = "embedded")]

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::accumulate::Members;
 use super::core::Core;
 use super::handle::Promise;
 use super::send::{Send, Step, with_request};
@@ -17,6 +18,8 @@ pub(super) enum Listener {
     Callback(Callback),
     /// A thread that waits, or will.
     Handle(Promise),
+    /// All whose messages are in a batch.
+    Batch(Members),
 }
 
 impl Listener {
@@ -24,6 +27,7 @@ impl Listener {
     pub(super) fn reject(self, core: &Core, error: Error) {
         match self {
             Listener::Handle(promise) => promise.keep(Err(error)),
+            Listener::Batch(members) => members.answer(Err(error)),
             Listener::Callback(callback) => {
                 let job = move || callback(Err(error));
                 core.client.inner().workers.callbacks.submit(Box::new(job));
@@ -53,12 +57,12 @@ enum Work {
 
 impl AsyncSend {
     /// Makes the first attempt on this thread.
-    pub(super) fn start(send: Send, listener: Listener, permit: Permit) {
+    pub(super) fn start(send: Send, listener: Listener, permit: Option<Permit>) {
         let listener = Some(listener);
         let task = AsyncSend {
             send,
             listener,
-            permit: Some(permit),
+            permit,
             next: Work::Nothing,
         };
         Box::new(task).attempt();
@@ -84,6 +88,10 @@ impl AsyncSend {
             Some(Listener::Handle(promise)) => {
                 self.permit = None;
                 promise.keep(result);
+                Next::Done
+            }
+            Some(Listener::Batch(members)) => {
+                members.answer(result);
                 Next::Done
             }
             Some(callback) => {

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use super::accumulate::AutoBatch;
 use super::retry::{self, Policy};
 use super::validate;
 use crate::client::DefaultTopic;
@@ -21,6 +22,7 @@ pub(super) struct ProducerConfig {
     pub(super) compress_level: u32,
     pub(super) default_topic: DefaultTopic,
     pub(super) short_headers: bool,
+    pub(super) auto_batch: Option<AutoBatch>,
 }
 
 impl ProducerConfig {
@@ -45,6 +47,7 @@ impl ProducerConfig {
                 queues: 4,
             },
             short_headers: true,
+            auto_batch: None,
         }
     }
 
@@ -69,6 +72,6 @@ impl ProducerConfig {
         {
             return config("attempt_timeout must not be zero");
         }
-        Ok(())
+        self.auto_batch.map_or(Ok(()), |auto| auto.check())
     }
 }

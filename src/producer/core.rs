@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+use super::accumulate::Accumulator;
 use super::config::ProducerConfig;
 use super::outgoing::Outgoing;
 use crate::client::{Client, Registration, ShutdownReport};
@@ -16,6 +17,8 @@ pub(super) struct Core {
     pub(super) config: ProducerConfig,
     pub(super) client: Client,
     pub(super) account: Arc<Account>,
+    /// Gathers single sends into batches, if that is wanted.
+    pub(super) accumulator: Option<Accumulator>,
     /// Whether the client is this producer's own, to be closed with it.
     owns_client: bool,
     registration: Mutex<Option<Registration>>,
@@ -32,6 +35,7 @@ impl Core {
         let (open, closing) = crossbeam_channel::bounded(0);
         Ok(Core {
             account: client.inner().budget.account(),
+            accumulator: Accumulator::new(&config),
             client,
             config,
             owns_client,
@@ -81,6 +85,9 @@ impl Core {
         let deadline = Deadline::after(start, most);
         self.account.close();
         drop(self.open.lock().take());
+        if let Some(accumulator) = &self.accumulator {
+            accumulator.close();
+        }
         // A part of the time is kept for the brokers and the threads.
         let patience = most - (most / 4).min(Duration::from_millis(500));
         let unanswered = self

@@ -1,5 +1,6 @@
 //! The producer: what users call, and the one flow that every send takes.
 
+mod accumulate;
 mod asynchronous;
 mod builder;
 mod config;
@@ -14,6 +15,7 @@ mod select;
 mod send;
 mod validate;
 
+pub use accumulate::AutoBatch;
 pub use builder::ProducerBuilder;
 pub use handle::SendHandle;
 pub use prepared::PreparedSend;

@@ -1,6 +1,7 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
+use super::accumulate::{Accumulator, Joined, Joining};
 use super::asynchronous::{AsyncSend, Listener};
 use super::handle::{self, SendHandle};
 use super::outgoing::Outgoing;
@@ -9,6 +10,9 @@ use super::send::{Send, Target};
 use crate::error::Result;
 use crate::message::{Batch, Message, MessageQueue, SendReceipt};
 use crate::transport::Deadline;
+
+/// How much longer than to its deadline a sender waits for the batch that its message is in.
+const BATCH_GRACE: Duration = Duration::from_millis(200);
 
 /// A send with settings of its own; made by [`Producer::prepare`] and
 /// [`Producer::prepare_batch`].
@@ -86,7 +90,21 @@ impl<'a> PreparedSend<'a> {
     pub fn send(self) -> Result<SendReceipt> {
         let core = &self.producer.core().clone();
         let retries = core.config.retries;
-        let (out, target, deadline) = self.outgoing()?;
+        let deadline = self.deadline();
+        if let Some(joining) = self.joining(deadline, 0, retries) {
+            let (promise, handle) = handle::pair();
+            match Accumulator::join(core, &joining, Listener::Handle(promise)) {
+                Joined::Gathered => {
+                    // The batch ends by this deadline, and says more than we could.
+                    let left = deadline.remaining(Instant::now());
+                    let result = handle.wait_timeout(left + BATCH_GRACE);
+                    return result.map_err(|e| e.on_topic(joining.message.shared_topic()));
+                }
+                Joined::Refused(_, error) => return Err(error),
+                Joined::Alone(_) => {}
+            }
+        }
+        let (out, target) = self.outgoing()?;
         let _permit = core.account.acquire(0, out.body.len(), deadline)?;
         Send::new(core, out, target, deadline, retries)?.run()
     }
@@ -112,36 +130,74 @@ impl<'a> PreparedSend<'a> {
     /// Those of [`Producer::send_oneway`].
     pub fn send_oneway(self) -> Result<()> {
         let core = &self.producer.core().clone();
-        let (out, target, deadline) = self.outgoing()?;
+        let deadline = self.deadline();
+        let (out, target) = self.outgoing()?;
         let permit = core.account.acquire(1, out.body.len(), deadline)?;
         Send::new(core, out, target, deadline, 0)?.run_oneway(permit)
     }
 
     /// The common beginning of the two asynchronous forms: no failure is returned, all are told.
-    fn begin(self, listener: Listener) {
+    fn begin(self, mut listener: Listener) {
         let core = &self.producer.core().clone();
         let retries = core.config.async_retries;
-        let prepared = self.outgoing().and_then(|(out, target, deadline)| {
+        let deadline = self.deadline();
+        if let Some(joining) = self.joining(deadline, 1, retries) {
+            match Accumulator::join(core, &joining, listener) {
+                Joined::Gathered => return,
+                Joined::Refused(listener, error) => return listener.reject(core, error),
+                Joined::Alone(given) => listener = given,
+            }
+        }
+        let prepared = self.outgoing().and_then(|(out, target)| {
             let permit = core.account.acquire(1, out.body.len(), deadline)?;
             Ok((Send::new(core, out, target, deadline, retries)?, permit))
         });
         match prepared {
-            Ok((send, permit)) => AsyncSend::start(send, listener, permit),
+            Ok((send, permit)) => AsyncSend::start(send, listener, Some(permit)),
             Err(error) => listener.reject(core, error),
         }
     }
 
     /// What every send does first, in this order: is it open, is it valid, make it ready.
-    fn outgoing(self) -> Result<(Outgoing, Target, Deadline)> {
+    fn outgoing(self) -> Result<(Outgoing, Target)> {
         let core = self.producer.core();
-        let timeout = self.timeout.unwrap_or(core.config.send_timeout);
-        let deadline = Deadline::after(Instant::now(), timeout);
         core.check_open()?;
         let out = match self.what {
             What::Message(message) => core.outgoing(message, self.target.sharding_key())?,
             What::Batch(batch) => core.outgoing_batch(batch)?,
         };
-        Ok((out, self.target, deadline))
+        Ok((out, self.target))
+    }
+
+    fn timeout_or_default(&self) -> Duration {
+        let default = self.producer.core().config.send_timeout;
+        self.timeout.unwrap_or(default)
+    }
+
+    /// The one deadline of this send, from now on.
+    fn deadline(&self) -> Deadline {
+        Deadline::after(Instant::now(), self.timeout_or_default())
+    }
+
+    /// This send as one that may go with others, if the producer gathers them.
+    fn joining(&self, deadline: Deadline, in_flight: usize, retries: u32) -> Option<Joining<'a>> {
+        self.producer.core().accumulator.as_ref()?;
+        let What::Message(message) = self.what else {
+            return None;
+        };
+        let queue = match &self.target {
+            Target::Any => None,
+            Target::Queue(queue) if queue.topic() == message.topic() => Some(queue.clone()),
+            _ => return None,
+        };
+        Some(Joining {
+            message,
+            queue,
+            timeout: self.timeout_or_default(),
+            deadline,
+            retries,
+            in_flight,
+        })
     }
 }
 

@@ -154,6 +154,9 @@ impl Producer {
     /// [`Timeout`](crate::ErrorKind::Timeout) if that takes longer.
     pub fn flush(&self, most: Duration) -> Result<()> {
         let deadline = Deadline::after(Instant::now(), most);
+        if let Some(accumulator) = &self.core().accumulator {
+            accumulator.flush();
+        }
         match self.core().account.wait_until_returned(deadline) {
             0 => Ok(()),
             _ => Err(Error::timeout(Wait::Response).maybe_stored()),

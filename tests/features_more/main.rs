@@ -1,6 +1,7 @@
 //! Compression, batches, administration, recall and timers, against the embedded cluster.
 
 mod admin;
+mod auto_batch;
 mod batches;
 mod compression;
 
