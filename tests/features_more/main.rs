@@ -4,6 +4,7 @@ mod admin;
 mod auto_batch;
 mod batches;
 mod compression;
+mod retry_topics;
 
 use rocketmq_blocking::embedded::Cluster;
 use rocketmq_blocking::{Producer, ProducerBuilder};
