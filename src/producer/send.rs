@@ -462,9 +462,9 @@ pub(super) fn with_request<T>(
         born_timestamp: epoch_millis(),
         flag: out.flag,
         properties: &out.properties,
-        reconsume_times: 0,
+        reconsume_times: out.reconsume_times,
         unit_mode: core.client.inner().config.rpc.unit_mode,
-        max_reconsume_times: None,
+        max_reconsume_times: out.max_reconsume_times,
         batch: out.batch,
         broker_name: Some(queue.broker()),
     };
