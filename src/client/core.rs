@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use super::config::{ClientBuilder, ClientConfig};
+use super::discovery::Discovery;
 use super::identity::{self, Identity};
 use super::name_server::NameServers;
 use super::route::Routes;
@@ -60,6 +61,8 @@ pub(crate) struct Inner {
 struct Tickers {
     routes: Ticker<Arc<str>>,
     _heartbeats: Ticker<()>,
+    #[cfg(feature = "discovery")]
+    _discovery: Option<Ticker<()>>,
 }
 
 /// A producer group's place in a client; dropping it gives the name free.
@@ -98,13 +101,14 @@ impl Client {
     pub(crate) fn start(config: ClientConfig) -> Result<Client> {
         config.check()?;
         let name_servers = config.checked_name_servers()?;
+        let discovery = config.discovery()?;
         let tls = config.checked_tls()?;
         let failed = |error: std::io::Error| {
             let text = format!("the client's threads cannot be started: {error}");
             Error::new(ErrorKind::Io, text).caused_by(error)
         };
         let workers = Workers::start(config.callback_threads).map_err(failed)?;
-        let inner = Inner::new(config, name_servers, tls, workers);
+        let inner = Inner::new(config, name_servers, discovery, tls, workers);
         match inner.start_tickers() {
             Ok(tickers) => *inner.tickers.lock() = Some(tickers),
             Err(error) => {
@@ -146,6 +150,7 @@ impl Inner {
     fn new(
         config: ClientConfig,
         name_servers: Vec<Arc<str>>,
+        discovery: Option<Discovery>,
         tls: Option<Tls>,
         workers: Workers,
     ) -> Arc<Inner> {
@@ -169,7 +174,7 @@ impl Inner {
             let remoting = Remoting::new(remoting_config, workers.clone(), inbound, None);
             let remoting = Arc::new(remoting);
             let random = RandomState::new().hash_one(0);
-            let name_servers = NameServers::new(remoting.clone(), name_servers, random);
+            let name_servers = NameServers::new(remoting.clone(), name_servers, discovery, random);
             Inner {
                 budget: Budget::new(config.max_in_flight_messages, config.max_in_flight_bytes),
                 routes: Routes::new(name_servers, config.api_timeout),
@@ -208,7 +213,24 @@ impl Inner {
         Ok(Tickers {
             routes,
             _heartbeats: heartbeats,
+            #[cfg(feature = "discovery")]
+            _discovery: self.start_discovery()?,
         })
+    }
+
+    #[cfg(feature = "discovery")]
+    fn start_discovery(self: &Arc<Self>) -> std::io::Result<Option<Ticker<()>>> {
+        if self.config.name_server_url.is_none() {
+            return Ok(None);
+        }
+        let client = Arc::downgrade(self);
+        let discover = move |_| {
+            if let Some(client) = client.upgrade() {
+                client.routes.name_servers.discover_again();
+            }
+        };
+        let interval = self.config.discovery_interval;
+        Ticker::start(&self.workers.threads, "rmq-discover", interval, discover).map(Some)
     }
 
     /// Has a topic's route looked up soon, by the routes thread.

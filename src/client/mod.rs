@@ -4,6 +4,8 @@
 mod api;
 mod config;
 mod core;
+#[cfg_attr(not(feature = "discovery"), path = "no_discovery.rs")]
+mod discovery;
 mod heartbeat;
 mod identity;
 mod name_server;
