@@ -8,6 +8,10 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::Command;
 use crate::transport::{Deadline, Remoting, Request};
 
+/// How long the connection to a name server that is not listed any more is left alone: longer than
+/// any question that began before.
+const LEFT_FOR: Duration = Duration::from_secs(30);
+
 /// How long a name server that did not answer is asked last.
 const DEMOTED_FOR: Duration = Duration::from_secs(30);
 
@@ -108,17 +112,14 @@ impl NameServers {
     /// Other name servers from now on. Questions under way go on to those they began with.
     fn swap(&self, servers: Vec<Arc<str>>) {
         let names = servers.join(", ");
-        if self.choice.lock().swap(servers) {
+        if self.choice.lock().swap(servers, Instant::now()) {
             log::info!("name servers: {names}");
         }
     }
 
+    /// Whether it is a name server's address, or was one so lately that a question may be under way.
     pub(crate) fn contains(&self, address: &str) -> bool {
-        self.choice
-            .lock()
-            .servers
-            .iter()
-            .any(|server| *server.address == *address)
+        self.choice.lock().contains(address, Instant::now())
     }
 }
 
@@ -127,6 +128,8 @@ struct Choice {
     servers: Vec<Server>,
     current: usize,
     random: u64,
+    /// Those that were listed before, and until when that counts.
+    former: Vec<(Arc<str>, Instant)>,
 }
 
 struct Server {
@@ -141,17 +144,23 @@ impl Choice {
             servers: Vec::new(),
             current: 0,
             random,
+            former: Vec::new(),
         };
-        choice.swap(servers);
+        choice.swap(servers, Instant::now());
         choice
     }
 
     /// Another list; whether it differs. The current one stays so, and the silent ones stay last, if
     /// they are still listed.
-    fn swap(&mut self, addresses: Vec<Arc<str>>) -> bool {
+    fn swap(&mut self, addresses: Vec<Arc<str>>, now: Instant) -> bool {
         let known = self.servers.iter().map(|server| &server.address);
         if known.eq(&addresses) {
             return false;
+        }
+        let listed = |address: &Arc<str>| self.servers.iter().any(|s| s.address == *address);
+        self.former.retain(|(a, until)| *until > now && !listed(a));
+        for server in &self.servers {
+            self.former.push((server.address.clone(), now + LEFT_FOR));
         }
         let current = self.servers.get(self.current);
         let current = current.and_then(|c| addresses.iter().position(|a| *a == c.address));
@@ -164,6 +173,14 @@ impl Choice {
         self.servers = servers.collect();
         self.current = current.unwrap_or((self.random % self.servers.len().max(1) as u64) as usize);
         true
+    }
+
+    fn contains(&self, address: &str, now: Instant) -> bool {
+        let former = self.former.iter().filter(|(_, until)| *until > now);
+        let mut all = former
+            .map(|(a, _)| a)
+            .chain(self.servers.iter().map(|s| &s.address));
+        all.any(|known| **known == *address)
     }
 
     /// All of them: from the current one on, and those that were silent lately last.
@@ -224,14 +241,14 @@ mod tests {
         let order = |choice: &Choice| choice.order(now).join("");
         let mut choice = Choice::new(vec![], 1);
         assert_eq!(order(&choice), "");
-        assert!(choice.swap(vec![a.clone(), b.clone(), c.clone()]));
+        assert!(choice.swap(vec![a.clone(), b.clone(), c.clone()], now));
         assert_eq!(order(&choice), "bca");
-        assert!(!choice.swap(vec![a.clone(), b.clone(), c.clone()]));
+        assert!(!choice.swap(vec![a.clone(), b.clone(), c.clone()], now));
         choice.answered(&c);
         choice.failed(&a, now);
-        assert!(choice.swap(vec![c.clone(), a.clone(), d.clone()]));
+        assert!(choice.swap(vec![c.clone(), a.clone(), d.clone()], now));
         assert_eq!(order(&choice), "cda", "c stays the first, a was silent");
-        assert!(choice.swap(vec![a, d, b]));
+        assert!(choice.swap(vec![a, d, b], now));
         assert_eq!(
             order(&choice),
             "dba",
