@@ -31,7 +31,8 @@
 //! thread per connection (`rmq-reader`), one writer thread per connection that carries asynchronous
 //! or oneway sends (`rmq-writer`), callback threads (`rmq-callback`, one per core), two threads for
 //! further attempts of asynchronous sends (`rmq-retry`), and one each for timeouts (`rmq-timer`),
-//! routes (`rmq-routes`) and heartbeats (`rmq-heartbeat`). All end at shutdown.
+//! routes (`rmq-routes`) and heartbeats (`rmq-heartbeat`); with `name_server_url` one more
+//! (`rmq-discover`). All end at shutdown.
 //!
 //! # Deadlines, retries and duplicates
 //! A send has one deadline, `send_timeout` (3 s) after the call; everything happens within it. A
@@ -47,6 +48,7 @@
 //! | feature | for | adds |
 //! |---|---|---|
 //! | `embedded` | the in-process `embedded` cluster | nothing |
+//! | `discovery` | the builders' `name_server_url`: the list of name servers from a web server | ureq |
 //! | `tls` | `TlsConfig` and the builders' `tls`: secured connections to name servers and brokers | rustls with ring, webpki-roots |
 //!
 //! # Logging

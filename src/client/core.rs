@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 
 use super::api;
 use super::config::{ClientBuilder, ClientConfig};
+use super::discovery::Discovery;
 use super::identity::{self, Identity};
 use super::name_server::NameServers;
 use super::route::{DefaultTopic, Routes};
@@ -64,6 +65,8 @@ pub(crate) struct Inner {
 struct Tickers {
     routes: Ticker<Order>,
     heartbeats: Ticker<Arc<str>>,
+    #[cfg(feature = "discovery")]
+    _discovery: Option<Ticker<()>>,
 }
 
 /// What the routes thread is told to do out of turn.
@@ -113,13 +116,14 @@ impl Client {
         config.rpc.find_namespace(&config.name_servers);
         config.check()?;
         let name_servers = config.checked_name_servers()?;
+        let discovery = config.discovery()?;
         let tls = config.checked_tls()?;
         let failed = |error: std::io::Error| {
             let text = format!("the client's threads cannot be started: {error}");
             Error::new(ErrorKind::Io, text).caused_by(error)
         };
         let workers = Workers::start(config.callback_threads).map_err(failed)?;
-        let inner = Inner::new(config, name_servers, tls, workers);
+        let inner = Inner::new(config, name_servers, discovery, tls, workers);
         match inner.start_tickers() {
             Ok(tickers) => *inner.tickers.lock() = Some(tickers),
             Err(error) => {
@@ -160,6 +164,7 @@ impl Inner {
     fn new(
         config: ClientConfig,
         name_servers: Vec<Arc<str>>,
+        discovery: Option<Discovery>,
         tls: Option<Tls>,
         workers: Workers,
     ) -> Arc<Inner> {
@@ -185,7 +190,7 @@ impl Inner {
             let remoting = Remoting::new(remoting_config, workers.clone(), inbound, None);
             let remoting = Arc::new(remoting);
             let random = RandomState::new().hash_one(0);
-            let name_servers = NameServers::new(remoting.clone(), name_servers, random);
+            let name_servers = NameServers::new(remoting.clone(), name_servers, discovery, random);
             Inner {
                 budget: Budget::new(config.max_in_flight_messages, config.max_in_flight_bytes),
                 routes: Routes::new(name_servers, config.api_timeout, config.rpc.names()),
@@ -227,7 +232,27 @@ impl Inner {
         };
         let interval = self.config.heartbeat_interval;
         let heartbeats = Ticker::start(threads, "rmq-heartbeat", interval, beat)?;
-        Ok(Tickers { routes, heartbeats })
+        Ok(Tickers {
+            routes,
+            heartbeats,
+            #[cfg(feature = "discovery")]
+            _discovery: self.start_discovery()?,
+        })
+    }
+
+    #[cfg(feature = "discovery")]
+    fn start_discovery(self: &Arc<Self>) -> std::io::Result<Option<Ticker<()>>> {
+        if self.config.name_server_url.is_none() {
+            return Ok(None);
+        }
+        let client = Arc::downgrade(self);
+        let discover = move |_| {
+            if let Some(client) = client.upgrade() {
+                client.routes.name_servers.discover_again();
+            }
+        };
+        let interval = self.config.discovery_interval;
+        Ticker::start(&self.workers.threads, "rmq-discover", interval, discover).map(Some)
     }
 
     /// Has a topic's route looked up soon, by the routes thread.

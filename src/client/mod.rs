@@ -5,6 +5,8 @@ mod admin;
 mod api;
 mod config;
 mod core;
+#[cfg_attr(not(feature = "discovery"), path = "no_discovery.rs")]
+mod discovery;
 mod heartbeat;
 mod identity;
 mod name_server;

@@ -87,8 +87,8 @@ impl Connection {
             state = self.state.lock();
             state.outbox.recycle(batch);
             if let Err(error) = &result {
-                let cause = Error::new(ErrorKind::Disconnected, format!("write failed: {error}"));
-                state.death.get_or_insert(cause.at(self.address()));
+                let cause = error.clone().at(self.address());
+                state.death.get_or_insert(cause);
             }
             if state.death.is_some() {
                 state.writing = false;
@@ -110,7 +110,7 @@ impl Connection {
         state.writing = false;
     }
 
-    fn write(&self, batch: &Batch<Permit>) -> io::Result<()> {
+    fn write(&self, batch: &Batch<Permit>) -> Result<(), Error> {
         for run in batch.runs() {
             match run {
                 Run::Skip(end) => self.written.store(end, Ordering::Relaxed),
@@ -124,14 +124,14 @@ impl Connection {
                     }
                     while !bytes.is_empty() {
                         match (&self.socket).write(&bytes[..bytes.len().min(CHUNK)]) {
-                            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                            Ok(0) => return Err(write_failed(io::ErrorKind::WriteZero.into())),
                             Ok(n) => {
                                 bytes = &bytes[n..];
                                 let position = end - bytes.len() as u64;
                                 self.written.store(position, Ordering::Relaxed);
                             }
                             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                            Err(e) => return Err(e),
+                            Err(e) => return Err(write_failed(e)),
                         }
                     }
                 }
@@ -152,4 +152,8 @@ impl Connection {
             .count();
         self.shared.note_lost_oneway(self.address(), lost);
     }
+}
+
+pub(super) fn write_failed(error: io::Error) -> Error {
+    Error::new(ErrorKind::Disconnected, format!("write failed: {error}"))
 }
