@@ -4,6 +4,7 @@ mod batch;
 mod properties;
 mod queue;
 mod receipt;
+mod transaction;
 mod view;
 
 use std::fmt;
@@ -14,6 +15,7 @@ pub use batch::Batch;
 pub use properties::{Properties, name};
 pub use queue::MessageQueue;
 pub use receipt::{SendReceipt, SendStatus};
+pub use transaction::TransactionState;
 pub use view::MessageView;
 
 /// A message to be sent: a topic, a body, and what brokers and consumers should know about it.
@@ -187,6 +189,16 @@ impl Message {
     /// The unique key set by [`Message::unique_key`].
     pub fn get_unique_key(&self) -> Option<&str> {
         self.unique_key.as_deref()
+    }
+
+    /// With a property that only this crate may write.
+    pub(crate) fn system_property(
+        mut self,
+        name: &'static str,
+        value: impl Into<String>,
+    ) -> Message {
+        self.system.set(name, value);
+        self
     }
 
     pub(crate) fn shared_topic(&self) -> &Arc<str> {

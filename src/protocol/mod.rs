@@ -16,9 +16,11 @@ pub mod id;
 mod json;
 pub mod message;
 pub mod properties;
+pub mod reply;
 pub mod route;
 pub mod send;
 pub mod sys_flag;
+pub mod transaction;
 
 use std::borrow::Cow;
 use std::fmt;
