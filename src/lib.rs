@@ -80,6 +80,10 @@ pub use client::{Client, ClientBuilder, ShutdownReport};
 pub use error::{Attempt, Delivery, Error, ErrorKind, Result, Wait};
 pub use message::{
     Batch, Message, MessageQueue, MessageView, Properties, Schedule, SendReceipt, SendStatus,
+    TransactionState,
+};
+pub use producer::{
+    HalfMessage, TransactionProducer, TransactionProducerBuilder, TransactionReceipt,
 };
 pub use producer::{PreparedSend, Producer, ProducerBuilder, SendHandle};
 

@@ -1,4 +1,4 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Weak};
@@ -8,7 +8,9 @@ use parking_lot::Mutex;
 
 use super::config::{ClientBuilder, ClientConfig};
 use super::identity::{self, Identity};
+use super::inbound::TransactionChecks;
 use super::name_server::NameServers;
+use super::requests::Requests;
 use super::route::Routes;
 use super::shutdown::ShutdownReport;
 use super::ticker::Ticker;
@@ -49,7 +51,10 @@ pub(crate) struct Inner {
     pub(crate) routes: Routes,
     pub(crate) budget: Budget,
     pub(crate) workers: Workers,
+    pub(crate) requests: Requests,
     pub(super) groups: Mutex<BTreeSet<String>>,
+    /// The transaction producers, by group.
+    pub(crate) checks: Mutex<BTreeMap<String, Arc<dyn TransactionChecks>>>,
     tickers: Mutex<Option<Tickers>>,
     closed: Mutex<Option<ShutdownReport>>,
 }
@@ -57,7 +62,7 @@ pub(crate) struct Inner {
 /// The threads that do things at intervals.
 struct Tickers {
     routes: Ticker<Arc<str>>,
-    _heartbeats: Ticker<()>,
+    heartbeats: Ticker<()>,
 }
 
 /// A producer group's place in a client; dropping it gives the name free.
@@ -166,8 +171,10 @@ impl Inner {
                 routes: Routes::new(name_servers, config.api_timeout),
                 identity,
                 remoting,
+                requests: Requests::new(workers.timer.clone()),
                 workers,
                 groups: Mutex::default(),
+                checks: Mutex::default(),
                 tickers: Mutex::new(None),
                 closed: Mutex::new(None),
                 config,
@@ -196,16 +203,20 @@ impl Inner {
         };
         let interval = self.config.heartbeat_interval;
         let heartbeats = Ticker::start(threads, "rmq-heartbeat", interval, beat)?;
-        Ok(Tickers {
-            routes,
-            _heartbeats: heartbeats,
-        })
+        Ok(Tickers { routes, heartbeats })
     }
 
     /// Has a topic's route looked up soon, by the routes thread.
     pub(crate) fn refresh_soon(&self, topic: &Arc<str>) {
         if let Some(tickers) = &*self.tickers.lock() {
             tickers.routes.wake(topic.clone());
+        }
+    }
+
+    /// Has all brokers of known routes hear from us soon, by the heartbeat thread.
+    pub(super) fn heartbeat_soon(&self) {
+        if let Some(tickers) = &*self.tickers.lock() {
+            tickers.heartbeats.wake(());
         }
     }
 
@@ -230,10 +241,18 @@ impl Inner {
         *closed = Some(ShutdownReport::default());
         drop(closed);
         self.budget.close();
+        let checks: Vec<_> = std::mem::take(&mut *self.checks.lock())
+            .into_values()
+            .collect();
+        checks.iter().for_each(|checks| checks.stop());
+        self.requests.close();
         let tickers = self.tickers.lock().take();
         drop(tickers);
         self.remoting.close();
-        let stuck_threads = self.workers.end(deadline);
+        let mut stuck_threads = self.workers.end(deadline);
+        for checks in checks {
+            stuck_threads.extend(checks.join(deadline));
+        }
         let report = ShutdownReport {
             unanswered: 0,
             lost_oneway: self.remoting.lost_oneway(),
@@ -295,8 +314,14 @@ impl Inbound for Dispatcher {
         }
     }
 
-    fn request(&self, _: &Arc<Connection>, request: Command) -> std::result::Result<(), Command> {
-        // No request of a broker concerns a producer yet: transactions and replies come later.
-        Err(request)
+    fn request(
+        &self,
+        connection: &Arc<Connection>,
+        request: Command,
+    ) -> std::result::Result<(), Command> {
+        match self.client.upgrade() {
+            Some(client) => client.answer(connection, request),
+            None => Err(request),
+        }
     }
 }

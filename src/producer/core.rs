@@ -81,6 +81,11 @@ impl Core {
         let deadline = Deadline::after(start, most);
         self.account.close();
         drop(self.open.lock().take());
+        let client = self.client.inner();
+        let checks = client.checks.lock().remove(&self.config.group);
+        if let Some(checks) = &checks {
+            checks.stop();
+        }
         // A part of the time is kept for the brokers and the threads.
         let patience = most - (most / 4).min(Duration::from_millis(500));
         let unanswered = self
@@ -95,6 +100,9 @@ impl Core {
             result = self
                 .client
                 .shutdown_within(deadline.remaining(Instant::now()));
+        }
+        if let Some(checks) = checks {
+            result.stuck_threads.extend(checks.join(deadline));
         }
         result.unanswered = unanswered;
         *report = Some(result.clone());

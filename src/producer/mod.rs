@@ -2,6 +2,7 @@
 
 mod asynchronous;
 mod builder;
+mod checks;
 mod config;
 mod core;
 mod handle;
@@ -12,9 +13,13 @@ mod producer;
 mod retry;
 mod select;
 mod send;
+mod transaction;
+mod transaction_builder;
 mod validate;
 
 pub use builder::ProducerBuilder;
 pub use handle::SendHandle;
 pub use prepared::PreparedSend;
 pub use producer::Producer;
+pub use transaction::{HalfMessage, TransactionProducer, TransactionReceipt};
+pub use transaction_builder::TransactionProducerBuilder;

@@ -31,12 +31,14 @@ impl Outgoing {
         validate::message(message, config.max_message_size)?;
         let key = unique_key(message, &new_key);
         let properties = encode_properties(message, &key, sharding_key)?;
-        let (body, sys_flag) = compressed(config, message);
+        let (body, compression) = compressed(config, message);
+        let half = message.system_properties().get(name::TRANSACTION_PREPARED);
+        let transaction = half.map_or(0, |_| sys_flag::TRANSACTION_PREPARED);
         Ok(Outgoing {
             topic: message.shared_topic().clone(),
             body,
             properties,
-            sys_flag,
+            sys_flag: compression | transaction,
             flag: message.get_flag(),
             batch: false,
             message_id: key,

@@ -28,6 +28,7 @@ pub(crate) use budget::{Account, Budget, Permit};
 pub(crate) use connection::{Connection, Via};
 pub(crate) use deadline::Deadline;
 pub(crate) use inbound::Inbound;
+pub(crate) use pending::{Entry, Pending};
 pub(crate) use pool::{Job, Pool};
 pub(crate) use remoting::Remoting;
 pub(crate) use request::Request;

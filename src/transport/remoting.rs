@@ -182,7 +182,12 @@ impl Remoting {
         self.shared.lost_oneway()
     }
 
-    fn connect(&self, address: &Arc<str>, deadline: Deadline) -> Result<Arc<Connection>, Error> {
+    /// The connection to this address, made if need be. The next request may yet use another one.
+    pub(crate) fn connect(
+        &self,
+        address: &Arc<str>,
+        deadline: Deadline,
+    ) -> Result<Arc<Connection>, Error> {
         let peer = self.peers.read().get(address).cloned();
         let peer = peer.unwrap_or_else(|| {
             let mut peers = self.peers.write();

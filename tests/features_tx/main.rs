@@ -1,0 +1,5 @@
+//! Transactions and request-reply, against the embedded cluster.
+
+mod checks;
+mod common;
+mod transactions;
