@@ -179,16 +179,27 @@ impl Shared {
 
 impl Waiting {
     /// Its time is up.
-    pub(crate) fn expire(self) {
-        let timeout = self.timeout;
-        let text = format!("no reply came within {timeout:?}");
-        self.fail(Error::timeout(Wait::Response).detailed(text));
+    fn expire(self) {
+        let error = self.no_reply();
+        (self.answer)(Err(error));
+    }
+
+    /// What a caller hears whose time is up.
+    pub(crate) fn no_reply(&self) -> Error {
+        let text = format!("no reply came within {:?}", self.timeout);
+        let error = Error::timeout(Wait::Response).detailed(text);
+        error.on_topic(&self.topic).maybe_stored()
     }
 
     /// The producer or the client is shut down.
     pub(crate) fn closed(self) {
         let text = "the producer was shut down while it waited for a reply";
         self.fail(Error::new(ErrorKind::Closed, text));
+    }
+
+    /// The same, before anything was sent.
+    pub(crate) fn refused(&self) -> Error {
+        Error::new(ErrorKind::Closed, "the producer is shut down").on_topic(&self.topic)
     }
 
     fn fail(self, error: Error) {

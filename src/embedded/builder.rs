@@ -12,7 +12,7 @@ use super::store::Store;
 use super::topics::{self, Topics};
 use super::transactions::Transactions;
 use super::{Broker, Cluster, NameServer};
-use crate::protocol::reply::reply_topic;
+use crate::message::reply_topic;
 
 /// The distance between the fixed ports of servers of a kind.
 const PORT_STEP: u16 = 10;

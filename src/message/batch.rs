@@ -1,6 +1,6 @@
 use std::fmt;
 
-use super::{Message, Schedule};
+use super::{Message, Schedule, name};
 use crate::error::{Error, Result};
 
 /// Messages of one topic that are stored together, in one queue and in this order.
@@ -17,8 +17,8 @@ impl Batch {
     ///
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid) if there are none, if topics or
-    /// [`wait_store`](Message::wait_store) differ, if one is scheduled for later, or if the topic
-    /// is a retry topic.
+    /// [`wait_store`](Message::wait_store) differ, if one is scheduled for later, if the topic is
+    /// a retry topic, or if one is a reply.
     pub fn new(messages: impl IntoIterator<Item = Message>) -> Result<Batch> {
         let messages: Vec<Message> = messages.into_iter().collect();
         let Some(first) = messages.first() else {
@@ -33,6 +33,12 @@ impl Batch {
                 "is scheduled for later"
             } else if message.topic().starts_with("%RETRY%") {
                 "is for a retry topic"
+            } else if message
+                .system_properties()
+                .get(name::MESSAGE_TYPE)
+                .is_some()
+            {
+                "is a reply"
             } else {
                 continue;
             };

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::core::Core;
 use super::handle::Promise;
+use super::request::Asked;
 use super::send::{Send, Step, with_request};
 use crate::error::{Error, ErrorKind, Result};
 use crate::message::SendReceipt;
@@ -17,6 +18,8 @@ pub(super) enum Listener {
     Callback(Callback),
     /// A thread that waits, or will.
     Handle(Promise),
+    /// A request, whose reply is yet to come.
+    Asked(Asked),
 }
 
 impl Listener {
@@ -24,6 +27,7 @@ impl Listener {
     pub(super) fn reject(self, core: &Core, error: Error) {
         match self {
             Listener::Handle(promise) => promise.keep(Err(error)),
+            Listener::Asked(asked) => asked.sent(Err(error)),
             Listener::Callback(callback) => {
                 let job = move || callback(Err(error));
                 core.client.inner().workers.callbacks.submit(Box::new(job));
@@ -84,6 +88,11 @@ impl AsyncSend {
             Some(Listener::Handle(promise)) => {
                 self.permit = None;
                 promise.keep(result);
+                Next::Done
+            }
+            Some(Listener::Asked(asked)) => {
+                self.permit = None;
+                asked.sent(result);
                 Next::Done
             }
             Some(callback) => {

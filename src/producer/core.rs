@@ -86,6 +86,7 @@ impl Core {
         if let Some(checks) = &checks {
             checks.stop();
         }
+        client.requests.close_group(&self.config.group);
         // A part of the time is kept for the brokers and the threads.
         let patience = most - (most / 4).min(Duration::from_millis(500));
         let unanswered = self

@@ -10,6 +10,7 @@ mod outgoing;
 mod prepared;
 #[allow(clippy::module_inception)]
 mod producer;
+mod request;
 mod retry;
 mod select;
 mod send;

@@ -17,6 +17,10 @@ pub(super) struct Outgoing {
     pub(super) sys_flag: i32,
     pub(super) flag: i32,
     pub(super) batch: bool,
+    /// An answer to a request, which has request codes of its own.
+    pub(super) reply: bool,
+    /// The broker must know who we are before it gets this: it will have something to push.
+    pub(super) wants_reply: bool,
     /// The id that the receipt names: the unique key, or those of a batch's messages.
     pub(super) message_id: String,
 }
@@ -32,9 +36,13 @@ impl Outgoing {
         let key = unique_key(message, &new_key);
         let properties = encode_properties(message, &key, sharding_key)?;
         let (body, compression) = compressed(config, message);
-        let half = message.system_properties().get(name::TRANSACTION_PREPARED);
+        let system = message.system_properties();
+        let half = system.get(name::TRANSACTION_PREPARED);
         let transaction = half.map_or(0, |_| sys_flag::TRANSACTION_PREPARED);
+        let reply = system.get(name::MESSAGE_TYPE).is_some();
         Ok(Outgoing {
+            reply,
+            wants_reply: !reply && system.get(name::CORRELATION_ID).is_some(),
             topic: message.shared_topic().clone(),
             body,
             properties,
@@ -77,6 +85,8 @@ impl Outgoing {
             sys_flag: 0,
             flag: 0,
             batch: true,
+            reply: false,
+            wants_reply: false,
             message_id: keys,
         })
     }

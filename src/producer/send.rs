@@ -274,6 +274,10 @@ impl Send {
                 self.aim.deadline = self.aim.deadline.capped(self.aim.started, cap);
             }
         }
+        if self.out.wants_reply {
+            let (address, deadline) = (&self.aim.address, self.aim.deadline);
+            self.core.client.inner().introduce(address, deadline);
+        }
     }
 
     /// The receipt in an answer, or the error that the answer is.
@@ -418,6 +422,10 @@ pub(super) fn with_request<T>(
     let v1 = V1(&header);
     let request = match (out.batch, config.short_headers) {
         (true, _) => Request::new(request::SEND_BATCH_MESSAGE, &header),
+        _ if out.reply && config.short_headers => {
+            Request::new(request::SEND_REPLY_MESSAGE_V2, &header)
+        }
+        _ if out.reply => Request::new(request::SEND_REPLY_MESSAGE, &v1),
         (false, true) => Request::new(request::SEND_MESSAGE_V2, &header),
         (false, false) => Request::new(request::SEND_MESSAGE, &v1),
     };

@@ -88,11 +88,6 @@ fn address(text: &str) -> Option<SocketAddr> {
     Some(SocketAddr::new(host.parse().ok()?, port.parse().ok()?))
 }
 
-/// The topic to which replies to messages of this cluster are sent.
-pub fn reply_topic(cluster: &str) -> String {
-    format!("{cluster}_REPLY_TOPIC")
-}
-
 /// Writes the number of a request as Java's clients write theirs: a random UUID.
 ///
 /// The six bits that say so (version 4, variant 1) are set here; whoever makes a number up sets them

@@ -214,7 +214,9 @@ fn checks_beyond_the_queue_are_dropped_and_asked_again() {
         cluster.check_transactions();
         assert_eq!(told(&cluster, id, 2).state(), TransactionState::Commit);
     }
-    assert_eq!(bodies(&cluster, "Paid"), ["0", "1", "2", "3", "4"]);
+    let mut all = bodies(&cluster, "Paid");
+    all.sort();
+    assert_eq!(all, ["0", "1", "2", "3", "4"]);
 }
 
 #[test]
@@ -278,13 +280,16 @@ fn a_check_that_never_ends_is_reported_by_the_shutdown() {
         leave_open(&cluster, &producer, "x");
         cluster.check_transactions();
         stalled.running.recv_timeout(PATIENCE).expect("it runs");
-        let soon = Duration::from_millis(200);
+        let soon = Duration::from_secs(1);
         let report = match shared {
             // The client goes first, and the producer with it.
             true => client.shutdown_within(soon),
             false => producer.shutdown_within(soon),
         };
-        assert_eq!(report.stuck_threads, ["rmq-check"], "{report}");
+        assert!(
+            report.stuck_threads.contains(&"rmq-check".into()),
+            "{report}"
+        );
         drop(stalled.go_on.take());
     }
 }
