@@ -23,7 +23,9 @@
 //! | many in flight, results handled elsewhere | [`Producer::send_async`] | at once; the callback gets the result |
 //! | many in flight, results collected here | [`Producer::submit`] | a [`SendHandle`] to wait on |
 //! | no answer at all (logs, metrics) | [`Producer::send_oneway`] | once the connection accepted it |
-//! | several messages as one request | [`Producer::send_batch`] | one receipt |
+//! | several messages as one request | [`Producer::send_batch`], [`Batch::split`] | one receipt |
+//! | consumers to see it only if something of yours succeeds | [`TransactionProducer::send_in_transaction`] | what the broker was told |
+//! | an answer from a consumer | [`Producer::request`], [`Producer::request_async`] | the reply |
 //! | a given queue, order by a key, a timeout of its own | [`Producer::prepare`] | what you then call |
 //!
 //! # Threads
@@ -31,7 +33,8 @@
 //! thread per connection (`rmq-reader`), one writer thread per connection that carries asynchronous
 //! or oneway sends (`rmq-writer`), callback threads (`rmq-callback`, one per core), two threads for
 //! further attempts of asynchronous sends (`rmq-retry`), and one each for timeouts (`rmq-timer`),
-//! routes (`rmq-routes`) and heartbeats (`rmq-heartbeat`). All end at shutdown.
+//! routes (`rmq-routes`) and heartbeats (`rmq-heartbeat`). A transaction producer answers the brokers'
+//! checks on threads of its own (`rmq-check`, one unless set). All end at shutdown.
 //!
 //! # Deadlines, retries and duplicates
 //! A send has one deadline, `send_timeout` (3 s) after the call; everything happens within it. A
@@ -43,15 +46,28 @@
 //! [`Error`] has a [kind](ErrorKind), the attempts that were made, and the broker's code and remark
 //! where one answered. Its message reads well alone.
 //!
+//! # Features
+//! | feature | for | adds |
+//! |---|---|---|
+//! | `embedded` | the in-process `embedded` cluster | nothing |
+//! | `tls` | `TlsConfig` and the builders' `tls`: secured connections to name servers and brokers | rustls with ring, webpki-roots |
+//!
 //! # Logging
-//! Through the [`log`] facade, never a message body:
+//! Through the [`log`] facade, never a message body or a secret:
 //!
 //! | level | events |
 //! |---|---|
 //! | error | a panic in user code, a thread of ours that panicked |
-//! | warn | every attempt that is retried, name servers that fail, lost oneway messages, a shutdown that was not clean |
+//! | warn | every attempt that is retried, name servers that fail, lost oneway messages, transactions whose code failed or whose end could not be told, checks that are dropped, a shutdown that was not clean |
 //! | info | routes learnt or changed, connections that drain or leave |
-//! | debug | connections made and failed, late responses |
+//! | debug | connections made and failed, late responses and replies |
+//!
+//! # Cargo features
+//! | feature | adds |
+//! |---|---|
+//! | `lz4` | `Compression::Lz4`, and reading such bodies |
+//! | `zstd` | `Compression::Zstd`, and reading such bodies; compiles C |
+//! | `embedded` | the in-process cluster, for tests without a server |
 //!
 //! # From Java
 //! | Java | here |
@@ -62,10 +78,14 @@
 //! | `SendResult`, `SendStatus` | [`SendReceipt`], [`SendStatus`] |
 //! | `SendCallback` | a closure |
 //! | `MessageQueueSelector`, `SelectMessageQueueByHash` | [`PreparedSend::select`], [`PreparedSend::sharding_key`] |
+//! | `TransactionMQProducer`, `TransactionListener` | [`TransactionProducer`], two closures |
+//! | `request`, `RequestCallback`, `MessageUtil.createReplyMessage` | [`Producer::request`], [`Producer::request_async`], [`Message::reply_to`] |
+//! | `RPCHook` | [`RpcHook`](hook::RpcHook) |
+//! | `AclClientRPCHook`, `SessionCredentials` | `credentials` on either builder (feature `acl`) |
 //! | `MQClientException`, `MQBrokerException`, `Remoting*Exception` | [`Error`] with [`ErrorKind`] |
 //!
 //! # Not supported yet
-//! Consumers, transactions, request-reply, ACL, TLS, message trace, namespaces, hooks, LZ4 and zstd.
+//! Consumers.
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
@@ -80,15 +100,24 @@ pub use client::{Client, ClientBuilder, ShutdownReport};
 pub use error::{Attempt, Delivery, Error, ErrorKind, Result, Wait};
 pub use message::{
     Batch, Message, MessageQueue, MessageView, Properties, Schedule, SendReceipt, SendStatus,
-    TransactionState,
+    TransactionState, Unbatchable,
 };
+pub use producer::{FaultStrategy, PreparedSend, Producer, ProducerBuilder, SendHandle};
 pub use producer::{
     HalfMessage, TransactionProducer, TransactionProducerBuilder, TransactionReceipt,
 };
-pub use producer::{PreparedSend, Producer, ProducerBuilder, SendHandle};
+pub use protocol::compress::Compression;
+#[cfg(feature = "tls")]
+pub use transport::TlsConfig;
 
 #[cfg(feature = "embedded")]
 pub mod embedded;
+
+/// Where your own code can take part in what the client does.
+pub mod hook {
+    pub use crate::producer::hook::*;
+    pub use crate::transport::RpcHook;
+}
 
 /// Notes on how this crate is built.
 pub mod docs {

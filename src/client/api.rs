@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::name_server::NameServers;
 use crate::error::{Error, ErrorKind, Result};
+use crate::protocol::ExtFields;
 use crate::protocol::code::{request, response};
 use crate::protocol::heartbeat::{Heartbeat, Unregister};
 use crate::protocol::route::{RouteRequest, TopicRoute};
@@ -30,6 +31,18 @@ pub(super) fn topic_route(
                 .of_kind(ErrorKind::NameServer))
         }
     }
+}
+
+/// Asks a broker for a queue's end: whatever it answers, it is there.
+pub(super) fn probe(
+    remoting: &Remoting,
+    broker: &Arc<str>,
+    topic: &str,
+    deadline: Deadline,
+) -> Result<()> {
+    let fields: ExtFields = [("topic", topic), ("queueId", "0")].into_iter().collect();
+    let request = Request::new(request::GET_MAX_OFFSET, &fields);
+    remoting.invoke(broker, &request, deadline).map(drop)
 }
 
 /// Tells a broker which groups live here; the answer goes to `completion`.

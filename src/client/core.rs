@@ -6,17 +6,20 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+use super::api;
 use super::config::{ClientBuilder, ClientConfig};
 use super::identity::{self, Identity};
 use super::inbound::TransactionChecks;
 use super::name_server::NameServers;
 use super::requests::Requests;
-use super::route::Routes;
+use super::route::{DefaultTopic, Routes};
 use super::shutdown::ShutdownReport;
 use super::ticker::Ticker;
 use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::Command;
-use crate::transport::{Budget, Connection, Deadline, Inbound, Remoting, RemotingConfig, Workers};
+use crate::transport::{
+    Budget, Connection, Deadline, Inbound, Remoting, RemotingConfig, Tls, Workers,
+};
 
 /// How long dropping the last handle may take.
 const DROP_WITHIN: Duration = Duration::from_secs(3);
@@ -61,13 +64,22 @@ pub(crate) struct Inner {
 
 /// The threads that do things at intervals.
 struct Tickers {
-    routes: Ticker<Arc<str>>,
-    heartbeats: Ticker<()>,
+    routes: Ticker<Order>,
+    heartbeats: Ticker<Arc<str>>,
+}
+
+/// What the routes thread is told to do out of turn.
+enum Order {
+    /// Look at a known topic's route again.
+    Refresh(Arc<str>),
+    /// Learn a topic's route before the first send needs it.
+    Learn(Arc<str>, DefaultTopic),
 }
 
 /// A producer group's place in a client; dropping it gives the name free.
 pub(crate) struct Registration {
     client: Arc<Inner>,
+    /// With its namespace.
     group: String,
 }
 
@@ -77,7 +89,7 @@ impl Client {
         ClientBuilder::default()
     }
 
-    /// The id under which brokers know this client: `ip@instance`.
+    /// The id under which brokers know this client: `ip@instance`, or `ip@instance@unit`.
     #[doc(alias = "buildMQClientId")]
     pub fn id(&self) -> &str {
         self.inner().identity.client_id()
@@ -98,15 +110,17 @@ impl Client {
         self.inner().close(Deadline::after(Instant::now(), most))
     }
 
-    pub(crate) fn start(config: ClientConfig) -> Result<Client> {
+    pub(crate) fn start(mut config: ClientConfig) -> Result<Client> {
+        config.rpc.find_namespace(&config.name_servers);
         config.check()?;
         let name_servers = config.checked_name_servers()?;
+        let tls = config.checked_tls()?;
         let failed = |error: std::io::Error| {
             let text = format!("the client's threads cannot be started: {error}");
             Error::new(ErrorKind::Io, text).caused_by(error)
         };
         let workers = Workers::start(config.callback_threads).map_err(failed)?;
-        let inner = Inner::new(config, name_servers, workers);
+        let inner = Inner::new(config, name_servers, tls, workers);
         match inner.start_tickers() {
             Ok(tickers) => *inner.tickers.lock() = Some(tickers),
             Err(error) => {
@@ -127,36 +141,43 @@ impl Client {
         if inner.closed.lock().is_some() {
             return Err(Error::new(ErrorKind::Closed, "the client is shut down"));
         }
-        if !inner.groups.lock().insert(group.to_owned()) {
+        let on_wire = inner.config.rpc.names().on_wire(&group.into()).to_string();
+        if !inner.groups.lock().insert(on_wire.clone()) {
             let text = format!("producer group {group} is already in use on this client");
             return Err(Error::new(ErrorKind::Config, text));
         }
         // Brokers that are connected already must hear of the new group.
-        for address in inner.remoting.connected() {
-            if !inner.routes.name_servers.contains(&address) {
-                inner.heartbeat(&address);
-            }
+        for address in inner.connected_brokers() {
+            inner.heartbeat(&address);
         }
         Ok(Registration {
             client: inner.clone(),
-            group: group.to_owned(),
+            group: on_wire,
         })
     }
 }
 
 impl Inner {
-    fn new(config: ClientConfig, name_servers: Vec<Arc<str>>, workers: Workers) -> Arc<Inner> {
+    fn new(
+        config: ClientConfig,
+        name_servers: Vec<Arc<str>>,
+        tls: Option<Tls>,
+        workers: Workers,
+    ) -> Arc<Inner> {
         let towards = name_servers.first().map(|server| &**server);
         let ip = config
             .client_ip
             .unwrap_or_else(|| identity::local_ip(towards));
-        let identity = Identity::new(ip, config.instance_name.as_deref());
+        let unit = config.rpc.unit_name.as_deref();
+        let identity = Identity::new(ip, config.instance_name.as_deref(), unit);
         let remoting_config = RemotingConfig {
             connect_timeout: config.connect_timeout,
             idle_timeout: config.idle_timeout,
             header_format: config.header_format,
             language: config.language,
             version: config.version,
+            hooks: config.rpc.hooks(),
+            tls,
         };
         Arc::new_cyclic(|client: &Weak<Inner>| {
             let inbound = Arc::new(Dispatcher {
@@ -168,7 +189,7 @@ impl Inner {
             let name_servers = NameServers::new(remoting.clone(), name_servers, random);
             Inner {
                 budget: Budget::new(config.max_in_flight_messages, config.max_in_flight_bytes),
-                routes: Routes::new(name_servers, config.api_timeout),
+                routes: Routes::new(name_servers, config.api_timeout, config.rpc.names()),
                 identity,
                 remoting,
                 requests: Requests::new(workers.timer.clone()),
@@ -185,20 +206,25 @@ impl Inner {
     fn start_tickers(self: &Arc<Self>) -> std::io::Result<Tickers> {
         let threads = &self.workers.threads;
         let client = Arc::downgrade(self);
-        let refresh = move |topic: Option<Arc<str>>| {
+        let refresh = move |order: Option<Order>| {
             let Some(client) = client.upgrade() else {
                 return;
             };
-            match topic {
-                Some(topic) => client.routes.refresh(&topic),
+            match order {
+                Some(Order::Refresh(topic)) => client.routes.refresh(&topic),
+                Some(Order::Learn(topic, default)) => client.routes.learn(&topic, &default),
                 None => client.refresh_all(),
             }
         };
         let routes = Ticker::start(threads, "rmq-routes", self.config.route_interval, refresh)?;
         let client = Arc::downgrade(self);
-        let beat = move |_| {
-            if let Some(client) = client.upgrade() {
-                client.heartbeat_all();
+        let beat = move |broker: Option<Arc<str>>| {
+            let Some(client) = client.upgrade() else {
+                return;
+            };
+            match broker {
+                Some(broker) => client.heartbeat(&broker),
+                None => client.heartbeat_all(),
             }
         };
         let interval = self.config.heartbeat_interval;
@@ -209,14 +235,27 @@ impl Inner {
     /// Has a topic's route looked up soon, by the routes thread.
     pub(crate) fn refresh_soon(&self, topic: &Arc<str>) {
         if let Some(tickers) = &*self.tickers.lock() {
-            tickers.routes.wake(topic.clone());
+            tickers.routes.wake(Order::Refresh(topic.clone()));
         }
     }
 
-    /// Has all brokers of known routes hear from us soon, by the heartbeat thread.
-    pub(super) fn heartbeat_soon(&self) {
+    /// Has a topic's route learnt soon.
+    pub(crate) fn learn_soon(&self, topic: Arc<str>, default: DefaultTopic) {
         if let Some(tickers) = &*self.tickers.lock() {
-            tickers.heartbeats.wake(());
+            tickers.routes.wake(Order::Learn(topic, default));
+        }
+    }
+
+    /// Whether a broker answers; `None` if no route names it any more.
+    pub(crate) fn probe(&self, broker: &str, deadline: Deadline) -> Option<bool> {
+        let (topic, address) = self.routes.topic_on(broker)?;
+        Some(api::probe(&self.remoting, &address, &topic, deadline).is_ok())
+    }
+
+    /// Has a broker told soon which groups live here, by the heartbeat thread.
+    pub(super) fn heartbeat_soon(&self, broker: Arc<str>) {
+        if let Some(tickers) = &*self.tickers.lock() {
+            tickers.heartbeats.wake(broker);
         }
     }
 
@@ -224,7 +263,11 @@ impl Inner {
         self.routes.refresh_all();
         let masters = self.routes.masters();
         self.remoting.retain(|address| {
+            let send_address = |master| self.config.rpc.send_address(master);
             masters.iter().any(|master| **master == *address)
+                || masters
+                    .iter()
+                    .any(|master| *send_address(master) == *address)
                 || self.routes.name_servers.contains(address)
         });
         self.remoting.close_idle(Instant::now());
@@ -309,8 +352,14 @@ impl Inbound for Dispatcher {
         let Some(client) = self.client.upgrade() else {
             return;
         };
-        if !client.routes.name_servers.contains(connection.address()) {
-            client.heartbeat(connection.address());
+        let address = connection.address();
+        if client.routes.name_servers.contains(address) {
+            return;
+        }
+        match client.broker_of_send_address(address) {
+            None => client.heartbeat(address),
+            // Its ordinary port hears of us too, over a connection that a sender need not wait for.
+            Some(broker) => client.heartbeat_soon(broker),
         }
     }
 

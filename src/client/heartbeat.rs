@@ -19,6 +19,9 @@ impl Inner {
     /// on each connection this waits for the answer to a heartbeat. What goes wrong is left for the
     /// request that follows to find out.
     pub(crate) fn introduce(&self, broker: &Arc<str>, deadline: Deadline) {
+        // Over the ordinary port, as all heartbeats.
+        let ordinary = self.broker_of_send_address(broker);
+        let broker = ordinary.as_ref().unwrap_or(broker);
         let connection = match self.remoting.connect(broker, deadline) {
             Ok(connection) if !connection.is_introduced() => connection,
             _ => return,
@@ -32,7 +35,11 @@ impl Inner {
             Err(error) => log::warn!("heartbeat before a request failed: {error}"),
         }
         // The reply can come by way of another broker.
-        self.heartbeat_soon();
+        for other in self.routes.masters() {
+            if other != *broker {
+                self.heartbeat_soon(other);
+            }
+        }
     }
 
     /// Which groups live here; `None` if there is none.
@@ -41,6 +48,25 @@ impl Inner {
         let client_id = self.identity.client_id();
         let names = groups.iter().map(String::as_str);
         (!groups.is_empty()).then(|| Heartbeat::of_producers(client_id, names))
+    }
+
+    /// The brokers that have a usable connection, by their ordinary addresses.
+    pub(super) fn connected_brokers(&self) -> impl Iterator<Item = Arc<str>> {
+        self.remoting.connected().into_iter().filter(|address| {
+            let name_server = self.routes.name_servers.contains(address);
+            !name_server && self.broker_of_send_address(address).is_none()
+        })
+    }
+
+    /// The broker whose sends go to this address, if that is not its ordinary one.
+    pub(super) fn broker_of_send_address(&self, address: &Arc<str>) -> Option<Arc<str>> {
+        if !self.config.rpc.vip_channel {
+            return None;
+        }
+        let masters = self.routes.masters();
+        let sends_to = |master: &&Arc<str>| self.config.rpc.send_address(master) == *address;
+        let broker = masters.iter().find(sends_to)?.clone();
+        (!masters.contains(address)).then_some(broker)
     }
 
     /// Tells one broker. Connects if need be, and does not wait for the answer.
@@ -76,10 +102,7 @@ impl Inner {
             producer_group: Some(group.to_owned()),
             consumer_group: None,
         };
-        for address in self.remoting.connected() {
-            if self.routes.name_servers.contains(&address) {
-                continue;
-            }
+        for address in self.connected_brokers() {
             let answered = answered.clone();
             let completion = move |_: Outcome| {
                 drop(answered);

@@ -11,6 +11,7 @@ mod name_server;
 mod publish;
 mod requests;
 mod route;
+mod rpc;
 mod shutdown;
 mod ticker;
 
@@ -25,3 +26,5 @@ pub(crate) use inbound::TransactionChecks;
 pub(crate) use publish::PublishInfo;
 pub(crate) use requests::{Answer, Waiting};
 pub(crate) use route::DefaultTopic;
+pub(crate) use rpc::{Names, rpc_setters};
+pub(crate) use ticker::Ticker;

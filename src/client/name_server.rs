@@ -28,7 +28,8 @@ impl NameServers {
     /// Each gets an equal share of the time that is left.
     ///
     /// # Errors
-    /// [`NoNameServer`](ErrorKind::NoNameServer) with the last cause if none answered.
+    /// [`NoNameServer`](ErrorKind::NoNameServer) with the last cause if none answered, or
+    /// [`Tls`](ErrorKind::Tls) if that was why.
     pub(crate) fn ask(&self, request: &Request<'_>, deadline: Deadline) -> Result<Command> {
         let order = self.choice.lock().order(Instant::now());
         let mut last = None;
@@ -43,7 +44,10 @@ impl NameServers {
                     self.choice.lock().answered(server);
                     return Ok(answer);
                 }
-                Err(error) if error.kind() == ErrorKind::Closed => return Err(error),
+                // Neither says anything about the server: we are closed, or a hook refused.
+                Err(error) if matches!(error.kind(), ErrorKind::Closed | ErrorKind::Invalid) => {
+                    return Err(error);
+                }
                 Err(error) => {
                     log::warn!("name server {error}");
                     self.choice.lock().failed(server, Instant::now());
@@ -54,7 +58,11 @@ impl NameServers {
         let names: Vec<&str> = order.iter().map(|s| &**s).collect();
         let error = match &last {
             Some(cause) => Error::new(
-                ErrorKind::NoNameServer,
+                match cause.kind() {
+                    // Waiting will not mend it, as it might a name server that is down.
+                    ErrorKind::Tls => ErrorKind::Tls,
+                    _ => ErrorKind::NoNameServer,
+                },
                 format!(
                     "no name server answered ({}); last: {cause}",
                     names.join(", ")

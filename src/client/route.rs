@@ -8,6 +8,7 @@ use parking_lot::{Condvar, Mutex, RwLock};
 use super::api;
 use super::name_server::NameServers;
 use super::publish::{self, PublishInfo};
+use super::rpc::Names;
 use crate::error::{Error, ErrorKind, Result, Wait};
 use crate::protocol::route::TopicRoute;
 use crate::transport::Deadline;
@@ -22,6 +23,8 @@ const HURRY_EVERY: Duration = Duration::from_millis(200);
 pub(crate) struct Routes {
     pub(crate) name_servers: NameServers,
     api_timeout: Duration,
+    /// Topics are known here by their names on the wire; their queues name them as users do.
+    names: Names,
     known: RwLock<HashMap<Arc<str>, Arc<Known>>>,
     /// Lookups under way: one per topic, shared by all who ask.
     flights: Mutex<HashMap<Arc<str>, Arc<Flight>>>,
@@ -51,10 +54,11 @@ struct Flight {
 }
 
 impl Routes {
-    pub(crate) fn new(name_servers: NameServers, api_timeout: Duration) -> Routes {
+    pub(crate) fn new(name_servers: NameServers, api_timeout: Duration, names: Names) -> Routes {
         Routes {
             name_servers,
             api_timeout,
+            names,
             known: RwLock::default(),
             flights: Mutex::default(),
         }
@@ -158,6 +162,28 @@ impl Routes {
         }
     }
 
+    /// Learns a topic's route before a send needs it.
+    pub(crate) fn learn(&self, topic: &Arc<str>, default: &DefaultTopic) {
+        let deadline = Deadline::after(Instant::now(), self.api_timeout);
+        if let Err(error) = self.publish_info(topic, default, deadline) {
+            log::warn!("route of a topic named at start: {error}");
+        }
+    }
+
+    /// A topic that has queues on a broker, and the broker's address.
+    pub(crate) fn topic_on(&self, broker: &str) -> Option<(Arc<str>, Arc<str>)> {
+        let known = self.known.read();
+        known.iter().find_map(|(topic, known)| {
+            let used = known
+                .info
+                .queues
+                .iter()
+                .any(|queue| queue.broker() == broker);
+            let address = known.info.master(broker).filter(|_| used)?;
+            Some((topic.clone(), address.clone()))
+        })
+    }
+
     /// The masters of all known routes.
     pub(crate) fn masters(&self) -> Vec<Arc<str>> {
         let known = self.known.read();
@@ -202,7 +228,7 @@ impl Routes {
             };
             error.on_topic(topic)
         })?;
-        let info = Arc::new(PublishInfo::new(topic, &found));
+        let info = Arc::new(PublishInfo::new(&self.names.for_users(topic), &found));
         if info.queues.is_empty() {
             let text = "the route has no writable queue of a broker with a master";
             return Err(Error::new(ErrorKind::NoRoute, text).on_topic(topic));

@@ -1,6 +1,6 @@
 use std::fmt;
 
-use super::{Message, Schedule, name};
+use super::Message;
 use crate::error::{Error, Result};
 
 /// Messages of one topic that are stored together, in one queue and in this order.
@@ -10,15 +10,15 @@ use crate::error::{Error, Result};
 /// `max_message_size`.
 #[derive(Clone, PartialEq)]
 #[doc(alias = "MessageBatch")]
-pub struct Batch(Vec<Message>);
+pub struct Batch(pub(super) Vec<Message>);
 
 impl Batch {
     /// A batch of these messages.
     ///
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid) if there are none, if topics or
-    /// [`wait_store`](Message::wait_store) differ, if one is scheduled for later, if the topic is
-    /// a retry topic, or if one is a reply.
+    /// [`wait_store`](Message::wait_store) differ, if one is empty, scheduled for later or a reply, or
+    /// if the topic is a retry topic.
     pub fn new(messages: impl IntoIterator<Item = Message>) -> Result<Batch> {
         let messages: Vec<Message> = messages.into_iter().collect();
         let Some(first) = messages.first() else {
@@ -26,19 +26,11 @@ impl Batch {
         };
         for (i, message) in messages.iter().enumerate() {
             let wrong = if message.topic() != first.topic() {
-                "has another topic than the first"
+                "has another topic than the first".to_owned()
             } else if message.waits_for_store() != first.waits_for_store() {
-                "has another wait_store than the first"
-            } else if *message.get_schedule() != Schedule::Now {
-                "is scheduled for later"
-            } else if message.topic().starts_with("%RETRY%") {
-                "is for a retry topic"
-            } else if message
-                .system_properties()
-                .get(name::MESSAGE_TYPE)
-                .is_some()
-            {
-                "is a reply"
+                "has another wait_store than the first".to_owned()
+            } else if let Some(why) = message.keeps_out_of_batches() {
+                why.to_string()
             } else {
                 continue;
             };
@@ -81,6 +73,7 @@ mod tests {
             vec![message(), Message::new("U", "x")],
             vec![message(), message().wait_store(false)],
             vec![message(), message().delay_level(1)],
+            vec![message(), Message::new("T", "")],
             vec![retry()],
         ];
         for messages in bad {

@@ -4,6 +4,7 @@ mod batch;
 mod properties;
 mod queue;
 mod receipt;
+mod split;
 mod transaction;
 mod view;
 
@@ -17,6 +18,7 @@ pub use batch::Batch;
 pub use properties::{Properties, name};
 pub use queue::MessageQueue;
 pub use receipt::{SendReceipt, SendStatus};
+pub use split::Unbatchable;
 pub use transaction::TransactionState;
 pub use view::MessageView;
 

@@ -108,10 +108,15 @@ pub mod name {
     pub const CLUSTER: &str = "CLUSTER";
     /// `reply` in replies.
     pub const MESSAGE_TYPE: &str = "MSG_TYPE";
+    /// The namespace in which the message was sent.
+    pub const INSTANCE_ID: &str = "INSTANCE_ID";
     /// Region of the broker, in send responses.
     pub const MSG_REGION: &str = "MSG_REGION";
     /// Whether the broker wants this message traced, in send responses.
     pub const TRACE_ON: &str = "TRACE_ON";
+
+    /// How the topics begin to which consumers give messages back.
+    pub(crate) const RETRY_PREFIX: &str = "%RETRY%";
 
     /// Names that a user's own property may not have (Java's `STRING_HASH_SET`, 5.4.0).
     #[rustfmt::skip]
@@ -120,7 +125,7 @@ pub mod name {
         TRANSACTION_PREPARED, PRODUCER_GROUP, "MIN_OFFSET", "MAX_OFFSET", "BUYER_ID", "ORIGIN_MESSAGE_ID",
         "TRANSFER_FLAG", "CORRECTION_FLAG", "MQ2_FLAG", "RECONSUME_TIME", UNIQ_KEY,
         "MAX_RECONSUME_TIMES", "CONSUME_START_TIME", "POP_CK", "POP_CK_OFFSET", "1ST_POP_TIME",
-        "TRAN_PREPARED_QUEUE_OFFSET", "DUP_INFO", "EXTEND_UNIQ_INFO", "INSTANCE_ID",
+        "TRAN_PREPARED_QUEUE_OFFSET", "DUP_INFO", "EXTEND_UNIQ_INFO", INSTANCE_ID,
         CORRELATION_ID, REPLY_TO_CLIENT, TTL, "ARRIVE_TIME", "PUSH_REPLY_TIME", CLUSTER,
         MESSAGE_TYPE, "INNER_MULTI_QUEUE_OFFSET", TIMER_DELAY_MS, "TIMER_DELAY_SEC",
         TIMER_DELIVER_MS, "TIMER_ENQUEUE_MS", "TIMER_DEQUEUE_MS", "TIMER_ROLL_TIMES",

@@ -36,10 +36,21 @@ impl SendReceipt {
         &self.message_id
     }
 
-    /// The id by which the broker finds the message: its address and the commit log offset.
+    /// The ids of a batch's messages, in their order; of a single message, its one id.
+    pub fn message_ids(&self) -> impl Iterator<Item = &str> {
+        self.message_id.split(',')
+    }
+
+    /// The id by which the broker finds the message: its address and the commit log offset; those
+    /// of a batch are joined by commas.
     #[doc(alias = "getOffsetMsgId")]
     pub fn offset_message_id(&self) -> &str {
         &self.offset_message_id
+    }
+
+    /// The same for each message of a batch, in their order.
+    pub fn offset_message_ids(&self) -> impl Iterator<Item = &str> {
+        self.offset_message_id.split(',')
     }
 
     /// The queue in which the message was stored.
@@ -48,7 +59,7 @@ impl SendReceipt {
         &self.queue
     }
 
-    /// The message's position in its queue.
+    /// The message's position in its queue; of a batch, that of the first message.
     pub fn queue_offset(&self) -> i64 {
         self.queue_offset
     }

@@ -1,14 +1,17 @@
 //! Asynchronous sends: the same flow, driven by answers instead of by a waiting thread.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::core::Core;
 use super::handle::Promise;
+use super::hook::SendMode;
+use super::outgoing::Outgoing;
 use super::request::Asked;
-use super::send::{Send, Step, with_request};
+use super::send::{Send, Step, Target, with_request};
 use crate::error::{Error, ErrorKind, Result};
 use crate::message::SendReceipt;
-use crate::transport::{Completion, Job, Next, Outcome, Permit, Via};
+use crate::transport::{Completion, Deadline, Job, Next, Outcome, Permit, Via};
 
 type Callback = Box<dyn FnOnce(Result<SendReceipt>) + std::marker::Send>;
 
@@ -49,25 +52,51 @@ pub(super) struct AsyncSend {
 /// What a worker does with it.
 enum Work {
     Nothing,
-    Pause { pause: Duration, refresh: bool },
-    Aim { refresh: bool },
+    Pause {
+        pause: Duration,
+        refresh: bool,
+    },
+    Aim {
+        refresh: bool,
+    },
     Resend,
+    /// Hooks are to hear of the answer before it is judged.
+    Settle(Outcome),
     Call(Result<SendReceipt>),
 }
 
-impl AsyncSend {
-    /// Makes the first attempt on this thread.
-    pub(super) fn start(send: Send, listener: Listener, permit: Permit) {
-        let listener = Some(listener);
-        let task = AsyncSend {
-            send,
-            listener,
-            permit: Some(permit),
-            next: Work::Nothing,
-        };
-        Box::new(task).attempt();
+/// Makes the first attempt of an asynchronous send, on this thread. No failure is returned: all are
+/// told to the listener, also that of making the message ready.
+pub(super) fn launch(
+    core: &Arc<Core>,
+    ready: Result<(Outgoing, Target, Deadline)>,
+    listener: Listener,
+) {
+    let aimed = ready.and_then(|(out, target, deadline)| {
+        // A request has its place among the messages in flight until it has its reply.
+        let messages = usize::from(!matches!(listener, Listener::Asked(_)));
+        let permit = core.account.acquire(messages, out.body.len(), deadline)?;
+        Ok((
+            Send::new(core, out, target, deadline, SendMode::Async)?,
+            permit,
+        ))
+    });
+    match aimed {
+        Ok((send, permit)) => {
+            let (listener, permit) = (Some(listener), Some(permit));
+            Box::new(AsyncSend {
+                send,
+                listener,
+                permit,
+                next: Work::Nothing,
+            })
+            .attempt();
+        }
+        Err(error) => listener.reject(core, error),
     }
+}
 
+impl AsyncSend {
     fn attempt(self: Box<Self>) {
         // The request borrows parts of a send that its own completion takes away.
         let (core, out, aim) = (
@@ -127,6 +156,16 @@ impl AsyncSend {
 impl Completion for AsyncSend {
     /// Judges on the reader or timer thread; everything that may wait goes to a worker.
     fn complete(mut self: Box<Self>, outcome: Outcome) -> Next {
+        if self.send.is_watched() {
+            self.next = Work::Settle(outcome);
+            return Next::Callback(self);
+        }
+        self.settle(outcome)
+    }
+}
+
+impl AsyncSend {
+    fn settle(mut self: Box<Self>, outcome: Outcome) -> Next {
         self.next = match self.send.settle(outcome) {
             Step::Done(result) => return self.finish(result),
             Step::Resend => Work::Resend,
@@ -144,6 +183,14 @@ impl Job for AsyncSend {
             Work::Pause { pause, refresh } => self.go_on_after(pause, refresh),
             Work::Aim { refresh } => self.go_on(refresh),
             Work::Resend => self.attempt(),
+            Work::Settle(outcome) => {
+                let workers = self.send.core.client.inner().workers.clone();
+                match self.settle(outcome) {
+                    Next::Callback(job) => job.run(),
+                    Next::Retry(job) => workers.retries.submit(job),
+                    Next::Done => {}
+                }
+            }
             Work::Call(result) => {
                 // Given back before the callback starts, so that a callback may send.
                 self.permit = None;

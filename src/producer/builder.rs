@@ -88,7 +88,15 @@ macro_rules! producer_setters {
             self
         }
 
-        /// The effort of compression, 0 to 9 (default 5).
+        /// How bodies are compressed (default [`Compression::Zlib`](crate::Compression::Zlib), which every consumer can read).
+        #[doc(alias = "setCompressType")]
+        pub fn compression(mut self, compression: $crate::Compression) -> Self {
+            self.config.compression = compression;
+            self
+        }
+
+        /// The effort of compression (default 5): 0 to 9 for zlib, 0 to 22 for zstd; LZ4 ignores it.
+        #[doc(alias = "setCompressLevel")]
         pub fn compress_level(mut self, level: u32) -> Self {
             self.config.compress_level = level;
             self
@@ -114,6 +122,70 @@ macro_rules! producer_setters {
         #[doc(alias = "sendSmartMsg")]
         pub fn short_headers(mut self, short: bool) -> Self {
             self.config.short_headers = short;
+            self
+        }
+
+        /// Avoids brokers that are slow or fail, for a while that depends on how slow (default: off; a
+        /// retry avoids the last broker in any case).
+        #[doc(alias = "setSendLatencyFaultEnable")]
+        pub fn latency_fault(mut self, strategy: $crate::FaultStrategy) -> Self {
+            self.config.latency_fault = Some(strategy);
+            self
+        }
+
+        /// Learns the routes of these topics at once, in the background, instead of at their first
+        /// send.
+        pub fn topics<T: Into<String>>(mut self, topics: impl IntoIterator<Item = T>) -> Self {
+            self.config
+                .learn
+                .extend(topics.into_iter().map(|topic| topic.into().into()));
+            self
+        }
+
+        /// Adds a hook that runs before and after each attempt.
+        #[doc(alias = "registerSendMessageHook")]
+        pub fn send_message_hook(
+            mut self,
+            hook: impl $crate::hook::SendMessageHook + 'static,
+        ) -> Self {
+            self.config.hooks.send.push(std::sync::Arc::new(hook));
+            self
+        }
+
+        /// Adds a hook that may refuse an attempt.
+        #[doc(alias = "registerCheckForbiddenHook")]
+        pub fn check_forbidden_hook(
+            mut self,
+            hook: impl $crate::hook::CheckForbiddenHook + 'static,
+        ) -> Self {
+            self.config.hooks.forbid.push(std::sync::Arc::new(hook));
+            self
+        }
+
+        /// Adds a hook that runs when the end of a transaction was sent.
+        #[doc(alias = "registerEndTransactionHook")]
+        pub fn end_transaction_hook(
+            mut self,
+            hook: impl $crate::hook::EndTransactionHook + 'static,
+        ) -> Self {
+            self.config
+                .hooks
+                .end_transaction
+                .push(std::sync::Arc::new(hook));
+            self
+        }
+
+        /// Traces what is stored to `RMQ_SYS_TRACE_TOPIC` (default: off): records in Java's form, in
+        /// batches of 10 or every 5 s. At most 2,048 records wait; a send never waits for its trace.
+        #[doc(alias = "enableTrace")]
+        pub fn trace(self) -> Self {
+            self.trace_topic(crate::protocol::trace::TOPIC)
+        }
+
+        /// The same, to a topic of your own.
+        #[doc(alias = "traceTopic")]
+        pub fn trace_topic(mut self, topic: impl Into<String>) -> Self {
+            self.config.trace_topic = Some(topic.into().into());
             self
         }
     };

@@ -9,24 +9,25 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use super::config::ProducerConfig;
+use super::hook::EndTransactionContext;
 use crate::client::TransactionChecks;
 use crate::error::Printable;
-use crate::message::{MessageView, TransactionState};
+use crate::message::{MessageView, TransactionState, name};
 use crate::protocol::code::request;
 use crate::protocol::message;
 use crate::protocol::transaction::{CheckTransaction, EndTransaction};
-use crate::transport::{Account, Connection, Deadline, Pool, Request, Threads};
+use crate::transport::{Account, Connection, Deadline, Pool, Remoting, Request, Threads};
 
 /// The user's answer to a check.
 pub(super) type Check = dyn Fn(&MessageView) -> TransactionState + Send + Sync;
 
 /// What one transaction producer needs to answer.
 pub(super) struct Checks {
-    pub(super) group: String,
+    pub(super) config: ProducerConfig,
     pub(super) check: Arc<Check>,
     pub(super) account: Arc<Account>,
-    /// The most that the body of a half message may inflate to.
-    pub(super) body_limit: usize,
+    pub(super) remoting: Arc<Remoting>,
 }
 
 /// The same, with its threads.
@@ -58,7 +59,9 @@ impl Checks {
         let Ok(permit) = self.account.acquire(0, 0, now) else {
             return;
         };
-        let (state, failure) = match message::unpack(&mut half, self.body_limit) {
+        let config = &self.config;
+        half.topic = config.names.for_users(&half.topic.into()).to_string();
+        let (state, failure) = match message::unpack(&mut half, config.max_message_size) {
             Ok(()) => match catch(|| (self.check)(&half)) {
                 Ok(state) => (state, None),
                 Err(panic) => (TransactionState::Unknown, Some(panic.to_string())),
@@ -71,7 +74,7 @@ impl Checks {
         let key = half.unique_key().map(str::to_owned);
         let end = EndTransaction {
             topic: question.topic,
-            producer_group: self.group.clone(),
+            producer_group: config.group_on_wire.to_string(),
             table_offset: question.table_offset,
             commit_log_offset: question.commit_log_offset,
             state,
@@ -81,11 +84,26 @@ impl Checks {
             broker_name: question.broker_name,
         };
         let failure = failure.map(|text| format!("check failed: {text}"));
-        let told = with_end(&end, failure, |request| from.tell(request, permit));
-        if !told {
-            let (broker, id) = (from.address(), &end.message_id);
-            log::warn!("{broker}: the answer ({state}) about {id:?} was not taken; it asks again");
+        let told = with_end(&end, failure, |request| {
+            self.remoting.tell(from, request, permit)
+        });
+        if let Err(error) = told {
+            let id = &end.message_id;
+            log::warn!(
+                "the answer ({state}) about transaction {id:?} was not taken, the broker asks again: {error}"
+            );
         }
+        config.hooks.ended(|| EndTransactionContext {
+            group: config.group.clone(),
+            topic: half.topic.as_str().into(),
+            message_id: end.message_id.clone().unwrap_or_default(),
+            transaction_id: end.transaction_id.clone().unwrap_or_default(),
+            tag: half.tag().map(str::to_owned),
+            keys: half.properties.get(name::KEYS).map(str::to_owned),
+            broker_address: from.address().clone(),
+            state: java_name(state),
+            from_check: true,
+        });
     }
 }
 
@@ -93,7 +111,7 @@ impl TransactionChecks for Running {
     fn check(&self, from: &Arc<Connection>, question: CheckTransaction, half: MessageView) {
         if self.waiting.fetch_add(1, Ordering::Relaxed) >= self.most_waiting {
             self.waiting.fetch_sub(1, Ordering::Relaxed);
-            let (broker, group) = (from.address(), &self.checks.group);
+            let (broker, group) = (from.address(), &self.checks.config.group);
             log::warn!("{broker}: too many checks of group {group} wait; it will ask again");
             return;
         }
@@ -126,6 +144,15 @@ pub(super) fn with_end<T>(
     }
     let request = Request::new(request::END_TRANSACTION, end);
     run(&request.with_remark(remark.as_deref()))
+}
+
+/// What hooks are told of a state.
+pub(super) fn java_name(state: TransactionState) -> &'static str {
+    match state {
+        TransactionState::Commit => "COMMIT_MESSAGE",
+        TransactionState::Rollback => "ROLLBACK_MESSAGE",
+        TransactionState::Unknown => "UNKNOW",
+    }
 }
 
 /// Runs the user's code; its panic comes back as an error.

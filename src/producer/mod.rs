@@ -5,7 +5,9 @@ mod builder;
 mod checks;
 mod config;
 mod core;
+mod fault;
 mod handle;
+pub mod hook;
 mod outgoing;
 mod prepared;
 #[allow(clippy::module_inception)]
@@ -14,11 +16,14 @@ mod request;
 mod retry;
 mod select;
 mod send;
+mod trace;
 mod transaction;
 mod transaction_builder;
 mod validate;
+mod watch;
 
 pub use builder::ProducerBuilder;
+pub use fault::FaultStrategy;
 pub use handle::SendHandle;
 pub use prepared::PreparedSend;
 pub use producer::Producer;

@@ -1,8 +1,9 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use super::asynchronous::{AsyncSend, Listener};
+use super::asynchronous::{self, Listener};
 use super::handle::{self, SendHandle};
+use super::hook::SendMode;
 use super::outgoing::Outgoing;
 use super::producer::Producer;
 use super::request::Question;
@@ -50,7 +51,8 @@ impl<'a> PreparedSend<'a> {
 
     /// Sends to this queue and no other.
     pub fn queue(mut self, queue: MessageQueue) -> Self {
-        self.target = Target::Queue(queue);
+        let names = &self.producer.core().config.names;
+        self.target = Target::Queue(queue.on_topic(|topic| names.for_users(topic)));
         self
     }
 
@@ -86,10 +88,9 @@ impl<'a> PreparedSend<'a> {
     /// Those of [`Producer::send`].
     pub fn send(self) -> Result<SendReceipt> {
         let core = &self.producer.core().clone();
-        let retries = core.config.retries;
         let (out, target, deadline) = self.outgoing()?;
         let _permit = core.account.acquire(0, out.body.len(), deadline)?;
-        Send::new(core, out, target, deadline, retries)?.run()
+        Send::new(core, out, target, deadline, SendMode::Sync)?.run()
     }
 
     /// Sends a request and waits for the reply; see [`Producer::request`]. The timeout given here
@@ -164,21 +165,12 @@ impl<'a> PreparedSend<'a> {
         let core = &self.producer.core().clone();
         let (out, target, deadline) = self.outgoing()?;
         let permit = core.account.acquire(1, out.body.len(), deadline)?;
-        Send::new(core, out, target, deadline, 0)?.run_oneway(permit)
+        Send::new(core, out, target, deadline, SendMode::Oneway)?.run_oneway(permit)
     }
 
-    /// The common beginning of the two asynchronous forms: no failure is returned, all are told.
     fn begin(self, listener: Listener) {
-        let core = &self.producer.core().clone();
-        let retries = core.config.async_retries;
-        let prepared = self.outgoing().and_then(|(out, target, deadline)| {
-            let permit = core.account.acquire(1, out.body.len(), deadline)?;
-            Ok((Send::new(core, out, target, deadline, retries)?, permit))
-        });
-        match prepared {
-            Ok((send, permit)) => AsyncSend::start(send, listener, permit),
-            Err(error) => listener.reject(core, error),
-        }
+        let core = self.producer.core().clone();
+        asynchronous::launch(&core, self.outgoing(), listener);
     }
 
     /// What every send does first, in this order: is it open, is it valid, make it ready.

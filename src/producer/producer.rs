@@ -220,8 +220,11 @@ impl Producer {
         client: Client,
         owns_client: bool,
     ) -> Result<Producer> {
-        let core = Core::start(config, client, owns_client)?;
-        Ok(Producer(Arc::new(Handle(Arc::new(core)))))
+        let core = Arc::new(Core::start(config, client, owns_client)?);
+        let producer = Producer(Arc::new(Handle(core.clone())));
+        core.start_detector()?;
+        core.learn_topics();
+        Ok(producer)
     }
 
     pub(super) fn core(&self) -> &Arc<Core> {

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::asynchronous::{AsyncSend, Listener};
+use super::asynchronous::{self, Listener};
 use super::core::Core;
+use super::hook::SendMode;
 use super::outgoing::Outgoing;
 use super::send::{Send, Target};
 use crate::client::{Answer, Waiting};
@@ -37,19 +38,21 @@ impl Question<'_> {
         core.check_open()?;
         let id = core.client.inner().requests.new_id();
         let out = self.outgoing(id)?;
-        let _permit = core.account.acquire(0, out.body.len(), deadline)?;
+        let permit = core.account.acquire(0, out.body.len(), deadline)?;
         let (answer, answered) = crossbeam_channel::bounded(1);
         let answer = move |reply| {
             // The other end is there until this was called, or the request has failed otherwise.
             let _ = answer.send(reply);
         };
-        let waiting = self.waiting(&out, Box::new(answer));
-        let send = Send::new(core, out, self.target, deadline, core.config.retries)?;
+        let waiting = self.waiting(Box::new(answer));
+        let send = Send::new(core, out, self.target, deadline, SendMode::Sync)?;
         let asked =
             Asked::register(core, id, deadline, waiting).map_err(|waiting| waiting.refused())?;
-        if let Err(error) = send.run() {
+        let sent = send.run();
+        drop(permit);
+        if let Err(error) = sent {
             // The answer to the send can be lost although the reply has come.
-            asked.forget();
+            drop(asked.take());
             return match answered.try_recv() {
                 Ok(Ok(reply)) => Ok(reply),
                 _ => Err(error),
@@ -65,38 +68,35 @@ impl Question<'_> {
 
     /// Sends without waiting; every end reaches the callback.
     pub(super) fn ask_async(self, callback: Callback) {
-        let core = self.core.clone();
+        let core = self.core;
         let callbacks = core.client.inner().workers.callbacks.clone();
         let deadline = Deadline::after(Instant::now(), self.timeout);
         let id = core.client.inner().requests.new_id();
-        let prepared = core.check_open().and_then(|()| {
+        let ready = core.check_open().and_then(|()| {
             let out = self.outgoing(id)?;
-            // One permit for the send, and one until the callback starts.
-            let whole = core.account.acquire(1, 0, deadline)?;
-            let body = core.account.acquire(0, out.body.len(), deadline)?;
-            Ok((out, whole, body))
+            Ok((out, core.account.acquire(1, 0, deadline)?))
         });
-        let (out, whole, body) = match prepared {
-            Ok(prepared) => prepared,
+        let (out, permit) = match ready {
+            Ok(ready) => ready,
             Err(error) => return callbacks.submit(Box::new(move || callback(Err(error)))),
         };
         let answer = move |reply| {
             callbacks.submit(Box::new(move || {
                 // Given back before the callback starts, so that a callback may send.
-                drop(whole);
+                drop(permit);
                 callback(reply);
             }));
         };
-        let waiting = self.waiting(&out, Box::new(answer));
-        match Send::new(&core, out, self.target, deadline, core.config.async_retries) {
-            Ok(send) => match Asked::register(&core, id, deadline, waiting) {
-                Ok(asked) => AsyncSend::start(send, Listener::Asked(asked), body),
-                Err(waiting) => {
-                    let error = waiting.refused();
-                    (waiting.answer)(Err(error));
-                }
-            },
-            Err(error) => (waiting.answer)(Err(error)),
+        let waiting = self.waiting(Box::new(answer));
+        match Asked::register(core, id, deadline, waiting) {
+            Ok(asked) => {
+                let ready = Ok((out, self.target, deadline));
+                asynchronous::launch(core, ready, Listener::Asked(asked));
+            }
+            Err(waiting) => {
+                let error = waiting.refused();
+                (waiting.answer)(Err(error));
+            }
         }
     }
 
@@ -120,10 +120,10 @@ impl Question<'_> {
         self.core.outgoing(&message, self.target.sharding_key())
     }
 
-    fn waiting(&self, out: &Outgoing, answer: Answer) -> Waiting {
+    fn waiting(&self, answer: Answer) -> Waiting {
         Waiting {
-            group: self.core.config.group.as_str().into(),
-            topic: out.topic.clone(),
+            group: self.core.config.group.clone(),
+            topic: self.message.shared_topic().clone(),
             timeout: self.timeout,
             limit: self.core.config.max_message_size,
             answer,
@@ -157,10 +157,6 @@ impl Asked {
 
     fn take(&self) -> Option<Waiting> {
         self.core.client.inner().requests.take(self.id)
-    }
-
-    fn forget(&self) {
-        drop(self.take());
     }
 
     /// The message was sent, and the reply is still to come; or it was not, and there will be none.

@@ -105,13 +105,14 @@ pub(super) fn judge(policy: &Policy, at: &Situation, outcome: Outcome<'_>) -> Ve
                 Verdict::Fail
             }
             ErrorKind::NoBroker => Verdict::RefreshAndRetry,
-            ErrorKind::Connect if !at.other_broker => {
+            ErrorKind::Connect | ErrorKind::Tls if !at.other_broker => {
                 // The only broker is left alone for a while; trying earlier would fail at once.
                 Verdict::Retry {
                     pause: error.retry_after().unwrap_or(BUSY_PAUSE),
                 }
             }
             ErrorKind::Connect
+            | ErrorKind::Tls
             | ErrorKind::Dns
             | ErrorKind::Disconnected
             | ErrorKind::Timeout
@@ -310,7 +311,12 @@ mod tests {
         let hint = Duration::from_millis(70);
         let hinted = connect.retriable_after(hint);
         failed(&hinted, alone, Verdict::Retry { pause: hint });
-        for kind in [ErrorKind::Dns, ErrorKind::Disconnected, ErrorKind::Protocol] {
+        for kind in [
+            ErrorKind::Tls,
+            ErrorKind::Dns,
+            ErrorKind::Disconnected,
+            ErrorKind::Protocol,
+        ] {
             failed(&Error::new(kind, ""), situation(), NOW);
         }
         failed(

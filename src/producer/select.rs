@@ -22,6 +22,15 @@ pub(super) fn round_robin<'a>(
     queues: &'a [MessageQueue],
     avoid: Option<&str>,
 ) -> &'a MessageQueue {
+    in_turn(topic, queues, |first| next(queues, first, avoid))
+}
+
+/// The queue that `choose` finds, which is told whose turn it is. `queues` is not empty.
+pub(super) fn in_turn<'a>(
+    topic: &str,
+    queues: &'a [MessageQueue],
+    choose: impl FnOnce(usize) -> usize,
+) -> &'a MessageQueue {
     PLACES.with_borrow_mut(|places| {
         let found = places.iter().position(|(known, _)| known == topic);
         let i = found.unwrap_or_else(|| {
@@ -32,21 +41,17 @@ pub(super) fn round_robin<'a>(
             places.push((topic.to_owned(), start));
             places.len() - 1
         });
-        next(queues, &mut places[i].1, avoid)
+        // Reduced first: an index that wraps at the end of its type would skip queues there.
+        let first = (places[i].1 % queues.len() + 1) % queues.len();
+        places[i].1 = choose(first);
+        &queues[places[i].1 % queues.len()]
     })
 }
 
-fn next<'a>(
-    queues: &'a [MessageQueue],
-    place: &mut usize,
-    avoid: Option<&str>,
-) -> &'a MessageQueue {
-    // Reduced first: an index that wraps at the end of its type would skip queues there.
-    let first = *place % queues.len() + 1;
+fn next(queues: &[MessageQueue], first: usize, avoid: Option<&str>) -> usize {
     let mut candidates = (first..first + queues.len()).map(|at| at % queues.len());
     let good = |at: &usize| Some(queues[*at].broker()) != avoid;
-    *place = candidates.find(good).unwrap_or(first % queues.len());
-    &queues[*place]
+    candidates.find(good).unwrap_or(first)
 }
 
 /// The queue of a sharding key, as Java's `SelectMessageQueueByHash` finds it. `queues` is not
@@ -90,27 +95,30 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(names: &str, mut place: usize, avoid: Option<&str>, expected: &[i32]) {
+    fn check(names: &str, avoid: Option<&str>, expected: &[usize]) {
         let queues = queues(names);
-        let got: Vec<i32> = expected
-            .iter()
-            .map(|_| next(&queues, &mut place, avoid).id())
+        let got: Vec<usize> = (0..queues.len())
+            .map(|first| next(&queues, first, avoid))
             .collect();
         assert_eq!(got, expected);
     }
 
     #[test]
     fn takes_turns_and_skips_the_broker_to_avoid_if_there_is_another() {
-        check("aabb", 0, None, &[1, 2, 3, 0]);
-        check("aabb", 0, Some("a"), &[2, 3, 2, 3]);
-        check("aaa", 0, Some("a"), &[1, 2, 0]);
-        check("a", 5, None, &[0, 0]);
+        check("aabb", None, &[0, 1, 2, 3]);
+        check("aabb", Some("a"), &[2, 2, 2, 3]);
+        check("aaa", Some("a"), &[0, 1, 2]);
     }
 
     #[test]
-    fn the_index_wraps_without_a_panic() {
-        check("aab", usize::MAX, None, &[1, 2, 0]);
-        check("aab", usize::MAX, Some("a"), &[2, 2]);
+    fn the_index_wraps_without_a_panic_and_without_skipping() {
+        let queues = queues("aab");
+        PLACES.with_borrow_mut(|places| places.push(("wrap".into(), usize::MAX)));
+        let mut seen: Vec<i32> = (0..3)
+            .map(|_| round_robin("wrap", &queues, None).id())
+            .collect();
+        seen.sort();
+        assert_eq!(seen, [0, 1, 2]);
     }
 
     #[test]

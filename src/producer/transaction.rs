@@ -3,7 +3,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::checks::{catch, with_end};
+use super::checks::{catch, java_name, with_end};
+use super::hook::EndTransactionContext;
 use super::producer::Producer;
 use super::transaction_builder::TransactionProducerBuilder;
 use crate::client::ShutdownReport;
@@ -117,7 +118,7 @@ impl TransactionProducer {
         let half = message
             .clone()
             .system_property(name::TRANSACTION_PREPARED, "true")
-            .system_property(name::PRODUCER_GROUP, self.producer.group());
+            .system_property(name::PRODUCER_GROUP, &*core.config.group_on_wire);
         let receipt = self.producer.prepare(&half).send()?;
         let (state, error) = match receipt.status {
             SendStatus::Ok => run(local, message, &receipt),
@@ -128,12 +129,7 @@ impl TransactionProducer {
             state,
             error: error.map(Arc::from),
         };
-        if let Err(error) = self.end(&done, permit) {
-            let id = done.receipt.message_id();
-            log::warn!(
-                "transaction {id}: its end ({state}) cannot be told, the broker will ask: {error}"
-            );
-        }
+        self.end(message, &done, permit);
         Ok(done)
     }
 
@@ -154,24 +150,57 @@ impl TransactionProducer {
         self.producer.shutdown_within(most)
     }
 
-    fn end(&self, done: &TransactionReceipt, permit: Permit) -> Result<()> {
+    /// Tells the broker, and the hooks.
+    fn end(&self, message: &Message, done: &TransactionReceipt, permit: Permit) {
+        let core = self.producer.core();
+        let mut address = None;
+        if let Err(error) = self.tell(message, done, permit, &mut address) {
+            let (id, state) = (done.transaction_id(), done.state);
+            log::warn!(
+                "transaction {id}: its end ({state}) cannot be told, the broker will ask: {error}"
+            );
+        }
+        core.config.hooks.ended(|| EndTransactionContext {
+            group: core.config.group.clone(),
+            topic: message.shared_topic().clone(),
+            message_id: done.receipt.message_id.clone(),
+            transaction_id: done.transaction_id().to_owned(),
+            tag: message.get_tag().map(str::to_owned),
+            keys: message
+                .system_properties()
+                .get(name::KEYS)
+                .map(str::to_owned),
+            broker_address: address.unwrap_or_else(|| "".into()),
+            state: java_name(done.state),
+            from_check: false,
+        });
+    }
+
+    /// Tells the broker; its address is known afterwards even if that fails.
+    fn tell(
+        &self,
+        message: &Message,
+        done: &TransactionReceipt,
+        permit: Permit,
+        told: &mut Option<Arc<str>>,
+    ) -> Result<()> {
         let core = self.producer.core();
         let receipt = &done.receipt;
-        let (topic, broker) = (receipt.queue.topic(), receipt.queue.broker());
+        let broker = receipt.queue.broker();
         let stored = OffsetMessageId::decode(&receipt.offset_message_id)?;
         let deadline = deadline(core.config.send_timeout);
         let client = core.client.inner();
         let default = &core.config.default_topic;
-        let route = client
-            .routes
-            .publish_info(&topic.into(), default, deadline)?;
+        let (_, topic) = core.config.topics(message.shared_topic())?;
+        let route = client.routes.publish_info(&topic, default, deadline)?;
         let Some(address) = route.master(broker) else {
             let text = format!("broker {broker} has no master in the topic's route");
             return Err(Error::new(ErrorKind::NoBroker, text));
         };
+        *told = Some(address.clone());
         let end = EndTransaction {
-            topic: Some(topic.to_owned()),
-            producer_group: core.config.group.clone(),
+            topic: Some(topic.to_string()),
+            producer_group: core.config.group_on_wire.to_string(),
             table_offset: receipt.queue_offset,
             commit_log_offset: stored.commit_log_offset,
             state: done.state,

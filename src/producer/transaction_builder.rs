@@ -52,8 +52,9 @@ impl TransactionProducerBuilder {
         self
     }
 
-    /// Starts the producer. Nothing is connected before the first send, and brokers ask only
-    /// producers that are connected.
+    /// Starts the producer. Nothing is connected before the first send, unless
+    /// [`topics`](Self::topics) are given: the brokers of known topics hear of this producer with
+    /// the next heartbeat. Brokers ask only producers that they have heard of.
     ///
     /// # Errors
     /// Those of [`ProducerBuilder::start`](crate::ProducerBuilder::start);
@@ -67,22 +68,22 @@ impl TransactionProducerBuilder {
         if self.check_queue == 0 {
             return config("check_queue must not be zero");
         }
-        let limit = self.config.max_message_size;
         let producer = builder::start(self.config, self.client, self.own_client)?;
+        let core = producer.core();
         let checks = Checks {
-            group: producer.group().to_owned(),
+            config: core.config.clone(),
             check: self.check,
-            account: producer.core().account.clone(),
-            body_limit: limit,
+            account: core.account.clone(),
+            remoting: core.client.inner().remoting.clone(),
         };
         let running = checks.start(self.check_threads, self.check_queue);
         let running = running.map_err(|error| {
             let text = format!("the producer's threads cannot be started: {error}");
             Error::new(ErrorKind::Io, text).caused_by(error)
         })?;
-        let client = producer.client().inner();
-        let group = producer.group().to_owned();
-        client.checks.lock().insert(group, Arc::new(running));
+        let group = core.config.group_on_wire.to_string();
+        let checks = &core.client.inner().checks;
+        checks.lock().insert(group, Arc::new(running));
         Ok(TransactionProducer::new(producer))
     }
 }

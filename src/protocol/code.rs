@@ -5,6 +5,8 @@
 pub mod request {
     /// A send with long header names ([`SendHeader`](crate::protocol::send::SendHeader), V1).
     pub const SEND_MESSAGE: i32 = 10;
+    /// Asks for the end of a queue.
+    pub const GET_MAX_OFFSET: i32 = 30;
     /// Heartbeat of a client.
     pub const HEART_BEAT: i32 = 34;
     /// A client's producer or consumer group goes away.

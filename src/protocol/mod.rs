@@ -5,6 +5,8 @@
 //!
 //! Not yet covered by semantic versioning.
 
+#[cfg(feature = "acl")]
+pub(crate) mod acl;
 mod binary;
 pub mod code;
 mod command;
@@ -15,11 +17,13 @@ pub mod heartbeat;
 pub mod id;
 mod json;
 pub mod message;
+pub mod namespace;
 pub mod properties;
 pub mod reply;
 pub mod route;
 pub mod send;
 pub mod sys_flag;
+pub mod trace;
 pub mod transaction;
 
 use std::borrow::Cow;

@@ -11,6 +11,7 @@ use super::outbox::Outbox;
 use super::pending::{Entry, Pending};
 use super::shared::Shared;
 use super::slot::{Slot, Waiter};
+use super::tls::Session;
 use super::{Deadline, Job, Next, Outcome, Permit, Request, reader};
 use crate::error::{Delivery, Error, ErrorKind, Wait};
 use crate::protocol::{Command, Head, frame};
@@ -23,6 +24,8 @@ pub(crate) struct Connection {
     /// Used through `&TcpStream`, outside any lock: only `shutdown` wakes a thread that is blocked
     /// in a read or write of another.
     pub(super) socket: TcpStream,
+    /// None: what goes over the socket is plain.
+    pub(super) tls: Option<Session>,
     pub(super) state: Mutex<State>,
     /// Wakes the writer thread.
     pub(super) work: Condvar,
@@ -92,6 +95,7 @@ impl Connection {
     /// Takes over a connected socket and starts its reader thread.
     pub(super) fn start(
         socket: TcpStream,
+        tls: Option<Session>,
         address: Arc<str>,
         shared: Arc<Shared>,
     ) -> io::Result<Arc<Connection>> {
@@ -99,6 +103,7 @@ impl Connection {
         let connection = Arc::new(Connection {
             address,
             socket,
+            tls,
             state: Mutex::new(State {
                 pending: Pending::new(),
                 outbox: Outbox::new(),
@@ -243,7 +248,7 @@ impl Connection {
     /// Sends a request that has no answer, over this very connection. Like a reply it never blocks,
     /// and it is refused (false) when the peer does not read or the connection is at its end. The
     /// permit is given back when the socket has taken the frame.
-    pub(crate) fn tell(self: &Arc<Self>, request: &Request<'_>, permit: Permit) -> bool {
+    pub(super) fn tell(self: &Arc<Self>, request: &Request<'_>, permit: Permit) -> bool {
         let unread = self.state.lock().outbox.len();
         let never_waits = Deadline::after(Instant::now(), Duration::ZERO);
         let (permit, via) = (Some(permit), Via::WriterThread);
@@ -257,6 +262,17 @@ impl Connection {
 
     pub(crate) fn note_introduced(&self) {
         self.introduced.store(true, Ordering::Relaxed);
+    }
+
+    /// Has a writer come by for what the TLS session itself has to say, which belongs to no frame.
+    /// The caller, a reader, must never wait for a peer that does not read.
+    #[cfg(feature = "tls")]
+    pub(super) fn write_session_output(self: &Arc<Self>) {
+        let mut state = self.state.lock();
+        if state.death.is_none() {
+            state.outbox.call_writer();
+            self.write_soon(state, Via::WriterThread);
+        }
     }
 
     /// Takes the waiters of responses.
@@ -360,6 +376,9 @@ impl Connection {
             unsent.push(batch);
         }
         drop(state);
+        // A connection that ends with this kind never became one for the peer, which looked at no
+        // frame, whatever the socket took.
+        let refused = cause.kind() == ErrorKind::Tls;
         let written = self.written.load(Ordering::Relaxed);
         let lost = unsent
             .iter_mut()
@@ -371,7 +390,7 @@ impl Connection {
         let maybe_stored = cause.delivered(Delivery::MaybeStored);
         let mut ready = Ready::default();
         for entry in entries {
-            let sent = entry.end <= written;
+            let sent = entry.end <= written && !refused;
             let error = match (entry.deadline <= now, sent) {
                 (true, true) => self.timed_out(Wait::Response).maybe_stored(),
                 (true, false) => self.timed_out(Wait::Write),

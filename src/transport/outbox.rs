@@ -112,6 +112,14 @@ impl<G> Outbox<G> {
             .map_or(0, |first| self.end - first.start)
     }
 
+    /// Sees that there is a batch to take, if only an empty one.
+    #[cfg(feature = "tls")]
+    pub(crate) fn call_writer(&mut self) {
+        if self.is_empty() {
+            self.open_batch(self.end);
+        }
+    }
+
     /// The next batch, for one writer.
     pub(crate) fn take(&mut self) -> Option<Batch<G>> {
         self.batches.pop_front()
@@ -254,6 +262,22 @@ mod tests {
         assert_eq!(outbox.len(), 3 * BATCH as u64 / 2);
         assert!(outbox.take().is_some());
         assert_eq!(outbox.take().unwrap().runs(), [Run::Skip(ends[4])]);
+        assert!(outbox.take().is_none());
+    }
+
+    #[cfg(feature = "tls")]
+    #[test]
+    fn a_writer_can_be_called_without_a_frame() {
+        let mut outbox = Outbox::<()>::new();
+        let first = outbox.push(b"one", None, None);
+        outbox.take().unwrap();
+        outbox.call_writer();
+        assert!(!outbox.is_empty());
+        assert!(!outbox.cancel(first), "it was taken before");
+        let second = outbox.push(b"two", None, None);
+        assert_eq!(outbox.len(), 3);
+        outbox.call_writer();
+        assert_eq!(outbox.take().unwrap().runs(), [Run::Bytes(b"two", second)]);
         assert!(outbox.take().is_none());
     }
 

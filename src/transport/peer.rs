@@ -5,7 +5,8 @@ use std::time::Instant;
 use parking_lot::{Condvar, Mutex};
 
 use super::shared::Shared;
-use super::{Connection, Deadline, backoff};
+use super::tls::Session;
+use super::{Connection, Deadline, Tls, backoff};
 use crate::error::{Error, ErrorKind, Wait};
 
 /// One address: its connection, or who is making one, or why there is none.
@@ -134,10 +135,31 @@ impl Peer {
 
     fn open(&self, shared: &Arc<Shared>, deadline: Deadline) -> Result<Arc<Connection>, Error> {
         let addresses = shared.resolver.resolve(&self.address, deadline)?;
+        let whole = deadline.capped(Instant::now(), shared.config.connect_timeout);
         let socket = self.connect_any(&addresses, shared, deadline)?;
-        Connection::start(socket, self.address.clone(), shared.clone()).map_err(|e| {
+        let tls = match &shared.config.tls {
+            Some(tls) => Some(self.secure(tls, &socket, whole, deadline)?),
+            None => None,
+        };
+        Connection::start(socket, tls, self.address.clone(), shared.clone()).map_err(|e| {
             let text = format!("connected, but the connection could not be set up: {e}");
             Error::new(ErrorKind::Io, text).at(&self.address)
+        })
+    }
+
+    fn secure(
+        &self,
+        tls: &Tls,
+        socket: &TcpStream,
+        whole: Deadline,
+        deadline: Deadline,
+    ) -> Result<Session, Error> {
+        tls.handshake(socket, &self.address, whole).map_err(|e| {
+            if e.kind() == ErrorKind::Timeout && !deadline.has_passed(Instant::now()) {
+                let text = "connected, but the TLS handshake took too long";
+                return Error::new(ErrorKind::Connect, text).at(&self.address);
+            }
+            e.at(&self.address)
         })
     }
 
@@ -189,11 +211,14 @@ impl State {
         } else {
             // Up, and gone again before it was of any use (a peer that closes or says "go away" to
             // everything): without a pause this would be a storm of reconnects.
-            let why = connection
-                .death()
-                .map_or("it says go away".to_owned(), |e| e.to_string());
+            let death = connection.death();
+            let kind = match &death {
+                Some(death) if death.kind() == ErrorKind::Tls => ErrorKind::Tls,
+                _ => ErrorKind::Connect,
+            };
+            let why = death.map_or("it says go away".to_owned(), |e| e.to_string());
             let text = format!("the last new connection was of no use: {why}");
-            let error = Error::new(ErrorKind::Connect, text).at(connection.address());
+            let error = Error::new(kind, text).at(connection.address());
             self.note_failure(error, shared);
         }
     }

@@ -5,6 +5,7 @@ use std::time::Instant;
 use parking_lot::RwLock;
 
 use super::connection::{Connection, Ready, Refused, Via};
+use super::hook::{Hooked, Observed};
 use super::peer::Peer;
 use super::resolve::Lookup;
 use super::shared::{RemotingConfig, Shared};
@@ -62,6 +63,17 @@ impl Remoting {
         request: &Request<'_>,
         deadline: Deadline,
     ) -> Outcome {
+        let hooks = &self.shared.config.hooks;
+        if !hooks.need_command() {
+            return hooks.with_fixed(request, |request| self.exchange(address, request, deadline));
+        }
+        let hooked = self.hooked(address, request, false)?;
+        let outcome = self.exchange(address, &hooked.request(), deadline);
+        hooked.after(&hooks.user, address, &outcome);
+        outcome
+    }
+
+    fn exchange(&self, address: &Arc<str>, request: &Request<'_>, deadline: Deadline) -> Outcome {
         for _ in 0..CONNECTIONS_PER_CALL {
             match self.connect(address, deadline)?.call(request, deadline) {
                 Ok(outcome) => return outcome,
@@ -75,6 +87,37 @@ impl Remoting {
     /// Sends a request whose answer goes to `completion`. Connecting, if need be, happens here and
     /// now; every failure goes to the completion too.
     pub(crate) fn invoke_async(
+        &self,
+        address: &Arc<str>,
+        request: &Request<'_>,
+        deadline: Deadline,
+        via: Via,
+        completion: Box<dyn Completion>,
+    ) {
+        let hooks = &self.shared.config.hooks;
+        if !hooks.need_command() {
+            return hooks.with_fixed(request, |request| {
+                self.dispatch(address, request, deadline, via, completion);
+            });
+        }
+        let hooked = match self.hooked(address, request, false) {
+            Ok(hooked) => Arc::new(hooked),
+            Err(error) => return self.answer(Slot::Task(completion), Err(error)),
+        };
+        let completion: Box<dyn Completion> = if hooks.user.is_empty() {
+            completion
+        } else {
+            Box::new(Observed {
+                shared: self.shared.clone(),
+                address: address.clone(),
+                hooked: hooked.clone(),
+                completion,
+            })
+        };
+        self.dispatch(address, &hooked.request(), deadline, via, completion);
+    }
+
+    fn dispatch(
         &self,
         address: &Arc<str>,
         request: &Request<'_>,
@@ -103,15 +146,30 @@ impl Remoting {
             }
         }
         if let Some(slot) = slot {
-            let mut ready = Ready::default();
-            ready.answer(slot, Err(error.unwrap_or_else(|| gone(address))));
-            ready.hand_over(&self.shared);
+            self.answer(slot, Err(error.unwrap_or_else(|| gone(address))));
         }
     }
 
     /// Queues a request that has no answer. `Ok` means accepted; the permit is given back when the
     /// socket has taken the frame, or when it is lost, which is counted.
     pub(crate) fn invoke_oneway(
+        &self,
+        address: &Arc<str>,
+        request: &Request<'_>,
+        permit: Option<Permit>,
+        deadline: Deadline,
+    ) -> Result<(), Error> {
+        let hooks = &self.shared.config.hooks;
+        if !hooks.need_command() {
+            return hooks.with_fixed(request, |request| {
+                self.dispatch_oneway(address, request, permit, deadline)
+            });
+        }
+        let hooked = self.hooked(address, request, true)?;
+        self.dispatch_oneway(address, &hooked.request(), permit, deadline)
+    }
+
+    fn dispatch_oneway(
         &self,
         address: &Arc<str>,
         request: &Request<'_>,
@@ -128,6 +186,26 @@ impl Remoting {
             }
         }
         Err(gone(address))
+    }
+
+    /// Sends a request that has no answer over this very connection: what the peer asked there is
+    /// to be answered there. It never waits, and is refused when the peer does not read or the
+    /// connection is at its end. The permit is given back as with `invoke_oneway`.
+    pub(crate) fn tell(
+        &self,
+        connection: &Arc<Connection>,
+        request: &Request<'_>,
+        permit: Permit,
+    ) -> Result<(), Error> {
+        let address = connection.address();
+        let hooks = &self.shared.config.hooks;
+        let told = if hooks.need_command() {
+            let hooked = self.hooked(address, request, true)?;
+            connection.tell(&hooked.request(), permit)
+        } else {
+            hooks.with_fixed(request, |request| connection.tell(request, permit))
+        };
+        told.then_some(()).ok_or_else(|| gone(address))
     }
 
     /// The addresses with a usable connection.
@@ -182,6 +260,24 @@ impl Remoting {
         self.shared.lost_oneway()
     }
 
+    /// A request after all that comes before it.
+    fn hooked(
+        &self,
+        address: &Arc<str>,
+        request: &Request<'_>,
+        oneway: bool,
+    ) -> Result<Hooked, Error> {
+        Hooked::prepare(&self.shared.config, address, request, oneway)
+            .map_err(|error| error.at(address))
+    }
+
+    /// Answers a waiter that never came to a connection.
+    fn answer(&self, slot: Slot, outcome: Outcome) {
+        let mut ready = Ready::default();
+        ready.answer(slot, outcome);
+        ready.hand_over(&self.shared);
+    }
+
     /// The connection to this address, made if need be. The next request may yet use another one.
     pub(crate) fn connect(
         &self,
@@ -207,7 +303,7 @@ fn too_large() -> Error {
 fn gone(address: &Arc<str>) -> Error {
     Error::new(
         ErrorKind::Disconnected,
-        "connections break as soon as they are made",
+        "the connection is gone, or breaks as soon as it is made",
     )
     .at(address)
 }

@@ -112,6 +112,13 @@ impl Connection {
             match run {
                 Run::Skip(end) => self.written.store(end, Ordering::Relaxed),
                 Run::Bytes(mut bytes, end) => {
+                    if let Some(session) = &self.tls {
+                        let start = end - bytes.len() as u64;
+                        let taken =
+                            |n: usize| self.written.store(start + n as u64, Ordering::Relaxed);
+                        session.write(&self.socket, bytes, taken)?;
+                        continue;
+                    }
                     while !bytes.is_empty() {
                         match (&self.socket).write(bytes) {
                             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
@@ -127,7 +134,10 @@ impl Connection {
                 }
             }
         }
-        Ok(())
+        match &self.tls {
+            Some(session) => session.flush(&self.socket),
+            None => Ok(()),
+        }
     }
 
     /// Gives back the permits of oneway frames, and counts those that were lost.

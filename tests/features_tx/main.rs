@@ -3,4 +3,5 @@
 mod checks;
 mod common;
 mod requests;
+mod surroundings;
 mod transactions;

@@ -17,6 +17,7 @@
 #   ROCKETMQ_BROKER_CONF       more broker settings: "key=value key=value"
 #   ROCKETMQ_NAMESRV_CONF      the same for the name server
 #   ROCKETMQ_JAVA_OPTS         more flags for every server's JVM
+#   ROCKETMQ_TLS_ONLY=1        the servers refuse plain connections: a broker counts as ready when it says so
 #   ROCKETMQ_TEST_CACHE        where the jars are kept (default ~/.cache/rocketmq-blocking)
 set -euo pipefail
 
@@ -110,7 +111,7 @@ start() {
   servers+=("$pid"); end=$((SECONDS + 60))
   disown "$pid" # a test may kill it: the shell shall not report that
   # the programs print "boot success"; a broker is of use only once the name server knows it
-  until grep -q 'boot success' "$home/out.log" && { [[ $name == namesrv ]] || has_route "$name"; }; do
+  until grep -q 'boot success' "$home/out.log" && { [[ $name == namesrv || -n ${ROCKETMQ_TLS_ONLY:-} ]] || has_route "$name"; }; do
     if ! kill -0 "$pid" 2>/dev/null; then
       grep -qiE 'BindException|Address already in use' "$home/out.log" && { rm -rf "$home"; return 1; }
       tail -n 30 "$home/out.log" >&2; fail 4 "$name of RocketMQ $version ended while starting (its log is above)"

@@ -1,0 +1,265 @@
+use std::fmt;
+
+use super::{Batch, Message, Schedule, name};
+use crate::error::{Error, Result};
+
+/// What a message takes in a batch beside body and properties: five numbers of four bytes, and two
+/// bytes for the length of the properties.
+const ENTRY_OVERHEAD: usize = 22;
+
+/// The digits of a unique key, which a message gets when it is sent, on an IPv6 host.
+const LONGEST_KEY: usize = 56;
+
+/// A message that cannot be in a batch, from [`Batch::split`]. Turns into an
+/// [`Invalid`](crate::ErrorKind::Invalid) [`Error`] where that is wanted.
+pub struct Unbatchable(Box<Inner>);
+
+struct Inner {
+    index: usize,
+    message: Message,
+    why: Why,
+}
+
+/// What keeps a message out of every batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Why {
+    Empty,
+    Scheduled,
+    Retry,
+    Reply,
+    TooLarge { bytes: usize, most: usize },
+}
+
+impl Batch {
+    /// Cuts messages into batches of at most `max_bytes` each, encoded; the messages keep their
+    /// order.
+    ///
+    /// A batch ends where the next message has another topic or another
+    /// [`wait_store`](Message::wait_store), or does not fit any more. The producer's
+    /// `max_message_size` (4 MiB unless set; the broker's is the same) is the most that can be sent;
+    /// smaller batches spread better over queues. Sizes are counted as they are on the wire, unique
+    /// keys included, and never too low.
+    ///
+    /// A message that no batch can hold (scheduled, for a retry topic, empty, or too large alone)
+    /// comes out as an error that names its place and gives it back; the others are not touched by
+    /// it. Most of these can be sent alone.
+    ///
+    /// ```no_run
+    /// # fn main() -> rocketmq_blocking::Result<()> {
+    /// # use rocketmq_blocking::{Batch, Message, Producer};
+    /// # let producer = Producer::builder("g").name_server("127.0.0.1:9876").start()?;
+    /// let messages = (0..10_000).map(|i| Message::new("TopicTest", format!("message {i}")));
+    /// for batch in Batch::split(messages, 1024 * 1024) {
+    ///     match batch {
+    ///         Ok(batch) => println!("{}", producer.send_batch(&batch)?),
+    ///         Err(alone) => println!("{}", producer.send(alone.message())?),
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Of the items: a message that cannot be in a batch. What else is wrong with a message (its
+    /// topic's name, a reserved property) is found when its batch is sent.
+    #[doc(alias = "ListSplitter")]
+    pub fn split(
+        messages: impl IntoIterator<Item = Message>,
+        max_bytes: usize,
+    ) -> impl Iterator<Item = Result<Batch, Unbatchable>> {
+        Split {
+            messages: messages.into_iter().enumerate(),
+            most: max_bytes,
+            open: Vec::new(),
+            bytes: 0,
+        }
+    }
+}
+
+struct Split<I> {
+    messages: I,
+    most: usize,
+    /// The batch that is being filled, and its size.
+    open: Vec<Message>,
+    bytes: usize,
+}
+
+impl<I: Iterator<Item = (usize, Message)>> Iterator for Split<I> {
+    type Item = Result<Batch, Unbatchable>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        for (index, message) in self.messages.by_ref() {
+            let bytes = message.batch_entry_len();
+            let most = self.most;
+            let too_large = (bytes > most).then_some(Why::TooLarge { bytes, most });
+            if let Some(why) = message.keeps_out_of_batches().or(too_large) {
+                let inner = Inner {
+                    index,
+                    message,
+                    why,
+                };
+                return Some(Err(Unbatchable(Box::new(inner))));
+            }
+            let fits = self.bytes + bytes <= self.most;
+            if fits && self.open.last().is_none_or(|last| last.goes_with(&message)) {
+                self.bytes += bytes;
+                self.open.push(message);
+                continue;
+            }
+            self.bytes = bytes;
+            let full = std::mem::replace(&mut self.open, vec![message]);
+            return Some(Ok(Batch(full)));
+        }
+        let last = std::mem::take(&mut self.open);
+        (!last.is_empty()).then_some(Ok(Batch(last)))
+    }
+}
+
+impl Message {
+    /// What keeps this message out of every batch, whatever its size.
+    pub(super) fn keeps_out_of_batches(&self) -> Option<Why> {
+        if *self.get_schedule() != Schedule::Now {
+            Some(Why::Scheduled)
+        } else if self.topic().starts_with(name::RETRY_PREFIX) {
+            Some(Why::Retry)
+        } else if self.system_properties().get(name::MESSAGE_TYPE).is_some() {
+            Some(Why::Reply)
+        } else if self.body().is_empty() {
+            Some(Why::Empty)
+        } else {
+            None
+        }
+    }
+
+    /// Whether both can be in one batch.
+    fn goes_with(&self, other: &Message) -> bool {
+        self.topic() == other.topic() && self.waits_for_store() == other.waits_for_store()
+    }
+
+    /// The most that this message takes in the body of a batch.
+    pub(crate) fn batch_entry_len(&self) -> usize {
+        let pair = |name: &str, value: usize| name.len() + value + 2;
+        let given = self.get_unique_key().map_or(0, str::len);
+        let own = pair(name::UNIQ_KEY, given.max(LONGEST_KEY)) + pair(name::WAIT, "false".len());
+        let all = self
+            .system_properties()
+            .iter()
+            .chain(self.user_properties().iter());
+        let properties: usize = all.map(|(name, value)| pair(name, value.len())).sum();
+        ENTRY_OVERHEAD + self.body().len() + own + properties
+    }
+}
+
+impl Unbatchable {
+    /// The message's place among those that were split, from 0.
+    pub fn index(&self) -> usize {
+        self.0.index
+    }
+
+    /// The message.
+    pub fn message(&self) -> &Message {
+        &self.0.message
+    }
+
+    /// Gives the message back.
+    pub fn into_message(self) -> Message {
+        self.0.message
+    }
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Why::Empty => f.write_str("has an empty body"),
+            Why::Scheduled => f.write_str("is scheduled for later"),
+            Why::Reply => f.write_str("is a reply"),
+            Why::Retry => f.write_str("is for a retry topic"),
+            Why::TooLarge { bytes, most } => {
+                write!(f, "takes {bytes} bytes; at most {most} fit")
+            }
+        }
+    }
+}
+
+impl fmt::Display for Unbatchable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Inner { index, why, .. } = &*self.0;
+        write!(f, "message {index} cannot be in a batch: it {why}")
+    }
+}
+
+impl fmt::Debug for Unbatchable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Unbatchable({self})")
+    }
+}
+
+impl std::error::Error for Unbatchable {}
+
+impl From<Unbatchable> for Error {
+    fn from(unbatchable: Unbatchable) -> Error {
+        let topic = unbatchable.0.message.shared_topic().clone();
+        Error::invalid(unbatchable.to_string())
+            .on_topic(&topic)
+            .caused_by(unbatchable)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(topic: &str, body: usize) -> Message {
+        Message::new(topic, vec![b'x'; body])
+    }
+
+    /// `2T` is a batch of two messages of topic T, `!3` says that message 3 cannot be in one.
+    #[track_caller]
+    fn check(messages: Vec<Message>, most: usize, expected: &str) {
+        let items = Batch::split(messages, most).map(|item| match item {
+            Ok(batch) => format!("{}{}", batch.messages().len(), batch.topic()),
+            Err(error) => format!("!{}", error.index()),
+        });
+        assert_eq!(items.collect::<Vec<_>>().join(" "), expected);
+    }
+
+    #[test]
+    fn batches_end_at_another_topic_or_wait_store_and_where_they_are_full() {
+        let one = of("T", 10).batch_entry_len();
+        check(vec![], 100, "");
+        check(vec![of("T", 10); 5], 5 * one, "5T");
+        check(vec![of("T", 10); 5], 5 * one - 1, "4T 1T");
+        check(vec![of("T", 10); 5], one, "1T 1T 1T 1T 1T");
+        let mixed = vec![of("T", 1), of("T", 1), of("U", 1), of("T", 1)];
+        check(mixed, 1000, "2T 1U 1T");
+        let mixed = vec![of("T", 1), of("T", 1).wait_store(false), of("T", 1)];
+        check(mixed, 1000, "1T 1T 1T");
+    }
+
+    #[test]
+    fn what_no_batch_can_hold_comes_out_alone_and_takes_nothing_along() {
+        let one = of("T", 10).batch_entry_len();
+        let messages = vec![
+            of("T", 10).delay_level(1),
+            of("T", 10),
+            of("T", 11),
+            of("%RETRY%g", 10),
+            of("T", 10),
+            of("T", 0),
+            of("T", 10),
+        ];
+        check(messages, 10 * one, "!0 !3 !5 4T");
+        check(vec![of("T", 10), of("T", 11), of("T", 10)], one, "!1 1T 1T");
+        let alone = Batch::split([of("T", 11)], one)
+            .next()
+            .unwrap()
+            .unwrap_err();
+        let text = format!(
+            "message 0 cannot be in a batch: it takes {} bytes; at most {one} fit",
+            one + 1
+        );
+        assert_eq!(alone.to_string(), text);
+        assert_eq!(alone.message(), &of("T", 11));
+        assert_eq!(Error::from(alone).kind(), crate::ErrorKind::Invalid);
+    }
+}

@@ -1,0 +1,16 @@
+//! Compression, batches, administration, recall and timers, against the embedded cluster.
+
+mod batches;
+mod compression;
+
+use rocketmq_blocking::embedded::Cluster;
+use rocketmq_blocking::{Producer, ProducerBuilder};
+
+/// A builder of a producer for this cluster.
+fn builder(cluster: &Cluster) -> ProducerBuilder {
+    Producer::builder("more").name_server(cluster.name_server())
+}
+
+fn producer(cluster: &Cluster) -> Producer {
+    builder(cluster).start().unwrap()
+}
