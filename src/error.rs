@@ -243,6 +243,11 @@ impl Error {
         self.with(|e| e.delivery = delivery)
     }
 
+    /// Says more than the kind does.
+    pub(crate) fn detailed(self, detail: impl Into<String>) -> Error {
+        self.with(|e| e.detail = detail.into())
+    }
+
     pub(crate) fn of_kind(self, kind: ErrorKind) -> Error {
         self.with(|e| e.kind = kind)
     }
@@ -284,7 +289,12 @@ impl Error {
     fn write_cause(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let e = &*self.0;
         match (e.kind, e.wait) {
-            (ErrorKind::Timeout, Some(wait)) => write!(f, "timeout while {}", wait.as_str())?,
+            (ErrorKind::Timeout, Some(wait)) => {
+                write!(f, "timeout while {}", wait.as_str())?;
+                if !e.detail.is_empty() {
+                    write!(f, ": {}", e.detail)?;
+                }
+            }
             (ErrorKind::Broker, _) => f.write_str(&e.detail)?,
             (kind, _) if e.detail.is_empty() => write!(f, "{kind}")?,
             _ => f.write_str(&e.detail)?,

@@ -24,6 +24,8 @@
 //! | many in flight, results collected here | [`Producer::submit`] | a [`SendHandle`] to wait on |
 //! | no answer at all (logs, metrics) | [`Producer::send_oneway`] | once the connection accepted it |
 //! | several messages as one request | [`Producer::send_batch`], [`Batch::split`] | one receipt |
+//! | consumers to see it only if something of yours succeeds | [`TransactionProducer::send_in_transaction`] | what the broker was told |
+//! | an answer from a consumer | [`Producer::request`], [`Producer::request_async`] | the reply |
 //! | a given queue, order by a key, a timeout of its own | [`Producer::prepare`] | what you then call |
 //!
 //! # Threads
@@ -32,7 +34,8 @@
 //! or oneway sends (`rmq-writer`), callback threads (`rmq-callback`, one per core), two threads for
 //! further attempts of asynchronous sends (`rmq-retry`), and one each for timeouts (`rmq-timer`),
 //! routes (`rmq-routes`) and heartbeats (`rmq-heartbeat`); with `name_server_url` one more
-//! (`rmq-discover`). All end at shutdown.
+//! (`rmq-discover`). A transaction producer answers the brokers' checks on threads of its own
+//! (`rmq-check`, one unless set). All end at shutdown.
 //!
 //! # Deadlines, retries and duplicates
 //! A send has one deadline, `send_timeout` (3 s) after the call; everything happens within it. A
@@ -57,9 +60,9 @@
 //! | level | events |
 //! |---|---|
 //! | error | a panic in user code, a thread of ours that panicked |
-//! | warn | every attempt that is retried, name servers that fail, lost oneway messages, a shutdown that was not clean |
+//! | warn | every attempt that is retried, name servers that fail, lost oneway messages, transactions whose code failed or whose end could not be told, checks that are dropped, a shutdown that was not clean |
 //! | info | routes learnt or changed, connections that drain or leave |
-//! | debug | connections made and failed, late responses |
+//! | debug | connections made and failed, late responses and replies |
 //!
 //! # Cargo features
 //! | feature | adds |
@@ -78,12 +81,14 @@
 //! | `SendCallback` | a closure |
 //! | `MQAdmin` (`createTopic`, `viewMessage`, `queryMessage`, ..) | [`Admin`] |
 //! | `MessageQueueSelector`, `SelectMessageQueueByHash` | [`PreparedSend::select`], [`PreparedSend::sharding_key`] |
+//! | `TransactionMQProducer`, `TransactionListener` | [`TransactionProducer`], two closures |
+//! | `request`, `RequestCallback`, `MessageUtil.createReplyMessage` | [`Producer::request`], [`Producer::request_async`], [`Message::reply_to`] |
 //! | `RPCHook` | [`RpcHook`](hook::RpcHook) |
 //! | `AclClientRPCHook`, `SessionCredentials` | `credentials` on either builder (feature `acl`) |
 //! | `MQClientException`, `MQBrokerException`, `Remoting*Exception` | [`Error`] with [`ErrorKind`] |
 //!
 //! # Not supported yet
-//! Consumers, transactions, request-reply.
+//! Consumers.
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
@@ -98,9 +103,12 @@ pub use client::{Admin, Client, ClientBuilder, ShutdownReport};
 pub use error::{Attempt, Delivery, Error, ErrorKind, Result, Wait};
 pub use message::{
     Batch, Message, MessageQueue, MessageView, Properties, Schedule, SendReceipt, SendStatus,
-    Unbatchable,
+    TransactionState, Unbatchable,
 };
 pub use producer::{AutoBatch, FaultStrategy, PreparedSend, Producer, ProducerBuilder, SendHandle};
+pub use producer::{
+    HalfMessage, TransactionProducer, TransactionProducerBuilder, TransactionReceipt,
+};
 pub use protocol::compress::Compression;
 #[cfg(feature = "tls")]
 pub use transport::TlsConfig;

@@ -173,6 +173,25 @@ pub(super) fn heartbeat(
     remoting.invoke_async(broker, &request, deadline, Via::Caller, completion);
 }
 
+/// Tells a broker which groups live here, and waits until it has understood.
+pub(super) fn heartbeat_and_wait(
+    remoting: &Remoting,
+    broker: &Arc<str>,
+    heartbeat: &Heartbeat,
+    deadline: Deadline,
+) -> Result<()> {
+    let body = Arc::new(heartbeat.encode());
+    let request = Request::new(request::HEART_BEAT, &()).with_body(&body);
+    let answer = remoting.invoke(broker, &request, deadline)?;
+    match answer.code {
+        response::SUCCESS => Ok(()),
+        code => {
+            let error = Error::response(code, response::name(code), answer.remark.as_deref());
+            Err(error.at(broker))
+        }
+    }
+}
+
 /// Tells a broker that a group goes away; the answer goes to `completion`.
 pub(super) fn unregister(
     remoting: &Remoting,

@@ -1,4 +1,4 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,7 +11,9 @@ use super::api;
 use super::config::{ClientBuilder, ClientConfig};
 use super::discovery::Discovery;
 use super::identity::{self, Identity};
+use super::inbound::TransactionChecks;
 use super::name_server::NameServers;
+use super::requests::Requests;
 use super::route::{DefaultTopic, Routes};
 use super::shutdown::ShutdownReport;
 use super::ticker::Ticker;
@@ -54,7 +56,10 @@ pub(crate) struct Inner {
     pub(crate) routes: Routes,
     pub(crate) budget: Budget,
     pub(crate) workers: Workers,
+    pub(crate) requests: Requests,
     pub(super) groups: Mutex<BTreeSet<String>>,
+    /// The transaction producers, by group.
+    pub(crate) checks: Mutex<BTreeMap<String, Arc<dyn TransactionChecks>>>,
     tickers: Mutex<Option<Tickers>>,
     closed: AtomicBool,
     /// Locked for the whole of a shutdown.
@@ -196,8 +201,10 @@ impl Inner {
                 routes: Routes::new(name_servers, config.api_timeout, config.rpc.names()),
                 identity,
                 remoting,
+                requests: Requests::new(workers.timer.clone()),
                 workers,
                 groups: Mutex::default(),
+                checks: Mutex::default(),
                 tickers: Mutex::new(None),
                 closed: AtomicBool::new(false),
                 report: Mutex::new(None),
@@ -276,7 +283,7 @@ impl Inner {
     }
 
     /// Has a broker told soon which groups live here, by the heartbeat thread.
-    fn heartbeat_soon(&self, broker: Arc<str>) {
+    pub(super) fn heartbeat_soon(&self, broker: Arc<str>) {
         if let Some(tickers) = &*self.tickers.lock() {
             tickers.heartbeats.wake(broker);
         }
@@ -312,10 +319,18 @@ impl Inner {
         }
         self.closed.store(true, Ordering::SeqCst);
         self.budget.close();
+        let checks: Vec<_> = std::mem::take(&mut *self.checks.lock())
+            .into_values()
+            .collect();
+        checks.iter().for_each(|checks| checks.stop());
+        self.requests.close();
         let tickers = self.tickers.lock().take();
         drop(tickers);
         self.remoting.close();
-        let stuck_threads = self.workers.end(deadline);
+        let mut stuck_threads = self.workers.end(deadline);
+        for checks in checks {
+            stuck_threads.extend(checks.join(deadline));
+        }
         let result = ShutdownReport {
             unanswered: 0,
             lost_oneway: self.remoting.lost_oneway(),
@@ -383,8 +398,14 @@ impl Inbound for Dispatcher {
         }
     }
 
-    fn request(&self, _: &Arc<Connection>, request: Command) -> std::result::Result<(), Command> {
-        // No request of a broker concerns a producer yet: transactions and replies come later.
-        Err(request)
+    fn request(
+        &self,
+        connection: &Arc<Connection>,
+        request: Command,
+    ) -> std::result::Result<(), Command> {
+        match self.client.upgrade() {
+            Some(client) => client.answer(connection, request),
+            None => Err(request),
+        }
     }
 }

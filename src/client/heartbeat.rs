@@ -15,6 +15,41 @@ impl Inner {
         }
     }
 
+    /// Sees that a broker knows this client before it is to push something to it: the first time
+    /// on each connection this waits for the answer to a heartbeat. What goes wrong is left for the
+    /// request that follows to find out.
+    pub(crate) fn introduce(&self, broker: &Arc<str>, deadline: Deadline) {
+        // Over the ordinary port, as all heartbeats.
+        let ordinary = self.broker_of_send_address(broker);
+        let broker = ordinary.as_ref().unwrap_or(broker);
+        let connection = match self.remoting.connect(broker, deadline) {
+            Ok(connection) if !connection.is_introduced() => connection,
+            _ => return,
+        };
+        let Some(heartbeat) = self.own_heartbeat() else {
+            return;
+        };
+        let deadline = deadline.capped(Instant::now(), self.config.api_timeout);
+        match api::heartbeat_and_wait(&self.remoting, broker, &heartbeat, deadline) {
+            Ok(()) => connection.note_introduced(),
+            Err(error) => log::warn!("heartbeat before a request failed: {error}"),
+        }
+        // The reply can come by way of another broker.
+        for other in self.routes.masters() {
+            if other != *broker {
+                self.heartbeat_soon(other);
+            }
+        }
+    }
+
+    /// Which groups live here; `None` if there is none.
+    fn own_heartbeat(&self) -> Option<Heartbeat> {
+        let groups = self.groups.lock();
+        let client_id = self.identity.client_id();
+        let names = groups.iter().map(String::as_str);
+        (!groups.is_empty()).then(|| Heartbeat::of_producers(client_id, names))
+    }
+
     /// The brokers that have a usable connection, by their ordinary addresses.
     pub(super) fn connected_brokers(&self) -> impl Iterator<Item = Arc<str>> {
         self.remoting.connected().into_iter().filter(|address| {
@@ -36,13 +71,9 @@ impl Inner {
 
     /// Tells one broker. Connects if need be, and does not wait for the answer.
     pub(super) fn heartbeat(&self, broker: &Arc<str>) {
-        let groups = self.groups.lock();
-        if groups.is_empty() {
+        let Some(heartbeat) = self.own_heartbeat() else {
             return;
-        }
-        let client_id = self.identity.client_id();
-        let heartbeat = Heartbeat::of_producers(client_id, groups.iter().map(String::as_str));
-        drop(groups);
+        };
         let deadline = Deadline::after(Instant::now(), self.config.api_timeout);
         let to = broker.clone();
         let completion = move |outcome: Outcome| {

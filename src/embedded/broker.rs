@@ -2,18 +2,19 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use super::producers::Producers;
-use super::server::{Peer, Server, Service};
+use super::server::{Peer, Server, Service, Shared};
 use super::store::Store;
 use super::topics::Topics;
-use super::{Accept, Fault, Injected};
+use super::transactions::Transactions;
+use super::{Accept, Fault, Injected, Transaction};
 use crate::protocol::code::{request, response};
 use crate::protocol::heartbeat::{Heartbeat, Unregister};
-use crate::protocol::{Command, ProtocolError};
+use crate::protocol::{Command, HeaderFormat, Language, ProtocolError};
 
 /// One broker of a [`Cluster`](super::Cluster): always a master.
 pub struct Broker {
@@ -31,6 +32,9 @@ pub(super) struct BrokerService {
     pub(super) store: Arc<Store>,
     pub(super) max_message_size: usize,
     pub(super) producers: Producers,
+    pub(super) transactions: Arc<Transactions>,
+    /// Where its connections are, to ask clients something.
+    pub(super) server: OnceLock<Weak<Shared>>,
     /// Counts on where the broker chooses a queue or an id itself.
     pub(super) counter: AtomicU32,
 }
@@ -107,6 +111,19 @@ impl Broker {
     pub fn producers(&self) -> BTreeMap<String, Vec<String>> {
         self.service.producers.all()
     }
+
+    /// The transactions whose half messages it stored, ended or not, in order of arrival.
+    pub fn transactions(&self) -> Vec<Transaction> {
+        let all = self.service.transactions.all().into_iter();
+        all.filter(|one| one.half().broker() == self.name())
+            .collect()
+    }
+
+    /// Asks, for each open transaction, a producer of its group about the end; says how many
+    /// questions went out. A transaction whose group is not connected waits for the next call.
+    pub fn check_transactions(&self) -> usize {
+        self.service.check_transactions()
+    }
 }
 
 impl fmt::Debug for Broker {
@@ -124,6 +141,10 @@ impl Service for BrokerService {
             request::SEND_MESSAGE | request::SEND_MESSAGE_V2 | request::SEND_BATCH_MESSAGE => {
                 self.send(request, peer)
             }
+            request::SEND_REPLY_MESSAGE | request::SEND_REPLY_MESSAGE_V2 => {
+                self.reply(request, peer)
+            }
+            request::END_TRANSACTION => self.end_transaction(request),
             request::HEART_BEAT => self.heartbeat(request, peer),
             request::UNREGISTER_CLIENT => self.unregister(request),
             request::UPDATE_AND_CREATE_TOPIC => self.create_topic(request),
@@ -143,6 +164,20 @@ impl Service for BrokerService {
 }
 
 impl BrokerService {
+    /// Sends a request of the broker's own to a client; says whether the connection took it.
+    pub(super) fn ask_client(&self, connection: u64, request: Command) -> bool {
+        let server = self.server.get().and_then(Weak::upgrade);
+        let count = self.counter.fetch_add(1, Ordering::Relaxed);
+        let numbered = Command {
+            opaque: (count >> 1) as i32,
+            language: Language::JAVA,
+            ..request
+        };
+        let mut frame = Vec::new();
+        numbered.encode(HeaderFormat::Json, &mut frame);
+        server.is_some_and(|server| server.write_to(connection, &frame))
+    }
+
     fn heartbeat(&self, request: &Command, peer: &Peer) -> Command {
         match Heartbeat::decode(&request.body) {
             Ok(heartbeat) => {

@@ -1,7 +1,7 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64};
+use std::sync::{Arc, OnceLock};
 
 use super::broker::BrokerService;
 use super::name_server::NameService;
@@ -9,8 +9,10 @@ use super::producers::Producers;
 use super::requests::RequestLog;
 use super::server::{self, Common, Server};
 use super::store::Store;
-use super::topics::Topics;
+use super::topics::{self, Topics};
+use super::transactions::Transactions;
 use super::{Broker, Cluster, NameServer};
+use crate::message::reply_topic;
 
 /// The distance between the fixed ports of servers of a kind.
 const PORT_STEP: u16 = 10;
@@ -135,12 +137,15 @@ impl ClusterBuilder {
             .zip(brokers.iter().map(|(_, address)| *address))
             .collect();
         let topics = Arc::new(Topics::new(self.auto_create_topics, &registered));
+        topics.create(&reply_topic(topics::CLUSTER_NAME), 1);
         for (topic, queues) in &self.topics {
             topics.create(topic, *queues);
         }
         let store = Arc::new(Store::new(registered.len(), self.keep_messages));
+        let transactions = Arc::new(Transactions::default());
         let common = Arc::new(Common {
             log: RequestLog::new(self.record_requests),
+            answers: RequestLog::new(self.record_requests),
             answer_json_always: self.answer_json_always,
             connection_ids: AtomicU64::new(0),
         });
@@ -154,10 +159,13 @@ impl ClusterBuilder {
                 store: Arc::clone(&store),
                 max_message_size: self.max_message_size,
                 producers: Producers::default(),
+                transactions: Arc::clone(&transactions),
+                server: OnceLock::new(),
                 counter: AtomicU32::new(0),
             });
             let (serving, common) = (service.clone(), Arc::clone(&common));
             let server = Server::start(name, listener, address, serving, common)?;
+            let _ = service.server.set(Arc::downgrade(&server.shared));
             Ok(Broker { server, service })
         };
         let start_name_server = |index: usize, listener, address| {
@@ -185,6 +193,7 @@ impl ClusterBuilder {
             name_servers: name_servers?,
             topics,
             store,
+            transactions,
             common,
         })
     }

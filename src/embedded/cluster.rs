@@ -8,7 +8,8 @@ use crossbeam_channel::Receiver;
 use super::server::Common;
 use super::store::Store;
 use super::topics::Topics;
-use super::{Broker, ClusterBuilder, NameServer, On, ReceivedRequest, StoredMessage};
+use super::transactions::Transactions;
+use super::{Broker, ClusterBuilder, NameServer, On, ReceivedRequest, StoredMessage, Transaction};
 use crate::protocol::route::TopicRoute;
 
 /// Name servers and brokers in this process. Dropping it stops them and joins their threads.
@@ -17,6 +18,7 @@ pub struct Cluster {
     pub(super) name_servers: Vec<NameServer>,
     pub(super) topics: Arc<Topics>,
     pub(super) store: Arc<Store>,
+    pub(super) transactions: Arc<Transactions>,
     pub(super) common: Arc<Common>,
 }
 
@@ -157,6 +159,31 @@ impl Cluster {
         timeout: Duration,
     ) -> Vec<ReceivedRequest> {
         self.common.log.wait(on, count, timeout)
+    }
+
+    /// The transactions of all brokers, ended or not, in order of arrival.
+    pub fn transactions(&self) -> Vec<Transaction> {
+        self.transactions.all()
+    }
+
+    /// The transaction of this id as soon as producers have said `count` things about its end
+    /// ("unknown" counts too), or what is known of it when the time is up; `None` if there is none.
+    /// For ends, which nobody answers.
+    pub fn wait_for_end(&self, id: &str, count: usize, timeout: Duration) -> Option<Transaction> {
+        self.transactions.wait(id, count, timeout)
+    }
+
+    /// Has every broker ask about its open transactions, as real ones do when the time has come;
+    /// says how many questions went out. See [`Broker::check_transactions`].
+    pub fn check_transactions(&self) -> usize {
+        let brokers = self.brokers.iter();
+        brokers.map(|broker| broker.check_transactions()).sum()
+    }
+
+    /// What clients answered to requests of the brokers (pushed replies), as soon as there are
+    /// `count`, or what is there when the time is up.
+    pub fn wait_for_answers(&self, count: usize, timeout: Duration) -> Vec<ReceivedRequest> {
+        self.common.answers.wait(&On::Any, count, timeout)
     }
 
     /// Forgets the requests received so far.

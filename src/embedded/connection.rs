@@ -48,7 +48,7 @@ impl Connection {
         let _ = self.stream.shutdown(Shutdown::Both);
     }
 
-    fn write(&self, bytes: &[u8]) -> io::Result<()> {
+    pub(super) fn write(&self, bytes: &[u8]) -> io::Result<()> {
         let _turn = self.writer.lock();
         (&self.stream).write_all(bytes)
     }
@@ -160,16 +160,20 @@ impl Worker<'_> {
     }
 
     fn request(&mut self, request: &Arc<Command>, format: HeaderFormat) -> Result<(), End> {
-        if request.is_response() {
-            // We ask nothing yet.
-            return Ok(());
-        }
-        self.shared.common.log.record(|| ReceivedRequest {
+        let common = &self.shared.common;
+        let log = match request.is_response() {
+            true => &common.answers,
+            false => &common.log,
+        };
+        log.record(|| ReceivedRequest {
             server: Arc::clone(&self.shared.name),
             connection: self.connection.peer.connection,
             format,
             command: Arc::clone(request),
         });
+        if request.is_response() {
+            return Ok(());
+        }
         let task = Task {
             shared: Arc::clone(self.shared),
             request: Arc::clone(request),

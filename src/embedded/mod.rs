@@ -27,7 +27,9 @@
 //! | kill and restart on the same port | yes | |
 //! | what arrived | [`Cluster::messages`], [`Cluster::requests`] | |
 //! | delivery to consumers | | yes |
-//! | transactions, delays, request-reply | stored like any other message | yes |
+//! | transactions | yes; checks on demand ([`Cluster::check_transactions`]) | checks by the clock |
+//! | request-reply | yes; a reply is acknowledged before its receiver has answered | |
+//! | delays | stored like any other message | yes |
 //! | TLS, access control, replication, files | | yes |
 //!
 //! # Threads
@@ -46,12 +48,14 @@ mod gate;
 mod name_server;
 mod on;
 mod producers;
+mod replies;
 mod requests;
 mod send;
 mod server;
 mod store;
 mod stored;
 mod topics;
+mod transactions;
 
 #[cfg(test)]
 mod tests;
@@ -66,3 +70,4 @@ pub use on::On;
 pub use requests::ReceivedRequest;
 pub use server::Accept;
 pub use stored::StoredMessage;
+pub use transactions::Transaction;

@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use crate::protocol::heartbeat::{Heartbeat, Unregister};
 
 /// Client ids by group, each with the connection that its last heartbeat came over. Checks of
-/// transactions will go out over it.
+/// transactions and pushed replies go out over it.
 #[derive(Default)]
 pub(super) struct Producers(Mutex<BTreeMap<String, BTreeMap<String, u64>>>);
 
@@ -36,6 +36,19 @@ impl Producers {
             clients.retain(|_, over| *over != connection);
         }
         groups.retain(|_, clients| !clients.is_empty());
+    }
+
+    /// The connection of some client of a group.
+    pub(super) fn of_group(&self, group: &str) -> Option<u64> {
+        self.0.lock().get(group)?.values().next().copied()
+    }
+
+    /// The connection of a client.
+    pub(super) fn of_client(&self, id: &str) -> Option<u64> {
+        self.0
+            .lock()
+            .values()
+            .find_map(|clients| clients.get(id).copied())
     }
 
     pub(super) fn all(&self) -> BTreeMap<String, Vec<String>> {

@@ -10,18 +10,17 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use super::broker::{BrokerService, bad_request};
 use super::server::Peer;
 use super::store::{Appended, Draft};
-use super::stored::Stored;
+use super::stored::{self, Stored, StoredMessage};
 use super::topics::TopicConfig;
+use super::transactions::HALF_TOPIC;
 use crate::message::name;
 use crate::protocol::code::response;
 use crate::protocol::id::{OffsetMessageId, unique_key};
 use crate::protocol::message::decode_batch;
 use crate::protocol::properties::{self, NAME_END, VALUE_END};
 use crate::protocol::send::{SendRequest, SendResponse};
-use crate::protocol::{Command, FieldSink, Fields};
+use crate::protocol::{Command, FieldSink, Fields, sys_flag};
 
-/// What a stored message takes in the commit log beside body, topic and properties.
-const STORED_OVERHEAD: usize = 91;
 const MAX_TOPIC_LEN: usize = 127;
 /// Topics of the broker's own that nobody may send to.
 const FORBIDDEN_TOPICS: [&str; 6] = [
@@ -34,7 +33,7 @@ const FORBIDDEN_TOPICS: [&str; 6] = [
 ];
 
 /// A code other than success, and its remark.
-struct Refusal(i32, String);
+pub(super) struct Refusal(pub(super) i32, pub(super) String);
 
 impl BrokerService {
     pub(super) fn send(&self, request: &Command, peer: &Peer) -> Command {
@@ -55,7 +54,7 @@ impl BrokerService {
         }
     }
 
-    fn try_send(
+    pub(super) fn try_send(
         &self,
         header: &SendRequest,
         body: &[u8],
@@ -99,6 +98,10 @@ impl BrokerService {
             let mut properties = Cow::Borrowed(header.properties.as_str());
             if sent_key.is_none() {
                 append_property(name::UNIQ_KEY, &key, properties.to_mut());
+            }
+            if find_property(&properties, name::TRANSACTION_PREPARED) == Some("true") {
+                let appended = place.half(body, &properties)?;
+                return Ok(self.answer(&appended, queue_id, key));
             }
             drafts.push(place.draft(header.flag, body, &properties)?);
         }
@@ -193,7 +196,14 @@ impl Place<'_> {
         if properties.len() > properties::MAX_LEN {
             return Err(self.broker.illegal());
         }
-        let message = self.broker.store.wants_messages().then(|| Stored {
+        let size = stored::size(body.len(), self.topic.len(), properties.len());
+        let wanted = self.broker.store.wants_messages();
+        let message = wanted.then(|| self.message(flag, body, properties));
+        Ok(Draft { size, message })
+    }
+
+    fn message(&self, flag: i32, body: &[u8], properties: &str) -> Stored {
+        Stored {
             broker: Arc::clone(&self.broker.name),
             topic: Arc::clone(self.topic),
             producer_group: Arc::clone(&self.group),
@@ -209,17 +219,39 @@ impl Place<'_> {
             born_host: self.peer,
             store_timestamp: self.now,
             store_host: self.broker.address,
+            prepared_offset: 0,
             decoded: OnceLock::new(),
+        }
+    }
+
+    /// Stores the first half of a transaction where no consumer looks.
+    fn half(&self, body: &[u8], properties: &str) -> Result<Appended, Refusal> {
+        let Draft { size, .. } = self.draft(self.header.flag, body, properties)?;
+        let message = None; // Whoever looks at messages must not see it.
+        let topic = Arc::from(HALF_TOPIC);
+        let drafts = vec![Draft { size, message }];
+        let appended = self
+            .broker
+            .store
+            .append(self.broker.index, &topic, 0, drafts);
+        let half = StoredMessage::new(Stored {
+            topic,
+            queue_id: 0,
+            queue_offset: appended.queue_offset,
+            commit_log_offset: appended.commit_log_offsets[0],
+            sys_flag: self.header.sys_flag & !sys_flag::TRANSACTION_ROLLBACK,
+            ..self.message(self.header.flag, body, properties)
         });
-        let size = STORED_OVERHEAD + body.len() + self.topic.len() + properties.len();
-        Ok(Draft { size, message })
+        let transactions = &self.broker.transactions;
+        transactions.add(half, self.topic, self.queue_id);
+        Ok(appended)
     }
 }
 
-const REGION: &str = "DefaultRegion";
+pub(super) const REGION: &str = "DefaultRegion";
 
 /// The fields that refused sends are answered with too.
-struct Region;
+pub(super) struct Region;
 
 impl Fields for Region {
     fn visit(&self, sink: &mut dyn FieldSink) {
@@ -253,7 +285,7 @@ fn check_topic(topic: &str) -> Result<(), Refusal> {
 }
 
 /// A property of the text form, without building the whole map. As in a map, the last one wins.
-fn find_property<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+pub(super) fn find_property<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     let mut pieces = text
         .rsplit(VALUE_END)
         .filter_map(|p| p.split_once(NAME_END));
@@ -261,7 +293,7 @@ fn find_property<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     Some(value)
 }
 
-fn append_property(name: &str, value: &str, text: &mut String) {
+pub(super) fn append_property(name: &str, value: &str, text: &mut String) {
     // Clients before 5.2.0 leave out the last separator.
     if !text.is_empty() && !text.ends_with(VALUE_END) {
         text.push(VALUE_END);
@@ -272,7 +304,7 @@ fn append_property(name: &str, value: &str, text: &mut String) {
     text.push(VALUE_END);
 }
 
-fn now_ms() -> i64 {
+pub(super) fn now_ms() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX))
 }

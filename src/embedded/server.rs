@@ -50,6 +50,8 @@ pub(super) struct Peer {
 /// What all servers of a cluster share.
 pub(super) struct Common {
     pub(super) log: RequestLog,
+    /// What clients answered to requests of ours.
+    pub(super) answers: RequestLog,
     pub(super) answer_json_always: bool,
     pub(super) connection_ids: AtomicU64,
 }
@@ -234,6 +236,15 @@ impl Shared {
         // The thread cannot end before this: leaving takes the lock that the caller holds.
         state.connections.insert(id, Entry { connection, thread });
         self.changed.notify_all();
+    }
+
+    /// Writes to one of the connections; says whether it is there and took the bytes.
+    pub(super) fn write_to(&self, connection: u64, bytes: &[u8]) -> bool {
+        let state = self.state.lock();
+        let connection = state.connections.get(&connection);
+        let connection = connection.map(|entry| Arc::clone(&entry.connection));
+        drop(state);
+        connection.is_some_and(|connection| connection.write(bytes).is_ok())
     }
 
     /// The connection's own thread says that it ends.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender};
 use parking_lot::{Condvar, Mutex};
 
-use super::stored::{Stored, StoredMessage};
+use super::stored::{self, Stored, StoredMessage};
 
 /// One store for all brokers: one lock says in which order messages arrived.
 pub(super) struct Store {
@@ -41,6 +41,20 @@ pub(super) struct Draft {
     pub(super) size: usize,
     /// Absent if nobody looks at messages.
     pub(super) message: Option<Stored>,
+}
+
+impl Draft {
+    /// A draft of a message that is wanted in any case.
+    pub(super) fn of(message: Stored) -> Draft {
+        Draft {
+            size: stored::size(
+                message.body.len(),
+                message.topic.len(),
+                message.properties.len(),
+            ),
+            message: Some(message),
+        }
+    }
 }
 
 /// Where messages were stored.

@@ -3,17 +3,22 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 
+use super::send::REGION;
+use super::topics::CLUSTER_NAME;
 use crate::message::{MessageView, Properties, name};
 use crate::protocol::id::OffsetMessageId;
-use crate::protocol::{ProtocolError, compress, message, properties};
+use crate::protocol::{ProtocolError, compress, message, properties, sys_flag};
 
 /// The most that a stored body may inflate to: what a frame can carry, several times over.
 const MAX_BODY: usize = 256 << 20;
 
+/// What a stored message takes in the commit log beside body, topic and properties.
+const OVERHEAD: usize = 91;
+
 /// A message that one of the brokers stored. Cheap to clone.
 ///
-/// Its properties are those that the sender wrote. A real broker also adds `MSG_REGION`,
-/// `TRACE_ON` and `CLUSTER`.
+/// Its properties are those that the sender wrote. Those that a broker adds (`MSG_REGION`,
+/// `TRACE_ON` and `CLUSTER`) are in its [`view`](StoredMessage::view) only.
 #[derive(Clone)]
 pub struct StoredMessage(Arc<Stored>);
 
@@ -33,13 +38,82 @@ pub(super) struct Stored {
     pub(super) born_host: SocketAddr,
     pub(super) store_timestamp: i64,
     pub(super) store_host: SocketAddr,
+    /// Where the half message was, for a committed one.
+    pub(super) prepared_offset: i64,
     /// Decoded when first asked for: most messages are only counted.
     pub(super) decoded: OnceLock<Properties>,
+}
+
+/// How much of the commit log a message takes.
+pub(super) fn size(body: usize, topic: usize, properties: usize) -> usize {
+    OVERHEAD + body + topic + properties
 }
 
 impl StoredMessage {
     pub(super) fn new(stored: Stored) -> StoredMessage {
         StoredMessage(Arc::new(stored))
+    }
+
+    /// The message that a committed half message becomes.
+    pub(super) fn committed(&self, topic: &Arc<str>, queue_id: i32) -> Stored {
+        let half = &*self.0;
+        Stored {
+            broker: Arc::clone(&half.broker),
+            topic: Arc::clone(topic),
+            producer_group: Arc::clone(&half.producer_group),
+            queue_id,
+            queue_offset: 0,
+            commit_log_offset: 0,
+            body: half.body.clone(),
+            properties: half.properties.clone(),
+            flag: half.flag,
+            sys_flag: half.sys_flag | sys_flag::TRANSACTION_COMMIT,
+            born_timestamp: half.born_timestamp,
+            born_host: half.born_host,
+            store_timestamp: half.store_timestamp,
+            store_host: half.store_host,
+            prepared_offset: half.commit_log_offset,
+            reconsume_times: half.reconsume_times,
+            decoded: OnceLock::new(),
+        }
+    }
+
+    /// The message as a consumer gets it: with the properties that the broker adds, and its body
+    /// decompressed.
+    ///
+    /// # Panics
+    /// If it cannot be decompressed.
+    #[track_caller]
+    pub fn view(&self) -> MessageView {
+        MessageView {
+            body: self.body().into_owned(),
+            ..self.packed_view()
+        }
+    }
+
+    /// The same with its body as it was sent.
+    pub(super) fn packed_view(&self) -> MessageView {
+        let stored = &*self.0;
+        let mut properties = self.properties().clone();
+        properties.set(name::MSG_REGION, REGION);
+        properties.set(name::TRACE_ON, "true");
+        properties.set(name::CLUSTER, CLUSTER_NAME);
+        MessageView {
+            topic: stored.topic.to_string(),
+            body: stored.body.clone(),
+            flag: stored.flag,
+            properties,
+            sys_flag: stored.sys_flag,
+            queue_id: stored.queue_id,
+            queue_offset: stored.queue_offset,
+            commit_log_offset: stored.commit_log_offset,
+            born_timestamp: stored.born_timestamp,
+            born_host: stored.born_host,
+            store_timestamp: stored.store_timestamp,
+            store_host: stored.store_host,
+            reconsume_times: 0,
+            prepared_transaction_offset: stored.prepared_offset,
+        }
     }
 
     /// The name of the broker that has it.
@@ -98,7 +172,7 @@ impl StoredMessage {
     /// # Errors
     /// It is damaged, inflates to more than 256 MiB, or is of a compression that is not built in.
     pub fn try_body(&self) -> Result<Cow<'_, [u8]>, ProtocolError> {
-        if self.0.sys_flag & crate::protocol::sys_flag::COMPRESSED == 0 {
+        if self.0.sys_flag & sys_flag::COMPRESSED == 0 {
             return Ok(Cow::Borrowed(&self.0.body));
         }
         compress::decompress(&self.0.body, self.0.sys_flag, MAX_BODY).map(Cow::Owned)

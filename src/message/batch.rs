@@ -17,8 +17,8 @@ impl Batch {
     ///
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid) if there are none, if topics or
-    /// [`wait_store`](Message::wait_store) differ, if one is empty or scheduled for later, or if the
-    /// topic is a retry topic.
+    /// [`wait_store`](Message::wait_store) differ, if one is empty, scheduled for later or a reply, or
+    /// if the topic is a retry topic.
     pub fn new(messages: impl IntoIterator<Item = Message>) -> Result<Batch> {
         let messages: Vec<Message> = messages.into_iter().collect();
         let Some(first) = messages.first() else {

@@ -5,17 +5,21 @@ mod properties;
 mod queue;
 mod receipt;
 mod split;
+mod transaction;
 mod view;
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use crate::error::{Error, Result};
+
 pub use batch::Batch;
 pub use properties::{Properties, name};
 pub use queue::MessageQueue;
 pub use receipt::{SendReceipt, SendStatus};
 pub use split::Unbatchable;
+pub use transaction::TransactionState;
 pub use view::MessageView;
 
 /// A message to be sent: a topic, a body, and what brokers and consumers should know about it.
@@ -61,6 +65,30 @@ impl Message {
             system: Properties::new(),
             user: Properties::new(),
         }
+    }
+
+    /// The reply to a request that a consumer got: send it with
+    /// [`Producer::send`](crate::Producer::send). The broker pushes it to the client that asked; if
+    /// that is gone, the send fails with code 1.
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::ErrorKind::Invalid) if the message is no request: it lacks the property
+    /// `CLUSTER`, which brokers write, or `CORRELATION_ID` or `REPLY_TO_CLIENT`, which the asking
+    /// client wrote.
+    #[doc(alias = "createReplyMessage")]
+    pub fn reply_to(request: &MessageView, body: impl Into<Vec<u8>>) -> Result<Message> {
+        let property = |name| {
+            let missing = || Error::invalid(format!("no request to reply to: {name} is missing"));
+            request.properties.get(name).ok_or_else(missing)
+        };
+        let mut reply = Message::new(reply_topic(property(name::CLUSTER)?), body)
+            .system_property(name::MESSAGE_TYPE, "reply")
+            .system_property(name::CORRELATION_ID, property(name::CORRELATION_ID)?)
+            .system_property(name::REPLY_TO_CLIENT, property(name::REPLY_TO_CLIENT)?);
+        if let Some(ttl) = request.properties.get(name::TTL) {
+            reply = reply.system_property(name::TTL, ttl);
+        }
+        Ok(reply)
     }
 
     /// The tag: the one word by which consumers filter on the broker.
@@ -222,6 +250,16 @@ impl Message {
         self.unique_key.as_deref()
     }
 
+    /// With a property that only this crate may write.
+    pub(crate) fn system_property(
+        mut self,
+        name: &'static str,
+        value: impl Into<String>,
+    ) -> Message {
+        self.system.set(name, value);
+        self
+    }
+
     pub(crate) fn shared_topic(&self) -> &Arc<str> {
         &self.topic
     }
@@ -278,6 +316,11 @@ impl Schedule {
             }
         }
     }
+}
+
+/// The topic to which replies to messages of this cluster are sent.
+pub(crate) fn reply_topic(cluster: &str) -> String {
+    format!("{cluster}_REPLY_TOPIC")
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -94,6 +94,20 @@ pub mod name {
     pub const UNIQ_KEY: &str = "UNIQ_KEY";
     /// The key by which an ordered send chose its queue.
     pub const SHARDING_KEY: &str = "__SHARDINGKEY";
+    /// Marks the half message of a transaction.
+    pub const TRANSACTION_PREPARED: &str = "TRAN_MSG";
+    /// The producer group of a half message: who is asked about it.
+    pub const PRODUCER_GROUP: &str = "PGROUP";
+    /// Matches a reply to its request.
+    pub const CORRELATION_ID: &str = "CORRELATION_ID";
+    /// The id of the client that waits for the reply.
+    pub const REPLY_TO_CLIENT: &str = "REPLY_TO_CLIENT";
+    /// How long that client waits, in milliseconds.
+    pub const TTL: &str = "TTL";
+    /// The broker's cluster, which brokers write into what they deliver.
+    pub const CLUSTER: &str = "CLUSTER";
+    /// `reply` in replies.
+    pub const MESSAGE_TYPE: &str = "MSG_TYPE";
     /// The namespace in which the message was sent.
     pub const INSTANCE_ID: &str = "INSTANCE_ID";
     /// Region of the broker, in send responses.
@@ -108,12 +122,12 @@ pub mod name {
     #[rustfmt::skip]
     pub(crate) const RESERVED: &[&str] = &[
         TRACE_ON, MSG_REGION, KEYS, TAGS, WAIT, DELAY, "RETRY_TOPIC", "REAL_TOPIC", "REAL_QID",
-        "TRAN_MSG", "PGROUP", "MIN_OFFSET", "MAX_OFFSET", "BUYER_ID", "ORIGIN_MESSAGE_ID",
+        TRANSACTION_PREPARED, PRODUCER_GROUP, "MIN_OFFSET", "MAX_OFFSET", "BUYER_ID", "ORIGIN_MESSAGE_ID",
         "TRANSFER_FLAG", "CORRECTION_FLAG", "MQ2_FLAG", "RECONSUME_TIME", UNIQ_KEY,
         "MAX_RECONSUME_TIMES", "CONSUME_START_TIME", "POP_CK", "POP_CK_OFFSET", "1ST_POP_TIME",
         "TRAN_PREPARED_QUEUE_OFFSET", "DUP_INFO", "EXTEND_UNIQ_INFO", INSTANCE_ID,
-        "CORRELATION_ID", "REPLY_TO_CLIENT", "TTL", "ARRIVE_TIME", "PUSH_REPLY_TIME", "CLUSTER",
-        "MSG_TYPE", "INNER_MULTI_QUEUE_OFFSET", TIMER_DELAY_MS, "TIMER_DELAY_SEC",
+        CORRELATION_ID, REPLY_TO_CLIENT, TTL, "ARRIVE_TIME", "PUSH_REPLY_TIME", CLUSTER,
+        MESSAGE_TYPE, "INNER_MULTI_QUEUE_OFFSET", TIMER_DELAY_MS, "TIMER_DELAY_SEC",
         TIMER_DELIVER_MS, "TIMER_ENQUEUE_MS", "TIMER_DEQUEUE_MS", "TIMER_ROLL_TIMES",
         "TIMER_OUT_MS", "TIMER_DEL_UNIQKEY", "TIMER_DELAY_LEVEL", "__BORNHOST", "BORN_TIMESTAMP",
         "DLQ_ORIGIN_TOPIC", "DLQ_ORIGIN_MESSAGE_ID", "__CRC32#",

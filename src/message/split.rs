@@ -26,6 +26,7 @@ pub(super) enum Why {
     Empty,
     Scheduled,
     Retry,
+    Reply,
     TooLarge { bytes: usize, most: usize },
 }
 
@@ -126,6 +127,8 @@ impl Message {
             Some(Why::Scheduled)
         } else if self.topic().starts_with(name::RETRY_PREFIX) {
             Some(Why::Retry)
+        } else if self.system_properties().get(name::MESSAGE_TYPE).is_some() {
+            Some(Why::Reply)
         } else if self.body().is_empty() {
             Some(Why::Empty)
         } else {
@@ -174,6 +177,7 @@ impl fmt::Display for Why {
         match self {
             Why::Empty => f.write_str("has an empty body"),
             Why::Scheduled => f.write_str("is scheduled for later"),
+            Why::Reply => f.write_str("is a reply"),
             Why::Retry => f.write_str("is for a retry topic"),
             Why::TooLarge { bytes, most } => {
                 write!(f, "takes {bytes} bytes; at most {most} fit")

@@ -15,7 +15,8 @@ use super::asynchronous::{AsyncSend, Listener};
 use super::config::ProducerConfig;
 use super::core::Core;
 use super::hook::SendMode;
-use super::send::{Send, Target};
+use super::send::Send;
+use super::target::Target;
 use super::validate;
 use crate::client::epoch_millis;
 use crate::error::{Error, ErrorKind, Result};
@@ -425,8 +426,8 @@ impl Members {
                     drop((permit, held));
                     callback(part);
                 })),
-                // Groups have no groups in them.
-                Listener::Batch(_) => {}
+                // Groups have no groups in them, and no requests: those are not gathered.
+                Listener::Batch(_) | Listener::Asked(_) => {}
             }
         }
         let workers = &self.core.client.inner().workers;

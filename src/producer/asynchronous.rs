@@ -4,11 +4,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::accumulate::Members;
+use super::attempt::with_request;
 use super::core::Core;
 use super::handle::Promise;
 use super::hook::SendMode;
 use super::outgoing::Outgoing;
-use super::send::{Send, Step, Target, with_request};
+use super::request::Asked;
+use super::send::{Send, Step};
+use super::target::Target;
 use crate::error::{Error, ErrorKind, Result};
 use crate::message::SendReceipt;
 use crate::transport::{Completion, Deadline, Job, Next, Outcome, Permit, Via};
@@ -23,6 +26,8 @@ pub(super) enum Listener {
     Handle(Promise),
     /// All whose messages are in a batch.
     Batch(Members),
+    /// A request, whose reply is yet to come.
+    Asked(Asked),
 }
 
 impl Listener {
@@ -31,6 +36,7 @@ impl Listener {
         match self {
             Listener::Handle(promise) => promise.keep(result),
             Listener::Batch(members) => members.answer(result),
+            Listener::Asked(asked) => asked.sent(result),
             Listener::Callback(callback) => {
                 let job = move || callback(result);
                 core.client.inner().workers.callbacks.submit(Box::new(job));
@@ -73,8 +79,10 @@ pub(super) fn launch(
     deadline: Deadline,
     listener: Listener,
 ) {
+    // A request has its place among the messages in flight until it has its reply.
+    let messages = usize::from(!matches!(listener, Listener::Asked(_)));
     let aimed = ready.and_then(|(out, target)| {
-        let permit = core.account.acquire(1, out.body.len(), deadline)?;
+        let permit = core.account.acquire(messages, out.body.len(), deadline)?;
         let send = Send::new(core, out, target, deadline, SendMode::Async)?;
         Ok((send, permit))
     });
@@ -121,6 +129,11 @@ impl AsyncSend {
             }
             Some(Listener::Batch(members)) => {
                 members.answer(result);
+                Next::Done
+            }
+            Some(Listener::Asked(asked)) => {
+                self.permit = None;
+                asked.sent(result);
                 Next::Done
             }
             Some(callback) => {

@@ -1,14 +1,197 @@
-use std::sync::Arc;
-use std::time::Duration;
-
 use super::accumulate::AutoBatch;
 use super::config::ProducerConfig;
-use super::fault::FaultStrategy;
-use super::hook::{CheckForbiddenHook, EndTransactionHook, SendMessageHook};
 use super::producer::Producer;
-use crate::client::{Client, ClientBuilder, ClientConfig, client_setters};
+use crate::client::{Client, ClientBuilder, ClientConfig};
 use crate::error::{Error, ErrorKind, Result};
-use crate::protocol::compress::Compression;
+
+/// The setters of everything that belongs to a producer, those of its client included. They stand on
+/// the builders of all kinds of producers, which have the fields `config`, `own_client` and `client`.
+macro_rules! producer_setters {
+    () => {
+        $crate::client::client_setters!(own_client);
+
+        fn own_client(&mut self) -> &mut $crate::client::ClientConfig {
+            self.own_client.get_or_insert_default()
+        }
+
+        /// Uses this client instead of making one. Its name servers and settings are the client's, so
+        /// that setting them here too is an error at [`start`](Self::start).
+        pub fn client(mut self, client: &$crate::Client) -> Self {
+            self.client = Some(client.clone());
+            self
+        }
+
+        /// The whole time of a send, retries included (default 3 s).
+        #[doc(alias = "setSendMsgTimeout")]
+        pub fn send_timeout(mut self, timeout: std::time::Duration) -> Self {
+            self.config.send_timeout = timeout;
+            self
+        }
+
+        /// The longest time of an attempt that can be followed by another (default: none; but while
+        /// another broker could be tried, an attempt gets at most its even share of the whole time, and
+        /// 500 ms at least).
+        #[doc(alias = "sendMsgMaxTimeoutPerRequest")]
+        pub fn attempt_timeout(mut self, timeout: std::time::Duration) -> Self {
+            self.config.attempt_timeout = Some(timeout);
+            self
+        }
+
+        /// How many more attempts a synchronous send makes (default 2).
+        #[doc(alias = "setRetryTimesWhenSendFailed")]
+        pub fn retries(mut self, retries: u32) -> Self {
+            self.config.retries = retries;
+            self
+        }
+
+        /// How many more attempts an asynchronous send makes (default 2).
+        #[doc(alias = "setRetryTimesWhenSendAsyncFailed")]
+        pub fn async_retries(mut self, retries: u32) -> Self {
+            self.config.async_retries = retries;
+            self
+        }
+
+        /// The response codes after which another attempt is made (default 17, 14, 1, 2, 16, 204, 205,
+        /// 1500).
+        #[doc(alias = "addRetryResponseCode")]
+        pub fn retry_codes(mut self, codes: impl IntoIterator<Item = i32>) -> Self {
+            self.config.policy.codes = codes.into_iter().collect();
+            self
+        }
+
+        /// Whether a message that was stored, but not flushed or replicated in time, is sent to another
+        /// broker too (default no). If nothing better comes of it, the send returns the last such
+        /// receipt.
+        #[doc(alias = "setRetryAnotherBrokerWhenNotStoreOK")]
+        pub fn retry_another_broker_when_not_stored(mut self, retry: bool) -> Self {
+            self.config.policy.another_broker_when_not_stored = retry;
+            self
+        }
+
+        /// Whether to try again after a failure that leaves open whether the message was stored: a
+        /// response timeout, a broken connection (default yes, as in Java; it can duplicate).
+        pub fn retry_maybe_stored(mut self, retry: bool) -> Self {
+            self.config.policy.retry_maybe_stored = retry;
+            self
+        }
+
+        /// The largest body, in bytes (default 4 MiB). The broker has a limit of its own.
+        #[doc(alias = "setMaxMessageSize")]
+        pub fn max_message_size(mut self, bytes: usize) -> Self {
+            self.config.max_message_size = bytes;
+            self
+        }
+
+        /// Bodies of at least so many bytes are compressed, if that makes them smaller (default 4096).
+        #[doc(alias = "setCompressMsgBodyOverHowmuch")]
+        pub fn compress_over(mut self, bytes: usize) -> Self {
+            self.config.compress_over = bytes;
+            self
+        }
+
+        /// How bodies are compressed (default [`Compression::Zlib`](crate::Compression::Zlib), which every consumer can read).
+        #[doc(alias = "setCompressType")]
+        pub fn compression(mut self, compression: $crate::Compression) -> Self {
+            self.config.compression = compression;
+            self
+        }
+
+        /// The effort of compression (default 5): 0 to 9 for zlib, 0 to 22 for zstd; LZ4 ignores it.
+        #[doc(alias = "setCompressLevel")]
+        pub fn compress_level(mut self, level: u32) -> Self {
+            self.config.compress_level = level;
+            self
+        }
+
+        /// The topic whose settings a new topic inherits, where brokers create topics on demand
+        /// (default `TBW102`).
+        #[doc(alias = "setCreateTopicKey")]
+        pub fn default_topic(mut self, topic: impl Into<String>) -> Self {
+            self.config.default_topic.name = topic.into().into();
+            self
+        }
+
+        /// The most queues of a topic that is created on demand (default 4).
+        #[doc(alias = "setDefaultTopicQueueNums")]
+        pub fn default_topic_queues(mut self, queues: u16) -> Self {
+            self.config.default_topic.queues = i32::from(queues);
+            self
+        }
+
+        /// Whether sends use request code 310 with one-letter header names (default) or code 10 with
+        /// the long ones.
+        #[doc(alias = "sendSmartMsg")]
+        pub fn short_headers(mut self, short: bool) -> Self {
+            self.config.short_headers = short;
+            self
+        }
+
+        /// Avoids brokers that are slow or fail, for a while that depends on how slow (default: off; a
+        /// retry avoids the last broker in any case).
+        #[doc(alias = "setSendLatencyFaultEnable")]
+        pub fn latency_fault(mut self, strategy: $crate::FaultStrategy) -> Self {
+            self.config.latency_fault = Some(strategy);
+            self
+        }
+
+        /// Learns the routes of these topics at once, in the background, instead of at their first
+        /// send.
+        pub fn topics<T: Into<String>>(mut self, topics: impl IntoIterator<Item = T>) -> Self {
+            self.config
+                .learn
+                .extend(topics.into_iter().map(|topic| topic.into().into()));
+            self
+        }
+
+        /// Adds a hook that runs before and after each attempt.
+        #[doc(alias = "registerSendMessageHook")]
+        pub fn send_message_hook(
+            mut self,
+            hook: impl $crate::hook::SendMessageHook + 'static,
+        ) -> Self {
+            self.config.hooks.send.push(std::sync::Arc::new(hook));
+            self
+        }
+
+        /// Adds a hook that may refuse an attempt.
+        #[doc(alias = "registerCheckForbiddenHook")]
+        pub fn check_forbidden_hook(
+            mut self,
+            hook: impl $crate::hook::CheckForbiddenHook + 'static,
+        ) -> Self {
+            self.config.hooks.forbid.push(std::sync::Arc::new(hook));
+            self
+        }
+
+        /// Adds a hook that runs when the end of a transaction was sent.
+        #[doc(alias = "registerEndTransactionHook")]
+        pub fn end_transaction_hook(
+            mut self,
+            hook: impl $crate::hook::EndTransactionHook + 'static,
+        ) -> Self {
+            self.config
+                .hooks
+                .end_transaction
+                .push(std::sync::Arc::new(hook));
+            self
+        }
+
+        /// Traces what is stored to `RMQ_SYS_TRACE_TOPIC` (default: off): records in Java's form, in
+        /// batches of 10 or every 5 s. At most 2,048 records wait; a send never waits for its trace.
+        #[doc(alias = "enableTrace")]
+        pub fn trace(self) -> Self {
+            self.trace_topic(crate::protocol::trace::TOPIC)
+        }
+
+        /// The same, to a topic of your own.
+        #[doc(alias = "traceTopic")]
+        pub fn trace_topic(mut self, topic: impl Into<String>) -> Self {
+            self.config.trace_topic = Some(topic.into().into());
+            self
+        }
+    };
+}
+pub(super) use producer_setters;
 
 /// Sets up a [`Producer`]; made by [`Producer::builder`]. Nothing can be changed once it is
 /// started.
@@ -30,175 +213,7 @@ impl ProducerBuilder {
         }
     }
 
-    client_setters!(own_client);
-
-    fn own_client(&mut self) -> &mut ClientConfig {
-        self.own_client.get_or_insert_default()
-    }
-
-    /// Uses this client instead of making one. Its name servers and settings are the client's, so
-    /// that setting them here too is an error at [`start`](ProducerBuilder::start).
-    pub fn client(mut self, client: &Client) -> Self {
-        self.client = Some(client.clone());
-        self
-    }
-
-    /// The whole time of a send, retries included (default 3 s).
-    #[doc(alias = "setSendMsgTimeout")]
-    pub fn send_timeout(mut self, timeout: Duration) -> Self {
-        self.config.send_timeout = timeout;
-        self
-    }
-
-    /// The longest time of an attempt that can be followed by another (default: none; but while
-    /// another broker could be tried, an attempt gets at most its even share of the whole time, and
-    /// 500 ms at least).
-    #[doc(alias = "sendMsgMaxTimeoutPerRequest")]
-    pub fn attempt_timeout(mut self, timeout: Duration) -> Self {
-        self.config.attempt_timeout = Some(timeout);
-        self
-    }
-
-    /// How many more attempts a synchronous send makes (default 2).
-    #[doc(alias = "setRetryTimesWhenSendFailed")]
-    pub fn retries(mut self, retries: u32) -> Self {
-        self.config.retries = retries;
-        self
-    }
-
-    /// How many more attempts an asynchronous send makes (default 2).
-    #[doc(alias = "setRetryTimesWhenSendAsyncFailed")]
-    pub fn async_retries(mut self, retries: u32) -> Self {
-        self.config.async_retries = retries;
-        self
-    }
-
-    /// The response codes after which another attempt is made (default 17, 14, 1, 2, 16, 204, 205,
-    /// 1500).
-    #[doc(alias = "addRetryResponseCode")]
-    pub fn retry_codes(mut self, codes: impl IntoIterator<Item = i32>) -> Self {
-        self.config.policy.codes = codes.into_iter().collect();
-        self
-    }
-
-    /// Whether a message that was stored, but not flushed or replicated in time, is sent to another
-    /// broker too (default no). If nothing better comes of it, the send returns the last such
-    /// receipt.
-    #[doc(alias = "setRetryAnotherBrokerWhenNotStoreOK")]
-    pub fn retry_another_broker_when_not_stored(mut self, retry: bool) -> Self {
-        self.config.policy.another_broker_when_not_stored = retry;
-        self
-    }
-
-    /// Whether to try again after a failure that leaves open whether the message was stored: a
-    /// response timeout, a broken connection (default yes, as in Java; it can duplicate).
-    pub fn retry_maybe_stored(mut self, retry: bool) -> Self {
-        self.config.policy.retry_maybe_stored = retry;
-        self
-    }
-
-    /// The largest body, in bytes (default 4 MiB). The broker has a limit of its own.
-    #[doc(alias = "setMaxMessageSize")]
-    pub fn max_message_size(mut self, bytes: usize) -> Self {
-        self.config.max_message_size = bytes;
-        self
-    }
-
-    /// Bodies of at least so many bytes are compressed, if that makes them smaller (default 4096).
-    #[doc(alias = "setCompressMsgBodyOverHowmuch")]
-    pub fn compress_over(mut self, bytes: usize) -> Self {
-        self.config.compress_over = bytes;
-        self
-    }
-
-    /// How bodies are compressed (default [`Compression::Zlib`], which every consumer can read).
-    #[doc(alias = "setCompressType")]
-    pub fn compression(mut self, compression: Compression) -> Self {
-        self.config.compression = compression;
-        self
-    }
-
-    /// The effort of compression (default 5): 0 to 9 for zlib, 0 to 22 for zstd; LZ4 ignores it.
-    #[doc(alias = "setCompressLevel")]
-    pub fn compress_level(mut self, level: u32) -> Self {
-        self.config.compress_level = level;
-        self
-    }
-
-    /// The topic whose settings a new topic inherits, where brokers create topics on demand
-    /// (default `TBW102`).
-    #[doc(alias = "setCreateTopicKey")]
-    pub fn default_topic(mut self, topic: impl Into<String>) -> Self {
-        self.config.default_topic.name = topic.into().into();
-        self
-    }
-
-    /// The most queues of a topic that is created on demand (default 4).
-    #[doc(alias = "setDefaultTopicQueueNums")]
-    pub fn default_topic_queues(mut self, queues: u16) -> Self {
-        self.config.default_topic.queues = i32::from(queues);
-        self
-    }
-
-    /// Whether sends use request code 310 with one-letter header names (default) or code 10 with
-    /// the long ones.
-    #[doc(alias = "sendSmartMsg")]
-    pub fn short_headers(mut self, short: bool) -> Self {
-        self.config.short_headers = short;
-        self
-    }
-
-    /// Avoids brokers that are slow or fail, for a while that depends on how slow (default: off; a
-    /// retry avoids the last broker in any case).
-    #[doc(alias = "setSendLatencyFaultEnable")]
-    pub fn latency_fault(mut self, strategy: FaultStrategy) -> Self {
-        self.config.latency_fault = Some(strategy);
-        self
-    }
-
-    /// Learns the routes of these topics at once, in the background, instead of at their first
-    /// send.
-    pub fn topics<T: Into<String>>(mut self, topics: impl IntoIterator<Item = T>) -> Self {
-        self.config
-            .learn
-            .extend(topics.into_iter().map(|topic| topic.into().into()));
-        self
-    }
-
-    /// Adds a hook that runs before and after each attempt.
-    #[doc(alias = "registerSendMessageHook")]
-    pub fn send_message_hook(mut self, hook: impl SendMessageHook + 'static) -> Self {
-        self.config.hooks.send.push(Arc::new(hook));
-        self
-    }
-
-    /// Adds a hook that may refuse an attempt.
-    #[doc(alias = "registerCheckForbiddenHook")]
-    pub fn check_forbidden_hook(mut self, hook: impl CheckForbiddenHook + 'static) -> Self {
-        self.config.hooks.forbid.push(Arc::new(hook));
-        self
-    }
-
-    /// Adds a hook that runs when the end of a transaction was sent.
-    #[doc(alias = "registerEndTransactionHook")]
-    pub fn end_transaction_hook(mut self, hook: impl EndTransactionHook + 'static) -> Self {
-        self.config.hooks.end_transaction.push(Arc::new(hook));
-        self
-    }
-
-    /// Traces what is stored to `RMQ_SYS_TRACE_TOPIC` (default: off): records in Java's form, in
-    /// batches of 10 or every 5 s. At most 2,048 records wait; a send never waits for its trace.
-    #[doc(alias = "enableTrace")]
-    pub fn trace(self) -> Self {
-        self.trace_topic(crate::protocol::trace::TOPIC)
-    }
-
-    /// The same, to a topic of your own.
-    #[doc(alias = "traceTopic")]
-    pub fn trace_topic(mut self, topic: impl Into<String>) -> Self {
-        self.config.trace_topic = Some(topic.into().into());
-        self
-    }
+    producer_setters!();
 
     /// Gathers single sends into batches (default: off): messages of the same topic, queue if one
     /// is given, `wait_store` and tag that are sent within a few milliseconds leave as one request.
@@ -228,17 +243,26 @@ impl ProducerBuilder {
     /// [`Closed`](ErrorKind::Closed) for a client that is shut down; [`Io`](ErrorKind::Io) if the
     /// system gives no threads.
     pub fn start(self) -> Result<Producer> {
-        self.config.check()?;
-        match (self.client, self.own_client) {
-            (Some(client), None) => Producer::start(self.config, client, false),
-            (Some(_), Some(_)) => Err(Error::new(
-                ErrorKind::Invalid,
-                "a producer on a given client takes the client's settings: set them there",
-            )),
-            (None, own) => {
-                let client = ClientBuilder::from(own.unwrap_or_default()).start()?;
-                Producer::start(self.config, client, true)
-            }
+        start(self.config, self.client, self.own_client)
+    }
+}
+
+/// Starts a producer on the client that it was given, or on one of its own.
+pub(super) fn start(
+    config: ProducerConfig,
+    client: Option<Client>,
+    own_client: Option<ClientConfig>,
+) -> Result<Producer> {
+    config.check()?;
+    match (client, own_client) {
+        (Some(client), None) => Producer::start(config, client, false),
+        (Some(_), Some(_)) => Err(Error::new(
+            ErrorKind::Invalid,
+            "a producer on a given client takes the client's settings: set them there",
+        )),
+        (None, own) => {
+            let client = ClientBuilder::from(own.unwrap_or_default()).start()?;
+            Producer::start(config, client, true)
         }
     }
 }

@@ -196,6 +196,12 @@ impl Core {
         if let Some(accumulator) = &self.accumulator {
             accumulator.close();
         }
+        let client = self.client.inner();
+        let checks = client.checks.lock().remove(&*self.config.group_on_wire);
+        if let Some(checks) = &checks {
+            checks.stop();
+        }
+        client.requests.close_group(&self.config.group);
         // A part of the time is kept for the brokers and the threads.
         let patience = most - (most / 4).min(Duration::from_millis(500));
         let unanswered = self
@@ -213,6 +219,9 @@ impl Core {
             result = self
                 .client
                 .shutdown_within(deadline.remaining(Instant::now()));
+        }
+        if let Some(checks) = checks {
+            result.stuck_threads.extend(checks.join(deadline));
         }
         result.unanswered = unanswered;
         *report = Some(result.clone());

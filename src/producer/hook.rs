@@ -179,6 +179,16 @@ impl Hooks {
             guarded("send-message hook", || hook.after(context, outcome));
         }
     }
+
+    /// A transaction has ended; the context is made only for hooks to see.
+    pub(super) fn ended(&self, context: impl FnOnce() -> EndTransactionContext) {
+        if !self.end_transaction.is_empty() {
+            let context = context();
+            for hook in &self.end_transaction {
+                guarded("end-transaction hook", || hook.end_transaction(&context));
+            }
+        }
+    }
 }
 
 fn guarded(what: &str, run: impl FnOnce()) {

@@ -2,7 +2,9 @@
 
 mod accumulate;
 mod asynchronous;
+mod attempt;
 mod builder;
+mod checks;
 mod config;
 mod core;
 mod fault;
@@ -12,10 +14,14 @@ mod outgoing;
 mod prepared;
 #[allow(clippy::module_inception)]
 mod producer;
+mod request;
 mod retry;
 mod select;
 mod send;
+mod target;
 mod trace;
+mod transaction;
+mod transaction_builder;
 mod validate;
 mod watch;
 
@@ -25,3 +31,5 @@ pub use fault::FaultStrategy;
 pub use handle::SendHandle;
 pub use prepared::PreparedSend;
 pub use producer::Producer;
+pub use transaction::{HalfMessage, TransactionProducer, TransactionReceipt};
+pub use transaction_builder::TransactionProducerBuilder;

@@ -7,7 +7,7 @@ use crate::client::epoch_millis;
 use crate::error::{Error, Result};
 use crate::message::{Batch, Message, name};
 use crate::protocol::properties::MAX_LEN;
-use crate::protocol::{message, properties};
+use crate::protocol::{message, properties, sys_flag};
 
 /// What is the same in every attempt of a send: checked, keyed, compressed and encoded once.
 pub(super) struct Outgoing {
@@ -22,6 +22,10 @@ pub(super) struct Outgoing {
     pub(super) batch: bool,
     pub(super) reconsume_times: i32,
     pub(super) max_reconsume_times: Option<i32>,
+    /// An answer to a request, which has request codes of its own.
+    pub(super) reply: bool,
+    /// The broker must know who we are before it gets this: it will have something to push.
+    pub(super) wants_reply: bool,
     /// The id that the receipt names: the unique key, or those of a batch's messages.
     pub(super) message_id: String,
     /// What hooks are shown; only kept where there are some.
@@ -38,17 +42,30 @@ impl Outgoing {
         validate::message(message, config.max_message_size)?;
         validate::sharding_key(sharding_key.unwrap_or_default())?;
         let watched = config.hooks.watch_sends();
-        let (topic, topic_on_wire) = config.topics(message.shared_topic())?;
+        let system = message.system_properties();
+        let reply = system.get(name::MESSAGE_TYPE).is_some();
+        let (topic, topic_on_wire) = match reply {
+            // Replies have a topic of the broker's own.
+            true => (
+                message.shared_topic().clone(),
+                message.shared_topic().clone(),
+            ),
+            false => config.topics(message.shared_topic())?,
+        };
         let key = unique_key(message, &new_key);
         let namespace = config.names.namespace();
         let properties = encode_properties(message, &key, sharding_key, namespace)?;
-        let (body, sys_flag) = compressed(config, message);
+        let (body, compression) = compressed(config, message);
+        let half = system.get(name::TRANSACTION_PREPARED);
+        let transaction = half.map_or(0, |_| sys_flag::TRANSACTION_PREPARED);
         Ok(Outgoing {
+            reply,
+            wants_reply: !reply && system.get(name::CORRELATION_ID).is_some(),
             topic,
             topic_on_wire,
             body,
             properties,
-            sys_flag,
+            sys_flag: compression | transaction,
             flag: message.get_flag(),
             batch: false,
             reconsume_times: message.get_reconsume_times().map_or(0, times),
@@ -102,6 +119,8 @@ impl Outgoing {
             batch: true,
             reconsume_times: 0,
             max_reconsume_times: None,
+            reply: false,
+            wants_reply: false,
             message_id: keys,
             payload: watched.then(|| Payload::Batch(batch.clone())),
         })

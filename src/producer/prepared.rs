@@ -7,9 +7,11 @@ use super::handle::{self, SendHandle};
 use super::hook::SendMode;
 use super::outgoing::Outgoing;
 use super::producer::Producer;
-use super::send::{Send, Target};
-use crate::error::Result;
-use crate::message::{Batch, Message, MessageQueue, SendReceipt};
+use super::request::Question;
+use super::send::Send;
+use super::target::Target;
+use crate::error::{Error, Result};
+use crate::message::{Batch, Message, MessageQueue, MessageView, SendReceipt};
 use crate::transport::Deadline;
 
 /// How much longer than to its deadline a sender waits for the batch that its message is in.
@@ -108,6 +110,55 @@ impl<'a> PreparedSend<'a> {
         let (out, target) = self.outgoing()?;
         let _permit = core.account.acquire(0, out.body.len(), deadline)?;
         Send::new(core, out, target, deadline, SendMode::Sync)?.run()
+    }
+
+    /// Sends a request and waits for the reply; see [`Producer::request`]. The timeout given here
+    /// is for all of it.
+    ///
+    /// # Errors
+    /// Those of [`Producer::request`]; [`Invalid`](crate::ErrorKind::Invalid) also for a batch.
+    pub fn request(self, timeout: Duration) -> Result<MessageView> {
+        let (core, message) = (self.producer.core(), self.question()?);
+        let target = self.target;
+        let question = Question {
+            core,
+            message,
+            target,
+            timeout,
+        };
+        question.ask()
+    }
+
+    /// Sends a request without waiting; see [`Producer::request_async`].
+    pub fn request_async(
+        self,
+        timeout: Duration,
+        callback: impl FnOnce(Result<MessageView>) + std::marker::Send + 'static,
+    ) {
+        let core = self.producer.core();
+        match self.question() {
+            Ok(message) => {
+                let target = self.target;
+                let question = Question {
+                    core,
+                    message,
+                    target,
+                    timeout,
+                };
+                question.ask_async(Box::new(callback));
+            }
+            Err(error) => {
+                let callbacks = &core.client.inner().workers.callbacks;
+                callbacks.submit(Box::new(move || callback(Err(error))));
+            }
+        }
+    }
+
+    fn question(&self) -> Result<&'a Message> {
+        match self.what {
+            What::Message(message) => Ok(message),
+            What::Batch(_) => Err(Error::invalid("a batch cannot be a request")),
+        }
     }
 
     /// Sends without waiting; see [`Producer::send_async`].

@@ -9,7 +9,7 @@ use super::handle::SendHandle;
 use super::prepared::PreparedSend;
 use crate::client::{Admin, Client, ShutdownReport};
 use crate::error::{Error, Result, Wait};
-use crate::message::{Batch, Message, SendReceipt};
+use crate::message::{Batch, Message, MessageView, SendReceipt};
 use crate::transport::Deadline;
 
 /// How long [`Producer::shutdown`] may take.
@@ -113,6 +113,55 @@ impl Producer {
     /// Those of [`send`](Producer::send).
     pub fn send_batch(&self, batch: &Batch) -> Result<SendReceipt> {
         self.prepare_batch(batch).send()
+    }
+
+    /// Sends a request and waits for the reply: a message that some consumer of the topic makes with
+    /// [`Message::reply_to`] (or Java's `MessageUtil.createReplyMessage`) and sends. The broker
+    /// pushes it to this client.
+    ///
+    /// The timeout, in whole milliseconds for the consumer to see, is for all of it: finding the
+    /// route, sending (with the retries of [`send`](Producer::send)), waiting. The first request
+    /// over a connection also waits until the broker has answered a heartbeat, since it pushes only
+    /// to clients that it knows. A request that was stored twice can be answered twice: the first
+    /// reply counts, and later ones are dropped. The reply's body is decompressed, up to
+    /// `max_message_size`.
+    ///
+    /// ```no_run
+    /// # fn main() -> rocketmq_blocking::Result<()> {
+    /// # use rocketmq_blocking::{Message, Producer};
+    /// # use std::time::Duration;
+    /// # let producer = Producer::builder("g").name_server("127.0.0.1:9876").start()?;
+    /// let question = Message::new("Prices", "apples");
+    /// let reply = producer.request(&question, Duration::from_secs(3))?;
+    /// println!("{}", String::from_utf8_lossy(&reply.body));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// If the request could not be sent, those of [`send`](Producer::send). Then, always with
+    /// [`Delivery::MaybeStored`](crate::Delivery::MaybeStored):
+    /// [`Timeout`](crate::ErrorKind::Timeout) while waiting for the
+    /// [response](crate::Wait::Response) if no reply came,
+    /// [`Protocol`](crate::ErrorKind::Protocol) for one that cannot be read or is too large, and
+    /// [`Closed`](crate::ErrorKind::Closed) if the producer was shut down meanwhile.
+    #[doc(alias = "RequestCallback")]
+    pub fn request(&self, message: &Message, timeout: Duration) -> Result<MessageView> {
+        self.prepare(message).request(timeout)
+    }
+
+    /// Sends a request without waiting for the reply; the callback gets it, or the error of
+    /// [`request`](Producer::request), exactly once, on a callback thread.
+    ///
+    /// As with [`send_async`](Producer::send_async), what comes before the first attempt happens on
+    /// the calling thread. A request counts as a message in flight until its callback starts.
+    pub fn request_async(
+        &self,
+        message: Message,
+        timeout: Duration,
+        callback: impl FnOnce(Result<MessageView>) + Send + 'static,
+    ) {
+        self.prepare(&message).request_async(timeout, callback);
     }
 
     /// A send with settings of its own: a queue, a sharding key, a selector, a timeout.

@@ -35,6 +35,10 @@ pub mod request {
     pub const SEND_MESSAGE_V2: i32 = 310;
     /// A batch, with V2 header names.
     pub const SEND_BATCH_MESSAGE: i32 = 320;
+    /// A reply to a request, with long header names.
+    pub const SEND_REPLY_MESSAGE: i32 = 324;
+    /// A reply to a request, with V2 header names.
+    pub const SEND_REPLY_MESSAGE_V2: i32 = 325;
     /// A reply is pushed to the client that asked.
     pub const PUSH_REPLY_MESSAGE_TO_CLIENT: i32 = 326;
     /// Takes a timer message back.

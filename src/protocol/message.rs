@@ -83,6 +83,27 @@ pub fn decode_batch(body: &[u8]) -> Result<Vec<BatchEntry<'_>>, ProtocolError> {
 /// # Errors
 /// A length that lies, a magic number that is none, or a damaged body.
 pub fn decode(bytes: &[u8], limit: usize) -> Result<MessageView, ProtocolError> {
+    let mut message = decode_packed(bytes)?;
+    unpack(&mut message, limit)?;
+    Ok(message)
+}
+
+/// Undoes the compression of a body that [`decode_packed`] left as it was, up to `limit` bytes.
+///
+/// # Errors
+/// A damaged body.
+pub fn unpack(message: &mut MessageView, limit: usize) -> Result<(), ProtocolError> {
+    if message.sys_flag & sys_flag::COMPRESSED != 0 {
+        message.body = compress::decompress(&message.body, message.sys_flag, limit)?;
+    }
+    Ok(())
+}
+
+/// Reads one stored message and leaves its body as it is stored: cheap, whatever is in it.
+///
+/// # Errors
+/// A length that lies, or a magic number that is none.
+pub fn decode_packed(bytes: &[u8]) -> Result<MessageView, ProtocolError> {
     let mut rest = Rest(bytes);
     let total = rest.len32()?;
     if total != bytes.len() {
@@ -107,7 +128,7 @@ pub fn decode(bytes: &[u8], limit: usize) -> Result<MessageView, ProtocolError> 
     let reconsume_times = rest.i32()?;
     let prepared_transaction_offset = rest.i64()?;
     let body_len = rest.len32()?;
-    let body = compress::decompress(rest.take(body_len)?, sys_flag, limit)?;
+    let body = rest.take(body_len)?.to_vec();
     let topic_len = match magic {
         MAGIC_V1 => usize::from(rest.take(1)?[0]),
         _ => rest.len16()?,

@@ -21,10 +21,12 @@ pub mod message;
 pub mod namespace;
 pub mod properties;
 pub mod recall;
+pub mod reply;
 pub mod route;
 pub mod send;
 pub mod sys_flag;
 pub mod trace;
+pub mod transaction;
 
 use std::borrow::Cow;
 use std::fmt;

@@ -147,7 +147,7 @@ impl SendRequest {
     /// # Errors
     /// A field that must be there is not, or is not a number.
     pub fn decode(code: i32, ext: &ExtFields) -> Result<SendRequest, ProtocolError> {
-        let v1 = code == request::SEND_MESSAGE;
+        let v1 = matches!(code, request::SEND_MESSAGE | request::SEND_REPLY_MESSAGE);
         let name = |names: field::Names| if v1 { names.1 } else { names.0 };
         let text = |names| ext.get(name(names)).map(str::to_owned);
         let must = |names| {

@@ -39,6 +39,8 @@ pub(crate) struct Connection {
     retired: AtomicBool,
     /// Whether the peer has answered anything but "go away".
     served: AtomicBool,
+    /// Whether the peer has answered a heartbeat: it knows who we are.
+    introduced: AtomicBool,
 }
 
 pub(super) struct State {
@@ -87,6 +89,9 @@ thread_local! {
     static HEAD: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
+/// What we send of our own accord waits for a peer that does not read, up to so many bytes.
+const MOST_UNREAD: u64 = 4 * 1024 * 1024;
+
 /// A header of unusual size must not stay with the thread.
 const KEEP_HEAD: usize = 64 * 1024;
 
@@ -120,6 +125,7 @@ impl Connection {
             read_mark: AtomicU64::new(0),
             retired: AtomicBool::new(false),
             served: AtomicBool::new(false),
+            introduced: AtomicBool::new(false),
         });
         let reader = connection.clone();
         shared
@@ -249,7 +255,6 @@ impl Connection {
     /// Sends a frame that nobody waits for: an answer to the peer. It never blocks, and is dropped
     /// when the peer does not read.
     pub(crate) fn reply(self: &Arc<Self>, response: &Command) {
-        const MOST_UNREAD: u64 = 4 * 1024 * 1024;
         const REPLY_WITHIN: Duration = Duration::from_secs(3);
         let mut frame = Vec::new();
         response.encode(self.shared.config.header_format, &mut frame);
@@ -260,6 +265,25 @@ impl Connection {
             self.watch(&mut state, Deadline::after(now, REPLY_WITHIN), now);
             self.write_soon(state, Via::WriterThread);
         }
+    }
+
+    /// Sends a request that has no answer, over this very connection. Like a reply it never blocks,
+    /// and it is refused (false) when the peer does not read or the connection is at its end. The
+    /// permit is given back when the socket has taken the frame.
+    pub(super) fn tell(self: &Arc<Self>, request: &Request<'_>, permit: Permit) -> bool {
+        let unread = self.state.lock().outbox.len();
+        let never_waits = Deadline::after(Instant::now(), Duration::ZERO);
+        let (permit, via) = (Some(permit), Via::WriterThread);
+        unread < MOST_UNREAD && self.submit(request, None, permit, never_waits, via).is_ok()
+    }
+
+    /// Whether the peer has answered a heartbeat over this connection.
+    pub(crate) fn is_introduced(&self) -> bool {
+        self.introduced.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn note_introduced(&self) {
+        self.introduced.store(true, Ordering::Relaxed);
     }
 
     /// Has a writer come by for what the TLS session itself has to say, which belongs to no frame.
@@ -325,7 +349,7 @@ impl Connection {
     }
 
     /// Ends the connection if nothing was written or read for `idle`.
-    pub(super) fn end_if_idle(&self, now: Instant, idle: std::time::Duration) {
+    pub(super) fn end_if_idle(&self, now: Instant, idle: Duration) {
         let mut state = self.state.lock();
         let activity = (
             self.written.load(Ordering::Relaxed),

@@ -34,6 +34,7 @@ pub(crate) use deadline::Deadline;
 pub(crate) use hook::Hooks;
 pub use hook::RpcHook;
 pub(crate) use inbound::Inbound;
+pub(crate) use pending::{Entry, Pending};
 pub(crate) use pool::{Job, Pool};
 pub(crate) use remoting::Remoting;
 pub(crate) use request::Request;

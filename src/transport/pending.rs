@@ -1,13 +1,13 @@
 //! The table of requests that wait for an answer. Pure: no clock, no socket, no lock of its own.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
+use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::time::Instant;
 
-/// Waiters by opaque id. Whoever removes an entry owns the waiter, and only the owner answers it:
-/// that is why every waiter is answered exactly once.
-pub(crate) struct Pending<S> {
-    entries: HashMap<i32, Entry<S>, BuildHasherDefault<Opaque>>,
+/// Waiters by opaque id, or by another number of our own making. Whoever removes an entry owns the
+/// waiter, and only the owner answers it: that is why every waiter is answered exactly once.
+pub(crate) struct Pending<S, K = i32> {
+    entries: HashMap<K, Entry<S>, BuildHasherDefault<Opaque>>,
     /// When the table must next be looked at. A look that was asked for a later time before is out
     /// of date: if each of them asked for a next one too, they would become more and more.
     earliest: Option<Instant>,
@@ -19,12 +19,12 @@ pub(crate) struct Entry<S> {
     /// When it was registered.
     pub(crate) since: Instant,
     pub(crate) deadline: Instant,
-    /// Position in the connection's stream behind the request's frame.
+    /// Position in the connection's stream behind the request's frame; 0 where there is none.
     pub(crate) end: u64,
 }
 
-impl<S> Pending<S> {
-    pub(crate) fn new() -> Pending<S> {
+impl<S, K: Copy + Eq + Hash> Pending<S, K> {
+    pub(crate) fn new() -> Pending<S, K> {
         Pending {
             entries: HashMap::default(),
             earliest: None,
@@ -32,14 +32,14 @@ impl<S> Pending<S> {
     }
 
     /// Whether an id is free: one that is in flight must never be given out again.
-    pub(crate) fn is_free(&self, opaque: i32) -> bool {
+    pub(crate) fn is_free(&self, opaque: K) -> bool {
         !self.entries.contains_key(&opaque)
     }
 
     /// Adds a waiter under a free id. Returns its deadline if the table must now be looked at
     /// earlier than before.
     #[must_use = "somebody must call expire at the returned time"]
-    pub(crate) fn register(&mut self, opaque: i32, entry: Entry<S>) -> Option<Instant> {
+    pub(crate) fn register(&mut self, opaque: K, entry: Entry<S>) -> Option<Instant> {
         let deadline = entry.deadline;
         let replaced = self.entries.insert(opaque, entry);
         debug_assert!(replaced.is_none(), "opaque id used twice");
@@ -51,18 +51,18 @@ impl<S> Pending<S> {
     }
 
     /// Takes the waiter of a response; `None` if nobody waits under this id (any more).
-    pub(crate) fn complete(&mut self, opaque: i32) -> Option<Entry<S>> {
+    pub(crate) fn complete(&mut self, opaque: K) -> Option<Entry<S>> {
         self.entries.remove(&opaque)
     }
 
-    pub(crate) fn get(&self, opaque: i32) -> Option<&Entry<S>> {
+    pub(crate) fn get(&self, opaque: K) -> Option<&Entry<S>> {
         self.entries.get(&opaque)
     }
 
     /// The ids whose deadline has passed. They stay in the table: the caller decides for each
     /// whether to take it. Also says when to look again. `look` is the time for which this look was
     /// asked for.
-    pub(crate) fn expired(&mut self, look: Instant, now: Instant) -> (Vec<i32>, Option<Instant>) {
+    pub(crate) fn expired(&mut self, look: Instant, now: Instant) -> (Vec<K>, Option<Instant>) {
         if self.earliest != Some(look) {
             return (Vec::new(), None);
         }
@@ -77,6 +77,12 @@ impl<S> Pending<S> {
         }
         self.earliest = next;
         (expired, next)
+    }
+
+    /// The ids of some waiters, who stay in the table.
+    pub(crate) fn ids(&self, pick: impl Fn(&S) -> bool) -> Vec<K> {
+        let picked = self.entries.iter().filter(|(_, entry)| pick(&entry.slot));
+        picked.map(|(id, _)| *id).collect()
     }
 
     /// Takes all waiters.

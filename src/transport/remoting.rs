@@ -195,6 +195,26 @@ impl Remoting {
         Err(gone(address))
     }
 
+    /// Sends a request that has no answer over this very connection: what the peer asked there is
+    /// to be answered there. It never waits, and is refused when the peer does not read or the
+    /// connection is at its end. The permit is given back as with `invoke_oneway`.
+    pub(crate) fn tell(
+        &self,
+        connection: &Arc<Connection>,
+        request: &Request<'_>,
+        permit: Permit,
+    ) -> Result<(), Error> {
+        let address = connection.address();
+        let hooks = &self.shared.config.hooks;
+        let told = if hooks.need_command() {
+            let hooked = self.hooked(address, request, true)?;
+            connection.tell(&hooked.request(), permit)
+        } else {
+            hooks.with_fixed(request, |request| connection.tell(request, permit))
+        };
+        told.then_some(()).ok_or_else(|| gone(address))
+    }
+
     /// The addresses with a usable connection.
     pub(crate) fn connected(&self) -> Vec<Arc<str>> {
         let peers = self.peers.read();
@@ -264,7 +284,12 @@ impl Remoting {
         ready.hand_over(&self.shared);
     }
 
-    fn connect(&self, address: &Arc<str>, deadline: Deadline) -> Result<Arc<Connection>, Error> {
+    /// The connection to this address, made if need be. The next request may yet use another one.
+    pub(crate) fn connect(
+        &self,
+        address: &Arc<str>,
+        deadline: Deadline,
+    ) -> Result<Arc<Connection>, Error> {
         let known = self.peers.read().by_address.get(address).cloned();
         let peer = match known {
             Some(peer) => peer,
@@ -291,7 +316,7 @@ fn closed() -> Error {
 fn gone(address: &Arc<str>) -> Error {
     Error::new(
         ErrorKind::Disconnected,
-        "connections break as soon as they are made",
+        "the connection is gone, or breaks as soon as it is made",
     )
     .at(address)
 }

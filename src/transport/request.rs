@@ -21,6 +21,10 @@ impl<'a> Request<'a> {
         }
     }
 
+    pub(crate) fn with_remark(self, remark: Option<&'a str>) -> Request<'a> {
+        Request { remark, ..self }
+    }
+
     pub(crate) fn with_body(self, body: &'a Arc<Vec<u8>>) -> Request<'a> {
         Request {
             body: Some(body),

@@ -1,0 +1,99 @@
+//! Questions to a consumer, and its replies.
+//!
+//! Runs alone: a name server and a broker are started inside this process, and a thread plays the
+//! consumer. With real servers, something else must consume the topic and reply: in Java,
+//! `MessageUtil.createReplyMessage` makes the reply.
+//!
+//! ```text
+//! cargo run --example request_reply
+//! cargo run --example request_reply -- --name-server 127.0.0.1:9876 --topic RequestTopic
+//! ```
+
+use std::error::Error;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use clap::Parser;
+use rocketmq_blocking::embedded::Cluster;
+use rocketmq_blocking::{Message, Producer};
+
+/// Asks for prices: once waiting, then several at a time, then where nobody answers
+#[derive(Parser)]
+struct Args {
+    /// Real name servers, HOST:PORT[;HOST:PORT], instead of the cluster inside this process
+    #[arg(long)]
+    name_server: Option<String>,
+    /// The topic that somebody consumes and replies to
+    #[arg(long, default_value = "Prices")]
+    topic: String,
+}
+
+const PATIENCE: Duration = Duration::from_secs(3);
+
+fn main() -> Result<(), Box<dyn Error>> {
+    env_logger::init(); // RUST_LOG=rocketmq_blocking=debug shows what the client does
+    let Args { name_server, topic } = Args::parse();
+    let (name_server, cluster) = match name_server {
+        Some(address) => (address, None),
+        None => {
+            let cluster = Cluster::start()?;
+            (cluster.name_server(), Some(cluster))
+        }
+    };
+    if let Some(cluster) = &cluster {
+        reply_to_all(cluster, &topic)?;
+    }
+    let producer = Producer::builder("askers")
+        .name_server(&name_server)
+        .start()?;
+
+    // Waiting: the timeout is for all of it, and is the time that the reply has.
+    let question = Message::new(topic.as_str(), "apples");
+    let reply = producer.request(&question, PATIENCE)?;
+    println!("apples   {}", String::from_utf8_lossy(&reply.body));
+
+    // Many at a time; each callback gets the reply to its own question, once.
+    let (tell, told) = mpsc::channel();
+    for fruit in ["pears", "plums", "cherries"] {
+        let tell = tell.clone();
+        let question = Message::new(topic.as_str(), fruit);
+        producer.request_async(question, PATIENCE, move |reply| {
+            let _ = tell.send((fruit, reply));
+        });
+    }
+    drop(tell);
+    for (fruit, reply) in told {
+        println!("{fruit:8} {}", String::from_utf8_lossy(&reply?.body));
+    }
+
+    // Nobody consumes this topic: the error says that the question may be stored all the same.
+    let question = Message::new("NobodyIsHere", "hello?");
+    match producer.request(&question, Duration::from_millis(500)) {
+        Ok(reply) => println!("somebody is here: {reply:?}"),
+        Err(error) => println!("{error}"),
+    }
+    producer.shutdown();
+    Ok(())
+}
+
+/// The consumer: a thread that sees what is stored and replies to each question.
+fn reply_to_all(cluster: &Cluster, topic: &str) -> Result<(), Box<dyn Error>> {
+    let stored = cluster.subscribe();
+    let topic = topic.to_owned();
+    let replier = Producer::builder("repliers")
+        .name_server(cluster.name_server())
+        .start()?;
+    thread::spawn(move || {
+        for message in stored.iter().filter(|message| message.topic() == topic) {
+            let question = message.view();
+            let price = format!("{} cents", 10 * question.body.len());
+            // The reply goes to the cluster's own topic, marked for the client that asked.
+            let sent = Message::reply_to(&question, price).and_then(|reply| replier.send(&reply));
+            if let Err(error) = sent {
+                eprintln!("no reply: {error}");
+            }
+        }
+    });
+    Ok(())
+}

@@ -1,0 +1,123 @@
+//! Messages that consumers see only if a payment went through.
+//!
+//! Runs alone: a name server and a broker are started inside this process, and the broker asks about
+//! open transactions when it is told to.
+//!
+//! ```text
+//! cargo run --example transaction
+//! cargo run --example transaction -- --name-server 127.0.0.1:9876
+//! ```
+
+use std::collections::HashMap;
+use std::error::Error;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use clap::Parser;
+use rocketmq_blocking::embedded::Cluster;
+use rocketmq_blocking::{Message, TransactionProducer, TransactionState};
+
+/// Sends four messages in transactions: paid, refused, interrupted, and without an answer
+#[derive(Parser)]
+struct Args {
+    /// Real name servers, HOST:PORT[;HOST:PORT], instead of the cluster inside this process
+    #[arg(long)]
+    name_server: Option<String>,
+    /// With real ones: how long to wait for the broker's questions, in seconds
+    #[arg(long, default_value_t = 90)]
+    patience: u64,
+}
+
+const TOPIC: &str = "Paid";
+
+/// What this program knows of each payment. A real one asks its database.
+type Ledger = Arc<Mutex<HashMap<String, TransactionState>>>;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    env_logger::init(); // RUST_LOG=rocketmq_blocking=debug shows what the client does
+    let args = Args::parse();
+    let (name_server, cluster) = match args.name_server {
+        Some(address) => (address, None),
+        None => {
+            let cluster = Cluster::start()?;
+            (cluster.name_server(), Some(cluster))
+        }
+    };
+    let ledger = Ledger::default();
+
+    // The broker asks about transactions whose end it did not hear. The transaction's id is the
+    // half message's unique key, and any process of the group may be asked.
+    let known = ledger.clone();
+    let payments = TransactionProducer::builder("payments", move |half| {
+        let id = half.unique_key().unwrap_or_default();
+        let state = known.lock().unwrap().get(id).copied();
+        let state = state.unwrap_or(TransactionState::Unknown);
+        println!("asked   {} -> {state}", String::from_utf8_lossy(&half.body));
+        state
+    })
+    .name_server(&name_server)
+    .start()?;
+
+    for order in ["order 1", "order 2", "order 3", "order 4"] {
+        // The broker has stored the message when the closure runs; nobody sees it yet.
+        let receipt = payments.send_in_transaction(&Message::new(TOPIC, order), |half| {
+            let state = pay(half.message().body(), half.transaction_id(), &ledger)?;
+            Ok(state)
+        })?;
+        println!("sent    {order}: {}", receipt.state());
+        if let Some(error) = receipt.error() {
+            println!("        {error}");
+        }
+    }
+
+    match cluster {
+        Some(cluster) => {
+            cluster.wait_for_messages(TOPIC, 1, Duration::from_secs(3));
+            println!("visible {:?}", visible(&cluster));
+            // Real brokers do this by the clock: after 6 s, then every 30 s, unless configured.
+            println!("the broker asks about {}", cluster.check_transactions());
+            cluster.wait_for_messages(TOPIC, 3, Duration::from_secs(3));
+            println!("visible {:?}", visible(&cluster));
+        }
+        None => {
+            println!("waiting {} s for the broker to ask", args.patience);
+            let end = Instant::now() + Duration::from_secs(args.patience);
+            while Instant::now() < end {
+                std::thread::sleep(Duration::from_secs(1));
+            }
+        }
+    }
+    payments.shutdown();
+    Ok(())
+}
+
+/// The local transaction: it must be known to the check before it returns.
+fn pay(order: &[u8], id: &str, ledger: &Ledger) -> Result<TransactionState, std::io::Error> {
+    let note = |state| ledger.lock().unwrap().insert(id.to_owned(), state);
+    match order {
+        b"order 2" => {
+            note(TransactionState::Rollback);
+            Ok(TransactionState::Rollback)
+        }
+        // It was carried out, but we do not get to hear of it: the check will.
+        b"order 3" => {
+            note(TransactionState::Commit);
+            Err(std::io::Error::other("the bank hung up"))
+        }
+        b"order 4" => {
+            note(TransactionState::Commit);
+            Ok(TransactionState::Unknown)
+        }
+        _ => {
+            note(TransactionState::Commit);
+            Ok(TransactionState::Commit)
+        }
+    }
+}
+
+fn visible(cluster: &Cluster) -> Vec<String> {
+    let messages = cluster.messages(TOPIC).into_iter();
+    messages
+        .map(|message| String::from_utf8_lossy(&message.body()).into_owned())
+        .collect()
+}

@@ -1,0 +1,283 @@
+//! Requests whose replies are still to come. They come over any connection, as requests of a broker.
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+use crate::error::{Error, ErrorKind, Result, Wait};
+use crate::message::MessageView;
+use crate::protocol::reply::{self, PushedReply};
+use crate::protocol::{Command, ProtocolError};
+use crate::transport::{Deadline, Entry, Pending, Timer};
+
+/// The table of a client's requests, by correlation id.
+pub(crate) struct Requests(Arc<Shared>);
+
+struct Shared {
+    table: Mutex<Table>,
+    timer: Timer,
+    random: RandomState,
+    made: AtomicU64,
+}
+
+struct Table {
+    pending: Pending<Waiting, u128>,
+    closed: bool,
+}
+
+/// Who waits for a reply.
+pub(crate) struct Waiting {
+    /// The group of the producer that asked.
+    pub(crate) group: Arc<str>,
+    pub(crate) topic: Arc<str>,
+    pub(crate) timeout: Duration,
+    /// The most that a compressed reply may inflate to.
+    pub(crate) limit: usize,
+    pub(crate) answer: Answer,
+}
+
+/// Takes the reply, or why there is none: exactly once, on a reader or timer thread or that of a
+/// shutdown. It hands on and runs no user code.
+pub(crate) type Answer = Box<dyn FnOnce(Result<MessageView>) + Send>;
+
+impl Requests {
+    pub(super) fn new(timer: Timer) -> Requests {
+        Requests(Arc::new(Shared {
+            table: Mutex::new(Table {
+                pending: Pending::new(),
+                closed: false,
+            }),
+            timer,
+            random: RandomState::new(),
+            made: AtomicU64::new(0),
+        }))
+    }
+
+    /// A correlation id that nobody can foresee, so that nobody can answer without having been
+    /// asked.
+    pub(crate) fn new_id(&self) -> u128 {
+        let shared = &self.0;
+        let half = || {
+            let count = shared.made.fetch_add(1, Ordering::Relaxed);
+            u128::from(shared.random.hash_one(count))
+        };
+        reply::correlation(half() << 64 | half())
+    }
+
+    /// Waits for the reply until the deadline. After the end of the client who would wait comes
+    /// back.
+    pub(crate) fn register(
+        &self,
+        id: u128,
+        deadline: Deadline,
+        waiting: Waiting,
+    ) -> std::result::Result<(), Waiting> {
+        let mut table = self.0.table.lock();
+        if table.closed {
+            return Err(waiting);
+        }
+        let entry = Entry {
+            slot: waiting,
+            since: Instant::now(),
+            deadline: deadline.instant(),
+            end: 0,
+        };
+        let look = table.pending.register(id, entry);
+        drop(table);
+        if let Some(at) = look {
+            self.0.look_at(at);
+        }
+        Ok(())
+    }
+
+    /// Takes who waits under this id. Only who took it may answer.
+    pub(crate) fn take(&self, id: u128) -> Option<Waiting> {
+        let entry = self.0.table.lock().pending.complete(id);
+        entry.map(|entry| entry.slot)
+    }
+
+    /// A broker pushed a reply. What it is answered with: success even if nobody waits (any more),
+    /// since asking again would not help.
+    ///
+    /// # Errors
+    /// The reply cannot be read.
+    pub(super) fn pushed(&self, request: &Command) -> std::result::Result<(), ProtocolError> {
+        let header = PushedReply::decode(&request.ext)?;
+        let waiting = reply::correlation_of(&header.properties()).and_then(|id| self.take(id));
+        let Some(waiting) = waiting else {
+            log::debug!("a reply came that nobody waits for (late or unknown)");
+            return Ok(());
+        };
+        match header.message(&request.body, waiting.limit) {
+            Ok(message) => {
+                (waiting.answer)(Ok(message));
+                Ok(())
+            }
+            Err(error) => {
+                let text = format!("the reply cannot be read: {error}");
+                let failure = Error::new(ErrorKind::Protocol, text).caused_by(error.clone());
+                waiting.fail(failure);
+                Err(error)
+            }
+        }
+    }
+
+    /// Answers those that one producer's callers wait for.
+    pub(crate) fn close_group(&self, group: &str) {
+        let mut table = self.0.table.lock();
+        let ids = table.pending.ids(|waiting| *waiting.group == *group);
+        let gone: Vec<_> = ids
+            .into_iter()
+            .filter_map(|id| table.pending.complete(id))
+            .collect();
+        drop(table);
+        for entry in gone {
+            entry.slot.closed();
+        }
+    }
+
+    /// Answers everybody, and lets nobody wait from now on.
+    pub(super) fn close(&self) {
+        let mut table = self.0.table.lock();
+        table.closed = true;
+        let gone = table.pending.drain();
+        drop(table);
+        for entry in gone {
+            entry.slot.closed();
+        }
+    }
+}
+
+impl Shared {
+    fn look_at(self: &Arc<Self>, at: Instant) {
+        let shared = Arc::downgrade(self);
+        self.timer.schedule(at, move |now| {
+            if let Some(shared) = shared.upgrade() {
+                shared.expire(at, now);
+            }
+        });
+    }
+
+    fn expire(self: &Arc<Self>, look: Instant, now: Instant) {
+        let mut table = self.table.lock();
+        let (expired, next) = table.pending.expired(look, now);
+        let gone: Vec<_> = expired
+            .into_iter()
+            .filter_map(|id| table.pending.complete(id))
+            .collect();
+        drop(table);
+        if let Some(at) = next {
+            self.look_at(at);
+        }
+        for entry in gone {
+            entry.slot.expire();
+        }
+    }
+}
+
+impl Waiting {
+    /// Its time is up.
+    fn expire(self) {
+        let error = self.no_reply();
+        (self.answer)(Err(error));
+    }
+
+    /// What a caller hears whose time is up.
+    pub(crate) fn no_reply(&self) -> Error {
+        let text = format!("no reply came within {:?}", self.timeout);
+        let error = Error::timeout(Wait::Response).detailed(text);
+        error.on_topic(&self.topic).maybe_stored()
+    }
+
+    /// The producer or the client is shut down.
+    pub(crate) fn closed(self) {
+        let text = "the producer was shut down while it waited for a reply";
+        self.fail(Error::new(ErrorKind::Closed, text));
+    }
+
+    /// The same, before anything was sent.
+    pub(crate) fn refused(&self) -> Error {
+        Error::new(ErrorKind::Closed, "the producer is shut down").on_topic(&self.topic)
+    }
+
+    fn fail(self, error: Error) {
+        let error = error.on_topic(&self.topic).maybe_stored();
+        (self.answer)(Err(error));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+    use crate::transport::Threads;
+
+    const SOON: Duration = Duration::from_secs(20);
+
+    fn waiting(group: &str, answered: &crossbeam_channel::Sender<Option<ErrorKind>>) -> Waiting {
+        let answered = answered.clone();
+        Waiting {
+            group: group.into(),
+            topic: "T".into(),
+            timeout: Duration::ZERO,
+            limit: 10,
+            answer: Box::new(move |reply| answered.send(reply.err().map(|e| e.kind())).unwrap()),
+        }
+    }
+
+    #[test]
+    fn who_waits_is_answered_once_by_time_or_by_the_end() {
+        let threads = Threads::default();
+        let timer = Timer::start(&threads).unwrap();
+        let requests = Requests::new(timer.clone());
+        let (answered, answers) = crossbeam_channel::unbounded();
+        let now = Instant::now();
+        let (soon, late) = (
+            Deadline::after(now, Duration::from_millis(1)),
+            Deadline::after(now, SOON),
+        );
+        let register = |group, deadline| {
+            let id = requests.new_id();
+            let registered = requests.register(id, deadline, waiting(group, &answered));
+            assert!(registered.is_ok());
+            id
+        };
+        let next = || answers.recv_timeout(SOON).unwrap();
+        let (_a, b) = (register("a", late), register("b", late));
+        register("a", soon);
+        assert_eq!(next(), Some(ErrorKind::Timeout));
+        requests.close_group("a");
+        assert_eq!(next(), Some(ErrorKind::Closed));
+        assert!(requests.take(b).is_some());
+        assert!(requests.take(b).is_none());
+        register("c", late);
+        requests.close();
+        assert_eq!(next(), Some(ErrorKind::Closed));
+        let refused = requests.register(1, late, waiting("c", &answered));
+        assert!(refused.is_err());
+        assert!(answers.is_empty());
+        timer.close();
+        assert!(threads.join(late).is_empty());
+    }
+
+    #[test]
+    fn ids_differ_and_cannot_be_foreseen() {
+        let threads = Threads::default();
+        let timer = Timer::start(&threads).unwrap();
+        let (one, other) = (Requests::new(timer.clone()), Requests::new(timer.clone()));
+        let ids: HashSet<u128> = (0..100)
+            .flat_map(|_| [one.new_id(), other.new_id()])
+            .collect();
+        assert_eq!(ids.len(), 200);
+        timer.close();
+        assert!(
+            threads
+                .join(Deadline::after(Instant::now(), SOON))
+                .is_empty()
+        );
+    }
+}

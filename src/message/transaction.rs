@@ -1,0 +1,31 @@
+/// What is known about a local transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[doc(alias = "LocalTransactionState")]
+pub enum TransactionState {
+    /// It was carried out: consumers shall see the message.
+    #[doc(alias = "COMMIT_MESSAGE")]
+    Commit,
+    /// It was not: the message shall be dropped.
+    #[doc(alias = "ROLLBACK_MESSAGE")]
+    Rollback,
+    /// Not known (yet): the broker shall ask again later.
+    #[doc(alias = "UNKNOW")]
+    Unknown,
+}
+
+impl TransactionState {
+    /// `commit`, `rollback` or `unknown`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            TransactionState::Commit => "commit",
+            TransactionState::Rollback => "rollback",
+            TransactionState::Unknown => "unknown",
+        }
+    }
+}
+
+impl std::fmt::Display for TransactionState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

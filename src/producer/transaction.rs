@@ -1,0 +1,310 @@
+use std::error::Error as StdError;
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::checks::{catch, java_name, with_end};
+use super::hook::EndTransactionContext;
+use super::producer::Producer;
+use super::transaction_builder::TransactionProducerBuilder;
+use crate::client::ShutdownReport;
+use crate::error::{Error, ErrorKind, Result};
+use crate::message::{Message, MessageView, SendReceipt, SendStatus, TransactionState, name};
+use crate::protocol::id::OffsetMessageId;
+use crate::protocol::transaction::EndTransaction;
+use crate::transport::{Deadline, Permit};
+
+/// What a local transaction that went wrong says: any error.
+type Failure = Box<dyn StdError + Send + Sync>;
+
+/// Sends messages that consumers see only if a local transaction was carried out.
+///
+/// The broker stores the message first, hidden (the *half message*); then the local transaction
+/// runs, and its result tells the broker to show the message or to drop it. If the broker does not
+/// hear the result, or hears [`Unknown`](TransactionState::Unknown), it asks: after 6 s, every 30 s,
+/// and at most 15 times unless configured otherwise. The closure given to
+/// [`builder`](TransactionProducer::builder) answers.
+///
+/// ```no_run
+/// use rocketmq_blocking::{Message, TransactionProducer, TransactionState};
+///
+/// # fn look_up(_: Option<&str>) -> TransactionState { TransactionState::Commit }
+/// # fn pay(_: &str) -> Result<(), std::io::Error> { Ok(()) }
+/// # fn main() -> rocketmq_blocking::Result<()> {
+/// let payments = TransactionProducer::builder("payments", |half| look_up(half.unique_key()))
+///     .name_server("127.0.0.1:9876")
+///     .start()?;
+/// let receipt = payments.send_in_transaction(&Message::new("Paid", "order 7"), |half| {
+///     pay(half.transaction_id())?;
+///     Ok(TransactionState::Commit)
+/// })?;
+/// println!("{receipt}");
+/// # Ok(())
+/// # }
+/// ```
+///
+/// Cheap to clone and to share between threads, like [`Producer`]; several, of different groups, can
+/// share one client. Every process of a group must be able to answer for all of them, since the
+/// broker asks any.
+///
+/// # Threads
+/// The local transaction runs on the calling thread, questions are answered on threads of this
+/// producer's own (`rmq-check`, one unless set), at most one question a thread. A closure that
+/// holds this very producer keeps it from being dropped: call
+/// [`shutdown`](TransactionProducer::shutdown) then.
+#[derive(Clone)]
+#[doc(alias = "TransactionMQProducer")]
+#[doc(alias = "TransactionListener")]
+pub struct TransactionProducer {
+    producer: Producer,
+}
+
+impl TransactionProducer {
+    /// Begins to set up a transaction producer of this group. `check` says what became of a local
+    /// transaction; it gets the half message as the broker has it, whose
+    /// [`unique_key`](MessageView::unique_key) is the transaction's id. A panic in it counts as
+    /// [`Unknown`](TransactionState::Unknown) and is reported to the broker.
+    #[doc(alias = "checkLocalTransaction")]
+    pub fn builder(
+        group: impl Into<String>,
+        check: impl Fn(&MessageView) -> TransactionState + Send + Sync + 'static,
+    ) -> TransactionProducerBuilder {
+        TransactionProducerBuilder::new(group.into(), Arc::new(check))
+    }
+
+    pub(super) fn new(producer: Producer) -> TransactionProducer {
+        TransactionProducer { producer }
+    }
+
+    /// Sends a half message, runs the local transaction on this thread, and tells the broker its
+    /// end.
+    ///
+    /// `local` runs once, after the broker has stored the half message. If the message was stored
+    /// but not flushed or replicated as configured (see [`SendReceipt::status`]), it does not run,
+    /// and the transaction is rolled back. An error or a panic in it means
+    /// [`Unknown`](TransactionState::Unknown): the broker hears of it in a remark, and will ask.
+    ///
+    /// Telling the end is best effort: it is sent without an answer. If that fails it is logged,
+    /// and the broker asks later. A half message whose send was tried again after a lost answer can
+    /// be stored twice; the broker then asks about the copy, under the same transaction id.
+    ///
+    /// # Errors
+    /// Those of [`Producer::send`], for the half message: the local transaction has not run then.
+    /// [`Invalid`](ErrorKind::Invalid) also for a message that is scheduled for later (Java drops
+    /// the schedule without a word) and for a reply. Whatever happens in the local transaction is
+    /// `Ok`, with a [state](TransactionReceipt::state) and an [error](TransactionReceipt::error).
+    #[doc(alias = "sendMessageInTransaction")]
+    #[doc(alias = "executeLocalTransaction")]
+    pub fn send_in_transaction(
+        &self,
+        message: &Message,
+        local: impl FnOnce(&HalfMessage<'_>) -> Result<TransactionState, Failure>,
+    ) -> Result<TransactionReceipt> {
+        let core = self.producer.core();
+        core.check_open()?;
+        if message.get_schedule().property().is_some() {
+            let text = "a message of a transaction cannot be scheduled for later";
+            return Err(Error::invalid(text));
+        }
+        if message
+            .system_properties()
+            .get(name::MESSAGE_TYPE)
+            .is_some()
+        {
+            return Err(Error::invalid("a reply cannot be part of a transaction"));
+        }
+        // Held until the end is written, so that a shutdown lets it out.
+        let permit = core.account.acquire(0, 0, deadline(Duration::ZERO))?;
+        let half = message
+            .clone()
+            .system_property(name::TRANSACTION_PREPARED, "true")
+            .system_property(name::PRODUCER_GROUP, &*core.config.group_on_wire);
+        let receipt = self.producer.prepare(&half).send()?;
+        let (state, error) = match receipt.status {
+            SendStatus::Ok => run(local, message, &receipt),
+            _ => (TransactionState::Rollback, None),
+        };
+        let done = TransactionReceipt {
+            receipt,
+            state,
+            error: error.map(Arc::from),
+        };
+        self.end(message, &done, permit);
+        Ok(done)
+    }
+
+    /// The same producer for messages without a transaction.
+    pub fn producer(&self) -> &Producer {
+        &self.producer
+    }
+
+    /// Closes the producer within 5 s, like [`Producer::shutdown`].
+    pub fn shutdown(&self) {
+        self.producer.shutdown();
+    }
+
+    /// Closes the producer like [`Producer::shutdown_within`]: local transactions and checks that
+    /// run may end and are told to the broker, if that fits into the time. No check begins
+    /// afterwards; the broker asks another process of the group.
+    pub fn shutdown_within(&self, most: Duration) -> ShutdownReport {
+        self.producer.shutdown_within(most)
+    }
+
+    /// Tells the broker, and the hooks.
+    fn end(&self, message: &Message, done: &TransactionReceipt, permit: Permit) {
+        let core = self.producer.core();
+        let mut address = None;
+        if let Err(error) = self.tell(message, done, permit, &mut address) {
+            let (id, state) = (done.transaction_id(), done.state);
+            log::warn!(
+                "transaction {id}: its end ({state}) cannot be told, the broker will ask: {error}"
+            );
+        }
+        core.config.hooks.ended(|| EndTransactionContext {
+            group: core.config.group.clone(),
+            topic: message.shared_topic().clone(),
+            message_id: done.receipt.message_id.clone(),
+            transaction_id: done.transaction_id().to_owned(),
+            tag: message.get_tag().map(str::to_owned),
+            keys: message
+                .system_properties()
+                .get(name::KEYS)
+                .map(str::to_owned),
+            broker_address: address.unwrap_or_else(|| "".into()),
+            state: java_name(done.state),
+            from_check: false,
+        });
+    }
+
+    /// Tells the broker; its address is known afterwards even if that fails.
+    fn tell(
+        &self,
+        message: &Message,
+        done: &TransactionReceipt,
+        permit: Permit,
+        told: &mut Option<Arc<str>>,
+    ) -> Result<()> {
+        let core = self.producer.core();
+        let receipt = &done.receipt;
+        let broker = receipt.queue.broker();
+        let stored = OffsetMessageId::decode(&receipt.offset_message_id)?;
+        let deadline = deadline(core.config.send_timeout);
+        let client = core.client.inner();
+        let default = &core.config.default_topic;
+        let (_, topic) = core.config.topics(message.shared_topic())?;
+        let route = client.routes.publish_info(&topic, default, deadline)?;
+        let Some(address) = route.master(broker) else {
+            let text = format!("broker {broker} has no master in the topic's route");
+            return Err(Error::new(ErrorKind::NoBroker, text));
+        };
+        *told = Some(address.clone());
+        let end = EndTransaction {
+            topic: Some(topic.to_string()),
+            producer_group: core.config.group_on_wire.to_string(),
+            table_offset: receipt.queue_offset,
+            commit_log_offset: stored.commit_log_offset,
+            state: done.state,
+            from_check: false,
+            message_id: Some(receipt.message_id.clone()),
+            transaction_id: receipt.transaction_id.clone(),
+            broker_name: Some(broker.to_owned()),
+        };
+        let failure = done.error.as_ref();
+        let failure = failure.map(|error| format!("local transaction failed: {error}"));
+        let remoting = &client.remoting;
+        with_end(&end, failure, |request| {
+            remoting.invoke_oneway(address, request, Some(permit), deadline)
+        })
+    }
+}
+
+fn deadline(timeout: Duration) -> Deadline {
+    Deadline::after(Instant::now(), timeout)
+}
+
+/// Runs the local transaction.
+fn run(
+    local: impl FnOnce(&HalfMessage<'_>) -> Result<TransactionState, Failure>,
+    message: &Message,
+    receipt: &SendReceipt,
+) -> (TransactionState, Option<Failure>) {
+    let half = HalfMessage { message, receipt };
+    match catch(|| local(&half)) {
+        Ok(Ok(state)) => (state, None),
+        Ok(Err(error)) => (TransactionState::Unknown, Some(error)),
+        Err(panic) => (TransactionState::Unknown, Some(Box::new(panic))),
+    }
+}
+
+impl fmt::Debug for TransactionProducer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("TransactionProducer")
+            .field(&self.producer)
+            .finish()
+    }
+}
+
+/// A message that a broker has stored and does not show yet, as its local transaction sees it.
+#[derive(Debug, Clone, Copy)]
+pub struct HalfMessage<'a> {
+    message: &'a Message,
+    receipt: &'a SendReceipt,
+}
+
+impl<'a> HalfMessage<'a> {
+    /// The transaction's id, which is the message's unique key: keep it with the local transaction,
+    /// for the check to find.
+    pub fn transaction_id(&self) -> &'a str {
+        self.receipt.message_id()
+    }
+
+    /// The message as it was given.
+    pub fn message(&self) -> &'a Message {
+        self.message
+    }
+
+    /// Where the half message is stored.
+    pub fn receipt(&self) -> &'a SendReceipt {
+        self.receipt
+    }
+}
+
+/// What became of a message that was sent in a transaction.
+#[derive(Debug, Clone)]
+#[must_use = "the state says whether consumers will see the message"]
+#[doc(alias = "TransactionSendResult")]
+pub struct TransactionReceipt {
+    receipt: SendReceipt,
+    state: TransactionState,
+    error: Option<Arc<dyn StdError + Send + Sync>>,
+}
+
+impl TransactionReceipt {
+    /// The half message's receipt. Its queue offset is that of the half message, not the one at
+    /// which consumers will find the message.
+    pub fn receipt(&self) -> &SendReceipt {
+        &self.receipt
+    }
+
+    /// What the broker was told.
+    #[doc(alias = "getLocalTransactionState")]
+    pub fn state(&self) -> TransactionState {
+        self.state
+    }
+
+    /// The transaction's id, which is the message's unique key.
+    pub fn transaction_id(&self) -> &str {
+        self.receipt.message_id()
+    }
+
+    /// The error of the local transaction, or its panic as one.
+    pub fn error(&self) -> Option<&(dyn StdError + Send + Sync + 'static)> {
+        self.error.as_deref()
+    }
+}
+
+impl fmt::Display for TransactionReceipt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.state, self.receipt)
+    }
+}
