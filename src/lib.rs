@@ -74,6 +74,7 @@
 //! | `Message`, `MessageExt`, `MessageBatch` | [`Message`], [`MessageView`], [`Batch`] |
 //! | `SendResult`, `SendStatus` | [`SendReceipt`], [`SendStatus`] |
 //! | `SendCallback` | a closure |
+//! | `MQAdmin` (`createTopic`, `viewMessage`, `queryMessage`, ..) | [`Admin`] |
 //! | `MessageQueueSelector`, `SelectMessageQueueByHash` | [`PreparedSend::select`], [`PreparedSend::sharding_key`] |
 //! | `RPCHook` | [`RpcHook`](hook::RpcHook) |
 //! | `AclClientRPCHook`, `SessionCredentials` | `credentials` on either builder (feature `acl`) |
@@ -91,13 +92,13 @@ mod producer;
 pub mod protocol;
 mod transport;
 
-pub use client::{Client, ClientBuilder, ShutdownReport};
+pub use client::{Admin, Client, ClientBuilder, ShutdownReport};
 pub use error::{Attempt, Delivery, Error, ErrorKind, Result, Wait};
 pub use message::{
     Batch, Message, MessageQueue, MessageView, Properties, Schedule, SendReceipt, SendStatus,
     Unbatchable,
 };
-pub use producer::{FaultStrategy, PreparedSend, Producer, ProducerBuilder, SendHandle};
+pub use producer::{AutoBatch, FaultStrategy, PreparedSend, Producer, ProducerBuilder, SendHandle};
 pub use protocol::compress::Compression;
 #[cfg(feature = "tls")]
 pub use transport::TlsConfig;

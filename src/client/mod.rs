@@ -1,6 +1,7 @@
 //! What the producers (later: consumers) of one client share: name servers, routes, heartbeats,
 //! identity, and the life of all of it.
 
+mod admin;
 mod api;
 mod config;
 mod core;
@@ -13,6 +14,7 @@ mod rpc;
 mod shutdown;
 mod ticker;
 
+pub use admin::Admin;
 pub use config::ClientBuilder;
 pub use core::Client;
 pub use shutdown::ShutdownReport;
@@ -24,3 +26,6 @@ pub(crate) use publish::PublishInfo;
 pub(crate) use route::DefaultTopic;
 pub(crate) use rpc::{Names, rpc_setters};
 pub(crate) use ticker::Ticker;
+
+/// Java's limit (`Validators`).
+pub(crate) const LONGEST_TOPIC: usize = 127;

@@ -194,6 +194,12 @@ impl Routes {
         })
     }
 
+    /// The master of a broker, as the route of a known topic has it.
+    pub(crate) fn known_master(&self, topic: &str, broker: &str) -> Option<Arc<str>> {
+        let known = self.known.read();
+        known.get(topic)?.info.master(broker).cloned()
+    }
+
     /// The masters of all known routes.
     pub(crate) fn masters(&self) -> Vec<Arc<str>> {
         let known = self.known.read();

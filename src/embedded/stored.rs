@@ -3,9 +3,9 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 
-use crate::message::{Properties, name};
+use crate::message::{MessageView, Properties, name};
 use crate::protocol::id::OffsetMessageId;
-use crate::protocol::{ProtocolError, compress, properties};
+use crate::protocol::{ProtocolError, compress, message, properties};
 
 /// The most that a stored body may inflate to: what a frame can carry, several times over.
 const MAX_BODY: usize = 256 << 20;
@@ -28,6 +28,7 @@ pub(super) struct Stored {
     pub(super) properties: String,
     pub(super) flag: i32,
     pub(super) sys_flag: i32,
+    pub(super) reconsume_times: i32,
     pub(super) born_timestamp: i64,
     pub(super) born_host: SocketAddr,
     pub(super) store_timestamp: i64,
@@ -150,6 +151,11 @@ impl StoredMessage {
         self.0.sys_flag
     }
 
+    /// How often a consumer gave it back, as the sender says.
+    pub fn reconsume_times(&self) -> i32 {
+        self.0.reconsume_times
+    }
+
     /// When the sender made it, epoch milliseconds by the sender's clock.
     pub fn born_timestamp(&self) -> i64 {
         self.0.born_timestamp
@@ -168,6 +174,29 @@ impl StoredMessage {
     /// The broker's own address.
     pub fn store_host(&self) -> SocketAddr {
         self.0.store_host
+    }
+}
+
+impl StoredMessage {
+    /// The form in which brokers hand messages out.
+    pub(super) fn encode(&self) -> Result<Vec<u8>, ProtocolError> {
+        let view = MessageView {
+            topic: self.topic().to_owned(),
+            body: Vec::new(),
+            flag: self.flag(),
+            properties: self.properties().clone(),
+            sys_flag: self.sys_flag(),
+            queue_id: self.queue_id(),
+            queue_offset: self.queue_offset(),
+            commit_log_offset: self.commit_log_offset(),
+            born_timestamp: self.born_timestamp(),
+            born_host: self.born_host(),
+            store_timestamp: self.store_timestamp(),
+            store_host: self.store_host(),
+            reconsume_times: self.reconsume_times(),
+            prepared_transaction_offset: 0,
+        };
+        message::encode(&view, self.raw_body())
     }
 }
 

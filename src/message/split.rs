@@ -115,6 +115,11 @@ impl<I: Iterator<Item = (usize, Message)>> Iterator for Split<I> {
 }
 
 impl Message {
+    /// Whether a batch may hold this message, if it is not too large.
+    pub(crate) fn can_be_batched(&self) -> bool {
+        self.keeps_out_of_batches().is_none()
+    }
+
     /// What keeps this message out of every batch, whatever its size.
     pub(super) fn keeps_out_of_batches(&self) -> Option<Why> {
         if *self.get_schedule() != Schedule::Now {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::accumulate::Members;
 use super::core::Core;
 use super::handle::Promise;
 use super::hook::SendMode;
@@ -20,6 +21,8 @@ pub(super) enum Listener {
     Callback(Callback),
     /// A thread that waits, or will.
     Handle(Promise),
+    /// All whose messages are in a batch.
+    Batch(Members),
 }
 
 impl Listener {
@@ -27,6 +30,7 @@ impl Listener {
     pub(super) fn tell(self, core: &Core, result: Result<SendReceipt>) {
         match self {
             Listener::Handle(promise) => promise.keep(result),
+            Listener::Batch(members) => members.answer(result),
             Listener::Callback(callback) => {
                 let job = move || callback(result);
                 core.client.inner().workers.callbacks.submit(Box::new(job));
@@ -65,32 +69,34 @@ enum Work {
 /// told to the listener, also that of making the message ready.
 pub(super) fn launch(
     core: &Arc<Core>,
-    ready: Result<(Outgoing, Target, Deadline)>,
+    ready: Result<(Outgoing, Target)>,
+    deadline: Deadline,
     listener: Listener,
 ) {
-    let aimed = ready.and_then(|(out, target, deadline)| {
+    let aimed = ready.and_then(|(out, target)| {
         let permit = core.account.acquire(1, out.body.len(), deadline)?;
-        Ok((
-            Send::new(core, out, target, deadline, SendMode::Async)?,
-            permit,
-        ))
+        let send = Send::new(core, out, target, deadline, SendMode::Async)?;
+        Ok((send, permit))
     });
     match aimed {
-        Ok((send, permit)) => {
-            let (listener, permit) = (Some(listener), Some(permit));
-            Box::new(AsyncSend {
-                send,
-                listener,
-                permit,
-                next: Work::Nothing,
-            })
-            .attempt();
-        }
+        Ok((send, permit)) => AsyncSend::start(send, listener, Some(permit)),
         Err(error) => listener.tell(core, Err(error)),
     }
 }
 
 impl AsyncSend {
+    /// Makes the first attempt on this thread.
+    pub(super) fn start(send: Send, listener: Listener, permit: Option<Permit>) {
+        let (listener, next) = (Some(listener), Work::Nothing);
+        Box::new(AsyncSend {
+            send,
+            listener,
+            permit,
+            next,
+        })
+        .attempt();
+    }
+
     fn attempt(self: Box<Self>) {
         // The request borrows parts of a send that its own completion takes away.
         let (core, out, aim) = (
@@ -111,6 +117,10 @@ impl AsyncSend {
             Some(Listener::Handle(promise)) => {
                 self.permit = None;
                 promise.keep(result);
+                Next::Done
+            }
+            Some(Listener::Batch(members)) => {
+                members.answer(result);
                 Next::Done
             }
             Some(callback) => {

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::accumulate::AutoBatch;
 use super::config::ProducerConfig;
 use super::fault::FaultStrategy;
 use super::hook::{CheckForbiddenHook, EndTransactionHook, SendMessageHook};
@@ -196,6 +197,24 @@ impl ProducerBuilder {
     #[doc(alias = "traceTopic")]
     pub fn trace_topic(mut self, topic: impl Into<String>) -> Self {
         self.config.trace_topic = Some(topic.into().into());
+        self
+    }
+
+    /// Gathers single sends into batches (default: off): messages of the same topic, queue if one
+    /// is given, `wait_store` and tag that are sent within a few milliseconds leave as one request.
+    /// Throughput of many small messages rises; each waits up to
+    /// [`max_delay`](AutoBatch::max_delay) longer.
+    ///
+    /// Each send still gets its own result: its own ids, queue and offset, or the batch's error. A
+    /// batch has the deadline of its first message, so that a send may end that much before its own
+    /// timeout; it never ends later.
+    ///
+    /// Not gathered, but sent alone: oneway sends, those by sharding key or selector, messages that
+    /// are scheduled, for a retry topic, large enough to be compressed or larger than
+    /// [`max_bytes`](AutoBatch::max_bytes), and all beyond
+    /// [`max_total_bytes`](AutoBatch::max_total_bytes).
+    pub fn auto_batch(mut self, auto_batch: AutoBatch) -> Self {
+        self.config.auto_batch = Some(auto_batch);
         self
     }
 

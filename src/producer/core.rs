@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+use super::accumulate::Accumulator;
 use super::config::ProducerConfig;
 use super::fault::{Detector, FaultStrategy, FaultTable, Report};
 use super::outgoing::Outgoing;
@@ -25,6 +26,8 @@ pub(super) struct Core {
     pub(super) config: ProducerConfig,
     pub(super) client: Client,
     pub(super) account: Arc<Account>,
+    /// Gathers single sends into batches, if that is wanted.
+    pub(super) accumulator: Option<Accumulator>,
     /// Whether the client is this producer's own, to be closed with it.
     owns_client: bool,
     tracer: Option<Tracer>,
@@ -58,6 +61,7 @@ impl Core {
             faults: config.latency_fault.clone().map(Faults::new),
             tracer,
             detector: Mutex::new(None),
+            accumulator: Accumulator::new(&config),
             client,
             config,
             owns_client,
@@ -189,6 +193,9 @@ impl Core {
         self.account.close();
         drop(self.open.lock().take());
         drop(self.detector.lock().take());
+        if let Some(accumulator) = &self.accumulator {
+            accumulator.close();
+        }
         // A part of the time is kept for the brokers and the threads.
         let patience = most - (most / 4).min(Duration::from_millis(500));
         let unanswered = self

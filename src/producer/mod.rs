@@ -1,5 +1,6 @@
 //! The producer: what users call, and the one flow that every send takes.
 
+mod accumulate;
 mod asynchronous;
 mod builder;
 mod config;
@@ -18,6 +19,7 @@ mod trace;
 mod validate;
 mod watch;
 
+pub use accumulate::AutoBatch;
 pub use builder::ProducerBuilder;
 pub use fault::FaultStrategy;
 pub use handle::SendHandle;

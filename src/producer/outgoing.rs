@@ -20,6 +20,8 @@ pub(super) struct Outgoing {
     pub(super) sys_flag: i32,
     pub(super) flag: i32,
     pub(super) batch: bool,
+    pub(super) reconsume_times: i32,
+    pub(super) max_reconsume_times: Option<i32>,
     /// The id that the receipt names: the unique key, or those of a batch's messages.
     pub(super) message_id: String,
     /// What hooks are shown; only kept where there are some.
@@ -49,6 +51,8 @@ impl Outgoing {
             sys_flag,
             flag: message.get_flag(),
             batch: false,
+            reconsume_times: message.get_reconsume_times().map_or(0, times),
+            max_reconsume_times: message.get_max_reconsume_times().map(times),
             message_id: key,
             payload: watched.then(|| Payload::Message(message.clone())),
         })
@@ -96,10 +100,17 @@ impl Outgoing {
             sys_flag: 0,
             flag: 0,
             batch: true,
+            reconsume_times: 0,
+            max_reconsume_times: None,
             message_id: keys,
             payload: watched.then(|| Payload::Batch(batch.clone())),
         })
     }
+}
+
+/// Brokers count with 31 bits.
+fn times(times: u32) -> i32 {
+    i32::try_from(times).unwrap_or(i32::MAX)
 }
 
 fn unique_key(message: &Message, new_key: &impl Fn(i64) -> String) -> String {

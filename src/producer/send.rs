@@ -312,10 +312,7 @@ impl Send {
         let Some(status) = wire::status(answer.code) else {
             let name = response::name(answer.code);
             let error = Error::response(answer.code, name, answer.remark.as_deref());
-            // Only this code leaves open whether the broker stored the message.
-            let remark = answer.remark.as_deref().unwrap_or_default();
-            let unsure = answer.code == response::SYSTEM_ERROR
-                && !retry::is_wrong_signature(answer.code, remark);
+            let unsure = retry::may_be_stored(answer.code, answer.remark.as_deref());
             let error = if unsure { error.maybe_stored() } else { error };
             return Err(error.at(&self.aim.address));
         };
@@ -462,9 +459,9 @@ pub(super) fn with_request<T>(
         born_timestamp: epoch_millis(),
         flag: out.flag,
         properties: &out.properties,
-        reconsume_times: 0,
+        reconsume_times: out.reconsume_times,
         unit_mode: core.client.inner().config.rpc.unit_mode,
-        max_reconsume_times: None,
+        max_reconsume_times: out.max_reconsume_times,
         batch: out.batch,
         broker_name: Some(queue.broker()),
     };

@@ -75,7 +75,7 @@ fn other_codes_fail_at_once() {
             assert_eq!(error.remark().unwrap_or_default(), remark);
             assert_eq!(error.attempts().len(), 1);
             assert_eq!(sends(&cluster).len(), 1, "{code} {mode:?}");
-            // A wrong signature too: it is looked at before anything is stored.
+            // A wrong signature stores nothing, although its code is that of unknown outcomes.
             assert_eq!(error.delivery(), Delivery::NotSent);
         }
     }

@@ -78,7 +78,8 @@ fn alone() {
         }
         producer.send_oneway(&message("x")).unwrap();
         assert!(producer.shutdown_within(PATIENCE).is_clean());
-        assert!(threads().is_empty(), "{:?}", threads());
+        // A thread that was joined can still be listed for a moment.
+        eventually("its threads have ended", || threads().is_empty());
     });
     check(|cluster| {
         let producer = builder(cluster).send_timeout(PATIENCE * 3).start().unwrap();
