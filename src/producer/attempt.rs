@@ -90,10 +90,7 @@ impl Send {
         let Some(status) = wire::status(answer.code) else {
             let name = response::name(answer.code);
             let error = Error::response(answer.code, name, answer.remark.as_deref());
-            // Only this code leaves open whether the broker stored the message.
-            let remark = answer.remark.as_deref().unwrap_or_default();
-            let unsure = answer.code == response::SYSTEM_ERROR
-                && !retry::is_wrong_signature(answer.code, remark);
+            let unsure = retry::may_be_stored(answer.code, answer.remark.as_deref());
             let error = if unsure { error.maybe_stored() } else { error };
             return Err(error.at(&self.aim.address));
         };
