@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64};
 
 use super::broker::BrokerService;
+use super::delays::Delays;
 use super::name_server::NameService;
 use super::producers::Producers;
 use super::requests::RequestLog;
@@ -30,6 +31,8 @@ pub struct ClusterBuilder {
     bare_route_keys: bool,
     keep_messages: bool,
     record_requests: bool,
+    hold_delayed_messages: bool,
+    recall: bool,
 }
 
 impl Default for ClusterBuilder {
@@ -46,6 +49,8 @@ impl Default for ClusterBuilder {
             bare_route_keys: false,
             keep_messages: true,
             record_requests: true,
+            hold_delayed_messages: false,
+            recall: false,
         }
     }
 }
@@ -123,6 +128,21 @@ impl ClusterBuilder {
         self
     }
 
+    /// Whether delayed messages (by level or by timer) wait until [`Cluster::advance`] makes them
+    /// due; until then they are in `SCHEDULE_TOPIC_XXXX` or `rmq_sys_wheel_timer`, as on a real
+    /// broker. Default: no, they are stored in their topic at once.
+    pub fn hold_delayed_messages(mut self, on: bool) -> ClusterBuilder {
+        self.hold_delayed_messages = on;
+        self
+    }
+
+    /// Whether timer messages that are held can be recalled: sends are answered with a handle (the
+    /// setting `recallMessageEnable` of brokers from 5.3.2 on). Default: no.
+    pub fn recall(mut self, on: bool) -> ClusterBuilder {
+        self.recall = on;
+        self
+    }
+
     /// Starts all servers.
     ///
     /// # Errors
@@ -139,6 +159,8 @@ impl ClusterBuilder {
             topics.create(topic, *queues);
         }
         let store = Arc::new(Store::new(registered.len(), self.keep_messages));
+        let delays = Delays::new(self.hold_delayed_messages, self.recall);
+        let delays = Arc::new(delays);
         let common = Arc::new(Common {
             log: RequestLog::new(self.record_requests),
             answer_json_always: self.answer_json_always,
@@ -152,6 +174,7 @@ impl ClusterBuilder {
                 address,
                 topics: Arc::clone(&topics),
                 store: Arc::clone(&store),
+                delays: Arc::clone(&delays),
                 max_message_size: self.max_message_size,
                 producers: Producers::default(),
                 counter: AtomicU32::new(0),
@@ -185,6 +208,7 @@ impl ClusterBuilder {
             name_servers: name_servers?,
             topics,
             store,
+            delays,
             common,
         })
     }

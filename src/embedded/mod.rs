@@ -27,7 +27,8 @@
 //! | kill and restart on the same port | yes | |
 //! | what arrived | [`Cluster::messages`], [`Cluster::requests`] | |
 //! | delivery to consumers | | yes |
-//! | transactions, delays, request-reply | stored like any other message | yes |
+//! | delayed messages, recalling them | if wanted, by a clock moved by hand ([`Cluster::advance`]) | by time |
+//! | transactions, request-reply | stored like any other message | yes |
 //! | TLS, access control, replication, files | | yes |
 //!
 //! # Threads
@@ -41,6 +42,7 @@ mod broker;
 mod builder;
 mod cluster;
 mod connection;
+mod delays;
 mod fault;
 mod gate;
 mod name_server;

@@ -34,7 +34,7 @@ const FORBIDDEN_TOPICS: [&str; 6] = [
 ];
 
 /// A code other than success, and its remark.
-struct Refusal(i32, String);
+pub(super) struct Refusal(pub(super) i32, pub(super) String);
 
 impl BrokerService {
     pub(super) fn send(&self, request: &Command, peer: &Peer) -> Command {
@@ -99,6 +99,12 @@ impl BrokerService {
             let mut properties = Cow::Borrowed(header.properties.as_str());
             if sent_key.is_none() {
                 append_property(name::UNIQ_KEY, &key, properties.to_mut());
+            }
+            if let Some(held) = self.hold(&place, body, &properties)? {
+                return Ok(SendResponse {
+                    recall_handle: self.recall_handle(&held, &topic, &key),
+                    ..self.answer(&held.appended, held.queue_id, key)
+                });
             }
             drafts.push(place.draft(header.flag, body, &properties)?);
         }
@@ -178,18 +184,19 @@ impl BrokerService {
 }
 
 /// What the messages of one send have in common.
-struct Place<'a> {
-    broker: &'a BrokerService,
-    header: &'a SendRequest,
-    topic: &'a Arc<str>,
-    queue_id: i32,
-    group: Arc<str>,
-    peer: SocketAddr,
-    now: i64,
+#[derive(Clone)]
+pub(super) struct Place<'a> {
+    pub(super) broker: &'a BrokerService,
+    pub(super) header: &'a SendRequest,
+    pub(super) topic: &'a Arc<str>,
+    pub(super) queue_id: i32,
+    pub(super) group: Arc<str>,
+    pub(super) peer: SocketAddr,
+    pub(super) now: i64,
 }
 
 impl Place<'_> {
-    fn draft(&self, flag: i32, body: &[u8], properties: &str) -> Result<Draft, Refusal> {
+    pub(super) fn draft(&self, flag: i32, body: &[u8], properties: &str) -> Result<Draft, Refusal> {
         if properties.len() > properties::MAX_LEN {
             return Err(self.broker.illegal());
         }
@@ -272,7 +279,7 @@ fn append_property(name: &str, value: &str, text: &mut String) {
     text.push(VALUE_END);
 }
 
-fn now_ms() -> i64 {
+pub(super) fn now_ms() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX))
 }

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::accumulate::AutoBatch;
+use super::auto_batch::AutoBatch;
 use super::config::ProducerConfig;
 use super::producer::Producer;
 use crate::client::{Client, ClientBuilder, ClientConfig, client_setters};

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::accumulate::AutoBatch;
+use super::auto_batch::AutoBatch;
 use super::retry::{self, Policy};
 use super::validate;
 use crate::client::DefaultTopic;

@@ -2,6 +2,7 @@
 
 mod accumulate;
 mod asynchronous;
+mod auto_batch;
 mod builder;
 mod config;
 mod core;
@@ -15,7 +16,7 @@ mod select;
 mod send;
 mod validate;
 
-pub use accumulate::AutoBatch;
+pub use auto_batch::AutoBatch;
 pub use builder::ProducerBuilder;
 pub use handle::SendHandle;
 pub use prepared::PreparedSend;
