@@ -184,7 +184,7 @@ impl<'a> Admin<'a> {
     }
 
     /// The offset in a queue of the first message that was stored at this time or later; where there
-    /// is none, brokers answer with the end of the queue.
+    /// is none, brokers 5.x answer with the end of the queue, and 4.x with its last message.
     ///
     /// # Errors
     /// Those of [`Admin`].
@@ -297,7 +297,8 @@ impl<'a> Admin<'a> {
             topic: topic.to_owned(),
             key: key.to_owned(),
             max_num: most.into(),
-            begin_timestamp,
+            // An index knows times to the second, rounded down.
+            begin_timestamp: begin_timestamp.saturating_sub(1000).max(0),
             end_timestamp,
             unique,
         };
@@ -307,6 +308,7 @@ impl<'a> Admin<'a> {
             api::query_message(self.remoting(), broker, &header, deadline)
         });
         let mut messages: Vec<MessageView> = found?.into_iter().flatten().collect();
+        messages.retain(|m| (begin_timestamp..=end_timestamp).contains(&m.store_timestamp));
         messages.sort_by_key(|m| (m.store_timestamp, m.commit_log_offset));
         Ok(messages)
     }
