@@ -259,8 +259,11 @@ impl Error {
         self.with(|e| e.attempts = attempts)
     }
 
-    pub(crate) fn caused_by(self, source: impl std::error::Error + Send + Sync + 'static) -> Error {
-        self.with(|e| e.source = Some(Arc::new(source)))
+    pub(crate) fn caused_by(
+        self,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Error {
+        self.with(|e| e.source = Some(Arc::from(source.into())))
     }
 
     /// How long the peer's address should be left alone before it is dialled again.

@@ -43,8 +43,14 @@
 //! [`Error`] has a [kind](ErrorKind), the attempts that were made, and the broker's code and remark
 //! where one answered. Its message reads well alone.
 //!
+//! # Features
+//! | feature | for | adds |
+//! |---|---|---|
+//! | `embedded` | the in-process `embedded` cluster | nothing |
+//! | `tls` | `TlsConfig` and the builders' `tls`: secured connections to name servers and brokers | rustls with ring, webpki-roots |
+//!
 //! # Logging
-//! Through the [`log`] facade, never a message body:
+//! Through the [`log`] facade, never a message body or a secret:
 //!
 //! | level | events |
 //! |---|---|
@@ -70,10 +76,12 @@
 //! | `SendCallback` | a closure |
 //! | `MQAdmin` (`createTopic`, `viewMessage`, `queryMessage`, ..) | [`Admin`] |
 //! | `MessageQueueSelector`, `SelectMessageQueueByHash` | [`PreparedSend::select`], [`PreparedSend::sharding_key`] |
+//! | `RPCHook` | [`RpcHook`](hook::RpcHook) |
+//! | `AclClientRPCHook`, `SessionCredentials` | `credentials` on either builder (feature `acl`) |
 //! | `MQClientException`, `MQBrokerException`, `Remoting*Exception` | [`Error`] with [`ErrorKind`] |
 //!
 //! # Not supported yet
-//! Consumers, transactions, request-reply, ACL, TLS, message trace, namespaces, hooks.
+//! Consumers, transactions, request-reply.
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
@@ -90,11 +98,19 @@ pub use message::{
     Batch, Message, MessageQueue, MessageView, Properties, Schedule, SendReceipt, SendStatus,
     Unbatchable,
 };
-pub use producer::{AutoBatch, PreparedSend, Producer, ProducerBuilder, SendHandle};
+pub use producer::{AutoBatch, FaultStrategy, PreparedSend, Producer, ProducerBuilder, SendHandle};
 pub use protocol::compress::Compression;
+#[cfg(feature = "tls")]
+pub use transport::TlsConfig;
 
 #[cfg(feature = "embedded")]
 pub mod embedded;
+
+/// Where your own code can take part in what the client does.
+pub mod hook {
+    pub use crate::producer::hook::*;
+    pub use crate::transport::RpcHook;
+}
 
 /// Notes on how this crate is built.
 pub mod docs {

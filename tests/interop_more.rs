@@ -194,7 +194,7 @@ fn offsets_and_queries_agree_with_receipts() {
         let found = eventually("the index", || {
             Some(of_key(&producer, "Offsets", receipt)).filter(|found| !found.is_empty())
         });
-        assert_eq!(found, [view.clone()]);
+        assert_eq!(found, std::slice::from_ref(view));
     }
     let first = admin.earliest_store_time(&queue).unwrap().unwrap();
     assert!(first + Duration::from_secs(1) > before, "{first:?}");

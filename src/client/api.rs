@@ -6,6 +6,7 @@ use std::time::Instant;
 use super::name_server::NameServers;
 use crate::error::{Delivery, Error, ErrorKind, Result};
 use crate::message::MessageView;
+use crate::protocol::ExtFields;
 use crate::protocol::admin::{
     CreateTopic, OffsetAnswer, QueryMessage, QueueQuery, RecallAnswer, RecallMessage,
     StoreTimeAnswer, ViewMessage,
@@ -41,6 +42,18 @@ pub(super) fn topic_route(
                 .of_kind(ErrorKind::NameServer))
         }
     }
+}
+
+/// Asks a broker for a queue's end: whatever it answers, it is there.
+pub(super) fn probe(
+    remoting: &Remoting,
+    broker: &Arc<str>,
+    topic: &str,
+    deadline: Deadline,
+) -> Result<()> {
+    let fields: ExtFields = [("topic", topic), ("queueId", "0")].into_iter().collect();
+    let request = Request::new(request::GET_MAX_OFFSET, &fields);
+    remoting.invoke(broker, &request, deadline).map(drop)
 }
 
 /// Makes a topic on a broker, or changes it.

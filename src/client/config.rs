@@ -3,8 +3,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Client;
+use super::rpc::RpcConfig;
 use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::{HeaderFormat, Language, frame};
+use crate::transport::Tls;
 
 /// How a client is to be set up. Immutable once it is started.
 #[derive(Debug, Clone)]
@@ -23,6 +25,9 @@ pub(crate) struct ClientConfig {
     pub(crate) callback_threads: usize,
     pub(crate) max_in_flight_messages: usize,
     pub(crate) max_in_flight_bytes: usize,
+    pub(crate) rpc: RpcConfig,
+    #[cfg(feature = "tls")]
+    pub(crate) tls: Option<crate::transport::TlsConfig>,
 }
 
 impl Default for ClientConfig {
@@ -43,6 +48,9 @@ impl Default for ClientConfig {
             callback_threads: cores,
             max_in_flight_messages: 65_535,
             max_in_flight_bytes: 64 * 1024 * 1024,
+            rpc: RpcConfig::default(),
+            #[cfg(feature = "tls")]
+            tls: None,
         }
     }
 }
@@ -58,8 +66,10 @@ pub struct ClientBuilder {
 /// builders of producers for the client that a producer makes for itself.
 macro_rules! client_setters {
     ($config:ident) => {
+        crate::client::rpc_setters!($config);
+
         /// The name servers, as `host:port`, several with `;` between them. Adds to earlier ones.
-        /// Host names are resolved at each connect.
+        /// Host names are resolved at each connect. An `http://` in front is left out, as in Java.
         #[doc(alias = "setNamesrvAddr")]
         pub fn name_server(mut self, addresses: impl AsRef<str>) -> Self {
             let addresses = addresses.as_ref().split(';').map(str::trim);
@@ -158,6 +168,16 @@ macro_rules! client_setters {
             self.$config().max_in_flight_bytes = bytes;
             self
         }
+
+        /// Secures all connections, to name servers and brokers alike (default: plain ones). What
+        /// cannot be read of it is an error of kind [`Config`](crate::ErrorKind::Config) at the
+        /// start. Needs the feature `tls`.
+        #[cfg(feature = "tls")]
+        #[doc(alias = "setUseTLS")]
+        pub fn tls(mut self, tls: crate::TlsConfig) -> Self {
+            self.$config().tls = Some(tls);
+            self
+        }
     };
 }
 pub(crate) use client_setters;
@@ -195,16 +215,27 @@ impl ClientConfig {
         }
         let mut checked: Vec<Arc<str>> = Vec::new();
         for address in &self.name_servers {
+            let address = address.strip_prefix("http://").unwrap_or(address);
             check_address(address)?;
-            if !checked.iter().any(|known| **known == **address) {
-                checked.push(address.as_str().into());
+            if !checked.iter().any(|known| **known == *address) {
+                checked.push(address.into());
             }
         }
         Ok(checked)
     }
 
+    /// What secures the connections, read and checked.
+    pub(crate) fn checked_tls(&self) -> Result<Option<Tls>> {
+        #[cfg(feature = "tls")]
+        if let Some(tls) = &self.tls {
+            return tls.build().map(Some);
+        }
+        Ok(None)
+    }
+
     /// Checks what has bounds.
     pub(crate) fn check(&self) -> Result<()> {
+        self.rpc.check()?;
         let config = |text: &str| Err(Error::new(ErrorKind::Config, text));
         let zero = [
             (
@@ -324,7 +355,7 @@ mod tests {
     #[test]
     fn a_list_may_have_blanks_and_repeats() {
         let builder = ClientBuilder::default()
-            .name_server(" a:1 ;;b:2;")
+            .name_server(" a:1 ;;http://b:2;")
             .name_server("a:1");
         let servers = builder.config.checked_name_servers().unwrap();
         assert_eq!(

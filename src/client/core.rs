@@ -1,20 +1,24 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+use super::api;
 use super::config::{ClientBuilder, ClientConfig};
 use super::identity::{self, Identity};
 use super::name_server::NameServers;
-use super::route::Routes;
+use super::route::{DefaultTopic, Routes};
 use super::shutdown::ShutdownReport;
 use super::ticker::Ticker;
 use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::Command;
-use crate::transport::{Budget, Connection, Deadline, Inbound, Remoting, RemotingConfig, Workers};
+use crate::transport::{
+    Budget, Connection, Deadline, Inbound, Remoting, RemotingConfig, Tls, Workers,
+};
 
 /// How long dropping the last handle may take.
 const DROP_WITHIN: Duration = Duration::from_secs(3);
@@ -51,18 +55,29 @@ pub(crate) struct Inner {
     pub(crate) workers: Workers,
     pub(super) groups: Mutex<BTreeSet<String>>,
     tickers: Mutex<Option<Tickers>>,
-    closed: Mutex<Option<ShutdownReport>>,
+    closed: AtomicBool,
+    /// Locked for the whole of a shutdown.
+    report: Mutex<Option<ShutdownReport>>,
 }
 
 /// The threads that do things at intervals.
 struct Tickers {
-    routes: Ticker<Arc<str>>,
-    _heartbeats: Ticker<()>,
+    routes: Ticker<Order>,
+    heartbeats: Ticker<Arc<str>>,
+}
+
+/// What the routes thread is told to do out of turn.
+enum Order {
+    /// Look at a known topic's route again.
+    Refresh(Arc<str>),
+    /// Learn a topic's route before the first send needs it.
+    Learn(Arc<str>, DefaultTopic),
 }
 
 /// A producer group's place in a client; dropping it gives the name free.
 pub(crate) struct Registration {
     client: Arc<Inner>,
+    /// With its namespace.
     group: String,
 }
 
@@ -72,7 +87,7 @@ impl Client {
         ClientBuilder::default()
     }
 
-    /// The id under which brokers know this client: `ip@instance`.
+    /// The id under which brokers know this client: `ip@instance`, or `ip@instance@unit`.
     #[doc(alias = "buildMQClientId")]
     pub fn id(&self) -> &str {
         self.inner().identity.client_id()
@@ -87,21 +102,24 @@ impl Client {
     }
 
     /// Closes all connections and ends all threads, waiting for them at most this long. Producers
-    /// of this client fail with [`Closed`](ErrorKind::Closed) from then on. A second call does
-    /// nothing and returns the first one's report.
+    /// of this client fail with [`Closed`](ErrorKind::Closed) from then on. A second call waits for
+    /// the first one, within its own time, and returns its report; only in a callback, which the
+    /// first may be waiting for, it returns at once.
     pub fn shutdown_within(&self, most: Duration) -> ShutdownReport {
         self.inner().close(Deadline::after(Instant::now(), most))
     }
 
-    pub(crate) fn start(config: ClientConfig) -> Result<Client> {
+    pub(crate) fn start(mut config: ClientConfig) -> Result<Client> {
+        config.rpc.find_namespace(&config.name_servers);
         config.check()?;
         let name_servers = config.checked_name_servers()?;
+        let tls = config.checked_tls()?;
         let failed = |error: std::io::Error| {
             let text = format!("the client's threads cannot be started: {error}");
             Error::new(ErrorKind::Io, text).caused_by(error)
         };
         let workers = Workers::start(config.callback_threads).map_err(failed)?;
-        let inner = Inner::new(config, name_servers, workers);
+        let inner = Inner::new(config, name_servers, tls, workers);
         match inner.start_tickers() {
             Ok(tickers) => *inner.tickers.lock() = Some(tickers),
             Err(error) => {
@@ -119,39 +137,46 @@ impl Client {
     /// Takes a producer group's name, which only one producer of a client may have.
     pub(crate) fn register(&self, group: &str) -> Result<Registration> {
         let inner = self.inner();
-        if inner.closed.lock().is_some() {
+        if inner.is_closed() {
             return Err(Error::new(ErrorKind::Closed, "the client is shut down"));
         }
-        if !inner.groups.lock().insert(group.to_owned()) {
+        let on_wire = inner.config.rpc.names().on_wire(&group.into()).to_string();
+        if !inner.groups.lock().insert(on_wire.clone()) {
             let text = format!("producer group {group} is already in use on this client");
             return Err(Error::new(ErrorKind::Config, text));
         }
         // Brokers that are connected already must hear of the new group.
-        for address in inner.remoting.connected() {
-            if !inner.routes.name_servers.contains(&address) {
-                inner.heartbeat(&address);
-            }
+        for address in inner.connected_brokers() {
+            inner.heartbeat(&address);
         }
         Ok(Registration {
             client: inner.clone(),
-            group: group.to_owned(),
+            group: on_wire,
         })
     }
 }
 
 impl Inner {
-    fn new(config: ClientConfig, name_servers: Vec<Arc<str>>, workers: Workers) -> Arc<Inner> {
+    fn new(
+        config: ClientConfig,
+        name_servers: Vec<Arc<str>>,
+        tls: Option<Tls>,
+        workers: Workers,
+    ) -> Arc<Inner> {
         let towards = name_servers.first().map(|server| &**server);
         let ip = config
             .client_ip
             .unwrap_or_else(|| identity::local_ip(towards));
-        let identity = Identity::new(ip, config.instance_name.as_deref());
+        let unit = config.rpc.unit_name.as_deref();
+        let identity = Identity::new(ip, config.instance_name.as_deref(), unit);
         let remoting_config = RemotingConfig {
             connect_timeout: config.connect_timeout,
             idle_timeout: config.idle_timeout,
             header_format: config.header_format,
             language: config.language,
             version: config.version,
+            hooks: config.rpc.hooks(),
+            tls,
         };
         Arc::new_cyclic(|client: &Weak<Inner>| {
             let inbound = Arc::new(Dispatcher {
@@ -163,13 +188,14 @@ impl Inner {
             let name_servers = NameServers::new(remoting.clone(), name_servers, random);
             Inner {
                 budget: Budget::new(config.max_in_flight_messages, config.max_in_flight_bytes),
-                routes: Routes::new(name_servers, config.api_timeout),
+                routes: Routes::new(name_servers, config.api_timeout, config.rpc.names()),
                 identity,
                 remoting,
                 workers,
                 groups: Mutex::default(),
                 tickers: Mutex::new(None),
-                closed: Mutex::new(None),
+                closed: AtomicBool::new(false),
+                report: Mutex::new(None),
                 config,
             }
         })
@@ -178,73 +204,104 @@ impl Inner {
     fn start_tickers(self: &Arc<Self>) -> std::io::Result<Tickers> {
         let threads = &self.workers.threads;
         let client = Arc::downgrade(self);
-        let refresh = move |topic: Option<Arc<str>>| {
+        let refresh = move |order: Option<Order>| {
             let Some(client) = client.upgrade() else {
                 return;
             };
-            match topic {
-                Some(topic) => client.routes.refresh(&topic),
+            match order {
+                Some(Order::Refresh(topic)) => client.routes.refresh(&topic),
+                Some(Order::Learn(topic, default)) => client.routes.learn(&topic, &default),
                 None => client.refresh_all(),
             }
         };
         let routes = Ticker::start(threads, "rmq-routes", self.config.route_interval, refresh)?;
         let client = Arc::downgrade(self);
-        let beat = move |_| {
-            if let Some(client) = client.upgrade() {
-                client.heartbeat_all();
+        let beat = move |broker: Option<Arc<str>>| {
+            let Some(client) = client.upgrade() else {
+                return;
+            };
+            match broker {
+                Some(broker) => client.heartbeat(&broker),
+                None => client.heartbeat_all(),
             }
         };
         let interval = self.config.heartbeat_interval;
         let heartbeats = Ticker::start(threads, "rmq-heartbeat", interval, beat)?;
-        Ok(Tickers {
-            routes,
-            _heartbeats: heartbeats,
-        })
+        Ok(Tickers { routes, heartbeats })
     }
 
     /// Has a topic's route looked up soon, by the routes thread.
     pub(crate) fn refresh_soon(&self, topic: &Arc<str>) {
         if let Some(tickers) = &*self.tickers.lock() {
-            tickers.routes.wake(topic.clone());
+            tickers.routes.wake(Order::Refresh(topic.clone()));
+        }
+    }
+
+    /// Has a topic's route learnt soon.
+    pub(crate) fn learn_soon(&self, topic: Arc<str>, default: DefaultTopic) {
+        if let Some(tickers) = &*self.tickers.lock() {
+            tickers.routes.wake(Order::Learn(topic, default));
+        }
+    }
+
+    /// Whether a broker answers; `None` if no route names it any more.
+    pub(crate) fn probe(&self, broker: &str, deadline: Deadline) -> Option<bool> {
+        let (topic, address) = self.routes.topic_on(broker)?;
+        Some(api::probe(&self.remoting, &address, &topic, deadline).is_ok())
+    }
+
+    /// Has a broker told soon which groups live here, by the heartbeat thread.
+    fn heartbeat_soon(&self, broker: Arc<str>) {
+        if let Some(tickers) = &*self.tickers.lock() {
+            tickers.heartbeats.wake(broker);
         }
     }
 
     fn refresh_all(&self) {
         self.routes.refresh_all();
+        // The addresses first: whoever connects meanwhile has found a route before.
+        let addresses = self.remoting.addresses();
         let masters = self.routes.masters();
-        self.remoting.retain(|address| {
-            masters.iter().any(|master| **master == *address)
+        let wanted = |address: &Arc<str>| {
+            let send_address = |master| self.config.rpc.send_address(master);
+            masters.contains(address)
+                || masters
+                    .iter()
+                    .any(|master| *send_address(master) == **address)
                 || self.routes.name_servers.contains(address)
-        });
+        };
+        for address in addresses.iter().filter(|address| !wanted(address)) {
+            self.remoting.forget(address);
+        }
         self.remoting.close_idle(Instant::now());
     }
 
     /// Ends everything. The order matters: nobody waits for a permit any more, connections answer
     /// their waiters, and only then may the threads that carry those answers end.
     fn close(&self, deadline: Deadline) -> ShutdownReport {
-        let mut closed = self.closed.lock();
-        if let Some(report) = &*closed {
+        let Some(mut report) = self.workers.threads.take_turn(&self.report, deadline) else {
+            return ShutdownReport::default();
+        };
+        if let Some(report) = &*report {
             return report.clone();
         }
-        // Taken, so that threads which need this lock to say "closed" are not held up.
-        *closed = Some(ShutdownReport::default());
-        drop(closed);
+        self.closed.store(true, Ordering::SeqCst);
         self.budget.close();
         let tickers = self.tickers.lock().take();
         drop(tickers);
         self.remoting.close();
         let stuck_threads = self.workers.end(deadline);
-        let report = ShutdownReport {
+        let result = ShutdownReport {
             unanswered: 0,
             lost_oneway: self.remoting.lost_oneway(),
             stuck_threads,
         };
-        *self.closed.lock() = Some(report.clone());
-        report
+        *report = Some(result.clone());
+        result
     }
 
     pub(crate) fn is_closed(&self) -> bool {
-        self.closed.lock().is_some()
+        self.closed.load(Ordering::SeqCst)
     }
 }
 
@@ -290,8 +347,14 @@ impl Inbound for Dispatcher {
         let Some(client) = self.client.upgrade() else {
             return;
         };
-        if !client.routes.name_servers.contains(connection.address()) {
-            client.heartbeat(connection.address());
+        let address = connection.address();
+        if client.routes.name_servers.contains(address) {
+            return;
+        }
+        match client.broker_of_send_address(address) {
+            None => client.heartbeat(address),
+            // Its ordinary port hears of us too, over a connection that a sender need not wait for.
+            Some(broker) => client.heartbeat_soon(broker),
         }
     }
 

@@ -15,6 +15,25 @@ impl Inner {
         }
     }
 
+    /// The brokers that have a usable connection, by their ordinary addresses.
+    pub(super) fn connected_brokers(&self) -> impl Iterator<Item = Arc<str>> {
+        self.remoting.connected().into_iter().filter(|address| {
+            let name_server = self.routes.name_servers.contains(address);
+            !name_server && self.broker_of_send_address(address).is_none()
+        })
+    }
+
+    /// The broker whose sends go to this address, if that is not its ordinary one.
+    pub(super) fn broker_of_send_address(&self, address: &Arc<str>) -> Option<Arc<str>> {
+        if !self.config.rpc.vip_channel {
+            return None;
+        }
+        let masters = self.routes.masters();
+        let sends_to = |master: &&Arc<str>| self.config.rpc.send_address(master) == *address;
+        let broker = masters.iter().find(sends_to)?.clone();
+        (!masters.contains(address)).then_some(broker)
+    }
+
     /// Tells one broker. Connects if need be, and does not wait for the answer.
     pub(super) fn heartbeat(&self, broker: &Arc<str>) {
         let groups = self.groups.lock();
@@ -52,10 +71,7 @@ impl Inner {
             producer_group: Some(group.to_owned()),
             consumer_group: None,
         };
-        for address in self.remoting.connected() {
-            if self.routes.name_servers.contains(&address) {
-                continue;
-            }
+        for address in self.connected_brokers() {
             let answered = answered.clone();
             let completion = move |_: Outcome| {
                 drop(answered);

@@ -16,12 +16,13 @@ pub(crate) struct Identity {
 
 impl Identity {
     /// `instance` is made up if there is none, so that every client differs.
-    pub(crate) fn new(ip: IpAddr, instance: Option<&str>) -> Identity {
+    pub(crate) fn new(ip: IpAddr, instance: Option<&str>, unit: Option<&str>) -> Identity {
         let random = RandomState::new().hash_one(std::process::id());
         let process = std::process::id();
         let instance = instance.map_or_else(|| format!("{process}#{random:x}"), str::to_owned);
+        let unit = unit.map(|unit| format!("@{unit}")).unwrap_or_default();
         Identity {
-            client_id: format!("{ip}@{instance}"),
+            client_id: format!("{ip}@{instance}{unit}"),
             ip,
             process: process as u16,
             salt: (random >> 32) as u32,
@@ -29,9 +30,13 @@ impl Identity {
         }
     }
 
-    /// `ip@instance`.
+    /// `ip@instance`, or `ip@instance@unit`.
     pub(crate) fn client_id(&self) -> &str {
         &self.client_id
+    }
+
+    pub(crate) fn ip(&self) -> IpAddr {
+        self.ip
     }
 
     /// A new unique key for a message made at this time.
@@ -74,14 +79,16 @@ mod tests {
 
     #[test]
     fn ids_differ_and_have_the_length_of_their_address() {
-        let identity = Identity::new(Ipv4Addr::LOCALHOST.into(), None);
+        let identity = Identity::new(Ipv4Addr::LOCALHOST.into(), None, None);
         let now = epoch_millis();
         let (a, b) = (identity.unique_key(now), identity.unique_key(now));
         assert_ne!(a, b);
         assert_eq!((a.len(), &a[..8]), (32, "7F000001"));
         assert!(identity.client_id().starts_with("127.0.0.1@"));
-        let named = Identity::new(Ipv4Addr::LOCALHOST.into(), Some("golden"));
+        let named = Identity::new(Ipv4Addr::LOCALHOST.into(), Some("golden"), None);
         assert_eq!(named.client_id(), "127.0.0.1@golden");
+        let unit = Identity::new(Ipv4Addr::LOCALHOST.into(), Some("golden"), Some("unit"));
+        assert_eq!(unit.client_id(), "127.0.0.1@golden@unit");
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod identity;
 mod name_server;
 mod publish;
 mod route;
+mod rpc;
 mod shutdown;
 mod ticker;
 
@@ -23,6 +24,8 @@ pub(crate) use core::Registration;
 pub(crate) use identity::epoch_millis;
 pub(crate) use publish::PublishInfo;
 pub(crate) use route::DefaultTopic;
+pub(crate) use rpc::{Names, rpc_setters};
+pub(crate) use ticker::Ticker;
 
 /// Java's limit (`Validators`).
 pub(crate) const LONGEST_TOPIC: usize = 127;

@@ -28,10 +28,12 @@ impl NameServers {
     /// Each gets an equal share of the time that is left.
     ///
     /// # Errors
-    /// [`NoNameServer`](ErrorKind::NoNameServer) with the last cause if none answered.
+    /// [`NoNameServer`](ErrorKind::NoNameServer) with the last cause if none answered, or
+    /// [`Tls`](ErrorKind::Tls) if that was why.
     pub(crate) fn ask(&self, request: &Request<'_>, deadline: Deadline) -> Result<Command> {
         let order = self.choice.lock().order(Instant::now());
-        let mut last = None;
+        let mut last: Option<Error> = None;
+        let mut left_alone = Some(Duration::MAX);
         for (i, server) in order.iter().enumerate() {
             let now = Instant::now();
             let share = deadline.remaining(now) / (order.len() - i) as u32;
@@ -43,10 +45,14 @@ impl NameServers {
                     self.choice.lock().answered(server);
                     return Ok(answer);
                 }
-                Err(error) if error.kind() == ErrorKind::Closed => return Err(error),
+                // Neither says anything about the server: we are closed, or a hook refused.
+                Err(error) if matches!(error.kind(), ErrorKind::Closed | ErrorKind::Invalid) => {
+                    return Err(error);
+                }
                 Err(error) => {
                     log::warn!("name server {error}");
                     self.choice.lock().failed(server, Instant::now());
+                    left_alone = left_alone.zip(error.retry_after()).map(|(a, b)| a.min(b));
                     last = Some(error);
                 }
             }
@@ -54,13 +60,21 @@ impl NameServers {
         let names: Vec<&str> = order.iter().map(|s| &**s).collect();
         let error = match &last {
             Some(cause) => Error::new(
-                ErrorKind::NoNameServer,
+                match cause.kind() {
+                    // Waiting will not mend it, as it might a name server that is down.
+                    ErrorKind::Tls => ErrorKind::Tls,
+                    _ => ErrorKind::NoNameServer,
+                },
                 format!(
                     "no name server answered ({}); last: {cause}",
                     names.join(", ")
                 ),
             ),
             None => Error::new(ErrorKind::NoNameServer, "there is no name server"),
+        };
+        let error = match left_alone {
+            Some(pause) if last.is_some() => error.retriable_after(pause),
+            _ => error,
         };
         Err(match last {
             Some(cause) => error.caused_by(cause),

@@ -1,6 +1,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, RwLock};
@@ -8,6 +9,7 @@ use parking_lot::{Condvar, Mutex, RwLock};
 use super::api;
 use super::name_server::NameServers;
 use super::publish::{self, PublishInfo};
+use super::rpc::Names;
 use crate::error::{Error, ErrorKind, Result, Wait};
 use crate::protocol::route::TopicRoute;
 use crate::transport::Deadline;
@@ -22,6 +24,8 @@ const HURRY_EVERY: Duration = Duration::from_millis(200);
 pub(crate) struct Routes {
     pub(crate) name_servers: NameServers,
     api_timeout: Duration,
+    /// Topics are known here by their names on the wire; their queues name them as users do.
+    names: Names,
     known: RwLock<HashMap<Arc<str>, Arc<Known>>>,
     /// Lookups under way: one per topic, shared by all who ask.
     flights: Mutex<HashMap<Arc<str>, Arc<Flight>>>,
@@ -51,10 +55,11 @@ struct Flight {
 }
 
 impl Routes {
-    pub(crate) fn new(name_servers: NameServers, api_timeout: Duration) -> Routes {
+    pub(crate) fn new(name_servers: NameServers, api_timeout: Duration, names: Names) -> Routes {
         Routes {
             name_servers,
             api_timeout,
+            names,
             known: RwLock::default(),
             flights: Mutex::default(),
         }
@@ -77,7 +82,16 @@ impl Routes {
                 return Ok(known.info.clone());
             }
         }
-        self.look_up(topic, default, deadline)
+        let found = self.look_up(topic, default, deadline);
+        let pause = found.as_ref().err().and_then(Error::retry_after);
+        match pause {
+            // Nobody was asked, since another call has just failed; that one may have had less time.
+            Some(pause) if pause < deadline.remaining(Instant::now()) => {
+                thread::sleep(pause);
+                self.look_up(topic, default, deadline)
+            }
+            _ => found,
+        }
     }
 
     /// Asks again, for a route that has just proved wrong. What was known stays if that fails.
@@ -158,6 +172,28 @@ impl Routes {
         }
     }
 
+    /// Learns a topic's route before a send needs it.
+    pub(crate) fn learn(&self, topic: &Arc<str>, default: &DefaultTopic) {
+        let deadline = Deadline::after(Instant::now(), self.api_timeout);
+        if let Err(error) = self.publish_info(topic, default, deadline) {
+            log::warn!("route of a topic named at start: {error}");
+        }
+    }
+
+    /// A topic that has queues on a broker, and the broker's address.
+    pub(crate) fn topic_on(&self, broker: &str) -> Option<(Arc<str>, Arc<str>)> {
+        let known = self.known.read();
+        known.iter().find_map(|(topic, known)| {
+            let used = known
+                .info
+                .queues
+                .iter()
+                .any(|queue| queue.broker() == broker);
+            let address = known.info.master(broker).filter(|_| used)?;
+            Some((topic.clone(), address.clone()))
+        })
+    }
+
     /// The master of a broker, as the route of a known topic has it.
     pub(crate) fn known_master(&self, topic: &str, broker: &str) -> Option<Arc<str>> {
         let known = self.known.read();
@@ -196,7 +232,10 @@ impl Routes {
         deadline: Deadline,
     ) -> Result<Arc<PublishInfo>> {
         let own = deadline.capped(Instant::now(), self.api_timeout);
-        let found = self.route_or_default(topic, default, own);
+        // A name server that has lost a topic (it has just started, say) does not turn its queues
+        // into those of a new one.
+        let is_known = self.known.read().contains_key(topic);
+        let found = self.route_or_default(topic, (!is_known).then_some(default), own);
         let found = found.map_err(|error| {
             // A caller's own deadline is not the name servers' fault.
             let late = deadline.has_passed(Instant::now());
@@ -208,7 +247,7 @@ impl Routes {
             };
             error.on_topic(topic)
         })?;
-        let info = Arc::new(PublishInfo::new(topic, &found));
+        let info = Arc::new(PublishInfo::new(&self.names.for_users(topic), &found));
         if info.queues.is_empty() {
             let text = "the route has no writable queue of a broker with a master";
             return Err(Error::new(ErrorKind::NoRoute, text).on_topic(topic));
@@ -238,12 +277,16 @@ impl Routes {
     fn route_or_default(
         &self,
         topic: &Arc<str>,
-        default: &DefaultTopic,
+        default: Option<&DefaultTopic>,
         deadline: Deadline,
     ) -> Result<TopicRoute> {
         if let Some(route) = api::topic_route(&self.name_servers, topic, deadline)? {
             return Ok(route);
         }
+        let Some(default) = default else {
+            let text = "the name server does not know the topic any more";
+            return Err(Error::new(ErrorKind::NoRoute, text));
+        };
         if let Some(route) = api::topic_route(&self.name_servers, &default.name, deadline)? {
             return Ok(publish::from_default_topic(route, default.queues));
         }

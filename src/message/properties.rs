@@ -94,6 +94,8 @@ pub mod name {
     pub const UNIQ_KEY: &str = "UNIQ_KEY";
     /// The key by which an ordered send chose its queue.
     pub const SHARDING_KEY: &str = "__SHARDINGKEY";
+    /// The namespace in which the message was sent.
+    pub const INSTANCE_ID: &str = "INSTANCE_ID";
     /// Region of the broker, in send responses.
     pub const MSG_REGION: &str = "MSG_REGION";
     /// Whether the broker wants this message traced, in send responses.
@@ -109,7 +111,7 @@ pub mod name {
         "TRAN_MSG", "PGROUP", "MIN_OFFSET", "MAX_OFFSET", "BUYER_ID", "ORIGIN_MESSAGE_ID",
         "TRANSFER_FLAG", "CORRECTION_FLAG", "MQ2_FLAG", "RECONSUME_TIME", UNIQ_KEY,
         "MAX_RECONSUME_TIMES", "CONSUME_START_TIME", "POP_CK", "POP_CK_OFFSET", "1ST_POP_TIME",
-        "TRAN_PREPARED_QUEUE_OFFSET", "DUP_INFO", "EXTEND_UNIQ_INFO", "INSTANCE_ID",
+        "TRAN_PREPARED_QUEUE_OFFSET", "DUP_INFO", "EXTEND_UNIQ_INFO", INSTANCE_ID,
         "CORRELATION_ID", "REPLY_TO_CLIENT", "TTL", "ARRIVE_TIME", "PUSH_REPLY_TIME", "CLUSTER",
         "MSG_TYPE", "INNER_MULTI_QUEUE_OFFSET", TIMER_DELAY_MS, "TIMER_DELAY_SEC",
         TIMER_DELIVER_MS, "TIMER_ENQUEUE_MS", "TIMER_DEQUEUE_MS", "TIMER_ROLL_TIMES",

@@ -37,6 +37,18 @@ impl MessageQueue {
         self.id
     }
 
+    /// The same queue under another name of its topic.
+    pub(crate) fn on_topic(self, rename: impl FnOnce(&Arc<str>) -> Arc<str>) -> MessageQueue {
+        MessageQueue {
+            topic: rename(&self.topic),
+            ..self
+        }
+    }
+
+    pub(crate) fn with_id(&self, id: i32) -> MessageQueue {
+        MessageQueue { id, ..self.clone() }
+    }
+
     pub(crate) fn shared_broker(&self) -> &Arc<str> {
         &self.broker
     }

@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 use super::asynchronous::{AsyncSend, Listener};
 use super::config::ProducerConfig;
 use super::core::Core;
+use super::hook::SendMode;
 use super::send::{Send, Target};
 use super::validate;
 use crate::client::epoch_millis;
@@ -49,12 +50,12 @@ struct Key {
     wait_store: bool,
     tag: Option<String>,
     timeout: Duration,
-    retries: u32,
+    mode: SendMode,
 }
 
 struct Group {
     queue: Option<MessageQueue>,
-    retries: u32,
+    mode: SendMode,
     messages: Vec<Message>,
     members: Members,
     /// The size of the batch.
@@ -86,7 +87,7 @@ pub(super) struct Joining<'a> {
     pub(super) queue: Option<MessageQueue>,
     pub(super) timeout: Duration,
     pub(super) deadline: Deadline,
-    pub(super) retries: u32,
+    pub(super) mode: SendMode,
     /// How much of the limit for messages in flight it takes: 0 or 1.
     pub(super) in_flight: usize,
 }
@@ -164,7 +165,7 @@ impl Accumulator {
             wait_store: message.waits_for_store(),
             tag: message.get_tag().map(str::to_owned),
             timeout: joining.timeout,
-            retries: joining.retries,
+            mode: joining.mode,
         };
         let now = Instant::now();
         let (mut full, mut wake_at) = (Vec::new(), None);
@@ -185,7 +186,7 @@ impl Accumulator {
             }
             let group = Group {
                 queue: joining.queue.clone(),
-                retries: joining.retries,
+                mode: joining.mode,
                 messages: Vec::new(),
                 members: Members {
                     core: core.clone(),
@@ -301,7 +302,7 @@ impl Group {
             Some(queue) => Target::Queue(queue),
             None => Target::Any,
         };
-        let (messages, deadline, retries) = (self.messages, self.deadline, self.retries);
+        let (messages, deadline, mode) = (self.messages, self.deadline, self.mode);
         let out = match &messages[..] {
             [alone] => core.outgoing(alone, None),
             _ => Batch::new(messages).and_then(|batch| core.outgoing_batch(&batch)),
@@ -310,7 +311,7 @@ impl Group {
             if core.client.inner().is_closed() {
                 return Err(Error::new(ErrorKind::Closed, "the client is shut down"));
             }
-            Send::new(&core, out, target, deadline, retries)
+            Send::new(&core, out, target, deadline, mode)
         });
         match send {
             Ok(send) => AsyncSend::start(send, Listener::Batch(self.members), None),

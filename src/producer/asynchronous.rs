@@ -1,14 +1,17 @@
 //! Asynchronous sends: the same flow, driven by answers instead of by a waiting thread.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::accumulate::Members;
 use super::core::Core;
 use super::handle::Promise;
-use super::send::{Send, Step, with_request};
+use super::hook::SendMode;
+use super::outgoing::Outgoing;
+use super::send::{Send, Step, Target, with_request};
 use crate::error::{Error, ErrorKind, Result};
 use crate::message::SendReceipt;
-use crate::transport::{Completion, Job, Next, Outcome, Permit, Via};
+use crate::transport::{Completion, Deadline, Job, Next, Outcome, Permit, Via};
 
 type Callback = Box<dyn FnOnce(Result<SendReceipt>) + std::marker::Send>;
 
@@ -23,13 +26,13 @@ pub(super) enum Listener {
 }
 
 impl Listener {
-    /// Ends a send that never began.
-    pub(super) fn reject(self, core: &Core, error: Error) {
+    /// Tells the end of a send that no worker has.
+    pub(super) fn tell(self, core: &Core, result: Result<SendReceipt>) {
         match self {
-            Listener::Handle(promise) => promise.keep(Err(error)),
-            Listener::Batch(members) => members.answer(Err(error)),
+            Listener::Handle(promise) => promise.keep(result),
+            Listener::Batch(members) => members.answer(result),
             Listener::Callback(callback) => {
-                let job = move || callback(Err(error));
+                let job = move || callback(result);
                 core.client.inner().workers.callbacks.submit(Box::new(job));
             }
         }
@@ -49,23 +52,49 @@ pub(super) struct AsyncSend {
 /// What a worker does with it.
 enum Work {
     Nothing,
-    Pause { pause: Duration, refresh: bool },
-    Aim { refresh: bool },
+    Pause {
+        pause: Duration,
+        refresh: bool,
+    },
+    Aim {
+        refresh: bool,
+    },
     Resend,
+    /// Hooks are to hear of the answer before it is judged.
+    Settle(Outcome),
     Call(Result<SendReceipt>),
+}
+
+/// Makes the first attempt of an asynchronous send, on this thread. No failure is returned: all are
+/// told to the listener, also that of making the message ready.
+pub(super) fn launch(
+    core: &Arc<Core>,
+    ready: Result<(Outgoing, Target)>,
+    deadline: Deadline,
+    listener: Listener,
+) {
+    let aimed = ready.and_then(|(out, target)| {
+        let permit = core.account.acquire(1, out.body.len(), deadline)?;
+        let send = Send::new(core, out, target, deadline, SendMode::Async)?;
+        Ok((send, permit))
+    });
+    match aimed {
+        Ok((send, permit)) => AsyncSend::start(send, listener, Some(permit)),
+        Err(error) => listener.tell(core, Err(error)),
+    }
 }
 
 impl AsyncSend {
     /// Makes the first attempt on this thread.
     pub(super) fn start(send: Send, listener: Listener, permit: Option<Permit>) {
-        let listener = Some(listener);
-        let task = AsyncSend {
+        let (listener, next) = (Some(listener), Work::Nothing);
+        Box::new(AsyncSend {
             send,
             listener,
             permit,
-            next: Work::Nothing,
-        };
-        Box::new(task).attempt();
+            next,
+        })
+        .attempt();
     }
 
     fn attempt(self: Box<Self>) {
@@ -119,6 +148,7 @@ impl AsyncSend {
         self.next = Work::Aim { refresh };
         let client = self.send.core.client.inner();
         let (timer, retries) = (client.workers.timer.clone(), client.workers.retries.clone());
+        let pause = self.send.within_deadline(pause);
         timer.schedule(Instant::now() + pause, move |_| retries.submit(self));
     }
 }
@@ -126,6 +156,16 @@ impl AsyncSend {
 impl Completion for AsyncSend {
     /// Judges on the reader or timer thread; everything that may wait goes to a worker.
     fn complete(mut self: Box<Self>, outcome: Outcome) -> Next {
+        if self.send.is_watched() {
+            self.next = Work::Settle(outcome);
+            return Next::Callback(self);
+        }
+        self.settle(outcome)
+    }
+}
+
+impl AsyncSend {
+    fn settle(mut self: Box<Self>, outcome: Outcome) -> Next {
         self.next = match self.send.settle(outcome) {
             Step::Done(result) => return self.finish(result),
             Step::Resend => Work::Resend,
@@ -143,6 +183,14 @@ impl Job for AsyncSend {
             Work::Pause { pause, refresh } => self.go_on_after(pause, refresh),
             Work::Aim { refresh } => self.go_on(refresh),
             Work::Resend => self.attempt(),
+            Work::Settle(outcome) => {
+                let workers = self.send.core.client.inner().workers.clone();
+                match self.settle(outcome) {
+                    Next::Callback(job) => job.run(),
+                    Next::Retry(job) => workers.retries.submit(job),
+                    Next::Done => {}
+                }
+            }
             Work::Call(result) => {
                 // Given back before the callback starts, so that a callback may send.
                 self.permit = None;
@@ -164,8 +212,8 @@ impl Drop for AsyncSend {
                 "the producer was shut down during the send",
             );
             let core = self.send.core.clone();
-            let error = self.send.end_with(error);
-            listener.reject(&core, error);
+            let result = self.send.interrupt(error);
+            listener.tell(&core, result);
         }
     }
 }

@@ -1,7 +1,10 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::auto_batch::AutoBatch;
 use super::config::ProducerConfig;
+use super::fault::FaultStrategy;
+use super::hook::{CheckForbiddenHook, EndTransactionHook, SendMessageHook};
 use super::producer::Producer;
 use crate::client::{Client, ClientBuilder, ClientConfig, client_setters};
 use crate::error::{Error, ErrorKind, Result};
@@ -142,6 +145,58 @@ impl ProducerBuilder {
     #[doc(alias = "sendSmartMsg")]
     pub fn short_headers(mut self, short: bool) -> Self {
         self.config.short_headers = short;
+        self
+    }
+
+    /// Avoids brokers that are slow or fail, for a while that depends on how slow (default: off; a
+    /// retry avoids the last broker in any case).
+    #[doc(alias = "setSendLatencyFaultEnable")]
+    pub fn latency_fault(mut self, strategy: FaultStrategy) -> Self {
+        self.config.latency_fault = Some(strategy);
+        self
+    }
+
+    /// Learns the routes of these topics at once, in the background, instead of at their first
+    /// send.
+    pub fn topics<T: Into<String>>(mut self, topics: impl IntoIterator<Item = T>) -> Self {
+        self.config
+            .learn
+            .extend(topics.into_iter().map(|topic| topic.into().into()));
+        self
+    }
+
+    /// Adds a hook that runs before and after each attempt.
+    #[doc(alias = "registerSendMessageHook")]
+    pub fn send_message_hook(mut self, hook: impl SendMessageHook + 'static) -> Self {
+        self.config.hooks.send.push(Arc::new(hook));
+        self
+    }
+
+    /// Adds a hook that may refuse an attempt.
+    #[doc(alias = "registerCheckForbiddenHook")]
+    pub fn check_forbidden_hook(mut self, hook: impl CheckForbiddenHook + 'static) -> Self {
+        self.config.hooks.forbid.push(Arc::new(hook));
+        self
+    }
+
+    /// Adds a hook that runs when the end of a transaction was sent.
+    #[doc(alias = "registerEndTransactionHook")]
+    pub fn end_transaction_hook(mut self, hook: impl EndTransactionHook + 'static) -> Self {
+        self.config.hooks.end_transaction.push(Arc::new(hook));
+        self
+    }
+
+    /// Traces what is stored to `RMQ_SYS_TRACE_TOPIC` (default: off): records in Java's form, in
+    /// batches of 10 or every 5 s. At most 2,048 records wait; a send never waits for its trace.
+    #[doc(alias = "enableTrace")]
+    pub fn trace(self) -> Self {
+        self.trace_topic(crate::protocol::trace::TOPIC)
+    }
+
+    /// The same, to a topic of your own.
+    #[doc(alias = "traceTopic")]
+    pub fn trace_topic(mut self, topic: impl Into<String>) -> Self {
+        self.config.trace_topic = Some(topic.into().into());
         self
     }
 

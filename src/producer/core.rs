@@ -6,11 +6,20 @@ use parking_lot::Mutex;
 
 use super::accumulate::Accumulator;
 use super::config::ProducerConfig;
+use super::fault::{Detector, FaultStrategy, FaultTable, Report};
 use super::outgoing::Outgoing;
-use crate::client::{Client, Registration, ShutdownReport};
+use super::select;
+use super::trace::Tracer;
+use crate::client::{Client, PublishInfo, Registration, ShutdownReport, Ticker};
 use crate::error::{Error, ErrorKind, Result};
-use crate::message::{Batch, Message};
+use crate::message::{Batch, Message, MessageQueue};
 use crate::transport::{Account, Deadline};
+
+/// Latency fault tolerance: the configured and the learnt part.
+struct Faults {
+    strategy: FaultStrategy,
+    table: Mutex<FaultTable>,
+}
 
 /// A running producer, as its sends see it.
 pub(super) struct Core {
@@ -21,6 +30,10 @@ pub(super) struct Core {
     pub(super) accumulator: Option<Accumulator>,
     /// Whether the client is this producer's own, to be closed with it.
     owns_client: bool,
+    tracer: Option<Tracer>,
+    /// What is known of brokers, if latency fault tolerance is on.
+    faults: Option<Faults>,
+    detector: Mutex<Option<Ticker<()>>>,
     registration: Mutex<Option<Registration>>,
     /// Dropped at shutdown, which wakes those who wait on the other end.
     open: Mutex<Option<crossbeam_channel::Sender<()>>>,
@@ -29,12 +42,25 @@ pub(super) struct Core {
 }
 
 impl Core {
-    pub(super) fn start(config: ProducerConfig, client: Client, owns_client: bool) -> Result<Core> {
+    pub(super) fn start(
+        mut config: ProducerConfig,
+        client: Client,
+        owns_client: bool,
+    ) -> Result<Core> {
         config.check()?;
+        config.use_names(client.inner().config.rpc.names())?;
         let registration = client.register(&config.group)?;
+        let tracer = start_tracer(&client, &config);
+        if let Some(tracer) = &tracer {
+            config.hooks.send.push(Arc::new(tracer.clone()));
+            config.hooks.end_transaction.push(Arc::new(tracer.clone()));
+        }
         let (open, closing) = crossbeam_channel::bounded(0);
         Ok(Core {
             account: client.inner().budget.account(),
+            faults: config.latency_fault.clone().map(Faults::new),
+            tracer,
+            detector: Mutex::new(None),
             accumulator: Accumulator::new(&config),
             client,
             config,
@@ -44,6 +70,33 @@ impl Core {
             closing,
             report: Mutex::new(None),
         })
+    }
+
+    /// The queue whose turn it is, avoiding brokers that are not well.
+    pub(super) fn pick<'a>(
+        &self,
+        topic: &str,
+        info: &'a PublishInfo,
+        last: Option<&str>,
+    ) -> &'a MessageQueue {
+        let queues = &info.queues;
+        let usable = |queue: &MessageQueue| info.is_reachable(queue);
+        match &self.faults {
+            None => select::round_robin(topic, queues, last, usable),
+            Some(faults) => select::in_turn(topic, queues, |first| {
+                let mut table = faults.table.lock();
+                table.pick(queues, first, last, Instant::now(), &usable)
+            }),
+        }
+    }
+
+    pub(super) fn report(&self, broker: &Arc<str>, report: Report) {
+        if let Some(faults) = &self.faults {
+            faults
+                .table
+                .lock()
+                .record(broker, report, &faults.strategy, Instant::now());
+        }
     }
 
     pub(super) fn check_open(&self) -> Result<()> {
@@ -74,17 +127,72 @@ impl Core {
         }
     }
 
+    /// Has the routes of the configured topics learnt, in the background.
+    pub(super) fn learn_topics(&self) {
+        for topic in &self.config.learn {
+            let default = self.config.default_topic.clone();
+            match self.config.topics(topic) {
+                Ok((_, on_wire)) => self.client.inner().learn_soon(on_wire, default),
+                Err(error) => log::warn!("{topic}: {error}"),
+            }
+        }
+    }
+
+    /// Starts probing brokers that do not answer, if that is configured.
+    pub(super) fn start_detector(self: &Arc<Self>) -> Result<()> {
+        let probing = self
+            .faults
+            .as_ref()
+            .and_then(|faults| faults.strategy.probing());
+        let Some(Detector { interval, timeout }) = probing else {
+            return Ok(());
+        };
+        let core = Arc::downgrade(self);
+        let threads = &self.client.inner().workers.threads;
+        let detector = Ticker::start(threads, "rmq-detector", interval, move |_: Option<()>| {
+            if let Some(core) = core.upgrade() {
+                core.probe(timeout);
+            }
+        });
+        let detector = detector.map_err(|error| {
+            let text = format!("the detector's thread cannot be started: {error}");
+            Error::new(ErrorKind::Io, text).caused_by(error)
+        })?;
+        *self.detector.lock() = Some(detector);
+        Ok(())
+    }
+
+    fn probe(&self, timeout: Duration) {
+        let Some(faults) = &self.faults else { return };
+        let unreachable = faults.table.lock().unreachable();
+        for broker in unreachable {
+            let deadline = Deadline::after(Instant::now(), timeout);
+            match self.client.inner().probe(&broker, deadline) {
+                Some(true) => {
+                    log::info!("{broker}: answers again");
+                    faults.table.lock().probed(&broker);
+                }
+                Some(false) => {}
+                None => faults.table.lock().forget(&broker),
+            }
+        }
+    }
+
     /// Lets what is in flight be answered, says goodbye to the brokers, and closes the client if it
     /// is this producer's own; all within `most`.
     pub(super) fn shutdown(&self, most: Duration) -> ShutdownReport {
-        let mut report = self.report.lock();
+        let start = Instant::now();
+        let deadline = Deadline::after(start, most);
+        let threads = &self.client.inner().workers.threads;
+        let Some(mut report) = threads.take_turn(&self.report, deadline) else {
+            return ShutdownReport::default();
+        };
         if let Some(report) = &*report {
             return report.clone();
         }
-        let start = Instant::now();
-        let deadline = Deadline::after(start, most);
         self.account.close();
         drop(self.open.lock().take());
+        drop(self.detector.lock().take());
         if let Some(accumulator) = &self.accumulator {
             accumulator.close();
         }
@@ -93,6 +201,9 @@ impl Core {
         let unanswered = self
             .account
             .wait_until_returned(Deadline::after(start, patience));
+        if let Some(tracer) = &self.tracer {
+            tracer.close(deadline.capped(Instant::now(), most / 4));
+        }
         if let Some(registration) = self.registration.lock().take() {
             let goodbye = (most / 8).min(Duration::from_millis(250));
             registration.unregister(deadline.capped(Instant::now(), goodbye));
@@ -106,6 +217,27 @@ impl Core {
         result.unanswered = unanswered;
         *report = Some(result.clone());
         result
+    }
+}
+
+/// Message trace is worth a warning, not a producer that does not start.
+fn start_tracer(client: &Client, config: &ProducerConfig) -> Option<Tracer> {
+    let topic = config.trace_topic.as_ref()?;
+    match Tracer::start(client, &config.group, topic) {
+        Ok(tracer) => Some(tracer),
+        Err(error) => {
+            log::warn!("message trace is off: {error}");
+            None
+        }
+    }
+}
+
+impl Faults {
+    fn new(strategy: FaultStrategy) -> Faults {
+        Faults {
+            strategy,
+            table: Mutex::default(),
+        }
     }
 }
 

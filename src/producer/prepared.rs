@@ -2,8 +2,9 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use super::accumulate::{Accumulator, Joined, Joining};
-use super::asynchronous::{AsyncSend, Listener};
+use super::asynchronous::{self, Listener};
 use super::handle::{self, SendHandle};
+use super::hook::SendMode;
 use super::outgoing::Outgoing;
 use super::producer::Producer;
 use super::send::{Send, Target};
@@ -53,7 +54,8 @@ impl<'a> PreparedSend<'a> {
 
     /// Sends to this queue and no other.
     pub fn queue(mut self, queue: MessageQueue) -> Self {
-        self.target = Target::Queue(queue);
+        let names = &self.producer.core().config.names;
+        self.target = Target::Queue(queue.on_topic(|topic| names.for_users(topic)));
         self
     }
 
@@ -89,9 +91,8 @@ impl<'a> PreparedSend<'a> {
     /// Those of [`Producer::send`].
     pub fn send(self) -> Result<SendReceipt> {
         let core = &self.producer.core().clone();
-        let retries = core.config.retries;
         let deadline = self.deadline();
-        if let Some(joining) = self.joining(deadline, 0, retries) {
+        if let Some(joining) = self.joining(deadline, 0, SendMode::Sync) {
             let (promise, handle) = handle::pair();
             match Accumulator::join(core, &joining, Listener::Handle(promise)) {
                 Joined::Gathered => {
@@ -106,7 +107,7 @@ impl<'a> PreparedSend<'a> {
         }
         let (out, target) = self.outgoing()?;
         let _permit = core.account.acquire(0, out.body.len(), deadline)?;
-        Send::new(core, out, target, deadline, retries)?.run()
+        Send::new(core, out, target, deadline, SendMode::Sync)?.run()
     }
 
     /// Sends without waiting; see [`Producer::send_async`].
@@ -133,29 +134,21 @@ impl<'a> PreparedSend<'a> {
         let deadline = self.deadline();
         let (out, target) = self.outgoing()?;
         let permit = core.account.acquire(1, out.body.len(), deadline)?;
-        Send::new(core, out, target, deadline, 0)?.run_oneway(permit)
+        Send::new(core, out, target, deadline, SendMode::Oneway)?.run_oneway(permit)
     }
 
     /// The common beginning of the two asynchronous forms: no failure is returned, all are told.
     fn begin(self, mut listener: Listener) {
         let core = &self.producer.core().clone();
-        let retries = core.config.async_retries;
         let deadline = self.deadline();
-        if let Some(joining) = self.joining(deadline, 1, retries) {
+        if let Some(joining) = self.joining(deadline, 1, SendMode::Async) {
             match Accumulator::join(core, &joining, listener) {
                 Joined::Gathered => return,
-                Joined::Refused(listener, error) => return listener.reject(core, error),
+                Joined::Refused(listener, error) => return listener.tell(core, Err(error)),
                 Joined::Alone(given) => listener = given,
             }
         }
-        let prepared = self.outgoing().and_then(|(out, target)| {
-            let permit = core.account.acquire(1, out.body.len(), deadline)?;
-            Ok((Send::new(core, out, target, deadline, retries)?, permit))
-        });
-        match prepared {
-            Ok((send, permit)) => AsyncSend::start(send, listener, Some(permit)),
-            Err(error) => listener.reject(core, error),
-        }
+        asynchronous::launch(core, self.outgoing(), deadline, listener);
     }
 
     /// What every send does first, in this order: is it open, is it valid, make it ready.
@@ -180,7 +173,7 @@ impl<'a> PreparedSend<'a> {
     }
 
     /// This send as one that may go with others, if the producer gathers them.
-    fn joining(&self, deadline: Deadline, in_flight: usize, retries: u32) -> Option<Joining<'a>> {
+    fn joining(&self, deadline: Deadline, in_flight: usize, mode: SendMode) -> Option<Joining<'a>> {
         self.producer.core().accumulator.as_ref()?;
         let What::Message(message) = self.what else {
             return None;
@@ -195,7 +188,7 @@ impl<'a> PreparedSend<'a> {
             queue,
             timeout: self.timeout_or_default(),
             deadline,
-            retries,
+            mode,
             in_flight,
         })
     }

@@ -185,8 +185,9 @@ impl Producer {
     /// flight be answered, tells the brokers, and ends its threads; all within this time. What is
     /// unanswered then fails with [`Closed`](crate::ErrorKind::Closed).
     ///
-    /// A second call does nothing and returns the first one's report. It may be called from a
-    /// callback.
+    /// A second call waits for the first one, within its own time, and returns its report. It may
+    /// be called from a callback; there a second call returns at once, since the first may be
+    /// waiting for that callback.
     pub fn shutdown_within(&self, most: Duration) -> ShutdownReport {
         self.core().shutdown(most)
     }
@@ -196,8 +197,11 @@ impl Producer {
         client: Client,
         owns_client: bool,
     ) -> Result<Producer> {
-        let core = Core::start(config, client, owns_client)?;
-        Ok(Producer(Arc::new(Handle(Arc::new(core)))))
+        let core = Arc::new(Core::start(config, client, owns_client)?);
+        let producer = Producer(Arc::new(Handle(core.clone())));
+        core.start_detector()?;
+        core.learn_topics();
+        Ok(producer)
     }
 
     pub(super) fn core(&self) -> &Arc<Core> {

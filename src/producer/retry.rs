@@ -87,9 +87,8 @@ pub(super) fn judge(policy: &Policy, at: &Situation, outcome: Outcome<'_>) -> Ve
             ..
         } if !at.refreshed => Verdict::RefreshAndRetry,
         Outcome::Refused { code, remark } => {
-            // Brokers 4.x answer a wrong signature with SYSTEM_ERROR; no retry can mend it.
-            let acl = code == response::SYSTEM_ERROR && remark.contains("AclException");
-            if !policy.codes.contains(&code) || acl {
+            // No retry can mend a signature.
+            if !policy.codes.contains(&code) || is_wrong_signature(code, remark) {
                 Verdict::Fail
             } else if matches!(
                 code,
@@ -105,13 +104,14 @@ pub(super) fn judge(policy: &Policy, at: &Situation, outcome: Outcome<'_>) -> Ve
                 Verdict::Fail
             }
             ErrorKind::NoBroker => Verdict::RefreshAndRetry,
-            ErrorKind::Connect if !at.other_broker => {
+            ErrorKind::Connect | ErrorKind::Tls if !at.other_broker => {
                 // The only broker is left alone for a while; trying earlier would fail at once.
                 Verdict::Retry {
                     pause: error.retry_after().unwrap_or(BUSY_PAUSE),
                 }
             }
             ErrorKind::Connect
+            | ErrorKind::Tls
             | ErrorKind::Dns
             | ErrorKind::Disconnected
             | ErrorKind::Timeout
@@ -119,6 +119,12 @@ pub(super) fn judge(policy: &Policy, at: &Situation, outcome: Outcome<'_>) -> Ve
             _ => Verdict::Fail,
         },
     }
+}
+
+/// Brokers 4.x answer a wrong signature with the code that means nothing in particular. Nothing was
+/// stored then.
+pub(super) fn is_wrong_signature(code: i32, remark: &str) -> bool {
+    code == response::SYSTEM_ERROR && remark.contains("AclException")
 }
 
 #[cfg(test)]
@@ -310,7 +316,12 @@ mod tests {
         let hint = Duration::from_millis(70);
         let hinted = connect.retriable_after(hint);
         failed(&hinted, alone, Verdict::Retry { pause: hint });
-        for kind in [ErrorKind::Dns, ErrorKind::Disconnected, ErrorKind::Protocol] {
+        for kind in [
+            ErrorKind::Tls,
+            ErrorKind::Dns,
+            ErrorKind::Disconnected,
+            ErrorKind::Protocol,
+        ] {
             failed(&Error::new(kind, ""), situation(), NOW);
         }
         failed(

@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::core::Core;
+use super::fault::Report;
+use super::hook::{SendContext, SendMode, SendOutcome};
 use super::outgoing::Outgoing;
 use super::retry::{self, Outcome, Situation, Verdict};
 use super::select;
@@ -65,6 +67,9 @@ pub(super) struct Send {
     other_broker: bool,
     refreshed: bool,
     went_away: bool,
+    pub(super) mode: SendMode,
+    /// What hooks were shown of the current attempt; taken when they hear of its end.
+    pub(super) watched: Option<SendContext>,
 }
 
 /// Where an attempt goes, and until when.
@@ -73,7 +78,7 @@ pub(super) struct Aim {
     pub(super) queue: MessageQueue,
     pub(super) address: Arc<str>,
     pub(super) deadline: Deadline,
-    started: Instant,
+    pub(super) started: Instant,
 }
 
 /// What follows an attempt.
@@ -96,21 +101,23 @@ impl Send {
         out: Outgoing,
         target: Target,
         deadline: Deadline,
-        retries: u32,
+        mode: SendMode,
     ) -> Result<Send> {
         let fixed_queue = !matches!(target, Target::Any);
         let first = || {
-            let info = publish_info(core, &out.topic, deadline)?;
-            let queue = first_queue(&info, &out.topic, target)?;
-            let aim = Aim::at(&info, queue, deadline)?;
+            let info = publish_info(core, &out.topic_on_wire, deadline)?;
+            let queue = first_queue(core, &info, &out.topic, target)?;
+            let aim = Aim::at(core, &info, queue, deadline)?;
             Result::Ok((info, aim))
         };
         let (info, aim) = first().map_err(|error: Error| error.on_topic(&out.topic))?;
-        let most_attempts = if fixed_queue {
-            1
-        } else {
-            retries.saturating_add(1)
+        let retries = match mode {
+            _ if fixed_queue => 0,
+            SendMode::Sync => core.config.retries,
+            SendMode::Async => core.config.async_retries,
+            SendMode::Oneway => 0,
         };
+        let most_attempts = retries.saturating_add(1);
         let mut send = Send {
             share: deadline.remaining(Instant::now()) / most_attempts,
             core: core.clone(),
@@ -130,9 +137,16 @@ impl Send {
             other_broker: false,
             refreshed: false,
             went_away: false,
+            mode,
+            watched: None,
         };
-        send.begin(&info);
+        send.begin(&info)?;
         Ok(send)
+    }
+
+    /// What is left of a pause between attempts when the deadline is looked at.
+    pub(super) fn within_deadline(&self, pause: Duration) -> Duration {
+        pause.min(self.deadline.remaining(Instant::now()))
     }
 
     /// Attempts until the end, on this thread.
@@ -152,8 +166,7 @@ impl Send {
                 Step::Done(result) => return result,
                 Step::Resend => {}
                 Step::Again { pause, refresh } => {
-                    self.core
-                        .pause(pause.min(self.deadline.remaining(Instant::now())));
+                    self.core.pause(self.within_deadline(pause));
                     if let Some(end) = self.aim_again(refresh) {
                         return end;
                     }
@@ -163,7 +176,7 @@ impl Send {
     }
 
     /// Makes the only attempt of a oneway send: `Ok` once the connection has accepted it.
-    pub(super) fn run_oneway(self, permit: Permit) -> Result<()> {
+    pub(super) fn run_oneway(mut self, permit: Permit) -> Result<()> {
         let Aim {
             queue,
             address,
@@ -174,10 +187,16 @@ impl Send {
         let accepted = with_request(&self.core, &self.out, queue, |request| {
             remoting.invoke_oneway(address, request, Some(permit), *deadline)
         });
-        accepted.map_err(|error| error.on_topic(&self.out.topic))
+        let accepted = accepted.map_err(|error| error.on_topic(&self.out.topic));
+        self.tell_hooks(match &accepted {
+            Ok(()) => SendOutcome::Accepted,
+            Err(error) => SendOutcome::Failed(error),
+        });
+        accepted
     }
 
-    /// Judges the attempt that has just ended. Never waits: it may run on a reader thread.
+    /// Judges the attempt that has just ended. Never waits: unless it is watched, it may run on a
+    /// reader thread.
     pub(super) fn settle(&mut self, answer: Answer) -> Step {
         let read = answer.and_then(|answer| self.read(&answer));
         let error = match read {
@@ -196,6 +215,7 @@ impl Send {
             self.went_away = true;
             return Step::Resend;
         }
+        self.tell_hooks(SendOutcome::Failed(&error));
         self.note(error, verdict);
         match verdict {
             Verdict::Retry { pause } => Step::Again {
@@ -219,8 +239,9 @@ impl Send {
         match self.next_aim(refresh) {
             Ok((info, aim)) => {
                 self.aim = aim;
-                self.begin(&info);
-                None
+                self.begin(&info)
+                    .err()
+                    .map(|refused| Err(self.end_with(refused)))
             }
             // There was an attempt before, and how it ended says more about why.
             Err(error) => {
@@ -230,8 +251,17 @@ impl Send {
         }
     }
 
-    /// An end from outside: this error, with what the attempts before it say.
-    pub(super) fn end_with(&mut self, error: Error) -> Error {
+    /// An end from outside, which does not turn what is stored into a failure.
+    pub(super) fn interrupt(&mut self, error: Error) -> Result<SendReceipt> {
+        match self.doubtful.take() {
+            Some(receipt) => Ok(receipt),
+            None => Err(self.end_with(error)),
+        }
+    }
+
+    /// This error, with what the attempts before it say.
+    fn end_with(&mut self, error: Error) -> Error {
+        self.tell_hooks(SendOutcome::Failed(&error));
         let failed = std::mem::take(&mut self.failed);
         let worst = failed.iter().map(|attempt| attempt.error.delivery()).max();
         error
@@ -245,7 +275,7 @@ impl Send {
         if self.deadline.has_passed(Instant::now()) {
             return Err(Error::timeout(Wait::Queue));
         }
-        let (topic, default) = (&self.out.topic, &self.core.config.default_topic);
+        let (topic, default) = (&self.out.topic_on_wire, &self.core.config.default_topic);
         if refresh {
             let routes = &self.core.client.inner().routes;
             if let Err(error) = routes.look_up(topic, default, self.deadline) {
@@ -254,13 +284,13 @@ impl Send {
         }
         let info = publish_info(&self.core, topic, self.deadline)?;
         let avoid = self.last_broker.as_deref();
-        let queue = select::round_robin(topic, &info.queues, avoid).clone();
-        let aim = Aim::at(&info, queue, self.deadline)?;
+        let queue = self.core.pick(topic, &info, avoid).clone();
+        let aim = Aim::at(&self.core, &info, queue, self.deadline)?;
         Ok((info, aim))
     }
 
     /// Starts the attempt that is aimed.
-    fn begin(&mut self, info: &PublishInfo) {
+    fn begin(&mut self, info: &PublishInfo) -> Result<()> {
         self.made += 1;
         self.went_away = false;
         self.other_broker = info.has_other_broker(self.aim.queue.broker());
@@ -274,6 +304,7 @@ impl Send {
                 self.aim.deadline = self.aim.deadline.capped(self.aim.started, cap);
             }
         }
+        self.ask_hooks()
     }
 
     /// The receipt in an answer, or the error that the answer is.
@@ -282,7 +313,9 @@ impl Send {
             let name = response::name(answer.code);
             let error = Error::response(answer.code, name, answer.remark.as_deref());
             // Only this code leaves open whether the broker stored the message.
-            let unsure = answer.code == response::SYSTEM_ERROR;
+            let remark = answer.remark.as_deref().unwrap_or_default();
+            let unsure = answer.code == response::SYSTEM_ERROR
+                && !retry::is_wrong_signature(answer.code, remark);
             let error = if unsure { error.maybe_stored() } else { error };
             return Err(error.at(&self.aim.address));
         };
@@ -295,7 +328,11 @@ impl Send {
                 _ => self.out.message_id.clone(),
             },
             offset_message_id: response.message_id,
-            queue: self.aim.queue.clone(),
+            // Below zero: the broker was told to choose.
+            queue: match self.aim.queue.id() {
+                0.. => self.aim.queue.clone(),
+                _ => self.aim.queue.with_id(response.queue_id),
+            },
             queue_offset: response.queue_offset,
             transaction_id: response.transaction_id,
             region: response.region,
@@ -306,6 +343,10 @@ impl Send {
     }
 
     fn stored(&mut self, receipt: SendReceipt) -> Step {
+        self.tell_hooks(SendOutcome::Stored(&receipt));
+        let latency = self.aim.started.elapsed();
+        self.core
+            .report(self.aim.queue.shared_broker(), Report::Stored(latency));
         let outcome = Outcome::Stored(receipt.status);
         match retry::judge(&self.core.config.policy, &self.situation(), outcome) {
             Verdict::Accept => Step::Done(Ok(receipt)),
@@ -334,6 +375,18 @@ impl Send {
     /// Remembers a failed attempt, and has the route looked at if it may be why.
     fn note(&mut self, error: Error, verdict: Verdict) {
         let broker = self.aim.queue.shared_broker().clone();
+        let unwell = match error.kind() {
+            ErrorKind::Broker => Some(Report::Refused),
+            ErrorKind::Connect
+            | ErrorKind::Dns
+            | ErrorKind::Disconnected
+            | ErrorKind::Timeout
+            | ErrorKind::Protocol => Some(Report::Unreachable),
+            _ => None,
+        };
+        if let Some(report) = unwell {
+            self.core.report(&broker, report);
+        }
         let suspicious = match error.kind() {
             ErrorKind::Connect | ErrorKind::Disconnected | ErrorKind::Dns => true,
             ErrorKind::Broker => matches!(
@@ -343,7 +396,10 @@ impl Send {
             _ => false,
         };
         if suspicious {
-            self.core.client.inner().refresh_soon(&self.out.topic);
+            self.core
+                .client
+                .inner()
+                .refresh_soon(&self.out.topic_on_wire);
         }
         if verdict != Verdict::Fail {
             let (topic, id, made) = (&self.out.topic, &self.out.message_id, self.made);
@@ -362,19 +418,16 @@ impl Send {
     /// The end without a good receipt: a doubtful one, or the error of all attempts, whose kind is
     /// that of the last.
     fn fail(&mut self) -> Result<SendReceipt> {
-        if let Some(receipt) = self.doubtful.take() {
-            return Ok(receipt);
-        }
         let last = match self.failed.last() {
             Some(attempt) => attempt.error.clone(),
             None => Error::timeout(Wait::Queue),
         };
-        Err(self.end_with(last))
+        self.interrupt(last)
     }
 }
 
 impl Aim {
-    fn at(info: &PublishInfo, queue: MessageQueue, deadline: Deadline) -> Result<Aim> {
+    fn at(core: &Core, info: &PublishInfo, queue: MessageQueue, deadline: Deadline) -> Result<Aim> {
         let Some(address) = info.master(queue.broker()) else {
             let text = format!(
                 "broker {} has no master in the topic's route",
@@ -383,7 +436,7 @@ impl Aim {
             return Err(Error::new(ErrorKind::NoBroker, text));
         };
         Ok(Aim {
-            address: address.clone(),
+            address: core.client.inner().config.rpc.send_address(address),
             queue,
             deadline,
             started: Instant::now(),
@@ -400,8 +453,8 @@ pub(super) fn with_request<T>(
 ) -> T {
     let config = &core.config;
     let header = SendHeader {
-        producer_group: &config.group,
-        topic: &out.topic,
+        producer_group: &config.group_on_wire,
+        topic: &out.topic_on_wire,
         default_topic: &config.default_topic.name,
         default_topic_queue_nums: config.default_topic.queues,
         queue_id: queue.id(),
@@ -410,7 +463,7 @@ pub(super) fn with_request<T>(
         flag: out.flag,
         properties: &out.properties,
         reconsume_times: out.reconsume_times,
-        unit_mode: false,
+        unit_mode: core.client.inner().config.rpc.unit_mode,
         max_reconsume_times: out.max_reconsume_times,
         batch: out.batch,
         broker_name: Some(queue.broker()),
@@ -430,10 +483,15 @@ fn publish_info(core: &Core, topic: &Arc<str>, deadline: Deadline) -> Result<Arc
 }
 
 /// The queue of the first attempt. A selector has then done its work.
-fn first_queue(info: &PublishInfo, topic: &str, target: Target) -> Result<MessageQueue> {
+fn first_queue(
+    core: &Core,
+    info: &PublishInfo,
+    topic: &str,
+    target: Target,
+) -> Result<MessageQueue> {
     let queues = &info.queues;
     match target {
-        Target::Any => Ok(select::round_robin(topic, queues, None).clone()),
+        Target::Any => Ok(core.pick(topic, info, None).clone()),
         Target::Queue(queue) if queue.topic() == topic => Ok(queue),
         Target::Queue(queue) => Err(Error::invalid(format!(
             "the queue {queue} is not one of the message's topic"

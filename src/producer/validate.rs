@@ -66,6 +66,10 @@ pub(super) fn message(message: &Message, max_size: usize) -> Result<()> {
     separators(name::UNIQ_KEY, message.get_unique_key().unwrap_or_default())
 }
 
+pub(super) fn sharding_key(key: &str) -> Result<()> {
+    separators(name::SHARDING_KEY, key)
+}
+
 pub(super) fn size(what: &str, len: usize, most: usize) -> Result<()> {
     if len == 0 {
         return Err(Error::invalid(format!("the message's {what} is empty")));

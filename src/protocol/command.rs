@@ -152,6 +152,14 @@ impl ExtFields {
         self.push_with(|text| text.push_str(name), |text| text.push_str(value));
     }
 
+    /// Sets a field, in place of any of the same name.
+    pub fn set(&mut self, name: &str, value: &str) {
+        if self.iter().any(|(known, _)| known == name) {
+            *self = self.iter().filter(|(known, _)| *known != name).collect();
+        }
+        self.push(name, value);
+    }
+
     /// The value of a field.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.iter()

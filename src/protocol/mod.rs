@@ -5,6 +5,8 @@
 //!
 //! Not yet covered by semantic versioning.
 
+#[cfg(feature = "acl")]
+pub(crate) mod acl;
 pub mod admin;
 mod binary;
 pub mod code;
@@ -16,11 +18,13 @@ pub mod heartbeat;
 pub mod id;
 mod json;
 pub mod message;
+pub mod namespace;
 pub mod properties;
 pub mod recall;
 pub mod route;
 pub mod send;
 pub mod sys_flag;
+pub mod trace;
 
 use std::borrow::Cow;
 use std::fmt;

@@ -8,6 +8,8 @@ mod backoff;
 mod budget;
 mod connection;
 mod deadline;
+mod expiry;
+mod hook;
 mod inbound;
 mod outbox;
 mod peer;
@@ -21,12 +23,16 @@ mod shared;
 mod slot;
 mod threads;
 mod timer;
+#[cfg_attr(not(feature = "tls"), path = "no_tls.rs")]
+mod tls;
 mod workers;
 mod writer;
 
 pub(crate) use budget::{Account, Budget, Permit};
 pub(crate) use connection::{Connection, Via};
 pub(crate) use deadline::Deadline;
+pub(crate) use hook::Hooks;
+pub use hook::RpcHook;
 pub(crate) use inbound::Inbound;
 pub(crate) use pool::{Job, Pool};
 pub(crate) use remoting::Remoting;
@@ -35,4 +41,7 @@ pub(crate) use shared::RemotingConfig;
 pub(crate) use slot::{Completion, Next, Outcome};
 pub(crate) use threads::Threads;
 pub(crate) use timer::Timer;
+pub(crate) use tls::Tls;
+#[cfg(feature = "tls")]
+pub use tls::TlsConfig;
 pub(crate) use workers::Workers;

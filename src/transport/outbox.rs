@@ -105,11 +105,23 @@ impl<G> Outbox<G> {
         self.batches.is_empty()
     }
 
+    pub(crate) fn is_one_frame(&self) -> bool {
+        self.batches.len() == 1 && self.batches[0].frames.len() == 1
+    }
+
     /// Bytes that wait, those of shared bodies included.
     pub(crate) fn len(&self) -> u64 {
         self.batches
             .front()
             .map_or(0, |first| self.end - first.start)
+    }
+
+    /// Sees that there is a batch to take, if only an empty one.
+    #[cfg(feature = "tls")]
+    pub(crate) fn call_writer(&mut self) {
+        if self.is_empty() {
+            self.open_batch(self.end);
+        }
     }
 
     /// The next batch, for one writer.
@@ -254,6 +266,22 @@ mod tests {
         assert_eq!(outbox.len(), 3 * BATCH as u64 / 2);
         assert!(outbox.take().is_some());
         assert_eq!(outbox.take().unwrap().runs(), [Run::Skip(ends[4])]);
+        assert!(outbox.take().is_none());
+    }
+
+    #[cfg(feature = "tls")]
+    #[test]
+    fn a_writer_can_be_called_without_a_frame() {
+        let mut outbox = Outbox::<()>::new();
+        let first = outbox.push(b"one", None, None);
+        outbox.take().unwrap();
+        outbox.call_writer();
+        assert!(!outbox.is_empty());
+        assert!(!outbox.cancel(first), "it was taken before");
+        let second = outbox.push(b"two", None, None);
+        assert_eq!(outbox.len(), 3);
+        outbox.call_writer();
+        assert_eq!(outbox.take().unwrap().runs(), [Run::Bytes(b"two", second)]);
         assert!(outbox.take().is_none());
     }
 

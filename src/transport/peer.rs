@@ -1,11 +1,12 @@
 use std::net::{SocketAddr, TcpStream};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use parking_lot::{Condvar, Mutex};
 
 use super::shared::Shared;
-use super::{Connection, Deadline, backoff};
+use super::tls::Session;
+use super::{Connection, Deadline, Tls, backoff};
 use crate::error::{Error, ErrorKind, Wait};
 
 /// One address: its connection, or who is making one, or why there is none.
@@ -21,8 +22,11 @@ pub(super) struct Peer {
 #[derive(Default)]
 struct State {
     connection: Option<Arc<Connection>>,
+    /// Those that take no new requests and still have answers to bring.
+    draining: Vec<Weak<Connection>>,
     dialling: bool,
-    closed: bool,
+    /// Why there are no connections from now on.
+    closed: Option<Error>,
     /// How many dials have ended, so that a waiter knows that one did while it waited.
     dials: u64,
     failures: u32,
@@ -57,8 +61,8 @@ impl Peer {
         let mut state = self.state.lock();
         let mut seen = state.dials;
         loop {
-            if state.closed {
-                return Err(Error::new(ErrorKind::Closed, "the client is shut down"));
+            if let Some(why) = &state.closed {
+                return Err(why.clone());
             }
             state.forget_unusable(shared);
             if let Some(connection) = &state.connection {
@@ -87,14 +91,17 @@ impl Peer {
         }
     }
 
-    /// No connections from now on; returns the one there was.
-    pub(super) fn close(&self) -> Option<Arc<Connection>> {
+    /// Ends all connections; there are none from now on, for this reason.
+    pub(super) fn close(&self, why: &Error) {
         let mut state = self.state.lock();
-        state.closed = true;
-        let connection = state.connection.take();
+        state.closed = Some(why.clone());
+        let current = state.connection.take();
+        let draining = std::mem::take(&mut state.draining);
         drop(state);
         self.dialled.notify_all();
-        connection
+        for connection in draining.iter().filter_map(Weak::upgrade).chain(current) {
+            connection.kill(why.clone());
+        }
     }
 
     fn dial(&self, shared: &Arc<Shared>, deadline: Deadline) -> Result<Arc<Connection>, Error> {
@@ -102,9 +109,9 @@ impl Peer {
         let mut state = self.state.lock();
         state.dials += 1;
         state.dialling = false;
-        let closed = state.closed;
+        let closed = state.closed.clone();
         match &result {
-            Ok(connection) if !closed => {
+            Ok(connection) if closed.is_none() => {
                 state.connection = Some(connection.clone());
             }
             Ok(_) => {}
@@ -114,18 +121,17 @@ impl Peer {
         }
         drop(state);
         self.dialled.notify_all();
-        match result {
-            Ok(connection) if closed => {
-                let error = Error::new(ErrorKind::Closed, "the client is shut down");
-                connection.kill(error.clone());
-                Err(error)
+        match (result, closed) {
+            (Ok(connection), Some(why)) => {
+                connection.kill(why.clone());
+                Err(why)
             }
-            Ok(connection) => {
+            (Ok(connection), None) => {
                 log::debug!("{}: connected", self.address);
                 shared.inbound.connected(&connection);
                 Ok(connection)
             }
-            Err(error) => {
+            (Err(error), _) => {
                 log::debug!("{error}");
                 Err(error)
             }
@@ -134,10 +140,31 @@ impl Peer {
 
     fn open(&self, shared: &Arc<Shared>, deadline: Deadline) -> Result<Arc<Connection>, Error> {
         let addresses = shared.resolver.resolve(&self.address, deadline)?;
+        let whole = deadline.capped(Instant::now(), shared.config.connect_timeout);
         let socket = self.connect_any(&addresses, shared, deadline)?;
-        Connection::start(socket, self.address.clone(), shared.clone()).map_err(|e| {
+        let tls = match &shared.config.tls {
+            Some(tls) => Some(self.secure(tls, &socket, whole, deadline)?),
+            None => None,
+        };
+        Connection::start(socket, tls, self.address.clone(), shared.clone()).map_err(|e| {
             let text = format!("connected, but the connection could not be set up: {e}");
             Error::new(ErrorKind::Io, text).at(&self.address)
+        })
+    }
+
+    fn secure(
+        &self,
+        tls: &Tls,
+        socket: &TcpStream,
+        whole: Deadline,
+        deadline: Deadline,
+    ) -> Result<Session, Error> {
+        tls.handshake(socket, &self.address, whole).map_err(|e| {
+            if e.kind() == ErrorKind::Timeout && !deadline.has_passed(Instant::now()) {
+                let text = "connected, but the TLS handshake took too long";
+                return Error::new(ErrorKind::Connect, text).at(&self.address);
+            }
+            e.at(&self.address)
         })
     }
 
@@ -184,16 +211,27 @@ impl State {
         let Some(connection) = self.connection.take_if(|c| !c.is_usable()) else {
             return;
         };
+        if connection.death().is_none() {
+            self.draining.retain(|old| old.strong_count() > 0);
+            self.draining.push(Arc::downgrade(&connection));
+        }
         if connection.has_served() {
             self.failures = 0;
+        } else if connection.is_retired() && self.failures == 0 {
+            // Behind a load balancer another server may answer the next one: that costs no pause,
+            // once.
+            self.failures = 1;
         } else {
             // Up, and gone again before it was of any use (a peer that closes or says "go away" to
             // everything): without a pause this would be a storm of reconnects.
-            let why = connection
-                .death()
-                .map_or("it says go away".to_owned(), |e| e.to_string());
+            let death = connection.death();
+            let kind = match &death {
+                Some(death) if death.kind() == ErrorKind::Tls => ErrorKind::Tls,
+                _ => ErrorKind::Connect,
+            };
+            let why = death.map_or("it says go away".to_owned(), |e| e.to_string());
             let text = format!("the last new connection was of no use: {why}");
-            let error = Error::new(ErrorKind::Connect, text).at(connection.address());
+            let error = Error::new(kind, text).at(connection.address());
             self.note_failure(error, shared);
         }
     }

@@ -15,13 +15,10 @@ pub(super) fn run(connection: &Arc<Connection>) {
     let mut buffer = Buffer::new();
     let mut inbox = Inbox::default();
     let cause = loop {
-        match buffer.fill(&connection.socket) {
+        match buffer.fill(connection) {
             Ok(0) => break Error::new(ErrorKind::Disconnected, "the peer closed the connection"),
             Ok(_) => connection.note_read(),
-            Err(error) => {
-                let text = format!("read failed: {error}");
-                break Error::new(ErrorKind::Disconnected, text).caused_by(error);
-            }
+            Err(error) => break error,
         }
         let read = inbox.take_frames(&mut buffer);
         inbox.deliver(connection);
@@ -95,6 +92,20 @@ fn answer_request(connection: &Arc<Connection>, request: Command) {
     }
 }
 
+/// Reads what there is; 0 at the end.
+pub(super) fn receive(mut socket: &TcpStream, room: &mut [u8]) -> Result<usize, Error> {
+    loop {
+        match socket.read(room) {
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Ok(n) => return Ok(n),
+            Err(e) => {
+                let text = format!("read failed: {e}");
+                return Err(Error::new(ErrorKind::Disconnected, text).caused_by(e));
+            }
+        }
+    }
+}
+
 /// A receive buffer that grows only as bytes really come, and shrinks again.
 struct Buffer {
     bytes: Vec<u8>,
@@ -121,17 +132,14 @@ impl Buffer {
         self.start += len;
     }
 
-    fn fill(&mut self, mut socket: &TcpStream) -> io::Result<usize> {
-        loop {
-            match socket.read(&mut self.bytes[self.end..]) {
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Ok(n) => {
-                    self.end += n;
-                    return Ok(n);
-                }
-                Err(e) => return Err(e),
-            }
-        }
+    fn fill(&mut self, connection: &Arc<Connection>) -> Result<usize, Error> {
+        let room = &mut self.bytes[self.end..];
+        let read = match &connection.tls {
+            None => receive(&connection.socket, room),
+            Some(session) => session.read(connection, room),
+        };
+        self.end += *read.as_ref().unwrap_or(&0);
+        read
     }
 
     /// Sees that there is room to read into: moves a partial frame to the front, and doubles the

@@ -5,6 +5,7 @@ use std::time::Instant;
 use parking_lot::RwLock;
 
 use super::connection::{Connection, Ready, Refused, Via};
+use super::hook::{Hooked, Observed};
 use super::peer::Peer;
 use super::resolve::Lookup;
 use super::shared::{RemotingConfig, Shared};
@@ -21,7 +22,14 @@ const CONNECTIONS_PER_CALL: usize = 3;
 /// All connections of a client, by address.
 pub(crate) struct Remoting {
     shared: Arc<Shared>,
-    peers: RwLock<HashMap<Arc<str>, Arc<Peer>>>,
+    peers: RwLock<Peers>,
+}
+
+#[derive(Default)]
+struct Peers {
+    by_address: HashMap<Arc<str>, Arc<Peer>>,
+    /// Nobody would close what is added from now on.
+    closed: bool,
 }
 
 impl Remoting {
@@ -62,10 +70,21 @@ impl Remoting {
         request: &Request<'_>,
         deadline: Deadline,
     ) -> Outcome {
+        let hooks = &self.shared.config.hooks;
+        if !hooks.need_command() {
+            return hooks.with_fixed(request, |request| self.exchange(address, request, deadline));
+        }
+        let hooked = self.hooked(address, request, false)?;
+        let outcome = self.exchange(address, &hooked.request(), deadline);
+        hooked.after(&hooks.user, address, &outcome);
+        outcome
+    }
+
+    fn exchange(&self, address: &Arc<str>, request: &Request<'_>, deadline: Deadline) -> Outcome {
         for _ in 0..CONNECTIONS_PER_CALL {
             match self.connect(address, deadline)?.call(request, deadline) {
                 Ok(outcome) => return outcome,
-                Err(Refused::TooLarge(_)) => return Err(too_large()),
+                Err(Refused::Never(_, error)) => return Err(error),
                 Err(Refused::Gone(..)) => {}
             }
         }
@@ -75,6 +94,37 @@ impl Remoting {
     /// Sends a request whose answer goes to `completion`. Connecting, if need be, happens here and
     /// now; every failure goes to the completion too.
     pub(crate) fn invoke_async(
+        &self,
+        address: &Arc<str>,
+        request: &Request<'_>,
+        deadline: Deadline,
+        via: Via,
+        completion: Box<dyn Completion>,
+    ) {
+        let hooks = &self.shared.config.hooks;
+        if !hooks.need_command() {
+            return hooks.with_fixed(request, |request| {
+                self.dispatch(address, request, deadline, via, completion);
+            });
+        }
+        let hooked = match self.hooked(address, request, false) {
+            Ok(hooked) => Arc::new(hooked),
+            Err(error) => return self.answer(Slot::Task(completion), Err(error)),
+        };
+        let completion: Box<dyn Completion> = if hooks.user.is_empty() {
+            completion
+        } else {
+            Box::new(Observed {
+                shared: self.shared.clone(),
+                address: address.clone(),
+                hooked: hooked.clone(),
+                completion,
+            })
+        };
+        self.dispatch(address, &hooked.request(), deadline, via, completion);
+    }
+
+    fn dispatch(
         &self,
         address: &Arc<str>,
         request: &Request<'_>,
@@ -95,17 +145,15 @@ impl Remoting {
             match connection.submit(request, slot.take(), None, deadline, via) {
                 Ok(_) => return,
                 Err(Refused::Gone(given, _)) => slot = given,
-                Err(Refused::TooLarge(given)) => {
+                Err(Refused::Never(given, why)) => {
                     slot = given;
-                    error = Some(too_large());
+                    error = Some(why);
                     break;
                 }
             }
         }
         if let Some(slot) = slot {
-            let mut ready = Ready::default();
-            ready.answer(slot, Err(error.unwrap_or_else(|| gone(address))));
-            ready.hand_over(&self.shared);
+            self.answer(slot, Err(error.unwrap_or_else(|| gone(address))));
         }
     }
 
@@ -118,12 +166,29 @@ impl Remoting {
         permit: Option<Permit>,
         deadline: Deadline,
     ) -> Result<(), Error> {
+        let hooks = &self.shared.config.hooks;
+        if !hooks.need_command() {
+            return hooks.with_fixed(request, |request| {
+                self.dispatch_oneway(address, request, permit, deadline)
+            });
+        }
+        let hooked = self.hooked(address, request, true)?;
+        self.dispatch_oneway(address, &hooked.request(), permit, deadline)
+    }
+
+    fn dispatch_oneway(
+        &self,
+        address: &Arc<str>,
+        request: &Request<'_>,
+        permit: Option<Permit>,
+        deadline: Deadline,
+    ) -> Result<(), Error> {
         let mut permit = permit;
         for _ in 0..CONNECTIONS_PER_CALL {
             let connection = self.connect(address, deadline)?;
             match connection.submit(request, None, permit, deadline, Via::WriterThread) {
                 Ok(_) => return Ok(()),
-                Err(Refused::TooLarge(_)) => return Err(too_large()),
+                Err(Refused::Never(_, error)) => return Err(error),
                 Err(Refused::Gone(_, given)) => permit = given,
             }
         }
@@ -134,36 +199,32 @@ impl Remoting {
     pub(crate) fn connected(&self) -> Vec<Arc<str>> {
         let peers = self.peers.read();
         peers
+            .by_address
             .iter()
             .filter(|(_, p)| p.current().is_some())
             .map(|(a, _)| a.clone())
             .collect()
     }
 
-    /// Forgets the addresses that are not wanted any more, closing their connections.
-    pub(crate) fn retain(&self, wanted: impl Fn(&str) -> bool) {
-        let mut gone = Vec::new();
-        self.peers.write().retain(|address, peer| {
-            let keep = wanted(address);
-            if !keep {
-                gone.push(peer.clone());
-            }
-            keep
-        });
-        for peer in gone {
-            if let Some(connection) = peer.close() {
-                log::info!("{}: in no route any more; closing", connection.address());
-                connection.kill(Error::new(
-                    ErrorKind::Disconnected,
-                    "the broker left all routes",
-                ));
-            }
+    /// All addresses that were asked for.
+    pub(crate) fn addresses(&self) -> Vec<Arc<str>> {
+        self.peers.read().by_address.keys().cloned().collect()
+    }
+
+    /// Forgets an address, closing its connections.
+    pub(crate) fn forget(&self, address: &Arc<str>) {
+        let forgotten = self.peers.write().by_address.remove(address);
+        if let Some(peer) = forgotten {
+            log::info!("{address}: in no route any more; closing");
+            // Who is just about to use it may try another one.
+            let text = "the broker left all routes";
+            peer.close(&Error::new(ErrorKind::Disconnected, text).at(address));
         }
     }
 
     /// Closes connections that were idle for too long.
     pub(crate) fn close_idle(&self, now: Instant) {
-        let peers: Vec<_> = self.peers.read().values().cloned().collect();
+        let peers: Vec<_> = self.peers.read().by_address.values().cloned().collect();
         for connection in peers.iter().filter_map(|peer| peer.current()) {
             connection.end_if_idle(now, self.shared.config.idle_timeout);
         }
@@ -171,9 +232,12 @@ impl Remoting {
 
     /// Closes every connection, answering all waiters, and makes no new ones.
     pub(crate) fn close(&self) {
-        let peers: Vec<_> = self.peers.read().values().cloned().collect();
-        for connection in peers.iter().filter_map(|peer| peer.close()) {
-            connection.kill(Error::new(ErrorKind::Closed, "the client is shut down"));
+        let mut peers = self.peers.write();
+        peers.closed = true;
+        let all: Vec<_> = peers.by_address.values().cloned().collect();
+        drop(peers);
+        for peer in all {
+            peer.close(&closed());
         }
     }
 
@@ -182,21 +246,46 @@ impl Remoting {
         self.shared.lost_oneway()
     }
 
+    /// A request after all that comes before it.
+    fn hooked(
+        &self,
+        address: &Arc<str>,
+        request: &Request<'_>,
+        oneway: bool,
+    ) -> Result<Hooked, Error> {
+        Hooked::prepare(&self.shared.config, address, request, oneway)
+            .map_err(|error| error.at(address))
+    }
+
+    /// Answers a waiter that never came to a connection.
+    fn answer(&self, slot: Slot, outcome: Outcome) {
+        let mut ready = Ready::default();
+        ready.answer(slot, outcome);
+        ready.hand_over(&self.shared);
+    }
+
     fn connect(&self, address: &Arc<str>, deadline: Deadline) -> Result<Arc<Connection>, Error> {
-        let peer = self.peers.read().get(address).cloned();
-        let peer = peer.unwrap_or_else(|| {
-            let mut peers = self.peers.write();
-            peers
-                .entry(address.clone())
-                .or_insert_with(|| Arc::new(Peer::new(address.clone())))
-                .clone()
-        });
+        let known = self.peers.read().by_address.get(address).cloned();
+        let peer = match known {
+            Some(peer) => peer,
+            None => self.add(address)?,
+        };
         peer.connect(&self.shared, deadline)
+    }
+
+    fn add(&self, address: &Arc<str>) -> Result<Arc<Peer>, Error> {
+        let mut peers = self.peers.write();
+        if peers.closed {
+            return Err(closed());
+        }
+        let new = || Arc::new(Peer::new(address.clone()));
+        let peer = peers.by_address.entry(address.clone()).or_insert_with(new);
+        Ok(peer.clone())
     }
 }
 
-fn too_large() -> Error {
-    Error::invalid("the request exceeds the protocol's 16 MiB for a frame")
+fn closed() -> Error {
+    Error::new(ErrorKind::Closed, "the client is shut down")
 }
 
 fn gone(address: &Arc<str>) -> Error {

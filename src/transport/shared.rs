@@ -3,9 +3,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::Inbound;
 use super::resolve::{Lookup, Resolver};
 use super::workers::Workers;
+use super::{Hooks, Inbound, Tls};
 use crate::protocol::{HeaderFormat, Language};
 
 #[derive(Debug, Clone)]
@@ -15,6 +15,9 @@ pub(crate) struct RemotingConfig {
     pub(crate) header_format: HeaderFormat,
     pub(crate) language: Language,
     pub(crate) version: i32,
+    pub(crate) hooks: Hooks,
+    /// None: plain connections.
+    pub(crate) tls: Option<Tls>,
 }
 
 /// What connections and dials share.

@@ -11,20 +11,21 @@ use super::connection::{Connection, State, Via, WriterThread};
 use super::outbox::{Batch, Run};
 use crate::error::{Error, ErrorKind};
 
-/// How many batches a caller writes, its own and those of others, before it hands the rest to the
-/// writer thread and goes to wait for its own answer.
-const BATCHES_BY_CALLER: usize = 8;
+/// The most that one system call may take, so that the position shows whether the peer reads.
+const CHUNK: usize = 256 * 1024;
 
 impl Connection {
     /// Sees that the frame just queued gets written: by the thread that is writing, by the writer
-    /// thread, or right here.
+    /// thread, or right here. A caller writes its own frame only: in one of another it could be
+    /// stuck for longer than its own deadline.
     pub(super) fn write_soon<'a>(self: &'a Arc<Self>, mut state: MutexGuard<'a, State>, via: Via) {
         if state.writing {
             return;
         }
-        if via == Via::Caller || !self.wake_writer(&mut state) {
+        let own = via == Via::Caller && state.outbox.is_one_frame();
+        if own || !self.wake_writer(&mut state) {
             state.writing = true;
-            self.write_batches(state, BATCHES_BY_CALLER);
+            self.write_batches(state, 1);
         }
     }
 
@@ -93,6 +94,8 @@ impl Connection {
                 state.writing = false;
                 drop(state);
                 let _ = self.socket.shutdown(std::net::Shutdown::Both);
+                // Whoever finds the connection dead wakes nobody again.
+                self.work.notify_all();
                 self.answer_all();
                 return;
             }
@@ -112,8 +115,15 @@ impl Connection {
             match run {
                 Run::Skip(end) => self.written.store(end, Ordering::Relaxed),
                 Run::Bytes(mut bytes, end) => {
+                    if let Some(session) = &self.tls {
+                        let start = end - bytes.len() as u64;
+                        let taken =
+                            |n: usize| self.written.store(start + n as u64, Ordering::Relaxed);
+                        session.write(&self.socket, bytes, taken)?;
+                        continue;
+                    }
                     while !bytes.is_empty() {
-                        match (&self.socket).write(bytes) {
+                        match (&self.socket).write(&bytes[..bytes.len().min(CHUNK)]) {
                             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                             Ok(n) => {
                                 bytes = &bytes[n..];
@@ -127,7 +137,10 @@ impl Connection {
                 }
             }
         }
-        Ok(())
+        match &self.tls {
+            Some(session) => session.flush(&self.socket),
+            None => Ok(()),
+        }
     }
 
     /// Gives back the permits of oneway frames, and counts those that were lost.

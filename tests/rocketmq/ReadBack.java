@@ -110,6 +110,7 @@ public class ReadBack {
         fields.add("\"flag\":" + m.getFlag());
         fields.add("\"sys_flag\":" + m.getSysFlag());
         fields.add("\"born_timestamp\":" + m.getBornTimestamp());
+        fields.add("\"store_timestamp\":" + m.getStoreTimestamp());
         fields.add("\"store_size\":" + m.getStoreSize());
         fields.add("\"reconsume_times\":" + m.getReconsumeTimes());
         fields.add("\"body_base64\":\"" + Base64.getEncoder().encodeToString(body) + "\"");

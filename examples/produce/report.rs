@@ -1,0 +1,235 @@
+//! What is printed: a line a message, for people or as JSON, and the summary.
+
+use std::fmt;
+use std::io::{self, IsTerminal, Write};
+use std::process;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use rocketmq_blocking::{Error, SendReceipt};
+use serde::Serialize;
+
+use crate::histogram::Histogram;
+
+/// People get to see so many messages, and so many failures after those.
+const FEW: u64 = 20;
+
+/// How a send went that did not fail.
+pub enum Outcome {
+    Stored(SendReceipt),
+    Accepted,
+}
+
+/// Takes the results of all sends, from any thread and in any order.
+pub struct Report {
+    json: bool,
+    start: Instant,
+    latencies: Histogram,
+    state: Mutex<State>,
+    /// How many messages there will be, if that is known.
+    total: Option<u64>,
+    shows_bar: bool,
+}
+
+#[derive(Default)]
+struct State {
+    sent: u64,
+    failed: u64,
+    failures_shown: u64,
+    bar: Option<ProgressBar>,
+}
+
+impl Report {
+    pub fn new(json: bool, total: Option<u64>) -> Report {
+        // On one terminal, a bar and a stream of JSON lines would overwrite each other.
+        let visible = io::stderr().is_terminal() && !(json && io::stdout().is_terminal());
+        Report {
+            json,
+            start: Instant::now(),
+            latencies: Histogram::new(),
+            state: Mutex::default(),
+            total,
+            shows_bar: visible && total.is_some_and(|total| total > FEW),
+        }
+    }
+
+    pub fn add(&self, index: usize, took: Duration, result: Result<Outcome, Error>) {
+        self.latencies.add(took);
+        let mut state = self.state.lock().unwrap();
+        match &result {
+            Ok(_) => state.sent += 1,
+            Err(_) => state.failed += 1,
+        }
+        if self.json {
+            print(JsonLine::new(index, took, &result));
+        } else if self.is_worth_a_line(&mut state, result.is_err()) {
+            let line = line(index, took, &result);
+            match &state.bar {
+                Some(bar) => bar.suspend(|| print(line)),
+                None => print(line),
+            }
+        }
+        self.advance(&mut state);
+    }
+
+    /// Prints the summary; whether nothing failed.
+    pub fn finish(&self, lost_oneway: u64) -> bool {
+        let mut state = self.state.lock().unwrap();
+        // Accepted once, and counted as sent then, but they never left.
+        state.sent = state.sent.saturating_sub(lost_oneway);
+        state.failed += lost_oneway;
+        if let Some(bar) = state.bar.take() {
+            bar.finish_and_clear();
+        }
+        let summary = Summary {
+            sent: state.sent,
+            failed: state.failed,
+            seconds: (self.start.elapsed().as_secs_f64() * 1e6).round() / 1e6,
+        };
+        if self.json {
+            print(JsonLine::Summary { summary });
+        } else {
+            let Summary { sent, failed, .. } = summary;
+            let rate = sent as f64 / summary.seconds;
+            let took = self.start.elapsed();
+            print(format_args!(
+                "sent {sent}, failed {failed} in {took:.1?} ({rate:.0}/s)"
+            ));
+            if sent + failed > FEW {
+                let [half, most, nearly_all, all] =
+                    [0.5, 0.99, 0.999, 1.0].map(|part| self.latencies.quantile(part));
+                print(format_args!(
+                    "latency p50 {half:.1?}, p99 {most:.1?}, p99.9 {nearly_all:.1?}, max {all:.1?}"
+                ));
+            }
+        }
+        state.failed == 0
+    }
+
+    /// All messages if they are few, the first ones if nobody knows; and failures, to a point.
+    fn is_worth_a_line(&self, state: &mut State, is_failure: bool) -> bool {
+        if self.total.is_none_or(|total| total <= FEW) && state.done() <= FEW {
+            return true;
+        }
+        let show = is_failure && state.failures_shown < FEW;
+        state.failures_shown += u64::from(show);
+        show
+    }
+
+    fn advance(&self, state: &mut State) {
+        match (&state.bar, self.total) {
+            (Some(bar), _) => bar.inc(1),
+            (None, Some(total)) if self.shows_bar => {
+                let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} {per_sec} {eta}");
+                let bar = ProgressBar::new(total).with_position(1);
+                state.bar = Some(bar.with_style(style.expect("a valid template")));
+            }
+            _ => {}
+        }
+    }
+}
+
+impl State {
+    fn done(&self) -> u64 {
+        self.sent + self.failed
+    }
+}
+
+fn line(index: usize, took: Duration, result: &Result<Outcome, Error>) -> String {
+    match result {
+        Ok(Outcome::Stored(receipt)) => format!("{index}: {receipt} ({took:.1?})"),
+        Ok(Outcome::Accepted) => format!("{index}: ONEWAY"),
+        Err(error) => format!("{index}: FAILED {error}"),
+    }
+}
+
+/// Prints a line. If nobody reads them any more (as with `| head`), there is no use in going on.
+fn print(line: impl fmt::Display) {
+    if writeln!(io::stdout(), "{line}").is_err() {
+        process::exit(1);
+    }
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum JsonLine<'a> {
+    Stored {
+        index: usize,
+        status: &'a str,
+        msg_id: &'a str,
+        offset_msg_id: &'a str,
+        topic: &'a str,
+        broker: &'a str,
+        queue_id: i32,
+        queue_offset: i64,
+        attempts: u32,
+        elapsed_us: u128,
+    },
+    Accepted {
+        index: usize,
+        status: &'a str,
+    },
+    Failed {
+        index: usize,
+        error: Failure<'a>,
+    },
+    Summary {
+        summary: Summary,
+    },
+}
+
+#[derive(Serialize)]
+struct Failure<'a> {
+    kind: &'a str,
+    code: Option<i32>,
+    delivery: &'a str,
+    attempts: usize,
+    message: String,
+}
+
+#[derive(Serialize)]
+struct Summary {
+    sent: u64,
+    failed: u64,
+    seconds: f64,
+}
+
+impl<'a> JsonLine<'a> {
+    fn new(index: usize, took: Duration, result: &'a Result<Outcome, Error>) -> JsonLine<'a> {
+        match result {
+            Ok(Outcome::Stored(receipt)) => JsonLine::Stored {
+                index,
+                status: receipt.status().as_str(),
+                msg_id: receipt.message_id(),
+                offset_msg_id: receipt.offset_message_id(),
+                topic: receipt.queue().topic(),
+                broker: receipt.queue().broker(),
+                queue_id: receipt.queue().id(),
+                queue_offset: receipt.queue_offset(),
+                attempts: receipt.attempts(),
+                elapsed_us: took.as_micros(),
+            },
+            Ok(Outcome::Accepted) => JsonLine::Accepted {
+                index,
+                status: "ONEWAY",
+            },
+            Err(error) => JsonLine::Failed {
+                index,
+                error: Failure {
+                    kind: error.kind().as_str(),
+                    code: error.response_code(),
+                    delivery: error.delivery().as_str(),
+                    attempts: error.attempts().len(),
+                    message: error.to_string(),
+                },
+            },
+        }
+    }
+}
+
+impl fmt::Display for JsonLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&serde_json::to_string(self).map_err(|_| fmt::Error)?)
+    }
+}

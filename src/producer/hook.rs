@@ -1,0 +1,238 @@
+//! Hooks: user code that runs around attempts and at the end of transactions.
+//!
+//! Hooks run on the thread that makes the attempt, or on a callback thread where an asynchronous
+//! send is answered; never on a thread that reads from a socket, and under no lock. Except for
+//! [`CheckForbiddenHook`], a hook that panics is logged and changes nothing.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::net::IpAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::error::Error;
+use crate::message::{Batch, Message, MessageQueue, SendReceipt, name};
+
+/// Runs before and after each attempt of a send.
+///
+/// For every `before` there is one `after`, when that attempt is answered or has failed; for a
+/// oneway send, when the connection has accepted the message.
+pub trait SendMessageHook: Send + Sync {
+    /// The queue and the broker's address are known; nothing has been sent yet.
+    fn before(&self, context: &SendContext) {
+        let _ = context;
+    }
+
+    /// The attempt is over.
+    fn after(&self, context: &SendContext, outcome: &SendOutcome<'_>) {
+        let _ = (context, outcome);
+    }
+}
+
+/// May refuse an attempt before it is made.
+pub trait CheckForbiddenHook: Send + Sync {
+    /// An error ends the send with [`Invalid`](crate::ErrorKind::Invalid); so does a panic.
+    ///
+    /// # Errors
+    /// Whatever the hook has against it.
+    fn check(&self, context: &SendContext) -> Result<(), Box<dyn StdError + Send + Sync>>;
+}
+
+/// Runs when the end of a transaction was sent.
+pub trait EndTransactionHook: Send + Sync {
+    /// The broker has been told, or could not be.
+    fn end_transaction(&self, context: &EndTransactionContext);
+}
+
+/// What a hook may know of an attempt (Java's `SendMessageContext`).
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct SendContext {
+    /// The producer's group.
+    pub group: Arc<str>,
+    /// What is sent.
+    pub payload: Payload,
+    /// Where to.
+    pub queue: MessageQueue,
+    /// The broker's address.
+    pub broker_address: Arc<str>,
+    /// How.
+    pub mode: SendMode,
+    /// This client's own address.
+    pub born_host: IpAddr,
+    /// The namespace that topics and groups have on the wire, if there is one.
+    pub namespace: Option<String>,
+    /// Which kind of message it is.
+    pub message_type: MessageType,
+    /// The id that the receipt will name.
+    pub message_id: String,
+    /// Bytes of body on the wire, compressed if it is.
+    pub body_len: usize,
+    /// When the attempt began.
+    pub started: Instant,
+}
+
+/// A message or a batch.
+#[derive(Debug, Clone)]
+pub enum Payload {
+    /// One message.
+    Message(Message),
+    /// Several.
+    Batch(Batch),
+}
+
+/// What became of an attempt.
+#[derive(Debug)]
+pub enum SendOutcome<'a> {
+    /// The broker stored the message.
+    Stored(&'a SendReceipt),
+    /// The attempt failed; another one may follow.
+    Failed(&'a Error),
+    /// A oneway message was accepted by the connection.
+    Accepted,
+}
+
+/// The modes of sending.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum SendMode {
+    /// The caller waits.
+    Sync,
+    /// A callback or handle gets the result.
+    Async,
+    /// There is no answer.
+    Oneway,
+}
+
+/// The kinds of message (Java's `MessageType`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MessageType {
+    /// A plain one.
+    Normal,
+    /// The first half of a transaction.
+    TransactionHalf,
+    /// A committed transaction.
+    TransactionCommit,
+    /// One to be delivered later.
+    Delay,
+}
+
+/// What a hook may know of the end of a transaction.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct EndTransactionContext {
+    /// The producer's group.
+    pub group: Arc<str>,
+    /// The topic.
+    pub topic: Arc<str>,
+    /// The half message's id.
+    pub message_id: String,
+    /// The transaction's id.
+    pub transaction_id: String,
+    /// The half message's tag.
+    pub tag: Option<String>,
+    /// The half message's keys, joined by a space.
+    pub keys: Option<String>,
+    /// The broker's address.
+    pub broker_address: Arc<str>,
+    /// `COMMIT_MESSAGE`, `ROLLBACK_MESSAGE` or `UNKNOW`, as Java names them.
+    pub state: &'static str,
+    /// Whether the broker had asked.
+    pub from_check: bool,
+}
+
+/// The hooks of a producer, in the order they were added.
+#[derive(Clone, Default)]
+pub(super) struct Hooks {
+    pub(super) send: Vec<Arc<dyn SendMessageHook>>,
+    pub(super) forbid: Vec<Arc<dyn CheckForbiddenHook>>,
+    pub(super) end_transaction: Vec<Arc<dyn EndTransactionHook>>,
+}
+
+impl Hooks {
+    /// Whether attempts need a context made for them.
+    pub(super) fn watch_sends(&self) -> bool {
+        !self.send.is_empty() || !self.forbid.is_empty()
+    }
+
+    pub(super) fn check(&self, context: &SendContext) -> Result<(), Error> {
+        for hook in &self.forbid {
+            match catch_unwind(AssertUnwindSafe(|| hook.check(context))) {
+                Ok(Ok(())) => {}
+                Ok(Err(why)) => {
+                    return Err(Error::invalid(format!("a hook forbids the send: {why}")));
+                }
+                Err(_) => return Err(Error::invalid("a check-forbidden hook panicked")),
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn before(&self, context: &SendContext) {
+        for hook in &self.send {
+            guarded("send-message hook", || hook.before(context));
+        }
+    }
+
+    pub(super) fn after(&self, context: &SendContext, outcome: &SendOutcome<'_>) {
+        for hook in &self.send {
+            guarded("send-message hook", || hook.after(context, outcome));
+        }
+    }
+}
+
+fn guarded(what: &str, run: impl FnOnce()) {
+    if catch_unwind(AssertUnwindSafe(run)).is_err() {
+        log::error!("a {what} panicked; the send goes on");
+    }
+}
+
+impl fmt::Debug for Hooks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hooks")
+            .field("send", &self.send.len())
+            .field("forbid", &self.forbid.len())
+            .field("end_transaction", &self.end_transaction.len())
+            .finish()
+    }
+}
+
+impl fmt::Debug for SendContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SendContext")
+            .field("group", &self.group)
+            .field("payload", &self.payload)
+            .field("queue", &self.queue)
+            .field("broker_address", &self.broker_address)
+            .field("mode", &self.mode)
+            .field("message_type", &self.message_type)
+            .field("message_id", &self.message_id)
+            .finish_non_exhaustive()
+    }
+}
+
+impl SendContext {
+    /// The topic.
+    pub fn topic(&self) -> &str {
+        match &self.payload {
+            Payload::Message(message) => message.topic(),
+            Payload::Batch(batch) => batch.topic(),
+        }
+    }
+
+    /// The tag of a single message.
+    pub fn tag(&self) -> Option<&str> {
+        match &self.payload {
+            Payload::Message(message) => message.get_tag(),
+            Payload::Batch(_) => None,
+        }
+    }
+
+    /// The keys of a single message, joined by a space.
+    pub fn keys(&self) -> Option<&str> {
+        match &self.payload {
+            Payload::Message(message) => message.system_properties().get(name::KEYS),
+            Payload::Batch(_) => None,
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! Message trace: what was sent, told to a topic of the broker in Java's form.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use parking_lot::Mutex;
+
+use super::asynchronous::{self, Listener};
+use super::config::ProducerConfig;
+use super::core::Core;
+use super::hook::{
+    EndTransactionContext, EndTransactionHook, MessageType, SendContext, SendMessageHook,
+    SendOutcome,
+};
+use super::send::Target;
+use crate::client::{Client, epoch_millis};
+use crate::error::{Error, ErrorKind, Result};
+use crate::message::{Message, SendStatus};
+use crate::protocol::trace::Record;
+use crate::transport::Deadline;
+
+/// Java's figures (`AsyncTraceDispatcher`): records that may wait, records of a batch, the longest
+/// wait of a record, the size of a trace message, and the timeout of its send.
+const QUEUE: usize = 2048;
+const BATCH: usize = 10;
+const FLUSH_EVERY: Duration = Duration::from_secs(5);
+const MAX_BODY: usize = 128_000;
+const SEND_TIMEOUT: Duration = Duration::from_secs(5);
+
+const DEFAULT_REGION: &str = "DefaultRegion";
+
+/// Takes records from the hooks of a producer, and sends them by a producer of its own, which has no
+/// hooks and is therefore never traced. What does not fit the queue is dropped and counted: a send
+/// never waits for its trace.
+#[derive(Clone)]
+pub(super) struct Tracer(Arc<Inner>);
+
+struct Inner {
+    topic: Arc<str>,
+    queue: Mutex<Option<Sender<Traced>>>,
+    dropped: AtomicU64,
+    /// Disconnected when the thread has ended.
+    ended: Receiver<()>,
+}
+
+/// A record, the topic it is about, and the keys by which it is to be found.
+struct Traced {
+    about: Arc<str>,
+    text: String,
+    keys: Vec<String>,
+}
+
+impl Tracer {
+    pub(super) fn start(client: &Client, group: &str, topic: &Arc<str>) -> Result<Tracer> {
+        let own_group = format!("_INNER_TRACE_PRODUCER-{group}-PRODUCE-0");
+        let mut config = ProducerConfig::new(own_group);
+        config.send_timeout = SEND_TIMEOUT;
+        let core = Arc::new(Core::start(config, client.clone(), false)?);
+        let (queue, records) = bounded(QUEUE);
+        let (running, ended) = bounded(0);
+        let trace_topic = topic.clone();
+        let spawned = client.inner().workers.threads.spawn("rmq-trace", move || {
+            run(&core, &trace_topic, &records);
+            let _ = core.shutdown(Duration::from_secs(1));
+            drop::<Sender<()>>(running);
+        });
+        spawned.map_err(|error| {
+            let text = format!("the trace thread cannot be started: {error}");
+            Error::new(ErrorKind::Io, text).caused_by(error)
+        })?;
+        Ok(Tracer(Arc::new(Inner {
+            topic: topic.clone(),
+            queue: Mutex::new(Some(queue)),
+            dropped: AtomicU64::new(0),
+            ended,
+        })))
+    }
+
+    /// Sends what waits, until the deadline.
+    pub(super) fn close(&self, deadline: Deadline) {
+        drop(self.0.queue.lock().take());
+        // Nothing is ever sent: this ends with the thread, or at the deadline.
+        let _ = self.0.ended.recv_deadline(deadline.instant());
+        let dropped = self.0.dropped.load(Ordering::Relaxed);
+        if dropped > 0 {
+            log::warn!("{dropped} trace records were dropped: sends were faster than their trace");
+        }
+    }
+
+    fn add(&self, about: &str, record: &Record<'_>, ids: &str, keys: Option<&str>) {
+        let keys = keys.into_iter().flat_map(|keys| keys.split(' '));
+        let keys = ids.split(',').chain(keys).filter(|key| !key.is_empty());
+        let traced = Traced {
+            about: about.into(),
+            text: record.encode(),
+            keys: keys.map(str::to_owned).collect(),
+        };
+        let queued = self
+            .0
+            .queue
+            .lock()
+            .as_ref()
+            .map(|queue| queue.try_send(traced));
+        if let Some(Err(_)) = queued {
+            self.0.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl SendMessageHook for Tracer {
+    fn after(&self, context: &SendContext, outcome: &SendOutcome<'_>) {
+        // As in Java, only stored messages are traced, and only where the broker wants it.
+        let SendOutcome::Stored(receipt) = outcome else {
+            return;
+        };
+        let Some(region) = receipt.region().filter(|_| receipt.trace_on()) else {
+            return;
+        };
+        if context.topic().starts_with(&*self.0.topic) {
+            return;
+        }
+        let cost = context.started.elapsed().as_millis();
+        let record = Record::Pub {
+            timestamp: epoch_millis() - i64::try_from(cost).unwrap_or(0),
+            region,
+            group: &context.group,
+            topic: context.topic(),
+            message_id: receipt.message_id(),
+            tags: context.tag(),
+            keys: context.keys(),
+            store_host: &context.broker_address,
+            body_len: context.body_len,
+            cost,
+            message_type: match context.message_type {
+                MessageType::Normal => 0,
+                MessageType::TransactionHalf => 1,
+                MessageType::TransactionCommit => 2,
+                MessageType::Delay => 3,
+            },
+            offset_message_id: receipt.offset_message_id(),
+            success: receipt.status() == SendStatus::Ok,
+        };
+        self.add(
+            context.topic(),
+            &record,
+            receipt.message_id(),
+            context.keys(),
+        );
+    }
+}
+
+impl EndTransactionHook for Tracer {
+    fn end_transaction(&self, context: &EndTransactionContext) {
+        let record = Record::EndTransaction {
+            timestamp: epoch_millis(),
+            region: DEFAULT_REGION,
+            group: &context.group,
+            topic: &context.topic,
+            message_id: &context.message_id,
+            tags: context.tag.as_deref(),
+            keys: context.keys.as_deref(),
+            store_host: &context.broker_address,
+            transaction_id: &context.transaction_id,
+            state: context.state,
+            from_check: context.from_check,
+        };
+        self.add(
+            &context.topic,
+            &record,
+            &context.message_id,
+            context.keys.as_deref(),
+        );
+    }
+}
+
+/// Gathers records until there are enough or the oldest has waited long enough.
+fn run(core: &Arc<Core>, trace_topic: &Arc<str>, records: &Receiver<Traced>) {
+    let mut waiting: Vec<Traced> = Vec::new();
+    let mut flush_at = Instant::now();
+    loop {
+        let next = if waiting.is_empty() {
+            records.recv().map_err(|_| RecvTimeoutError::Disconnected)
+        } else {
+            records.recv_deadline(flush_at)
+        };
+        match next {
+            Ok(traced) => {
+                if waiting.is_empty() {
+                    flush_at = Instant::now() + FLUSH_EVERY;
+                }
+                waiting.push(traced);
+                if waiting.len() < BATCH {
+                    continue;
+                }
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => {
+                flush(core, trace_topic, &mut waiting);
+                return;
+            }
+        }
+        flush(core, trace_topic, &mut waiting);
+    }
+}
+
+/// Sends the records that wait, those about one topic together.
+fn flush(core: &Arc<Core>, trace_topic: &Arc<str>, waiting: &mut Vec<Traced>) {
+    let mut by_topic: BTreeMap<Arc<str>, Vec<Traced>> = BTreeMap::new();
+    for traced in waiting.drain(..) {
+        by_topic
+            .entry(traced.about.clone())
+            .or_default()
+            .push(traced);
+    }
+    for records in by_topic.into_values() {
+        let mut body = String::new();
+        let mut keys: Vec<String> = Vec::new();
+        for traced in records {
+            if !body.is_empty() && body.len() + traced.text.len() > MAX_BODY {
+                send(
+                    core,
+                    trace_topic,
+                    std::mem::take(&mut body),
+                    std::mem::take(&mut keys),
+                );
+            }
+            body.push_str(&traced.text);
+            keys.extend(traced.keys);
+        }
+        send(core, trace_topic, body, keys);
+    }
+}
+
+fn send(core: &Arc<Core>, trace_topic: &Arc<str>, body: String, keys: Vec<String>) {
+    let message = Message::new(trace_topic.clone(), body).key(keys.join(" "));
+    let deadline = Deadline::after(Instant::now(), SEND_TIMEOUT);
+    let listener = Listener::Callback(Box::new(|result| {
+        if let Err(error) = result {
+            log::warn!("trace records were lost: {error}");
+        }
+    }));
+    let ready = core.outgoing(&message, None).map(|out| (out, Target::Any));
+    asynchronous::launch(core, ready, deadline, listener);
+}

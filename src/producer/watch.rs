@@ -1,0 +1,56 @@
+//! What hooks see of a send.
+
+use super::hook::{MessageType, Payload, SendContext, SendOutcome};
+use super::send::Send;
+use crate::error::Result;
+use crate::message::Schedule;
+use crate::protocol::sys_flag;
+
+impl Send {
+    /// Whether user code hears of the end of the attempt, so that it must not be settled on a
+    /// thread that reads.
+    pub(super) fn is_watched(&self) -> bool {
+        self.watched.is_some()
+    }
+
+    /// Shows the attempt to the hooks, which may refuse it.
+    pub(super) fn ask_hooks(&mut self) -> Result<()> {
+        let hooks = &self.core.config.hooks;
+        let Some(payload) = self.out.payload.clone().filter(|_| hooks.watch_sends()) else {
+            return Ok(());
+        };
+        let message_type = match &payload {
+            Payload::Message(m) if *m.get_schedule() != Schedule::Now => MessageType::Delay,
+            _ if self.out.sys_flag & sys_flag::TRANSACTION_PREPARED != 0 => {
+                MessageType::TransactionHalf
+            }
+            _ => MessageType::Normal,
+        };
+        let context = SendContext {
+            group: self.core.config.group.clone(),
+            payload,
+            queue: self.aim.queue.clone(),
+            broker_address: self.aim.address.clone(),
+            mode: self.mode,
+            born_host: self.core.client.inner().identity.ip(),
+            namespace: self.core.config.names.namespace().map(str::to_owned),
+            message_type,
+            message_id: self.out.message_id.clone(),
+            body_len: self.out.body.len(),
+            started: self.aim.started,
+        };
+        hooks
+            .check(&context)
+            .map_err(|error| error.on_topic(&self.out.topic))?;
+        hooks.before(&context);
+        self.watched = Some(context);
+        Ok(())
+    }
+
+    /// Tells the hooks how the attempt that they were shown has ended.
+    pub(super) fn tell_hooks(&mut self, outcome: SendOutcome<'_>) {
+        if let Some(context) = self.watched.take() {
+            self.core.config.hooks.after(&context, &outcome);
+        }
+    }
+}

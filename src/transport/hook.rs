@@ -1,0 +1,429 @@
+//! What is done to every request on its way out: fields that all of them carry, user code around
+//! them, and their signature.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use super::shared::{RemotingConfig, Shared};
+use super::{Completion, Next, Outcome, Request};
+use crate::error::Error;
+#[cfg(feature = "acl")]
+use crate::protocol::acl::Credentials;
+use crate::protocol::{Command, ExtFields, FieldSink, Fields};
+
+/// User code around every request of a client: sends of all modes, heartbeats, unregistering, and
+/// questions to name servers.
+///
+/// Hooks run in the order in which they were added, for each request that goes out: every attempt
+/// of a send is a request of its own, and so is the repetition over a new connection after a server
+/// said "go away". Requests are signed after all hooks, so that what hooks add is signed too.
+/// Answers to requests of brokers are not hooked.
+///
+/// # Threads
+/// [`before`](RpcHook::before) runs on the thread that sends: the caller's, or that of a retry,
+/// heartbeat or route refresh. [`after`](RpcHook::after) runs there too for requests that are waited
+/// for, and on the callback threads for asynchronous ones, before their result goes on. No lock is
+/// held; the time that a hook takes counts towards the request's deadline. A hook may send messages,
+/// each of which comes back to it. It must not shut down the producer or client that it belongs to:
+/// shutting down says goodbye to the brokers, which runs the hook.
+///
+/// # Cost
+/// Without hooks, a header is encoded straight from its parts. With one, each request becomes a
+/// [`Command`] first, which copies its body once.
+///
+/// ```
+/// use std::error::Error;
+///
+/// use rocketmq_blocking::Producer;
+/// use rocketmq_blocking::hook::RpcHook;
+/// use rocketmq_blocking::protocol::Command;
+///
+/// #[derive(Debug)]
+/// struct Zone(&'static str);
+///
+/// impl RpcHook for Zone {
+///     fn before(
+///         &self,
+///         _address: &str,
+///         request: &mut Command,
+///     ) -> Result<(), Box<dyn Error + Send + Sync>> {
+///         request.ext.set("__ZONE_NAME", self.0);
+///         Ok(())
+///     }
+/// }
+///
+/// let builder = Producer::builder("orders").rpc_hook(Zone("north"));
+/// # drop(builder);
+/// ```
+#[doc(alias = "RPCHook")]
+pub trait RpcHook: fmt::Debug + Send + Sync {
+    /// Runs before a request goes to this address. It may change the request's code, header fields,
+    /// remark and body; number, flag, language and version are the client's own, and changes to
+    /// them have no effect.
+    ///
+    /// # Errors
+    /// After an error, or a panic, the request is not sent: the call fails with
+    /// [`Invalid`](crate::ErrorKind::Invalid), which names the hook, and is not tried again.
+    fn before(
+        &self,
+        address: &str,
+        request: &mut Command,
+    ) -> Result<(), Box<dyn StdError + Send + Sync>> {
+        let _ = (address, request);
+        Ok(())
+    }
+
+    /// Runs once the request has its answer (whatever the code), or failed without one: exactly
+    /// once if this hook's [`before`](RpcHook::before) was `Ok`, and never for oneway requests. A
+    /// panic is logged and changes nothing.
+    #[doc(alias = "doAfterResponse")]
+    fn after(&self, address: &str, request: &Command, outcome: Result<&Command, &Error>) {
+        let _ = (address, request, outcome);
+    }
+
+    /// What errors and logs call this hook (default: its type's name).
+    fn name(&self) -> &str {
+        std::any::type_name::<Self>()
+    }
+}
+
+/// Everything that is done to every request of a client.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Hooks {
+    /// Fields that every request carries besides its own; no value is empty.
+    pub(crate) fixed: Vec<(&'static str, String)>,
+    pub(crate) user: Vec<Arc<dyn RpcHook>>,
+    #[cfg(feature = "acl")]
+    pub(crate) credentials: Option<Credentials>,
+}
+
+impl Hooks {
+    /// Whether requests must be built as a whole before they are encoded.
+    pub(super) fn need_command(&self) -> bool {
+        #[cfg(feature = "acl")]
+        if self.credentials.is_some() {
+            return true;
+        }
+        !self.user.is_empty()
+    }
+
+    /// Gives `run` the request with the fixed fields, still in borrowed parts.
+    pub(super) fn with_fixed<T>(
+        &self,
+        request: &Request<'_>,
+        run: impl FnOnce(&Request<'_>) -> T,
+    ) -> T {
+        if self.fixed.is_empty() {
+            return run(request);
+        }
+        let fields = WithFixed {
+            own: request.fields,
+            fixed: &self.fixed,
+        };
+        run(&Request {
+            fields: &fields,
+            ..*request
+        })
+    }
+}
+
+/// A request's own fields, and then the fixed ones.
+struct WithFixed<'a> {
+    own: &'a dyn Fields,
+    fixed: &'a [(&'static str, String)],
+}
+
+impl Fields for WithFixed<'_> {
+    fn visit(&self, sink: &mut dyn FieldSink) {
+        self.own.visit(sink);
+        for (name, value) in self.fixed {
+            sink.text(name, value);
+        }
+    }
+}
+
+/// A request as the hooks have left it.
+pub(super) struct Hooked {
+    /// What `after` gets. Its body is the request's only if there is user code to see it.
+    command: Command,
+    /// What is sent.
+    body: Option<Arc<Vec<u8>>>,
+}
+
+impl Hooked {
+    /// Runs everything that comes before a request.
+    ///
+    /// # Errors
+    /// `Invalid` if a hook says so; the hooks before it have then heard of it.
+    pub(super) fn prepare(
+        config: &RemotingConfig,
+        address: &str,
+        request: &Request<'_>,
+        oneway: bool,
+    ) -> Result<Hooked, Error> {
+        let hooks = &config.hooks;
+        let mut ext = ExtFields::new();
+        hooks.with_fixed(request, |request| request.fields.visit(&mut ext));
+        let mut hooked = Hooked {
+            command: Command {
+                flag: if oneway { Command::ONEWAY } else { 0 },
+                language: config.language,
+                version: config.version,
+                remark: request.remark.map(str::to_owned),
+                ext,
+                ..Command::request(request.code)
+            },
+            body: request.body.cloned(),
+        };
+        if !hooks.user.is_empty() {
+            hooked.run_before(&hooks.user, address)?;
+        }
+        #[cfg(feature = "acl")]
+        if let Some(credentials) = &hooks.credentials {
+            let body = hooked.body.as_ref().map_or(&[][..], |body| body.as_slice());
+            credentials.sign(&mut hooked.command.ext, body);
+        }
+        Ok(hooked)
+    }
+
+    pub(super) fn request(&self) -> Request<'_> {
+        Request {
+            code: self.command.code,
+            fields: &self.command.ext,
+            remark: self.command.remark.as_deref(),
+            body: self.body.as_ref(),
+        }
+    }
+
+    /// Runs everything that comes after a request which has an answer.
+    pub(super) fn after(&self, hooks: &[Arc<dyn RpcHook>], address: &str, outcome: &Outcome) {
+        for hook in hooks {
+            let run = || hook.after(address, &self.command, outcome.as_ref());
+            if catch_unwind(AssertUnwindSafe(run)).is_err() {
+                let name = hook.name();
+                log::error!("rpc hook {name} panicked after a request to {address}; going on");
+            }
+        }
+    }
+
+    fn run_before(&mut self, hooks: &[Arc<dyn RpcHook>], address: &str) -> Result<(), Error> {
+        let given = self.body.take();
+        if let Some(body) = &given {
+            self.command.body.extend_from_slice(body);
+        }
+        for (i, hook) in hooks.iter().enumerate() {
+            let run = || hook.before(address, &mut self.command);
+            let error = match catch_unwind(AssertUnwindSafe(run)) {
+                Ok(Ok(())) => continue,
+                Ok(Err(error)) => {
+                    let text = format!("rpc hook {} refused the request: {error}", hook.name());
+                    Error::invalid(text).caused_by(error)
+                }
+                Err(_) => Error::invalid(format!(
+                    "rpc hook {} panicked; the request was not sent",
+                    hook.name()
+                )),
+            };
+            if !self.command.is_oneway() {
+                self.after(&hooks[..i], address, &Err(error.clone()));
+            }
+            return Err(error);
+        }
+        self.body = match given {
+            // The common case: the wire gets the body that there was before it was copied.
+            Some(body) if *body == self.command.body => Some(body),
+            _ if self.command.body.is_empty() => None,
+            _ => Some(Arc::new(self.command.body.clone())),
+        };
+        Ok(())
+    }
+}
+
+/// An asynchronous request whose outcome hooks see before it goes on.
+pub(super) struct Observed {
+    pub(super) shared: Arc<Shared>,
+    pub(super) address: Arc<str>,
+    pub(super) hooked: Arc<Hooked>,
+    pub(super) completion: Box<dyn Completion>,
+}
+
+impl Completion for Observed {
+    fn complete(self: Box<Self>, outcome: Outcome) -> Next {
+        Next::Callback(Box::new(move || self.go_on(outcome)))
+    }
+}
+
+impl Observed {
+    /// On a callback worker.
+    fn go_on(self, outcome: Outcome) {
+        let hooks = &self.shared.config.hooks.user;
+        self.hooked.after(hooks, &self.address, &outcome);
+        match self.completion.complete(outcome) {
+            Next::Callback(job) => job.run(),
+            Next::Retry(job) => self.shared.workers.retries.submit(job),
+            Next::Done => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use parking_lot::Mutex;
+
+    use super::*;
+    use crate::error::ErrorKind;
+    use crate::protocol::{HeaderFormat, Language};
+
+    /// Notes what happens, and does as it is told.
+    #[derive(Debug)]
+    struct Noting {
+        id: &'static str,
+        log: Arc<Mutex<Vec<String>>>,
+        then: Then,
+    }
+
+    #[derive(Debug, Clone, Copy)]
+    enum Then {
+        Nothing,
+        Add,
+        ChangeBody,
+        Refuse,
+        Panic,
+    }
+
+    impl RpcHook for Noting {
+        fn before(
+            &self,
+            address: &str,
+            request: &mut Command,
+        ) -> Result<(), Box<dyn StdError + Send + Sync>> {
+            self.log
+                .lock()
+                .push(format!("{} before {address}", self.id));
+            match self.then {
+                Then::Nothing => {}
+                Then::Add => request.ext.set("own", "changed"),
+                Then::ChangeBody => request.body.push(b'!'),
+                Then::Refuse => return Err("no".into()),
+                Then::Panic => panic!("a test's own panic"),
+            }
+            Ok(())
+        }
+
+        fn after(&self, _: &str, _: &Command, outcome: Result<&Command, &Error>) {
+            let ok = outcome.is_ok();
+            self.log.lock().push(format!("{} after {ok}", self.id));
+            assert!(!matches!(self.then, Then::Add), "a test's own panic");
+        }
+    }
+
+    type Log = Arc<Mutex<Vec<String>>>;
+
+    fn config(thens: &[Then]) -> (RemotingConfig, Log) {
+        let log = Log::default();
+        let hook = |(i, then): (usize, &Then)| -> Arc<dyn RpcHook> {
+            Arc::new(Noting {
+                id: ["a", "b", "c"][i],
+                log: log.clone(),
+                then: *then,
+            })
+        };
+        let config = RemotingConfig {
+            connect_timeout: Duration::from_secs(1),
+            idle_timeout: Duration::from_secs(1),
+            header_format: HeaderFormat::Json,
+            language: Language::RUST,
+            version: 1,
+            tls: None,
+            hooks: Hooks {
+                fixed: vec![("nsd", "true".into())],
+                user: thens.iter().enumerate().map(hook).collect(),
+                #[cfg(feature = "acl")]
+                credentials: None,
+            },
+        };
+        (config, log)
+    }
+
+    fn prepare(config: &RemotingConfig, body: Option<&Arc<Vec<u8>>>) -> Result<Hooked, Error> {
+        let own: ExtFields = [("own", "value")].into_iter().collect();
+        let request = Request {
+            body,
+            ..Request::new(310, &own)
+        };
+        Hooked::prepare(config, "h:1", &request, false)
+    }
+
+    #[test]
+    fn hooks_run_in_order_and_see_and_change_the_request() {
+        let (config, log) = config(&[Then::Nothing, Then::Add]);
+        let body = Arc::new(b"body".to_vec());
+        let hooked = prepare(&config, Some(&body)).unwrap();
+        let request = hooked.request();
+        assert!(Arc::ptr_eq(request.body.unwrap(), &body), "no second copy");
+        assert_eq!(hooked.command.body, *body);
+        let expected = [("own", "changed"), ("nsd", "true")].into_iter().collect();
+        assert_eq!(hooked.command.ext, expected);
+        // The panic of one hook does not keep the others from running.
+        let answer = Ok(Command::request(0));
+        hooked.after(&config.hooks.user, "h:1", &answer);
+        let all = [
+            "a before h:1",
+            "b before h:1",
+            "a after true",
+            "b after true",
+        ];
+        assert_eq!(*log.lock(), all);
+    }
+
+    #[test]
+    fn a_changed_body_is_the_one_that_is_sent() {
+        let (config, _) = config(&[Then::ChangeBody]);
+        let body = Arc::new(b"body".to_vec());
+        let hooked = prepare(&config, Some(&body)).unwrap();
+        assert_eq!(**hooked.request().body.unwrap(), *b"body!");
+        let hooked = prepare(&config, None).unwrap();
+        assert_eq!(**hooked.request().body.unwrap(), *b"!");
+        assert_eq!(*body, b"body");
+    }
+
+    #[test]
+    fn a_hook_that_fails_keeps_the_request_from_being_sent() {
+        for (then, why) in [
+            (Then::Refuse, "Noting refused the request: no"),
+            (Then::Panic, "Noting panicked; the request was not sent"),
+        ] {
+            let (config, log) = config(&[Then::Nothing, then, Then::Nothing]);
+            let error = prepare(&config, None).err().expect("an error");
+            assert_eq!(error.kind(), ErrorKind::Invalid);
+            assert!(error.to_string().contains(why), "{error}");
+            assert_eq!(
+                *log.lock(),
+                ["a before h:1", "b before h:1", "a after false"]
+            );
+        }
+    }
+
+    #[test]
+    fn without_hooks_the_fixed_fields_come_behind_the_own_ones() {
+        let (mut config, _) = config(&[]);
+        assert!(!config.hooks.need_command());
+        let own: ExtFields = [("own", "value")].into_iter().collect();
+        let visited = |config: &RemotingConfig| {
+            let mut ext = ExtFields::new();
+            let request = Request::new(310, &own);
+            config
+                .hooks
+                .with_fixed(&request, |request| request.fields.visit(&mut ext));
+            let fields = ext.iter().map(|(n, v)| format!("{n}={v}"));
+            fields.collect::<Vec<_>>()
+        };
+        assert_eq!(visited(&config), ["own=value", "nsd=true"]);
+        config.hooks.fixed.clear();
+        assert_eq!(visited(&config), ["own=value"]);
+    }
+}

@@ -1,0 +1,112 @@
+use std::io::{self, Write};
+
+use rustls::ClientConnection;
+
+/// The most plain bytes in one TLS record.
+const RECORD: usize = 16 * 1024;
+
+/// How many plain bytes are sealed at a time, before they are written.
+pub(super) const PIECE: usize = 4 * RECORD;
+
+/// Sealed bytes on their way into the socket.
+#[derive(Default)]
+pub(super) struct Outgoing {
+    bytes: Vec<u8>,
+    /// The end of each record in `bytes`, and of what it holds in the plain stream.
+    records: Vec<(usize, usize)>,
+}
+
+impl Outgoing {
+    /// Takes what the session has to say by itself.
+    pub(super) fn take(&mut self, tls: &mut ClientConnection) -> io::Result<()> {
+        while tls.wants_write() {
+            tls.write_tls(&mut self.bytes)?;
+        }
+        Ok(())
+    }
+
+    /// Seals bytes that begin at `position` of the plain stream.
+    pub(super) fn seal(
+        &mut self,
+        tls: &mut ClientConnection,
+        plain: &[u8],
+        position: usize,
+    ) -> io::Result<()> {
+        let mut end = position;
+        for record in plain.chunks(RECORD) {
+            if tls.writer().write(record)? < record.len() {
+                return Err(io::Error::other("the TLS session has ended"));
+            }
+            self.take(tls)?;
+            end += record.len();
+            self.records.push((self.bytes.len(), end));
+        }
+        Ok(())
+    }
+
+    /// Writes everything. `taken` hears of each whole record that the socket took: the peer can
+    /// make nothing of less.
+    pub(super) fn send(
+        &mut self,
+        mut socket: impl Write,
+        mut taken: impl FnMut(usize),
+    ) -> io::Result<()> {
+        let mut written = 0;
+        let mut records = self.records.iter().peekable();
+        while written < self.bytes.len() {
+            match socket.write(&self.bytes[written..]) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(n) => written += n,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(e),
+            }
+            while let Some((_, plain)) = records.next_if(|(sealed, _)| *sealed <= written) {
+                taken(*plain);
+            }
+        }
+        self.bytes.clear();
+        self.records.clear();
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Takes so many bytes a time, and then fails.
+    struct Socket<'a>(&'a [usize]);
+
+    impl Write for Socket<'_> {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let (&n, rest) = self.0.split_first().ok_or(io::ErrorKind::BrokenPipe)?;
+            self.0 = rest;
+            Ok(n.min(bytes.len()))
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[track_caller]
+    fn check(takes: &[usize], expected: &[usize], whole: bool) {
+        let mut outgoing = Outgoing {
+            bytes: vec![0; 35],
+            records: vec![(10, 7), (20, 14), (35, 20)],
+        };
+        let mut heard = Vec::new();
+        let sent = outgoing.send(Socket(takes), |plain| heard.push(plain));
+        assert_eq!((heard.as_slice(), sent.is_ok()), (expected, whole));
+    }
+
+    #[test]
+    fn a_record_counts_when_it_is_taken_whole() {
+        check(&[100], &[7, 14, 20], true);
+        check(&[9], &[], false);
+        check(&[9, 1], &[7], false);
+        check(&[25], &[7, 14], false);
+        check(&[34], &[7, 14], false);
+        check(&[34, 1], &[7, 14, 20], true);
+    }
+}

@@ -1,0 +1,168 @@
+use std::io::{self, Read};
+use std::net::TcpStream;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use rustls::{AlertDescription, ClientConnection};
+
+use super::outgoing::{Outgoing, PIECE};
+use crate::error::{Error, ErrorKind};
+use crate::transport::{Connection, reader};
+
+/// The TLS of one connection, whose handshake is over.
+///
+/// The session's lock is held while bytes are sealed or opened, and never while the socket is read
+/// or written. Only the connection's current writer writes, so that records leave in the order in
+/// which they were sealed; what the session has to say by itself (alerts) waits for a writer.
+pub(in crate::transport) struct Session {
+    tls: Mutex<ClientConnection>,
+    /// The reader's alone.
+    incoming: Mutex<Incoming>,
+    /// The current writer's alone.
+    outgoing: Mutex<Outgoing>,
+}
+
+impl Session {
+    pub(super) fn new(tls: ClientConnection) -> Session {
+        Session {
+            tls: Mutex::new(tls),
+            incoming: Mutex::new(Incoming::new()),
+            outgoing: Mutex::default(),
+        }
+    }
+
+    /// Reads until there are plain bytes, of which it returns the number; 0 at the end, be it
+    /// announced or not: frames carry their length.
+    pub(in crate::transport) fn read(
+        &self,
+        connection: &Arc<Connection>,
+        room: &mut [u8],
+    ) -> Result<usize, Error> {
+        let mut incoming = self.incoming.lock();
+        loop {
+            let mut tls = self.tls.lock();
+            let opened = incoming.open(&mut tls, room);
+            let has_output = tls.wants_write();
+            drop(tls);
+            if has_output {
+                connection.write_session_output();
+            }
+            if let Some(n) = opened? {
+                return Ok(n);
+            }
+            if incoming.receive(&connection.socket)? == 0 {
+                return Ok(0);
+            }
+            connection.note_read();
+        }
+    }
+
+    /// Seals and writes. `taken` hears how many of the bytes the socket has taken in whole records.
+    pub(in crate::transport) fn write(
+        &self,
+        socket: &TcpStream,
+        plain: &[u8],
+        mut taken: impl FnMut(usize),
+    ) -> io::Result<()> {
+        let mut outgoing = self.outgoing.lock();
+        for (i, piece) in plain.chunks(PIECE).enumerate() {
+            outgoing.seal(&mut self.tls.lock(), piece, i * PIECE)?;
+            outgoing.send(socket, &mut taken)?;
+        }
+        Ok(())
+    }
+
+    /// Writes what the session has to say by itself.
+    pub(in crate::transport) fn flush(&self, socket: &TcpStream) -> io::Result<()> {
+        let mut outgoing = self.outgoing.lock();
+        outgoing.take(&mut self.tls.lock())?;
+        outgoing.send(socket, |_| ())
+    }
+}
+
+/// Sealed bytes from the socket that were not opened yet.
+struct Incoming {
+    bytes: Vec<u8>,
+    start: usize,
+    end: usize,
+    /// Whether there ever was anything in them.
+    opened_any: bool,
+}
+
+impl Incoming {
+    const SIZE: usize = 64 * 1024;
+
+    fn new() -> Incoming {
+        Incoming {
+            bytes: vec![0; Incoming::SIZE],
+            start: 0,
+            end: 0,
+            opened_any: false,
+        }
+    }
+
+    fn receive(&mut self, socket: &TcpStream) -> Result<usize, Error> {
+        self.start = 0;
+        self.end = reader::receive(socket, &mut self.bytes)?;
+        Ok(self.end)
+    }
+
+    /// Opens what there is until there are plain bytes: their number (0: the peer has said that it
+    /// is done), or `None` if more must be received.
+    fn open(
+        &mut self,
+        tls: &mut ClientConnection,
+        room: &mut [u8],
+    ) -> Result<Option<usize>, Error> {
+        loop {
+            match tls.reader().read(room) {
+                Ok(n) => {
+                    self.opened_any = true;
+                    return Ok(Some(n));
+                }
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+                Err(e) => return Err(broken(e)),
+            }
+            if self.start == self.end {
+                return Ok(None);
+            }
+            let n = tls
+                .read_tls(&mut &self.bytes[self.start..self.end])
+                .map_err(broken)?;
+            if n == 0 {
+                return Err(broken(io::Error::other("a record cannot be taken")));
+            }
+            self.start += n;
+            tls.process_new_packets().map_err(|e| self.explain(e))?;
+        }
+    }
+
+    /// In TLS 1.3 the client is through with the handshake before the server has looked at the
+    /// client's certificate: the server's refusal comes as the first thing to be read. It has then
+    /// opened nothing that was sent to it.
+    fn explain(&self, error: rustls::Error) -> Error {
+        use AlertDescription as Alert;
+        let (kind, text) = match &error {
+            rustls::Error::AlertReceived(
+                Alert::HandshakeFailure
+                | Alert::BadCertificate
+                | Alert::UnsupportedCertificate
+                | Alert::CertificateRevoked
+                | Alert::CertificateExpired
+                | Alert::CertificateUnknown
+                | Alert::UnknownCA
+                | Alert::AccessDenied
+                | Alert::DecryptError
+                | Alert::CertificateRequired,
+            ) if !self.opened_any => (ErrorKind::Tls, "the peer refused the TLS handshake"),
+            rustls::Error::AlertReceived(_) => (ErrorKind::Disconnected, "the peer ended TLS"),
+            _ => return broken(error),
+        };
+        Error::new(kind, format!("{text}: {error}")).caused_by(error)
+    }
+}
+
+/// The peer sent what is no TLS, or was changed on its way.
+fn broken(cause: impl std::error::Error + Send + Sync + 'static) -> Error {
+    Error::new(ErrorKind::Protocol, format!("TLS: {cause}")).caused_by(cause)
+}

@@ -1,0 +1,158 @@
+//! The servers that `tests/rocketmq/run.sh` started, and programs that run next to them.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rocketmq_blocking::{Producer, ProducerBuilder};
+
+use crate::stored::Stored;
+
+/// Only a failing test waits so long.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A name server and its brokers, `broker-a`, `broker-b`, ..
+pub struct Server {
+    pub name_server: String,
+    pub brokers: Vec<Broker>,
+    pub version: Version,
+}
+
+pub struct Broker {
+    pub address: String,
+    pid: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Version {
+    V4,
+    V5,
+}
+
+impl Server {
+    /// # Panics
+    /// There are no servers: a test that was asked for must not pass without them.
+    pub fn from_env() -> Server {
+        let _ = env_logger::builder().is_test(true).try_init();
+        let pids = env("ROCKETMQ_BROKER_PIDS");
+        let addresses = env("ROCKETMQ_BROKER_ADDRS");
+        let brokers = addresses.split(' ').zip(pids.split(' '));
+        Server {
+            name_server: env("ROCKETMQ_NAME_SERVER"),
+            brokers: brokers
+                .map(|(address, pid)| Broker {
+                    address: address.to_owned(),
+                    pid: pid.to_owned(),
+                })
+                .collect(),
+            version: Version::from_env(),
+        }
+    }
+
+    /// With a send timeout that a busy machine does not reach.
+    pub fn producer(&self, group: &str) -> ProducerBuilder {
+        Producer::builder(group)
+            .name_server(&self.name_server)
+            .send_timeout(Duration::from_secs(15))
+    }
+
+    pub fn broker(&self, name: &str) -> &Broker {
+        let nth = usize::from(name.as_bytes()[name.len() - 1] - b'a');
+        self.brokers.get(nth).expect("ROCKETMQ_BROKERS")
+    }
+
+    /// Everything that the Java client finds in a topic, once there are `count` messages.
+    pub fn read_back(&self, topic: &str, count: usize) -> Vec<Stored> {
+        let args = [&self.name_server, topic, &count.to_string()];
+        let lines = java(&[], "ReadBack.java", &args);
+        let stored: Vec<Stored> = lines
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}")))
+            .collect();
+        assert_eq!(stored.len(), count, "messages in {topic}");
+        stored
+    }
+}
+
+impl Broker {
+    /// As a crash would end it.
+    pub fn kill(&self) {
+        self.signal("KILL");
+    }
+
+    /// Has it shut down in its own time.
+    pub fn terminate(&self) {
+        self.signal("TERM");
+    }
+
+    /// One that has ended in the meantime is as good.
+    fn signal(&self, signal: &str) {
+        let script = "kill -s \"$1\" \"$2\" || ! kill -0 \"$2\"";
+        let status = Command::new("bash")
+            .args(["-c", script, "-", signal, &self.pid])
+            .status()
+            .unwrap();
+        assert!(status.success(), "cannot signal broker {}", self.address);
+    }
+}
+
+impl Version {
+    pub fn from_env() -> Version {
+        match env("ROCKETMQ_VERSION").as_bytes()[0] {
+            b'4' => Version::V4,
+            _ => Version::V5,
+        }
+    }
+}
+
+/// Runs one of the programs of `tests/rocketmq` with the jars of the version under test, and
+/// returns what it printed.
+pub fn java(flags: &[&str], program: &str, args: &[&str]) -> String {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/rocketmq");
+    let output = Command::new("java")
+        .args(["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx256m"])
+        .args(flags)
+        .args(["-cp", &env("ROCKETMQ_CLASSPATH")])
+        .arg(here.join(program))
+        .args(args)
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{program} {args:?}:\n{text}");
+    text
+}
+
+/// Waits until something becomes true that another process does in its own time.
+#[track_caller]
+pub fn eventually(what: &str, mut check: impl FnMut() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !check() {
+        assert!(Instant::now() < end, "not within {PATIENCE:?}: {what}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// A body that can be compressed, and that no other label gives.
+pub fn text(len: usize, label: &str) -> Vec<u8> {
+    let line = format!("{label}: the quick brown fox jumps over the lazy dog. ");
+    line.bytes().cycle().take(len).collect()
+}
+
+/// A body that cannot be compressed (xorshift).
+pub fn random(len: usize, seed: u64) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    let next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()
+    };
+    std::iter::repeat_with(next).flatten().take(len).collect()
+}
+
+pub fn env(name: &str) -> String {
+    let why = "is not set: run this by tests/rocketmq/all.sh VERSION";
+    std::env::var(name).unwrap_or_else(|_| panic!("{name} {why}"))
+}

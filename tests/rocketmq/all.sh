@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# Runs all of tests/interop and tests/interop_acl.rs against real RocketMQ servers of one version,
+# each module next to servers of the kind that it needs.
+#
+#   tests/rocketmq/all.sh VERSION        VERSION: 5.4.0 or 4.9.7; needs what run.sh needs
+#
+# The test the_script_runs_every_module notices a module that is missing here.
+set -euo pipefail
+[[ $# -eq 1 ]] || { echo "usage: tests/rocketmq/all.sh VERSION" >&2; exit 2; }
+version=$1
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+run=tests/rocketmq/run.sh
+interop=(cargo test --locked --all-features --test interop)
+
+"${interop[@]}" --no-run
+"$run" "$version" -- "${interop[@]}" -- --include-ignored sends:: errors:: heartbeat:: java_client::
+ROCKETMQ_BROKER_CONF="autoCreateTopicEnable=false maxMessageSize=8192" \
+  "$run" "$version" -- "${interop[@]}" -- --include-ignored strict::
+# One broker after the other goes: broker-c is shut down, broker-b and then broker-a are killed.
+# The setting (of 5.x) has a broker that is shut down say so to its clients before.
+# shellcheck disable=SC2016  # the inner shell expands "$@"
+ROCKETMQ_BROKERS=3 ROCKETMQ_BROKER_CONF="enableShutdownGracefully=true shutdownWaitTimeSeconds=5" \
+  "$run" "$version" -- bash -c '"$@" leaving:: && "$@" crash:: && "$@" last_broker::' - \
+  "${interop[@]}" -- --include-ignored
+# Brokers that want signed requests.
+tests/rocketmq/acl.sh "$version" -- cargo test --locked --all-features --test interop_acl -- --ignored
