@@ -20,6 +20,7 @@ use super::validate;
 use crate::client::epoch_millis;
 use crate::error::{Error, ErrorKind, Result};
 use crate::message::{Batch, Message, MessageQueue, SendReceipt};
+use crate::protocol::properties::MAX_LEN;
 use crate::transport::{Deadline, Job, Permit};
 
 /// The groups of one producer that are still open.
@@ -122,7 +123,10 @@ impl Accumulator {
         let message = joining.message;
         let bytes = message.batch_entry_len();
         // A batch is never compressed: what would be goes alone.
-        let small = bytes <= this.max_bytes && message.body().len() < core.config.compress_over;
+        let body = message.body().len();
+        let small = bytes <= this.max_bytes && body < core.config.compress_over;
+        // With properties that cannot be sent it would take the others along.
+        let small = small && bytes - body <= MAX_LEN;
         if !small || !message.can_be_batched() {
             return Joined::Alone(listener);
         }
