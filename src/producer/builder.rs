@@ -1,4 +1,4 @@
-use super::accumulate::AutoBatch;
+use super::auto_batch::AutoBatch;
 use super::config::ProducerConfig;
 use super::producer::Producer;
 use crate::client::{Client, ClientBuilder, ClientConfig};

@@ -3,6 +3,7 @@
 mod accumulate;
 mod asynchronous;
 mod attempt;
+mod auto_batch;
 mod builder;
 mod checks;
 mod config;
@@ -25,7 +26,7 @@ mod transaction_builder;
 mod validate;
 mod watch;
 
-pub use accumulate::AutoBatch;
+pub use auto_batch::AutoBatch;
 pub use builder::ProducerBuilder;
 pub use fault::FaultStrategy;
 pub use handle::SendHandle;
