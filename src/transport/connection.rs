@@ -92,6 +92,9 @@ thread_local! {
 /// What we send of our own accord waits for a peer that does not read, up to so many bytes.
 const MOST_UNREAD: u64 = 4 * 1024 * 1024;
 
+/// The longest that such a frame may take to leave; the peer does not read if it takes longer.
+const REPLY_WITHIN: Duration = Duration::from_secs(3);
+
 /// A header of unusual size must not stay with the thread.
 const KEEP_HEAD: usize = 64 * 1024;
 
@@ -255,7 +258,6 @@ impl Connection {
     /// Sends a frame that nobody waits for: an answer to the peer. It never blocks, and is dropped
     /// when the peer does not read.
     pub(crate) fn reply(self: &Arc<Self>, response: &Command) {
-        const REPLY_WITHIN: Duration = Duration::from_secs(3);
         let mut frame = Vec::new();
         response.encode(self.shared.config.header_format, &mut frame);
         let mut state = self.state.lock();
@@ -272,9 +274,9 @@ impl Connection {
     /// permit is given back when the socket has taken the frame.
     pub(super) fn tell(self: &Arc<Self>, request: &Request<'_>, permit: Permit) -> bool {
         let unread = self.state.lock().outbox.len();
-        let never_waits = Deadline::after(Instant::now(), Duration::ZERO);
+        let deadline = Deadline::after(Instant::now(), REPLY_WITHIN);
         let (permit, via) = (Some(permit), Via::WriterThread);
-        unread < MOST_UNREAD && self.submit(request, None, permit, never_waits, via).is_ok()
+        unread < MOST_UNREAD && self.submit(request, None, permit, deadline, via).is_ok()
     }
 
     /// Whether the peer has answered a heartbeat over this connection.
