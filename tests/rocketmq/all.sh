@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs all of tests/interop, tests/interop_acl.rs and tests/interop_more.rs against real RocketMQ
-# servers of one version, each module next to servers of the kind that it needs.
+# Runs all tests/interop* against real RocketMQ servers of one version, each module next to servers of
+# the kind that it needs.
 #
 #   tests/rocketmq/all.sh VERSION        VERSION: 5.4.0 or 4.9.7; needs what run.sh needs
 #
@@ -27,3 +27,5 @@ ROCKETMQ_BROKER_CONF="recallMessageEnable=true" \
   "$run" "$version" -- cargo test --locked --all-features --test interop_more -- --include-ignored
 # Brokers that want signed requests.
 tests/rocketmq/acl.sh "$version" -- cargo test --locked --all-features --test interop_acl -- --ignored
+# Brokers that speak TLS, by themselves and only.
+tests/rocketmq/tls.sh "$version"
