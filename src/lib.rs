@@ -67,6 +67,7 @@
 //! # Cargo features
 //! | feature | adds |
 //! |---|---|
+//! | `discovery` | name servers from a web server (`name_server_url`) |
 //! | `tls` | connections by TLS |
 //! | `acl` | signed requests |
 //! | `lz4` | `Compression::Lz4`, and reading such bodies |
@@ -90,8 +91,9 @@
 //! | `AclClientRPCHook`, `SessionCredentials` | `credentials` on either builder (feature `acl`) |
 //! | `MQClientException`, `MQBrokerException`, `Remoting*Exception` | [`Error`] with [`ErrorKind`] |
 //!
-//! # Not supported yet
-//! Consumers.
+//! # Not supported
+//! Consumers (yet), static topics, heartbeat v2 and the stream type, zone fields, access channel,
+//! machine-room selectors, OpenTracing, SOCKS5 proxies; no environment variable is read.
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 

@@ -5,6 +5,7 @@ mod capture;
 mod golden;
 mod golden_messages;
 mod hostile;
+mod readme;
 mod source;
 mod values;
 mod wire;

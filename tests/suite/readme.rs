@@ -1,0 +1,36 @@
+//! What the README promises about tests.
+
+use std::fs;
+use std::path::Path;
+
+/// All Rust sources of a folder, one after the other.
+fn sources(folder: &Path) -> String {
+    let entries = fs::read_dir(folder).expect("a folder");
+    let text = |entry: std::io::Result<fs::DirEntry>| {
+        let path = entry.expect("an entry").path();
+        match path.extension() {
+            _ if path.is_dir() => sources(&path),
+            Some(kind) if kind == "rs" => fs::read_to_string(&path).expect("a readable source"),
+            _ => String::new(),
+        }
+    };
+    entries.map(text).collect()
+}
+
+#[test]
+fn every_test_that_the_feature_table_names_exists() {
+    let readme = include_str!("../../README.md");
+    let rows = readme.lines().skip_while(|line| *line != "## Features");
+    let named: Vec<&str> = rows
+        .take_while(|line| *line != "## Tests")
+        .filter(|line| line.starts_with("| "))
+        .filter_map(|line| line.rsplit('`').nth(1)?.rsplit("::").next())
+        .collect();
+    assert!(named.len() > 30, "the table has {} rows", named.len());
+    let sources = sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests"));
+    let missing: Vec<_> = named
+        .iter()
+        .filter(|name| !sources.contains(&format!("fn {name}(")))
+        .collect();
+    assert!(missing.is_empty(), "no such tests: {missing:?}");
+}
