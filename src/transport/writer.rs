@@ -108,6 +108,9 @@ impl Connection {
             }
         }
         state.writing = false;
+        drop(state);
+        // The last answer may have come while this thread was still writing.
+        self.end_if_drained();
     }
 
     fn write(&self, batch: &Batch<Permit>) -> Result<(), Error> {
