@@ -33,8 +33,9 @@
 //! thread per connection (`rmq-reader`), one writer thread per connection that carries asynchronous
 //! or oneway sends (`rmq-writer`), callback threads (`rmq-callback`, one per core), two threads for
 //! further attempts of asynchronous sends (`rmq-retry`), and one each for timeouts (`rmq-timer`),
-//! routes (`rmq-routes`) and heartbeats (`rmq-heartbeat`). A transaction producer answers the brokers'
-//! checks on threads of its own (`rmq-check`, one unless set). All end at shutdown.
+//! routes (`rmq-routes`) and heartbeats (`rmq-heartbeat`); with `name_server_url` one more
+//! (`rmq-discover`). A transaction producer answers the brokers' checks on threads of its own
+//! (`rmq-check`, one unless set). All end at shutdown.
 //!
 //! # Deadlines, retries and duplicates
 //! A send has one deadline, `send_timeout` (3 s) after the call; everything happens within it. A
@@ -50,6 +51,7 @@
 //! | feature | for | adds |
 //! |---|---|---|
 //! | `embedded` | the in-process `embedded` cluster | nothing |
+//! | `discovery` | the builders' `name_server_url`: the list of name servers from a web server | ureq |
 //! | `tls` | `TlsConfig` and the builders' `tls`: secured connections to name servers and brokers | rustls with ring, webpki-roots |
 //!
 //! # Logging
@@ -77,6 +79,7 @@
 //! | `Message`, `MessageExt`, `MessageBatch` | [`Message`], [`MessageView`], [`Batch`] |
 //! | `SendResult`, `SendStatus` | [`SendReceipt`], [`SendStatus`] |
 //! | `SendCallback` | a closure |
+//! | `MQAdmin` (`createTopic`, `viewMessage`, `queryMessage`, ..) | [`Admin`] |
 //! | `MessageQueueSelector`, `SelectMessageQueueByHash` | [`PreparedSend::select`], [`PreparedSend::sharding_key`] |
 //! | `TransactionMQProducer`, `TransactionListener` | [`TransactionProducer`], two closures |
 //! | `request`, `RequestCallback`, `MessageUtil.createReplyMessage` | [`Producer::request`], [`Producer::request_async`], [`Message::reply_to`] |
@@ -96,13 +99,13 @@ mod producer;
 pub mod protocol;
 mod transport;
 
-pub use client::{Client, ClientBuilder, ShutdownReport};
+pub use client::{Admin, Client, ClientBuilder, ShutdownReport};
 pub use error::{Attempt, Delivery, Error, ErrorKind, Result, Wait};
 pub use message::{
     Batch, Message, MessageQueue, MessageView, Properties, Schedule, SendReceipt, SendStatus,
     TransactionState, Unbatchable,
 };
-pub use producer::{FaultStrategy, PreparedSend, Producer, ProducerBuilder, SendHandle};
+pub use producer::{AutoBatch, FaultStrategy, PreparedSend, Producer, ProducerBuilder, SendHandle};
 pub use producer::{
     HalfMessage, TransactionProducer, TransactionProducerBuilder, TransactionReceipt,
 };

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Client;
+use super::discovery::Discovery;
 use super::rpc::RpcConfig;
 use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::{HeaderFormat, Language, frame};
@@ -26,6 +27,10 @@ pub(crate) struct ClientConfig {
     pub(crate) max_in_flight_messages: usize,
     pub(crate) max_in_flight_bytes: usize,
     pub(crate) rpc: RpcConfig,
+    #[cfg(feature = "discovery")]
+    pub(crate) name_server_url: Option<String>,
+    #[cfg(feature = "discovery")]
+    pub(crate) discovery_interval: Duration,
     #[cfg(feature = "tls")]
     pub(crate) tls: Option<crate::transport::TlsConfig>,
 }
@@ -49,6 +54,10 @@ impl Default for ClientConfig {
             max_in_flight_messages: 65_535,
             max_in_flight_bytes: 64 * 1024 * 1024,
             rpc: RpcConfig::default(),
+            #[cfg(feature = "discovery")]
+            name_server_url: None,
+            #[cfg(feature = "discovery")]
+            discovery_interval: Duration::from_secs(120),
             #[cfg(feature = "tls")]
             tls: None,
         }
@@ -169,6 +178,29 @@ macro_rules! client_setters {
             self
         }
 
+        /// Where the list of name servers is to be had, instead of [`name_server`](Self::name_server):
+        /// `http://host:port/rocketmq/nsaddr` answers `host:port;host:port`. It is asked for when a
+        /// name server is first needed, within that call's deadline and at most 3 s, and again
+        /// every [`discovery_interval`](Self::discovery_interval). After an answer that cannot be
+        /// used, or none, the list stays as it was. Only plain `http`, without a proxy. Needs the
+        /// feature `discovery`.
+        #[cfg(feature = "discovery")]
+        #[doc(alias = "rocketmq.namesrv.domain")]
+        #[doc(alias = "DefaultTopAddressing")]
+        pub fn name_server_url(mut self, url: impl Into<String>) -> Self {
+            self.$config().name_server_url = Some(url.into());
+            self
+        }
+
+        /// How often the list behind [`name_server_url`](Self::name_server_url) is asked for again
+        /// (default 2 minutes). Needs the feature `discovery`.
+        #[cfg(feature = "discovery")]
+        #[doc(alias = "fetchNameServerAddr")]
+        pub fn discovery_interval(mut self, interval: std::time::Duration) -> Self {
+            self.$config().discovery_interval = interval;
+            self
+        }
+
         /// Secures all connections, to name servers and brokers alike (default: plain ones). What
         /// cannot be read of it is an error of kind [`Config`](crate::ErrorKind::Config) at the
         /// start. Needs the feature `tls`.
@@ -209,6 +241,13 @@ impl From<ClientConfig> for ClientBuilder {
 impl ClientConfig {
     /// The checked list of name servers.
     pub(crate) fn checked_name_servers(&self) -> Result<Vec<Arc<str>>> {
+        if self.discovery()?.is_some() {
+            if self.name_servers.is_empty() {
+                return Ok(Vec::new());
+            }
+            let text = "name_server and name_server_url exclude each other";
+            return Err(Error::new(ErrorKind::Config, text));
+        }
         if self.name_servers.is_empty() {
             let text = "no name server is set: call name_server(\"host:port\") on the builder";
             return Err(Error::new(ErrorKind::NoNameServer, text));
@@ -222,6 +261,15 @@ impl ClientConfig {
             }
         }
         Ok(checked)
+    }
+
+    /// Where the name servers are to be asked for, if they are not given.
+    pub(super) fn discovery(&self) -> Result<Option<Discovery>> {
+        #[cfg(feature = "discovery")]
+        if let Some(url) = &self.name_server_url {
+            return Discovery::new(url, self.rpc.unit_name.as_deref()).map(Some);
+        }
+        Ok(None)
     }
 
     /// What secures the connections, read and checked.
@@ -243,6 +291,11 @@ impl ClientConfig {
                 "connect_timeout must not be zero",
             ),
             (self.api_timeout.is_zero(), "api_timeout must not be zero"),
+            #[cfg(feature = "discovery")]
+            (
+                self.discovery_interval.is_zero(),
+                "discovery_interval must not be zero",
+            ),
             (
                 self.route_interval.is_zero(),
                 "route_interval must not be zero",
@@ -280,7 +333,7 @@ impl ClientConfig {
     }
 }
 
-fn check_address(address: &str) -> Result<()> {
+pub(super) fn check_address(address: &str) -> Result<()> {
     let bad = |why: &str| {
         let text = format!("name server address {address:?} {why}; expected host:port");
         Err(Error::new(ErrorKind::Config, text))

@@ -1,6 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -8,6 +9,7 @@ use parking_lot::Mutex;
 
 use super::api;
 use super::config::{ClientBuilder, ClientConfig};
+use super::discovery::Discovery;
 use super::identity::{self, Identity};
 use super::inbound::TransactionChecks;
 use super::name_server::NameServers;
@@ -59,13 +61,17 @@ pub(crate) struct Inner {
     /// The transaction producers, by group.
     pub(crate) checks: Mutex<BTreeMap<String, Arc<dyn TransactionChecks>>>,
     tickers: Mutex<Option<Tickers>>,
-    closed: Mutex<Option<ShutdownReport>>,
+    closed: AtomicBool,
+    /// Locked for the whole of a shutdown.
+    report: Mutex<Option<ShutdownReport>>,
 }
 
 /// The threads that do things at intervals.
 struct Tickers {
     routes: Ticker<Order>,
     heartbeats: Ticker<Arc<str>>,
+    #[cfg(feature = "discovery")]
+    _discovery: Option<Ticker<()>>,
 }
 
 /// What the routes thread is told to do out of turn.
@@ -104,8 +110,9 @@ impl Client {
     }
 
     /// Closes all connections and ends all threads, waiting for them at most this long. Producers
-    /// of this client fail with [`Closed`](ErrorKind::Closed) from then on. A second call does
-    /// nothing and returns the first one's report.
+    /// of this client fail with [`Closed`](ErrorKind::Closed) from then on. A second call waits for
+    /// the first one, within its own time, and returns its report; only in a callback, which the
+    /// first may be waiting for, it returns at once.
     pub fn shutdown_within(&self, most: Duration) -> ShutdownReport {
         self.inner().close(Deadline::after(Instant::now(), most))
     }
@@ -114,13 +121,14 @@ impl Client {
         config.rpc.find_namespace(&config.name_servers);
         config.check()?;
         let name_servers = config.checked_name_servers()?;
+        let discovery = config.discovery()?;
         let tls = config.checked_tls()?;
         let failed = |error: std::io::Error| {
             let text = format!("the client's threads cannot be started: {error}");
             Error::new(ErrorKind::Io, text).caused_by(error)
         };
         let workers = Workers::start(config.callback_threads).map_err(failed)?;
-        let inner = Inner::new(config, name_servers, tls, workers);
+        let inner = Inner::new(config, name_servers, discovery, tls, workers);
         match inner.start_tickers() {
             Ok(tickers) => *inner.tickers.lock() = Some(tickers),
             Err(error) => {
@@ -138,7 +146,7 @@ impl Client {
     /// Takes a producer group's name, which only one producer of a client may have.
     pub(crate) fn register(&self, group: &str) -> Result<Registration> {
         let inner = self.inner();
-        if inner.closed.lock().is_some() {
+        if inner.is_closed() {
             return Err(Error::new(ErrorKind::Closed, "the client is shut down"));
         }
         let on_wire = inner.config.rpc.names().on_wire(&group.into()).to_string();
@@ -161,6 +169,7 @@ impl Inner {
     fn new(
         config: ClientConfig,
         name_servers: Vec<Arc<str>>,
+        discovery: Option<Discovery>,
         tls: Option<Tls>,
         workers: Workers,
     ) -> Arc<Inner> {
@@ -186,7 +195,7 @@ impl Inner {
             let remoting = Remoting::new(remoting_config, workers.clone(), inbound, None);
             let remoting = Arc::new(remoting);
             let random = RandomState::new().hash_one(0);
-            let name_servers = NameServers::new(remoting.clone(), name_servers, random);
+            let name_servers = NameServers::new(remoting.clone(), name_servers, discovery, random);
             Inner {
                 budget: Budget::new(config.max_in_flight_messages, config.max_in_flight_bytes),
                 routes: Routes::new(name_servers, config.api_timeout, config.rpc.names()),
@@ -197,7 +206,8 @@ impl Inner {
                 groups: Mutex::default(),
                 checks: Mutex::default(),
                 tickers: Mutex::new(None),
-                closed: Mutex::new(None),
+                closed: AtomicBool::new(false),
+                report: Mutex::new(None),
                 config,
             }
         })
@@ -229,7 +239,27 @@ impl Inner {
         };
         let interval = self.config.heartbeat_interval;
         let heartbeats = Ticker::start(threads, "rmq-heartbeat", interval, beat)?;
-        Ok(Tickers { routes, heartbeats })
+        Ok(Tickers {
+            routes,
+            heartbeats,
+            #[cfg(feature = "discovery")]
+            _discovery: self.start_discovery()?,
+        })
+    }
+
+    #[cfg(feature = "discovery")]
+    fn start_discovery(self: &Arc<Self>) -> std::io::Result<Option<Ticker<()>>> {
+        if self.config.name_server_url.is_none() {
+            return Ok(None);
+        }
+        let client = Arc::downgrade(self);
+        let discover = move |_| {
+            if let Some(client) = client.upgrade() {
+                client.routes.name_servers.discover_again();
+            }
+        };
+        let interval = self.config.discovery_interval;
+        Ticker::start(&self.workers.threads, "rmq-discover", interval, discover).map(Some)
     }
 
     /// Has a topic's route looked up soon, by the routes thread.
@@ -261,28 +291,33 @@ impl Inner {
 
     fn refresh_all(&self) {
         self.routes.refresh_all();
+        // The addresses first: whoever connects meanwhile has found a route before.
+        let addresses = self.remoting.addresses();
         let masters = self.routes.masters();
-        self.remoting.retain(|address| {
+        let wanted = |address: &Arc<str>| {
             let send_address = |master| self.config.rpc.send_address(master);
-            masters.iter().any(|master| **master == *address)
+            masters.contains(address)
                 || masters
                     .iter()
-                    .any(|master| *send_address(master) == *address)
+                    .any(|master| *send_address(master) == **address)
                 || self.routes.name_servers.contains(address)
-        });
+        };
+        for address in addresses.iter().filter(|address| !wanted(address)) {
+            self.remoting.forget(address);
+        }
         self.remoting.close_idle(Instant::now());
     }
 
     /// Ends everything. The order matters: nobody waits for a permit any more, connections answer
     /// their waiters, and only then may the threads that carry those answers end.
     fn close(&self, deadline: Deadline) -> ShutdownReport {
-        let mut closed = self.closed.lock();
-        if let Some(report) = &*closed {
+        let Some(mut report) = self.workers.threads.take_turn(&self.report, deadline) else {
+            return ShutdownReport::default();
+        };
+        if let Some(report) = &*report {
             return report.clone();
         }
-        // Taken, so that threads which need this lock to say "closed" are not held up.
-        *closed = Some(ShutdownReport::default());
-        drop(closed);
+        self.closed.store(true, Ordering::SeqCst);
         self.budget.close();
         let checks: Vec<_> = std::mem::take(&mut *self.checks.lock())
             .into_values()
@@ -296,17 +331,17 @@ impl Inner {
         for checks in checks {
             stuck_threads.extend(checks.join(deadline));
         }
-        let report = ShutdownReport {
+        let result = ShutdownReport {
             unanswered: 0,
             lost_oneway: self.remoting.lost_oneway(),
             stuck_threads,
         };
-        *self.closed.lock() = Some(report.clone());
-        report
+        *report = Some(result.clone());
+        result
     }
 
     pub(crate) fn is_closed(&self) -> bool {
-        self.closed.lock().is_some()
+        self.closed.load(Ordering::SeqCst)
     }
 }
 

@@ -1,9 +1,12 @@
 //! What the producers (later: consumers) of one client share: name servers, routes, heartbeats,
 //! identity, and the life of all of it.
 
+mod admin;
 mod api;
 mod config;
 mod core;
+#[cfg_attr(not(feature = "discovery"), path = "no_discovery.rs")]
+mod discovery;
 mod heartbeat;
 mod identity;
 mod inbound;
@@ -15,6 +18,7 @@ mod rpc;
 mod shutdown;
 mod ticker;
 
+pub use admin::Admin;
 pub use config::ClientBuilder;
 pub use core::Client;
 pub use shutdown::ShutdownReport;
@@ -28,3 +32,6 @@ pub(crate) use requests::{Answer, Waiting};
 pub(crate) use route::DefaultTopic;
 pub(crate) use rpc::{Names, rpc_setters};
 pub(crate) use ticker::Ticker;
+
+/// Java's limit (`Validators`).
+pub(crate) const LONGEST_TOPIC: usize = 127;

@@ -3,9 +3,14 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+use super::discovery::Discovery;
 use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::Command;
 use crate::transport::{Deadline, Remoting, Request};
+
+/// How long the connection to a name server that is not listed any more is left alone: longer than
+/// any question that began before.
+const LEFT_FOR: Duration = Duration::from_secs(30);
 
 /// How long a name server that did not answer is asked last.
 const DEMOTED_FOR: Duration = Duration::from_secs(30);
@@ -14,12 +19,20 @@ const DEMOTED_FOR: Duration = Duration::from_secs(30);
 pub(crate) struct NameServers {
     remoting: Arc<Remoting>,
     choice: Mutex<Choice>,
+    /// Where the list comes from, if it was not given.
+    discovery: Option<Discovery>,
 }
 
 impl NameServers {
-    pub(crate) fn new(remoting: Arc<Remoting>, servers: Vec<Arc<str>>, random: u64) -> NameServers {
+    pub(super) fn new(
+        remoting: Arc<Remoting>,
+        servers: Vec<Arc<str>>,
+        discovery: Option<Discovery>,
+        random: u64,
+    ) -> NameServers {
         NameServers {
             remoting,
+            discovery,
             choice: Mutex::new(Choice::new(servers, random)),
         }
     }
@@ -31,8 +44,10 @@ impl NameServers {
     /// [`NoNameServer`](ErrorKind::NoNameServer) with the last cause if none answered, or
     /// [`Tls`](ErrorKind::Tls) if that was why.
     pub(crate) fn ask(&self, request: &Request<'_>, deadline: Deadline) -> Result<Command> {
+        self.discover(deadline)?;
         let order = self.choice.lock().order(Instant::now());
-        let mut last = None;
+        let mut last: Option<Error> = None;
+        let mut left_alone = Some(Duration::MAX);
         for (i, server) in order.iter().enumerate() {
             let now = Instant::now();
             let share = deadline.remaining(now) / (order.len() - i) as u32;
@@ -51,6 +66,7 @@ impl NameServers {
                 Err(error) => {
                     log::warn!("name server {error}");
                     self.choice.lock().failed(server, Instant::now());
+                    left_alone = left_alone.zip(error.retry_after()).map(|(a, b)| a.min(b));
                     last = Some(error);
                 }
             }
@@ -70,18 +86,49 @@ impl NameServers {
             ),
             None => Error::new(ErrorKind::NoNameServer, "there is no name server"),
         };
+        let error = match left_alone {
+            Some(pause) if last.is_some() => error.retriable_after(pause),
+            _ => error,
+        };
         Err(match last {
             Some(cause) => error.caused_by(cause),
             None => error,
         })
     }
 
+    /// Fetches the list if there is none yet.
+    fn discover(&self, deadline: Deadline) -> Result<()> {
+        match &self.discovery {
+            Some(discovery) if self.choice.lock().servers.is_empty() => {
+                discovery.fetch(deadline, |servers| self.swap(servers))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Fetches the list again. It stays as it is if that fails.
+    #[cfg(feature = "discovery")]
+    pub(crate) fn discover_again(&self) {
+        const MOST: Duration = Duration::from_secs(3);
+        if let Some(discovery) = &self.discovery {
+            let deadline = Deadline::after(Instant::now(), MOST);
+            if let Err(error) = discovery.fetch(deadline, |servers| self.swap(servers)) {
+                log::warn!("{error}; going on with the list known");
+            }
+        }
+    }
+
+    /// Other name servers from now on. Questions under way go on to those they began with.
+    fn swap(&self, servers: Vec<Arc<str>>) {
+        let names = servers.join(", ");
+        if self.choice.lock().swap(servers, Instant::now()) {
+            log::info!("name servers: {names}");
+        }
+    }
+
+    /// Whether it is a name server's address, or was one so lately that a question may be under way.
     pub(crate) fn contains(&self, address: &str) -> bool {
-        self.choice
-            .lock()
-            .servers
-            .iter()
-            .any(|server| *server.address == *address)
+        self.choice.lock().contains(address, Instant::now())
     }
 }
 
@@ -89,6 +136,9 @@ impl NameServers {
 struct Choice {
     servers: Vec<Server>,
     current: usize,
+    random: u64,
+    /// Those that were listed before, and until when that counts.
+    former: Vec<(Arc<str>, Instant)>,
 }
 
 struct Server {
@@ -99,15 +149,47 @@ struct Server {
 impl Choice {
     /// Starts at a random one, so that many clients spread over the list.
     fn new(servers: Vec<Arc<str>>, random: u64) -> Choice {
-        let current = (random % servers.len().max(1) as u64) as usize;
-        let server = |address| Server {
-            address,
-            demoted_until: None,
+        let mut choice = Choice {
+            servers: Vec::new(),
+            current: 0,
+            random,
+            former: Vec::new(),
         };
-        Choice {
-            servers: servers.into_iter().map(server).collect(),
-            current,
+        choice.swap(servers, Instant::now());
+        choice
+    }
+
+    /// Another list; whether it differs. The current one stays so, and the silent ones stay last, if
+    /// they are still listed.
+    fn swap(&mut self, addresses: Vec<Arc<str>>, now: Instant) -> bool {
+        let known = self.servers.iter().map(|server| &server.address);
+        if known.eq(&addresses) {
+            return false;
         }
+        let listed = |address: &Arc<str>| self.servers.iter().any(|s| s.address == *address);
+        self.former.retain(|(a, until)| *until > now && !listed(a));
+        for server in &self.servers {
+            self.former.push((server.address.clone(), now + LEFT_FOR));
+        }
+        let current = self.servers.get(self.current);
+        let current = current.and_then(|c| addresses.iter().position(|a| *a == c.address));
+        let servers = addresses.into_iter().map(|address| Server {
+            demoted_until: self
+                .position(&address)
+                .and_then(|i| self.servers[i].demoted_until),
+            address,
+        });
+        self.servers = servers.collect();
+        self.current = current.unwrap_or((self.random % self.servers.len().max(1) as u64) as usize);
+        true
+    }
+
+    fn contains(&self, address: &str, now: Instant) -> bool {
+        let former = self.former.iter().filter(|(_, until)| *until > now);
+        let mut all = former
+            .map(|(a, _)| a)
+            .chain(self.servers.iter().map(|s| &s.address));
+        all.any(|known| **known == *address)
     }
 
     /// All of them: from the current one on, and those that were silent lately last.
@@ -159,5 +241,27 @@ mod tests {
         choice.failed(&c, now);
         assert_eq!(order(&choice, now), "acb");
         assert_eq!(order(&choice, now + DEMOTED_FOR), "cab");
+    }
+
+    #[test]
+    fn a_new_list_keeps_what_was_learnt_of_the_old_one() {
+        let [a, b, c, d] = ["a", "b", "c", "d"].map(Arc::<str>::from);
+        let now = Instant::now();
+        let order = |choice: &Choice| choice.order(now).join("");
+        let mut choice = Choice::new(vec![], 1);
+        assert_eq!(order(&choice), "");
+        assert!(choice.swap(vec![a.clone(), b.clone(), c.clone()], now));
+        assert_eq!(order(&choice), "bca");
+        assert!(!choice.swap(vec![a.clone(), b.clone(), c.clone()], now));
+        choice.answered(&c);
+        choice.failed(&a, now);
+        assert!(choice.swap(vec![c.clone(), a.clone(), d.clone()], now));
+        assert_eq!(order(&choice), "cda", "c stays the first, a was silent");
+        assert!(choice.swap(vec![a, d, b], now));
+        assert_eq!(
+            order(&choice),
+            "dba",
+            "c is gone: a random one is the first"
+        );
     }
 }

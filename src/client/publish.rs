@@ -15,6 +15,8 @@ pub(crate) struct PublishInfo {
     pub(crate) queues: Vec<MessageQueue>,
     /// Master addresses by broker name, sorted; brokers without queues of this topic included.
     masters: Vec<(Arc<str>, Arc<str>)>,
+    /// Whether some queue's broker has no master; only an ordered topic has such queues.
+    orphans: bool,
 }
 
 impl PublishInfo {
@@ -30,6 +32,7 @@ impl PublishInfo {
         let mut info = PublishInfo {
             queues: Vec::new(),
             masters,
+            orphans: false,
         };
         match route
             .order_topic_conf
@@ -39,6 +42,8 @@ impl PublishInfo {
             Some(conf) => info.add_ordered(topic, conf),
             None => info.add_writable(topic, route),
         }
+        let is_orphan = |queue: &MessageQueue| info.master(queue.broker()).is_none();
+        info.orphans = info.queues.iter().any(is_orphan);
         info
     }
 
@@ -48,6 +53,11 @@ impl PublishInfo {
             .masters
             .binary_search_by(|(name, _)| (**name).cmp(broker));
         found.ok().map(|i| &self.masters[i].1)
+    }
+
+    /// Whether a queue can be written to now.
+    pub(crate) fn is_reachable(&self, queue: &MessageQueue) -> bool {
+        !self.orphans || self.master(queue.broker()).is_some()
     }
 
     /// All masters' addresses.

@@ -81,6 +81,7 @@ impl Requests {
         }
         let entry = Entry {
             slot: waiting,
+            since: Instant::now(),
             deadline: deadline.instant(),
             end: 0,
         };
@@ -155,14 +156,14 @@ impl Shared {
         let shared = Arc::downgrade(self);
         self.timer.schedule(at, move |now| {
             if let Some(shared) = shared.upgrade() {
-                shared.expire(now);
+                shared.expire(at, now);
             }
         });
     }
 
-    fn expire(self: &Arc<Self>, now: Instant) {
+    fn expire(self: &Arc<Self>, look: Instant, now: Instant) {
         let mut table = self.table.lock();
-        let (expired, next) = table.pending.expired(now);
+        let (expired, next) = table.pending.expired(look, now);
         let gone: Vec<_> = expired
             .into_iter()
             .filter_map(|id| table.pending.complete(id))

@@ -1,6 +1,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, RwLock};
@@ -81,7 +82,16 @@ impl Routes {
                 return Ok(known.info.clone());
             }
         }
-        self.look_up(topic, default, deadline)
+        let found = self.look_up(topic, default, deadline);
+        let pause = found.as_ref().err().and_then(Error::retry_after);
+        match pause {
+            // Nobody was asked, since another call has just failed; that one may have had less time.
+            Some(pause) if pause < deadline.remaining(Instant::now()) => {
+                thread::sleep(pause);
+                self.look_up(topic, default, deadline)
+            }
+            _ => found,
+        }
     }
 
     /// Asks again, for a route that has just proved wrong. What was known stays if that fails.
@@ -184,6 +194,12 @@ impl Routes {
         })
     }
 
+    /// The master of a broker, as the route of a known topic has it.
+    pub(crate) fn known_master(&self, topic: &str, broker: &str) -> Option<Arc<str>> {
+        let known = self.known.read();
+        known.get(topic)?.info.master(broker).cloned()
+    }
+
     /// The masters of all known routes.
     pub(crate) fn masters(&self) -> Vec<Arc<str>> {
         let known = self.known.read();
@@ -216,7 +232,10 @@ impl Routes {
         deadline: Deadline,
     ) -> Result<Arc<PublishInfo>> {
         let own = deadline.capped(Instant::now(), self.api_timeout);
-        let found = self.route_or_default(topic, default, own);
+        // A name server that has lost a topic (it has just started, say) does not turn its queues
+        // into those of a new one.
+        let is_known = self.known.read().contains_key(topic);
+        let found = self.route_or_default(topic, (!is_known).then_some(default), own);
         let found = found.map_err(|error| {
             // A caller's own deadline is not the name servers' fault.
             let late = deadline.has_passed(Instant::now());
@@ -258,12 +277,16 @@ impl Routes {
     fn route_or_default(
         &self,
         topic: &Arc<str>,
-        default: &DefaultTopic,
+        default: Option<&DefaultTopic>,
         deadline: Deadline,
     ) -> Result<TopicRoute> {
         if let Some(route) = api::topic_route(&self.name_servers, topic, deadline)? {
             return Ok(route);
         }
+        let Some(default) = default else {
+            let text = "the name server does not know the topic any more";
+            return Err(Error::new(ErrorKind::NoRoute, text));
+        };
         if let Some(route) = api::topic_route(&self.name_servers, &default.name, deadline)? {
             return Ok(publish::from_default_topic(route, default.queues));
         }

@@ -1,9 +1,9 @@
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{RecvTimeoutError, Sender, TrySendError, bounded};
 
-use crate::transport::Threads;
+use crate::transport::{Deadline, Threads};
 
 /// A thread that does something at intervals, and at once when it is told to. It ends when this is
 /// dropped.
@@ -22,10 +22,20 @@ impl<T: Send + 'static> Ticker<T> {
         // A few orders may wait; more of them are not worth more than that.
         let (wake, woken) = bounded(16);
         threads.spawn(name, move || {
+            let mut due = Deadline::after(Instant::now(), interval);
             loop {
-                match woken.recv_timeout(interval) {
+                // Orders do not put off what is due.
+                let now = Instant::now();
+                let order = match due.has_passed(now) {
+                    true => Err(RecvTimeoutError::Timeout),
+                    false => woken.recv_deadline(due.instant()),
+                };
+                match order {
                     Ok(what) => work(Some(what)),
-                    Err(RecvTimeoutError::Timeout) => work(None),
+                    Err(RecvTimeoutError::Timeout) => {
+                        work(None);
+                        due = Deadline::after(Instant::now(), interval);
+                    }
                     Err(RecvTimeoutError::Disconnected) => return,
                 }
             }

@@ -147,6 +147,13 @@ impl Service for BrokerService {
             request::END_TRANSACTION => self.end_transaction(request),
             request::HEART_BEAT => self.heartbeat(request, peer),
             request::UNREGISTER_CLIENT => self.unregister(request),
+            request::UPDATE_AND_CREATE_TOPIC => self.create_topic(request),
+            request::VIEW_MESSAGE_BY_ID => self.view_message(request),
+            request::QUERY_MESSAGE => self.query_message(request),
+            request::GET_MAX_OFFSET
+            | request::GET_MIN_OFFSET
+            | request::SEARCH_OFFSET_BY_TIMESTAMP
+            | request::GET_EARLIEST_MSG_STORETIME => self.query_queue(request),
             _ => not_supported(request),
         }
     }

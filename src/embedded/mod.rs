@@ -21,6 +21,7 @@
 //! | topics made on demand (`TBW102`) | yes | |
 //! | sends: V1, V2, batch, oneway | yes | |
 //! | heartbeat, unregistering | yes | |
+//! | making topics, offsets, messages by id and by key | yes, of kept messages | |
 //! | rejections: unknown topic, bad queue, too large | yes | |
 //! | faults: error codes, silence, hang-ups, garbage, slowness | yes, scripted ([`Fault`]) | |
 //! | kill and restart on the same port | yes | |
@@ -37,6 +38,7 @@
 //!
 //! Not yet covered by semantic versioning.
 
+mod admin;
 mod broker;
 mod builder;
 mod cluster;

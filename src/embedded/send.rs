@@ -214,6 +214,7 @@ impl Place<'_> {
             properties: properties.to_owned(),
             flag,
             sys_flag: self.header.sys_flag,
+            reconsume_times: self.header.reconsume_times,
             born_timestamp: self.header.born_timestamp,
             born_host: self.peer,
             store_timestamp: self.now,

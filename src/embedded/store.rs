@@ -146,6 +146,23 @@ impl Store {
         self.state.lock().topics.get(topic).map_or(0, |t| t.count)
     }
 
+    /// The message at an offset of a broker's commit log, if it is kept.
+    pub(super) fn at(&self, broker: &str, commit_log_offset: i64) -> Option<StoredMessage> {
+        let state = self.state.lock();
+        let mut all = state.topics.values().flat_map(|log| &log.messages);
+        let is_it =
+            |m: &&StoredMessage| m.broker() == broker && m.commit_log_offset() == commit_log_offset;
+        all.find(is_it).cloned()
+    }
+
+    /// The end of a queue.
+    pub(super) fn queue_end(&self, broker: usize, topic: &str, queue_id: i32) -> i64 {
+        let state = self.state.lock();
+        let queues = state.topics.get(topic).map(|log| &log.queues);
+        let end = queues.and_then(|queues| queues.get(&(broker, queue_id)));
+        end.copied().unwrap_or(0)
+    }
+
     pub(super) fn subscribe(&self) -> Receiver<StoredMessage> {
         let (sender, receiver) = crossbeam_channel::unbounded();
         let mut state = self.state.lock();

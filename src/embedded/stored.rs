@@ -7,7 +7,7 @@ use super::send::REGION;
 use super::topics::CLUSTER_NAME;
 use crate::message::{MessageView, Properties, name};
 use crate::protocol::id::OffsetMessageId;
-use crate::protocol::{ProtocolError, compress, properties, sys_flag};
+use crate::protocol::{ProtocolError, compress, message, properties, sys_flag};
 
 /// The most that a stored body may inflate to: what a frame can carry, several times over.
 const MAX_BODY: usize = 256 << 20;
@@ -33,6 +33,7 @@ pub(super) struct Stored {
     pub(super) properties: String,
     pub(super) flag: i32,
     pub(super) sys_flag: i32,
+    pub(super) reconsume_times: i32,
     pub(super) born_timestamp: i64,
     pub(super) born_host: SocketAddr,
     pub(super) store_timestamp: i64,
@@ -67,6 +68,7 @@ impl StoredMessage {
             properties: half.properties.clone(),
             flag: half.flag,
             sys_flag: half.sys_flag | sys_flag::TRANSACTION_COMMIT,
+            reconsume_times: half.reconsume_times,
             born_timestamp: half.born_timestamp,
             born_host: half.born_host,
             store_timestamp: half.store_timestamp,
@@ -109,7 +111,7 @@ impl StoredMessage {
             born_host: stored.born_host,
             store_timestamp: stored.store_timestamp,
             store_host: stored.store_host,
-            reconsume_times: 0,
+            reconsume_times: stored.reconsume_times,
             prepared_transaction_offset: stored.prepared_offset,
         }
     }
@@ -223,6 +225,11 @@ impl StoredMessage {
         self.0.sys_flag
     }
 
+    /// How often a consumer gave it back, as the sender says.
+    pub fn reconsume_times(&self) -> i32 {
+        self.0.reconsume_times
+    }
+
     /// When the sender made it, epoch milliseconds by the sender's clock.
     pub fn born_timestamp(&self) -> i64 {
         self.0.born_timestamp
@@ -241,6 +248,29 @@ impl StoredMessage {
     /// The broker's own address.
     pub fn store_host(&self) -> SocketAddr {
         self.0.store_host
+    }
+}
+
+impl StoredMessage {
+    /// The form in which brokers hand messages out.
+    pub(super) fn encode(&self) -> Result<Vec<u8>, ProtocolError> {
+        let view = MessageView {
+            topic: self.topic().to_owned(),
+            body: Vec::new(),
+            flag: self.flag(),
+            properties: self.properties().clone(),
+            sys_flag: self.sys_flag(),
+            queue_id: self.queue_id(),
+            queue_offset: self.queue_offset(),
+            commit_log_offset: self.commit_log_offset(),
+            born_timestamp: self.born_timestamp(),
+            born_host: self.born_host(),
+            store_timestamp: self.store_timestamp(),
+            store_host: self.store_host(),
+            reconsume_times: self.reconsume_times(),
+            prepared_transaction_offset: 0,
+        };
+        message::encode(&view, self.raw_body())
     }
 }
 

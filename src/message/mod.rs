@@ -42,6 +42,8 @@ pub struct Message {
     flag: i32,
     wait_store: bool,
     schedule: Schedule,
+    reconsume_times: Option<u32>,
+    max_reconsume_times: Option<u32>,
     unique_key: Option<String>,
     system: Properties,
     user: Properties,
@@ -57,6 +59,8 @@ impl Message {
             flag: 0,
             wait_store: true,
             schedule: Schedule::Now,
+            reconsume_times: None,
+            max_reconsume_times: None,
             unique_key: None,
             system: Properties::new(),
             user: Properties::new(),
@@ -140,6 +144,23 @@ impl Message {
         self
     }
 
+    /// How often consumers gave the message back so far (default 0). Only for messages to a retry
+    /// topic (`%RETRY%` and the consumer group); sending it elsewhere fails with
+    /// [`Invalid`](crate::ErrorKind::Invalid).
+    #[doc(alias = "setReconsumeTimes")]
+    pub fn reconsume_times(mut self, times: u32) -> Message {
+        self.reconsume_times = Some(times);
+        self
+    }
+
+    /// How often consumers may give the message back before it becomes a dead letter (default: as
+    /// the consumer group is configured). Only for messages to a retry topic, too.
+    #[doc(alias = "setMaxReconsumeTimes")]
+    pub fn max_reconsume_times(mut self, times: u32) -> Message {
+        self.max_reconsume_times = Some(times);
+        self
+    }
+
     /// When consumers may see the message; the last schedule set wins.
     pub fn schedule(mut self, schedule: Schedule) -> Message {
         self.schedule = schedule;
@@ -212,6 +233,16 @@ impl Message {
     /// The schedule that was set last.
     pub fn get_schedule(&self) -> &Schedule {
         &self.schedule
+    }
+
+    /// What [`Message::reconsume_times`] set.
+    pub fn get_reconsume_times(&self) -> Option<u32> {
+        self.reconsume_times
+    }
+
+    /// What [`Message::max_reconsume_times`] set.
+    pub fn get_max_reconsume_times(&self) -> Option<u32> {
+        self.max_reconsume_times
     }
 
     /// The unique key set by [`Message::unique_key`].

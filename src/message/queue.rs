@@ -45,6 +45,10 @@ impl MessageQueue {
         }
     }
 
+    pub(crate) fn with_id(&self, id: i32) -> MessageQueue {
+        MessageQueue { id, ..self.clone() }
+    }
+
     pub(crate) fn shared_broker(&self) -> &Arc<str> {
         &self.broker
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::accumulate::Members;
 use super::core::Core;
 use super::handle::Promise;
 use super::hook::SendMode;
@@ -23,16 +24,19 @@ pub(super) enum Listener {
     Handle(Promise),
     /// A request, whose reply is yet to come.
     Asked(Asked),
+    /// All whose messages are in a batch.
+    Batch(Members),
 }
 
 impl Listener {
-    /// Ends a send that never began.
-    pub(super) fn reject(self, core: &Core, error: Error) {
+    /// Tells the end of a send that no worker has.
+    pub(super) fn tell(self, core: &Core, result: Result<SendReceipt>) {
         match self {
-            Listener::Handle(promise) => promise.keep(Err(error)),
-            Listener::Asked(asked) => asked.sent(Err(error)),
+            Listener::Handle(promise) => promise.keep(result),
+            Listener::Batch(members) => members.answer(result),
+            Listener::Asked(asked) => asked.sent(result),
             Listener::Callback(callback) => {
-                let job = move || callback(Err(error));
+                let job = move || callback(result);
                 core.client.inner().workers.callbacks.submit(Box::new(job));
             }
         }
@@ -69,34 +73,36 @@ enum Work {
 /// told to the listener, also that of making the message ready.
 pub(super) fn launch(
     core: &Arc<Core>,
-    ready: Result<(Outgoing, Target, Deadline)>,
+    ready: Result<(Outgoing, Target)>,
+    deadline: Deadline,
     listener: Listener,
 ) {
-    let aimed = ready.and_then(|(out, target, deadline)| {
+    let aimed = ready.and_then(|(out, target)| {
         // A request has its place among the messages in flight until it has its reply.
         let messages = usize::from(!matches!(listener, Listener::Asked(_)));
         let permit = core.account.acquire(messages, out.body.len(), deadline)?;
-        Ok((
-            Send::new(core, out, target, deadline, SendMode::Async)?,
-            permit,
-        ))
+        let send = Send::new(core, out, target, deadline, SendMode::Async)?;
+        Ok((send, permit))
     });
     match aimed {
-        Ok((send, permit)) => {
-            let (listener, permit) = (Some(listener), Some(permit));
-            Box::new(AsyncSend {
-                send,
-                listener,
-                permit,
-                next: Work::Nothing,
-            })
-            .attempt();
-        }
-        Err(error) => listener.reject(core, error),
+        Ok((send, permit)) => AsyncSend::start(send, listener, Some(permit)),
+        Err(error) => listener.tell(core, Err(error)),
     }
 }
 
 impl AsyncSend {
+    /// Makes the first attempt on this thread.
+    pub(super) fn start(send: Send, listener: Listener, permit: Option<Permit>) {
+        let (listener, next) = (Some(listener), Work::Nothing);
+        Box::new(AsyncSend {
+            send,
+            listener,
+            permit,
+            next,
+        })
+        .attempt();
+    }
+
     fn attempt(self: Box<Self>) {
         // The request borrows parts of a send that its own completion takes away.
         let (core, out, aim) = (
@@ -124,6 +130,10 @@ impl AsyncSend {
                 asked.sent(result);
                 Next::Done
             }
+            Some(Listener::Batch(members)) => {
+                members.answer(result);
+                Next::Done
+            }
             Some(callback) => {
                 self.listener = Some(callback);
                 self.next = Work::Call(result);
@@ -149,6 +159,7 @@ impl AsyncSend {
         self.next = Work::Aim { refresh };
         let client = self.send.core.client.inner();
         let (timer, retries) = (client.workers.timer.clone(), client.workers.retries.clone());
+        let pause = self.send.within_deadline(pause);
         timer.schedule(Instant::now() + pause, move |_| retries.submit(self));
     }
 }
@@ -212,8 +223,8 @@ impl Drop for AsyncSend {
                 "the producer was shut down during the send",
             );
             let core = self.send.core.clone();
-            let error = self.send.end_with(error);
-            listener.reject(&core, error);
+            let result = self.send.interrupt(error);
+            listener.tell(&core, result);
         }
     }
 }

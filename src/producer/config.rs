@@ -1,6 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::accumulate::AutoBatch;
 use super::fault::FaultStrategy;
 use super::hook::Hooks;
 use super::retry::{self, Policy};
@@ -34,6 +35,7 @@ pub(super) struct ProducerConfig {
     pub(super) trace_topic: Option<Arc<str>>,
     /// Topics whose routes are learnt at start.
     pub(super) learn: Vec<Arc<str>>,
+    pub(super) auto_batch: Option<AutoBatch>,
 }
 
 impl ProducerConfig {
@@ -64,6 +66,7 @@ impl ProducerConfig {
             hooks: Hooks::default(),
             trace_topic: None,
             learn: Vec::new(),
+            auto_batch: None,
         }
     }
 
@@ -118,6 +121,6 @@ impl ProducerConfig {
         {
             return config("attempt_timeout must not be zero");
         }
-        Ok(())
+        self.auto_batch.map_or(Ok(()), |auto| auto.check())
     }
 }

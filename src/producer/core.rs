@@ -4,12 +4,13 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+use super::accumulate::Accumulator;
 use super::config::ProducerConfig;
 use super::fault::{Detector, FaultStrategy, FaultTable, Report};
 use super::outgoing::Outgoing;
 use super::select;
 use super::trace::Tracer;
-use crate::client::{Client, Registration, ShutdownReport, Ticker};
+use crate::client::{Client, PublishInfo, Registration, ShutdownReport, Ticker};
 use crate::error::{Error, ErrorKind, Result};
 use crate::message::{Batch, Message, MessageQueue};
 use crate::transport::{Account, Deadline};
@@ -25,6 +26,8 @@ pub(super) struct Core {
     pub(super) config: ProducerConfig,
     pub(super) client: Client,
     pub(super) account: Arc<Account>,
+    /// Gathers single sends into batches, if that is wanted.
+    pub(super) accumulator: Option<Accumulator>,
     /// Whether the client is this producer's own, to be closed with it.
     owns_client: bool,
     tracer: Option<Tracer>,
@@ -58,6 +61,7 @@ impl Core {
             faults: config.latency_fault.clone().map(Faults::new),
             tracer,
             detector: Mutex::new(None),
+            accumulator: Accumulator::new(&config),
             client,
             config,
             owns_client,
@@ -72,16 +76,16 @@ impl Core {
     pub(super) fn pick<'a>(
         &self,
         topic: &str,
-        queues: &'a [MessageQueue],
+        info: &'a PublishInfo,
         last: Option<&str>,
     ) -> &'a MessageQueue {
+        let queues = &info.queues;
+        let usable = |queue: &MessageQueue| info.is_reachable(queue);
         match &self.faults {
-            None => select::round_robin(topic, queues, last),
+            None => select::round_robin(topic, queues, last, usable),
             Some(faults) => select::in_turn(topic, queues, |first| {
-                faults
-                    .table
-                    .lock()
-                    .pick(queues, first, last, Instant::now())
+                let mut table = faults.table.lock();
+                table.pick(queues, first, last, Instant::now(), &usable)
             }),
         }
     }
@@ -177,15 +181,21 @@ impl Core {
     /// Lets what is in flight be answered, says goodbye to the brokers, and closes the client if it
     /// is this producer's own; all within `most`.
     pub(super) fn shutdown(&self, most: Duration) -> ShutdownReport {
-        let mut report = self.report.lock();
+        let start = Instant::now();
+        let deadline = Deadline::after(start, most);
+        let threads = &self.client.inner().workers.threads;
+        let Some(mut report) = threads.take_turn(&self.report, deadline) else {
+            return ShutdownReport::default();
+        };
         if let Some(report) = &*report {
             return report.clone();
         }
-        let start = Instant::now();
-        let deadline = Deadline::after(start, most);
         self.account.close();
         drop(self.open.lock().take());
         drop(self.detector.lock().take());
+        if let Some(accumulator) = &self.accumulator {
+            accumulator.close();
+        }
         let client = self.client.inner();
         let checks = client.checks.lock().remove(&*self.config.group_on_wire);
         if let Some(checks) = &checks {

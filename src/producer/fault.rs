@@ -194,11 +194,12 @@ impl FaultTable {
         start: usize,
         last: Option<&str>,
         now: Instant,
+        usable: &dyn Fn(&MessageQueue) -> bool,
     ) -> usize {
+        let turn = || (start..start + queues.len()).map(|at| at % queues.len());
         let in_turn = |good: &dyn Fn(&str) -> bool| {
-            let turn = (start..start + queues.len()).map(|at| at % queues.len());
-            let mut turn = turn.filter(|at| Some(queues[*at].broker()) != last);
-            turn.find(|at| good(queues[*at].broker()))
+            let mut turn = turn().filter(|at| Some(queues[*at].broker()) != last);
+            turn.find(|at| usable(&queues[*at]) && good(queues[*at].broker()))
         };
         in_turn(&|broker| self.is_available(broker, now))
             .or_else(|| in_turn(&|broker| self.is_reachable(broker)))
@@ -206,6 +207,7 @@ impl FaultTable {
                 let best = self.at_least_one(queues, last, now)?;
                 in_turn(&|broker| *broker == *best)
             })
+            .or_else(|| turn().find(|at| usable(&queues[*at])))
             .unwrap_or(start % queues.len())
     }
 
@@ -279,7 +281,7 @@ mod tests {
     fn check(table: &mut FaultTable, brokers: &str, last: Option<&str>, now: Instant, want: &str) {
         let queues = queues(brokers);
         let got: String = (0..want.len())
-            .map(|i| queues[table.pick(&queues, i, last, now)].broker())
+            .map(|i| queues[table.pick(&queues, i, last, now, &|_| true)].broker())
             .collect();
         assert_eq!(got, want);
     }
@@ -389,6 +391,9 @@ mod tests {
         let queues = queues("aab");
         let place = usize::MAX % queues.len();
         let mut table = FaultTable::default();
-        assert_eq!(table.pick(&queues, place, Some("a"), Instant::now()), 2);
+        assert_eq!(
+            table.pick(&queues, place, Some("a"), Instant::now(), &|_| true),
+            2
+        );
     }
 }

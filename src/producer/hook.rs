@@ -94,7 +94,7 @@ pub enum SendOutcome<'a> {
 }
 
 /// The modes of sending.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum SendMode {
     /// The caller waits.
     Sync,

@@ -1,5 +1,6 @@
 //! The producer: what users call, and the one flow that every send takes.
 
+mod accumulate;
 mod asynchronous;
 mod builder;
 mod checks;
@@ -22,6 +23,7 @@ mod transaction_builder;
 mod validate;
 mod watch;
 
+pub use accumulate::AutoBatch;
 pub use builder::ProducerBuilder;
 pub use fault::FaultStrategy;
 pub use handle::SendHandle;

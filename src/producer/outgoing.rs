@@ -6,6 +6,7 @@ use super::validate;
 use crate::client::epoch_millis;
 use crate::error::{Error, Result};
 use crate::message::{Batch, Message, name};
+use crate::protocol::code::request;
 use crate::protocol::properties::MAX_LEN;
 use crate::protocol::{message, properties, sys_flag};
 
@@ -24,6 +25,8 @@ pub(super) struct Outgoing {
     pub(super) reply: bool,
     /// The broker must know who we are before it gets this: it will have something to push.
     pub(super) wants_reply: bool,
+    pub(super) reconsume_times: i32,
+    pub(super) max_reconsume_times: Option<i32>,
     /// The id that the receipt names: the unique key, or those of a batch's messages.
     pub(super) message_id: String,
     /// What hooks are shown; only kept where there are some.
@@ -38,6 +41,7 @@ impl Outgoing {
         new_key: impl Fn(i64) -> String,
     ) -> Result<Outgoing> {
         validate::message(message, config.max_message_size)?;
+        validate::sharding_key(sharding_key.unwrap_or_default())?;
         let watched = config.hooks.watch_sends();
         let system = message.system_properties();
         let reply = system.get(name::MESSAGE_TYPE).is_some();
@@ -65,6 +69,8 @@ impl Outgoing {
             sys_flag: compression | transaction,
             flag: message.get_flag(),
             batch: false,
+            reconsume_times: message.get_reconsume_times().map_or(0, times),
+            max_reconsume_times: message.get_max_reconsume_times().map(times),
             message_id: key,
             payload: watched.then(|| Payload::Message(message.clone())),
         })
@@ -114,10 +120,28 @@ impl Outgoing {
             batch: true,
             reply: false,
             wants_reply: false,
+            reconsume_times: 0,
+            max_reconsume_times: None,
             message_id: keys,
             payload: watched.then(|| Payload::Batch(batch.clone())),
         })
     }
+
+    /// The request code, and whether its header has short names.
+    pub(super) fn code(&self, short: bool) -> (i32, bool) {
+        match (self.batch, self.reply, short) {
+            (true, ..) => (request::SEND_BATCH_MESSAGE, true),
+            (_, true, true) => (request::SEND_REPLY_MESSAGE_V2, true),
+            (_, true, false) => (request::SEND_REPLY_MESSAGE, false),
+            (_, _, true) => (request::SEND_MESSAGE_V2, true),
+            (_, _, false) => (request::SEND_MESSAGE, false),
+        }
+    }
+}
+
+/// Brokers count with 31 bits.
+fn times(times: u32) -> i32 {
+    i32::try_from(times).unwrap_or(i32::MAX)
 }
 
 fn unique_key(message: &Message, new_key: &impl Fn(i64) -> String) -> String {

@@ -1,6 +1,7 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
+use super::accumulate::{Accumulator, Joined, Joining};
 use super::asynchronous::{self, Listener};
 use super::handle::{self, SendHandle};
 use super::hook::SendMode;
@@ -11,6 +12,9 @@ use super::send::{Send, Target};
 use crate::error::{Error, Result};
 use crate::message::{Batch, Message, MessageQueue, MessageView, SendReceipt};
 use crate::transport::Deadline;
+
+/// How much longer than to its deadline a sender waits for the batch that its message is in.
+const BATCH_GRACE: Duration = Duration::from_millis(200);
 
 /// A send with settings of its own; made by [`Producer::prepare`] and
 /// [`Producer::prepare_batch`].
@@ -88,7 +92,21 @@ impl<'a> PreparedSend<'a> {
     /// Those of [`Producer::send`].
     pub fn send(self) -> Result<SendReceipt> {
         let core = &self.producer.core().clone();
-        let (out, target, deadline) = self.outgoing()?;
+        let deadline = self.deadline();
+        if let Some(joining) = self.joining(deadline, 0, SendMode::Sync) {
+            let (promise, handle) = handle::pair();
+            match Accumulator::join(core, &joining, Listener::Handle(promise)) {
+                Joined::Gathered => {
+                    // The batch ends by this deadline, and says more than we could.
+                    let left = deadline.remaining(Instant::now());
+                    let result = handle.wait_timeout(left + BATCH_GRACE);
+                    return result.map_err(|e| e.on_topic(joining.message.shared_topic()));
+                }
+                Joined::Refused(_, error) => return Err(error),
+                Joined::Alone(_) => {}
+            }
+        }
+        let (out, target) = self.outgoing()?;
         let _permit = core.account.acquire(0, out.body.len(), deadline)?;
         Send::new(core, out, target, deadline, SendMode::Sync)?.run()
     }
@@ -163,27 +181,66 @@ impl<'a> PreparedSend<'a> {
     /// Those of [`Producer::send_oneway`].
     pub fn send_oneway(self) -> Result<()> {
         let core = &self.producer.core().clone();
-        let (out, target, deadline) = self.outgoing()?;
+        let deadline = self.deadline();
+        let (out, target) = self.outgoing()?;
         let permit = core.account.acquire(1, out.body.len(), deadline)?;
         Send::new(core, out, target, deadline, SendMode::Oneway)?.run_oneway(permit)
     }
 
-    fn begin(self, listener: Listener) {
-        let core = self.producer.core().clone();
-        asynchronous::launch(&core, self.outgoing(), listener);
+    /// The common beginning of the two asynchronous forms: no failure is returned, all are told.
+    fn begin(self, mut listener: Listener) {
+        let core = &self.producer.core().clone();
+        let deadline = self.deadline();
+        if let Some(joining) = self.joining(deadline, 1, SendMode::Async) {
+            match Accumulator::join(core, &joining, listener) {
+                Joined::Gathered => return,
+                Joined::Refused(listener, error) => return listener.tell(core, Err(error)),
+                Joined::Alone(given) => listener = given,
+            }
+        }
+        asynchronous::launch(core, self.outgoing(), deadline, listener);
     }
 
     /// What every send does first, in this order: is it open, is it valid, make it ready.
-    fn outgoing(self) -> Result<(Outgoing, Target, Deadline)> {
+    fn outgoing(self) -> Result<(Outgoing, Target)> {
         let core = self.producer.core();
-        let timeout = self.timeout.unwrap_or(core.config.send_timeout);
-        let deadline = Deadline::after(Instant::now(), timeout);
         core.check_open()?;
         let out = match self.what {
             What::Message(message) => core.outgoing(message, self.target.sharding_key())?,
             What::Batch(batch) => core.outgoing_batch(batch)?,
         };
-        Ok((out, self.target, deadline))
+        Ok((out, self.target))
+    }
+
+    fn timeout_or_default(&self) -> Duration {
+        let default = self.producer.core().config.send_timeout;
+        self.timeout.unwrap_or(default)
+    }
+
+    /// The one deadline of this send, from now on.
+    fn deadline(&self) -> Deadline {
+        Deadline::after(Instant::now(), self.timeout_or_default())
+    }
+
+    /// This send as one that may go with others, if the producer gathers them.
+    fn joining(&self, deadline: Deadline, in_flight: usize, mode: SendMode) -> Option<Joining<'a>> {
+        self.producer.core().accumulator.as_ref()?;
+        let What::Message(message) = self.what else {
+            return None;
+        };
+        let queue = match &self.target {
+            Target::Any => None,
+            Target::Queue(queue) if queue.topic() == message.topic() => Some(queue.clone()),
+            _ => return None,
+        };
+        Some(Joining {
+            message,
+            queue,
+            timeout: self.timeout_or_default(),
+            deadline,
+            mode,
+            in_flight,
+        })
     }
 }
 

@@ -7,7 +7,7 @@ use super::config::ProducerConfig;
 use super::core::Core;
 use super::handle::SendHandle;
 use super::prepared::PreparedSend;
-use crate::client::{Client, ShutdownReport};
+use crate::client::{Admin, Client, ShutdownReport};
 use crate::error::{Error, Result, Wait};
 use crate::message::{Batch, Message, MessageView, SendReceipt};
 use crate::transport::Deadline;
@@ -174,6 +174,28 @@ impl Producer {
         PreparedSend::batch(self, batch)
     }
 
+    /// Topics, offsets and stored messages: making a topic, finding what was sent.
+    pub fn admin(&self) -> Admin<'_> {
+        self.client().admin()
+    }
+
+    /// Takes a timer message back that is not due yet, by the
+    /// [handle](SendReceipt::recall_handle) of its receipt; returns its unique key. Brokers from
+    /// 5.3.2 on can do that, if their setting `recallMessageEnable` is on; without it receipts have
+    /// no handle. The deadline is the producer's `send_timeout`.
+    ///
+    /// # Errors
+    /// Those of [`Admin`], and of these [`Invalid`](crate::ErrorKind::Invalid) for a text that is no
+    /// handle, a handle of another topic, or a retry or dead-letter topic;
+    /// [`Broker`](crate::ErrorKind::Broker) with code 604 for a message that is due or almost, with
+    /// code 16 where recalling is off, with code 3 from older brokers.
+    #[doc(alias = "recallMessage")]
+    pub fn recall(&self, topic: &str, handle: &str) -> Result<String> {
+        self.core().check_open()?;
+        let admin = self.admin().timeout(self.core().config.send_timeout);
+        admin.recall(self.group(), topic, handle)
+    }
+
     /// Waits until everything in flight is settled: answers are there (callbacks may still run),
     /// and accepted oneway messages are written.
     ///
@@ -181,6 +203,9 @@ impl Producer {
     /// [`Timeout`](crate::ErrorKind::Timeout) if that takes longer.
     pub fn flush(&self, most: Duration) -> Result<()> {
         let deadline = Deadline::after(Instant::now(), most);
+        if let Some(accumulator) = &self.core().accumulator {
+            accumulator.flush();
+        }
         match self.core().account.wait_until_returned(deadline) {
             0 => Ok(()),
             _ => Err(Error::timeout(Wait::Response).maybe_stored()),
@@ -209,8 +234,9 @@ impl Producer {
     /// flight be answered, tells the brokers, and ends its threads; all within this time. What is
     /// unanswered then fails with [`Closed`](crate::ErrorKind::Closed).
     ///
-    /// A second call does nothing and returns the first one's report. It may be called from a
-    /// callback.
+    /// A second call waits for the first one, within its own time, and returns its report. It may
+    /// be called from a callback; there a second call returns at once, since the first may be
+    /// waiting for that callback.
     pub fn shutdown_within(&self, most: Duration) -> ShutdownReport {
         self.core().shutdown(most)
     }

@@ -90,8 +90,8 @@ impl Question<'_> {
         let waiting = self.waiting(Box::new(answer));
         match Asked::register(core, id, deadline, waiting) {
             Ok(asked) => {
-                let ready = Ok((out, self.target, deadline));
-                asynchronous::launch(core, ready, Listener::Asked(asked));
+                let ready = Ok((out, self.target));
+                asynchronous::launch(core, ready, deadline, Listener::Asked(asked));
             }
             Err(waiting) => {
                 let error = waiting.refused();

@@ -87,9 +87,8 @@ pub(super) fn judge(policy: &Policy, at: &Situation, outcome: Outcome<'_>) -> Ve
             ..
         } if !at.refreshed => Verdict::RefreshAndRetry,
         Outcome::Refused { code, remark } => {
-            // Brokers 4.x answer a wrong signature with SYSTEM_ERROR; no retry can mend it.
-            let acl = code == response::SYSTEM_ERROR && remark.contains("AclException");
-            if !policy.codes.contains(&code) || acl {
+            // No retry can mend a signature.
+            if !policy.codes.contains(&code) || is_wrong_signature(code, remark) {
                 Verdict::Fail
             } else if matches!(
                 code,
@@ -120,6 +119,12 @@ pub(super) fn judge(policy: &Policy, at: &Situation, outcome: Outcome<'_>) -> Ve
             _ => Verdict::Fail,
         },
     }
+}
+
+/// Brokers 4.x answer a wrong signature with the code that means nothing in particular. Nothing was
+/// stored then.
+pub(super) fn is_wrong_signature(code: i32, remark: &str) -> bool {
+    code == response::SYSTEM_ERROR && remark.contains("AclException")
 }
 
 #[cfg(test)]

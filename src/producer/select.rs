@@ -16,13 +16,17 @@ thread_local! {
     static PLACES: RefCell<Vec<(String, usize)>> = const { RefCell::new(Vec::new()) };
 }
 
-/// The next queue in turn, not of the broker to avoid if there is another. `queues` is not empty.
+/// The next queue in turn: one that can be reached, not of the broker to avoid, if there is one.
+/// `queues` is not empty.
 pub(super) fn round_robin<'a>(
     topic: &str,
     queues: &'a [MessageQueue],
     avoid: Option<&str>,
+    is_reachable: impl Fn(&MessageQueue) -> bool,
 ) -> &'a MessageQueue {
-    in_turn(topic, queues, |first| next(queues, first, avoid))
+    in_turn(topic, queues, |first| {
+        next(queues, first, avoid, is_reachable)
+    })
 }
 
 /// The queue that `choose` finds, which is told whose turn it is. `queues` is not empty.
@@ -48,10 +52,19 @@ pub(super) fn in_turn<'a>(
     })
 }
 
-fn next(queues: &[MessageQueue], first: usize, avoid: Option<&str>) -> usize {
-    let mut candidates = (first..first + queues.len()).map(|at| at % queues.len());
-    let good = |at: &usize| Some(queues[*at].broker()) != avoid;
-    candidates.find(good).unwrap_or(first)
+fn next(
+    queues: &[MessageQueue],
+    first: usize,
+    avoid: Option<&str>,
+    is_reachable: impl Fn(&MessageQueue) -> bool,
+) -> usize {
+    let candidates = || (first..first + queues.len()).map(|at| at % queues.len());
+    let reachable = |at: &usize| is_reachable(&queues[*at]);
+    let good = |at: &usize| Some(queues[*at].broker()) != avoid && reachable(at);
+    let found = candidates()
+        .find(good)
+        .or_else(|| candidates().find(reachable));
+    found.unwrap_or(first)
 }
 
 /// The queue of a sharding key, as Java's `SelectMessageQueueByHash` finds it. `queues` is not
@@ -97,8 +110,9 @@ mod tests {
     #[track_caller]
     fn check(names: &str, avoid: Option<&str>, expected: &[usize]) {
         let queues = queues(names);
+        let reachable = |queue: &MessageQueue| queue.broker() != "z";
         let got: Vec<usize> = (0..queues.len())
-            .map(|first| next(&queues, first, avoid))
+            .map(|first| next(&queues, first, avoid, reachable))
             .collect();
         assert_eq!(got, expected);
     }
@@ -108,6 +122,10 @@ mod tests {
         check("aabb", None, &[0, 1, 2, 3]);
         check("aabb", Some("a"), &[2, 2, 2, 3]);
         check("aaa", Some("a"), &[0, 1, 2]);
+        check("azb", None, &[0, 2, 2]);
+        check("azb", Some("b"), &[0, 0, 0]);
+        check("zz", None, &[0, 1]);
+        check("az", Some("a"), &[0, 0]);
     }
 
     #[test]
@@ -115,7 +133,7 @@ mod tests {
         let queues = queues("aab");
         PLACES.with_borrow_mut(|places| places.push(("wrap".into(), usize::MAX)));
         let mut seen: Vec<i32> = (0..3)
-            .map(|_| round_robin("wrap", &queues, None).id())
+            .map(|_| round_robin("wrap", &queues, None, |_| true).id())
             .collect();
         seen.sort();
         assert_eq!(seen, [0, 1, 2]);
@@ -126,13 +144,13 @@ mod tests {
         let queues = queues("aaaa");
         let mut seen: Vec<i32> = Vec::new();
         for _ in 0..4 {
-            seen.push(round_robin("select-test-1", &queues, None).id());
-            round_robin("select-test-2", &queues, None);
+            seen.push(round_robin("select-test-1", &queues, None, |_| true).id());
+            round_robin("select-test-2", &queues, None, |_| true);
         }
         seen.sort();
         assert_eq!(seen, [0, 1, 2, 3]);
         for i in 0..100 {
-            round_robin(&format!("select-test-many-{i}"), &queues, None);
+            round_robin(&format!("select-test-many-{i}"), &queues, None, |_| true);
         }
         assert!(PLACES.with_borrow(|places| places.len() <= TOPICS_PER_THREAD));
     }

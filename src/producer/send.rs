@@ -12,9 +12,9 @@ use super::select;
 use crate::client::{PublishInfo, epoch_millis};
 use crate::error::{Attempt, Delivery, Error, ErrorKind, Result, Wait};
 use crate::message::{MessageQueue, SendReceipt};
-use crate::protocol::Command;
-use crate::protocol::code::{request, response};
+use crate::protocol::code::response;
 use crate::protocol::send::{self as wire, SendHeader, SendResponse, V1};
+use crate::protocol::{Command, Fields};
 use crate::transport::{Deadline, Outcome as Answer, Permit, Request};
 
 /// However short its share, an attempt gets this long before it is given up for another broker.
@@ -125,11 +125,7 @@ impl Send {
             aim,
             deadline,
             fixed_queue,
-            most_attempts: if fixed_queue {
-                1
-            } else {
-                retries.saturating_add(1)
-            },
+            most_attempts,
             made: 0,
             failed: Vec::new(),
             last_broker: None,
@@ -142,6 +138,11 @@ impl Send {
         };
         send.begin(&info)?;
         Ok(send)
+    }
+
+    /// What is left of a pause between attempts when the deadline is looked at.
+    pub(super) fn within_deadline(&self, pause: Duration) -> Duration {
+        pause.min(self.deadline.remaining(Instant::now()))
     }
 
     /// Attempts until the end, on this thread.
@@ -161,8 +162,7 @@ impl Send {
                 Step::Done(result) => return result,
                 Step::Resend => {}
                 Step::Again { pause, refresh } => {
-                    self.core
-                        .pause(pause.min(self.deadline.remaining(Instant::now())));
+                    self.core.pause(self.within_deadline(pause));
                     if let Some(end) = self.aim_again(refresh) {
                         return end;
                     }
@@ -247,8 +247,16 @@ impl Send {
         }
     }
 
-    /// An end from outside: this error, with what the attempts before it say.
-    pub(super) fn end_with(&mut self, error: Error) -> Error {
+    /// An end from outside, which does not turn what is stored into a failure.
+    pub(super) fn interrupt(&mut self, error: Error) -> Result<SendReceipt> {
+        match self.doubtful.take() {
+            Some(receipt) => Ok(receipt),
+            None => Err(self.end_with(error)),
+        }
+    }
+
+    /// This error, with what the attempts before it say.
+    fn end_with(&mut self, error: Error) -> Error {
         self.tell_hooks(SendOutcome::Failed(&error));
         let failed = std::mem::take(&mut self.failed);
         let worst = failed.iter().map(|attempt| attempt.error.delivery()).max();
@@ -272,7 +280,7 @@ impl Send {
         }
         let info = publish_info(&self.core, topic, self.deadline)?;
         let avoid = self.last_broker.as_deref();
-        let queue = self.core.pick(topic, &info.queues, avoid).clone();
+        let queue = self.core.pick(topic, &info, avoid).clone();
         let aim = Aim::at(&self.core, &info, queue, self.deadline)?;
         Ok((info, aim))
     }
@@ -305,7 +313,9 @@ impl Send {
             let name = response::name(answer.code);
             let error = Error::response(answer.code, name, answer.remark.as_deref());
             // Only this code leaves open whether the broker stored the message.
-            let unsure = answer.code == response::SYSTEM_ERROR;
+            let remark = answer.remark.as_deref().unwrap_or_default();
+            let unsure = answer.code == response::SYSTEM_ERROR
+                && !retry::is_wrong_signature(answer.code, remark);
             let error = if unsure { error.maybe_stored() } else { error };
             return Err(error.at(&self.aim.address));
         };
@@ -318,7 +328,11 @@ impl Send {
                 _ => self.out.message_id.clone(),
             },
             offset_message_id: response.message_id,
-            queue: self.aim.queue.clone(),
+            // Below zero: the broker was told to choose.
+            queue: match self.aim.queue.id() {
+                0.. => self.aim.queue.clone(),
+                _ => self.aim.queue.with_id(response.queue_id),
+            },
             queue_offset: response.queue_offset,
             transaction_id: response.transaction_id,
             region: response.region,
@@ -404,14 +418,11 @@ impl Send {
     /// The end without a good receipt: a doubtful one, or the error of all attempts, whose kind is
     /// that of the last.
     fn fail(&mut self) -> Result<SendReceipt> {
-        if let Some(receipt) = self.doubtful.take() {
-            return Ok(receipt);
-        }
         let last = match self.failed.last() {
             Some(attempt) => attempt.error.clone(),
             None => Error::timeout(Wait::Queue),
         };
-        Err(self.end_with(last))
+        self.interrupt(last)
     }
 }
 
@@ -451,23 +462,16 @@ pub(super) fn with_request<T>(
         born_timestamp: epoch_millis(),
         flag: out.flag,
         properties: &out.properties,
-        reconsume_times: 0,
+        reconsume_times: out.reconsume_times,
         unit_mode: core.client.inner().config.rpc.unit_mode,
-        max_reconsume_times: None,
+        max_reconsume_times: out.max_reconsume_times,
         batch: out.batch,
         broker_name: Some(queue.broker()),
     };
     let v1 = V1(&header);
-    let request = match (out.batch, config.short_headers) {
-        (true, _) => Request::new(request::SEND_BATCH_MESSAGE, &header),
-        _ if out.reply && config.short_headers => {
-            Request::new(request::SEND_REPLY_MESSAGE_V2, &header)
-        }
-        _ if out.reply => Request::new(request::SEND_REPLY_MESSAGE, &v1),
-        (false, true) => Request::new(request::SEND_MESSAGE_V2, &header),
-        (false, false) => Request::new(request::SEND_MESSAGE, &v1),
-    };
-    run(&request.with_body(&out.body))
+    let (code, short) = out.code(config.short_headers);
+    let fields: &dyn Fields = if short { &header } else { &v1 };
+    run(&Request::new(code, fields).with_body(&out.body))
 }
 
 fn publish_info(core: &Core, topic: &Arc<str>, deadline: Deadline) -> Result<Arc<PublishInfo>> {
@@ -484,7 +488,7 @@ fn first_queue(
 ) -> Result<MessageQueue> {
     let queues = &info.queues;
     match target {
-        Target::Any => Ok(core.pick(topic, queues, None).clone()),
+        Target::Any => Ok(core.pick(topic, info, None).clone()),
         Target::Queue(queue) if queue.topic() == topic => Ok(queue),
         Target::Queue(queue) => Err(Error::invalid(format!(
             "the queue {queue} is not one of the message's topic"

@@ -1,12 +1,11 @@
 //! What a message and a group must be, checked before anything is sent.
 
-use crate::client::check_name;
+use crate::client::{LONGEST_TOPIC, check_name};
 use crate::error::{Error, ErrorKind, Result};
 use crate::message::{Message, name};
 use crate::protocol::properties::{NAME_END, VALUE_END};
 
-/// Java's limits (`Validators`).
-const LONGEST_TOPIC: usize = 127;
+/// Java's limit (`Validators`).
 const LONGEST_GROUP: usize = 120;
 
 /// Java's default group, which every program would share.
@@ -43,6 +42,13 @@ pub(super) fn topic(topic: &str) -> Result<()> {
 pub(super) fn message(message: &Message, max_size: usize) -> Result<()> {
     topic(message.topic())?;
     size("body", message.body().len(), max_size)?;
+    let times = message
+        .get_reconsume_times()
+        .or(message.get_max_reconsume_times());
+    if times.is_some() && !message.topic().starts_with(name::RETRY_PREFIX) {
+        let text = "only a message to a retry topic (%RETRY%..) has times of consuming it again";
+        return Err(Error::invalid(text));
+    }
     for (key, value) in message.user_properties().iter() {
         if name::RESERVED.contains(&key) {
             let text = format!("the property name {key} is reserved by RocketMQ: use another one");
@@ -58,6 +64,10 @@ pub(super) fn message(message: &Message, max_size: usize) -> Result<()> {
         separators(key, value)?;
     }
     separators(name::UNIQ_KEY, message.get_unique_key().unwrap_or_default())
+}
+
+pub(super) fn sharding_key(key: &str) -> Result<()> {
+    separators(name::SHARDING_KEY, key)
 }
 
 pub(super) fn size(what: &str, len: usize, most: usize) -> Result<()> {
@@ -102,6 +112,14 @@ mod tests {
         check(Message::new("T", ""), false);
         check(Message::new("T", vec![0; MAX]), true);
         check(Message::new("T", vec![0; MAX + 1]), false);
+    }
+
+    #[test]
+    fn only_messages_to_retry_topics_are_consumed_again() {
+        check(Message::new("%RETRY%g", "x").reconsume_times(1), true);
+        check(Message::new("%RETRY%g", "x").max_reconsume_times(16), true);
+        check(Message::new("T", "x").reconsume_times(0), false);
+        check(Message::new("T", "x").max_reconsume_times(16), false);
     }
 
     #[test]

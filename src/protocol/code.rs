@@ -5,8 +5,20 @@
 pub mod request {
     /// A send with long header names ([`SendHeader`](crate::protocol::send::SendHeader), V1).
     pub const SEND_MESSAGE: i32 = 10;
+    /// Asks for the messages of a key.
+    pub const QUERY_MESSAGE: i32 = 12;
+    /// Makes or changes a topic on a broker.
+    pub const UPDATE_AND_CREATE_TOPIC: i32 = 17;
+    /// Asks for the offset of a time in a queue.
+    pub const SEARCH_OFFSET_BY_TIMESTAMP: i32 = 29;
     /// Asks for the end of a queue.
     pub const GET_MAX_OFFSET: i32 = 30;
+    /// Asks for the beginning of a queue.
+    pub const GET_MIN_OFFSET: i32 = 31;
+    /// Asks when the first message of a queue was stored.
+    pub const GET_EARLIEST_MSG_STORETIME: i32 = 32;
+    /// Asks for the message at an offset of the commit log.
+    pub const VIEW_MESSAGE_BY_ID: i32 = 33;
     /// Heartbeat of a client.
     pub const HEART_BEAT: i32 = 34;
     /// A client's producer or consumer group goes away.
@@ -29,6 +41,8 @@ pub mod request {
     pub const SEND_REPLY_MESSAGE_V2: i32 = 325;
     /// A reply is pushed to the client that asked.
     pub const PUSH_REPLY_MESSAGE_TO_CLIENT: i32 = 326;
+    /// Takes a timer message back.
+    pub const RECALL_MESSAGE: i32 = 370;
 }
 
 /// Codes of responses.
@@ -55,6 +69,8 @@ pub mod response {
     pub const NO_PERMISSION: i32 = 16;
     /// The topic does not exist.
     pub const TOPIC_NOT_EXIST: i32 = 17;
+    /// No message has the key that was asked for.
+    pub const QUERY_NOT_FOUND: i32 = 22;
     /// A parameter is out of range, for example the queue's number.
     pub const INVALID_PARAMETER: i32 = 29;
     /// No buyer id (Java retries it).
@@ -63,6 +79,8 @@ pub mod response {
     pub const NOT_IN_CURRENT_UNIT: i32 = 205;
     /// Too many requests.
     pub const FLOW_CONTROL: i32 = 215;
+    /// What was asked for cannot be done, for example recalling a message that is due.
+    pub const ILLEGAL_OPERATION: i32 = 604;
     /// The server is about to close: send again over a new connection.
     pub const GO_AWAY: i32 = 1500;
 
@@ -83,12 +101,13 @@ pub mod response {
             15 => "VERSION_NOT_SUPPORTED",
             NO_PERMISSION => "NO_PERMISSION",
             TOPIC_NOT_EXIST => "TOPIC_NOT_EXIST",
+            QUERY_NOT_FOUND => "QUERY_NOT_FOUND",
             INVALID_PARAMETER => "INVALID_PARAMETER",
             NO_BUYER_ID => "NO_BUYER_ID",
             NOT_IN_CURRENT_UNIT => "NOT_IN_CURRENT_UNIT",
             FLOW_CONTROL => "FLOW_CONTROL",
             501 => "NOT_LEADER_FOR_QUEUE",
-            604 => "ILLEGAL_OPERATION",
+            ILLEGAL_OPERATION => "ILLEGAL_OPERATION",
             GO_AWAY => "GO_AWAY",
             3001 => "USER_NOT_EXIST",
             3002 => "POLICY_NOT_EXIST",

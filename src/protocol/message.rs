@@ -155,6 +155,29 @@ pub fn decode_packed(bytes: &[u8]) -> Result<MessageView, ProtocolError> {
     })
 }
 
+/// Reads stored messages that stand one after the other, as a query is answered. All their bodies
+/// together inflate to at most `limit` bytes.
+///
+/// # Errors
+/// Those of [`decode`], for any of them.
+pub fn decode_all(bytes: &[u8], limit: usize) -> Result<Vec<MessageView>, ProtocolError> {
+    let mut messages = Vec::new();
+    let (mut bytes, mut limit) = (bytes, limit);
+    while !bytes.is_empty() {
+        let len = Rest(bytes).len32()?;
+        let (first, rest) = match bytes.split_at_checked(len) {
+            Some(parts) if len > 0 => parts,
+            _ => return Err(ProtocolError::new("message is cut short")),
+        };
+        let message = decode(first, limit)?;
+        // The body was within the limit, unless it was not compressed at all.
+        limit = limit.saturating_sub(message.body.len());
+        messages.push(message);
+        bytes = rest;
+    }
+    Ok(messages)
+}
+
 /// Writes the stored form. `body` is what is stored, already compressed if the message's system
 /// flag says so; the view's own body is not looked at.
 ///
@@ -280,6 +303,47 @@ impl<'a> Rest<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn stored_messages_stand_one_after_the_other() {
+        let view = |body: &str| MessageView {
+            topic: "T".into(),
+            body: body.into(),
+            flag: 0,
+            properties: crate::message::Properties::new(),
+            sys_flag: 0,
+            queue_id: 0,
+            queue_offset: 0,
+            commit_log_offset: 0,
+            born_timestamp: 0,
+            born_host: ([127, 0, 0, 1], 1).into(),
+            store_timestamp: 0,
+            store_host: ([127, 0, 0, 1], 2).into(),
+            reconsume_times: 0,
+            prepared_transaction_offset: 0,
+        };
+        let (one, two) = (view("one"), view("three"));
+        let mut bytes = encode(&one, &one.body).unwrap();
+        let first = bytes.len();
+        bytes.extend(encode(&two, &two.body).unwrap());
+        assert_eq!(decode_all(&[], 0).unwrap(), []);
+        assert_eq!(decode_all(&bytes, 100).unwrap(), [one, two]);
+        for cut in 1..bytes.len() {
+            assert_eq!(
+                decode_all(&bytes[..cut], 100).is_ok(),
+                cut == first,
+                "{cut}"
+            );
+        }
+        assert!(decode_all(&[0; 8], 100).is_err());
+
+        let packed = compress::zlib(&[0; 600], 5);
+        let mut bomb = view("");
+        bomb.sys_flag = sys_flag::COMPRESSED;
+        let bomb = encode(&bomb, &packed).unwrap();
+        assert!(decode_all(&bomb, 600).is_ok());
+        assert!(decode_all(&[&bomb[..], &bomb].concat(), 1000).is_err());
+    }
 
     #[test]
     fn batch_entries_read_back_and_lies_are_errors() {

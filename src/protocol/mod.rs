@@ -7,6 +7,7 @@
 
 #[cfg(feature = "acl")]
 pub(crate) mod acl;
+pub mod admin;
 mod binary;
 pub mod code;
 mod command;
@@ -19,6 +20,7 @@ mod json;
 pub mod message;
 pub mod namespace;
 pub mod properties;
+pub mod recall;
 pub mod reply;
 pub mod route;
 pub mod send;

@@ -34,7 +34,7 @@ pub(crate) struct Connection {
     /// How much of the stream the socket has taken.
     pub(super) written: AtomicU64,
     /// What `written` was when a byte was last read.
-    read_mark: AtomicU64,
+    pub(super) read_mark: AtomicU64,
     /// Whether the peer asked us to go away: no new requests, then the end.
     retired: AtomicBool,
     /// Whether the peer has answered anything but "go away".
@@ -51,6 +51,10 @@ pub(super) struct State {
     pub(super) writer_thread: WriterThread,
     /// Why the connection died.
     pub(super) death: Option<Error>,
+    /// A silence of the peer: what `read_mark` is for as long as it lasts, and when it began.
+    pub(super) silence: Option<(u64, Instant)>,
+    /// Whether the timer looks after frames that nobody waits for.
+    pub(super) watched: bool,
     /// The activity seen by the last idle check, and when it last changed.
     idle_since: (u64, u64, Instant),
 }
@@ -75,8 +79,8 @@ pub(crate) enum Via {
 pub(crate) enum Refused {
     /// The connection is dead or retired: try another one.
     Gone(Option<Slot>, Option<Permit>),
-    /// The frame is larger than the protocol allows.
-    TooLarge(Option<Slot>),
+    /// No connection can take it: the frame is too large, or the time is up.
+    Never(Option<Slot>, Error),
 }
 
 thread_local! {
@@ -87,6 +91,9 @@ thread_local! {
 
 /// What we send of our own accord waits for a peer that does not read, up to so many bytes.
 const MOST_UNREAD: u64 = 4 * 1024 * 1024;
+
+/// And so long.
+const REPLY_WITHIN: Duration = Duration::from_secs(3);
 
 /// A header of unusual size must not stay with the thread.
 const KEEP_HEAD: usize = 64 * 1024;
@@ -110,6 +117,8 @@ impl Connection {
                 writing: false,
                 writer_thread: WriterThread::NotStarted,
                 death: None,
+                silence: None,
+                watched: false,
                 idle_since: (0, 0, Instant::now()),
             }),
             work: Condvar::new(),
@@ -136,6 +145,10 @@ impl Connection {
     /// Whether new requests may use it.
     pub(super) fn is_usable(&self) -> bool {
         !self.retired.load(Ordering::Relaxed) && self.state.lock().death.is_none()
+    }
+
+    pub(super) fn is_retired(&self) -> bool {
+        self.retired.load(Ordering::Relaxed)
     }
 
     /// Why it died.
@@ -210,7 +223,13 @@ impl Connection {
         deadline: Deadline,
     ) -> Result<MutexGuard<'a, State>, Refused> {
         if head.len() + body.map_or(0, |body| body.len()) > frame::MAX_FRAME {
-            return Err(Refused::TooLarge(slot));
+            let text = "the request exceeds the protocol's 16 MiB for a frame";
+            return Err(Refused::Never(slot, Error::invalid(text)));
+        }
+        let now = Instant::now();
+        if deadline.has_passed(now) {
+            // Sent without time to wait, it would only look like a peer that is silent.
+            return Err(Refused::Never(slot, self.timed_out(Wait::Queue)));
         }
         let mut state = self.state.lock();
         // Four billion requests later, an old one may still wait under this id: the caller's next
@@ -220,15 +239,18 @@ impl Connection {
             return Err(Refused::Gone(slot, permit));
         }
         let end = state.outbox.push(head, body, permit);
-        if let Some(slot) = slot {
-            let entry = Entry {
-                slot,
-                deadline: deadline.instant(),
-                end,
-            };
-            if let Some(at) = state.pending.register(opaque, entry) {
-                self.look_again_at(at);
-            }
+        let Some(slot) = slot else {
+            self.watch(&mut state, deadline, now);
+            return Ok(state);
+        };
+        let entry = Entry {
+            slot,
+            since: now,
+            deadline: deadline.instant(),
+            end,
+        };
+        if let Some(at) = state.pending.register(opaque, entry) {
+            self.look_again_at(at);
         }
         Ok(state)
     }
@@ -241,6 +263,8 @@ impl Connection {
         let mut state = self.state.lock();
         if state.death.is_none() && state.outbox.len() < MOST_UNREAD {
             state.outbox.push(&frame, None, None);
+            let now = Instant::now();
+            self.watch(&mut state, Deadline::after(now, REPLY_WITHIN), now);
             self.write_soon(state, Via::WriterThread);
         }
     }
@@ -250,9 +274,9 @@ impl Connection {
     /// permit is given back when the socket has taken the frame.
     pub(super) fn tell(self: &Arc<Self>, request: &Request<'_>, permit: Permit) -> bool {
         let unread = self.state.lock().outbox.len();
-        let never_waits = Deadline::after(Instant::now(), Duration::ZERO);
+        let deadline = Deadline::after(Instant::now(), REPLY_WITHIN);
         let (permit, via) = (Some(permit), Via::WriterThread);
-        unread < MOST_UNREAD && self.submit(request, None, permit, never_waits, via).is_ok()
+        unread < MOST_UNREAD && self.submit(request, None, permit, deadline, via).is_ok()
     }
 
     /// Whether the peer has answered a heartbeat over this connection.
@@ -400,64 +424,6 @@ impl Connection {
             ready.answer(entry.slot, Err(error));
         }
         ready.hand_over(&self.shared);
-    }
-
-    /// Answers everybody whose deadline has passed.
-    fn expire(self: &Arc<Self>, now: Instant) {
-        let (expired, next) = self.state.lock().pending.expired(now);
-        if let Some(at) = next {
-            self.look_again_at(at);
-        }
-        for opaque in expired {
-            self.expire_one(opaque);
-        }
-    }
-
-    /// Answers one waiter whose deadline has passed, if it is still there. A frame that is being
-    /// written when its time is up, or a peer that was silent ever since it got the frame, ends the
-    /// connection.
-    fn expire_one(&self, opaque: i32) {
-        let mut state = self.state.lock();
-        let Some(end) = state.pending.get(opaque).map(|entry| entry.end) else {
-            return;
-        };
-        let sent = end <= self.written.load(Ordering::Relaxed);
-        let (wait, delivery) = if sent {
-            (Wait::Response, Delivery::MaybeStored)
-        } else if state.outbox.cancel(end) {
-            (Wait::Queue, Delivery::NotSent)
-        } else {
-            drop(state);
-            self.kill(Error::new(
-                ErrorKind::Disconnected,
-                "the peer stopped reading",
-            ));
-            return;
-        };
-        let entry = state.pending.complete(opaque);
-        drop(state);
-        if let Some(entry) = entry {
-            let mut ready = Ready::default();
-            ready.answer(entry.slot, Err(self.timed_out(wait).delivered(delivery)));
-            ready.hand_over(&self.shared);
-        }
-        if sent && self.read_mark.load(Ordering::Relaxed) < end {
-            let silent = "the peer was silent since a request that timed out";
-            self.kill(Error::new(ErrorKind::Disconnected, silent));
-        }
-    }
-
-    fn timed_out(&self, wait: Wait) -> Error {
-        Error::timeout(wait).at(&self.address)
-    }
-
-    fn look_again_at(self: &Arc<Self>, at: Instant) {
-        let connection = Arc::downgrade(self);
-        self.shared.workers.timer.schedule(at, move |now| {
-            if let Some(connection) = connection.upgrade() {
-                connection.expire(now);
-            }
-        });
     }
 }
 

@@ -342,7 +342,8 @@ mod tests {
             hooks: Hooks {
                 fixed: vec![("nsd", "true".into())],
                 user: thens.iter().enumerate().map(hook).collect(),
-                ..Hooks::default()
+                #[cfg(feature = "acl")]
+                credentials: None,
             },
         };
         (config, log)

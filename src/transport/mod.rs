@@ -8,6 +8,7 @@ mod backoff;
 mod budget;
 mod connection;
 mod deadline;
+mod expiry;
 mod hook;
 mod inbound;
 mod outbox;

@@ -1,7 +1,6 @@
 //! Stands for `tls` in builds without that feature: types of which there are no values, so that the
 //! code around them is the same and costs nothing.
 
-use std::io;
 use std::net::TcpStream;
 use std::sync::Arc;
 
@@ -24,11 +23,11 @@ impl Session {
         match *self {}
     }
 
-    pub(super) fn write(&self, _: &TcpStream, _: &[u8], _: impl FnMut(usize)) -> io::Result<()> {
+    pub(super) fn write(&self, _: &TcpStream, _: &[u8], _: impl FnMut(usize)) -> Result<(), Error> {
         match *self {}
     }
 
-    pub(super) fn flush(&self, _: &TcpStream) -> io::Result<()> {
+    pub(super) fn flush(&self, _: &TcpStream) -> Result<(), Error> {
         match *self {}
     }
 }

@@ -105,6 +105,10 @@ impl<G> Outbox<G> {
         self.batches.is_empty()
     }
 
+    pub(crate) fn is_one_frame(&self) -> bool {
+        self.batches.len() == 1 && self.batches[0].frames.len() == 1
+    }
+
     /// Bytes that wait, those of shared bodies included.
     pub(crate) fn len(&self) -> u64 {
         self.batches

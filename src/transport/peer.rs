@@ -1,5 +1,5 @@
 use std::net::{SocketAddr, TcpStream};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use parking_lot::{Condvar, Mutex};
@@ -22,8 +22,11 @@ pub(super) struct Peer {
 #[derive(Default)]
 struct State {
     connection: Option<Arc<Connection>>,
+    /// Those that take no new requests and still have answers to bring.
+    draining: Vec<Weak<Connection>>,
     dialling: bool,
-    closed: bool,
+    /// Why there are no connections from now on.
+    closed: Option<Error>,
     /// How many dials have ended, so that a waiter knows that one did while it waited.
     dials: u64,
     failures: u32,
@@ -58,8 +61,8 @@ impl Peer {
         let mut state = self.state.lock();
         let mut seen = state.dials;
         loop {
-            if state.closed {
-                return Err(Error::new(ErrorKind::Closed, "the client is shut down"));
+            if let Some(why) = &state.closed {
+                return Err(why.clone());
             }
             state.forget_unusable(shared);
             if let Some(connection) = &state.connection {
@@ -88,14 +91,17 @@ impl Peer {
         }
     }
 
-    /// No connections from now on; returns the one there was.
-    pub(super) fn close(&self) -> Option<Arc<Connection>> {
+    /// Ends all connections; there are none from now on, for this reason.
+    pub(super) fn close(&self, why: &Error) {
         let mut state = self.state.lock();
-        state.closed = true;
-        let connection = state.connection.take();
+        state.closed = Some(why.clone());
+        let current = state.connection.take();
+        let draining = std::mem::take(&mut state.draining);
         drop(state);
         self.dialled.notify_all();
-        connection
+        for connection in draining.iter().filter_map(Weak::upgrade).chain(current) {
+            connection.kill(why.clone());
+        }
     }
 
     fn dial(&self, shared: &Arc<Shared>, deadline: Deadline) -> Result<Arc<Connection>, Error> {
@@ -103,9 +109,9 @@ impl Peer {
         let mut state = self.state.lock();
         state.dials += 1;
         state.dialling = false;
-        let closed = state.closed;
+        let closed = state.closed.clone();
         match &result {
-            Ok(connection) if !closed => {
+            Ok(connection) if closed.is_none() => {
                 state.connection = Some(connection.clone());
             }
             Ok(_) => {}
@@ -115,18 +121,17 @@ impl Peer {
         }
         drop(state);
         self.dialled.notify_all();
-        match result {
-            Ok(connection) if closed => {
-                let error = Error::new(ErrorKind::Closed, "the client is shut down");
-                connection.kill(error.clone());
-                Err(error)
+        match (result, closed) {
+            (Ok(connection), Some(why)) => {
+                connection.kill(why.clone());
+                Err(why)
             }
-            Ok(connection) => {
+            (Ok(connection), None) => {
                 log::debug!("{}: connected", self.address);
                 shared.inbound.connected(&connection);
                 Ok(connection)
             }
-            Err(error) => {
+            (Err(error), _) => {
                 log::debug!("{error}");
                 Err(error)
             }
@@ -206,8 +211,16 @@ impl State {
         let Some(connection) = self.connection.take_if(|c| !c.is_usable()) else {
             return;
         };
+        if connection.death().is_none() {
+            self.draining.retain(|old| old.strong_count() > 0);
+            self.draining.push(Arc::downgrade(&connection));
+        }
         if connection.has_served() {
             self.failures = 0;
+        } else if connection.is_retired() && self.failures == 0 {
+            // Behind a load balancer another server may answer the next one: that costs no pause,
+            // once.
+            self.failures = 1;
         } else {
             // Up, and gone again before it was of any use (a peer that closes or says "go away" to
             // everything): without a pause this would be a storm of reconnects.

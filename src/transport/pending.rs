@@ -8,12 +8,16 @@ use std::time::Instant;
 /// waiter, and only the owner answers it: that is why every waiter is answered exactly once.
 pub(crate) struct Pending<S, K = i32> {
     entries: HashMap<K, Entry<S>, BuildHasherDefault<Opaque>>,
+    /// When the table must next be looked at. A look that was asked for a later time before is out
+    /// of date: if each of them asked for a next one too, they would become more and more.
     earliest: Option<Instant>,
 }
 
 /// A waiter and what is known about its request.
 pub(crate) struct Entry<S> {
     pub(crate) slot: S,
+    /// When it was registered.
+    pub(crate) since: Instant,
     pub(crate) deadline: Instant,
     /// Position in the connection's stream behind the request's frame; 0 where there is none.
     pub(crate) end: u64,
@@ -56,8 +60,12 @@ impl<S, K: Copy + Eq + Hash> Pending<S, K> {
     }
 
     /// The ids whose deadline has passed. They stay in the table: the caller decides for each
-    /// whether to take it. Also says when to look again.
-    pub(crate) fn expired(&mut self, now: Instant) -> (Vec<K>, Option<Instant>) {
+    /// whether to take it. Also says when to look again. `look` is the time for which this look was
+    /// asked for.
+    pub(crate) fn expired(&mut self, look: Instant, now: Instant) -> (Vec<K>, Option<Instant>) {
+        if self.earliest != Some(look) {
+            return (Vec::new(), None);
+        }
         let mut expired = Vec::new();
         let mut next: Option<Instant> = None;
         for (opaque, entry) in &self.entries {
@@ -118,6 +126,7 @@ mod tests {
     fn entry(slot: &'static str, deadline: Instant) -> Entry<&'static str> {
         Entry {
             slot,
+            since: deadline,
             deadline,
             end: 0,
         }
@@ -143,9 +152,15 @@ mod tests {
         assert_eq!(table.register(1, entry("a", at(30))), Some(at(30)));
         assert_eq!(table.register(2, entry("b", at(40))), None);
         assert_eq!(table.register(3, entry("c", at(20))), Some(at(20)));
-        let (mut expired, next) = table.expired(at(30));
+        let (mut expired, next) = table.expired(at(20), at(30));
         expired.sort();
         assert_eq!((expired, next), (vec![1, 3], Some(at(40))));
+        let stale = table.expired(at(30), at(60));
+        assert_eq!(
+            stale,
+            (vec![], None),
+            "the look for 30 was replaced by that for 20"
+        );
         assert_eq!(table.register(4, entry("d", at(50))), None);
         assert_eq!(table.drain().len(), 4);
         assert_eq!(table.register(5, entry("e", at(60))), Some(at(60)));

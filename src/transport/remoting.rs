@@ -22,7 +22,14 @@ const CONNECTIONS_PER_CALL: usize = 3;
 /// All connections of a client, by address.
 pub(crate) struct Remoting {
     shared: Arc<Shared>,
-    peers: RwLock<HashMap<Arc<str>, Arc<Peer>>>,
+    peers: RwLock<Peers>,
+}
+
+#[derive(Default)]
+struct Peers {
+    by_address: HashMap<Arc<str>, Arc<Peer>>,
+    /// Nobody would close what is added from now on.
+    closed: bool,
 }
 
 impl Remoting {
@@ -77,7 +84,7 @@ impl Remoting {
         for _ in 0..CONNECTIONS_PER_CALL {
             match self.connect(address, deadline)?.call(request, deadline) {
                 Ok(outcome) => return outcome,
-                Err(Refused::TooLarge(_)) => return Err(too_large()),
+                Err(Refused::Never(_, error)) => return Err(error),
                 Err(Refused::Gone(..)) => {}
             }
         }
@@ -138,9 +145,9 @@ impl Remoting {
             match connection.submit(request, slot.take(), None, deadline, via) {
                 Ok(_) => return,
                 Err(Refused::Gone(given, _)) => slot = given,
-                Err(Refused::TooLarge(given)) => {
+                Err(Refused::Never(given, why)) => {
                     slot = given;
-                    error = Some(too_large());
+                    error = Some(why);
                     break;
                 }
             }
@@ -181,7 +188,7 @@ impl Remoting {
             let connection = self.connect(address, deadline)?;
             match connection.submit(request, None, permit, deadline, Via::WriterThread) {
                 Ok(_) => return Ok(()),
-                Err(Refused::TooLarge(_)) => return Err(too_large()),
+                Err(Refused::Never(_, error)) => return Err(error),
                 Err(Refused::Gone(_, given)) => permit = given,
             }
         }
@@ -212,36 +219,32 @@ impl Remoting {
     pub(crate) fn connected(&self) -> Vec<Arc<str>> {
         let peers = self.peers.read();
         peers
+            .by_address
             .iter()
             .filter(|(_, p)| p.current().is_some())
             .map(|(a, _)| a.clone())
             .collect()
     }
 
-    /// Forgets the addresses that are not wanted any more, closing their connections.
-    pub(crate) fn retain(&self, wanted: impl Fn(&str) -> bool) {
-        let mut gone = Vec::new();
-        self.peers.write().retain(|address, peer| {
-            let keep = wanted(address);
-            if !keep {
-                gone.push(peer.clone());
-            }
-            keep
-        });
-        for peer in gone {
-            if let Some(connection) = peer.close() {
-                log::info!("{}: in no route any more; closing", connection.address());
-                connection.kill(Error::new(
-                    ErrorKind::Disconnected,
-                    "the broker left all routes",
-                ));
-            }
+    /// All addresses that were asked for.
+    pub(crate) fn addresses(&self) -> Vec<Arc<str>> {
+        self.peers.read().by_address.keys().cloned().collect()
+    }
+
+    /// Forgets an address, closing its connections.
+    pub(crate) fn forget(&self, address: &Arc<str>) {
+        let forgotten = self.peers.write().by_address.remove(address);
+        if let Some(peer) = forgotten {
+            log::info!("{address}: in no route any more; closing");
+            // Who is just about to use it may try another one.
+            let text = "the broker left all routes";
+            peer.close(&Error::new(ErrorKind::Disconnected, text).at(address));
         }
     }
 
     /// Closes connections that were idle for too long.
     pub(crate) fn close_idle(&self, now: Instant) {
-        let peers: Vec<_> = self.peers.read().values().cloned().collect();
+        let peers: Vec<_> = self.peers.read().by_address.values().cloned().collect();
         for connection in peers.iter().filter_map(|peer| peer.current()) {
             connection.end_if_idle(now, self.shared.config.idle_timeout);
         }
@@ -249,9 +252,12 @@ impl Remoting {
 
     /// Closes every connection, answering all waiters, and makes no new ones.
     pub(crate) fn close(&self) {
-        let peers: Vec<_> = self.peers.read().values().cloned().collect();
-        for connection in peers.iter().filter_map(|peer| peer.close()) {
-            connection.kill(Error::new(ErrorKind::Closed, "the client is shut down"));
+        let mut peers = self.peers.write();
+        peers.closed = true;
+        let all: Vec<_> = peers.by_address.values().cloned().collect();
+        drop(peers);
+        for peer in all {
+            peer.close(&closed());
         }
     }
 
@@ -284,20 +290,27 @@ impl Remoting {
         address: &Arc<str>,
         deadline: Deadline,
     ) -> Result<Arc<Connection>, Error> {
-        let peer = self.peers.read().get(address).cloned();
-        let peer = peer.unwrap_or_else(|| {
-            let mut peers = self.peers.write();
-            peers
-                .entry(address.clone())
-                .or_insert_with(|| Arc::new(Peer::new(address.clone())))
-                .clone()
-        });
+        let known = self.peers.read().by_address.get(address).cloned();
+        let peer = match known {
+            Some(peer) => peer,
+            None => self.add(address)?,
+        };
         peer.connect(&self.shared, deadline)
+    }
+
+    fn add(&self, address: &Arc<str>) -> Result<Arc<Peer>, Error> {
+        let mut peers = self.peers.write();
+        if peers.closed {
+            return Err(closed());
+        }
+        let new = || Arc::new(Peer::new(address.clone()));
+        let peer = peers.by_address.entry(address.clone()).or_insert_with(new);
+        Ok(peer.clone())
     }
 }
 
-fn too_large() -> Error {
-    Error::invalid("the request exceeds the protocol's 16 MiB for a frame")
+fn closed() -> Error {
+    Error::new(ErrorKind::Closed, "the client is shut down")
 }
 
 fn gone(address: &Arc<str>) -> Error {

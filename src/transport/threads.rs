@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::Deadline;
 
@@ -44,6 +44,22 @@ impl Threads {
             ended: false,
         });
         Ok(())
+    }
+
+    /// The lock of something that only one thread shall do and that waits for threads: `None` at
+    /// the deadline, or at once if another does it and the current thread is one it may wait for.
+    pub(crate) fn take_turn<'a, T>(
+        &self,
+        turn: &'a Mutex<T>,
+        deadline: Deadline,
+    ) -> Option<MutexGuard<'a, T>> {
+        turn.try_lock().or_else(|| {
+            let me = thread::current().id();
+            let running = self.0.running.lock();
+            let is_own = running.iter().any(|t| t.handle.thread().id() == me);
+            drop(running);
+            (!is_own).then(|| turn.try_lock_until(deadline.instant()))?
+        })
     }
 
     /// Waits for all threads but the current one; returns the names of those still running at the

@@ -11,20 +11,21 @@ use super::connection::{Connection, State, Via, WriterThread};
 use super::outbox::{Batch, Run};
 use crate::error::{Error, ErrorKind};
 
-/// How many batches a caller writes, its own and those of others, before it hands the rest to the
-/// writer thread and goes to wait for its own answer.
-const BATCHES_BY_CALLER: usize = 8;
+/// The most that one system call may take, so that the position shows whether the peer reads.
+const CHUNK: usize = 256 * 1024;
 
 impl Connection {
     /// Sees that the frame just queued gets written: by the thread that is writing, by the writer
-    /// thread, or right here.
+    /// thread, or right here. A caller writes its own frame only: in one of another it could be
+    /// stuck for longer than its own deadline.
     pub(super) fn write_soon<'a>(self: &'a Arc<Self>, mut state: MutexGuard<'a, State>, via: Via) {
         if state.writing {
             return;
         }
-        if via == Via::Caller || !self.wake_writer(&mut state) {
+        let own = via == Via::Caller && state.outbox.is_one_frame();
+        if own || !self.wake_writer(&mut state) {
             state.writing = true;
-            self.write_batches(state, BATCHES_BY_CALLER);
+            self.write_batches(state, 1);
         }
     }
 
@@ -86,13 +87,15 @@ impl Connection {
             state = self.state.lock();
             state.outbox.recycle(batch);
             if let Err(error) = &result {
-                let cause = Error::new(ErrorKind::Disconnected, format!("write failed: {error}"));
-                state.death.get_or_insert(cause.at(self.address()));
+                let cause = error.clone().at(self.address());
+                state.death.get_or_insert(cause);
             }
             if state.death.is_some() {
                 state.writing = false;
                 drop(state);
                 let _ = self.socket.shutdown(std::net::Shutdown::Both);
+                // Whoever finds the connection dead wakes nobody again.
+                self.work.notify_all();
                 self.answer_all();
                 return;
             }
@@ -107,7 +110,7 @@ impl Connection {
         state.writing = false;
     }
 
-    fn write(&self, batch: &Batch<Permit>) -> io::Result<()> {
+    fn write(&self, batch: &Batch<Permit>) -> Result<(), Error> {
         for run in batch.runs() {
             match run {
                 Run::Skip(end) => self.written.store(end, Ordering::Relaxed),
@@ -120,15 +123,15 @@ impl Connection {
                         continue;
                     }
                     while !bytes.is_empty() {
-                        match (&self.socket).write(bytes) {
-                            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                        match (&self.socket).write(&bytes[..bytes.len().min(CHUNK)]) {
+                            Ok(0) => return Err(write_failed(io::ErrorKind::WriteZero.into())),
                             Ok(n) => {
                                 bytes = &bytes[n..];
                                 let position = end - bytes.len() as u64;
                                 self.written.store(position, Ordering::Relaxed);
                             }
                             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                            Err(e) => return Err(e),
+                            Err(e) => return Err(write_failed(e)),
                         }
                     }
                 }
@@ -149,4 +152,8 @@ impl Connection {
             .count();
         self.shared.note_lost_oneway(self.address(), lost);
     }
+}
+
+pub(super) fn write_failed(error: io::Error) -> Error {
+    Error::new(ErrorKind::Disconnected, format!("write failed: {error}"))
 }

@@ -1,7 +1,10 @@
 //! Compression, batches, administration, recall and timers, against the embedded cluster.
 
+mod admin;
+mod auto_batch;
 mod batches;
 mod compression;
+mod retry_topics;
 
 use rocketmq_blocking::embedded::Cluster;
 use rocketmq_blocking::{Producer, ProducerBuilder};

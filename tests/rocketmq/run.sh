@@ -15,6 +15,7 @@
 # Settings by environment:
 #   ROCKETMQ_BROKERS=N         number of brokers: broker-a, broker-b, ... (default 1)
 #   ROCKETMQ_BROKER_CONF       more broker settings: "key=value key=value"
+#   ROCKETMQ_BROKER_FILES      more files for every broker's conf directory, separated by spaces
 #   ROCKETMQ_NAMESRV_CONF      the same for the name server
 #   ROCKETMQ_JAVA_OPTS         more flags for every server's JVM
 #   ROCKETMQ_TLS_ONLY=1        the servers refuse plain connections: a broker counts as ready when it says so
@@ -103,6 +104,8 @@ start() {
   local name=$1 heap=$2 main=$3 home=$dir/$1 pid end
   mkdir -p "$home/conf"; mv "$dir/conf" "$home/conf/server.conf"
   [[ $version != 4.* ]] || for log in namesrv broker; do cp "$here/logback.xml" "$home/conf/logback_$log.xml"; done
+  # shellcheck disable=SC2086  # several files
+  [[ $name == namesrv || -z ${ROCKETMQ_BROKER_FILES:-} ]] || cp $ROCKETMQ_BROKER_FILES "$home/conf/"
   : >"$home/out.log"
   # shellcheck disable=SC2086  # the options are meant to be split
   ROCKETMQ_HOME=$home "${jvm[@]}" -Duser.home="$home" -Djava.io.tmpdir="$home" -Xms"$heap" -Xmx"$heap" ${ROCKETMQ_JAVA_OPTS:-} \

@@ -1,12 +1,13 @@
 use std::io::{self, Read};
 use std::net::TcpStream;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 use rustls::{AlertDescription, ClientConnection};
 
 use super::outgoing::{Outgoing, PIECE};
 use crate::error::{Error, ErrorKind};
+use crate::transport::writer::write_failed;
 use crate::transport::{Connection, reader};
 
 /// The TLS of one connection, whose handshake is over.
@@ -16,6 +17,8 @@ use crate::transport::{Connection, reader};
 /// which they were sealed; what the session has to say by itself (alerts) waits for a writer.
 pub(in crate::transport) struct Session {
     tls: Mutex<ClientConnection>,
+    /// Why nothing can be opened any more, nor sealed.
+    failed: OnceLock<Error>,
     /// The reader's alone.
     incoming: Mutex<Incoming>,
     /// The current writer's alone.
@@ -26,6 +29,7 @@ impl Session {
     pub(super) fn new(tls: ClientConnection) -> Session {
         Session {
             tls: Mutex::new(tls),
+            failed: OnceLock::new(),
             incoming: Mutex::new(Incoming::new()),
             outgoing: Mutex::default(),
         }
@@ -42,6 +46,9 @@ impl Session {
         loop {
             let mut tls = self.tls.lock();
             let opened = incoming.open(&mut tls, room);
+            if let Err(error) = &opened {
+                self.failed.get_or_init(|| error.clone());
+            }
             let has_output = tls.wants_write();
             drop(tls);
             if has_output {
@@ -63,20 +70,31 @@ impl Session {
         socket: &TcpStream,
         plain: &[u8],
         mut taken: impl FnMut(usize),
-    ) -> io::Result<()> {
+    ) -> Result<(), Error> {
         let mut outgoing = self.outgoing.lock();
         for (i, piece) in plain.chunks(PIECE).enumerate() {
-            outgoing.seal(&mut self.tls.lock(), piece, i * PIECE)?;
-            outgoing.send(socket, &mut taken)?;
+            let sealed = outgoing.seal(&mut self.tls.lock(), piece, i * PIECE);
+            sealed.map_err(|e| self.why(e))?;
+            outgoing.send(socket, &mut taken).map_err(write_failed)?;
         }
         Ok(())
     }
 
     /// Writes what the session has to say by itself.
-    pub(in crate::transport) fn flush(&self, socket: &TcpStream) -> io::Result<()> {
+    pub(in crate::transport) fn flush(&self, socket: &TcpStream) -> Result<(), Error> {
         let mut outgoing = self.outgoing.lock();
-        outgoing.take(&mut self.tls.lock())?;
-        outgoing.send(socket, |_| ())
+        let taken = outgoing.take(&mut self.tls.lock());
+        taken.map_err(|e| self.why(e))?;
+        outgoing.send(socket, |_| ()).map_err(write_failed)
+    }
+
+    /// A session that has failed for the reader fails for the writer too, who may be the first to
+    /// say so, but knows nothing of it.
+    fn why(&self, error: io::Error) -> Error {
+        self.failed
+            .get()
+            .cloned()
+            .unwrap_or_else(|| write_failed(error))
     }
 }
 

@@ -1,0 +1,434 @@
+use std::fmt;
+use std::ops::{Bound, RangeBounds};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use super::config::check_name;
+use super::core::{Client, Inner};
+use super::publish::PublishInfo;
+use super::{LONGEST_TOPIC, api};
+use crate::error::{Error, ErrorKind, Result};
+use crate::message::{MessageQueue, MessageView};
+use crate::protocol::admin::{CreateTopic, QueryMessage, QueueQuery, RecallMessage, ViewMessage};
+use crate::protocol::code::request;
+use crate::protocol::id::OffsetMessageId;
+use crate::protocol::recall::RecallHandle;
+use crate::protocol::route::{BrokerData, MASTER, TopicRoute, perm};
+use crate::transport::Deadline;
+
+/// Topics, offsets and stored messages: what a producer may ask brokers for beside sending. Made by
+/// [`Client::admin`] and [`Producer::admin`](crate::Producer::admin).
+///
+/// Every call has one deadline: the client's `api_timeout` (3 s unless set), or
+/// [`timeout`](Admin::timeout). All of it can be repeated without harm.
+///
+/// # Errors
+/// By kind, of every method: [`Invalid`](ErrorKind::Invalid) argument, [`Closed`](ErrorKind::Closed)
+/// client, [`NoNameServer`](ErrorKind::NoNameServer) or [`NameServer`](ErrorKind::NameServer) if
+/// none answers, [`NoRoute`](ErrorKind::NoRoute) for a topic that does not exist,
+/// [`NoBroker`](ErrorKind::NoBroker) if a broker has no address in the route,
+/// [`Dns`](ErrorKind::Dns), [`Connect`](ErrorKind::Connect), [`Timeout`](ErrorKind::Timeout),
+/// [`Disconnected`](ErrorKind::Disconnected), [`Protocol`](ErrorKind::Protocol), and
+/// [`Broker`](ErrorKind::Broker) with its code.
+///
+/// ```no_run
+/// # fn main() -> rocketmq_blocking::Result<()> {
+/// # use rocketmq_blocking::{Message, Producer};
+/// # let producer = Producer::builder("g").name_server("127.0.0.1:9876").start()?;
+/// let admin = producer.admin();
+/// admin.create_topic("DefaultCluster", "Orders", 8)?;
+/// let receipt = producer.send(&Message::new("Orders", "hello").key("OrderID188"))?;
+/// let stored = admin.view_message("Orders", receipt.offset_message_id())?;
+/// println!("{stored:?}");
+/// for message in admin.query_by_key("Orders", "OrderID188", 32, ..)? {
+///     println!("{message:?}");
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Copy)]
+#[doc(alias = "MQAdmin")]
+pub struct Admin<'a> {
+    client: &'a Client,
+    timeout: Duration,
+}
+
+impl Client {
+    /// Topics, offsets and stored messages.
+    pub fn admin(&self) -> Admin<'_> {
+        Admin {
+            client: self,
+            timeout: self.inner().config.api_timeout,
+        }
+    }
+}
+
+impl<'a> Admin<'a> {
+    /// The whole time of each call, instead of the client's `api_timeout`.
+    #[must_use = "it returns the setting, and changes nothing"]
+    pub fn timeout(mut self, timeout: Duration) -> Admin<'a> {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Makes a topic with so many queues to read and write on each master that `key` leads to: the
+    /// name of a cluster, or a topic on whose brokers the new one shall be. A topic that exists gets
+    /// this number of queues.
+    ///
+    /// `Ok` means that at least one broker has it; of the others is logged why not. Name servers
+    /// know of it a moment later.
+    ///
+    /// # Errors
+    /// Those of [`Admin`]; what the last broker said if all failed.
+    #[doc(alias = "createTopic")]
+    pub fn create_topic(&self, key: &str, topic: &str, queues: u16) -> Result<()> {
+        check_name("topic", topic, LONGEST_TOPIC)?;
+        if queues == 0 {
+            return Err(Error::invalid("a topic needs at least one queue"));
+        }
+        let deadline = self.begin()?;
+        let header = CreateTopic {
+            topic: topic.to_owned(),
+            default_topic: key.to_owned(),
+            read_queue_nums: queues.into(),
+            write_queue_nums: queues.into(),
+            perm: perm::READ | perm::WRITE,
+            topic_sys_flag: 0,
+            order: false,
+        };
+        let brokers = self.brokers(key, deadline, |data| data.broker_addrs.get(&MASTER))?;
+        let made = self.ask_all("create topic", &brokers, deadline, |broker, deadline| {
+            api::create_topic(self.remoting(), broker, &header, deadline)
+        });
+        made.map(drop)?;
+        // A producer may have gone by the default topic's route so far.
+        self.inner().refresh_soon(&topic.into());
+        Ok(())
+    }
+
+    /// The queues to which messages of a topic can be written, sorted by broker name and number, as
+    /// a name server knows them now.
+    ///
+    /// # Errors
+    /// Those of [`Admin`].
+    #[doc(alias = "fetchPublishMessageQueues")]
+    pub fn publish_queues(&self, topic: &str) -> Result<Vec<MessageQueue>> {
+        let route = self.route(topic, self.begin()?)?;
+        let topic: Arc<str> = topic.into();
+        let queues = PublishInfo::new(&topic, &route).queues;
+        if queues.is_empty() {
+            let text = "the route has no writable queue of a broker with a master";
+            return Err(Error::new(ErrorKind::NoRoute, text).on_topic(&topic));
+        }
+        Ok(queues)
+    }
+
+    /// The message of an [offset id](crate::SendReceipt::offset_message_id), from the broker that
+    /// the id names.
+    ///
+    /// # Errors
+    /// Those of [`Admin`]; a broker that has no such message says
+    /// [`Broker`](ErrorKind::Broker), code 1.
+    #[doc(alias = "viewMessage")]
+    pub fn view_message(&self, topic: &str, offset_message_id: &str) -> Result<MessageView> {
+        let id = OffsetMessageId::decode(offset_message_id)
+            .map_err(|error| Error::invalid(error.to_string()).caused_by(error))?;
+        let deadline = self.begin()?;
+        let header = ViewMessage {
+            topic: Some(topic.to_owned()),
+            offset: id.commit_log_offset,
+        };
+        let address: Arc<str> = id.address.to_string().into();
+        api::view_message(self.remoting(), &address, &header, deadline)
+    }
+
+    /// Messages of a topic that have this business key, stored within these times; oldest first,
+    /// and at most so many from each broker. Empty if there are none.
+    ///
+    /// Brokers write their index a moment after they answered the send. Of a broker that does not
+    /// answer is logged why, as long as another has something.
+    ///
+    /// # Errors
+    /// Those of [`Admin`].
+    #[doc(alias = "queryMessage")]
+    pub fn query_by_key(
+        &self,
+        topic: &str,
+        key: &str,
+        most: u16,
+        stored: impl RangeBounds<SystemTime>,
+    ) -> Result<Vec<MessageView>> {
+        let mut found = self.query(topic, key, most, &stored, false)?;
+        found.retain(|m| m.topic == topic && m.keys().any(|k| k == key));
+        Ok(found)
+    }
+
+    /// Messages of a topic that have this unique key (a receipt's
+    /// [`message_id`](crate::SendReceipt::message_id)), stored within these times; oldest first.
+    /// More than one if a retry stored the message twice; empty if there is none.
+    ///
+    /// # Errors
+    /// Those of [`Admin`].
+    #[doc(alias = "queryMessageByUniqKey")]
+    pub fn query_by_unique_key(
+        &self,
+        topic: &str,
+        unique_key: &str,
+        stored: impl RangeBounds<SystemTime>,
+    ) -> Result<Vec<MessageView>> {
+        // Brokers put in their own number.
+        const MOST: u16 = 32;
+        let mut found = self.query(topic, unique_key, MOST, &stored, true)?;
+        found.retain(|message| message.unique_key() == Some(unique_key));
+        Ok(found)
+    }
+
+    /// The offset in a queue of the first message that was stored at this time or later; where there
+    /// is none, brokers answer with the end of the queue.
+    ///
+    /// # Errors
+    /// Those of [`Admin`].
+    pub fn search_offset(&self, queue: &MessageQueue, time: SystemTime) -> Result<i64> {
+        let query = queue_query(queue, Some(millis(time)));
+        self.ask_about(queue, |admin, broker, deadline| {
+            let code = request::SEARCH_OFFSET_BY_TIMESTAMP;
+            api::offset(admin.remoting(), broker, code, &query, deadline)
+        })
+    }
+
+    /// The end of a queue: the offset that its next message will have.
+    ///
+    /// # Errors
+    /// Those of [`Admin`].
+    pub fn max_offset(&self, queue: &MessageQueue) -> Result<i64> {
+        let query = queue_query(queue, None);
+        self.ask_about(queue, |admin, broker, deadline| {
+            let code = request::GET_MAX_OFFSET;
+            api::offset(admin.remoting(), broker, code, &query, deadline)
+        })
+    }
+
+    /// The beginning of a queue: the offset of the oldest message that the broker still has.
+    ///
+    /// # Errors
+    /// Those of [`Admin`].
+    pub fn min_offset(&self, queue: &MessageQueue) -> Result<i64> {
+        let query = queue_query(queue, None);
+        self.ask_about(queue, |admin, broker, deadline| {
+            let code = request::GET_MIN_OFFSET;
+            api::offset(admin.remoting(), broker, code, &query, deadline)
+        })
+    }
+
+    /// When the oldest message of a queue was stored; `None` if it has none.
+    ///
+    /// # Errors
+    /// Those of [`Admin`].
+    #[doc(alias = "earliestMsgStoreTime")]
+    pub fn earliest_store_time(&self, queue: &MessageQueue) -> Result<Option<SystemTime>> {
+        let query = queue_query(queue, None);
+        let millis = self.ask_about(queue, |admin, broker, deadline| {
+            api::earliest_store_time(admin.remoting(), broker, &query, deadline)
+        })?;
+        let since = u64::try_from(millis).ok().map(Duration::from_millis);
+        Ok(since.and_then(|since| UNIX_EPOCH.checked_add(since)))
+    }
+
+    /// Takes a timer message back; returns its unique key.
+    pub(crate) fn recall(&self, group: &str, topic: &str, handle: &str) -> Result<String> {
+        check_name("topic", topic, LONGEST_TOPIC)?;
+        if topic.starts_with("%RETRY%") || topic.starts_with("%DLQ%") {
+            let text = "messages of retry and dead-letter topics cannot be recalled";
+            return Err(Error::invalid(text));
+        }
+        let read = RecallHandle::decode(handle)
+            .map_err(|error| Error::invalid(error.to_string()).caused_by(error))?;
+        if read.topic != topic {
+            let text = format!("the recall handle is of topic {}, not {topic}", read.topic);
+            return Err(Error::invalid(text));
+        }
+        let deadline = self.begin()?;
+        let header = RecallMessage {
+            producer_group: Some(group.to_owned()),
+            topic: topic.to_owned(),
+            recall_handle: handle.to_owned(),
+            broker_name: Some(read.broker.clone()),
+        };
+        let known = self.inner().routes.known_master(topic, &read.broker);
+        let broker = match known {
+            Some(broker) => broker,
+            None => {
+                // Behind a proxy the route names other brokers, any of which passes it on.
+                let route = self.route(topic, deadline)?;
+                let datas = route.broker_datas.iter();
+                let masters = datas.filter_map(|d| Some((d, d.broker_addrs.get(&MASTER)?)));
+                let best = masters.min_by_key(|(data, _)| data.broker_name != read.broker);
+                let (_, address) = best.ok_or_else(|| no_master(&read.broker))?;
+                address.as_str().into()
+            }
+        };
+        api::recall(self.remoting(), &broker, &header, deadline)
+            .map_err(|error| error.on_topic(&topic.into()))
+    }
+
+    fn query(
+        &self,
+        topic: &str,
+        key: &str,
+        most: u16,
+        stored: &impl RangeBounds<SystemTime>,
+        unique: bool,
+    ) -> Result<Vec<MessageView>> {
+        if key.is_empty() {
+            return Err(Error::invalid("the key is empty"));
+        }
+        let deadline = self.begin()?;
+        let begin_timestamp = match stored.start_bound() {
+            Bound::Unbounded => 0,
+            Bound::Included(time) => millis(*time),
+            Bound::Excluded(time) => millis(*time).saturating_add(1),
+        };
+        let end_timestamp = match stored.end_bound() {
+            Bound::Unbounded => i64::MAX,
+            Bound::Included(time) => millis(*time),
+            Bound::Excluded(time) => millis(*time).saturating_sub(1),
+        };
+        let header = QueryMessage {
+            topic: topic.to_owned(),
+            key: key.to_owned(),
+            max_num: most.into(),
+            begin_timestamp,
+            end_timestamp,
+            unique,
+        };
+        // A slave has the index too.
+        let brokers = self.brokers(topic, deadline, |data| data.broker_addrs.values().next())?;
+        let found = self.ask_all("query", &brokers, deadline, |broker, deadline| {
+            api::query_message(self.remoting(), broker, &header, deadline)
+        });
+        let mut messages: Vec<MessageView> = found?.into_iter().flatten().collect();
+        messages.sort_by_key(|m| (m.store_timestamp, m.commit_log_offset));
+        Ok(messages)
+    }
+
+    /// Asks the master of a queue.
+    fn ask_about<T>(
+        &self,
+        queue: &MessageQueue,
+        ask: impl Fn(&Self, &Arc<str>, Deadline) -> Result<T>,
+    ) -> Result<T> {
+        let deadline = self.begin()?;
+        let routes = &self.inner().routes;
+        let broker = match routes.known_master(queue.topic(), queue.broker()) {
+            Some(broker) => broker,
+            None => {
+                let route = self.route(queue.topic(), deadline)?;
+                let master = route.master(queue.broker());
+                master.ok_or_else(|| no_master(queue.broker()))?.into()
+            }
+        };
+        ask(self, &broker, deadline).map_err(|error| error.on_topic(&queue.topic().into()))
+    }
+
+    /// Asks one broker after the other, each within an even share of what is left: what those said
+    /// that answered. It fails if none did.
+    fn ask_all<T>(
+        &self,
+        what: &str,
+        brokers: &[Arc<str>],
+        deadline: Deadline,
+        ask: impl Fn(&Arc<str>, Deadline) -> Result<T>,
+    ) -> Result<Vec<T>> {
+        let mut answers = Vec::new();
+        let mut failed = None;
+        for (i, broker) in brokers.iter().enumerate() {
+            let now = Instant::now();
+            let left = u32::try_from(brokers.len() - i).unwrap_or(u32::MAX);
+            let share = deadline.remaining(now) / left;
+            match ask(broker, deadline.capped(now, share)) {
+                Ok(answer) => answers.push(answer),
+                Err(error) => {
+                    log::warn!("{what}: {error}");
+                    failed = Some(error);
+                }
+            }
+        }
+        match failed {
+            Some(error) if answers.is_empty() => Err(error),
+            _ => Ok(answers),
+        }
+    }
+
+    /// One address of each broker of a topic's route.
+    fn brokers(
+        &self,
+        topic: &str,
+        deadline: Deadline,
+        choose: impl Fn(&BrokerData) -> Option<&String>,
+    ) -> Result<Vec<Arc<str>>> {
+        let mut route = self.route(topic, deadline)?;
+        route
+            .broker_datas
+            .sort_by(|a, b| a.broker_name.cmp(&b.broker_name));
+        let chosen = route.broker_datas.iter().filter_map(choose);
+        let addresses: Vec<Arc<str>> = chosen.map(|address| address.as_str().into()).collect();
+        if addresses.is_empty() {
+            let text = "no broker of the route has an address";
+            return Err(Error::new(ErrorKind::NoBroker, text).on_topic(&topic.into()));
+        }
+        Ok(addresses)
+    }
+
+    fn route(&self, topic: &str, deadline: Deadline) -> Result<TopicRoute> {
+        let name_servers = &self.inner().routes.name_servers;
+        let route = api::topic_route(name_servers, topic, deadline);
+        let missing = || Error::new(ErrorKind::NoRoute, "the topic does not exist");
+        route
+            .and_then(|route| route.ok_or_else(missing))
+            .map_err(|error| error.on_topic(&topic.into()))
+    }
+
+    fn begin(&self) -> Result<Deadline> {
+        if self.inner().is_closed() {
+            return Err(Error::new(ErrorKind::Closed, "the client is shut down"));
+        }
+        Ok(Deadline::after(Instant::now(), self.timeout))
+    }
+
+    fn inner(&self) -> &'a Arc<Inner> {
+        self.client.inner()
+    }
+
+    fn remoting(&self) -> &'a crate::transport::Remoting {
+        &self.inner().remoting
+    }
+}
+
+impl fmt::Debug for Admin<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Admin")
+            .field("client", self.client)
+            .field("timeout", &self.timeout)
+            .finish()
+    }
+}
+
+fn queue_query(queue: &MessageQueue, timestamp: Option<i64>) -> QueueQuery {
+    QueueQuery {
+        topic: queue.topic().to_owned(),
+        queue_id: queue.id(),
+        broker_name: Some(queue.broker().to_owned()),
+        timestamp,
+    }
+}
+
+fn no_master(broker: &str) -> Error {
+    let text = format!("broker {broker} has no master in the topic's route");
+    Error::new(ErrorKind::NoBroker, text)
+}
+
+/// Epoch milliseconds; 0 before the epoch.
+fn millis(time: SystemTime) -> i64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,520 @@
+//! Single sends that come close together leave as batches (Java's `ProduceAccumulator`).
+//!
+//! A message joins the open group of those that it can share a batch with. The sender that fills a
+//! group starts its send; the timer has the rest started by the retry workers. From there on it is
+//! an ordinary asynchronous send, whose listener hands each member its part of the receipt.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+use super::asynchronous::{AsyncSend, Listener};
+use super::config::ProducerConfig;
+use super::core::Core;
+use super::hook::SendMode;
+use super::send::{Send, Target};
+use super::validate;
+use crate::client::epoch_millis;
+use crate::error::{Error, ErrorKind, Result};
+use crate::message::{Batch, Message, MessageQueue, SendReceipt};
+use crate::transport::{Deadline, Job, Permit};
+
+const LONGEST_DELAY: Duration = Duration::from_secs(30);
+const LARGEST_BATCH: usize = 2 * 1024 * 1024;
+
+/// How single sends are gathered into batches; see
+/// [`ProducerBuilder::auto_batch`](crate::ProducerBuilder::auto_batch).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use = "it does nothing until it is given to a producer's builder"]
+pub struct AutoBatch {
+    max_delay: Duration,
+    max_bytes: usize,
+    max_total_bytes: usize,
+}
+
+impl AutoBatch {
+    /// The defaults: 10 ms, 32 KiB, 32 MiB.
+    pub fn new() -> AutoBatch {
+        AutoBatch {
+            max_delay: Duration::from_millis(10),
+            max_bytes: 32 * 1024,
+            max_total_bytes: 32 * 1024 * 1024,
+        }
+    }
+
+    /// The longest time that a message waits for others (default 10 ms; 1 ms to 30 s). It never
+    /// waits longer than half of its send's timeout.
+    #[doc(alias = "batchMaxDelayMs")]
+    pub fn max_delay(mut self, delay: Duration) -> AutoBatch {
+        self.max_delay = delay;
+        self
+    }
+
+    /// The largest batch, encoded, in bytes (default 32 KiB, at most 2 MiB). A message that is
+    /// larger goes alone.
+    #[doc(alias = "batchMaxBytes")]
+    pub fn max_bytes(mut self, bytes: usize) -> AutoBatch {
+        self.max_bytes = bytes;
+        self
+    }
+
+    /// How many bytes of bodies may be gathered and unanswered at a time (default 32 MiB). Messages
+    /// beyond that go alone.
+    #[doc(alias = "totalBatchMaxBytes")]
+    pub fn max_total_bytes(mut self, bytes: usize) -> AutoBatch {
+        self.max_total_bytes = bytes;
+        self
+    }
+
+    pub(super) fn check(&self) -> Result<()> {
+        let config = |text: &str| Err(Error::new(ErrorKind::Config, text));
+        if self.max_delay < Duration::from_millis(1) || self.max_delay > LONGEST_DELAY {
+            return config("auto_batch: max_delay must be 1 ms to 30 s");
+        }
+        if self.max_bytes == 0 || self.max_bytes > LARGEST_BATCH {
+            return config("auto_batch: max_bytes must be 1 byte to 2 MiB");
+        }
+        if self.max_total_bytes == 0 {
+            return config("auto_batch: max_total_bytes must not be zero");
+        }
+        Ok(())
+    }
+}
+
+impl Default for AutoBatch {
+    fn default() -> AutoBatch {
+        AutoBatch::new()
+    }
+}
+
+/// The groups of one producer that are still open.
+pub(super) struct Accumulator {
+    max_delay: Duration,
+    /// The largest batch that this producer may send.
+    max_bytes: usize,
+    max_total_bytes: usize,
+    /// Bytes of bodies that are gathered and unanswered.
+    held: Arc<AtomicUsize>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    open: HashMap<Key, Group>,
+    /// When the timer will next look here.
+    timer: Option<Instant>,
+    closed: bool,
+}
+
+/// What the messages of a batch have in common. The same timeout means that their deadlines are as
+/// close together as their arrivals.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Key {
+    topic: Arc<str>,
+    queue: Option<MessageQueue>,
+    wait_store: bool,
+    tag: Option<String>,
+    timeout: Duration,
+    mode: SendMode,
+}
+
+struct Group {
+    queue: Option<MessageQueue>,
+    mode: SendMode,
+    messages: Vec<Message>,
+    members: Members,
+    /// The size of the batch.
+    bytes: usize,
+    flush_at: Instant,
+    /// The earliest of its members: the batch ends before any of them has to.
+    deadline: Deadline,
+}
+
+/// Who waits for a batch, in the order of its messages. Those who are dropped are answered too.
+pub(super) struct Members {
+    core: Arc<Core>,
+    list: Vec<Member>,
+}
+
+struct Member {
+    unique_key: String,
+    listener: Listener,
+    permit: Permit,
+    held: Held,
+}
+
+/// Bytes out of `max_total_bytes`; dropping it gives them back.
+struct Held(Arc<AtomicUsize>, usize);
+
+/// A send that could go with others.
+pub(super) struct Joining<'a> {
+    pub(super) message: &'a Message,
+    pub(super) queue: Option<MessageQueue>,
+    pub(super) timeout: Duration,
+    pub(super) deadline: Deadline,
+    pub(super) mode: SendMode,
+    /// How much of the limit for messages in flight it takes: 0 or 1.
+    pub(super) in_flight: usize,
+}
+
+/// What became of it.
+pub(super) enum Joined {
+    /// The listener will hear.
+    Gathered,
+    /// It is to be sent on its own.
+    Alone(Listener),
+    Refused(Listener, Error),
+}
+
+impl Accumulator {
+    pub(super) fn new(config: &ProducerConfig) -> Option<Accumulator> {
+        let auto = config.auto_batch?;
+        Some(Accumulator {
+            max_delay: auto.max_delay,
+            max_bytes: auto.max_bytes.min(config.max_message_size),
+            max_total_bytes: auto.max_total_bytes,
+            held: Arc::default(),
+            state: Mutex::default(),
+        })
+    }
+
+    /// Puts a message to others of its kind, on the sender's own thread; if that fills the group,
+    /// its send starts here too.
+    pub(super) fn join(core: &Arc<Core>, joining: &Joining<'_>, listener: Listener) -> Joined {
+        let Some(this) = &core.accumulator else {
+            return Joined::Alone(listener);
+        };
+        let message = joining.message;
+        let bytes = message.batch_entry_len();
+        // A batch is never compressed: what would be goes alone.
+        let small = bytes <= this.max_bytes && message.body().len() < core.config.compress_over;
+        if !small || !message.can_be_batched() {
+            return Joined::Alone(listener);
+        }
+        let Some(held) = this.hold(message.body().len()) else {
+            return Joined::Alone(listener);
+        };
+        let valid = core
+            .check_open()
+            .and_then(|()| validate::message(message, core.config.max_message_size));
+        if let Err(error) = valid {
+            return Joined::Refused(listener, error);
+        }
+        // Whoever waits for room until half of the time is gone had better not wait any more.
+        let patience = joining.deadline.capped(Instant::now(), joining.timeout / 2);
+        let len = message.body().len();
+        let permit = match core.account.acquire(joining.in_flight, len, patience) {
+            Ok(permit) => permit,
+            Err(error) if error.kind() == ErrorKind::Busy => return Joined::Alone(listener),
+            Err(error) => return Joined::Refused(listener, error),
+        };
+        let given = message.get_unique_key().filter(|key| !key.is_empty());
+        let unique_key = match given {
+            Some(key) => key.to_owned(),
+            None => core.client.inner().identity.unique_key(epoch_millis()),
+        };
+        let member = Member {
+            unique_key,
+            listener,
+            permit,
+            held,
+        };
+        this.add(core, joining, bytes, member)
+    }
+
+    fn add(&self, core: &Arc<Core>, joining: &Joining<'_>, bytes: usize, member: Member) -> Joined {
+        let message = joining.message.clone().unique_key(&member.unique_key);
+        let key = Key {
+            topic: message.shared_topic().clone(),
+            queue: joining.queue.clone(),
+            wait_store: message.waits_for_store(),
+            tag: message.get_tag().map(str::to_owned),
+            timeout: joining.timeout,
+            mode: joining.mode,
+        };
+        let now = Instant::now();
+        let (mut full, mut wake_at) = (Vec::new(), None);
+        let mut state = self.state.lock();
+        if state.closed {
+            return Joined::Alone(member.listener);
+        }
+        let fits = |group: &Group| group.bytes + bytes <= self.max_bytes;
+        if state.open.get(&key).is_some_and(|group| !fits(group)) {
+            full.extend(state.open.remove(&key));
+        }
+        if !state.open.contains_key(&key) {
+            let half = joining.deadline.remaining(now) / 2;
+            let flush_at = now + self.max_delay.min(half);
+            if state.timer.is_none_or(|at| flush_at < at) {
+                state.timer = Some(flush_at);
+                wake_at = Some(flush_at);
+            }
+            let group = Group {
+                queue: joining.queue.clone(),
+                mode: joining.mode,
+                messages: Vec::new(),
+                members: Members {
+                    core: core.clone(),
+                    list: Vec::new(),
+                },
+                bytes: 0,
+                flush_at,
+                deadline: joining.deadline,
+            };
+            state.open.insert(key.clone(), group);
+        }
+        if let Some(group) = state.open.get_mut(&key) {
+            group.messages.push(message);
+            group.members.list.push(member);
+            group.bytes += bytes;
+            // It had to wait for room: the others' time is longer than its own.
+            let late = joining.deadline < group.deadline;
+            group.deadline = group.deadline.min(joining.deadline);
+            if late || group.bytes >= self.max_bytes {
+                full.extend(state.open.remove(&key));
+            }
+        }
+        drop(state);
+        if let Some(at) = wake_at {
+            Later::schedule(core, at);
+        }
+        full.into_iter().for_each(Group::start);
+        Joined::Gathered
+    }
+
+    /// Has the sends of all groups started now.
+    pub(super) fn flush(&self) {
+        let groups: Vec<Group> = self.state.lock().open.drain().map(|(_, g)| g).collect();
+        groups.into_iter().for_each(Group::start_soon);
+    }
+
+    /// The same, and gathers nothing more.
+    pub(super) fn close(&self) {
+        self.state.lock().closed = true;
+        self.flush();
+    }
+
+    fn hold(&self, bytes: usize) -> Option<Held> {
+        let more = |held: usize| Some(held + bytes).filter(|sum| *sum <= self.max_total_bytes);
+        let held = self
+            .held
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
+        held.ok().map(|_| Held(self.held.clone(), bytes))
+    }
+
+    /// Starts what is due; says when to look again, unless another look than this one, which was
+    /// meant for `at`, is there for that.
+    fn look(&self, at: Instant, now: Instant) -> Option<Instant> {
+        let mut state = self.state.lock();
+        let due = |group: &Group| group.flush_at <= now;
+        let keys: Vec<Key> = state
+            .open
+            .iter()
+            .filter(|(_, group)| due(group))
+            .map(|(key, _)| key.clone())
+            .collect();
+        let groups: Vec<Group> = keys.iter().filter_map(|k| state.open.remove(k)).collect();
+        let mut next = None;
+        if state.timer == Some(at) {
+            next = state.open.values().map(|group| group.flush_at).min();
+            state.timer = next;
+        }
+        drop(state);
+        groups.into_iter().for_each(Group::start_soon);
+        next
+    }
+}
+
+/// The timer's next look. If the timer is closed before, everything is started at once and nothing
+/// gathered any more, so that nobody waits for ever.
+struct Later {
+    core: Arc<Core>,
+    looked: bool,
+}
+
+impl Later {
+    fn schedule(core: &Arc<Core>, at: Instant) {
+        let mut later = Later {
+            core: core.clone(),
+            looked: false,
+        };
+        let timer = &core.client.inner().workers.timer;
+        timer.schedule(at, move |now| {
+            later.looked = true;
+            let accumulator = later.core.accumulator.as_ref();
+            if let Some(next) = accumulator.and_then(|accumulator| accumulator.look(at, now)) {
+                Later::schedule(&later.core, next);
+            }
+        });
+    }
+}
+
+impl Drop for Later {
+    fn drop(&mut self) {
+        if let Some(accumulator) = &self.core.accumulator {
+            if !self.looked {
+                accumulator.close();
+            }
+        }
+    }
+}
+
+impl Group {
+    /// Makes the first attempt on this thread.
+    fn start(self) {
+        let core = self.members.core.clone();
+        let target = match self.queue {
+            Some(queue) => Target::Queue(queue),
+            None => Target::Any,
+        };
+        let (messages, deadline, mode) = (self.messages, self.deadline, self.mode);
+        let out = match &messages[..] {
+            [alone] => core.outgoing(alone, None),
+            _ => Batch::new(messages).and_then(|batch| core.outgoing_batch(&batch)),
+        };
+        let send = out.and_then(|out| {
+            if core.client.inner().is_closed() {
+                return Err(Error::new(ErrorKind::Closed, "the client is shut down"));
+            }
+            Send::new(&core, out, target, deadline, mode)
+        });
+        match send {
+            Ok(send) => AsyncSend::start(send, Listener::Batch(self.members), None),
+            Err(error) => self.members.answer(Err(error)),
+        }
+    }
+
+    /// Makes the first attempt on a retry worker.
+    fn start_soon(self) {
+        let retries = self.members.core.client.inner().workers.retries.clone();
+        retries.submit(Box::new(move || self.start()));
+    }
+}
+
+impl Members {
+    /// Gives each its own part of the batch's receipt, or the one error.
+    pub(super) fn answer(mut self, result: Result<SendReceipt>) {
+        self.tell(result);
+    }
+
+    fn tell(&mut self, result: Result<SendReceipt>) {
+        let members = std::mem::take(&mut self.list);
+        let count = members.len();
+        let mut callbacks: Vec<Box<dyn Job>> = Vec::new();
+        for (i, member) in members.into_iter().enumerate() {
+            let Member {
+                unique_key,
+                listener,
+                permit,
+                held,
+            } = member;
+            let part = match &result {
+                Ok(receipt) => Ok(part(receipt, unique_key, i, count)),
+                Err(error) => Err(error.clone()),
+            };
+            match listener {
+                Listener::Handle(promise) => {
+                    drop((permit, held));
+                    promise.keep(part);
+                }
+                Listener::Callback(callback) => callbacks.push(Box::new(move || {
+                    // Given back before the callback starts, so that a callback may send.
+                    drop((permit, held));
+                    callback(part);
+                })),
+                // Groups have no groups in them, and requests go alone.
+                Listener::Batch(_) | Listener::Asked(_) => {}
+            }
+        }
+        let workers = &self.core.client.inner().workers;
+        workers.callbacks.submit_all(&mut callbacks);
+    }
+}
+
+impl Drop for Members {
+    fn drop(&mut self) {
+        if !self.list.is_empty() {
+            let text = "the producer was shut down during the send";
+            self.tell(Err(Error::new(ErrorKind::Closed, text)));
+        }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.fetch_sub(self.1, Ordering::Relaxed);
+    }
+}
+
+/// The receipt of one message of a batch. Where brokers store a batch as one (`BatchCQ` topics) it
+/// has one offset id, which is then everybody's.
+fn part(receipt: &SendReceipt, unique_key: String, index: usize, count: usize) -> SendReceipt {
+    let ids = receipt.offset_message_ids().count();
+    let own = receipt.offset_message_ids().nth(index);
+    SendReceipt {
+        message_id: unique_key,
+        offset_message_id: match own {
+            Some(id) if ids == count => id.to_owned(),
+            _ => receipt.offset_message_id.clone(),
+        },
+        queue_offset: receipt.queue_offset + i64::try_from(index).unwrap_or(0),
+        // The batch's own, if there is one.
+        transaction_id: receipt.transaction_id.clone().filter(|_| count == 1),
+        ..receipt.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::SendStatus;
+
+    #[test]
+    fn settings_have_javas_bounds() {
+        #[track_caller]
+        fn check(auto: AutoBatch, good: bool) {
+            assert_eq!(auto.check().is_ok(), good, "{auto:?}");
+        }
+        let (new, ms) = (AutoBatch::new(), Duration::from_millis);
+        check(new, true);
+        check(new.max_delay(ms(1)).max_bytes(1).max_total_bytes(1), true);
+        check(new.max_delay(ms(30_000)).max_bytes(2 << 20), true);
+        check(new.max_delay(Duration::ZERO), false);
+        check(new.max_delay(ms(30_001)), false);
+        check(new.max_bytes(0), false);
+        check(new.max_bytes((2 << 20) + 1), false);
+        check(new.max_total_bytes(0), false);
+    }
+
+    #[test]
+    fn each_message_gets_its_own_part_of_the_receipt() {
+        let receipt = |ids: &str| SendReceipt {
+            status: SendStatus::SlaveNotAvailable,
+            message_id: "K0,K1".into(),
+            offset_message_id: ids.into(),
+            queue: MessageQueue::new("T", "broker-a", 3),
+            queue_offset: 7,
+            transaction_id: Some("of the batch".into()),
+            region: None,
+            trace_on: true,
+            recall_handle: None,
+            attempts: 2,
+        };
+        let own = part(&receipt("A,B"), "K1".into(), 1, 2);
+        let expected = SendReceipt {
+            message_id: "K1".into(),
+            offset_message_id: "B".into(),
+            queue_offset: 8,
+            transaction_id: None,
+            ..receipt("")
+        };
+        assert_eq!(own, expected);
+        let inner = part(&receipt("A"), "K1".into(), 1, 2);
+        assert_eq!((inner.message_id(), inner.offset_message_id()), ("K1", "A"));
+        let alone = part(&receipt("A"), "K0".into(), 0, 1);
+        assert_eq!(alone.transaction_id(), Some("of the batch"));
+    }
+}

@@ -1,0 +1,129 @@
+//! What happens to requests whose time is up, and to a peer that takes or gives no more bytes.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use super::Deadline;
+use super::connection::{Connection, Ready, State};
+use crate::error::{Delivery, Error, ErrorKind, Wait};
+
+/// A peer that was silent for less is not given up, however short a request's time was: everybody
+/// else's requests are on the same connection.
+const SILENCE: Duration = Duration::from_millis(300);
+
+/// How long frames that nobody waits for may be stuck: their sender's time, within these bounds.
+const STUCK: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+
+impl Connection {
+    /// Has the waiters looked at at this time, which the table of waiters has asked for.
+    pub(super) fn look_again_at(self: &Arc<Self>, at: Instant) {
+        let connection = Arc::downgrade(self);
+        self.shared.workers.timer.schedule(at, move |now| {
+            if let Some(connection) = connection.upgrade() {
+                connection.expire(at, now);
+            }
+        });
+    }
+
+    /// Answers everybody whose deadline has passed.
+    fn expire(self: &Arc<Self>, look: Instant, now: Instant) {
+        let (expired, next) = self.state.lock().pending.expired(look, now);
+        if let Some(at) = next {
+            self.look_again_at(at);
+        }
+        for opaque in expired {
+            self.expire_one(opaque);
+        }
+    }
+
+    /// Answers one waiter whose deadline has passed, if it is still there. A frame that is being
+    /// written when its time is up, or a peer that was silent ever since it got the frame, ends the
+    /// connection.
+    pub(super) fn expire_one(&self, opaque: i32) {
+        let mut state = self.state.lock();
+        let Some(entry) = state.pending.get(opaque) else {
+            return;
+        };
+        let (end, since) = (entry.end, entry.since);
+        let sent = end <= self.written.load(Ordering::Relaxed);
+        let (wait, delivery) = if sent {
+            (Wait::Response, Delivery::MaybeStored)
+        } else if state.outbox.cancel(end) {
+            (Wait::Queue, Delivery::NotSent)
+        } else {
+            drop(state);
+            self.kill(stopped_reading());
+            return;
+        };
+        let dead = sent && self.is_silent(&mut state, end, since);
+        let entry = state.pending.complete(opaque);
+        drop(state);
+        if let Some(entry) = entry {
+            let mut ready = Ready::default();
+            ready.answer(entry.slot, Err(self.timed_out(wait).delivered(delivery)));
+            ready.hand_over(&self.shared);
+        }
+        if dead {
+            let silent = "the peer was silent since a request that timed out";
+            self.kill(Error::new(ErrorKind::Disconnected, silent));
+        }
+        self.end_if_drained();
+    }
+
+    /// Whether nothing was read for long since a frame was written that ends here.
+    fn is_silent(&self, state: &mut State, end: u64, since: Instant) -> bool {
+        let read = self.read_mark.load(Ordering::Relaxed);
+        if read >= end {
+            return false;
+        }
+        // The silence began with the first request that timed out in it: each of many short ones
+        // would be too short alone.
+        let since = match state.silence {
+            Some((mark, began)) if mark == read => began.min(since),
+            _ => since,
+        };
+        state.silence = Some((read, since));
+        since.elapsed() >= SILENCE
+    }
+
+    /// Sees to it that a frame which nobody waits for cannot block the connection for ever.
+    pub(super) fn watch(self: &Arc<Self>, state: &mut State, deadline: Deadline, now: Instant) {
+        if !state.watched {
+            state.watched = true;
+            let patience = deadline.remaining(now).clamp(STUCK.0, STUCK.1);
+            self.watch_again(now + patience, patience);
+        }
+    }
+
+    fn watch_again(self: &Arc<Self>, at: Instant, patience: Duration) {
+        let connection = Arc::downgrade(self);
+        let before = self.written.load(Ordering::Relaxed);
+        self.shared.workers.timer.schedule(at, move |now| {
+            if let Some(connection) = connection.upgrade() {
+                connection.end_if_stuck(before, now, patience);
+            }
+        });
+    }
+
+    fn end_if_stuck(self: &Arc<Self>, before: u64, now: Instant, patience: Duration) {
+        let mut state = self.state.lock();
+        if state.outbox.is_empty() && !state.writing {
+            state.watched = false;
+        } else if self.written.load(Ordering::Relaxed) == before {
+            drop(state);
+            self.kill(stopped_reading());
+        } else {
+            drop(state);
+            self.watch_again(now + patience, patience);
+        }
+    }
+
+    pub(super) fn timed_out(&self, wait: Wait) -> Error {
+        Error::timeout(wait).at(self.address())
+    }
+}
+
+fn stopped_reading() -> Error {
+    Error::new(ErrorKind::Disconnected, "the peer stopped reading")
+}

@@ -1,0 +1,15 @@
+//! What a producer does, against the embedded cluster: one module a subject.
+
+mod api;
+mod deadlines;
+mod faults;
+mod goaway;
+mod lifecycle;
+mod limits;
+mod queues;
+mod retries;
+mod routes;
+mod sends;
+mod shutdown;
+mod support;
+mod threads;

@@ -1,0 +1,143 @@
+//! Which queue a message goes to.
+
+use std::collections::BTreeMap;
+
+use rocketmq_blocking::{Delivery, ErrorKind, MessageQueue};
+
+use crate::support::*;
+
+/// Java's `String.hashCode`, written here a second time.
+fn java_hash(text: &str) -> i32 {
+    let mut hash = 0i32;
+    for unit in text.encode_utf16() {
+        hash = hash.wrapping_mul(31).wrapping_add(i32::from(unit));
+    }
+    hash
+}
+
+#[test]
+fn a_sharding_key_picks_the_queue_as_java_does_and_is_written_into_the_message() {
+    let cluster = brokers(2);
+    let producer = producer(&cluster);
+    let queues = queues_seen(&producer, "T");
+    assert_eq!(queues.len(), 8);
+    for key in [
+        "order-1",
+        "order-2",
+        "\u{8ba2}\u{5355}",
+        "polygenelubricants",
+        "x",
+    ] {
+        let index = (java_hash(key) % 8).unsigned_abs() as usize;
+        for _ in 0..2 {
+            let receipt = producer.prepare(&message("x")).sharding_key(key).send();
+            assert_eq!(receipt.unwrap().queue().to_string(), queues[index]);
+        }
+        let stored = cluster.messages("T");
+        assert_eq!(stored.last().unwrap().property("__SHARDINGKEY"), Some(key));
+    }
+}
+
+/// The separators of the text form would let a key write other properties.
+#[test]
+fn a_sharding_key_cannot_smuggle_in_properties() {
+    let cluster = cluster();
+    let producer = producer(&cluster);
+    for key in ["a\u{2}DELAY\u{1}18", "a\u{1}b"] {
+        let result = producer.prepare(&message("x")).sharding_key(key).send();
+        assert_eq!(error(result).kind(), ErrorKind::Invalid);
+    }
+    assert!(sends(&cluster).is_empty());
+}
+
+#[test]
+fn a_selector_sees_the_sorted_queues_and_its_choice_is_kept() {
+    let cluster = brokers(3);
+    cluster.set_queues("T", "broker-b", 2, 2);
+    let producer = producer(&cluster);
+    let expected: Vec<String> = [("a", 4), ("b", 2), ("c", 4)]
+        .iter()
+        .flat_map(|(broker, count)| (0..*count).map(move |i| format!("T@broker-{broker}:{i}")))
+        .collect();
+    assert_eq!(queues_seen(&producer, "T"), expected);
+    for (i, queue) in expected.iter().enumerate() {
+        let receipt = producer.prepare(&message("x")).select(move |_| i).send();
+        assert_eq!(receipt.unwrap().queue().to_string(), *queue);
+    }
+}
+
+#[test]
+fn a_selector_that_panics_or_chooses_nothing_fails_its_send_only() {
+    let cluster = cluster();
+    let producer = producer(&cluster);
+    let message = message("x");
+    let bad = producer.prepare(&message).select(|queues| queues.len());
+    let out = error(bad.send());
+    let bad = producer
+        .prepare(&message)
+        .select(|_| panic!("a test's own panic"));
+    let panicked = error(bad.send());
+    for error in [out, panicked] {
+        assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
+        assert_eq!(error.delivery(), Delivery::NotSent);
+    }
+    assert!(sends(&cluster).is_empty());
+    assert!(producer.send(&message).is_ok());
+}
+
+#[test]
+fn a_given_queue_is_used_or_the_send_fails() {
+    let cluster = brokers(2);
+    let producer = producer(&cluster);
+    let to = |topic: &str, broker: &str, id| {
+        let queue = MessageQueue::new(topic, broker, id);
+        producer.prepare(&message("x")).queue(queue).send()
+    };
+    for (broker, id) in [("broker-a", 0), ("broker-b", 3)] {
+        let receipt = to("T", broker, id).unwrap();
+        assert_eq!(
+            (receipt.queue().broker(), receipt.queue().id()),
+            (broker, id)
+        );
+    }
+    assert_eq!(error(to("U", "broker-a", 0)).kind(), ErrorKind::Invalid);
+    assert_eq!(error(to("T", "broker-z", 0)).kind(), ErrorKind::NoBroker);
+    let refused = error(to("T", "broker-a", 4));
+    assert_eq!(refused.response_code(), Some(29));
+    assert_eq!(refused.attempts().len(), 1);
+    // The broker chooses if it is told to.
+    let receipt = to("T", "broker-a", -1).unwrap();
+    let stored = cluster.messages("T");
+    assert_eq!(receipt.queue().id(), stored.last().unwrap().queue_id());
+}
+
+#[test]
+fn without_a_choice_all_queues_take_turns() {
+    let cluster = brokers(2);
+    let producer = producer(&cluster);
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    for i in 0..40 {
+        let mode = MODES[i % 2];
+        let receipt = mode.send(&producer, &message("x")).unwrap();
+        *counts.entry(receipt.queue().to_string()).or_default() += 1;
+    }
+    assert_eq!(counts.len(), 8);
+    assert!(counts.values().all(|count| *count == 5), "{counts:?}");
+}
+
+/// A globally ordered topic names queues of brokers that may have no master just now. A message
+/// that may go anywhere goes to another one.
+#[test]
+fn a_message_for_any_queue_avoids_brokers_without_a_master() {
+    let cluster = cluster();
+    cluster.set_order_conf("T", Some("broker-a:2;broker-z:2"));
+    let producer = producer(&cluster);
+    assert_eq!(queues_seen(&producer, "T").len(), 4);
+    for _ in 0..6 {
+        let receipt = producer.send(&message("x")).unwrap();
+        assert_eq!(receipt.queue().broker(), "broker-a");
+    }
+    let message = message("x");
+    let fixed = producer.prepare(&message).select(|queues| queues.len() - 1);
+    assert_eq!(error(fixed.send()).kind(), ErrorKind::NoBroker);
+}

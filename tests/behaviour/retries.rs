@@ -1,0 +1,379 @@
+//! Which failures lead to another attempt, where it goes, and what the final error tells.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use rocketmq_blocking::embedded::{Cluster, Fault, On};
+use rocketmq_blocking::{Delivery, ErrorKind, MessageQueue, SendStatus, Wait};
+
+use crate::support::*;
+
+/// Sends, but only the first that any of the brokers gets.
+fn first_send() -> On {
+    let met = Arc::new(AtomicBool::new(false));
+    On::when(move |command| On::Send.matches(command) && !met.swap(true, Ordering::SeqCst))
+}
+
+fn inject(cluster: &Cluster, fault: &Fault) {
+    for broker in cluster.brokers() {
+        broker.inject(fault.clone());
+    }
+}
+
+#[test]
+fn a_retryable_code_goes_to_another_broker_with_the_same_key_and_a_new_header() {
+    for code in [1, 2, 14, 16, 17, 204, 205] {
+        for mode in MODES {
+            let cluster = brokers(2);
+            inject(&cluster, &Fault::answer(code, "not now").on(first_send()));
+            let receipt = mode
+                .send(&producer(&cluster), &message("x").tag("t"))
+                .unwrap();
+            assert_eq!(receipt.attempts(), 2, "{code} {mode:?}");
+            let sends = sends(&cluster);
+            let [first, second] = &sends[..] else {
+                panic!("two sends, not {sends:?}");
+            };
+            assert_ne!(first.server(), second.server());
+            assert_eq!(receipt.queue().broker(), second.server());
+            for request in &sends {
+                let ext = &request.command().ext;
+                assert_eq!(ext.get("n"), Some(request.server()));
+                assert_eq!(property(request, "UNIQ_KEY").unwrap(), receipt.message_id());
+            }
+            let ext = &second.command().ext;
+            assert_eq!(ext.get("e"), Some(&*receipt.queue().id().to_string()));
+            let born =
+                |at: usize| -> i64 { sends[at].command().ext.get("g").unwrap().parse().unwrap() };
+            match code {
+                // A busy broker is given a pause, so that the clock has moved.
+                2 | 14 => assert!(born(1) > born(0)),
+                _ => assert!(born(1) >= born(0)),
+            }
+            assert_eq!(cluster.message_count("T"), 1);
+        }
+    }
+}
+
+#[test]
+fn other_codes_fail_at_once() {
+    for (code, remark) in [
+        (3, ""),
+        (13, "illegal"),
+        (215, "flow"),
+        (-1, ""),
+        (32767, ""),
+        (1, "org.apache.rocketmq.acl.common.AclException: no"),
+    ] {
+        for mode in MODES {
+            let cluster = brokers(2);
+            inject(&cluster, &Fault::answer(code, remark).on(On::Send));
+            let error = error(mode.send(&producer(&cluster), &message("x")));
+            assert_eq!(error.kind(), ErrorKind::Broker);
+            assert_eq!(error.response_code(), Some(code));
+            assert_eq!(error.remark().unwrap_or_default(), remark);
+            assert_eq!(error.attempts().len(), 1);
+            assert_eq!(sends(&cluster).len(), 1, "{code} {mode:?}");
+            // A wrong signature stores nothing, although its code is that of unknown outcomes.
+            assert_eq!(error.delivery(), Delivery::NotSent);
+        }
+    }
+}
+
+#[test]
+fn the_final_error_lists_every_attempt() {
+    for mode in MODES {
+        let cluster = brokers(2);
+        cluster
+            .broker("broker-a")
+            .inject(Fault::answer(1, "odd").on(On::Send));
+        cluster
+            .broker("broker-b")
+            .inject(Fault::answer(2, "busy").on(On::Send));
+        let producer = builder(&cluster)
+            .retries(3)
+            .async_retries(3)
+            .start()
+            .unwrap();
+        let error = error(mode.send(&producer, &message("x")));
+        assert_eq!(error.kind(), ErrorKind::Broker);
+        assert_eq!(error.attempts().len(), 4);
+        assert_eq!(sends(&cluster).len(), 4);
+        // One of them may have stored it, whichever came last.
+        assert_eq!(error.delivery(), Delivery::MaybeStored);
+        assert_eq!(error.topic(), Some("T"));
+        for (i, attempt) in error.attempts().iter().enumerate() {
+            let (code, remark, delivery) = match &*attempt.broker {
+                "broker-a" => (1, "odd", Delivery::MaybeStored),
+                _ => (2, "busy", Delivery::NotSent),
+            };
+            assert_eq!(attempt.error.response_code(), Some(code));
+            assert_eq!(attempt.error.remark(), Some(remark));
+            assert_eq!(attempt.error.delivery(), delivery);
+            assert_eq!(*attempt.broker, *sends(&cluster)[i].server());
+        }
+        let last = &error.attempts()[3].error;
+        assert_eq!(error.response_code(), last.response_code());
+        let text = error.to_string();
+        assert!(
+            text.starts_with("send to T failed after 4 attempts in "),
+            "{text}"
+        );
+        assert!(text.contains("SYSTEM_BUSY (2): busy"), "{text}");
+    }
+}
+
+#[test]
+fn the_number_of_retries_is_the_modes_own() {
+    for (mode, expected) in [(Mode::Sync, 5), (Mode::Async, 1)] {
+        let cluster = brokers(2);
+        inject(&cluster, &Fault::answer(16, "no").on(On::Send));
+        let producer = builder(&cluster)
+            .retries(4)
+            .async_retries(0)
+            .start()
+            .unwrap();
+        let error = error(mode.send(&producer, &message("x")));
+        assert_eq!(error.attempts().len(), expected);
+        assert_eq!(sends(&cluster).len(), expected);
+    }
+}
+
+#[test]
+fn retryable_codes_can_be_chosen() {
+    let cluster = brokers(2);
+    inject(&cluster, &Fault::answer(215, "").on(first_send()));
+    let producer = builder(&cluster).retry_codes([215]).start().unwrap();
+    assert_eq!(producer.send(&message("x")).unwrap().attempts(), 2);
+    inject(&cluster, &Fault::answer(2, "").on(On::Send));
+    assert_eq!(error(producer.send(&message("x"))).attempts().len(), 1);
+}
+
+#[test]
+fn a_wrong_queue_is_sent_again_once_after_a_look_at_the_route() {
+    for mode in MODES {
+        let cluster = Cluster::builder().topic("T", 8).start().unwrap();
+        let producer = builder(&cluster)
+            .retries(5)
+            .async_retries(5)
+            .start()
+            .unwrap();
+        assert_eq!(queues_seen(&producer, "T").len(), 8);
+        cluster.set_queues("T", "broker-a", 1, 1);
+        cluster.clear_requests();
+        for _ in 0..8 {
+            assert!(mode.send(&producer, &message("x")).is_ok());
+        }
+        assert_eq!(cluster.requests(&On::Route).len(), 1);
+        assert_eq!(queues_seen(&producer, "T").len(), 1);
+
+        let cluster = brokers(2);
+        inject(&cluster, &Fault::answer(29, "").on(On::Send));
+        let error = error(mode.send(&self::producer(&cluster), &message("x")));
+        assert_eq!(
+            (error.attempts().len(), error.response_code()),
+            (2, Some(29))
+        );
+    }
+}
+
+#[test]
+fn a_chosen_queue_is_never_changed_for_another() {
+    for code in [1, 2, 17, 29] {
+        for mode in MODES {
+            let cluster = brokers(2);
+            inject(&cluster, &Fault::answer(code, "").on(On::Send));
+            let producer = producer(&cluster);
+            let message = message("x");
+            for way in 0..3 {
+                let send = producer.prepare(&message);
+                let send = match way {
+                    0 => send.queue(MessageQueue::new("T", "broker-b", 1)),
+                    1 => send.sharding_key("key"),
+                    _ => send.select(|_| 0),
+                };
+                let result = match mode {
+                    Mode::Sync => send.send(),
+                    Mode::Async => send.submit().wait(),
+                };
+                let error = error(result);
+                assert_eq!(error.attempts().len(), 1);
+                assert_eq!(error.response_code(), Some(code));
+                assert_eq!(sends(&cluster).len(), way + 1);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_refused_connection_leads_to_the_other_broker() {
+    for mode in MODES {
+        let cluster = brokers(2);
+        let route = cluster.route("T");
+        cluster.broker("broker-a").kill();
+        cluster.set_route("T", route);
+        let producer = producer(&cluster);
+        for _ in 0..8 {
+            let receipt = mode.send(&producer, &message("x")).unwrap();
+            assert_eq!(receipt.queue().broker(), "broker-b");
+        }
+    }
+}
+
+#[test]
+fn a_silent_broker_does_not_eat_the_time_that_another_one_needs() {
+    for mode in MODES {
+        let cluster = brokers(2);
+        inject(&cluster, &Fault::silence().on(first_send()));
+        let producer = builder(&cluster).send_timeout(ms(4000)).retries(7);
+        let producer = producer.async_retries(7).start().unwrap();
+        let start = Instant::now();
+        let receipt = mode.send(&producer, &message("x")).unwrap();
+        assert_eq!(receipt.attempts(), 2);
+        assert!(
+            start.elapsed() >= ms(500),
+            "an attempt gets half a second at least"
+        );
+    }
+    // The share is one of the send's own time, not of the producer's.
+    let cluster = brokers(2);
+    inject(&cluster, &Fault::silence().on(first_send()));
+    let producer = builder(&cluster).send_timeout(PATIENCE).start().unwrap();
+    let receipt = producer.prepare(&message("x")).timeout(ms(2500)).send();
+    assert_eq!(receipt.unwrap().attempts(), 2);
+}
+
+#[test]
+fn the_only_broker_gets_the_whole_time() {
+    for mode in MODES {
+        let cluster = cluster();
+        inject(&cluster, &Fault::silence().on(On::Send));
+        let producer = builder(&cluster).send_timeout(ms(800)).start().unwrap();
+        let start = Instant::now();
+        let error = error(mode.send(&producer, &message("x")));
+        assert_eq!(
+            (error.kind(), error.wait()),
+            (ErrorKind::Timeout, Some(Wait::Response))
+        );
+        assert_eq!(error.delivery(), Delivery::MaybeStored);
+        assert_eq!(error.attempts().len(), 1);
+        assert!(start.elapsed() >= ms(800) && start.elapsed() < ms(800) + SLACK);
+    }
+}
+
+#[test]
+fn what_may_be_stored_is_sent_again_unless_that_is_switched_off() {
+    for (again, stored) in [(true, 2), (false, 1)] {
+        for mode in MODES {
+            let cluster = brokers(2);
+            inject(&cluster, &Fault::hang_up().after_storing().on(first_send()));
+            let producer = builder(&cluster).retry_maybe_stored(again).start().unwrap();
+            match mode.send(&producer, &message("x")) {
+                Ok(receipt) => assert_eq!((again, receipt.attempts()), (true, 2)),
+                Err(error) => {
+                    assert!(!again, "{error}");
+                    assert_eq!(error.kind(), ErrorKind::Disconnected);
+                    assert_eq!(error.delivery(), Delivery::MaybeStored);
+                }
+            }
+            assert_eq!(cluster.message_count("T"), stored);
+            let messages = cluster.messages("T");
+            let key = |i: usize| messages[i].unique_key().unwrap();
+            assert_eq!(key(0), key(messages.len() - 1));
+        }
+    }
+}
+
+#[test]
+fn a_doubtful_receipt_is_returned_if_no_better_one_comes() {
+    for mode in MODES {
+        let not_ok = Fault::answer(11, "").after_storing();
+        let cluster = brokers(2);
+        inject(&cluster, &not_ok.clone().on(On::Send));
+        let producer = |cluster| {
+            let builder = builder(cluster).retry_another_broker_when_not_stored(true);
+            builder.start().unwrap()
+        };
+        let receipt = mode.send(&producer(&cluster), &message("x")).unwrap();
+        assert_eq!(receipt.status(), SendStatus::SlaveNotAvailable);
+        assert_eq!((receipt.attempts(), cluster.message_count("T")), (3, 3));
+
+        let cluster = brokers(2);
+        inject(&cluster, &not_ok.clone().on(first_send()));
+        let receipt = mode.send(&producer(&cluster), &message("x")).unwrap();
+        assert_eq!((receipt.status(), receipt.attempts()), (SendStatus::Ok, 2));
+
+        // An error after it does not turn what is stored into a failure.
+        let cluster = brokers(2);
+        inject(&cluster, &not_ok.on(first_send()));
+        inject(&cluster, &Fault::answer(13, "").on(On::Send));
+        let receipt = mode.send(&producer(&cluster), &message("x")).unwrap();
+        assert_eq!(receipt.status(), SendStatus::SlaveNotAvailable);
+        assert_eq!(cluster.message_count("T"), 1);
+    }
+}
+
+/// The end comes while the next attempt waits for its time, or is on its way.
+#[test]
+fn a_shutdown_does_not_turn_a_doubtful_receipt_into_a_failure() {
+    for _ in 0..5 {
+        let cluster = brokers(2);
+        let not_ok = Fault::answer(11, "").after_storing();
+        inject(&cluster, &not_ok.on(first_send()));
+        inject(&cluster, &Fault::answer(2, "busy").on(On::Send));
+        let setup = builder(&cluster).retry_another_broker_when_not_stored(true);
+        let producer = setup.async_retries(u32::MAX).start().unwrap();
+        let results = send_async(&producer, message("x"));
+        eventually("a later attempt was made", || sends(&cluster).len() > 1);
+        let _ = producer.shutdown_within(ms(10));
+        let receipt = only(&results).unwrap();
+        assert_eq!(receipt.status(), SendStatus::SlaveNotAvailable);
+    }
+}
+
+#[test]
+fn retries_without_end_end_with_the_time() {
+    for mode in MODES {
+        let cluster = brokers(2);
+        let setup = builder(&cluster).send_timeout(ms(300));
+        let producer = setup
+            .retries(u32::MAX)
+            .async_retries(u32::MAX)
+            .start()
+            .unwrap();
+        inject(&cluster, &Fault::answer(2, "busy").on(On::Send));
+        let start = Instant::now();
+        let error = error(mode.send(&producer, &message("x")));
+        assert_eq!(error.response_code(), Some(2), "{error}");
+        assert!(start.elapsed() < ms(300) + SLACK);
+        let made = sends(&cluster).len();
+        assert!(
+            (2..20).contains(&made),
+            "{made} attempts, with pauses between"
+        );
+        assert_eq!(error.attempts().len(), made);
+    }
+}
+
+#[test]
+fn a_oneway_send_makes_one_attempt() {
+    let cluster = brokers(2);
+    let route = cluster.route("T");
+    cluster.broker("broker-a").kill();
+    cluster.set_route("T", route);
+    let producer = producer(&cluster);
+    let (mut sent, mut refused) = (0, 0);
+    for _ in 0..8 {
+        match producer.send_oneway(&message("x")) {
+            Ok(()) => sent += 1,
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::Connect, "{error}");
+                assert_eq!(error.delivery(), Delivery::NotSent);
+                refused += 1;
+            }
+        }
+    }
+    assert_eq!((sent, refused), (4, 4));
+    assert_eq!(cluster.wait_for_messages("T", 4, PATIENCE).len(), 4);
+}

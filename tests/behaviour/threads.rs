@@ -1,0 +1,155 @@
+//! No thread of a producer outlives it. Counted in a process of its own, since the threads of other
+//! tests have the same names.
+
+use std::fs;
+use std::process::Command;
+use std::thread;
+
+use crossbeam_channel::bounded;
+use rocketmq_blocking::embedded::{Accept, Cluster, Fault, On};
+use rocketmq_blocking::{Client, Producer};
+
+use crate::support::*;
+
+#[test]
+fn no_thread_and_no_socket_outlives_a_producer() {
+    let mut child = Command::new(std::env::current_exe().unwrap());
+    child.args([
+        "--exact",
+        "threads::alone",
+        "--ignored",
+        "--test-threads",
+        "1",
+    ]);
+    let output = child.output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && text.contains("1 passed"),
+        "{text}"
+    );
+}
+
+/// Names of this process' threads that belong to producers.
+fn threads() -> Vec<String> {
+    let tasks = fs::read_dir("/proc/self/task").expect("Linux");
+    let name = |task: std::io::Result<fs::DirEntry>| {
+        let name = fs::read_to_string(task.ok()?.path().join("comm")).ok()?;
+        name.starts_with("rmq-").then(|| name.trim().to_owned())
+    };
+    tasks.filter_map(name).collect()
+}
+
+fn sockets() -> usize {
+    let files = fs::read_dir("/proc/self/fd").expect("Linux");
+    let is_socket = |file: std::io::Result<fs::DirEntry>| {
+        let target = fs::read_link(file.ok()?.path()).ok()?;
+        target
+            .to_string_lossy()
+            .starts_with("socket:")
+            .then_some(())
+    };
+    files.filter_map(is_socket).count()
+}
+
+/// Runs a scenario from the start to the end of its producer.
+#[track_caller]
+fn check(scenario: impl Fn(&Cluster)) {
+    let cluster = brokers(2);
+    let before = sockets();
+    scenario(&cluster);
+    // The system forgets a joined thread a little later.
+    eventually("all threads have ended", || threads().is_empty());
+    for broker in cluster.brokers() {
+        assert!(broker.wait_for_connections(0, PATIENCE));
+    }
+    eventually("all sockets are closed", || sockets() == before);
+}
+
+#[test]
+#[ignore = "runs alone, in a child process"]
+fn alone() {
+    check(|cluster| drop(producer(cluster)));
+    check(|cluster| {
+        let producer = producer(cluster);
+        // A thread writes its name itself, when it first runs.
+        eventually("its threads are found", || !threads().is_empty());
+        for mode in MODES {
+            assert!(mode.send(&producer, &message("x")).is_ok());
+        }
+        producer.send_oneway(&message("x")).unwrap();
+        assert!(producer.shutdown_within(PATIENCE).is_clean());
+        // A thread that was joined can still be listed for a moment.
+        eventually("its threads have ended", || threads().is_empty());
+    });
+    check(|cluster| {
+        let producer = builder(cluster).send_timeout(PATIENCE * 3).start().unwrap();
+        cluster.brokers()[0].inject(Fault::silence().on(On::Send));
+        cluster.brokers()[1].set_accept(Accept::NeverRead);
+        for _ in 0..100 {
+            producer.send_async(message("x"), |_| {});
+        }
+        let _ = producer.shutdown_within(ms(100));
+        for broker in cluster.brokers() {
+            // What is never read does not see the end of its peer.
+            broker.disconnect_all();
+            broker.kill();
+            broker.restart().unwrap();
+        }
+    });
+    check(|cluster| {
+        let client = Client::builder()
+            .name_server(cluster.name_server())
+            .start()
+            .unwrap();
+        let shared = |group: &str| Producer::builder(group).client(&client).start().unwrap();
+        let (a, b) = (shared("a"), shared("b"));
+        assert!(a.send(&message("x")).is_ok() && b.send(&message("x")).is_ok());
+        drop(client);
+        drop(a);
+        assert!(b.send(&message("x")).is_ok());
+    });
+    check(|cluster| {
+        let producer = producer(cluster);
+        let (done, ended) = bounded(1);
+        let last = producer.clone();
+        producer.send_async(message("x"), move |_| {
+            drop(last);
+            done.send(()).unwrap();
+        });
+        drop(producer);
+        ended.recv_timeout(PATIENCE).unwrap();
+    });
+    check(broken_connections);
+    check(|cluster| {
+        for _ in 0..20 {
+            assert!(producer(cluster).send(&message("x")).is_ok());
+        }
+    });
+}
+
+/// Connections that break in the middle of a write: by whoever notices it, all their threads end.
+fn broken_connections(cluster: &Cluster) {
+    let setup = builder(cluster).retries(0).compress_over(usize::MAX);
+    let setup = setup.max_message_size(15 << 20).send_timeout(PATIENCE);
+    let producer = setup.start().unwrap();
+    let broker = &cluster.brokers()[0];
+    cluster.set_route("T", Some(route(&[("broker-a", 1, broker.address())])));
+    let large = message(vec![7; 12 << 20]);
+    for _ in 0..15 {
+        broker.clear_faults();
+        eventually("connected", || producer.send_oneway(&message("x")).is_ok());
+        producer.flush(PATIENCE).unwrap();
+        let stalled = broker.inject(Fault::stop_reading().on(On::Send).once());
+        thread::scope(|scope| {
+            let writing = scope.spawn(|| producer.send(&large));
+            // It is written by the thread of its sender, and stuck.
+            producer.prepare(&message("x")).timeout(ms(50)).send().ok();
+            stalled.wait_hits(1, ms(50));
+            broker.disconnect_all();
+            let _ = writing.join().unwrap();
+        });
+        eventually("the connection is gone", || broker.connections() == 0);
+    }
+    let report = producer.shutdown_within(PATIENCE);
+    assert!(report.stuck_threads.is_empty(), "{report}");
+}
