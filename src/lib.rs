@@ -67,6 +67,8 @@
 //! # Cargo features
 //! | feature | adds |
 //! |---|---|
+//! | `tls` | connections by TLS |
+//! | `acl` | signed requests |
 //! | `lz4` | `Compression::Lz4`, and reading such bodies |
 //! | `zstd` | `Compression::Zstd`, and reading such bodies; compiles C |
 //! | `embedded` | the in-process cluster, for tests without a server |
@@ -79,6 +81,7 @@
 //! | `Message`, `MessageExt`, `MessageBatch` | [`Message`], [`MessageView`], [`Batch`] |
 //! | `SendResult`, `SendStatus` | [`SendReceipt`], [`SendStatus`] |
 //! | `SendCallback` | a closure |
+//! | `setAutoBatch`, `recallMessage` | [`ProducerBuilder::auto_batch`], [`Producer::recall`] |
 //! | `MQAdmin` (`createTopic`, `viewMessage`, `queryMessage`, ..) | [`Admin`] |
 //! | `MessageQueueSelector`, `SelectMessageQueueByHash` | [`PreparedSend::select`], [`PreparedSend::sharding_key`] |
 //! | `TransactionMQProducer`, `TransactionListener` | [`TransactionProducer`], two closures |

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use super::config::check_name;
 use super::core::{Client, Inner};
 use super::publish::PublishInfo;
-use super::{LONGEST_TOPIC, api};
+use super::{LONGEST_TOPIC, Names, api};
 use crate::error::{Error, ErrorKind, Result};
-use crate::message::{MessageQueue, MessageView};
+use crate::message::{MessageQueue, MessageView, name};
 use crate::protocol::admin::{CreateTopic, QueryMessage, QueueQuery, RecallMessage, ViewMessage};
 use crate::protocol::code::request;
 use crate::protocol::id::OffsetMessageId;
@@ -82,13 +82,14 @@ impl<'a> Admin<'a> {
     /// Those of [`Admin`]; what the last broker said if all failed.
     #[doc(alias = "createTopic")]
     pub fn create_topic(&self, key: &str, topic: &str, queues: u16) -> Result<()> {
-        check_name("topic", topic, LONGEST_TOPIC)?;
+        let topic = self.on_wire(topic);
+        check_name("topic", &topic, LONGEST_TOPIC)?;
         if queues == 0 {
             return Err(Error::invalid("a topic needs at least one queue"));
         }
         let deadline = self.begin()?;
         let header = CreateTopic {
-            topic: topic.to_owned(),
+            topic: topic.to_string(),
             default_topic: key.to_owned(),
             read_queue_nums: queues.into(),
             write_queue_nums: queues.into(),
@@ -102,7 +103,7 @@ impl<'a> Admin<'a> {
         });
         made.map(drop)?;
         // A producer may have gone by the default topic's route so far.
-        self.inner().refresh_soon(&topic.into());
+        self.inner().refresh_soon(&topic);
         Ok(())
     }
 
@@ -113,8 +114,9 @@ impl<'a> Admin<'a> {
     /// Those of [`Admin`].
     #[doc(alias = "fetchPublishMessageQueues")]
     pub fn publish_queues(&self, topic: &str) -> Result<Vec<MessageQueue>> {
-        let route = self.route(topic, self.begin()?)?;
-        let topic: Arc<str> = topic.into();
+        let topic = self.on_wire(topic);
+        let route = self.route(&topic, self.begin()?)?;
+        let topic = self.names().for_users(&topic);
         let queues = PublishInfo::new(&topic, &route).queues;
         if queues.is_empty() {
             let text = "the route has no writable queue of a broker with a master";
@@ -135,11 +137,13 @@ impl<'a> Admin<'a> {
             .map_err(|error| Error::invalid(error.to_string()).caused_by(error))?;
         let deadline = self.begin()?;
         let header = ViewMessage {
-            topic: Some(topic.to_owned()),
+            topic: Some(self.on_wire(topic).to_string()),
             offset: id.commit_log_offset,
         };
-        let address: Arc<str> = id.address.to_string().into();
-        api::view_message(self.remoting(), &address, &header, deadline)
+        let address = self.address(&id.address.to_string());
+        let mut view = api::view_message(self.remoting(), &address, &header, deadline)?;
+        self.name_for_users(&mut view);
+        Ok(view)
     }
 
     /// Messages of a topic that have this business key, stored within these times; oldest first,
@@ -159,7 +163,8 @@ impl<'a> Admin<'a> {
         stored: impl RangeBounds<SystemTime>,
     ) -> Result<Vec<MessageView>> {
         let mut found = self.query(topic, key, most, &stored, false)?;
-        found.retain(|m| m.topic == topic && m.keys().any(|k| k == key));
+        let topic = self.names().for_users(&topic.into());
+        found.retain(|m| *m.topic == *topic && m.keys().any(|k| k == key));
         Ok(found)
     }
 
@@ -184,12 +189,12 @@ impl<'a> Admin<'a> {
     }
 
     /// The offset in a queue of the first message that was stored at this time or later; where there
-    /// is none, brokers answer with the end of the queue.
+    /// is none, brokers 5.x answer with the end of the queue, and 4.x with its last message.
     ///
     /// # Errors
     /// Those of [`Admin`].
     pub fn search_offset(&self, queue: &MessageQueue, time: SystemTime) -> Result<i64> {
-        let query = queue_query(queue, Some(millis(time)));
+        let query = self.queue_query(queue, Some(millis(time)));
         self.ask_about(queue, |admin, broker, deadline| {
             let code = request::SEARCH_OFFSET_BY_TIMESTAMP;
             api::offset(admin.remoting(), broker, code, &query, deadline)
@@ -201,7 +206,7 @@ impl<'a> Admin<'a> {
     /// # Errors
     /// Those of [`Admin`].
     pub fn max_offset(&self, queue: &MessageQueue) -> Result<i64> {
-        let query = queue_query(queue, None);
+        let query = self.queue_query(queue, None);
         self.ask_about(queue, |admin, broker, deadline| {
             let code = request::GET_MAX_OFFSET;
             api::offset(admin.remoting(), broker, code, &query, deadline)
@@ -213,7 +218,7 @@ impl<'a> Admin<'a> {
     /// # Errors
     /// Those of [`Admin`].
     pub fn min_offset(&self, queue: &MessageQueue) -> Result<i64> {
-        let query = queue_query(queue, None);
+        let query = self.queue_query(queue, None);
         self.ask_about(queue, |admin, broker, deadline| {
             let code = request::GET_MIN_OFFSET;
             api::offset(admin.remoting(), broker, code, &query, deadline)
@@ -226,7 +231,7 @@ impl<'a> Admin<'a> {
     /// Those of [`Admin`].
     #[doc(alias = "earliestMsgStoreTime")]
     pub fn earliest_store_time(&self, queue: &MessageQueue) -> Result<Option<SystemTime>> {
-        let query = queue_query(queue, None);
+        let query = self.queue_query(queue, None);
         let millis = self.ask_about(queue, |admin, broker, deadline| {
             api::earliest_store_time(admin.remoting(), broker, &query, deadline)
         })?;
@@ -236,8 +241,9 @@ impl<'a> Admin<'a> {
 
     /// Takes a timer message back; returns its unique key.
     pub(crate) fn recall(&self, group: &str, topic: &str, handle: &str) -> Result<String> {
+        let topic = &*self.on_wire(topic);
         check_name("topic", topic, LONGEST_TOPIC)?;
-        if topic.starts_with("%RETRY%") || topic.starts_with("%DLQ%") {
+        if topic.starts_with(name::RETRY_PREFIX) || topic.starts_with("%DLQ%") {
             let text = "messages of retry and dead-letter topics cannot be recalled";
             return Err(Error::invalid(text));
         }
@@ -268,7 +274,7 @@ impl<'a> Admin<'a> {
             }
         };
         api::recall(self.remoting(), &broker, &header, deadline)
-            .map_err(|error| error.on_topic(&topic.into()))
+            .map_err(|error| error.on_topic(&self.names().for_users(&topic.into())))
     }
 
     fn query(
@@ -282,6 +288,7 @@ impl<'a> Admin<'a> {
         if key.is_empty() {
             return Err(Error::invalid("the key is empty"));
         }
+        let topic = &*self.on_wire(topic);
         let deadline = self.begin()?;
         let begin_timestamp = match stored.start_bound() {
             Bound::Unbounded => 0,
@@ -297,7 +304,8 @@ impl<'a> Admin<'a> {
             topic: topic.to_owned(),
             key: key.to_owned(),
             max_num: most.into(),
-            begin_timestamp,
+            // An index knows times to the second, rounded down.
+            begin_timestamp: begin_timestamp.saturating_sub(1000).max(0),
             end_timestamp,
             unique,
         };
@@ -307,6 +315,8 @@ impl<'a> Admin<'a> {
             api::query_message(self.remoting(), broker, &header, deadline)
         });
         let mut messages: Vec<MessageView> = found?.into_iter().flatten().collect();
+        messages.retain(|m| (begin_timestamp..=end_timestamp).contains(&m.store_timestamp));
+        messages.iter_mut().for_each(|m| self.name_for_users(m));
         messages.sort_by_key(|m| (m.store_timestamp, m.commit_log_offset));
         Ok(messages)
     }
@@ -318,16 +328,18 @@ impl<'a> Admin<'a> {
         ask: impl Fn(&Self, &Arc<str>, Deadline) -> Result<T>,
     ) -> Result<T> {
         let deadline = self.begin()?;
+        let topic = self.on_wire(queue.topic());
         let routes = &self.inner().routes;
-        let broker = match routes.known_master(queue.topic(), queue.broker()) {
+        let broker = match routes.known_master(&topic, queue.broker()) {
             Some(broker) => broker,
             None => {
-                let route = self.route(queue.topic(), deadline)?;
+                let route = self.route(&topic, deadline)?;
                 let master = route.master(queue.broker());
                 master.ok_or_else(|| no_master(queue.broker()))?.into()
             }
         };
-        ask(self, &broker, deadline).map_err(|error| error.on_topic(&queue.topic().into()))
+        ask(self, &self.address(&broker), deadline)
+            .map_err(|error| error.on_topic(&queue.topic().into()))
     }
 
     /// Asks one broker after the other, each within an even share of what is left: what those said
@@ -371,7 +383,7 @@ impl<'a> Admin<'a> {
             .broker_datas
             .sort_by(|a, b| a.broker_name.cmp(&b.broker_name));
         let chosen = route.broker_datas.iter().filter_map(choose);
-        let addresses: Vec<Arc<str>> = chosen.map(|address| address.as_str().into()).collect();
+        let addresses: Vec<Arc<str>> = chosen.map(|address| self.address(address)).collect();
         if addresses.is_empty() {
             let text = "no broker of the route has an address";
             return Err(Error::new(ErrorKind::NoBroker, text).on_topic(&topic.into()));
@@ -385,7 +397,34 @@ impl<'a> Admin<'a> {
         let missing = || Error::new(ErrorKind::NoRoute, "the topic does not exist");
         route
             .and_then(|route| route.ok_or_else(missing))
-            .map_err(|error| error.on_topic(&topic.into()))
+            .map_err(|error| error.on_topic(&self.names().for_users(&topic.into())))
+    }
+
+    fn queue_query(&self, queue: &MessageQueue, timestamp: Option<i64>) -> QueueQuery {
+        QueueQuery {
+            topic: self.on_wire(queue.topic()).to_string(),
+            queue_id: queue.id(),
+            broker_name: Some(queue.broker().to_owned()),
+            timestamp,
+        }
+    }
+
+    /// Where a broker is asked.
+    fn address(&self, broker: &str) -> Arc<str> {
+        self.inner().config.rpc.send_address(&broker.into())
+    }
+
+    fn names(&self) -> Names {
+        self.inner().config.rpc.names()
+    }
+
+    fn on_wire(&self, topic: &str) -> Arc<str> {
+        self.names().on_wire(&topic.into())
+    }
+
+    fn name_for_users(&self, message: &mut MessageView) {
+        let topic = self.names().for_users(&message.topic.as_str().into());
+        message.topic = topic.to_string();
     }
 
     fn begin(&self) -> Result<Deadline> {
@@ -410,15 +449,6 @@ impl fmt::Debug for Admin<'_> {
             .field("client", self.client)
             .field("timeout", &self.timeout)
             .finish()
-    }
-}
-
-fn queue_query(queue: &MessageQueue, timestamp: Option<i64>) -> QueueQuery {
-    QueueQuery {
-        topic: queue.topic().to_owned(),
-        queue_id: queue.id(),
-        broker_name: Some(queue.broker().to_owned()),
-        timestamp,
     }
 }
 

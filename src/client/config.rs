@@ -182,8 +182,9 @@ macro_rules! client_setters {
         /// `http://host:port/rocketmq/nsaddr` answers `host:port;host:port`. It is asked for when a
         /// name server is first needed, within that call's deadline and at most 3 s, and again
         /// every [`discovery_interval`](Self::discovery_interval). After an answer that cannot be
-        /// used, or none, the list stays as it was. Only plain `http`, without a proxy. Needs the
-        /// feature `discovery`.
+        /// used, or none, the list stays as it was. With [`unit_name`](Self::unit_name) the address
+        /// becomes `..-unit?nofix=1`. Only plain `http`, without a proxy. Needs the feature
+        /// `discovery`.
         #[cfg(feature = "discovery")]
         #[doc(alias = "rocketmq.namesrv.domain")]
         #[doc(alias = "DefaultTopAddressing")]

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
+use super::delays::Delays;
 use super::producers::Producers;
 use super::server::{Peer, Server, Service, Shared};
 use super::store::Store;
@@ -30,6 +31,7 @@ pub(super) struct BrokerService {
     pub(super) address: SocketAddr,
     pub(super) topics: Arc<Topics>,
     pub(super) store: Arc<Store>,
+    pub(super) delays: Arc<Delays>,
     pub(super) max_message_size: usize,
     pub(super) producers: Producers,
     pub(super) transactions: Arc<Transactions>,
@@ -147,6 +149,7 @@ impl Service for BrokerService {
             request::END_TRANSACTION => self.end_transaction(request),
             request::HEART_BEAT => self.heartbeat(request, peer),
             request::UNREGISTER_CLIENT => self.unregister(request),
+            request::RECALL_MESSAGE => self.recall(request),
             request::UPDATE_AND_CREATE_TOPIC => self.create_topic(request),
             request::VIEW_MESSAGE_BY_ID => self.view_message(request),
             request::QUERY_MESSAGE => self.query_message(request),

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64};
 use std::sync::{Arc, OnceLock};
 
 use super::broker::BrokerService;
+use super::delays::Delays;
 use super::name_server::NameService;
 use super::producers::Producers;
 use super::requests::RequestLog;
@@ -32,6 +33,8 @@ pub struct ClusterBuilder {
     bare_route_keys: bool,
     keep_messages: bool,
     record_requests: bool,
+    hold_delayed_messages: bool,
+    recall: bool,
 }
 
 impl Default for ClusterBuilder {
@@ -48,6 +51,8 @@ impl Default for ClusterBuilder {
             bare_route_keys: false,
             keep_messages: true,
             record_requests: true,
+            hold_delayed_messages: false,
+            recall: false,
         }
     }
 }
@@ -125,6 +130,21 @@ impl ClusterBuilder {
         self
     }
 
+    /// Whether delayed messages (by level or by timer) wait until [`Cluster::advance`] makes them
+    /// due; until then they are in `SCHEDULE_TOPIC_XXXX` or `rmq_sys_wheel_timer`, as on a real
+    /// broker. Default: no, they are stored in their topic at once.
+    pub fn hold_delayed_messages(mut self, on: bool) -> ClusterBuilder {
+        self.hold_delayed_messages = on;
+        self
+    }
+
+    /// Whether timer messages that are held can be recalled: sends are answered with a handle (the
+    /// setting `recallMessageEnable` of brokers from 5.3.2 on). Default: no.
+    pub fn recall(mut self, on: bool) -> ClusterBuilder {
+        self.recall = on;
+        self
+    }
+
     /// Starts all servers.
     ///
     /// # Errors
@@ -143,6 +163,8 @@ impl ClusterBuilder {
         }
         let store = Arc::new(Store::new(registered.len(), self.keep_messages));
         let transactions = Arc::new(Transactions::default());
+        let delays = Delays::new(self.hold_delayed_messages, self.recall);
+        let delays = Arc::new(delays);
         let common = Arc::new(Common {
             log: RequestLog::new(self.record_requests),
             answers: RequestLog::new(self.record_requests),
@@ -157,6 +179,7 @@ impl ClusterBuilder {
                 address,
                 topics: Arc::clone(&topics),
                 store: Arc::clone(&store),
+                delays: Arc::clone(&delays),
                 max_message_size: self.max_message_size,
                 producers: Producers::default(),
                 transactions: Arc::clone(&transactions),
@@ -194,6 +217,7 @@ impl ClusterBuilder {
             topics,
             store,
             transactions,
+            delays,
             common,
         })
     }

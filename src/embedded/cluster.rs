@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crossbeam_channel::Receiver;
 
+use super::delays::Delays;
 use super::server::Common;
 use super::store::Store;
 use super::topics::Topics;
@@ -19,6 +20,7 @@ pub struct Cluster {
     pub(super) topics: Arc<Topics>,
     pub(super) store: Arc<Store>,
     pub(super) transactions: Arc<Transactions>,
+    pub(super) delays: Arc<Delays>,
     pub(super) common: Arc<Common>,
 }
 
@@ -132,6 +134,16 @@ impl Cluster {
         timeout: Duration,
     ) -> Vec<StoredMessage> {
         self.store.wait(topic, count, timeout)
+    }
+
+    /// Moves the brokers' clock for delayed messages, and stores those that are due now in their
+    /// topics, in the order of their times; says how many. Without
+    /// [`hold_delayed_messages`](ClusterBuilder::hold_delayed_messages) there are none.
+    ///
+    /// The clock stands still from the start of the cluster: a message with a delay of one second is
+    /// due after exactly one second of `advance`, however long the test takes.
+    pub fn advance(&self, time: Duration) -> usize {
+        self.delays.advance(time, &self.store)
     }
 
     /// How many messages of a topic were stored, kept or not.

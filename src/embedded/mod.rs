@@ -29,7 +29,7 @@
 //! | delivery to consumers | | yes |
 //! | transactions | yes; checks on demand ([`Cluster::check_transactions`]) | checks by the clock |
 //! | request-reply | yes; a reply is acknowledged before its receiver has answered | |
-//! | delays | stored like any other message | yes |
+//! | delayed messages, recalling them | if wanted, by a clock moved by hand ([`Cluster::advance`]) | by time |
 //! | TLS, access control, replication, files | | yes |
 //!
 //! # Threads
@@ -43,6 +43,7 @@ mod broker;
 mod builder;
 mod cluster;
 mod connection;
+mod delays;
 mod fault;
 mod gate;
 mod name_server;

@@ -103,6 +103,12 @@ impl BrokerService {
                 let appended = place.half(body, &properties)?;
                 return Ok(self.answer(&appended, queue_id, key));
             }
+            if let Some(held) = self.hold(&place, body, &properties)? {
+                return Ok(SendResponse {
+                    recall_handle: self.recall_handle(&held, &topic, &key),
+                    ..self.answer(&held.appended, held.queue_id, key)
+                });
+            }
             drafts.push(place.draft(header.flag, body, &properties)?);
         }
         let appended = self.store.append(self.index, &topic, queue_id, drafts);
@@ -181,18 +187,19 @@ impl BrokerService {
 }
 
 /// What the messages of one send have in common.
-struct Place<'a> {
-    broker: &'a BrokerService,
-    header: &'a SendRequest,
-    topic: &'a Arc<str>,
-    queue_id: i32,
-    group: Arc<str>,
-    peer: SocketAddr,
-    now: i64,
+#[derive(Clone)]
+pub(super) struct Place<'a> {
+    pub(super) broker: &'a BrokerService,
+    pub(super) header: &'a SendRequest,
+    pub(super) topic: &'a Arc<str>,
+    pub(super) queue_id: i32,
+    pub(super) group: Arc<str>,
+    pub(super) peer: SocketAddr,
+    pub(super) now: i64,
 }
 
 impl Place<'_> {
-    fn draft(&self, flag: i32, body: &[u8], properties: &str) -> Result<Draft, Refusal> {
+    pub(super) fn draft(&self, flag: i32, body: &[u8], properties: &str) -> Result<Draft, Refusal> {
         if properties.len() > properties::MAX_LEN {
             return Err(self.broker.illegal());
         }

@@ -68,12 +68,12 @@ impl StoredMessage {
             properties: half.properties.clone(),
             flag: half.flag,
             sys_flag: half.sys_flag | sys_flag::TRANSACTION_COMMIT,
-            reconsume_times: half.reconsume_times,
             born_timestamp: half.born_timestamp,
             born_host: half.born_host,
             store_timestamp: half.store_timestamp,
             store_host: half.store_host,
             prepared_offset: half.commit_log_offset,
+            reconsume_times: half.reconsume_times,
             decoded: OnceLock::new(),
         }
     }

@@ -4,12 +4,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::accumulate::Members;
+use super::attempt::with_request;
 use super::core::Core;
 use super::handle::Promise;
 use super::hook::SendMode;
 use super::outgoing::Outgoing;
 use super::request::Asked;
-use super::send::{Send, Step, Target, with_request};
+use super::send::{Send, Step};
+use super::target::Target;
 use crate::error::{Error, ErrorKind, Result};
 use crate::message::SendReceipt;
 use crate::transport::{Completion, Deadline, Job, Next, Outcome, Permit, Via};
@@ -22,10 +24,10 @@ pub(super) enum Listener {
     Callback(Callback),
     /// A thread that waits, or will.
     Handle(Promise),
-    /// A request, whose reply is yet to come.
-    Asked(Asked),
     /// All whose messages are in a batch.
     Batch(Members),
+    /// A request, whose reply is yet to come.
+    Asked(Asked),
 }
 
 impl Listener {
@@ -77,9 +79,9 @@ pub(super) fn launch(
     deadline: Deadline,
     listener: Listener,
 ) {
+    // A request has its place among the messages in flight until it has its reply.
+    let messages = usize::from(!matches!(listener, Listener::Asked(_)));
     let aimed = ready.and_then(|(out, target)| {
-        // A request has its place among the messages in flight until it has its reply.
-        let messages = usize::from(!matches!(listener, Listener::Asked(_)));
         let permit = core.account.acquire(messages, out.body.len(), deadline)?;
         let send = Send::new(core, out, target, deadline, SendMode::Async)?;
         Ok((send, permit))
@@ -125,13 +127,13 @@ impl AsyncSend {
                 promise.keep(result);
                 Next::Done
             }
+            Some(Listener::Batch(members)) => {
+                members.answer(result);
+                Next::Done
+            }
             Some(Listener::Asked(asked)) => {
                 self.permit = None;
                 asked.sent(result);
-                Next::Done
-            }
-            Some(Listener::Batch(members)) => {
-                members.answer(result);
                 Next::Done
             }
             Some(callback) => {

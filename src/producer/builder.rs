@@ -198,7 +198,7 @@ macro_rules! producer_setters {
         /// batch has the deadline of its first message, so that a send may end that much before its own
         /// timeout; it never ends later.
         ///
-        /// Not gathered, but sent alone: oneway sends, those by sharding key or selector, messages that
+        /// Not gathered, but sent alone: oneway sends, half messages, requests, replies, those by sharding key or selector, messages that
         /// are scheduled, for a retry topic, large enough to be compressed or larger than
         /// [`max_bytes`](crate::AutoBatch::max_bytes), and all beyond
         /// [`max_total_bytes`](crate::AutoBatch::max_total_bytes).

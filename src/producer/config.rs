@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::accumulate::AutoBatch;
+use super::auto_batch::AutoBatch;
 use super::fault::FaultStrategy;
 use super::hook::Hooks;
 use super::retry::{self, Policy};

@@ -2,6 +2,8 @@
 
 mod accumulate;
 mod asynchronous;
+mod attempt;
+mod auto_batch;
 mod builder;
 mod checks;
 mod config;
@@ -17,13 +19,14 @@ mod request;
 mod retry;
 mod select;
 mod send;
+mod target;
 mod trace;
 mod transaction;
 mod transaction_builder;
 mod validate;
 mod watch;
 
-pub use accumulate::AutoBatch;
+pub use auto_batch::AutoBatch;
 pub use builder::ProducerBuilder;
 pub use fault::FaultStrategy;
 pub use handle::SendHandle;

@@ -6,7 +6,6 @@ use super::validate;
 use crate::client::epoch_millis;
 use crate::error::{Error, Result};
 use crate::message::{Batch, Message, name};
-use crate::protocol::code::request;
 use crate::protocol::properties::MAX_LEN;
 use crate::protocol::{message, properties, sys_flag};
 
@@ -21,12 +20,12 @@ pub(super) struct Outgoing {
     pub(super) sys_flag: i32,
     pub(super) flag: i32,
     pub(super) batch: bool,
+    pub(super) reconsume_times: i32,
+    pub(super) max_reconsume_times: Option<i32>,
     /// An answer to a request, which has request codes of its own.
     pub(super) reply: bool,
     /// The broker must know who we are before it gets this: it will have something to push.
     pub(super) wants_reply: bool,
-    pub(super) reconsume_times: i32,
-    pub(super) max_reconsume_times: Option<i32>,
     /// The id that the receipt names: the unique key, or those of a batch's messages.
     pub(super) message_id: String,
     /// What hooks are shown; only kept where there are some.
@@ -118,24 +117,13 @@ impl Outgoing {
             sys_flag: 0,
             flag: 0,
             batch: true,
-            reply: false,
-            wants_reply: false,
             reconsume_times: 0,
             max_reconsume_times: None,
+            reply: false,
+            wants_reply: false,
             message_id: keys,
             payload: watched.then(|| Payload::Batch(batch.clone())),
         })
-    }
-
-    /// The request code, and whether its header has short names.
-    pub(super) fn code(&self, short: bool) -> (i32, bool) {
-        match (self.batch, self.reply, short) {
-            (true, ..) => (request::SEND_BATCH_MESSAGE, true),
-            (_, true, true) => (request::SEND_REPLY_MESSAGE_V2, true),
-            (_, true, false) => (request::SEND_REPLY_MESSAGE, false),
-            (_, _, true) => (request::SEND_MESSAGE_V2, true),
-            (_, _, false) => (request::SEND_MESSAGE, false),
-        }
     }
 }
 

@@ -193,7 +193,7 @@ impl Producer {
     pub fn recall(&self, topic: &str, handle: &str) -> Result<String> {
         self.core().check_open()?;
         let admin = self.admin().timeout(self.core().config.send_timeout);
-        admin.recall(self.group(), topic, handle)
+        admin.recall(&self.core().config.group_on_wire, topic, handle)
     }
 
     /// Waits until everything in flight is settled: answers are there (callbacks may still run),

@@ -121,9 +121,14 @@ pub(super) fn judge(policy: &Policy, at: &Situation, outcome: Outcome<'_>) -> Ve
     }
 }
 
+/// Whether an answer without a receipt leaves open that the broker stored the message: one code does.
+pub(super) fn may_be_stored(code: i32, remark: Option<&str>) -> bool {
+    code == response::SYSTEM_ERROR && !is_wrong_signature(code, remark.unwrap_or_default())
+}
+
 /// Brokers 4.x answer a wrong signature with the code that means nothing in particular. Nothing was
 /// stored then.
-pub(super) fn is_wrong_signature(code: i32, remark: &str) -> bool {
+fn is_wrong_signature(code: i32, remark: &str) -> bool {
     code == response::SYSTEM_ERROR && remark.contains("AclException")
 }
 
@@ -166,6 +171,23 @@ mod tests {
 
     fn refused(code: i32) -> Outcome<'static> {
         Outcome::Refused { code, remark: "" }
+    }
+
+    #[test]
+    fn one_code_leaves_open_whether_the_message_is_stored() {
+        for (code, remark, open) in [
+            (1, None, true),
+            (1, Some("odd"), true),
+            (
+                1,
+                Some("org.apache.rocketmq.acl.common.AclException: no"),
+                false,
+            ),
+            (2, Some("odd"), false),
+            (16, None, false),
+        ] {
+            assert_eq!(may_be_stored(code, remark), open, "{code} {remark:?}");
+        }
     }
 
     #[test]

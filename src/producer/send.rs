@@ -3,46 +3,21 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::attempt::{Aim, with_request};
 use super::core::Core;
 use super::fault::Report;
 use super::hook::{SendContext, SendMode, SendOutcome};
 use super::outgoing::Outgoing;
 use super::retry::{self, Outcome, Situation, Verdict};
-use super::select;
-use crate::client::{PublishInfo, epoch_millis};
+use super::target::{self, Target};
+use crate::client::PublishInfo;
 use crate::error::{Attempt, Delivery, Error, ErrorKind, Result, Wait};
-use crate::message::{MessageQueue, SendReceipt};
+use crate::message::SendReceipt;
 use crate::protocol::code::response;
-use crate::protocol::send::{self as wire, SendHeader, SendResponse, V1};
-use crate::protocol::{Command, Fields};
-use crate::transport::{Deadline, Outcome as Answer, Permit, Request};
+use crate::transport::{Deadline, Outcome as Answer, Permit};
 
 /// However short its share, an attempt gets this long before it is given up for another broker.
 const SHORTEST_ATTEMPT: Duration = Duration::from_millis(500);
-
-/// A caller's choice of queue: an index into the sorted list.
-pub(super) type Selector = Box<dyn FnOnce(&[MessageQueue]) -> usize + std::marker::Send>;
-
-/// How the queue of a send is chosen.
-pub(super) enum Target {
-    /// In turn, over all queues of the topic.
-    Any,
-    /// A given one.
-    Queue(MessageQueue),
-    /// By a sharding key.
-    Key(String),
-    /// By the caller's function over the sorted queues.
-    Select(Selector),
-}
-
-impl Target {
-    pub(super) fn sharding_key(&self) -> Option<&str> {
-        match self {
-            Target::Key(key) => Some(key),
-            _ => None,
-        }
-    }
-}
 
 /// One send, from its first attempt to its end.
 pub(super) struct Send {
@@ -57,7 +32,7 @@ pub(super) struct Send {
     fixed_queue: bool,
     most_attempts: u32,
     /// Attempts that were begun, the current one included.
-    made: u32,
+    pub(super) made: u32,
     /// Those that failed.
     failed: Vec<Attempt>,
     /// The broker of the last attempt, which a retry avoids.
@@ -70,15 +45,6 @@ pub(super) struct Send {
     pub(super) mode: SendMode,
     /// What hooks were shown of the current attempt; taken when they hear of its end.
     pub(super) watched: Option<SendContext>,
-}
-
-/// Where an attempt goes, and until when.
-#[derive(Clone)]
-pub(super) struct Aim {
-    pub(super) queue: MessageQueue,
-    pub(super) address: Arc<str>,
-    pub(super) deadline: Deadline,
-    pub(super) started: Instant,
 }
 
 /// What follows an attempt.
@@ -106,7 +72,7 @@ impl Send {
         let fixed_queue = !matches!(target, Target::Any);
         let first = || {
             let info = publish_info(core, &out.topic_on_wire, deadline)?;
-            let queue = first_queue(core, &info, &out.topic, target)?;
+            let queue = target::first_queue(core, &info, &out.topic, target)?;
             let aim = Aim::at(core, &info, queue, deadline)?;
             Result::Ok((info, aim))
         };
@@ -125,7 +91,11 @@ impl Send {
             aim,
             deadline,
             fixed_queue,
-            most_attempts,
+            most_attempts: if fixed_queue {
+                1
+            } else {
+                retries.saturating_add(1)
+            },
             made: 0,
             failed: Vec::new(),
             last_broker: None,
@@ -307,41 +277,6 @@ impl Send {
         self.ask_hooks()
     }
 
-    /// The receipt in an answer, or the error that the answer is.
-    fn read(&self, answer: &Command) -> Result<SendReceipt> {
-        let Some(status) = wire::status(answer.code) else {
-            let name = response::name(answer.code);
-            let error = Error::response(answer.code, name, answer.remark.as_deref());
-            // Only this code leaves open whether the broker stored the message.
-            let remark = answer.remark.as_deref().unwrap_or_default();
-            let unsure = answer.code == response::SYSTEM_ERROR
-                && !retry::is_wrong_signature(answer.code, remark);
-            let error = if unsure { error.maybe_stored() } else { error };
-            return Err(error.at(&self.aim.address));
-        };
-        let response = SendResponse::decode(&answer.ext)
-            .map_err(|error| Error::from(error).maybe_stored().at(&self.aim.address))?;
-        Ok(SendReceipt {
-            status,
-            message_id: match response.batch_unique_key {
-                Some(key) if self.out.batch => key,
-                _ => self.out.message_id.clone(),
-            },
-            offset_message_id: response.message_id,
-            // Below zero: the broker was told to choose.
-            queue: match self.aim.queue.id() {
-                0.. => self.aim.queue.clone(),
-                _ => self.aim.queue.with_id(response.queue_id),
-            },
-            queue_offset: response.queue_offset,
-            transaction_id: response.transaction_id,
-            region: response.region,
-            trace_on: response.trace_on,
-            recall_handle: response.recall_handle,
-            attempts: self.made,
-        })
-    }
-
     fn stored(&mut self, receipt: SendReceipt) -> Step {
         self.tell_hooks(SendOutcome::Stored(&receipt));
         let latency = self.aim.started.elapsed();
@@ -426,74 +361,7 @@ impl Send {
     }
 }
 
-impl Aim {
-    fn at(core: &Core, info: &PublishInfo, queue: MessageQueue, deadline: Deadline) -> Result<Aim> {
-        let Some(address) = info.master(queue.broker()) else {
-            let text = format!(
-                "broker {} has no master in the topic's route",
-                queue.broker()
-            );
-            return Err(Error::new(ErrorKind::NoBroker, text));
-        };
-        Ok(Aim {
-            address: core.client.inner().config.rpc.send_address(address),
-            queue,
-            deadline,
-            started: Instant::now(),
-        })
-    }
-}
-
-/// Builds the request of an attempt from borrowed parts.
-pub(super) fn with_request<T>(
-    core: &Core,
-    out: &Outgoing,
-    queue: &MessageQueue,
-    run: impl FnOnce(&Request<'_>) -> T,
-) -> T {
-    let config = &core.config;
-    let header = SendHeader {
-        producer_group: &config.group_on_wire,
-        topic: &out.topic_on_wire,
-        default_topic: &config.default_topic.name,
-        default_topic_queue_nums: config.default_topic.queues,
-        queue_id: queue.id(),
-        sys_flag: out.sys_flag,
-        born_timestamp: epoch_millis(),
-        flag: out.flag,
-        properties: &out.properties,
-        reconsume_times: out.reconsume_times,
-        unit_mode: core.client.inner().config.rpc.unit_mode,
-        max_reconsume_times: out.max_reconsume_times,
-        batch: out.batch,
-        broker_name: Some(queue.broker()),
-    };
-    let v1 = V1(&header);
-    let (code, short) = out.code(config.short_headers);
-    let fields: &dyn Fields = if short { &header } else { &v1 };
-    run(&Request::new(code, fields).with_body(&out.body))
-}
-
 fn publish_info(core: &Core, topic: &Arc<str>, deadline: Deadline) -> Result<Arc<PublishInfo>> {
     let routes = &core.client.inner().routes;
     routes.publish_info(topic, &core.config.default_topic, deadline)
-}
-
-/// The queue of the first attempt. A selector has then done its work.
-fn first_queue(
-    core: &Core,
-    info: &PublishInfo,
-    topic: &str,
-    target: Target,
-) -> Result<MessageQueue> {
-    let queues = &info.queues;
-    match target {
-        Target::Any => Ok(core.pick(topic, info, None).clone()),
-        Target::Queue(queue) if queue.topic() == topic => Ok(queue),
-        Target::Queue(queue) => Err(Error::invalid(format!(
-            "the queue {queue} is not one of the message's topic"
-        ))),
-        Target::Key(key) => Ok(select::by_key(&key, queues).clone()),
-        Target::Select(choose) => select::by_function(choose, queues).cloned(),
-    }
 }

@@ -15,7 +15,7 @@ use super::hook::{
     EndTransactionContext, EndTransactionHook, MessageType, SendContext, SendMessageHook,
     SendOutcome,
 };
-use super::send::Target;
+use super::target::Target;
 use crate::client::{Client, epoch_millis};
 use crate::error::{Error, ErrorKind, Result};
 use crate::message::{Message, SendStatus};

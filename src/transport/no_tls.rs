@@ -12,6 +12,8 @@ pub(crate) enum Tls {}
 
 pub(super) enum Session {}
 
+const _: () = assert!(size_of::<Option<Session>>() == 0, "it costs something");
+
 impl Tls {
     pub(super) fn handshake(&self, _: &TcpStream, _: &str, _: Deadline) -> Result<Session, Error> {
         match *self {}

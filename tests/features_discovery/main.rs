@@ -39,6 +39,18 @@ fn the_list_is_asked_for_once_when_it_is_first_needed() {
 }
 
 #[test]
+fn a_unit_asks_for_its_own_list() {
+    let cluster = Cluster::start().unwrap();
+    let web = Web::start(&cluster.name_server());
+    let producer = builder(&web.url()).unit_name("south").start().unwrap();
+    send_to_a_new_topic(&producer, "T");
+    assert_eq!(
+        web.requests(),
+        ["GET /rocketmq/nsaddr-south?nofix=1 HTTP/1.1"]
+    );
+}
+
+#[test]
 fn threads_that_come_at_once_share_one_question() {
     let cluster = Cluster::start().unwrap();
     let web = Web::start(&cluster.name_server());

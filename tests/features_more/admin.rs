@@ -113,6 +113,32 @@ fn a_message_is_found_by_the_ids_of_its_receipt_and_by_its_keys() {
 }
 
 #[test]
+fn in_a_namespace_topics_have_their_own_names_here_and_the_whole_ones_there() {
+    let cluster = Cluster::builder().topic("C", 1).start().unwrap();
+    let builder = super::builder(&cluster).namespace("ns");
+    let producer = builder.start().unwrap();
+    let admin = producer.admin();
+    admin.create_topic("C", "T", 1).unwrap();
+    assert!(cluster.route("ns%T").is_some());
+    let queues = admin.publish_queues("T").unwrap();
+    assert_eq!(queues, [MessageQueue::new("T", "broker-a", 0)]);
+    let receipt = producer.send(&Message::new("T", "x").key("k")).unwrap();
+    assert_eq!(admin.max_offset(&queues[0]).unwrap(), 1);
+    let view = admin
+        .view_message("T", receipt.offset_message_id())
+        .unwrap();
+    assert_eq!(view.topic, "T");
+    assert_eq!(
+        admin.query_by_key("T", "k", 9, ..).unwrap(),
+        std::slice::from_ref(&view)
+    );
+    let found = admin.query_by_unique_key("ns%T", receipt.message_id(), ..);
+    assert_eq!(found.unwrap(), [view]);
+    let error = admin.publish_queues("U").unwrap_err();
+    assert_eq!(error.topic(), Some("U"));
+}
+
+#[test]
 fn what_does_not_exist_is_said_by_kind() {
     let cluster = Cluster::builder().topic("T", 1).start().unwrap();
     let producer = producer(&cluster);

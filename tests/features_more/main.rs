@@ -4,6 +4,7 @@ mod admin;
 mod auto_batch;
 mod batches;
 mod compression;
+mod delays;
 mod retry_topics;
 
 use rocketmq_blocking::embedded::Cluster;

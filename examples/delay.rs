@@ -1,0 +1,85 @@
+//! Messages that consumers see later: by a delay level, after a time, at a time; and one that is
+//! taken back before it is due.
+//!
+//! Runs alone: a name server and a broker are started inside this process, and their clock is moved
+//! by hand, so that nobody has to wait.
+//!
+//! ```text
+//! cargo run --example delay
+//! cargo run --example delay -- --name-server 127.0.0.1:9876
+//! ```
+
+use std::error::Error;
+use std::time::{Duration, SystemTime};
+
+use clap::Parser;
+use rocketmq_blocking::embedded::Cluster;
+use rocketmq_blocking::{Message, Producer};
+
+/// Sends delayed messages and recalls one of them
+#[derive(Parser)]
+struct Args {
+    /// Real name servers, HOST:PORT[;HOST:PORT], instead of the cluster inside this process
+    #[arg(long)]
+    name_server: Option<String>,
+}
+
+const TOPIC: &str = "DelayTopic";
+const MINUTE: Duration = Duration::from_secs(60);
+
+fn main() -> Result<(), Box<dyn Error>> {
+    env_logger::init();
+    let (name_server, cluster) = match Args::parse().name_server {
+        Some(address) => (address, None),
+        None => {
+            let builder = Cluster::builder().hold_delayed_messages(true).recall(true);
+            let cluster = builder.start()?;
+            (cluster.name_server(), Some(cluster))
+        }
+    };
+    let producer = Producer::builder("delay")
+        .name_server(&name_server)
+        .start()?;
+    let reminder = |body: &str| Message::new(TOPIC, body);
+
+    // Every broker has delay levels: level 3 is 10 s unless it is configured otherwise.
+    let receipt = producer.send(&reminder("after 10 s").delay_level(3))?;
+    println!("by level   {receipt}");
+
+    // Any time up to three days: brokers from 5.0 on.
+    let receipt = producer.send(&reminder("after 1 min").deliver_after(MINUTE))?;
+    println!("after      {receipt}");
+    let in_an_hour = SystemTime::now() + 60 * MINUTE;
+    let receipt = producer.send(&reminder("after 1 h").deliver_at(in_an_hour))?;
+    println!("at         {receipt}");
+
+    // A broker from 5.3.2 on that allows it answers with a handle, by which the message can be
+    // taken back until it is due.
+    let receipt = producer.send(&reminder("never").deliver_after(2 * MINUTE))?;
+    match receipt.recall_handle() {
+        Some(handle) => println!("recalled   {}", producer.recall(TOPIC, handle)?),
+        None => println!("recalled   not: this broker gives no handles (recallMessageEnable)"),
+    }
+
+    let Some(cluster) = cluster else {
+        println!("When a real broker delivers cannot be shown here: ask a consumer.");
+        return Ok(());
+    };
+    let mut seen = 0;
+    for (name, step) in [
+        ("10 s", Duration::from_secs(10)),
+        ("1 min", Duration::from_secs(50)),
+        ("2 min", MINUTE),
+        ("2 h", 118 * MINUTE),
+    ] {
+        cluster.advance(step);
+        let messages = cluster.messages(TOPIC);
+        let new = messages[seen..].iter().map(|m| m.body());
+        let new: Vec<String> = new
+            .map(|b| String::from_utf8_lossy(&b).into_owned())
+            .collect();
+        println!("{name:>5} later consumers see {new:?}");
+        seen = messages.len();
+    }
+    Ok(())
+}
