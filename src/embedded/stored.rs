@@ -111,7 +111,7 @@ impl StoredMessage {
             born_host: stored.born_host,
             store_timestamp: stored.store_timestamp,
             store_host: stored.store_host,
-            reconsume_times: 0,
+            reconsume_times: stored.reconsume_times,
             prepared_transaction_offset: stored.prepared_offset,
         }
     }

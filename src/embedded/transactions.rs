@@ -173,17 +173,20 @@ impl Transactions {
         Ok(())
     }
 
-    /// The open ones of a broker, each counted as asked about.
-    fn to_check(&self, broker: &str) -> Vec<Arc<Half>> {
-        let mut all = self.all.lock();
+    /// The open ones of a broker.
+    fn open(&self, broker: &str) -> Vec<Arc<Half>> {
+        let all = self.all.lock();
         let open = all
-            .iter_mut()
+            .iter()
             .filter(|one| one.1.end.is_none() && one.0.stored.broker() == broker);
-        open.map(|one| {
+        open.map(|one| Arc::clone(&one.0)).collect()
+    }
+
+    fn note_check(&self, half: &Arc<Half>) {
+        let mut all = self.all.lock();
+        if let Some(one) = all.iter_mut().find(|one| Arc::ptr_eq(&one.0, half)) {
             one.1.checks += 1;
-            Arc::clone(&one.0)
-        })
-        .collect()
+        }
     }
 }
 
@@ -213,8 +216,14 @@ impl BrokerService {
 
     /// Asks a producer of the group about each open transaction; says how many could be asked.
     pub(super) fn check_transactions(&self) -> usize {
-        let open = self.transactions.to_check(&self.name).into_iter();
-        open.filter(|half| self.ask_about(half)).count()
+        let mut asked = 0;
+        for half in self.transactions.open(&self.name) {
+            if self.ask_about(&half) {
+                self.transactions.note_check(&half);
+                asked += 1;
+            }
+        }
+        asked
     }
 
     fn ask_about(&self, half: &Half) -> bool {

@@ -27,6 +27,7 @@ pub(super) enum Why {
     Scheduled,
     Retry,
     Reply,
+    Half,
     TooLarge { bytes: usize, most: usize },
 }
 
@@ -129,6 +130,12 @@ impl Message {
             Some(Why::Retry)
         } else if self.system_properties().get(name::MESSAGE_TYPE).is_some() {
             Some(Why::Reply)
+        } else if self
+            .system_properties()
+            .get(name::TRANSACTION_PREPARED)
+            .is_some()
+        {
+            Some(Why::Half)
         } else if self.body().is_empty() {
             Some(Why::Empty)
         } else {
@@ -178,6 +185,7 @@ impl fmt::Display for Why {
             Why::Empty => f.write_str("has an empty body"),
             Why::Scheduled => f.write_str("is scheduled for later"),
             Why::Reply => f.write_str("is a reply"),
+            Why::Half => f.write_str("is half of a transaction"),
             Why::Retry => f.write_str("is for a retry topic"),
             Why::TooLarge { bytes, most } => {
                 write!(f, "takes {bytes} bytes; at most {most} fit")

@@ -1,4 +1,3 @@
-use super::auto_batch::AutoBatch;
 use super::config::ProducerConfig;
 use super::producer::Producer;
 use crate::client::{Client, ClientBuilder, ClientConfig};
@@ -189,6 +188,24 @@ macro_rules! producer_setters {
             self.config.trace_topic = Some(topic.into().into());
             self
         }
+
+        /// Gathers single sends into batches (default: off): messages of the same topic, queue if one
+        /// is given, `wait_store` and tag that are sent within a few milliseconds leave as one request.
+        /// Throughput of many small messages rises; each waits up to
+        /// [`max_delay`](crate::AutoBatch::max_delay) longer.
+        ///
+        /// Each send still gets its own result: its own ids, queue and offset, or the batch's error. A
+        /// batch has the deadline of its first message, so that a send may end that much before its own
+        /// timeout; it never ends later.
+        ///
+        /// Not gathered, but sent alone: oneway sends, half messages, requests, replies, those by sharding key or selector, messages that
+        /// are scheduled, for a retry topic, large enough to be compressed or larger than
+        /// [`max_bytes`](crate::AutoBatch::max_bytes), and all beyond
+        /// [`max_total_bytes`](crate::AutoBatch::max_total_bytes).
+        pub fn auto_batch(mut self, auto_batch: $crate::AutoBatch) -> Self {
+            self.config.auto_batch = Some(auto_batch);
+            self
+        }
     };
 }
 pub(super) use producer_setters;
@@ -214,24 +231,6 @@ impl ProducerBuilder {
     }
 
     producer_setters!();
-
-    /// Gathers single sends into batches (default: off): messages of the same topic, queue if one
-    /// is given, `wait_store` and tag that are sent within a few milliseconds leave as one request.
-    /// Throughput of many small messages rises; each waits up to
-    /// [`max_delay`](AutoBatch::max_delay) longer.
-    ///
-    /// Each send still gets its own result: its own ids, queue and offset, or the batch's error. A
-    /// batch has the deadline of its first message, so that a send may end that much before its own
-    /// timeout; it never ends later.
-    ///
-    /// Not gathered, but sent alone: oneway sends, those by sharding key or selector, messages that
-    /// are scheduled, for a retry topic, large enough to be compressed or larger than
-    /// [`max_bytes`](AutoBatch::max_bytes), and all beyond
-    /// [`max_total_bytes`](AutoBatch::max_total_bytes).
-    pub fn auto_batch(mut self, auto_batch: AutoBatch) -> Self {
-        self.config.auto_batch = Some(auto_batch);
-        self
-    }
 
     /// Starts the producer. Nothing is connected before the first send, so that brokers and name
     /// servers may come up later.

@@ -10,7 +10,8 @@ use rocketmq_blocking::hook::{
     EndTransactionContext, EndTransactionHook, MessageType, RpcHook, SendContext, SendMessageHook,
 };
 use rocketmq_blocking::protocol::Command;
-use rocketmq_blocking::{ErrorKind, Message, MessageView, TransactionState};
+use rocketmq_blocking::protocol::code::request;
+use rocketmq_blocking::{AutoBatch, ErrorKind, Message, MessageView, TransactionState};
 
 use crate::common::{PATIENCE, bodies, checked, cluster};
 
@@ -164,4 +165,38 @@ fn with_ports_for_sends_only_heartbeats_and_ends_use_the_ordinary_ones() {
     assert_eq!(ends.len(), 1);
     assert!(vip.requests(&On::Heartbeat).is_empty());
     assert!(vip.requests(&On::EndTransaction).is_empty());
+}
+
+#[test]
+fn what_gathers_messages_leaves_half_messages_requests_and_replies_alone() {
+    let cluster = cluster();
+    let builder = checked(&cluster, "payments", |_| TransactionState::Commit)
+        .auto_batch(AutoBatch::new().max_delay(Duration::from_millis(1)));
+    let producer = builder.start().expect("started");
+    let receipt = producer
+        .send_in_transaction(&Message::new("Paid", "x"), |_| Ok(TransactionState::Commit))
+        .expect("sent");
+    let id = receipt.transaction_id();
+    let told = cluster
+        .wait_for_end(id, 1, PATIENCE)
+        .expect("a transaction");
+    assert_eq!(told.state(), TransactionState::Commit);
+    let asked = cluster.subscribe();
+    std::thread::scope(|scope| {
+        let ask = || {
+            producer
+                .producer()
+                .request(&Message::new("Prices", "?"), PATIENCE)
+        };
+        let asking = scope.spawn(ask);
+        let question = asked.recv_timeout(PATIENCE).expect("stored");
+        let reply = Message::reply_to(&question.view(), "7").expect("a request");
+        producer.producer().send(&reply).map(drop).expect("pushed");
+        assert!(asking.join().expect("no panic").is_ok());
+    });
+    assert!(
+        cluster
+            .requests(&On::Code(request::SEND_BATCH_MESSAGE))
+            .is_empty()
+    );
 }
