@@ -133,6 +133,10 @@ impl Connection {
         !self.retired.load(Ordering::Relaxed) && self.state.lock().death.is_none()
     }
 
+    pub(super) fn is_retired(&self) -> bool {
+        self.retired.load(Ordering::Relaxed)
+    }
+
     /// Why it died.
     pub(super) fn death(&self) -> Option<Error> {
         self.state.lock().death.clone()

@@ -189,14 +189,13 @@ impl State {
         let Some(connection) = self.connection.take_if(|c| !c.is_usable()) else {
             return;
         };
-        let dead = connection.death().is_some();
-        if !dead {
+        if connection.death().is_none() {
             self.draining.retain(|old| old.strong_count() > 0);
             self.draining.push(Arc::downgrade(&connection));
         }
         if connection.has_served() {
             self.failures = 0;
-        } else if !dead && self.failures == 0 {
+        } else if connection.is_retired() && self.failures == 0 {
             // Behind a load balancer another server may answer the next one: that costs no pause,
             // once.
             self.failures = 1;

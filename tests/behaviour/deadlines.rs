@@ -112,10 +112,10 @@ fn a_stuck_oneway_frame_does_not_block_its_broker_for_ever() {
     let small = message("x");
     assert!(producer.send(&small).is_ok());
     let stalled = broker.inject(Fault::stop_reading().on(On::Send).once());
-    producer.send_oneway(&small).unwrap();
+    let send = |message| producer.prepare(message).timeout(ms(500)).send_oneway();
+    send(&small).unwrap();
     assert!(stalled.wait_hits(1, PATIENCE));
-    let send = producer.prepare(&large).timeout(ms(500));
-    send.send_oneway().unwrap();
+    send(&large).unwrap();
     assert!(producer.flush(ms(1)).is_err());
     eventually("another connection is made", || {
         let sent = producer.prepare(&small).timeout(ms(200)).send();
