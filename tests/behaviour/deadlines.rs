@@ -203,9 +203,7 @@ fn hasty_senders_do_not_break_the_connection_of_patient_ones() {
 #[test]
 fn a_pause_between_attempts_ends_with_the_deadline() {
     let cluster = cluster();
-    let route = cluster.route("T");
-    cluster.broker("broker-a").kill();
-    cluster.set_route("T", route);
+    kill_unused(&cluster, "broker-a");
     let setup = builder(&cluster).retries(9).async_retries(9);
     let producer = setup.start().unwrap();
     for mode in MODES {
