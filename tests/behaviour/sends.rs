@@ -9,8 +9,10 @@ use rocketmq_blocking::{Batch, Message, Producer, Schedule, SendStatus};
 
 use crate::support::*;
 
+type Way = (&'static str, fn(&Producer, &Message));
+
 /// Ways of sending one message.
-const WAYS: [(&str, fn(&Producer, &Message)); 4] = [
+const WAYS: [Way; 4] = [
     ("sync", |producer, message| {
         assert_eq!(producer.send(message).unwrap().status(), SendStatus::Ok);
     }),
