@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use super::discovery::Discovery;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Delivery, Error, ErrorKind, Result};
 use crate::protocol::Command;
 use crate::transport::{Deadline, Remoting, Request};
 
@@ -64,6 +64,8 @@ impl NameServers {
                     return Err(error);
                 }
                 Err(error) => {
+                    // No message is on its way yet.
+                    let error = error.delivered(Delivery::NotSent);
                     log::warn!("name server {error}");
                     self.choice.lock().failed(server, Instant::now());
                     left_alone = left_alone.zip(error.retry_after()).map(|(a, b)| a.min(b));

@@ -211,7 +211,7 @@ impl Core {
             tracer.close(deadline.capped(Instant::now(), most / 4));
         }
         if let Some(registration) = self.registration.lock().take() {
-            let goodbye = (most / 8).min(Duration::from_millis(250));
+            let goodbye = (most / 4).min(Duration::from_secs(1));
             registration.unregister(deadline.capped(Instant::now(), goodbye));
         }
         let mut result = ShutdownReport::default();

@@ -207,7 +207,7 @@ impl Connection {
         if buffer.capacity() <= KEEP_HEAD {
             HEAD.set(buffer);
         }
-        self.write_soon(queued?, via);
+        self.write_soon(queued?, via, deadline);
         Ok(opaque)
     }
 
@@ -238,7 +238,8 @@ impl Connection {
         if taken || state.death.is_some() || self.retired.load(Ordering::Relaxed) {
             return Err(Refused::Gone(slot, permit));
         }
-        let end = state.outbox.push(head, body, permit);
+        let until = slot.is_some().then(|| deadline.instant());
+        let end = state.outbox.push(head, body, permit, until);
         let Some(slot) = slot else {
             self.watch(&mut state, deadline, now);
             return Ok(state);
@@ -262,10 +263,11 @@ impl Connection {
         response.encode(self.shared.config.header_format, &mut frame);
         let mut state = self.state.lock();
         if state.death.is_none() && state.outbox.len() < MOST_UNREAD {
-            state.outbox.push(&frame, None, None);
+            state.outbox.push(&frame, None, None, None);
             let now = Instant::now();
-            self.watch(&mut state, Deadline::after(now, REPLY_WITHIN), now);
-            self.write_soon(state, Via::WriterThread);
+            let deadline = Deadline::after(now, REPLY_WITHIN);
+            self.watch(&mut state, deadline, now);
+            self.write_soon(state, Via::WriterThread, deadline);
         }
     }
 
@@ -295,7 +297,8 @@ impl Connection {
         let mut state = self.state.lock();
         if state.death.is_none() {
             state.outbox.call_writer();
-            self.write_soon(state, Via::WriterThread);
+            let deadline = Deadline::after(Instant::now(), REPLY_WITHIN);
+            self.write_soon(state, Via::WriterThread, deadline);
         }
     }
 

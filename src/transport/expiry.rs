@@ -59,14 +59,15 @@ impl Connection {
         let dead = sent && self.is_silent(&mut state, end, since);
         let entry = state.pending.complete(opaque);
         drop(state);
+        if dead {
+            // Before the answer, or its thread could send again on a connection that is about to die.
+            let silent = "the peer was silent since a request that timed out";
+            self.kill(Error::new(ErrorKind::Disconnected, silent));
+        }
         if let Some(entry) = entry {
             let mut ready = Ready::default();
             ready.answer(entry.slot, Err(self.timed_out(wait).delivered(delivery)));
             ready.hand_over(&self.shared);
-        }
-        if dead {
-            let silent = "the peer was silent since a request that timed out";
-            self.kill(Error::new(ErrorKind::Disconnected, silent));
         }
         self.end_if_drained();
     }

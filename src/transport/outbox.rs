@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// A body at least this long is written from where it is; a shorter one is copied behind its
 /// header, so that many frames leave in one write.
@@ -28,6 +29,8 @@ pub(crate) struct Outbox<G> {
 /// What one writer takes and writes before anyone else.
 pub(crate) struct Batch<G> {
     start: u64,
+    /// When the last of its frames is given up if it is still not written; `None` if one never is.
+    until: Option<Instant>,
     bytes: Vec<u8>,
     frames: Vec<Frame<G>>,
 }
@@ -57,19 +60,21 @@ impl<G> Outbox<G> {
         }
     }
 
-    /// Adds a frame; returns where in the stream it ends.
+    /// Adds a frame that is given up at `until`; returns where in the stream it ends.
     pub(crate) fn push(
         &mut self,
         head: &[u8],
         body: Option<&Arc<Vec<u8>>>,
         guard: Option<G>,
+        until: Option<Instant>,
     ) -> u64 {
         let body_len = body.map_or(0, |body| body.len());
         let shared = body.filter(|body| body.len() >= SHARE_FROM).cloned();
         let start = self.end;
         self.end += (head.len() + body_len) as u64;
         let end = self.end;
-        let batch = self.open_batch(start);
+        let batch = self.open_batch(start, until);
+        batch.until = batch.until.zip(until).map(|(a, b)| a.max(b));
         batch.bytes.extend_from_slice(head);
         let mut inline = head.len();
         if let (Some(body), None) = (body, &shared) {
@@ -105,8 +110,10 @@ impl<G> Outbox<G> {
         self.batches.is_empty()
     }
 
-    pub(crate) fn is_one_frame(&self) -> bool {
-        self.batches.len() == 1 && self.batches[0].frames.len() == 1
+    /// Whether writing the next batch takes no longer than to `limit`, whatever the peer does.
+    pub(crate) fn next_ends_by(&self, limit: Instant) -> bool {
+        let next = self.batches.front().and_then(|batch| batch.until);
+        next.is_some_and(|until| until <= limit)
     }
 
     /// Bytes that wait, those of shared bodies included.
@@ -120,7 +127,7 @@ impl<G> Outbox<G> {
     #[cfg(feature = "tls")]
     pub(crate) fn call_writer(&mut self) {
         if self.is_empty() {
-            self.open_batch(self.end);
+            self.open_batch(self.end, None);
         }
     }
 
@@ -139,7 +146,7 @@ impl<G> Outbox<G> {
     }
 
     /// The batch that takes the next frame, which begins at `start`.
-    fn open_batch(&mut self, start: u64) -> &mut Batch<G> {
+    fn open_batch(&mut self, start: u64, until: Option<Instant>) -> &mut Batch<G> {
         let open = self
             .batches
             .back()
@@ -148,10 +155,11 @@ impl<G> Outbox<G> {
             let spare = self.spare.take();
             let mut batch = spare.unwrap_or(Batch {
                 start,
+                until,
                 bytes: vec![],
                 frames: vec![],
             });
-            batch.start = start;
+            (batch.start, batch.until) = (start, until);
             self.batches.push_back(batch);
         }
         let last = self.batches.len() - 1;
@@ -216,14 +224,14 @@ mod tests {
     #[test]
     fn small_frames_leave_in_one_run() {
         let mut outbox = Outbox::<()>::new();
-        assert_eq!(outbox.push(b"h1", Some(&body(3)), None), 5);
-        assert_eq!(outbox.push(b"h2", None, None), 7);
+        assert_eq!(outbox.push(b"h1", Some(&body(3)), None, None), 5);
+        assert_eq!(outbox.push(b"h2", None, None, None), 7);
         assert_eq!(outbox.len(), 7);
         let batch = outbox.take().unwrap();
         assert_eq!(batch.runs(), [Run::Bytes(b"h1bbbh2", 7)]);
         assert!(outbox.is_empty());
         outbox.recycle(batch);
-        assert_eq!(outbox.push(b"h3", None, None), 9);
+        assert_eq!(outbox.push(b"h3", None, None, None), 9);
         assert_eq!(outbox.take().unwrap().runs(), [Run::Bytes(b"h3", 9)]);
     }
 
@@ -231,7 +239,7 @@ mod tests {
     fn a_cancelled_frame_is_skipped_and_keeps_its_place() {
         let mut outbox = Outbox::<()>::new();
         let ends: Vec<u64> = (0..4)
-            .map(|_| outbox.push(b"head", Some(&body(2)), None))
+            .map(|_| outbox.push(b"head", Some(&body(2)), None, None))
             .collect();
         assert!(outbox.cancel(ends[1]));
         assert!(!outbox.cancel(ends[1]));
@@ -256,7 +264,7 @@ mod tests {
     fn a_batch_closes_when_it_is_full_and_later_frames_can_still_be_cancelled() {
         let mut outbox = Outbox::<()>::new();
         let ends: Vec<u64> = (0..5)
-            .map(|_| outbox.push(&[7; BATCH / 2], None, None))
+            .map(|_| outbox.push(&[7; BATCH / 2], None, None, None))
             .collect();
         let first = outbox.take().unwrap();
         assert_eq!(first.runs(), [Run::Bytes(&[7; BATCH], BATCH as u64)]);
@@ -273,12 +281,12 @@ mod tests {
     #[test]
     fn a_writer_can_be_called_without_a_frame() {
         let mut outbox = Outbox::<()>::new();
-        let first = outbox.push(b"one", None, None);
+        let first = outbox.push(b"one", None, None, None);
         outbox.take().unwrap();
         outbox.call_writer();
         assert!(!outbox.is_empty());
         assert!(!outbox.cancel(first), "it was taken before");
-        let second = outbox.push(b"two", None, None);
+        let second = outbox.push(b"two", None, None, None);
         assert_eq!(outbox.len(), 3);
         outbox.call_writer();
         assert_eq!(outbox.take().unwrap().runs(), [Run::Bytes(b"two", second)]);
@@ -289,9 +297,9 @@ mod tests {
     fn a_large_body_is_not_copied() {
         let mut outbox = Outbox::<()>::new();
         let large = body(SHARE_FROM);
-        outbox.push(b"s", None, None);
-        let end = outbox.push(b"head", Some(&large), None);
-        outbox.push(b"t", None, None);
+        outbox.push(b"s", None, None, None);
+        let end = outbox.push(b"head", Some(&large), None, None);
+        outbox.push(b"t", None, None, None);
         assert_eq!(Arc::strong_count(&large), 2);
         let batch = outbox.take().unwrap();
         let runs = batch.runs();
@@ -303,12 +311,29 @@ mod tests {
     #[test]
     fn guards_say_whether_their_frame_was_written() {
         let mut outbox = Outbox::new();
-        let first = outbox.push(b"one", None, Some("one"));
-        outbox.push(b"two", None, Some("two"));
-        let cancelled = outbox.push(b"three", None, Some("three"));
+        let first = outbox.push(b"one", None, Some("one"), None);
+        outbox.push(b"two", None, Some("two"), None);
+        let cancelled = outbox.push(b"three", None, Some("three"), None);
         outbox.cancel(cancelled);
         let mut batch = outbox.take().unwrap();
         let guards: Vec<_> = batch.guards(first + 1).collect();
         assert_eq!(guards, [(true, "one"), (false, "two")]);
+    }
+
+    #[test]
+    fn a_batch_ends_when_the_last_of_its_frames_is_given_up() {
+        let now = Instant::now();
+        let later = now + std::time::Duration::from_secs(1);
+        let mut outbox = Outbox::<()>::new();
+        assert!(!outbox.next_ends_by(later));
+        outbox.push(b"a", None, None, Some(later));
+        outbox.push(b"b", None, None, Some(now));
+        assert!(!outbox.next_ends_by(now));
+        assert!(outbox.next_ends_by(later));
+        outbox.push(b"c", None, None, None);
+        assert!(
+            !outbox.next_ends_by(later),
+            "a frame without an end may be stuck"
+        );
     }
 }

@@ -3,29 +3,46 @@
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use parking_lot::MutexGuard;
 
-use super::Permit;
 use super::connection::{Connection, State, Via, WriterThread};
 use super::outbox::{Batch, Run};
+use super::{Deadline, Permit};
 use crate::error::{Error, ErrorKind};
+
+/// How many batches a caller writes, its own and those of others, before it hands the rest to the
+/// writer thread and goes to wait for its own answer.
+const BATCHES_BY_CALLER: usize = 8;
+
+/// How much later than its own deadline a frame of others may end that a caller writes for them.
+const GRACE: Duration = Duration::from_millis(50);
 
 /// The most that one system call may take, so that the position shows whether the peer reads.
 const CHUNK: usize = 256 * 1024;
 
 impl Connection {
     /// Sees that the frame just queued gets written: by the thread that is writing, by the writer
-    /// thread, or right here. A caller writes its own frame only: in one of another it could be
-    /// stuck for longer than its own deadline.
-    pub(super) fn write_soon<'a>(self: &'a Arc<Self>, mut state: MutexGuard<'a, State>, via: Via) {
+    /// thread, or right here. A caller with this deadline leaves frames with a later one to the
+    /// writer thread, since it could be stuck in them.
+    pub(super) fn write_soon<'a>(
+        self: &'a Arc<Self>,
+        mut state: MutexGuard<'a, State>,
+        via: Via,
+        deadline: Deadline,
+    ) {
         if state.writing {
             return;
         }
-        let own = via == Via::Caller && state.outbox.is_one_frame();
-        if own || !self.wake_writer(&mut state) {
+        let limit = match via {
+            Via::Caller => deadline.instant().checked_add(GRACE),
+            Via::WriterThread => None,
+        };
+        let by_caller = limit.is_some_and(|limit| state.outbox.next_ends_by(limit));
+        if by_caller || !self.wake_writer(&mut state) {
             state.writing = true;
-            self.write_batches(state, 1);
+            self.write_batches(state, limit);
         }
     }
 
@@ -68,15 +85,19 @@ impl Connection {
             } else {
                 state.writer_thread = WriterThread::Busy;
                 state.writing = true;
-                self.write_batches(state, usize::MAX);
+                self.write_batches(state, None);
                 state = self.state.lock();
             }
         }
     }
 
-    /// Writes batches until none is left, or `most` were written and the writer thread goes on.
-    /// The caller has set `writing`.
-    fn write_batches<'a>(self: &'a Arc<Self>, mut state: MutexGuard<'a, State>, most: usize) {
+    /// Writes batches until none is left; a caller with a limit only so many and such that end by
+    /// then, and the writer thread goes on. `writing` is set already.
+    fn write_batches<'a>(
+        self: &'a Arc<Self>,
+        mut state: MutexGuard<'a, State>,
+        limit: Option<Instant>,
+    ) {
         for written in 1.. {
             let Some(mut batch) = state.outbox.take() else {
                 break;
@@ -99,7 +120,8 @@ impl Connection {
                 self.answer_all();
                 return;
             }
-            if written >= most && !state.outbox.is_empty() {
+            let goes_on = |limit| written < BATCHES_BY_CALLER && state.outbox.next_ends_by(limit);
+            if !state.outbox.is_empty() && !limit.is_none_or(goes_on) {
                 state.writing = false;
                 if self.wake_writer(&mut state) {
                     return;

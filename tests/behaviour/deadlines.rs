@@ -112,10 +112,10 @@ fn a_stuck_oneway_frame_does_not_block_its_broker_for_ever() {
     let small = message("x");
     assert!(producer.send(&small).is_ok());
     let stalled = broker.inject(Fault::stop_reading().on(On::Send).once());
-    producer.send_oneway(&small).unwrap();
+    let send = |message| producer.prepare(message).timeout(ms(500)).send_oneway();
+    send(&small).unwrap();
     assert!(stalled.wait_hits(1, PATIENCE));
-    let send = producer.prepare(&large).timeout(ms(500));
-    send.send_oneway().unwrap();
+    send(&large).unwrap();
     assert!(producer.flush(ms(1)).is_err());
     eventually("another connection is made", || {
         let sent = producer.prepare(&small).timeout(ms(200)).send();
@@ -203,9 +203,7 @@ fn hasty_senders_do_not_break_the_connection_of_patient_ones() {
 #[test]
 fn a_pause_between_attempts_ends_with_the_deadline() {
     let cluster = cluster();
-    let route = cluster.route("T");
-    cluster.broker("broker-a").kill();
-    cluster.set_route("T", route);
+    kill_unused(&cluster, "broker-a");
     let setup = builder(&cluster).retries(9).async_retries(9);
     let producer = setup.start().unwrap();
     for mode in MODES {

@@ -29,9 +29,7 @@ fn check_heals(producer: &Producer) {
 #[test]
 fn a_refused_connection_says_so_at_once() {
     let cluster = cluster();
-    let route = cluster.route("T");
-    cluster.broker("broker-a").kill();
-    cluster.set_route("T", route);
+    kill_unused(&cluster, "broker-a");
     let producer = patient(&cluster);
     for mode in MODES {
         let start = Instant::now();

@@ -122,7 +122,6 @@ fn shutdown_ends_connections_that_still_drain() {
     assert_eq!(broker.connections(), 2);
     let report = producer.shutdown_within(ms(2000));
     assert_eq!(report.unanswered, 1);
-    assert!(report.stuck_threads.is_empty(), "{report}");
     let error = error(only(&pending));
     assert_eq!(error.kind(), ErrorKind::Closed, "{error}");
     assert_eq!(error.delivery(), Delivery::MaybeStored);

@@ -51,7 +51,7 @@ fn a_start_needs_a_name_server_and_a_group_of_ones_own() {
 #[test]
 fn a_start_connects_nothing_and_needs_no_server_to_be_up() {
     let cluster = cluster();
-    cluster.name_servers()[0].kill();
+    kill_unused_name_server(&cluster.name_servers()[0]);
     let producer = producer(&cluster);
     assert_eq!(
         error(producer.send(&message("x"))).kind(),

@@ -9,10 +9,10 @@ use rocketmq_blocking::{Batch, Message, Producer, Schedule, SendStatus};
 
 use crate::support::*;
 
-type Way = fn(&Producer, &Message);
+type Way = (&'static str, fn(&Producer, &Message));
 
 /// Ways of sending one message.
-const WAYS: [(&str, Way); 4] = [
+const WAYS: [Way; 4] = [
     ("sync", |producer, message| {
         assert_eq!(producer.send(message).unwrap().status(), SendStatus::Ok);
     }),

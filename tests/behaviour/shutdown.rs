@@ -84,6 +84,42 @@ fn eight_threads_may_shut_down_at_once_and_all_return_when_it_is_over() {
 }
 
 #[test]
+fn a_second_shutdown_waits_for_the_first() {
+    for shared in [false, true] {
+        let cluster = cluster();
+        let client = Client::builder().name_server(cluster.name_server());
+        let client = client.start().unwrap();
+        let producer = match shared {
+            true => Producer::builder("group").client(&client).start().unwrap(),
+            false => producer(&cluster),
+        };
+        let (release, gate) = bounded::<()>(0);
+        let (started, starts) = bounded(1);
+        producer.send_async(message("x"), move |_| {
+            started.send(()).unwrap();
+            assert!(gate.recv().is_err());
+        });
+        starts.recv_timeout(PATIENCE).unwrap();
+        let shutdown = || match shared {
+            true => client.shutdown_within(PATIENCE),
+            false => producer.shutdown_within(PATIENCE),
+        };
+        thread::scope(|scope| {
+            let first = scope.spawn(shutdown);
+            eventually("the end has begun", || {
+                producer.send_oneway(&message("y")).is_err()
+            });
+            let second = scope.spawn(shutdown);
+            thread::sleep(ms(30));
+            assert!(!first.is_finished() && !second.is_finished());
+            drop(release);
+            assert!(first.join().unwrap().is_clean());
+            assert!(second.join().unwrap().is_clean());
+        });
+    }
+}
+
+#[test]
 fn what_is_in_flight_is_answered_before_the_end() {
     let cluster = cluster();
     let gate = Gate::new();
@@ -139,14 +175,16 @@ fn a_stalled_broker_does_not_hold_up_the_end() {
             let report = producer.shutdown_within(ms(400));
             assert!(start.elapsed() < ms(400) + SLACK, "{:?}", start.elapsed());
             assert!(report.unanswered >= 5, "{report}");
-            assert!(report.stuck_threads.is_empty(), "{report}");
             for results in &pending {
                 let error = error(only(results));
                 assert_eq!(error.kind(), ErrorKind::Closed, "{error}");
             }
             assert_eq!(sync.join().unwrap().kind(), ErrorKind::Closed);
         });
-        assert!(broker.wait_for_connections(0, PATIENCE) || accept == Accept::NeverRead);
+        // What is never read does not see the end of its peer.
+        if accept == Accept::Serve {
+            assert!(broker.wait_for_connections(0, PATIENCE));
+        }
     }
 }
 
@@ -216,8 +254,8 @@ fn a_callback_stuck_in_user_code_is_reported_and_left() {
     });
     starts.recv_timeout(PATIENCE).unwrap();
     let start = Instant::now();
-    let report = producer.shutdown_within(ms(300));
-    assert!(start.elapsed() < ms(300) + SLACK);
+    let report = producer.shutdown_within(ms(1000));
+    assert!(start.elapsed() < ms(1000) + SLACK);
     assert_eq!(report.stuck_threads, ["rmq-callback"]);
     assert_eq!(
         report.unanswered, 0,

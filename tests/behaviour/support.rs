@@ -8,7 +8,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, unbounded};
-use rocketmq_blocking::embedded::{Cluster, On, ReceivedRequest};
+use rocketmq_blocking::embedded::{Cluster, NameServer, On, ReceivedRequest};
 use rocketmq_blocking::protocol::route::{BrokerData, QueueData, TopicRoute};
 use rocketmq_blocking::protocol::{Command, HeaderFormat, frame};
 use rocketmq_blocking::{Error, Message, Producer, ProducerBuilder, Result, SendReceipt};
@@ -136,6 +136,25 @@ pub fn queues_seen(producer: &Producer, topic: &str) -> Vec<String> {
     });
     assert!(chosen.send().is_err());
     list.try_recv().unwrap_or_default()
+}
+
+/// Kills a broker to which nothing was connected yet, and keeps it in the route of `T`.
+///
+/// A connection that a server ends keeps its port for a while: without it another test's server
+/// could get the port, and what this test goes on sending there.
+pub fn kill_unused(cluster: &Cluster, broker: &str) {
+    let (route, broker) = (cluster.route("T"), cluster.broker(broker));
+    let _reserve = TcpStream::connect(broker.address()).expect("it listens");
+    assert!(broker.wait_for_connections(1, PATIENCE));
+    broker.kill();
+    cluster.set_route("T", route);
+}
+
+/// The same for a name server.
+pub fn kill_unused_name_server(server: &NameServer) {
+    let _reserve = TcpStream::connect(server.address()).expect("it listens");
+    assert!(server.wait_for_connections(1, PATIENCE));
+    server.kill();
 }
 
 /// A route of topic queues on brokers at these addresses.

@@ -29,3 +29,5 @@ ROCKETMQ_BROKER_CONF="recallMessageEnable=true" \
 tests/rocketmq/acl.sh "$version" -- cargo test --locked --all-features --test interop_acl -- --ignored
 # Brokers that speak TLS, by themselves and only.
 tests/rocketmq/tls.sh "$version"
+# Transactions that the broker asks about soon, and request-reply with the Java client.
+tests/rocketmq/tx.sh "$version"
