@@ -1,13 +1,14 @@
 use std::error::Error;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use rocketmq_blocking::embedded::{Fault, On};
 use rocketmq_blocking::hook::{
     CheckForbiddenHook, MessageType, SendContext, SendMessageHook, SendMode, SendOutcome,
 };
-use rocketmq_blocking::{Batch, ErrorKind, Message};
+use rocketmq_blocking::{Batch, ErrorKind, Message, Producer};
 
 use crate::{PATIENCE, builder, two_brokers};
 
@@ -192,4 +193,34 @@ fn hooks_see_the_kind_of_message() {
     let batch = Batch::new([Message::new("T", "a"), Message::new("T", "b")]).unwrap();
     let _ = producer.send_batch(&batch).unwrap();
     assert_eq!(told.recv().unwrap().0, MessageType::Normal);
+}
+
+/// Shuts its producer down when it is shown an attempt.
+#[derive(Default, Clone)]
+struct Closes {
+    producer: Arc<OnceLock<Producer>>,
+    seen: Arc<Mutex<Vec<&'static str>>>,
+}
+
+impl SendMessageHook for Closes {
+    fn before(&self, _: &SendContext) {
+        self.seen.lock().unwrap().push("before");
+        let producer = self.producer.get().unwrap();
+        let _ = producer.shutdown_within(Duration::from_millis(50));
+    }
+
+    fn after(&self, _: &SendContext, _: &SendOutcome<'_>) {
+        self.seen.lock().unwrap().push("after");
+    }
+}
+
+#[test]
+fn a_request_that_a_shutdown_stops_after_its_before_has_an_after_too() {
+    let cluster = two_brokers();
+    let hook = Closes::default();
+    let builder = builder(&cluster).send_message_hook(hook.clone());
+    let producer = hook.producer.get_or_init(|| builder.start().unwrap());
+    let failed = producer.request(&Message::new("T", "x"), PATIENCE);
+    assert_eq!(failed.unwrap_err().kind(), ErrorKind::Closed);
+    assert_eq!(*hook.seen.lock().unwrap(), ["before", "after"]);
 }
