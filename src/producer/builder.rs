@@ -224,7 +224,8 @@ impl ProducerBuilder {
     /// batch has the deadline of its first message, so that a send may end that much before its own
     /// timeout; it never ends later.
     ///
-    /// Not gathered, but sent alone: oneway sends, those by sharding key or selector, messages that
+    /// Not gathered, but sent alone: oneway sends, those by sharding key or selector, synchronous
+    /// ones in a callback (which would keep it waiting for threads like its own), messages that
     /// are scheduled, for a retry topic, large enough to be compressed or larger than
     /// [`max_bytes`](AutoBatch::max_bytes), and all beyond
     /// [`max_total_bytes`](AutoBatch::max_total_bytes).

@@ -225,7 +225,15 @@ impl<'a> PreparedSend<'a> {
 
     /// This send as one that may go with others, if the producer gathers them.
     fn joining(&self, deadline: Deadline, in_flight: usize, mode: SendMode) -> Option<Joining<'a>> {
-        self.producer.core().accumulator.as_ref()?;
+        let core = self.producer.core();
+        core.accumulator.as_ref()?;
+        // These threads start batches and tell hooks of their ends: a worker that waited for a batch
+        // could be waiting for itself.
+        let workers = &core.client.inner().workers;
+        if mode == SendMode::Sync && (workers.callbacks.runs_here() || workers.retries.runs_here())
+        {
+            return None;
+        }
         let What::Message(message) = self.what else {
             return None;
         };
