@@ -72,7 +72,11 @@ impl QueueMapping {
     pub fn logical_broker(&self) -> String {
         let scope = self.scope.as_str();
         // Java cuts the first two characters of this one scope.
-        let scope = if scope == "__global__" { "global__" } else { scope };
+        let scope = if scope == "__global__" {
+            "global__"
+        } else {
+            scope
+        };
         format!("__syslo__{scope}")
     }
 }
