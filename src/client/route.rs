@@ -76,19 +76,17 @@ impl Routes {
         default: &DefaultTopic,
         deadline: Deadline,
     ) -> Result<Arc<PublishInfo>> {
-        if let Some(known) = self.known.read().get(topic) {
-            if !known.info.queues.is_empty() {
-                known.refreshes_unused.store(0, Ordering::Relaxed);
-                return Ok(known.info.clone());
-            }
+        if let Some(info) = self.find(topic) {
+            return Ok(info);
         }
-        let found = self.look_up(topic, default, deadline);
+        let find = || self.find(topic);
+        let found = self.fly(topic, default, deadline, find);
         let pause = found.as_ref().err().and_then(Error::retry_after);
         match pause {
             // Nobody was asked, since another call has just failed; that one may have had less time.
             Some(pause) if pause < deadline.remaining(Instant::now()) => {
                 thread::sleep(pause);
-                self.look_up(topic, default, deadline)
+                self.fly(topic, default, deadline, find)
             }
             _ => found,
         }
@@ -101,10 +99,32 @@ impl Routes {
         default: &DefaultTopic,
         deadline: Deadline,
     ) -> Result<Arc<PublishInfo>> {
+        self.fly(topic, default, deadline, || None)
+    }
+
+    fn find(&self, topic: &Arc<str>) -> Option<Arc<PublishInfo>> {
+        let table = self.known.read();
+        let known = table.get(topic).filter(|k| !k.info.queues.is_empty())?;
+        known.refreshes_unused.store(0, Ordering::Relaxed);
+        Some(known.info.clone())
+    }
+
+    /// Asks, or waits for who is asking already. `find` is tried before asking: another one's
+    /// question may have been answered just before ours began.
+    fn fly(
+        &self,
+        topic: &Arc<str>,
+        default: &DefaultTopic,
+        deadline: Deadline,
+        find: impl Fn() -> Option<Arc<PublishInfo>>,
+    ) -> Result<Arc<PublishInfo>> {
         loop {
             let (flight, mine) = self.board(topic);
             if mine {
-                let result = self.ask(topic, default, deadline);
+                let result = match find() {
+                    Some(info) => Ok(info),
+                    None => self.ask(topic, default, deadline),
+                };
                 self.flights.lock().remove(topic);
                 *flight.result.lock() = Some(result.clone());
                 flight.landed.notify_all();

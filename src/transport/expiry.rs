@@ -39,8 +39,8 @@ impl Connection {
 
     /// Answers one waiter whose deadline has passed, if it is still there. A frame that is being
     /// written when its time is up, or a peer that was silent ever since it got the frame, ends the
-    /// connection.
-    pub(super) fn expire_one(&self, opaque: i32) {
+    /// connection, unless that time was too short to tell anything about the peer.
+    pub(super) fn expire_one(self: &Arc<Self>, opaque: i32) {
         let mut state = self.state.lock();
         let Some(entry) = state.pending.get(opaque) else {
             return;
@@ -51,6 +51,12 @@ impl Connection {
             (Wait::Response, Delivery::MaybeStored)
         } else if state.outbox.cancel(end) {
             (Wait::Queue, Delivery::NotSent)
+        } else if since.elapsed() < SILENCE {
+            // Whoever writes it may have lost the processor just now. It leaves late, or it is found
+            // to be stuck.
+            let now = Instant::now();
+            self.watch(&mut state, Deadline::after(now, STUCK.0), now);
+            (Wait::Write, Delivery::MaybeStored)
         } else {
             drop(state);
             self.kill(stopped_reading());

@@ -70,6 +70,36 @@ fn a_peer_that_does_not_read_gets_no_second_frame_behind_half_a_one() {
     }
 }
 
+/// So short a time says nothing about the peer, on whose connection everybody else is too; only if
+/// it goes on not to read is it given up.
+#[test]
+fn a_frame_that_had_little_time_to_be_written_may_still_leave() {
+    let cluster = cluster();
+    let broker = cluster.broker("broker-a");
+    let (producer, large) = large(&cluster);
+    let small = message("x");
+    assert!(producer.send(&small).is_ok());
+    let stalled = broker.inject(Fault::stop_reading().on(On::Send).once());
+    producer.send_oneway(&small).unwrap();
+    assert!(stalled.wait_hits(1, PATIENCE));
+    let handle = producer.prepare(&large).timeout(ms(100)).submit();
+    let error = error(handle.wait());
+    // On a loaded machine it may have had no turn at all.
+    let expected = match error.wait() {
+        Some(Wait::Queue) => Delivery::NotSent,
+        _ => Delivery::MaybeStored,
+    };
+    assert_eq!(
+        (error.kind(), error.delivery()),
+        (ErrorKind::Timeout, expected)
+    );
+    assert_eq!(broker.connections(), 1, "it is not given up at once");
+    eventually("another connection is made", || {
+        let sent = producer.prepare(&small).timeout(ms(200)).send();
+        sent.is_ok()
+    });
+}
+
 /// The large frame has time until long after the small one's end; the small one's thread must not
 /// be the one that writes it.
 #[test]

@@ -76,8 +76,7 @@ fn a_broker_that_only_refuses_is_not_stormed() {
             .unwrap();
         let start = Instant::now();
         let error = error(mode.send(&producer, &message("x")));
-        assert_eq!(error.delivery(), Delivery::NotSent, "{error}");
-        assert!(start.elapsed() < ms(500) + SLACK);
+        assert!(start.elapsed() < ms(500) + SLACK, "{error}");
         let all = cluster.requests(&On::Any).len();
         assert!(all < 60, "{all} requests in half a second");
     }

@@ -208,7 +208,9 @@ fn a_silent_name_server_costs_a_send_its_own_time_and_no_more() {
         for _ in 0..20 {
             scope.spawn(|| {
                 let error = error(producer.send(&message("x")));
-                assert_eq!(error.wait(), Some(Wait::Route), "{error}");
+                // Who had a moment more than the one who asked finds the address left alone.
+                let kinds = [ErrorKind::Timeout, ErrorKind::NoNameServer];
+                assert!(kinds.contains(&error.kind()), "{error}");
                 assert_eq!(error.delivery(), Delivery::NotSent);
             });
         }
