@@ -89,7 +89,7 @@
 //! | `MQClientException`, `MQBrokerException`, `Remoting*Exception` | [`Error`] with [`ErrorKind`] |
 //!
 //! # Not supported
-//! Consumers (yet), static topics, heartbeat v2 and the stream type, zone fields, access channel,
+//! Consumers (yet), heartbeat v2 and the stream type, zone fields, access channel,
 //! machine-room selectors, OpenTracing, SOCKS5 proxies; no environment variable is read.
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]

@@ -125,6 +125,24 @@ impl<'a> Admin<'a> {
         Ok(queues)
     }
 
+    /// The queues from which messages of a topic can be read, sorted by broker name and number, as
+    /// a name server knows them now.
+    ///
+    /// # Errors
+    /// Those of [`Admin`].
+    #[doc(alias = "fetchSubscribeMessageQueues")]
+    pub fn subscribe_queues(&self, topic: &str) -> Result<Vec<MessageQueue>> {
+        let topic = self.on_wire(topic);
+        let route = self.route(&topic, self.begin()?)?;
+        let topic = self.names().for_users(&topic);
+        let queues = publish::subscribe_queues(&topic, &route);
+        if queues.is_empty() {
+            let text = "the route has no readable queue";
+            return Err(Error::new(ErrorKind::NoRoute, text).on_topic(&topic));
+        }
+        Ok(queues)
+    }
+
     /// The message of an [offset id](crate::SendReceipt::offset_message_id), from the broker that
     /// the id names.
     ///

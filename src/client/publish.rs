@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::error::{Error, ErrorKind, Result};
@@ -20,6 +21,9 @@ pub(crate) struct PublishInfo {
     headless: Vec<Arc<str>>,
     /// Whether some queue's broker has no master; only an ordered topic has such queues.
     orphans: bool,
+    /// Which broker hosts a logical queue of a static topic, by the name that stands for the broker
+    /// and the queue's number; empty for all other topics.
+    hosts: BTreeMap<(Arc<str>, i32), Arc<str>>,
 }
 
 impl PublishInfo {
@@ -42,6 +46,7 @@ impl PublishInfo {
             masters,
             headless,
             orphans: false,
+            hosts: BTreeMap::new(),
         };
         match route
             .order_topic_conf
@@ -49,9 +54,12 @@ impl PublishInfo {
             .filter(|conf| !conf.is_empty())
         {
             Some(conf) => info.add_ordered(topic, conf),
+            None if !route.topic_queue_mapping_by_broker.is_empty() => {
+                info.add_static(topic, route)
+            }
             None => info.add_writable(topic, route),
         }
-        let is_orphan = |queue: &MessageQueue| info.master(queue.broker()).is_none();
+        let is_orphan = |queue: &MessageQueue| info.master(info.host(queue)).is_none();
         info.orphans = info.queues.iter().any(is_orphan);
         info
     }
@@ -62,6 +70,15 @@ impl PublishInfo {
             .masters
             .binary_search_by(|(name, _)| (**name).cmp(broker));
         found.ok().map(|i| &self.masters[i].1)
+    }
+
+    /// The broker that a queue is on: the one it names, unless its topic is a static one.
+    pub(crate) fn host<'a>(&'a self, queue: &'a MessageQueue) -> &'a str {
+        if self.hosts.is_empty() {
+            return queue.broker();
+        }
+        let key = (queue.shared_broker().clone(), queue.id());
+        self.hosts.get(&key).map_or(queue.broker(), |host| host)
     }
 
     /// The master's address of a broker to which a message or the end of a transaction goes.
@@ -76,7 +93,7 @@ impl PublishInfo {
 
     /// Whether a queue can be written to now.
     pub(crate) fn is_reachable(&self, queue: &MessageQueue) -> bool {
-        !self.orphans || self.master(queue.broker()).is_some()
+        !self.orphans || self.master(self.host(queue)).is_some()
     }
 
     /// All masters' addresses.
@@ -100,6 +117,28 @@ impl PublishInfo {
         }
     }
 
+    /// The logical queues of a static topic: all numbers up to the total that the latest epoch
+    /// names, also those that no broker hosts now (they cannot be reached).
+    fn add_static(&mut self, topic: &Arc<str>, route: &TopicRoute) {
+        let mut mappings: Vec<_> = route.topic_queue_mapping_by_broker.values().collect();
+        // Of two that claim a queue, the later one comes last and wins.
+        mappings.sort_by_key(|mapping| mapping.epoch);
+        let mut totals: BTreeMap<Arc<str>, i32> = BTreeMap::new();
+        for mapping in mappings {
+            let logical: Arc<str> = mapping.logical_broker().into();
+            let host: Arc<str> = mapping.bname.as_str().into();
+            let ids = mapping.curr_id_map.keys().take(MOST_QUEUES);
+            self.hosts
+                .extend(ids.map(|id| ((logical.clone(), *id), host.clone())));
+            let total = totals.entry(logical).or_insert(0);
+            *total = mapping.total_queues.max(*total);
+        }
+        for (logical, total) in totals {
+            self.add_queues(topic, &logical, total);
+        }
+        self.queues.sort_by_key(MessageQueue::id);
+    }
+
     fn add_writable(&mut self, topic: &Arc<str>, route: &TopicRoute) {
         let mut datas: Vec<_> = route.queue_datas.iter().collect();
         datas.sort_by(|a, b| a.broker_name.cmp(&b.broker_name));
@@ -118,6 +157,28 @@ impl PublishInfo {
         let queue = |id| MessageQueue::new(topic.clone(), broker.clone(), id);
         self.queues.extend((0..).take(count).map(queue));
     }
+}
+
+/// The readable queues of a route, by broker name and number: the subscribe view.
+pub(crate) fn subscribe_queues(topic: &Arc<str>, route: &TopicRoute) -> Vec<MessageQueue> {
+    if !route.topic_queue_mapping_by_broker.is_empty() {
+        return PublishInfo::new(topic, route).queues;
+    }
+    let mut queues = Vec::new();
+    for data in route
+        .queue_datas
+        .iter()
+        .filter(|data| data.perm & perm::READ != 0)
+    {
+        let broker: Arc<str> = data.broker_name.as_str().into();
+        let count = usize::try_from(data.read_queue_nums).unwrap_or(0);
+        let room = MOST_QUEUES.saturating_sub(queues.len());
+        let queue = |id| MessageQueue::new(topic.clone(), broker.clone(), id);
+        queues.extend((0..).take(count.min(room)).map(queue));
+    }
+    queues.sort();
+    queues.dedup();
+    queues
 }
 
 /// A broker cannot be written to: its master is gone, or it has nothing of the topic.
@@ -143,7 +204,7 @@ pub(crate) fn from_default_topic(mut route: TopicRoute, most_queues: i32) -> Top
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::route::{BrokerData, QueueData};
+    use crate::protocol::route::{BrokerData, QueueData, QueueMapping};
 
     fn route(queues: &[(&str, i32, i32)], masters: &[&str]) -> TopicRoute {
         let queue = |&(broker, write, perm): &(&str, i32, i32)| QueueData {
@@ -202,6 +263,47 @@ mod tests {
         check(&route(&[("a", 1, 6), ("b", 1, 6)], &["a"]), &["a:0"]);
         check(&route(&[("a", 0, 6), ("b", -1, 6)], &["a", "b"]), &[]);
         check(&route(&[], &[]), &[]);
+    }
+
+    #[test]
+    fn what_can_be_read_depends_on_the_brokers_permission_and_not_on_a_master() {
+        let mut route = route(&[("b", 1, 6), ("a", 1, 4), ("c", 1, 2)], &["a"]);
+        route
+            .queue_datas
+            .iter_mut()
+            .for_each(|data| data.read_queue_nums = 2);
+        let queues = subscribe_queues(&"T".into(), &route);
+        let names: Vec<_> = queues
+            .iter()
+            .map(|q| format!("{}:{}", q.broker(), q.id()))
+            .collect();
+        assert_eq!(names, ["a:0", "a:1", "b:0", "b:1"]);
+    }
+
+    #[test]
+    fn a_static_topic_has_logical_queues_that_brokers_host() {
+        let mut route = route(&[("a", 8, 6), ("b", 8, 6)], &["a", "b"]);
+        let mapping = |broker: &str, epoch, ids: &[i32]| QueueMapping {
+            scope: "__global__".into(),
+            total_queues: 4,
+            bname: broker.into(),
+            epoch,
+            curr_id_map: ids.iter().map(|id| (*id, 0)).collect(),
+        };
+        let by_broker = [
+            ("a", mapping("a", 2, &[0, 1])),
+            ("b", mapping("b", 1, &[1, 2])),
+        ];
+        let by_broker = by_broker.map(|(broker, mapping)| (broker.to_owned(), mapping));
+        route.topic_queue_mapping_by_broker = by_broker.into();
+        let logical = "__syslo__global__";
+        let queues = [0, 1, 2, 3].map(|id| format!("{logical}:{id}"));
+        check(&route, &queues.each_ref().map(String::as_str));
+        let info = PublishInfo::new(&"T".into(), &route);
+        let hosts: Vec<&str> = info.queues.iter().map(|queue| info.host(queue)).collect();
+        assert_eq!(hosts, ["a", "a", "b", logical]);
+        let reachable: Vec<bool> = info.queues.iter().map(|q| info.is_reachable(q)).collect();
+        assert_eq!(reachable, [true, true, true, false]);
     }
 
     #[test]

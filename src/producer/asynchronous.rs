@@ -113,7 +113,7 @@ impl AsyncSend {
             self.send.aim.clone(),
         );
         let remoting = &core.client.inner().remoting;
-        with_request(&core, &out, &aim.queue, |request| {
+        with_request(&core, &out, &aim, |request| {
             remoting.invoke_async(&aim.address, request, aim.deadline, Via::WriterThread, self);
         });
     }

@@ -19,6 +19,8 @@ use crate::transport::{Deadline, Request};
 #[derive(Clone)]
 pub(super) struct Aim {
     pub(super) queue: MessageQueue,
+    /// The broker that the queue is on.
+    host: Arc<str>,
     pub(super) address: Arc<str>,
     pub(super) deadline: Deadline,
     pub(super) started: Instant,
@@ -31,8 +33,14 @@ impl Aim {
         queue: MessageQueue,
         deadline: Deadline,
     ) -> Result<Aim> {
-        let address = info.master_of(queue.broker())?;
+        let host = info.host(&queue);
+        let address = info.master_of(host)?;
+        let host = match host == queue.broker() {
+            true => queue.shared_broker().clone(),
+            false => host.into(),
+        };
         Ok(Aim {
+            host,
             address: core.client.inner().config.rpc.send_address(address),
             queue,
             deadline,
@@ -45,7 +53,7 @@ impl Aim {
 pub(super) fn with_request<T>(
     core: &Core,
     out: &Outgoing,
-    queue: &MessageQueue,
+    aim: &Aim,
     run: impl FnOnce(&Request<'_>) -> T,
 ) -> T {
     let config = &core.config;
@@ -54,7 +62,7 @@ pub(super) fn with_request<T>(
         topic: &out.topic_on_wire,
         default_topic: &config.default_topic.name,
         default_topic_queue_nums: config.default_topic.queues,
-        queue_id: queue.id(),
+        queue_id: aim.queue.id(),
         sys_flag: out.sys_flag,
         born_timestamp: epoch_millis(),
         flag: out.flag,
@@ -63,7 +71,7 @@ pub(super) fn with_request<T>(
         unit_mode: core.client.inner().config.rpc.unit_mode,
         max_reconsume_times: out.max_reconsume_times,
         batch: out.batch,
-        broker_name: Some(queue.broker()),
+        broker_name: Some(&aim.host),
     };
     let v1 = V1(&header);
     let request = match (out.batch, config.short_headers) {

@@ -115,13 +115,10 @@ impl Send {
     pub(super) fn run(mut self) -> Result<SendReceipt> {
         loop {
             let Aim {
-                queue,
-                address,
-                deadline,
-                ..
+                address, deadline, ..
             } = &self.aim;
             let remoting = &self.core.client.inner().remoting;
-            let answer = with_request(&self.core, &self.out, queue, |request| {
+            let answer = with_request(&self.core, &self.out, &self.aim, |request| {
                 remoting.invoke_once(address, request, *deadline)
             });
             match self.settle(answer) {
@@ -140,13 +137,10 @@ impl Send {
     /// Makes the only attempt of a oneway send: `Ok` once the connection has accepted it.
     pub(super) fn run_oneway(mut self, permit: Permit) -> Result<()> {
         let Aim {
-            queue,
-            address,
-            deadline,
-            ..
+            address, deadline, ..
         } = &self.aim;
         let remoting = &self.core.client.inner().remoting;
-        let accepted = with_request(&self.core, &self.out, queue, |request| {
+        let accepted = with_request(&self.core, &self.out, &self.aim, |request| {
             remoting.invoke_oneway(address, request, Some(permit), *deadline)
         });
         let accepted = accepted.map_err(|error| error.on_topic(&self.out.topic));

@@ -186,13 +186,13 @@ impl TransactionProducer {
     ) -> Result<()> {
         let core = self.producer.core();
         let receipt = &done.receipt;
-        let broker = receipt.queue.broker();
         let stored = OffsetMessageId::decode(&receipt.offset_message_id)?;
         let deadline = deadline(core.config.send_timeout);
         let client = core.client.inner();
         let default = &core.config.default_topic;
         let (_, topic) = core.config.topics(message.shared_topic())?;
         let route = client.routes.publish_info(&topic, default, deadline)?;
+        let broker = route.host(&receipt.queue);
         let address = route.master_of(broker)?;
         *told = Some(address.clone());
         let end = EndTransaction {

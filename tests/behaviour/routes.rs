@@ -4,7 +4,7 @@ use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
 use rocketmq_blocking::embedded::{Accept, Cluster, Fault, Gate, On};
-use rocketmq_blocking::protocol::route::TopicRoute;
+use rocketmq_blocking::protocol::route::{QueueMapping, TopicRoute};
 use rocketmq_blocking::{Delivery, Error, ErrorKind, Message, Producer, Wait};
 
 use crate::support::*;
@@ -317,4 +317,41 @@ fn a_broker_that_moves_is_found_through_the_failure() {
         "not by the refresh each 30 s"
     );
     assert_eq!(cluster.messages("T").last().unwrap().broker(), "broker-b");
+}
+
+#[test]
+fn a_static_topic_is_sent_to_the_hosts_of_its_logical_queues() {
+    let cluster = brokers(2);
+    let mut route = cluster.route("T").expect("a route");
+    let mapping = |broker: &str, ids: &[i32]| QueueMapping {
+        scope: "__global__".into(),
+        total_queues: 4,
+        bname: broker.into(),
+        epoch: 1,
+        curr_id_map: ids.iter().map(|id| (*id, *id)).collect(),
+    };
+    let by_broker = [("broker-a", [0, 3]), ("broker-b", [1, 2])];
+    let by_broker = by_broker.map(|(name, ids)| (name.to_owned(), mapping(name, &ids)));
+    route.topic_queue_mapping_by_broker = by_broker.into();
+    cluster.set_route("T", Some(route));
+    let producer = producer(&cluster);
+    for _ in 0..4 {
+        let receipt = producer.send(&message("x")).expect("a receipt");
+        assert_eq!(receipt.queue().broker(), "__syslo__global__");
+    }
+    let mut places: Vec<_> = sends(&cluster)
+        .iter()
+        .map(|request| {
+            let field = |name| request.command().ext.get(name).expect("a field").to_owned();
+            (field("e"), field("n"))
+        })
+        .collect();
+    places.sort();
+    let hosts = ["broker-a", "broker-b", "broker-b", "broker-a"];
+    let expected: Vec<_> = hosts
+        .iter()
+        .enumerate()
+        .map(|(id, host)| (id.to_string(), (*host).to_owned()))
+        .collect();
+    assert_eq!(places, expected);
 }

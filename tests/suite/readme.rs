@@ -27,7 +27,8 @@ fn every_test_that_the_feature_table_names_exists() {
         .filter_map(|line| line.rsplit('`').nth(1)?.rsplit("::").next())
         .collect();
     assert!(named.len() > 30, "the table has {} rows", named.len());
-    let sources = sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests"));
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let sources = sources(&root.join("tests")) + &sources(&root.join("src"));
     let missing: Vec<_> = named
         .iter()
         .filter(|name| !sources.contains(&format!("fn {name}(")))

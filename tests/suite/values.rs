@@ -7,7 +7,7 @@ use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::*;
 use rocketmq_blocking::protocol::heartbeat::{Heartbeat, Unregister};
-use rocketmq_blocking::protocol::route::{BrokerData, QueueData, TopicRoute};
+use rocketmq_blocking::protocol::route::{BrokerData, QueueData, QueueMapping, TopicRoute};
 use rocketmq_blocking::protocol::send::{SendRequest, SendResponse};
 use rocketmq_blocking::protocol::{Command, ExtFields, Language, compress, sys_flag};
 use serde_json::{Value, json};
@@ -124,11 +124,29 @@ pub fn route() -> impl Strategy<Value = TopicRoute> {
             enable_acting_master,
         },
     );
-    (option::of(text()), vec(queues, 0..4), vec(brokers, 0..4)).prop_map(
-        |(order_topic_conf, queue_datas, broker_datas)| TopicRoute {
+    let numbers = btree_map(any::<i32>(), any::<i32>(), 0..4);
+    let mapping = (text(), text(), any::<(i32, i64)>(), numbers).prop_map(
+        |(scope, bname, (total_queues, epoch), curr_id_map)| QueueMapping {
+            scope,
+            total_queues,
+            bname,
+            epoch,
+            curr_id_map,
+        },
+    );
+    let mappings = btree_map(text(), mapping, 0..3);
+    let parts = (
+        option::of(text()),
+        vec(queues, 0..4),
+        vec(brokers, 0..4),
+        mappings,
+    );
+    parts.prop_map(
+        |(order_topic_conf, queue_datas, broker_datas, mappings)| TopicRoute {
             order_topic_conf,
             queue_datas,
             broker_datas,
+            topic_queue_mapping_by_broker: mappings,
         },
     )
 }

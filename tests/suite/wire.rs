@@ -256,10 +256,34 @@ fn fastjson(route: &TopicRoute, blank: &str) -> String {
     let brokers = join(route.broker_datas.iter().map(broker).collect());
     let queues = join(route.queue_datas.iter().map(queues).collect());
     let order = route.order_topic_conf.as_deref();
+    let mapping = |(broker, m): (&String, &rocketmq_blocking::protocol::route::QueueMapping)| {
+        let ids = m
+            .curr_id_map
+            .iter()
+            .map(|(id, own)| format!("{id}{blank}:{own}"));
+        format!(
+            "{}:{{\"bname\":{},\"currIdMap\":{{{}}},\"dirty\":false,\"epoch\":{},\"scope\":{},\"totalQueues\":{}}}",
+            quoted(broker),
+            quoted(&m.bname),
+            join(ids.collect()),
+            m.epoch,
+            quoted(&m.scope),
+            m.total_queues,
+        )
+    };
+    let mappings = join(
+        route
+            .topic_queue_mapping_by_broker
+            .iter()
+            .map(mapping)
+            .collect(),
+    );
+    let no_mappings = route.topic_queue_mapping_by_broker.is_empty();
     format!(
-        "{{{blank}\"brokerDatas\":{},\"filterServerTable\":{{1:[-2, 3]}},\"orderTopicConf\":{},\"queueDatas\":{}}}",
+        "{{{blank}\"brokerDatas\":{},\"filterServerTable\":{{1:[-2, 3]}},\"orderTopicConf\":{},\"queueDatas\":{},\"topicQueueMappingByBroker\":{}}}",
         or_null(format!("[{brokers}]"), route.broker_datas.is_empty()),
         order.map_or("null".to_owned(), quoted),
         or_null(format!("[{queues}]"), route.queue_datas.is_empty()),
+        or_null(format!("{{{mappings}}}"), no_mappings),
     )
 }
