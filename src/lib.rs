@@ -34,8 +34,10 @@
 //! or oneway sends (`rmq-writer`), callback threads (`rmq-callback`, one per core), two threads for
 //! further attempts of asynchronous sends (`rmq-retry`), and one each for timeouts (`rmq-timer`),
 //! routes (`rmq-routes`) and heartbeats (`rmq-heartbeat`); with `name_server_url` one more
-//! (`rmq-discover`). A transaction producer answers the brokers' checks on threads of its own
-//! (`rmq-check`, one unless set). All end at shutdown.
+//! (`rmq-discover`), with message trace another (`rmq-trace`), with probes of brokers that failed
+//! another (`rmq-detector`), and one for each host name that is being resolved (`rmq-resolve`). A
+//! transaction producer answers the brokers' checks on threads of its own (`rmq-check`, one unless
+//! set). All end at shutdown.
 //!
 //! # Deadlines, retries and duplicates
 //! A send has one deadline, `send_timeout` (3 s) after the call; everything happens within it. A
@@ -46,13 +48,6 @@
 //! # Errors
 //! [`Error`] has a [kind](ErrorKind), the attempts that were made, and the broker's code and remark
 //! where one answered. Its message reads well alone.
-//!
-//! # Features
-//! | feature | for | adds |
-//! |---|---|---|
-//! | `embedded` | the in-process `embedded` cluster | nothing |
-//! | `discovery` | the builders' `name_server_url`: the list of name servers from a web server | ureq |
-//! | `tls` | `TlsConfig` and the builders' `tls`: secured connections to name servers and brokers | rustls with ring, webpki-roots |
 //!
 //! # Logging
 //! Through the [`log`] facade, never a message body or a secret:
@@ -65,14 +60,16 @@
 //! | debug | connections made and failed, late responses and replies |
 //!
 //! # Cargo features
-//! | feature | adds |
-//! |---|---|
-//! | `discovery` | name servers from a web server (`name_server_url`) |
-//! | `tls` | connections by TLS |
-//! | `acl` | signed requests |
-//! | `lz4` | `Compression::Lz4`, and reading such bodies |
-//! | `zstd` | `Compression::Zstd`, and reading such bodies; compiles C |
-//! | `embedded` | the in-process cluster, for tests without a server |
+//! None is on by default.
+//!
+//! | feature | for | crates |
+//! |---|---|---|
+//! | `acl` | the builders' `credentials`: signed requests | hmac, sha1, base64 |
+//! | `tls` | `TlsConfig` and the builders' `tls`: secured connections to name servers and brokers | rustls with ring (compiles C), webpki-roots |
+//! | `lz4` | `Compression::Lz4`, and reading such bodies | lz4_flex |
+//! | `zstd` | `Compression::Zstd`, and reading such bodies | zstd (compiles C) |
+//! | `discovery` | the builders' `name_server_url`: the list of name servers from a web server | ureq |
+//! | `embedded` | the in-process `embedded` cluster, for tests without a server | none |
 //!
 //! # From Java
 //! | Java | here |

@@ -9,9 +9,14 @@ use std::time::Duration;
 use std::{env, fs};
 
 use rocketmq_blocking::embedded::{Cluster, Fault, On};
+use rocketmq_blocking::{Producer, TransactionState};
 use serde_json::Value;
 
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The fields of a stored message's line.
+const STORED: &str = "index status msg_id offset_msg_id topic broker queue_id queue_offset attempts \
+                      elapsed_us";
 
 #[test]
 fn quickstart_prints_receipts_and_what_the_broker_holds() {
@@ -41,9 +46,7 @@ fn produce_prints_a_json_line_for_each_stored_message() {
         let (lines, summary) = out.json();
         assert_eq!(indexes(&lines), (0..30).collect(), "{mode}");
         for line in &lines {
-            let expected = "index status msg_id offset_msg_id topic broker queue_id queue_offset \
-                            attempts elapsed_us";
-            assert_eq!(fields(line), set(expected), "{line}");
+            assert_eq!(fields(line), set(STORED), "{line}");
             assert_eq!(line["status"], "SEND_OK");
             assert_eq!(line["topic"], "TopicTest");
             assert_eq!(line["broker"], "broker-a");
@@ -253,6 +256,306 @@ fn produce_says_what_cannot_work() {
 }
 
 #[test]
+fn produce_prints_a_line_for_each_message_of_a_batch() {
+    let cluster = Cluster::start().unwrap();
+    let input: String = (0..10).map(|i| format!("line {i}\n")).collect();
+    let args = "--json --mode batch --batch-size 4 --tag TagA --queue broker-a:1";
+    let out = produce(args, &cluster, &input);
+    assert_eq!(out.code, 0, "{out:?}");
+    let (lines, summary) = out.json();
+    assert_eq!(summary["sent"], 10);
+    let sends = cluster.requests(&On::Send);
+    assert_eq!(sends.len(), 3, "batches of 4, 4 and 2 messages");
+
+    let stored = cluster.messages("TopicTest");
+    assert_eq!((lines.len(), stored.len()), (10, 10));
+    for (i, (line, stored)) in lines.iter().zip(&stored).enumerate() {
+        assert_eq!(fields(line), set(STORED), "{line}");
+        assert_eq!(line["index"], i);
+        assert_eq!(line["status"], "SEND_OK");
+        assert_eq!(line["msg_id"], stored.unique_key().unwrap());
+        assert_eq!(line["offset_msg_id"], stored.offset_message_id());
+        assert_eq!(line["queue_offset"], stored.queue_offset());
+        assert_eq!(line["queue_id"], 1);
+        assert_eq!(stored.body(), format!("line {i}").as_bytes());
+        assert_eq!(stored.tag(), Some("TagA"));
+    }
+}
+
+#[test]
+fn produce_keeps_an_empty_message_from_failing_its_batch() {
+    let cluster = Cluster::start().unwrap();
+    let out = produce("--json --mode batch", &cluster, "one\n\nthree");
+    assert_eq!(out.code, 1, "{out:?}");
+    let (lines, summary) = out.json();
+    assert_eq!(indexes(&lines), (0..3).collect());
+    for line in &lines {
+        let is_empty = line["index"] == 1;
+        assert_eq!(line["error"]["kind"] == "invalid", is_empty, "{line}");
+    }
+    assert_eq!(
+        (&summary["sent"], &summary["failed"]),
+        (&2.into(), &1.into())
+    );
+    assert_eq!(cluster.message_count("TopicTest"), 2);
+}
+
+#[test]
+fn produce_reports_each_message_of_a_batch_that_failed() {
+    let cluster = Cluster::start().unwrap();
+    let fault = Fault::answer(13, "too large").on(On::Send).times(1);
+    cluster.broker("broker-a").inject(fault);
+    let args = "--json --mode batch --batch-size 2 --body x --count 5";
+    let out = produce(args, &cluster, "");
+    assert_eq!(out.code, 1, "{out:?}");
+    let (lines, summary) = out.json();
+    assert_eq!(indexes(&lines), (0..5).collect());
+    for (i, line) in lines.iter().enumerate() {
+        assert_eq!(line["error"]["code"] == 13, i < 2, "{line}");
+    }
+    assert_eq!(
+        (&summary["sent"], &summary["failed"]),
+        (&3.into(), &2.into())
+    );
+}
+
+#[test]
+fn produce_ends_transactions_as_it_is_told() {
+    for (option, state, ended, visible) in [
+        ("", "COMMIT_MESSAGE", TransactionState::Commit, 2),
+        (
+            "--transaction commit",
+            "COMMIT_MESSAGE",
+            TransactionState::Commit,
+            2,
+        ),
+        (
+            "--transaction rollback",
+            "ROLLBACK_MESSAGE",
+            TransactionState::Rollback,
+            0,
+        ),
+        (
+            "--transaction unknown",
+            "UNKNOW",
+            TransactionState::Unknown,
+            0,
+        ),
+    ] {
+        let cluster = Cluster::start().unwrap();
+        let args = format!("--json --mode transaction {option} --body paid --count 2");
+        let out = produce(&args, &cluster, "");
+        assert_eq!(out.code, 0, "{out:?}");
+        let (lines, summary) = out.json();
+        assert_eq!(indexes(&lines), (0..2).collect());
+        assert_eq!(summary["sent"], 2);
+        for line in &lines {
+            let expected = format!("{STORED} transaction_id transaction_state");
+            assert_eq!(fields(line), set(&expected), "{line}");
+            assert_eq!(line["status"], "SEND_OK");
+            assert_eq!(line["transaction_state"], state);
+            assert_eq!(line["transaction_id"], line["msg_id"]);
+            let id = line["transaction_id"].as_str().unwrap();
+            let told = cluster.wait_for_end(id, 1, PATIENCE).expect("an end");
+            assert_eq!(told.state(), ended);
+            assert_eq!(told.group(), "produce");
+        }
+        let stored = cluster.wait_for_messages("TopicTest", visible, PATIENCE);
+        assert_eq!(stored.len(), visible, "{state}");
+    }
+    let out = run("produce", &["--mode", "transaction", "--body", "hi"], "");
+    assert!(out.stdout.contains("transaction=COMMIT_MESSAGE"), "{out:?}");
+}
+
+#[test]
+fn produce_delays_messages_and_prints_the_handle_to_recall_them() {
+    let builder = Cluster::builder().hold_delayed_messages(true).recall(true);
+    let cluster = builder.start().unwrap();
+
+    let args = "--json --body timer --deliver-after-ms 60000";
+    let line = &produce(args, &cluster, "").json().0[0];
+    assert_eq!(fields(line), set(&format!("{STORED} recall_handle")));
+    let handle = line["recall_handle"].as_str().unwrap();
+
+    let line = &produce("--json --body level --delay-level 3", &cluster, "")
+        .json()
+        .0[0];
+    assert_eq!(fields(line), set(STORED), "a level has no handle: {line}");
+
+    assert_eq!(cluster.message_count("TopicTest"), 0);
+    let seen = |after: u64| {
+        cluster.advance(Duration::from_secs(after));
+        let messages = cluster.messages("TopicTest");
+        let bodies = messages.iter().map(|m| m.body().into_owned());
+        bodies.collect::<Vec<_>>()
+    };
+    assert_eq!(seen(11), [b"level"]);
+    let producer = Producer::builder("recall").name_server(cluster.name_server());
+    let producer = producer.start().unwrap();
+    assert_eq!(producer.recall("TopicTest", handle).unwrap().len(), 32);
+    assert_eq!(seen(60), [b"level"]);
+}
+
+#[test]
+fn produce_sets_up_its_client_as_it_is_told() {
+    let cluster = Cluster::start().unwrap();
+    let args = "--body hi --namespace ns1 --namespace-v2 ns2 --trace --latency-fault --instance-name \
+                here --unit-name unit --compress zlib --json";
+    let out = produce(args, &cluster, "");
+    assert_eq!(out.code, 0, "{out:?}");
+    assert_eq!(out.json().0[0]["topic"], "TopicTest");
+
+    let stored = cluster.wait_for_messages("ns1%TopicTest", 1, PATIENCE);
+    assert_eq!(stored[0].producer_group(), "ns1%produce");
+    let traces = cluster.wait_for_messages("RMQ_SYS_TRACE_TOPIC", 1, PATIENCE);
+    assert_eq!(traces.len(), 1);
+    let leaving = cluster.requests(&On::Unregister);
+    let id = leaving[0].command().ext.get("clientID");
+    assert_eq!(id, Some("127.0.0.1@here@unit"));
+    let sends = cluster.requests(&On::Send);
+    assert_eq!(sends[0].command().ext.get("ns"), Some("ns2"));
+}
+
+#[test]
+fn produce_names_the_feature_that_an_option_needs() {
+    for (is_on, name, value, feature) in [
+        (cfg!(feature = "tls"), "--tls", "", "tls"),
+        (
+            cfg!(feature = "acl"),
+            "--access-key",
+            "k --secret-key s",
+            "acl",
+        ),
+        (cfg!(feature = "lz4"), "--compress lz4", "", "lz4"),
+        (cfg!(feature = "zstd"), "--compress zstd", "", "zstd"),
+        (
+            cfg!(feature = "discovery"),
+            "--name-server-url",
+            "http://h:1/l",
+            "discovery",
+        ),
+    ] {
+        if is_on {
+            continue;
+        }
+        let args = format!("--body hi {name} {value}");
+        let out = run("produce", &args.split_whitespace().collect::<Vec<_>>(), "");
+        assert_eq!(out.code, 2, "{out:?}");
+        let says = format!(
+            "produce: {name} needs the feature {feature}: cargo run --features {feature} --example \
+             produce -- ...\n"
+        );
+        assert_eq!(out.stderr, says);
+        assert_eq!(out.stdout, "");
+    }
+}
+
+#[cfg(feature = "acl")]
+#[test]
+fn produce_signs_its_requests() {
+    let cluster = Cluster::start().unwrap();
+    let args = "--body hi --access-key key --secret-key hush --security-token token";
+    for mode in ["sync", "transaction"] {
+        let out = produce(&format!("{args} --mode {mode}"), &cluster, "");
+        assert_eq!(out.code, 0, "{out:?}");
+    }
+    for request in cluster.requests(&On::Send) {
+        let ext = &request.command().ext;
+        assert_eq!(ext.get("AccessKey"), Some("key"));
+        assert_eq!(ext.get("SecurityToken"), Some("token"));
+        assert!(ext.get("Signature").is_some());
+    }
+}
+
+#[cfg(all(feature = "lz4", feature = "zstd"))]
+#[test]
+fn produce_compresses_as_it_is_told() {
+    let cluster = Cluster::start().unwrap();
+    for (kind, flag) in [("zlib", 0x301), ("lz4", 0x101), ("zstd", 0x201)] {
+        let args = format!("--compress {kind} --body-size 9000");
+        assert_eq!(produce(&args, &cluster, "").code, 0);
+        let stored = cluster.messages("TopicTest").pop().unwrap();
+        assert_eq!(stored.sys_flag(), flag, "{kind}");
+        assert_eq!(stored.body().len(), 9000);
+        assert!(stored.raw_body().len() < 1000);
+    }
+}
+
+#[cfg(feature = "discovery")]
+#[test]
+fn produce_asks_for_its_name_servers() {
+    let cluster = Cluster::start().unwrap();
+    let addresses = cluster.name_server();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/list", listener.local_addr().unwrap());
+    let page = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+        while lines.next().is_some_and(|line| !line.unwrap().is_empty()) {}
+        let length = addresses.len();
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n");
+        stream.write_all((head + &addresses).as_bytes()).unwrap();
+    });
+    let out = run("produce", &["--body", "hi", "--name-server-url", &url], "");
+    assert_eq!(out.code, 0, "{out:?}");
+    assert_eq!(cluster.message_count("TopicTest"), 1);
+    page.join().unwrap();
+}
+
+#[test]
+fn produce_refuses_options_that_do_not_go_together() {
+    for (args, says) in [
+        ("--batch-size 2", "--batch-size needs --mode batch"),
+        ("--mode batch --batch-size 0", "--batch-size"),
+        (
+            "--transaction commit",
+            "--transaction needs --mode transaction",
+        ),
+        ("--mode transaction --transaction maybe", "maybe"),
+        ("--mode batch --delay-level 1", "--mode batch"),
+        (
+            "--mode transaction --deliver-after-ms 1",
+            "--mode transaction",
+        ),
+        (
+            "--mode transaction --queue broker-a:0",
+            "--mode transaction",
+        ),
+        ("--mode transaction --sharding-key k", "--mode transaction"),
+        ("--delay-level 0", "--delay-level"),
+        ("--delay-level 1 --deliver-after-ms 1", "--deliver-after-ms"),
+        ("--secret-key s", "--access-key"),
+        ("--access-key k", "--secret-key"),
+        ("--security-token t", "--access-key"),
+        ("--tls-ca ca.pem", "--tls"),
+        ("--tls-insecure", "--tls"),
+        ("--tls --tls-insecure --tls-ca ca.pem", "--tls-ca"),
+        ("--compress gzip", "gzip"),
+        ("--vip", "--vip needs --name-server"),
+        (
+            "--name-server localhost:1 --name-server-url http://localhost:1/list",
+            "--name-server-url",
+        ),
+        ("--namespace no%percent", "namespace"),
+        ("--instance-name a@b", "instance_name"),
+        ("--unit-name a@b", "unit_name"),
+        #[cfg(feature = "tls")]
+        ("--tls", "--tls needs --name-server"),
+        #[cfg(feature = "tls")]
+        (
+            "--name-server localhost:1 --tls --tls-ca no-such-file.pem",
+            "no-such-file.pem",
+        ),
+    ] {
+        let args: Vec<_> = args.split(' ').chain(["--body", "hi"]).collect();
+        let out = run("produce", &args, "");
+        assert_eq!(out.code, 2, "{args:?}: {out:?}");
+        assert!(out.stderr.contains(says), "{args:?}: {out:?}");
+        assert_eq!(out.stdout, "", "{args:?}");
+    }
+}
+
+#[test]
 fn produce_sums_up_many_messages() {
     let out = run(
         "produce",
@@ -434,6 +737,13 @@ fn run(name: &str, args: &[&str], input: &str) -> Finished {
     let mut command = program(name);
     command.args(args);
     finish(command, input)
+}
+
+/// Runs `produce` towards this cluster.
+fn produce(args: &str, cluster: &Cluster, input: &str) -> Finished {
+    let servers = cluster.name_server();
+    let args = args.split_whitespace().chain(["--name-server", &servers]);
+    run("produce", &args.collect::<Vec<_>>(), input)
 }
 
 fn finish(mut command: Command, input: &str) -> Finished {

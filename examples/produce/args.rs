@@ -1,37 +1,38 @@
-//! The command line, and what it means for producer and messages.
+//! The command line, and what it means for messages; `settings.rs` has what it means for producers.
 
-use std::env;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum, value_parser};
-use rocketmq_blocking::protocol::HeaderFormat;
-use rocketmq_blocking::{Message, MessageQueue, PreparedSend, Producer, ProducerBuilder};
+use rocketmq_blocking::{Message, MessageQueue, PreparedSend, TransactionState};
 
-/// The most messages without an answer. More would not be faster, only later: each one's timeout
-/// runs from the call on.
-const MOST_IN_FLIGHT: usize = 1024;
+use crate::settings::Settings;
 
 /// Sends messages to RocketMQ: one text many times, or each line of stdin.
+///
+/// With --json, a stored message is a line with index, status, msg_id, offset_msg_id, topic, broker,
+/// queue_id, queue_offset, attempts and elapsed_us; those of a batch share status, attempts and
+/// elapsed_us. A transaction adds transaction_id and transaction_state (COMMIT_MESSAGE,
+/// ROLLBACK_MESSAGE or UNKNOW, as Java spells them); its queue_offset is that of the half message. A
+/// message for later adds recall_handle, if the broker gave one. A failed message has index and error.
 ///
 /// Exit codes: 0 all sent, 1 some failed, 2 bad usage or a configuration that cannot work.
 #[derive(Parser)]
 #[command(name = "produce")]
 pub struct Args {
-    /// Name servers, HOST:PORT[;HOST:PORT] [default: $NAMESRV_ADDR, or else a cluster inside this
-    /// process]
-    #[arg(long, value_name = "ADDRESSES")]
-    name_server: Option<String>,
-
     #[arg(long, default_value = "TopicTest")]
     topic: String,
-
-    /// The producer group
-    #[arg(long, default_value = "produce")]
-    group: String,
 
     /// How to send
     #[arg(long, value_enum, default_value_t = Mode::Sync)]
     pub mode: Mode,
+
+    /// With --mode batch: so many messages in a request, or fewer where they are large [default: 32]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..))]
+    batch_size: Option<u32>,
+
+    /// With --mode transaction: how every local transaction ends [default: commit]
+    #[arg(long, value_enum, value_name = "END")]
+    transaction: Option<End>,
 
     /// The body to send [default: each line of stdin is a message]
     #[arg(long, value_name = "TEXT", group = "fixed")]
@@ -65,21 +66,17 @@ pub struct Args {
     #[arg(long, value_name = "KEY", conflicts_with = "queue")]
     sharding_key: Option<String>,
 
-    /// The whole time of a send, retries included
-    #[arg(long, value_name = "MS", default_value_t = 3000, value_parser = value_parser!(u64).range(1..))]
-    timeout_ms: u64,
+    /// Let consumers see the message later: one of the broker's delay levels, 1 to 18 (1s 5s 10s 30s
+    /// 1m .. 10m 20m 30m 1h 2h) unless configured otherwise
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..))]
+    delay_level: Option<u32>,
 
-    /// How often a failed send is tried again; never for oneway, --queue and --sharding-key
-    #[arg(long, value_name = "N", default_value_t = 2)]
-    retries: u32,
+    /// Let consumers see the message after this time (brokers from 5.0 on)
+    #[arg(long, value_name = "MS", conflicts_with = "delay_level", value_parser = value_parser!(u64).range(1..))]
+    deliver_after_ms: Option<u64>,
 
-    /// How request headers are written
-    #[arg(long, value_enum, default_value_t = Header::Json)]
-    header: Header,
-
-    /// Compress bodies of at least so many bytes
-    #[arg(long, value_name = "BYTES", default_value_t = 4096)]
-    compress_over: usize,
+    #[command(flatten)]
+    pub settings: Settings,
 
     /// Print a JSON line for each message, and one with the summary
     #[arg(long)]
@@ -94,33 +91,70 @@ pub enum Mode {
     Async,
     /// Ask for no answers
     Oneway,
+    /// Put several messages into each request, and wait for its answer
+    Batch,
+    /// Let consumers see each message only when its transaction is committed
+    Transaction,
 }
 
+/// How a local transaction ends.
 #[derive(Clone, Copy, ValueEnum)]
-enum Header {
-    Json,
-    Binary,
+enum End {
+    /// Consumers see the message
+    Commit,
+    /// They do not
+    Rollback,
+    /// The broker asks again, and is told that it is still unknown
+    Unknown,
 }
 
 impl Args {
-    pub fn name_server(&self) -> Option<String> {
-        let set = || env::var("NAMESRV_ADDR").ok().filter(|a| !a.is_empty());
-        self.name_server.clone().or_else(set)
+    /// Refuses what does not go together, beyond what the attributes above say.
+    pub fn check(&self) -> Result<(), String> {
+        self.settings.check()?;
+        let batch = matches!(self.mode, Mode::Batch);
+        let transaction = matches!(self.mode, Mode::Transaction);
+        let later = self.delay_level.is_some() || self.deliver_after_ms.is_some();
+        let aimed = self.queue.is_some() || self.sharding_key.is_some();
+        let wrong = [
+            (
+                self.batch_size.is_some() && !batch,
+                "--batch-size needs --mode batch",
+            ),
+            (
+                self.transaction.is_some() && !transaction,
+                "--transaction needs --mode transaction",
+            ),
+            (
+                later && batch,
+                "--delay-level and --deliver-after-ms do not go with --mode batch",
+            ),
+            (
+                later && transaction,
+                "--delay-level and --deliver-after-ms do not go with --mode transaction",
+            ),
+            (
+                aimed && transaction,
+                "--queue and --sharding-key do not go with --mode transaction",
+            ),
+        ];
+        match wrong.iter().find(|(is_wrong, _)| *is_wrong) {
+            Some((_, text)) => Err((*text).to_owned()),
+            None => Ok(()),
+        }
     }
 
-    pub fn producer(&self, name_server: &str) -> ProducerBuilder {
-        let header_format = match self.header {
-            Header::Json => HeaderFormat::Json,
-            Header::Binary => HeaderFormat::Binary,
-        };
-        Producer::builder(&self.group)
-            .name_server(name_server)
-            .send_timeout(self.timeout())
-            .retries(self.retries)
-            .async_retries(self.retries)
-            .header_format(header_format)
-            .compress_over(self.compress_over)
-            .max_in_flight_messages(MOST_IN_FLIGHT)
+    pub fn batch_size(&self) -> usize {
+        self.batch_size.unwrap_or(32) as usize
+    }
+
+    /// How every local transaction ends.
+    pub fn end(&self) -> TransactionState {
+        match self.transaction {
+            None | Some(End::Commit) => TransactionState::Commit,
+            Some(End::Rollback) => TransactionState::Rollback,
+            Some(End::Unknown) => TransactionState::Unknown,
+        }
     }
 
     pub fn message(&self, body: Vec<u8>) -> Message {
@@ -133,6 +167,12 @@ impl Args {
         }
         for (key, value) in &self.properties {
             message = message.property(key, value);
+        }
+        if let Some(level) = self.delay_level {
+            message = message.delay_level(level);
+        }
+        if let Some(ms) = self.deliver_after_ms {
+            message = message.deliver_after(Duration::from_millis(ms));
         }
         message
     }
@@ -163,10 +203,6 @@ impl Args {
     pub fn total(&self) -> Option<u64> {
         let fixed = self.body.is_some() || self.body_size.is_some();
         fixed.then(|| self.count())
-    }
-
-    pub fn timeout(&self) -> Duration {
-        Duration::from_millis(self.timeout_ms)
     }
 }
 

@@ -5,7 +5,7 @@ use std::iter;
 
 use crate::args::Args;
 
-type Bodies = Box<dyn Iterator<Item = io::Result<Vec<u8>>>>;
+pub type Bodies = Box<dyn Iterator<Item = io::Result<Vec<u8>>>>;
 
 /// One body again and again, or else the lines of stdin, without their line ends.
 pub fn bodies(args: &Args) -> Bodies {

@@ -2,12 +2,13 @@
 
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
+use std::iter;
 use std::process;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use rocketmq_blocking::{Error, SendReceipt};
+use rocketmq_blocking::{Error, SendReceipt, TransactionReceipt, TransactionState};
 use serde::Serialize;
 
 use crate::histogram::Histogram;
@@ -17,8 +18,81 @@ const FEW: u64 = 20;
 
 /// How a send went that did not fail.
 pub enum Outcome {
-    Stored(SendReceipt),
+    Stored(Stored),
     Accepted,
+}
+
+impl Outcome {
+    pub fn stored(receipt: SendReceipt) -> Outcome {
+        Outcome::Stored(Stored::alone(receipt))
+    }
+}
+
+/// What the broker said about one message.
+pub struct Stored {
+    msg_id: String,
+    offset_msg_id: String,
+    queue_offset: i64,
+    transaction: Option<(String, &'static str)>,
+    /// Everything else, which a batch has in common.
+    receipt: Arc<SendReceipt>,
+}
+
+impl Stored {
+    fn alone(receipt: SendReceipt) -> Stored {
+        Stored {
+            msg_id: receipt.message_id().to_owned(),
+            offset_msg_id: receipt.offset_message_id().to_owned(),
+            queue_offset: receipt.queue_offset(),
+            transaction: None,
+            receipt: Arc::new(receipt),
+        }
+    }
+
+    /// The messages of a batch, in their order: one after the other in one queue.
+    pub fn each_of_batch(receipt: SendReceipt) -> Vec<Stored> {
+        let receipt = Arc::new(receipt);
+        // A topic that stores batches as they are has one such id for the whole.
+        let whole = receipt.offset_message_id();
+        let each = receipt.offset_message_ids().chain(iter::repeat(whole));
+        let ids = receipt.message_ids().zip(each).zip(0..);
+        let stored = ids.map(|((msg_id, offset_msg_id), place)| Stored {
+            msg_id: msg_id.to_owned(),
+            offset_msg_id: offset_msg_id.to_owned(),
+            queue_offset: receipt.queue_offset() + place,
+            transaction: None,
+            receipt: receipt.clone(),
+        });
+        stored.collect()
+    }
+
+    pub fn in_transaction(receipt: &TransactionReceipt) -> Stored {
+        let state = match receipt.state() {
+            TransactionState::Commit => "COMMIT_MESSAGE",
+            TransactionState::Rollback => "ROLLBACK_MESSAGE",
+            TransactionState::Unknown => "UNKNOW",
+        };
+        Stored {
+            transaction: Some((receipt.transaction_id().to_owned(), state)),
+            ..Stored::alone(receipt.receipt().clone())
+        }
+    }
+}
+
+/// As a receipt, of this one message.
+impl fmt::Display for Stored {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (status, queue) = (self.receipt.status(), self.receipt.queue());
+        let (id, offset) = (&self.msg_id, self.queue_offset);
+        write!(f, "{status} msg_id={id} queue={queue} offset={offset}")?;
+        if let Some((_, state)) = &self.transaction {
+            write!(f, " transaction={state}")?;
+        }
+        if let Some(handle) = self.receipt.recall_handle() {
+            write!(f, " recall_handle={handle}")?;
+        }
+        Ok(())
+    }
 }
 
 /// Takes the results of all sends, from any thread and in any order.
@@ -138,7 +212,7 @@ impl State {
 
 fn line(index: usize, took: Duration, result: &Result<Outcome, Error>) -> String {
     match result {
-        Ok(Outcome::Stored(receipt)) => format!("{index}: {receipt} ({took:.1?})"),
+        Ok(Outcome::Stored(stored)) => format!("{index}: {stored} ({took:.1?})"),
         Ok(Outcome::Accepted) => format!("{index}: ONEWAY"),
         Err(error) => format!("{index}: FAILED {error}"),
     }
@@ -165,6 +239,12 @@ enum JsonLine<'a> {
         queue_offset: i64,
         attempts: u32,
         elapsed_us: u128,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        transaction_id: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        transaction_state: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        recall_handle: Option<&'a str>,
     },
     Accepted {
         index: usize,
@@ -198,18 +278,25 @@ struct Summary {
 impl<'a> JsonLine<'a> {
     fn new(index: usize, took: Duration, result: &'a Result<Outcome, Error>) -> JsonLine<'a> {
         match result {
-            Ok(Outcome::Stored(receipt)) => JsonLine::Stored {
-                index,
-                status: receipt.status().as_str(),
-                msg_id: receipt.message_id(),
-                offset_msg_id: receipt.offset_message_id(),
-                topic: receipt.queue().topic(),
-                broker: receipt.queue().broker(),
-                queue_id: receipt.queue().id(),
-                queue_offset: receipt.queue_offset(),
-                attempts: receipt.attempts(),
-                elapsed_us: took.as_micros(),
-            },
+            Ok(Outcome::Stored(stored)) => {
+                let receipt = &stored.receipt;
+                let transaction = stored.transaction.as_ref();
+                JsonLine::Stored {
+                    index,
+                    status: receipt.status().as_str(),
+                    msg_id: &stored.msg_id,
+                    offset_msg_id: &stored.offset_msg_id,
+                    topic: receipt.queue().topic(),
+                    broker: receipt.queue().broker(),
+                    queue_id: receipt.queue().id(),
+                    queue_offset: stored.queue_offset,
+                    attempts: receipt.attempts(),
+                    elapsed_us: took.as_micros(),
+                    transaction_id: transaction.map(|(id, _)| id.as_str()),
+                    transaction_state: transaction.map(|(_, state)| *state),
+                    recall_handle: receipt.recall_handle(),
+                }
+            }
             Ok(Outcome::Accepted) => JsonLine::Accepted {
                 index,
                 status: "ONEWAY",

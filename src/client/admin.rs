@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::config::check_name;
 use super::core::{Client, Inner};
-use super::publish::PublishInfo;
+use super::publish::{self, PublishInfo};
 use super::{LONGEST_TOPIC, Names, api};
 use crate::error::{Error, ErrorKind, Result};
 use crate::message::{MessageQueue, MessageView, name};
@@ -269,7 +269,7 @@ impl<'a> Admin<'a> {
                 let datas = route.broker_datas.iter();
                 let masters = datas.filter_map(|d| Some((d, d.broker_addrs.get(&MASTER)?)));
                 let best = masters.min_by_key(|(data, _)| data.broker_name != read.broker);
-                let (_, address) = best.ok_or_else(|| no_master(&read.broker))?;
+                let (_, address) = best.ok_or_else(|| no_master(&read.broker, &route))?;
                 address.as_str().into()
             }
         };
@@ -335,7 +335,9 @@ impl<'a> Admin<'a> {
             None => {
                 let route = self.route(&topic, deadline)?;
                 let master = route.master(queue.broker());
-                master.ok_or_else(|| no_master(queue.broker()))?.into()
+                master
+                    .ok_or_else(|| no_master(queue.broker(), &route))?
+                    .into()
             }
         };
         ask(self, &self.address(&broker), deadline)
@@ -452,9 +454,9 @@ impl fmt::Debug for Admin<'_> {
     }
 }
 
-fn no_master(broker: &str) -> Error {
-    let text = format!("broker {broker} has no master in the topic's route");
-    Error::new(ErrorKind::NoBroker, text)
+fn no_master(broker: &str, route: &TopicRoute) -> Error {
+    let mut names = route.broker_datas.iter().map(|data| &data.broker_name);
+    publish::no_master(broker, names.any(|name| name == broker))
 }
 
 /// Epoch milliseconds; 0 before the epoch.

@@ -78,8 +78,9 @@ struct Tickers {
 enum Order {
     /// Look at a known topic's route again.
     Refresh(Arc<str>),
-    /// Learn a topic's route before the first send needs it.
-    Learn(Arc<str>, DefaultTopic),
+    /// Learn topics' routes before the first send needs them: one order for all of them, since only
+    /// a few may wait.
+    Learn(Vec<Arc<str>>, DefaultTopic),
 }
 
 /// A producer group's place in a client; dropping it gives the name free.
@@ -222,7 +223,7 @@ impl Inner {
             };
             match order {
                 Some(Order::Refresh(topic)) => client.routes.refresh(&topic),
-                Some(Order::Learn(topic, default)) => client.routes.learn(&topic, &default),
+                Some(Order::Learn(topics, default)) => client.learn(&topics, &default),
                 None => client.refresh_all(),
             }
         };
@@ -269,10 +270,19 @@ impl Inner {
         }
     }
 
-    /// Has a topic's route learnt soon.
-    pub(crate) fn learn_soon(&self, topic: Arc<str>, default: DefaultTopic) {
+    /// Has the routes of topics learnt soon.
+    pub(crate) fn learn_soon(&self, topics: Vec<Arc<str>>, default: DefaultTopic) {
         if let Some(tickers) = &*self.tickers.lock() {
-            tickers.routes.wake(Order::Learn(topic, default));
+            tickers.routes.wake(Order::Learn(topics, default));
+        }
+    }
+
+    fn learn(&self, topics: &[Arc<str>], default: &DefaultTopic) {
+        for topic in topics {
+            if self.is_closed() {
+                return;
+            }
+            self.routes.learn(topic, default);
         }
     }
 

@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use crate::error::{Error, ErrorKind, Result};
 use crate::message::MessageQueue;
 use crate::protocol::route::{TopicRoute, perm};
 
@@ -15,6 +16,8 @@ pub(crate) struct PublishInfo {
     pub(crate) queues: Vec<MessageQueue>,
     /// Master addresses by broker name, sorted; brokers without queues of this topic included.
     masters: Vec<(Arc<str>, Arc<str>)>,
+    /// Brokers of the route that have no master now, sorted.
+    headless: Vec<Arc<str>>,
     /// Whether some queue's broker has no master; only an ordered topic has such queues.
     orphans: bool,
 }
@@ -22,16 +25,22 @@ pub(crate) struct PublishInfo {
 impl PublishInfo {
     pub(crate) fn new(topic: &Arc<str>, route: &TopicRoute) -> PublishInfo {
         let mut masters: Vec<(Arc<str>, Arc<str>)> = Vec::new();
+        let mut headless: Vec<Arc<str>> = Vec::new();
         for data in &route.broker_datas {
-            if let Some(address) = route.master(&data.broker_name) {
-                masters.push((data.broker_name.as_str().into(), address.into()));
+            let broker = data.broker_name.as_str().into();
+            match route.master(&data.broker_name) {
+                Some(address) => masters.push((broker, address.into())),
+                None => headless.push(broker),
             }
         }
         masters.sort();
         masters.dedup_by(|a, b| a.0 == b.0);
+        headless.sort();
+        headless.dedup();
         let mut info = PublishInfo {
             queues: Vec::new(),
             masters,
+            headless,
             orphans: false,
         };
         match route
@@ -53,6 +62,16 @@ impl PublishInfo {
             .masters
             .binary_search_by(|(name, _)| (**name).cmp(broker));
         found.ok().map(|i| &self.masters[i].1)
+    }
+
+    /// The master's address of a broker to which a message or the end of a transaction goes.
+    ///
+    /// # Errors
+    /// `NoBroker`, which says whether the route knows the broker at all.
+    pub(crate) fn master_of(&self, broker: &str) -> Result<&Arc<str>> {
+        let is_headless = || self.headless.iter().any(|name| **name == *broker);
+        self.master(broker)
+            .ok_or_else(|| no_master(broker, is_headless()))
     }
 
     /// Whether a queue can be written to now.
@@ -101,6 +120,15 @@ impl PublishInfo {
     }
 }
 
+/// A broker cannot be written to: its master is gone, or it has nothing of the topic.
+pub(crate) fn no_master(broker: &str, in_route: bool) -> Error {
+    let why = match in_route {
+        true => "has no master in the topic's route",
+        false => "is not in the topic's route",
+    };
+    Error::new(ErrorKind::NoBroker, format!("broker {broker} {why}"))
+}
+
 /// The route of a topic that does not exist yet: the default topic's brokers, with at most so many
 /// queues. The broker creates the topic when it gets the first message.
 pub(crate) fn from_default_topic(mut route: TopicRoute, most_queues: i32) -> TopicRoute {
@@ -146,6 +174,22 @@ mod tests {
             .map(|q| format!("{}:{}", q.broker(), q.id()))
             .collect();
         assert_eq!(queues, expected);
+    }
+
+    #[test]
+    fn why_a_broker_cannot_be_written_to_is_told() {
+        let mut route = route(&[("a", 1, 6), ("b", 1, 6)], &["a", "b"]);
+        route.broker_datas[1].broker_addrs.remove(&0);
+        let info = PublishInfo::new(&"T".into(), &route);
+        let why = |broker| info.master_of(broker).map_err(|error| error.to_string());
+        assert_eq!(why("a").map(|address| &**address), Ok("a:1"));
+        for (broker, expected) in [
+            ("b", "broker b has no master in the topic's route"),
+            ("z", "broker z is not in the topic's route"),
+        ] {
+            let text = why(broker).expect_err("no master");
+            assert!(text.contains(expected), "{text}");
+        }
     }
 
     #[test]

@@ -145,6 +145,16 @@ impl AsyncSend {
         }
     }
 
+    fn settle(mut self: Box<Self>, outcome: Outcome) -> Next {
+        self.next = match self.send.settle(outcome) {
+            Step::Done(result) => return self.finish(result),
+            Step::Resend => Work::Resend,
+            Step::Again { pause, refresh } if pause.is_zero() => Work::Aim { refresh },
+            Step::Again { pause, refresh } => Work::Pause { pause, refresh },
+        };
+        Next::Retry(self)
+    }
+
     fn go_on(mut self: Box<Self>, refresh: bool) {
         match self.send.aim_again(refresh) {
             None => self.attempt(),
@@ -174,18 +184,6 @@ impl Completion for AsyncSend {
             return Next::Callback(self);
         }
         self.settle(outcome)
-    }
-}
-
-impl AsyncSend {
-    fn settle(mut self: Box<Self>, outcome: Outcome) -> Next {
-        self.next = match self.send.settle(outcome) {
-            Step::Done(result) => return self.finish(result),
-            Step::Resend => Work::Resend,
-            Step::Again { pause, refresh } if pause.is_zero() => Work::Aim { refresh },
-            Step::Again { pause, refresh } => Work::Pause { pause, refresh },
-        };
-        Next::Retry(self)
     }
 }
 

@@ -8,7 +8,7 @@ use super::outgoing::Outgoing;
 use super::retry;
 use super::send::Send;
 use crate::client::{PublishInfo, epoch_millis};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::message::{MessageQueue, SendReceipt};
 use crate::protocol::Command;
 use crate::protocol::code::{request, response};
@@ -31,13 +31,7 @@ impl Aim {
         queue: MessageQueue,
         deadline: Deadline,
     ) -> Result<Aim> {
-        let Some(address) = info.master(queue.broker()) else {
-            let text = format!(
-                "broker {} has no master in the topic's route",
-                queue.broker()
-            );
-            return Err(Error::new(ErrorKind::NoBroker, text));
-        };
+        let address = info.master_of(queue.broker())?;
         Ok(Aim {
             address: core.client.inner().config.rpc.send_address(address),
             queue,

@@ -129,12 +129,16 @@ impl Core {
 
     /// Has the routes of the configured topics learnt, in the background.
     pub(super) fn learn_topics(&self) {
+        let mut topics = Vec::new();
         for topic in &self.config.learn {
-            let default = self.config.default_topic.clone();
             match self.config.topics(topic) {
-                Ok((_, on_wire)) => self.client.inner().learn_soon(on_wire, default),
+                Ok((_, on_wire)) => topics.push(on_wire),
                 Err(error) => log::warn!("{topic}: {error}"),
             }
+        }
+        if !topics.is_empty() {
+            let default = self.config.default_topic.clone();
+            self.client.inner().learn_soon(topics, default);
         }
     }
 

@@ -6,12 +6,18 @@ use parking_lot::{Condvar, Mutex};
 
 use crate::error::{Error, Result, Wait};
 use crate::message::SendReceipt;
+use crate::transport::Deadline;
 
 /// A send in flight, to be waited for: pipelining without callbacks.
 ///
 /// Dropping it does not cancel the send.
 #[must_use = "the result of the send is lost without wait()"]
-pub struct SendHandle(Arc<Shared>);
+pub struct SendHandle(Arc<Shared>, Deadline);
+
+/// How much longer than to its deadline a send is waited for: what it says itself is better, and can
+/// be late. It never comes if it needs the very thread that waits (hooks hear of it on callback
+/// threads).
+const GRACE: Duration = Duration::from_secs(1);
 
 /// The other end of a [`SendHandle`].
 pub(super) struct Promise(Arc<Shared>);
@@ -22,9 +28,10 @@ struct Shared {
     kept: Condvar,
 }
 
-pub(super) fn pair() -> (Promise, SendHandle) {
+/// Both ends, for a send with this deadline.
+pub(super) fn pair(deadline: Deadline) -> (Promise, SendHandle) {
     let shared = Arc::new(Shared::default());
-    (Promise(shared.clone()), SendHandle(shared))
+    (Promise(shared.clone()), SendHandle(shared, deadline))
 }
 
 impl Promise {
@@ -35,18 +42,16 @@ impl Promise {
 }
 
 impl SendHandle {
-    /// Waits for the result, at most until the send's own deadline.
+    /// Waits for the result, at most until the send's own deadline and a little more.
+    ///
+    /// In a callback of a producer with hooks or trace, do not: hooks hear of the answer on callback
+    /// threads, so that one that waits may be waiting for itself, to the end of that time.
     ///
     /// # Errors
     /// Those of [`Producer::send`](crate::Producer::send).
     pub fn wait(self) -> Result<SendReceipt> {
-        let mut result = self.0.result.lock();
-        loop {
-            match result.take() {
-                Some(result) => return result,
-                None => self.0.kept.wait(&mut result),
-            }
-        }
+        let most = self.1.remaining(Instant::now()).saturating_add(GRACE);
+        self.wait_timeout(most)
     }
 
     /// Waits at most this long.

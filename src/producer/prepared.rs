@@ -95,7 +95,7 @@ impl<'a> PreparedSend<'a> {
         let core = &self.producer.core().clone();
         let deadline = self.deadline();
         if let Some(joining) = self.joining(deadline, 0, SendMode::Sync) {
-            let (promise, handle) = handle::pair();
+            let (promise, handle) = handle::pair(deadline);
             match Accumulator::join(core, &joining, Listener::Handle(promise)) {
                 Joined::Gathered => {
                     // The batch ends by this deadline, and says more than we could.
@@ -166,13 +166,15 @@ impl<'a> PreparedSend<'a> {
         self,
         callback: impl FnOnce(Result<SendReceipt>) + std::marker::Send + 'static,
     ) {
-        self.begin(Listener::Callback(Box::new(callback)));
+        let deadline = self.deadline();
+        self.begin(Listener::Callback(Box::new(callback)), deadline);
     }
 
     /// Sends without waiting; see [`Producer::submit`].
     pub fn submit(self) -> SendHandle {
-        let (promise, handle) = handle::pair();
-        self.begin(Listener::Handle(promise));
+        let deadline = self.deadline();
+        let (promise, handle) = handle::pair(deadline);
+        self.begin(Listener::Handle(promise), deadline);
         handle
     }
 
@@ -189,9 +191,8 @@ impl<'a> PreparedSend<'a> {
     }
 
     /// The common beginning of the two asynchronous forms: no failure is returned, all are told.
-    fn begin(self, mut listener: Listener) {
+    fn begin(self, mut listener: Listener, deadline: Deadline) {
         let core = &self.producer.core().clone();
-        let deadline = self.deadline();
         if let Some(joining) = self.joining(deadline, 1, SendMode::Async) {
             match Accumulator::join(core, &joining, listener) {
                 Joined::Gathered => return,
@@ -225,7 +226,15 @@ impl<'a> PreparedSend<'a> {
 
     /// This send as one that may go with others, if the producer gathers them.
     fn joining(&self, deadline: Deadline, in_flight: usize, mode: SendMode) -> Option<Joining<'a>> {
-        self.producer.core().accumulator.as_ref()?;
+        let core = self.producer.core();
+        core.accumulator.as_ref()?;
+        // These threads start batches and tell hooks of their ends: a worker that waited for a batch
+        // could be waiting for itself.
+        let workers = &core.client.inner().workers;
+        if mode == SendMode::Sync && (workers.callbacks.runs_here() || workers.retries.runs_here())
+        {
+            return None;
+        }
         let What::Message(message) = self.what else {
             return None;
         };

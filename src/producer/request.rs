@@ -46,9 +46,15 @@ impl Question<'_> {
             let _ = answer.send(reply);
         };
         let waiting = self.waiting(Box::new(answer));
-        let send = Send::new(core, out, self.target, deadline, SendMode::Sync)?;
-        let asked =
-            Asked::register(core, id, deadline, waiting).map_err(|waiting| waiting.refused())?;
+        let mut send = Send::new(core, out, self.target, deadline, SendMode::Sync)?;
+        let asked = match Asked::register(core, id, deadline, waiting) {
+            Ok(asked) => asked,
+            Err(waiting) => {
+                // Hooks were shown the attempt, and hear of its end.
+                let refused = send.interrupt(waiting.refused());
+                return Err(refused.err().unwrap_or_else(|| waiting.refused()));
+            }
+        };
         let sent = send.run();
         drop(permit);
         if let Err(error) = sent {

@@ -91,11 +91,7 @@ impl Send {
             aim,
             deadline,
             fixed_queue,
-            most_attempts: if fixed_queue {
-                1
-            } else {
-                retries.saturating_add(1)
-            },
+            most_attempts,
             made: 0,
             failed: Vec::new(),
             last_broker: None,

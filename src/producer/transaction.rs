@@ -8,7 +8,7 @@ use super::hook::EndTransactionContext;
 use super::producer::Producer;
 use super::transaction_builder::TransactionProducerBuilder;
 use crate::client::ShutdownReport;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::message::{Message, MessageView, SendReceipt, SendStatus, TransactionState, name};
 use crate::protocol::id::OffsetMessageId;
 use crate::protocol::transaction::EndTransaction;
@@ -90,7 +90,7 @@ impl TransactionProducer {
     ///
     /// # Errors
     /// Those of [`Producer::send`], for the half message: the local transaction has not run then.
-    /// [`Invalid`](ErrorKind::Invalid) also for a message that is scheduled for later (Java drops
+    /// [`Invalid`](crate::ErrorKind::Invalid) also for a message that is scheduled for later (Java drops
     /// the schedule without a word) and for a reply. Whatever happens in the local transaction is
     /// `Ok`, with a [state](TransactionReceipt::state) and an [error](TransactionReceipt::error).
     #[doc(alias = "sendMessageInTransaction")]
@@ -193,10 +193,7 @@ impl TransactionProducer {
         let default = &core.config.default_topic;
         let (_, topic) = core.config.topics(message.shared_topic())?;
         let route = client.routes.publish_info(&topic, default, deadline)?;
-        let Some(address) = route.master(broker) else {
-            let text = format!("broker {broker} has no master in the topic's route");
-            return Err(Error::new(ErrorKind::NoBroker, text));
-        };
+        let address = route.master_of(broker)?;
         *told = Some(address.clone());
         let end = EndTransaction {
             topic: Some(topic.to_string()),

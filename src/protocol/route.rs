@@ -34,6 +34,51 @@ pub struct TopicRoute {
     /// Addresses by broker.
     #[serde(default, deserialize_with = "objects")]
     pub broker_datas: Vec<BrokerData>,
+    /// Static topics only: which logical queues each broker hosts.
+    #[serde(
+        default,
+        deserialize_with = "null_as_default",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
+    pub topic_queue_mapping_by_broker: BTreeMap<String, QueueMapping>,
+}
+
+/// The logical queues of a static topic that one broker hosts (brokers from 5.x on).
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct QueueMapping {
+    /// Where the logical queues are known, mostly `__global__`.
+    #[serde(default = "global_scope")]
+    pub scope: String,
+    /// How many logical queues there are in all.
+    #[serde(default)]
+    pub total_queues: i32,
+    /// The broker.
+    pub bname: String,
+    /// Of two brokers that both claim a queue, the one with the later epoch has it.
+    #[serde(default)]
+    pub epoch: i64,
+    /// Numbers of logical queues, and of the broker's own that stand for them.
+    #[serde(default, deserialize_with = "null_as_default")]
+    pub curr_id_map: BTreeMap<i32, i32>,
+}
+
+fn global_scope() -> String {
+    "__global__".to_owned()
+}
+
+impl QueueMapping {
+    /// The name that stands for the broker in a logical queue.
+    pub fn logical_broker(&self) -> String {
+        let scope = self.scope.as_str();
+        // Java cuts the first two characters of this one scope.
+        let scope = if scope == "__global__" {
+            "global__"
+        } else {
+            scope
+        };
+        format!("__syslo__{scope}")
+    }
 }
 
 /// How many queues a topic has on one broker.

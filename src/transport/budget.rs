@@ -80,14 +80,18 @@ impl Budget {
         let limit = self.0.limit;
         let mut state = self.0.state.lock();
         loop {
-            if state.closed || account.state.lock().closed {
+            let mut own = account.state.lock();
+            if state.closed || own.closed {
                 return Err(Error::new(ErrorKind::Closed, "the producer is shut down"));
             }
             if limit.admits(state.used, amount) {
                 state.used.messages += amount.messages;
                 state.used.bytes += amount.bytes;
+                // With the look at `closed`: who closes the account then sees every permit.
+                own.out += 1;
                 return Ok(());
             }
+            drop(own);
             if deadline.has_passed(Instant::now()) {
                 let used = state.used;
                 return Err(limit.busy(used));
@@ -124,7 +128,6 @@ impl Account {
     ) -> Result<Permit, Error> {
         let amount = Amount { messages, bytes };
         self.budget.take(amount, self, deadline)?;
-        self.state.lock().out += 1;
         Ok(Permit {
             account: self.clone(),
             amount,

@@ -147,6 +147,11 @@ impl Connection {
         !self.retired.load(Ordering::Relaxed) && self.state.lock().death.is_none()
     }
 
+    /// Whether somebody waits for an answer.
+    pub(super) fn is_awaited(&self) -> bool {
+        !self.state.lock().pending.is_empty()
+    }
+
     pub(super) fn is_retired(&self) -> bool {
         self.retired.load(Ordering::Relaxed)
     }

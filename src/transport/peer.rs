@@ -52,6 +52,16 @@ impl Peer {
             .filter(|connection| connection.is_usable())
     }
 
+    /// Whether somebody waits for an answer, or for the connection.
+    pub(super) fn is_awaited(&self) -> bool {
+        let state = self.state.lock();
+        let draining = state.draining.iter().filter_map(Weak::upgrade);
+        let connections: Vec<_> = draining.chain(state.connection.clone()).collect();
+        let dialling = state.dialling;
+        drop(state);
+        dialling || connections.iter().any(|c| c.is_awaited())
+    }
+
     /// A usable connection, made if need be. All errors mean that nothing was sent.
     pub(super) fn connect(
         &self,

@@ -2,6 +2,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::thread::{self, ThreadId};
 
 use parking_lot::{Condvar, Mutex};
 
@@ -35,6 +36,8 @@ struct Queue {
     jobs: VecDeque<Box<dyn Job>>,
     /// Workers that have not ended.
     workers: usize,
+    /// Those that have begun.
+    threads: Vec<ThreadId>,
     idle: usize,
     closed: bool,
 }
@@ -80,6 +83,12 @@ impl Pool {
         }
     }
 
+    /// Whether the current thread is one of the workers, which must not wait for another job.
+    pub(crate) fn runs_here(&self) -> bool {
+        let me = thread::current().id();
+        self.0.queue.lock().threads.contains(&me)
+    }
+
     /// Lets the workers end once the queue is empty.
     pub(crate) fn close(&self) {
         self.0.queue.lock().closed = true;
@@ -89,6 +98,7 @@ impl Pool {
 
 impl Inner {
     fn work(&self) {
+        self.queue.lock().threads.push(thread::current().id());
         while let Some(job) = self.next() {
             run(job);
         }

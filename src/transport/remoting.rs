@@ -231,8 +231,13 @@ impl Remoting {
         self.peers.read().by_address.keys().cloned().collect()
     }
 
-    /// Forgets an address, closing its connections.
+    /// Forgets an address, closing its connections; not while answers are awaited on one of them: a
+    /// question can go to brokers that no route names, such as slaves.
     pub(crate) fn forget(&self, address: &Arc<str>) {
+        let known = self.peers.read().by_address.get(address).cloned();
+        if known.is_some_and(|peer| peer.is_awaited()) {
+            return;
+        }
         let forgotten = self.peers.write().by_address.remove(address);
         if let Some(peer) = forgotten {
             log::info!("{address}: in no route any more; closing");

@@ -139,5 +139,11 @@ fn a_message_for_any_queue_avoids_brokers_without_a_master() {
     }
     let message = message("x");
     let fixed = producer.prepare(&message).select(|queues| queues.len() - 1);
-    assert_eq!(error(fixed.send()).kind(), ErrorKind::NoBroker);
+    let failed = error(fixed.send());
+    assert_eq!(failed.kind(), ErrorKind::NoBroker);
+    let text = failed.to_string();
+    assert!(
+        text.contains("broker broker-z is not in the topic's route"),
+        "{text}"
+    );
 }

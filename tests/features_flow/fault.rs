@@ -67,3 +67,19 @@ fn routes_of_topics_named_at_start_are_learnt_before_the_first_send() {
     let asked = cluster.wait_for_requests(&On::Route, 1, crate::PATIENCE);
     assert_eq!(asked[0].command().ext.get("topic"), Some("T"));
 }
+
+#[test]
+fn however_many_topics_are_named_at_start_all_their_routes_are_learnt() {
+    let cluster = two_brokers();
+    let topics: Vec<String> = (0..60).map(|i| format!("Topic{i}")).collect();
+    for topic in &topics {
+        cluster.create_topic(topic, 1);
+    }
+    let _producer = builder(&cluster).topics(topics.clone()).start().unwrap();
+    let asked = cluster.wait_for_requests(&On::Route, topics.len(), crate::PATIENCE);
+    let asked: Vec<_> = asked
+        .iter()
+        .filter_map(|request| request.command().ext.get("topic").map(str::to_owned))
+        .collect();
+    assert_eq!(asked, topics);
+}

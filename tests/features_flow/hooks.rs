@@ -1,13 +1,14 @@
 use std::error::Error;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use rocketmq_blocking::embedded::{Fault, On};
 use rocketmq_blocking::hook::{
     CheckForbiddenHook, MessageType, SendContext, SendMessageHook, SendMode, SendOutcome,
 };
-use rocketmq_blocking::{Batch, ErrorKind, Message};
+use rocketmq_blocking::{Batch, Delivery, ErrorKind, Message, Producer};
 
 use crate::{PATIENCE, builder, two_brokers};
 
@@ -192,4 +193,54 @@ fn hooks_see_the_kind_of_message() {
     let batch = Batch::new([Message::new("T", "a"), Message::new("T", "b")]).unwrap();
     let _ = producer.send_batch(&batch).unwrap();
     assert_eq!(told.recv().unwrap().0, MessageType::Normal);
+}
+
+/// Shuts its producer down when it is shown an attempt.
+#[derive(Default, Clone)]
+struct Closes {
+    producer: Arc<OnceLock<Producer>>,
+    seen: Arc<Mutex<Vec<&'static str>>>,
+}
+
+impl SendMessageHook for Closes {
+    fn before(&self, _: &SendContext) {
+        self.seen.lock().unwrap().push("before");
+        let producer = self.producer.get().unwrap();
+        let _ = producer.shutdown_within(Duration::from_millis(50));
+    }
+
+    fn after(&self, _: &SendContext, _: &SendOutcome<'_>) {
+        self.seen.lock().unwrap().push("after");
+    }
+}
+
+#[test]
+fn a_request_that_a_shutdown_stops_after_its_before_has_an_after_too() {
+    let cluster = two_brokers();
+    let hook = Closes::default();
+    let builder = builder(&cluster).send_message_hook(hook.clone());
+    let producer = hook.producer.get_or_init(|| builder.start().unwrap());
+    let failed = producer.request(&Message::new("T", "x"), PATIENCE);
+    assert_eq!(failed.unwrap_err().kind(), ErrorKind::Closed);
+    assert_eq!(*hook.seen.lock().unwrap(), ["before", "after"]);
+}
+
+/// The thread that waits is the one that would tell the hooks, and only then the handle.
+#[test]
+fn a_handle_waited_for_in_a_callback_ends_even_if_its_answer_needs_that_thread() {
+    let cluster = two_brokers();
+    let (spy, _told) = spy();
+    let builder = builder(&cluster).send_message_hook(spy);
+    let short = builder.send_timeout(Duration::from_millis(300));
+    let producer = short.callback_threads(1).start().unwrap();
+    let (done, ended) = unbounded();
+    let again = producer.clone();
+    producer.send_async(Message::new("T", "first"), move |_| {
+        let second = again.submit(Message::new("T", "second")).wait();
+        drop(done.send(second));
+    });
+    let failed = ended.recv_timeout(PATIENCE).unwrap().unwrap_err();
+    assert_eq!(failed.kind(), ErrorKind::Timeout);
+    assert_eq!(failed.delivery(), Delivery::MaybeStored);
+    assert!(producer.shutdown_within(PATIENCE).is_clean());
 }

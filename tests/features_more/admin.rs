@@ -1,10 +1,14 @@
+use std::thread;
 use std::time::{Duration, UNIX_EPOCH};
 
-use rocketmq_blocking::embedded::{Cluster, Fault, On};
+use rocketmq_blocking::embedded::{Cluster, Fault, Gate, On};
 use rocketmq_blocking::protocol::code::request;
 use rocketmq_blocking::{Batch, ErrorKind, Message, MessageQueue, MessageView};
 
-use super::producer;
+use super::{builder, producer};
+
+/// Only a failing test waits so long.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 fn bodies(messages: &[MessageView]) -> Vec<&str> {
     messages
@@ -200,4 +204,40 @@ fn a_silent_broker_costs_no_more_than_the_time_given() {
     // Nothing is lost by asking again after a connection broke.
     let found = producer.admin().query_by_key("T", "k", 9, ..).unwrap();
     assert_eq!(bodies(&found), ["x"]);
+}
+
+/// A broker that no route in use names is left at the next refresh, but not while it is asked.
+#[test]
+fn a_refresh_of_routes_leaves_an_answer_time_to_come() {
+    let cluster = Cluster::builder()
+        .brokers(2)
+        .topic("Used", 1)
+        .topic("Asked", 1)
+        .start()
+        .unwrap();
+    let one = |topic: &str, broker: &str| {
+        let mut route = cluster.route(topic).unwrap();
+        route.queue_datas.retain(|data| data.broker_name == broker);
+        route.broker_datas.retain(|data| data.broker_name == broker);
+        cluster.set_route(topic, Some(route));
+    };
+    one("Used", "broker-a");
+    one("Asked", "broker-b");
+    let every = builder(&cluster).route_interval(Duration::from_millis(5));
+    let producer = every.api_timeout(PATIENCE).start().unwrap();
+    let _ = producer.send(&Message::new("Used", "x")).unwrap();
+    let gate = Gate::new();
+    let asked = On::Code(request::GET_MAX_OFFSET);
+    let held = cluster
+        .broker("broker-b")
+        .inject(Fault::hold(&gate).on(asked));
+    let queue = MessageQueue::new("Asked", "broker-b", 0);
+    thread::scope(|scope| {
+        let end = scope.spawn(|| producer.admin().max_offset(&queue));
+        assert!(held.wait_hits(1, PATIENCE));
+        let seen = cluster.requests(&On::Route).len();
+        cluster.wait_for_requests(&On::Route, seen + 3, PATIENCE);
+        gate.open();
+        assert_eq!(end.join().unwrap().unwrap(), 0);
+    });
 }

@@ -4,6 +4,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rocketmq_blocking::embedded::{Cluster, Fault, On};
+use rocketmq_blocking::hook::SendMessageHook;
 use rocketmq_blocking::protocol::code::request;
 use rocketmq_blocking::{
     AutoBatch, Client, Delivery, ErrorKind, Message, MessageQueue, Producer, SendReceipt,
@@ -289,4 +290,27 @@ fn nobody_waits_beyond_the_time_of_its_own_send() {
     assert_eq!(error.delivery(), Delivery::MaybeStored);
     assert_eq!(error.attempts().len(), 1, "the batch's own end: {error}");
     assert!(start.elapsed() >= short, "{:?}", start.elapsed());
+}
+
+/// The one thread that tells hooks of a batch's end is the one that waits for it.
+#[test]
+fn a_callback_may_send_and_wait_although_hooks_hear_of_batches_on_its_thread() {
+    struct Listens;
+    impl SendMessageHook for Listens {}
+    let cluster = one_queue();
+    let producer = builder(&cluster)
+        .callback_threads(1)
+        .send_message_hook(Listens)
+        .auto_batch(AutoBatch::new())
+        .start()
+        .unwrap();
+    let (done, result) = mpsc::channel();
+    let again = producer.clone();
+    producer.send_async(Message::new("T", "first"), move |first| {
+        let second = again.send(&Message::new("T", "second"));
+        drop(done.send((first, second)));
+    });
+    let (first, second) = result.recv_timeout(NEVER).unwrap();
+    check_own(&cluster, &first.unwrap(), "first");
+    check_own(&cluster, &second.unwrap(), "second");
 }
