@@ -80,7 +80,8 @@ fn a_frame_that_had_little_time_to_be_written_may_still_leave() {
     let small = message("x");
     assert!(producer.send(&small).is_ok());
     let stalled = broker.inject(Fault::stop_reading().on(On::Send).once());
-    producer.send_oneway(&small).unwrap();
+    let short = producer.prepare(&small).timeout(ms(500));
+    short.send_oneway().unwrap();
     assert!(stalled.wait_hits(1, PATIENCE));
     let handle = producer.prepare(&large).timeout(ms(100)).submit();
     let error = error(handle.wait());

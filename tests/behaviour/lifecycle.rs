@@ -68,6 +68,31 @@ fn a_start_connects_nothing_and_needs_no_server_to_be_up() {
 }
 
 #[test]
+fn host_names_are_resolved_and_unknown_ones_say_so() {
+    let cluster = cluster();
+    let port = cluster.name_servers()[0].address().port();
+    let named = Producer::builder("group").name_server(format!("localhost:{port}"));
+    assert!(named.start().unwrap().send(&message("x")).is_ok());
+    let route = |host: &str| {
+        let mut route = cluster.route("T").unwrap();
+        let address = format!("{host}:{}", cluster.brokers()[0].address().port());
+        route.broker_datas[0].broker_addrs.insert(0, address);
+        cluster.set_route("T", Some(route));
+    };
+    route("localhost");
+    assert!(producer(&cluster).send(&message("x")).is_ok());
+    // A name that is none: the resolver asks nobody.
+    route("no..such..host");
+    let producer = builder(&cluster)
+        .retries(0)
+        .send_timeout(PATIENCE)
+        .start()
+        .unwrap();
+    let error = error(producer.send(&message("x")));
+    assert_eq!(error.kind(), ErrorKind::Dns, "{error}");
+}
+
+#[test]
 fn brokers_hear_of_the_group_with_the_connection_and_at_intervals() {
     let cluster = brokers(2);
     let setup = builder(&cluster)

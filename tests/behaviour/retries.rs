@@ -261,6 +261,18 @@ fn the_only_broker_gets_the_whole_time() {
 }
 
 #[test]
+fn an_attempt_can_be_given_less_time_even_with_one_broker() {
+    for mode in MODES {
+        let cluster = cluster();
+        inject(&cluster, &Fault::silence().on(first_send()));
+        let setup = builder(&cluster).send_timeout(PATIENCE);
+        let producer = setup.attempt_timeout(ms(350)).start().unwrap();
+        let receipt = mode.send(&producer, &message("x")).unwrap();
+        assert_eq!(receipt.attempts(), 2);
+    }
+}
+
+#[test]
 fn what_may_be_stored_is_sent_again_unless_that_is_switched_off() {
     for (again, stored) in [(true, 2), (false, 1)] {
         for mode in MODES {
