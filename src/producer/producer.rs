@@ -232,7 +232,8 @@ impl Producer {
 
     /// Closes the producer: refuses new sends, wakes those that wait for room, lets what is in
     /// flight be answered, tells the brokers, and ends its threads; all within this time. What is
-    /// unanswered then fails with [`Closed`](crate::ErrorKind::Closed).
+    /// unanswered then fails with [`Closed`](crate::ErrorKind::Closed), or, on a client that others
+    /// share, runs on to its own deadline.
     ///
     /// A second call waits for the first one, within its own time, and returns its report. It may
     /// be called from a callback; there a second call returns at once, since the first may be
