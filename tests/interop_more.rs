@@ -91,7 +91,8 @@ fn of_key(producer: &Producer, topic: &str, receipt: &SendReceipt) -> Vec<Messag
     let admin = producer.admin();
     match admin.query_by_unique_key(topic, receipt.message_id(), ..) {
         Ok(found) => found,
-        // Brokers 5.x say so while the index is not there yet.
+        // A topic that the broker has just made is not known to the name server at once.
+        Err(error) if error.kind() == ErrorKind::NoRoute => Vec::new(),
         Err(error) => panic!("{error}"),
     }
 }
