@@ -85,6 +85,7 @@ impl Routes {
         match pause {
             // Nobody was asked, since another call has just failed; that one may have had less time.
             Some(pause) if pause < deadline.remaining(Instant::now()) => {
+                // The rest of a name server's time alone: half a second at most, within the deadline.
                 thread::sleep(pause);
                 self.fly(topic, default, deadline, find)
             }

@@ -284,6 +284,7 @@ fn rebind(address: SocketAddr) -> io::Result<TcpListener> {
     loop {
         match TcpListener::bind(address) {
             Err(error) if error.kind() == io::ErrorKind::AddrInUse && Instant::now() < deadline => {
+                // Nobody tells when the system gives a port back.
                 thread::sleep(Duration::from_millis(10));
             }
             bound => return bound,

@@ -1,0 +1,7 @@
+//! The example programs, run as a user runs them.
+
+mod produce;
+mod produce_kinds;
+mod produce_options;
+mod programs;
+mod support;

@@ -1,0 +1,140 @@
+//! The other programs: `quickstart`, `embedded_server` and `bench`.
+
+use std::io::Read;
+use std::net::TcpListener;
+use std::process::Command;
+
+use rocketmq_blocking::embedded::Cluster;
+use serde_json::Value;
+
+use crate::support::*;
+
+#[test]
+fn quickstart_prints_receipts_and_what_the_broker_holds() {
+    let out = run("quickstart", &[], "");
+    assert_eq!(out.code, 0, "{out:?}");
+    assert_eq!(out.stdout.matches("SEND_OK").count(), 2, "{out:?}");
+    for body in ["hello, sync", "hello, async", "hello, oneway"] {
+        assert!(out.stdout.contains(body), "{body}: {out:?}");
+    }
+}
+
+#[test]
+fn quickstart_sends_to_a_given_name_server() {
+    let cluster = Cluster::start().unwrap();
+    let out = run("quickstart", &["--name-server", &cluster.name_server()], "");
+    assert_eq!(out.code, 0, "{out:?}");
+    assert!(out.stdout.contains("cannot be shown"), "{out:?}");
+    assert_eq!(cluster.wait_for_messages("TopicTest", 3, PATIENCE).len(), 3);
+}
+
+#[test]
+fn embedded_server_prints_what_it_stores_until_its_input_ends() {
+    let mut server = Server::start(&["--json", "--until-eof", "--brokers", "2"]);
+    let args = ["--name-server", &server.address, "--property", "a=b"];
+    // A topic is made on the broker that gets its first message, and on no other.
+    for (topic, queue, body) in [("A", "broker-a:1", "hello"), ("B", "broker-b:3", "a")] {
+        let what = ["--topic", topic, "--queue", queue, "--body", body];
+        let out = run("produce", &[&what[..], &args[..]].concat(), "");
+        assert_eq!(out.code, 0, "{out:?}");
+    }
+    let first = server.line();
+    let expected = "topic queue_id queue_offset body_base64 properties sys_flag";
+    assert_eq!(fields(&first), set(expected));
+    assert_eq!(first["topic"], "A");
+    assert_eq!(first["queue_id"], 1);
+    assert_eq!(first["queue_offset"], 0);
+    assert_eq!(first["body_base64"], "aGVsbG8=");
+    assert_eq!(first["properties"]["a"], "b");
+    assert_eq!(first["sys_flag"], 0);
+    assert_eq!(server.line()["body_base64"], "YQ==");
+
+    drop(server.child.stdin.take());
+    assert!(server.child.wait().unwrap().success());
+    let mut rest = String::new();
+    server.stdout.read_to_string(&mut rest).unwrap();
+    assert_eq!(rest, "");
+}
+
+#[cfg(unix)]
+#[test]
+fn embedded_server_stops_on_signals() {
+    for signal in ["INT", "TERM"] {
+        let mut server = Server::start(&[]);
+        let kill = format!("kill -{signal} {}", server.child.id());
+        let killed = Command::new("sh").args(["-c", &kill]).status().unwrap();
+        assert!(killed.success());
+        assert!(server.child.wait().unwrap().success(), "{signal}");
+    }
+}
+
+#[test]
+fn embedded_server_says_that_a_port_is_taken() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let out = run("embedded_server", &["--port", &port], "");
+    assert_eq!(out.code, 1, "{out:?}");
+    assert!(out.stderr.contains("in use"), "{out:?}");
+    assert_eq!(out.stdout, "");
+}
+
+#[test]
+fn bench_prints_the_line_that_all_bench_programs_print() {
+    for (mode, inflight, batch) in [
+        ("sync", 0, 1),
+        ("async", 64, 1),
+        ("oneway", 0, 1),
+        ("batch", 0, 8),
+    ] {
+        let args = "--embedded --seconds 0.1 --warmup 0.01 --threads 2 --inflight 64 --batch 8 \
+                    --body 100 --mode";
+        let args: Vec<_> = args.split_whitespace().chain([mode]).collect();
+        let line = bench(&args);
+        let expected = "client mode threads inflight body batch msgs secs msgs_per_s p50_us \
+                        p99_us p999_us cpu_s rss_mb errors sent_total first_error";
+        assert_eq!(fields(&line), set(expected), "{line}");
+        assert_eq!(line["client"], "ours");
+        assert_eq!(line["mode"], mode);
+        assert_eq!(line["threads"], 2);
+        assert_eq!(line["inflight"], inflight);
+        assert_eq!(line["batch"], batch);
+        assert_eq!(line["body"], 100);
+        assert_eq!(line["errors"], 0, "{line}");
+        assert_eq!(line["first_error"], Value::Null);
+        assert!(line["msgs"].as_u64().unwrap() > 0, "{line}");
+        assert!(line["sent_total"].as_u64() >= line["msgs"].as_u64());
+        assert!(line["p50_us"].as_f64() > Some(0.0), "{line}");
+        assert!(line["p50_us"].as_f64() <= line["p999_us"].as_f64());
+        assert!(line["secs"].as_f64() >= Some(0.1), "{line}");
+    }
+}
+
+#[test]
+fn bench_counts_messages_where_it_is_told_to() {
+    let cluster = Cluster::start().unwrap();
+    let target = cluster.name_server();
+    for (mode, header) in [
+        ("sync", "json"),
+        ("async", "binary"),
+        ("oneway", "json"),
+        ("batch", "binary"),
+    ] {
+        let topic = format!("Bench-{mode}");
+        let line = bench(&[
+            "--target", &target, "--warmup", "0", "--count", "64", "--mode", mode, "--topic",
+            &topic, "--header", header,
+        ]);
+        assert_eq!(line["msgs"], 64, "{line}");
+        assert_eq!(line["sent_total"], 64, "{line}");
+        // One send comes before everything, and one ends each run, the warm-up too, in oneway mode.
+        let others = if mode == "oneway" { 3 } else { 1 };
+        assert_eq!(cluster.message_count(&topic), 64 + others, "{mode}");
+    }
+}
+
+fn bench(args: &[&str]) -> Value {
+    let out = run("bench", args, "");
+    assert_eq!(out.code, 0, "{out:?}");
+    assert_eq!(out.stdout.lines().count(), 1, "{out:?}");
+    serde_json::from_str(&out.stdout).unwrap()
+}
