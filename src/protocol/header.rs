@@ -43,7 +43,11 @@ pub trait Fields {
 pub trait FieldSink {
     /// A field that is text already.
     fn text(&mut self, name: &str, value: &str);
-    /// A field that is written by its `Display`: numbers, flags, property lists.
+    /// A field that is a number, written in decimal.
+    fn number(&mut self, name: &str, number: i64) {
+        self.display(name, &number);
+    }
+    /// A field that is written by its `Display`: other numbers, flags, property lists.
     fn display(&mut self, name: &str, value: &dyn fmt::Display);
 }
 

@@ -4,26 +4,38 @@ use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 
+use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde::ser::{Serialize, SerializeMap, Serializer};
-use serde::{Deserialize, Serialize as DeriveSerialize};
+use serde::ser::{Serialize, Serializer};
 
 use super::{Command, ExtFields, FieldSink, Fields, Head, Language, ProtocolError};
 
 pub(super) fn encode(head: &Head<'_>, fields: &dyn Fields, out: &mut Vec<u8>) {
-    let header = Outgoing {
-        code: head.code,
-        fields: Ext(fields),
-        flag: head.flag,
-        language: head.language.name(),
-        opaque: head.opaque,
-        remark: head.remark,
-        format: "JSON",
-        version: head.version,
-    };
+    out.extend_from_slice(b"{\"code\":");
+    value(out, &head.code);
+    out.extend_from_slice(b",\"extFields\":{");
+    let mut sink = Sink { out, fields: 0 };
+    fields.visit(&mut sink);
+    out.extend_from_slice(b"},\"flag\":");
+    value(out, &head.flag);
+    out.extend_from_slice(b",\"language\":");
+    value(out, head.language.name());
+    out.extend_from_slice(b",\"opaque\":");
+    value(out, &head.opaque);
+    if let Some(remark) = head.remark {
+        out.extend_from_slice(b",\"remark\":");
+        value(out, remark);
+    }
+    out.extend_from_slice(b",\"serializeTypeCurrentRPC\":\"JSON\",\"version\":");
+    value(out, &head.version);
+    out.push(b'}');
+}
+
+/// Only the braces are ours: every value is written by serde.
+fn value<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) {
     // Serialising to memory fails only if a Display of ours does, and none does.
-    let written = serde_json::to_writer(out, &header);
+    let written = serde_json::to_writer(out, value);
     debug_assert!(written.is_ok(), "{written:?}");
 }
 
@@ -45,54 +57,39 @@ pub(super) fn decode(header: &[u8]) -> Result<Command, ProtocolError> {
     })
 }
 
-#[derive(DeriveSerialize)]
-struct Outgoing<'a> {
-    code: i32,
-    #[serde(rename = "extFields")]
-    fields: Ext<'a>,
-    flag: i32,
-    language: &'static str,
-    opaque: i32,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    remark: Option<&'a str>,
-    #[serde(rename = "serializeTypeCurrentRPC")]
-    format: &'static str,
-    version: i32,
-}
-
-struct Ext<'a>(&'a dyn Fields);
-
-impl Serialize for Ext<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut sink = Sink {
-            map: serializer.serialize_map(None)?,
-            failed: None,
-        };
-        self.0.visit(&mut sink);
-        match sink.failed {
-            Some(error) => Err(error),
-            None => sink.map.end(),
-        }
-    }
-}
-
 /// Writes the fields as they are visited, escaping on the way: no text is built for a field.
-struct Sink<M: SerializeMap> {
-    map: M,
-    failed: Option<M::Error>,
+struct Sink<'a> {
+    out: &'a mut Vec<u8>,
+    fields: usize,
 }
 
-impl<M: SerializeMap> FieldSink for Sink<M> {
-    fn text(&mut self, name: &str, value: &str) {
-        if self.failed.is_none() {
-            self.failed = self.map.serialize_entry(name, value).err();
+impl Sink<'_> {
+    fn name(&mut self, name: &str) {
+        if self.fields > 0 {
+            self.out.push(b',');
         }
+        self.fields += 1;
+        value(self.out, name);
+        self.out.push(b':');
+    }
+}
+
+impl FieldSink for Sink<'_> {
+    fn text(&mut self, name: &str, text: &str) {
+        self.name(name);
+        value(self.out, text);
     }
 
-    fn display(&mut self, name: &str, value: &dyn fmt::Display) {
-        if self.failed.is_none() {
-            self.failed = self.map.serialize_entry(name, &Displayed(value)).err();
-        }
+    fn number(&mut self, name: &str, number: i64) {
+        self.name(name);
+        self.out.push(b'"');
+        value(self.out, &number);
+        self.out.push(b'"');
+    }
+
+    fn display(&mut self, name: &str, shown: &dyn fmt::Display) {
+        self.name(name);
+        value(self.out, &Displayed(shown));
     }
 }
 

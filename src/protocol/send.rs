@@ -1,7 +1,5 @@
 //! Send requests and their responses.
 
-use std::fmt;
-
 use super::code::{request, response};
 use super::{ExtFields, FieldSink, Fields, ProtocolError};
 use crate::message::{SendStatus, name};
@@ -27,8 +25,8 @@ pub struct SendHeader<'a> {
     pub born_timestamp: i64,
     /// The user's flag.
     pub flag: i32,
-    /// The properties; written by their `Display` in the [text form](super::properties).
-    pub properties: &'a dyn fmt::Display,
+    /// The properties in their [text form](super::properties).
+    pub properties: &'a str,
     /// How often a consumer gave the message back.
     pub reconsume_times: i32,
     /// Whether the client belongs to a unit.
@@ -66,22 +64,20 @@ impl SendHeader<'_> {
         sink.text(name(field::PRODUCER_GROUP), self.producer_group);
         sink.text(name(field::TOPIC), self.topic);
         sink.text(name(field::DEFAULT_TOPIC), self.default_topic);
-        sink.display(
-            name(field::DEFAULT_TOPIC_QUEUE_NUMS),
-            &self.default_topic_queue_nums,
-        );
-        sink.display(name(field::QUEUE_ID), &self.queue_id);
-        sink.display(name(field::SYS_FLAG), &self.sys_flag);
-        sink.display(name(field::BORN_TIMESTAMP), &self.born_timestamp);
-        sink.display(name(field::FLAG), &self.flag);
-        sink.display(name(field::PROPERTIES), self.properties);
-        sink.display(name(field::RECONSUME_TIMES), &self.reconsume_times);
+        let queues = self.default_topic_queue_nums;
+        sink.number(name(field::DEFAULT_TOPIC_QUEUE_NUMS), queues.into());
+        sink.number(name(field::QUEUE_ID), self.queue_id.into());
+        sink.number(name(field::SYS_FLAG), self.sys_flag.into());
+        sink.number(name(field::BORN_TIMESTAMP), self.born_timestamp);
+        sink.number(name(field::FLAG), self.flag.into());
+        sink.text(name(field::PROPERTIES), self.properties);
+        sink.number(name(field::RECONSUME_TIMES), self.reconsume_times.into());
         sink.text(
             name(field::UNIT_MODE),
             if self.unit_mode { "true" } else { "false" },
         );
         if let Some(times) = &self.max_reconsume_times {
-            sink.display(name(field::MAX_RECONSUME_TIMES), times);
+            sink.number(name(field::MAX_RECONSUME_TIMES), (*times).into());
         }
         sink.text(
             name(field::BATCH),

@@ -1,116 +1,130 @@
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::time::Instant;
 
 use parking_lot::{Condvar, Mutex};
 
 use super::Deadline;
+use super::outbox::Guard;
 use crate::error::{Error, ErrorKind};
 
 /// The one back-pressure mechanism: how many messages, and bytes of messages, may be in flight.
 ///
-/// Who finds it full waits at most to its deadline.
+/// Who finds it full waits at most to its deadline. Taking and giving back touch one atomic number
+/// each, here and in the account; locks are for those who wait.
 #[derive(Clone)]
 pub(crate) struct Budget(Arc<Inner>);
 
 struct Inner {
     limit: Amount,
-    state: Mutex<State>,
-    freed: Condvar,
-}
-
-#[derive(Default)]
-struct State {
-    used: Amount,
-    waiting: usize,
-    closed: bool,
+    /// An [`Amount`] in one number, so that both limits are looked at in one step.
+    used: AtomicU64,
+    closed: AtomicBool,
+    room: Bell,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Amount {
-    messages: usize,
-    bytes: usize,
+    messages: u64,
+    bytes: u64,
 }
 
 /// One producer's share in a budget: it takes from it, knows what it has out, and can be closed
 /// alone.
 pub(crate) struct Account {
     budget: Budget,
-    state: Mutex<AccountState>,
-    returned: Condvar,
-}
-
-#[derive(Default)]
-struct AccountState {
-    out: usize,
-    waiting: usize,
-    closed: bool,
+    /// How many permits are out.
+    out: AtomicUsize,
+    closed: AtomicBool,
+    returned: Bell,
 }
 
 /// A part of the budget; dropping it gives it back.
 pub(crate) struct Permit {
     account: Arc<Account>,
     amount: Amount,
+    /// For how many this one stands.
+    permits: usize,
+}
+
+/// Where to wait for a change that is made without a lock.
+#[derive(Default)]
+struct Bell {
+    waiting: AtomicUsize,
+    lock: Mutex<()>,
+    rung: Condvar,
+}
+
+impl Bell {
+    /// Waits until `done` has something to give, or gives up at the deadline.
+    fn wait<T>(&self, deadline: Deadline, done: impl Fn() -> Option<T>) -> Option<T> {
+        // Counted before the look: who changes something afterwards sees that somebody waits.
+        self.waiting.fetch_add(1, SeqCst);
+        let mut guard = self.lock.lock();
+        let found = loop {
+            let found = done();
+            if found.is_some() || deadline.has_passed(Instant::now()) {
+                break found;
+            }
+            self.rung.wait_until(&mut guard, deadline.instant());
+        };
+        self.waiting.fetch_sub(1, SeqCst);
+        found
+    }
+
+    /// After a change.
+    fn ring(&self) {
+        if self.waiting.load(SeqCst) > 0 {
+            // With the lock, so that nobody is between its look and its wait.
+            drop(self.lock.lock());
+            // All of them: the one that this helps is not known here, and waiting is the slow case.
+            self.rung.notify_all();
+        }
+    }
 }
 
 impl Budget {
     pub(crate) fn new(messages: usize, bytes: usize) -> Budget {
         Budget(Arc::new(Inner {
-            limit: Amount { messages, bytes },
-            state: Mutex::default(),
-            freed: Condvar::new(),
+            limit: Amount {
+                messages: (messages as u64).min(Amount::MOST_MESSAGES),
+                bytes: (bytes as u64).min(Amount::MOST_BYTES),
+            },
+            used: AtomicU64::new(0),
+            closed: AtomicBool::new(false),
+            room: Bell::default(),
         }))
     }
 
     pub(crate) fn account(&self) -> Arc<Account> {
-        let (state, returned) = (Mutex::default(), Condvar::new());
         Arc::new(Account {
             budget: self.clone(),
-            state,
-            returned,
+            out: AtomicUsize::new(0),
+            closed: AtomicBool::new(false),
+            returned: Bell::default(),
         })
     }
 
     /// Wakes everybody who waits; from now on nothing is given out.
     pub(crate) fn close(&self) {
-        self.0.state.lock().closed = true;
-        self.0.freed.notify_all();
+        self.0.closed.store(true, SeqCst);
+        self.0.room.ring();
     }
 
-    fn take(&self, amount: Amount, account: &Account, deadline: Deadline) -> Result<(), Error> {
-        let limit = self.0.limit;
-        let mut state = self.0.state.lock();
-        loop {
-            let mut own = account.state.lock();
-            if state.closed || own.closed {
-                return Err(Error::new(ErrorKind::Closed, "the producer is shut down"));
-            }
-            if limit.admits(state.used, amount) {
-                state.used.messages += amount.messages;
-                state.used.bytes += amount.bytes;
-                // With the look at `closed`: who closes the account then sees every permit.
-                own.out += 1;
-                return Ok(());
-            }
-            drop(own);
-            if deadline.has_passed(Instant::now()) {
-                let used = state.used;
-                return Err(limit.busy(used));
-            }
-            state.waiting += 1;
-            self.0.freed.wait_until(&mut state, deadline.instant());
-            state.waiting -= 1;
-        }
+    /// Takes the amount if it fits.
+    fn try_take(&self, amount: Amount) -> bool {
+        let take = |used| {
+            let used = Amount::unpack(used);
+            let fits = self.0.limit.admits(used, amount);
+            fits.then(|| used.plus(amount).pack())
+        };
+        self.0.used.fetch_update(SeqCst, SeqCst, take).is_ok()
     }
 
     fn give_back(&self, amount: Amount) {
-        let mut state = self.0.state.lock();
-        state.used.messages -= amount.messages;
-        state.used.bytes -= amount.bytes;
-        let waiting = state.waiting;
-        drop(state);
-        if waiting > 0 {
-            // All of them: the one that fits is not known here, and a full budget is the slow case.
-            self.0.freed.notify_all();
+        if amount != Amount::default() {
+            self.0.used.fetch_sub(amount.pack(), SeqCst);
+            self.0.room.ring();
         }
     }
 }
@@ -126,64 +140,130 @@ impl Account {
         bytes: usize,
         deadline: Deadline,
     ) -> Result<Permit, Error> {
-        let amount = Amount { messages, bytes };
-        self.budget.take(amount, self, deadline)?;
-        Ok(Permit {
+        let amount = Amount {
+            messages: messages as u64,
+            bytes: bytes as u64,
+        };
+        let attempt = || match self.try_take(amount) {
+            Ok(taken) => taken.then_some(Ok(())),
+            Err(closed) => Some(Err(closed)),
+        };
+        let taken = match attempt() {
+            Some(taken) => taken,
+            None => {
+                let waited = self.budget.0.room.wait(deadline, attempt);
+                waited.unwrap_or_else(|| Err(self.budget.busy()))
+            }
+        };
+        taken.map(|()| Permit {
             account: self.clone(),
             amount,
+            permits: 1,
         })
+    }
+
+    fn try_take(&self, amount: Amount) -> Result<bool, Error> {
+        // Counted before the look at `closed`: who closes the account then sees every permit, or it
+        // is not given out.
+        self.out.fetch_add(1, SeqCst);
+        let closed = self.closed.load(SeqCst) || self.budget.0.closed.load(SeqCst);
+        let taken = !closed && self.budget.try_take(amount);
+        if !taken {
+            self.note_returned(1);
+        }
+        if closed {
+            return Err(Error::new(ErrorKind::Closed, "the producer is shut down"));
+        }
+        Ok(taken)
     }
 
     /// Wakes those who wait here; nothing more is given out on this account.
     pub(crate) fn close(&self) {
-        self.state.lock().closed = true;
-        // The budget's lock, so that nobody is between its check and its wait.
-        drop(self.budget.0.state.lock());
-        self.budget.0.freed.notify_all();
+        self.closed.store(true, SeqCst);
+        self.budget.0.room.ring();
     }
 
     pub(crate) fn is_closed(&self) -> bool {
-        self.state.lock().closed
+        self.closed.load(SeqCst)
     }
 
     /// Waits until every permit is back; says how many are not at the deadline.
     pub(crate) fn wait_until_returned(&self, deadline: Deadline) -> usize {
-        let mut state = self.state.lock();
-        while state.out > 0 && !deadline.has_passed(Instant::now()) {
-            state.waiting += 1;
-            self.returned.wait_until(&mut state, deadline.instant());
-            state.waiting -= 1;
+        let all_back = || (self.out.load(SeqCst) == 0).then_some(());
+        match self.returned.wait(deadline, all_back) {
+            Some(()) => 0,
+            None => self.out.load(SeqCst),
         }
-        state.out
+    }
+
+    fn note_returned(&self, permits: usize) {
+        if self.out.fetch_sub(permits, SeqCst) == permits {
+            self.returned.ring();
+        }
+    }
+}
+
+impl Guard for Permit {
+    fn merge(&mut self, mut other: Permit) -> Option<Permit> {
+        if !Arc::ptr_eq(&self.account, &other.account) {
+            return Some(other);
+        }
+        self.amount = self.amount.plus(other.amount);
+        self.permits += other.permits;
+        (other.amount, other.permits) = (Amount::default(), 0);
+        None
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
         self.account.budget.give_back(self.amount);
-        let mut state = self.account.state.lock();
-        state.out -= 1;
-        if state.out == 0 && state.waiting > 0 {
-            self.account.returned.notify_all();
+        if self.permits > 0 {
+            self.account.note_returned(self.permits);
         }
     }
 }
 
 impl Amount {
+    /// Beyond what memory can hold, and what makes a sum that fits one number.
+    const MOST_MESSAGES: u64 = (1 << (64 - Amount::BYTE_BITS)) - 1;
+    const MOST_BYTES: u64 = (1 << Amount::BYTE_BITS) - 1;
+    const BYTE_BITS: u32 = 40;
+
+    fn pack(self) -> u64 {
+        self.messages << Amount::BYTE_BITS | self.bytes
+    }
+
+    fn unpack(packed: u64) -> Amount {
+        Amount {
+            messages: packed >> Amount::BYTE_BITS,
+            bytes: packed & Amount::MOST_BYTES,
+        }
+    }
+
+    fn plus(self, more: Amount) -> Amount {
+        Amount {
+            messages: self.messages + more.messages,
+            bytes: self.bytes + more.bytes,
+        }
+    }
+
     /// What is larger than a whole limit may go alone, since it could not go at all otherwise.
     fn admits(self, used: Amount, more: Amount) -> bool {
-        let fits = |limit: usize, used: usize, more: usize| {
-            more == 0 || used == 0 || used.saturating_add(more) <= limit
-        };
+        let fits =
+            |limit: u64, used: u64, more: u64| more == 0 || used == 0 || used + more <= limit;
         fits(self.messages, used.messages, more.messages)
             && fits(self.bytes, used.bytes, more.bytes)
     }
+}
 
-    /// What a caller hears whose time is up; `self` is the limit.
-    fn busy(self, used: Amount) -> Error {
+impl Budget {
+    /// What a caller hears whose time is up.
+    fn busy(&self) -> Error {
+        let (used, limit) = (Amount::unpack(self.0.used.load(SeqCst)), self.0.limit);
         let text = format!(
             "{} of {} messages and {} of {} bytes are in flight; send slower, or raise the limits",
-            used.messages, self.messages, used.bytes, self.bytes
+            used.messages, limit.messages, used.bytes, limit.bytes
         );
         Error::new(ErrorKind::Busy, text)
     }
@@ -232,7 +312,7 @@ mod tests {
         let budget = Budget::new(1, 100);
         let (account, other) = (budget.account(), budget.account());
         let wait_for_one = || {
-            while budget.0.state.lock().waiting == 0 {
+            while budget.0.room.waiting.load(SeqCst) == 0 {
                 std::thread::yield_now();
             }
         };

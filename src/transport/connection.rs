@@ -2,12 +2,13 @@ use std::cell::Cell;
 use std::io;
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::outbox::Outbox;
+use super::patience::Patience;
 use super::pending::{Entry, Pending};
 use super::shared::Shared;
 use super::slot::{Slot, Waiter};
@@ -35,8 +36,13 @@ pub(crate) struct Connection {
     pub(super) written: AtomicU64,
     /// What `written` was when a byte was last read.
     pub(super) read_mark: AtomicU64,
+    /// How many threads are in [`Connection::call`].
+    callers: AtomicUsize,
+    patience: Patience,
     /// Whether the peer asked us to go away: no new requests, then the end.
     retired: AtomicBool,
+    /// Whether it has died, for those who only look: `State::death` says why.
+    pub(super) dead: AtomicBool,
     /// Whether the peer has answered anything but "go away".
     served: AtomicBool,
     /// Whether the peer has answered a heartbeat: it knows who we are.
@@ -126,7 +132,10 @@ impl Connection {
             next_opaque: AtomicI32::new(0),
             written: AtomicU64::new(0),
             read_mark: AtomicU64::new(0),
+            callers: AtomicUsize::new(0),
+            patience: Patience::default(),
             retired: AtomicBool::new(false),
+            dead: AtomicBool::new(false),
             served: AtomicBool::new(false),
             introduced: AtomicBool::new(false),
         });
@@ -144,7 +153,7 @@ impl Connection {
 
     /// Whether new requests may use it.
     pub(super) fn is_usable(&self) -> bool {
-        !self.retired.load(Ordering::Relaxed) && self.state.lock().death.is_none()
+        !self.retired.load(Ordering::Relaxed) && !self.dead.load(Ordering::Relaxed)
     }
 
     /// Whether somebody waits for an answer.
@@ -173,14 +182,40 @@ impl Connection {
     ) -> Result<Outcome, Refused> {
         let waiter = Arc::new(Waiter::new());
         let slot = Slot::Thread(waiter.clone());
-        let opaque = self.submit(request, Some(slot), None, deadline, Via::Caller)?;
+        let alone = self.callers.fetch_add(1, Ordering::Relaxed) == 0;
+        let submitted = self.submit(request, Some(slot), None, deadline, Via::Caller);
+        let outcome = submitted.map(|opaque| {
+            let start = alone.then(Instant::now);
+            if let Some(start) = start {
+                self.look_out(&waiter, start, deadline);
+            }
+            let outcome = self.wait(&waiter, opaque, deadline);
+            if let Some(start) = start {
+                self.patience.note(start.elapsed());
+            }
+            outcome
+        });
+        self.callers.fetch_sub(1, Ordering::Relaxed);
+        outcome
+    }
+
+    /// The first part of waiting, without sleep, for as long as no other caller wants a processor.
+    fn look_out(&self, waiter: &Waiter, start: Instant, deadline: Deadline) {
+        let alone = || self.callers.load(Ordering::Relaxed) == 1;
+        let most = self.patience.look_out().min(deadline.remaining(start));
+        if self.shared.has_processors && !most.is_zero() {
+            waiter.look_out(start, most, alone);
+        }
+    }
+
+    fn wait(self: &Arc<Self>, waiter: &Waiter, opaque: i32, deadline: Deadline) -> Outcome {
         if let Some(outcome) = waiter.wait_until(deadline) {
-            return Ok(outcome);
+            return outcome;
         }
         // Either this answers the waiter, or it kills the connection, which does; or the answer
         // came in between.
         self.expire_one(opaque);
-        Ok(waiter.wait())
+        waiter.wait()
     }
 
     /// Accepts a request: registers its waiter (none for oneway) and sees that it gets written.
@@ -386,6 +421,7 @@ impl Connection {
             return;
         }
         state.death = Some(cause.at(&self.address));
+        self.dead.store(true, Ordering::Relaxed);
         let writing = state.writing;
         drop(state);
         // Fails only if the peer was faster.
@@ -412,10 +448,8 @@ impl Connection {
         // frame, whatever the socket took.
         let refused = cause.kind() == ErrorKind::Tls;
         let written = self.written.load(Ordering::Relaxed);
-        let lost = unsent
-            .iter_mut()
-            .flat_map(|batch| batch.guards(written))
-            .count();
+        let lost = unsent.iter().map(|batch| batch.lost(written)).sum();
+        drop(unsent);
         self.shared.note_lost_oneway(&self.address, lost);
         let now = Instant::now();
         let not_sent = cause.clone().delivered(Delivery::NotSent);

@@ -12,6 +12,7 @@ mod expiry;
 mod hook;
 mod inbound;
 mod outbox;
+mod patience;
 mod peer;
 mod pending;
 mod pool;

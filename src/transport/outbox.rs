@@ -17,7 +17,13 @@ const SHARE_FROM: usize = 32 * 1024;
 /// writer has it, so a batch should leave in about one write.
 const BATCH: usize = 64 * 1024;
 
-/// The frames that wait. `G` is what is kept for a frame until it is written (a permit).
+/// What is kept for frames until they are written (a permit).
+pub(crate) trait Guard: Sized {
+    /// Makes one of two, or gives the other one back if that cannot be.
+    fn merge(&mut self, other: Self) -> Option<Self>;
+}
+
+/// The frames that wait.
 pub(crate) struct Outbox<G> {
     batches: VecDeque<Batch<G>>,
     /// An emptied batch, for its buffers.
@@ -32,16 +38,18 @@ pub(crate) struct Batch<G> {
     /// When the last of its frames is given up if it is still not written; `None` if one never is.
     until: Option<Instant>,
     bytes: Vec<u8>,
-    frames: Vec<Frame<G>>,
+    frames: Vec<Frame>,
+    /// Those of all its frames.
+    guards: Vec<G>,
 }
 
-struct Frame<G> {
+struct Frame {
     /// How many of the batch's bytes belong to it.
     inline: usize,
     body: Option<Arc<Vec<u8>>>,
     end: u64,
     cancelled: bool,
-    guard: Option<G>,
+    guarded: bool,
 }
 
 /// A run of bytes to be written, and where in the stream it ends.
@@ -51,7 +59,7 @@ pub(crate) enum Run<'a> {
     Skip(u64),
 }
 
-impl<G> Outbox<G> {
+impl<G: Guard> Outbox<G> {
     pub(crate) fn new() -> Outbox<G> {
         Outbox {
             batches: VecDeque::new(),
@@ -86,8 +94,14 @@ impl<G> Outbox<G> {
             body: shared,
             end,
             cancelled: false,
-            guard,
+            guarded: guard.is_some(),
         });
+        let spare = match (batch.guards.last_mut(), guard) {
+            (Some(last), Some(guard)) => last.merge(guard),
+            (None, guard) => guard,
+            (_, None) => None,
+        };
+        batch.guards.extend(spare);
         end
     }
 
@@ -99,7 +113,6 @@ impl<G> Outbox<G> {
             Ok(i) => {
                 let frame = &mut batch.frames[i];
                 frame.body = None;
-                frame.guard = None;
                 !std::mem::replace(&mut frame.cancelled, true)
             }
             Err(_) => false,
@@ -114,6 +127,11 @@ impl<G> Outbox<G> {
     pub(crate) fn next_ends_by(&self, limit: Instant) -> bool {
         let next = self.batches.front().and_then(|batch| batch.until);
         next.is_some_and(|until| until <= limit)
+    }
+
+    /// Where the last frame ends.
+    pub(crate) fn end(&self) -> u64 {
+        self.end
     }
 
     /// Bytes that wait, those of shared bodies included.
@@ -141,6 +159,7 @@ impl<G> Outbox<G> {
         if self.spare.is_none() && batch.bytes.capacity() <= 4 * BATCH {
             batch.bytes.clear();
             batch.frames.clear();
+            batch.guards.clear();
             self.spare = Some(batch);
         }
     }
@@ -158,6 +177,7 @@ impl<G> Outbox<G> {
                 until,
                 bytes: vec![],
                 frames: vec![],
+                guards: vec![],
             });
             (batch.start, batch.until) = (start, until);
             self.batches.push_back(batch);
@@ -204,12 +224,15 @@ impl<G> Batch<G> {
         }
     }
 
-    /// What was kept for the frames, written or not: whether each lies wholly before `position`.
-    pub(crate) fn guards(&mut self, position: u64) -> impl Iterator<Item = (bool, G)> {
-        let written = move |end: u64| end <= position;
-        self.frames
-            .iter_mut()
-            .filter_map(move |f| Some((written(f.end), f.guard.take()?)))
+    /// How many frames with a guard do not lie wholly before `position`.
+    pub(crate) fn lost(&self, position: u64) -> usize {
+        let lost = |frame: &&Frame| frame.guarded && !frame.cancelled && frame.end > position;
+        self.frames.iter().filter(lost).count()
+    }
+
+    /// Gives back what was kept for the frames.
+    pub(crate) fn release(&mut self) {
+        self.guards.clear();
     }
 }
 
@@ -217,13 +240,27 @@ impl<G> Batch<G> {
 mod tests {
     use super::*;
 
+    /// Counts of one sign can be added.
+    #[derive(Debug, PartialEq)]
+    struct Count(i32);
+
+    impl Guard for Count {
+        fn merge(&mut self, other: Count) -> Option<Count> {
+            if self.0.signum() != other.0.signum() {
+                return Some(other);
+            }
+            self.0 += other.0;
+            None
+        }
+    }
+
     fn body(len: usize) -> Arc<Vec<u8>> {
         Arc::new(vec![b'b'; len])
     }
 
     #[test]
     fn small_frames_leave_in_one_run() {
-        let mut outbox = Outbox::<()>::new();
+        let mut outbox = Outbox::<Count>::new();
         assert_eq!(outbox.push(b"h1", Some(&body(3)), None, None), 5);
         assert_eq!(outbox.push(b"h2", None, None, None), 7);
         assert_eq!(outbox.len(), 7);
@@ -237,7 +274,7 @@ mod tests {
 
     #[test]
     fn a_cancelled_frame_is_skipped_and_keeps_its_place() {
-        let mut outbox = Outbox::<()>::new();
+        let mut outbox = Outbox::<Count>::new();
         let ends: Vec<u64> = (0..4)
             .map(|_| outbox.push(b"head", Some(&body(2)), None, None))
             .collect();
@@ -262,7 +299,7 @@ mod tests {
 
     #[test]
     fn a_batch_closes_when_it_is_full_and_later_frames_can_still_be_cancelled() {
-        let mut outbox = Outbox::<()>::new();
+        let mut outbox = Outbox::<Count>::new();
         let ends: Vec<u64> = (0..5)
             .map(|_| outbox.push(&[7; BATCH / 2], None, None, None))
             .collect();
@@ -280,7 +317,7 @@ mod tests {
     #[cfg(feature = "tls")]
     #[test]
     fn a_writer_can_be_called_without_a_frame() {
-        let mut outbox = Outbox::<()>::new();
+        let mut outbox = Outbox::<Count>::new();
         let first = outbox.push(b"one", None, None, None);
         outbox.take().unwrap();
         outbox.call_writer();
@@ -295,7 +332,7 @@ mod tests {
 
     #[test]
     fn a_large_body_is_not_copied() {
-        let mut outbox = Outbox::<()>::new();
+        let mut outbox = Outbox::<Count>::new();
         let large = body(SHARE_FROM);
         outbox.push(b"s", None, None, None);
         let end = outbox.push(b"head", Some(&large), None, None);
@@ -309,22 +346,26 @@ mod tests {
     }
 
     #[test]
-    fn guards_say_whether_their_frame_was_written() {
+    fn guards_become_one_and_the_frames_that_were_not_written_are_counted() {
         let mut outbox = Outbox::new();
-        let first = outbox.push(b"one", None, Some("one"), None);
-        outbox.push(b"two", None, Some("two"), None);
-        let cancelled = outbox.push(b"three", None, Some("three"), None);
-        outbox.cancel(cancelled);
+        let ends = [1, 2, 4].map(|n| outbox.push(b"frame", None, Some(Count(n)), None));
+        outbox.push(b"nobody's", None, None, None);
+        outbox.push(b"stranger's", None, Some(Count(-1)), None);
+        outbox.cancel(ends[2]);
         let mut batch = outbox.take().unwrap();
-        let guards: Vec<_> = batch.guards(first + 1).collect();
-        assert_eq!(guards, [(true, "one"), (false, "two")]);
+        assert_eq!(batch.guards, [Count(7), Count(-1)]);
+        assert_eq!(batch.lost(ends[0] - 1), 3);
+        assert_eq!(batch.lost(ends[0]), 2);
+        assert_eq!(batch.lost(u64::MAX), 0);
+        batch.release();
+        assert_eq!(batch.guards, []);
     }
 
     #[test]
     fn a_batch_ends_when_the_last_of_its_frames_is_given_up() {
         let now = Instant::now();
         let later = now + std::time::Duration::from_secs(1);
-        let mut outbox = Outbox::<()>::new();
+        let mut outbox = Outbox::<Count>::new();
         assert!(!outbox.next_ends_by(later));
         outbox.push(b"a", None, None, Some(later));
         outbox.push(b"b", None, None, Some(now));

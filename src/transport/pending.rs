@@ -91,6 +91,10 @@ impl<S, K: Copy + Eq + Hash> Pending<S, K> {
         std::mem::take(&mut self.entries).into_values().collect()
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }

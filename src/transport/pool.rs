@@ -3,8 +3,9 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::{self, ThreadId};
+use std::time::Duration;
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::Threads;
 
@@ -39,8 +40,16 @@ struct Queue {
     /// Those that have begun.
     threads: Vec<ThreadId>,
     idle: usize,
+    /// Jobs that were begun.
+    begun: u64,
+    /// Whether an idle worker looks after the busy ones.
+    watched: bool,
     closed: bool,
 }
+
+/// A job that takes longer than this has the others behind it taken over by the next worker. Until
+/// then one worker runs them: short jobs cost fewer wake-ups that way.
+const STUCK: Duration = Duration::from_millis(1);
 
 impl Pool {
     pub(crate) fn start(threads: &Threads, name: &str, workers: usize) -> io::Result<Pool> {
@@ -108,8 +117,10 @@ impl Inner {
         let mut queue = self.queue.lock();
         loop {
             if let Some(job) = queue.jobs.pop_front() {
+                queue.begun += 1;
                 // A job may take forever: somebody else must see to the rest.
-                if !queue.jobs.is_empty() && queue.idle > 0 {
+                if !queue.watched && !queue.jobs.is_empty() && queue.idle > 0 {
+                    queue.watched = true;
                     self.work.notify_one();
                 }
                 return Some(job);
@@ -120,8 +131,21 @@ impl Inner {
             }
             queue.idle += 1;
             self.work.wait(&mut queue);
+            self.watch(&mut queue);
             queue.idle -= 1;
         }
+    }
+
+    /// Looks on for as long as others get on with the jobs.
+    fn watch(&self, queue: &mut MutexGuard<'_, Queue>) {
+        while queue.watched && !queue.jobs.is_empty() {
+            let begun = queue.begun;
+            self.work.wait_for(queue, STUCK);
+            if queue.begun == begun {
+                break;
+            }
+        }
+        queue.watched = false;
     }
 }
 

@@ -1,6 +1,7 @@
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use super::resolve::{Lookup, Resolver};
@@ -26,6 +27,9 @@ pub(super) struct Shared {
     pub(super) workers: Workers,
     pub(super) inbound: Arc<dyn Inbound>,
     pub(super) resolver: Resolver,
+    /// Whether there is more than one processor: a thread that waits without sleep on the only one
+    /// keeps away what it waits for.
+    pub(super) has_processors: bool,
     lost_oneway: AtomicU64,
     random: RandomState,
     random_calls: AtomicU64,
@@ -44,6 +48,7 @@ impl Shared {
             resolver: Resolver::new(lookup, workers.threads.clone()),
             workers,
             inbound,
+            has_processors: thread::available_parallelism().is_ok_and(|n| n.get() > 1),
             lost_oneway: AtomicU64::new(0),
             random: RandomState::new(),
             random_calls: AtomicU64::new(0),

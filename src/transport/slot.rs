@@ -1,4 +1,7 @@
+use std::hint;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
@@ -42,21 +45,39 @@ impl<F: FnOnce(Outcome) -> Next + Send> Completion for F {
 
 /// A thread's place to wait.
 pub(crate) struct Waiter {
+    answered: AtomicBool,
     outcome: Mutex<Option<Outcome>>,
-    answered: Condvar,
+    wake: Condvar,
 }
 
 impl Waiter {
     pub(crate) fn new() -> Waiter {
         Waiter {
+            answered: AtomicBool::new(false),
             outcome: Mutex::new(None),
-            answered: Condvar::new(),
+            wake: Condvar::new(),
         }
     }
 
     pub(crate) fn answer(&self, outcome: Outcome) {
         *self.outcome.lock() = Some(outcome);
-        self.answered.notify_one();
+        self.answered.store(true, Ordering::Release);
+        self.wake.notify_one();
+    }
+
+    /// Looks for the outcome without sleeping, for so long from `start` at most. Waking a thread takes longer than many
+    /// a broker takes to answer.
+    pub(crate) fn look_out(&self, start: Instant, most: Duration, go_on: impl Fn() -> bool) {
+        /// Between two looks at the clock, which cost more than a look at the flag.
+        const LOOKS: usize = 16;
+        while start.elapsed() < most && go_on() {
+            for _ in 0..LOOKS {
+                if self.answered.load(Ordering::Acquire) {
+                    return;
+                }
+                hint::spin_loop();
+            }
+        }
     }
 
     /// The outcome, or `None` if it is not there at the deadline.
@@ -64,7 +85,7 @@ impl Waiter {
         let mut outcome = self.outcome.lock();
         while outcome.is_none() {
             if self
-                .answered
+                .wake
                 .wait_until(&mut outcome, deadline.instant())
                 .timed_out()
             {
@@ -80,7 +101,7 @@ impl Waiter {
         loop {
             match outcome.take() {
                 Some(outcome) => return outcome,
-                None => self.answered.wait(&mut outcome),
+                None => self.wake.wait(&mut outcome),
             }
         }
     }

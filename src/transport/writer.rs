@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use parking_lot::MutexGuard;
@@ -18,6 +19,12 @@ const BATCHES_BY_CALLER: usize = 8;
 
 /// How much later than its own deadline a frame of others may end that a caller writes for them.
 const GRACE: Duration = Duration::from_millis(50);
+
+/// With fewer requests in flight than this, nobody else is likely to be about to send.
+const WORTH_GATHERING: usize = 6;
+
+/// How often a caller lets others go first, as long as they add frames.
+const ROUNDS: usize = 4;
 
 /// The most that one system call may take, so that the position shows whether the peer reads.
 const CHUNK: usize = 256 * 1024;
@@ -42,8 +49,29 @@ impl Connection {
         let by_caller = limit.is_some_and(|limit| state.outbox.next_ends_by(limit));
         if by_caller || !self.wake_writer(&mut state) {
             state.writing = true;
+            if via == Via::Caller {
+                state = self.gather(state);
+            }
             self.write_batches(state, limit);
         }
+    }
+
+    /// Lets callers that are ready to send add their frames, which then leave in the same write:
+    /// where several wait for answers, several have just got one.
+    fn gather<'a>(&'a self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        for _ in 0..ROUNDS {
+            let before = state.outbox.end();
+            if state.pending.len() < WORTH_GATHERING {
+                break;
+            }
+            drop(state);
+            thread::yield_now();
+            state = self.state.lock();
+            if state.outbox.end() == before {
+                break;
+            }
+        }
+        state
     }
 
     /// Wakes the writer thread, starting it first if need be; false if it cannot be started.
@@ -110,6 +138,7 @@ impl Connection {
             if let Err(error) = &result {
                 let cause = error.clone().at(self.address());
                 state.death.get_or_insert(cause);
+                self.dead.store(true, Ordering::Relaxed);
             }
             if state.death.is_some() {
                 state.writing = false;
@@ -170,11 +199,8 @@ impl Connection {
 
     /// Gives back the permits of oneway frames, and counts those that were lost.
     fn release(&self, batch: &mut Batch<Permit>) {
-        let written = self.written.load(Ordering::Relaxed);
-        let lost = batch
-            .guards(written)
-            .filter(|(written, _)| !written)
-            .count();
+        let lost = batch.lost(self.written.load(Ordering::Relaxed));
+        batch.release();
         self.shared.note_lost_oneway(self.address(), lost);
     }
 }

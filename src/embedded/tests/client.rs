@@ -104,7 +104,7 @@ pub(super) fn header(topic: &str) -> SendHeader<'_> {
         sys_flag: 0,
         born_timestamp: 1_700_000_000_000,
         flag: 0,
-        properties: &"",
+        properties: "",
         reconsume_times: 0,
         unit_mode: false,
         max_reconsume_times: None,

@@ -111,7 +111,7 @@ fn a_message_without_a_key_gets_one_and_a_negative_queue_is_chosen() {
     let (cluster, mut client) = start();
     let header = SendHeader {
         queue_id: -1,
-        properties: &"a\u{1}b",
+        properties: "a\u{1}b",
         ..header("T")
     };
     let answer = SendResponse::decode(&client.call(&v2(&header, b"x")).ext).unwrap();
