@@ -76,10 +76,10 @@ impl Routes {
         default: &DefaultTopic,
         deadline: Deadline,
     ) -> Result<Arc<PublishInfo>> {
-        if let Some(info) = self.find(topic) {
+        if let Some(info) = self.known(topic) {
             return Ok(info);
         }
-        let find = || self.find(topic);
+        let find = || self.known(topic);
         let found = self.fly(topic, default, deadline, find);
         let pause = found.as_ref().err().and_then(Error::retry_after);
         match pause {
@@ -103,10 +103,14 @@ impl Routes {
         self.fly(topic, default, deadline, || None)
     }
 
-    fn find(&self, topic: &Arc<str>) -> Option<Arc<PublishInfo>> {
+    /// What is known, without asking anybody.
+    pub(crate) fn known(&self, topic: &Arc<str>) -> Option<Arc<PublishInfo>> {
         let table = self.known.read();
         let known = table.get(topic).filter(|k| !k.info.queues.is_empty())?;
-        known.refreshes_unused.store(0, Ordering::Relaxed);
+        if known.refreshes_unused.load(Ordering::Relaxed) != 0 {
+            // Only when needed: what many threads only read stays in all their caches.
+            known.refreshes_unused.store(0, Ordering::Relaxed);
+        }
         Some(known.info.clone())
     }
 

@@ -152,7 +152,7 @@ impl BrokerService {
             queue_id,
             queue_offset: appended.queue_offset,
             transaction_id: Some(key),
-            region: Some(REGION.to_owned()),
+            region: Some(REGION.into()),
             trace_on: true,
             ..SendResponse::default()
         }

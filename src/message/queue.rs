@@ -4,7 +4,11 @@ use std::sync::Arc;
 /// One queue of a topic on one broker. Cheap to clone; ordered as Java orders its publish list
 /// (topic, broker name, number).
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct MessageQueue {
+pub struct MessageQueue(Arc<Parts>);
+
+/// Shared as a whole: each receipt has a queue, and its counter is one that several threads touch.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+struct Parts {
     topic: Arc<str>,
     broker: Arc<str>,
     id: i32,
@@ -13,50 +17,47 @@ pub struct MessageQueue {
 impl MessageQueue {
     /// Queue `id` of `topic` on the broker of this name.
     pub fn new(topic: impl Into<Arc<str>>, broker: impl Into<Arc<str>>, id: i32) -> MessageQueue {
-        MessageQueue {
+        MessageQueue(Arc::new(Parts {
             topic: topic.into(),
             broker: broker.into(),
             id,
-        }
+        }))
     }
 
     /// The topic.
     pub fn topic(&self) -> &str {
-        &self.topic
+        &self.0.topic
     }
 
     /// The broker's name (not its address).
     #[doc(alias = "getBrokerName")]
     pub fn broker(&self) -> &str {
-        &self.broker
+        &self.0.broker
     }
 
     /// The queue's number on its broker, from 0.
     #[doc(alias = "getQueueId")]
     pub fn id(&self) -> i32 {
-        self.id
+        self.0.id
     }
 
     /// The same queue under another name of its topic.
     pub(crate) fn on_topic(self, rename: impl FnOnce(&Arc<str>) -> Arc<str>) -> MessageQueue {
-        MessageQueue {
-            topic: rename(&self.topic),
-            ..self
-        }
+        MessageQueue::new(rename(&self.0.topic), self.0.broker.clone(), self.0.id)
     }
 
     pub(crate) fn with_id(&self, id: i32) -> MessageQueue {
-        MessageQueue { id, ..self.clone() }
+        MessageQueue::new(self.0.topic.clone(), self.0.broker.clone(), id)
     }
 
     pub(crate) fn shared_broker(&self) -> &Arc<str> {
-        &self.broker
+        &self.0.broker
     }
 }
 
 impl fmt::Display for MessageQueue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}@{}:{}", self.topic, self.broker, self.id)
+        write!(f, "{}@{}:{}", self.0.topic, self.0.broker, self.0.id)
     }
 }
 

@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::fmt;
 
 use super::MessageQueue;
@@ -17,7 +18,7 @@ pub struct SendReceipt {
     pub(crate) queue: MessageQueue,
     pub(crate) queue_offset: i64,
     pub(crate) transaction_id: Option<String>,
-    pub(crate) region: Option<String>,
+    pub(crate) region: Option<Cow<'static, str>>,
     pub(crate) trace_on: bool,
     pub(crate) recall_handle: Option<String>,
     pub(crate) attempts: u32,

@@ -309,7 +309,7 @@ impl Group {
         };
         let (messages, deadline, mode) = (self.messages, self.deadline, self.mode);
         let out = match &messages[..] {
-            [alone] => core.outgoing(alone, None),
+            [alone] => core.outgoing(alone, None, String::new()),
             _ => Batch::new(messages).and_then(|batch| core.outgoing_batch(&batch)),
         };
         let send = out.and_then(|out| {
@@ -319,7 +319,7 @@ impl Group {
             Send::new(&core, out, target, deadline, mode)
         });
         match send {
-            Ok(send) => AsyncSend::start(send, Listener::Batch(self.members), None),
+            Ok(send) => AsyncSend::start(send, Listener::Batch(self.members), None, None),
             Err(error) => self.members.answer(Err(error)),
         }
     }

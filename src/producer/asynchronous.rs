@@ -16,6 +16,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::message::SendReceipt;
 use crate::transport::{Completion, Deadline, Job, Next, Outcome, Permit, Via};
 
+/// A larger body is not kept for longer than its send lasts.
+const LARGEST_SPARE: usize = 16 * 1024;
+
 type Callback = Box<dyn FnOnce(Result<SendReceipt>) + std::marker::Send>;
 
 /// Who hears of the end, exactly once.
@@ -78,44 +81,64 @@ pub(super) fn launch(
     ready: Result<(Outgoing, Target)>,
     deadline: Deadline,
     listener: Listener,
+    spare: Option<Box<AsyncSend>>,
 ) {
     // A request has its place among the messages in flight until it has its reply.
     let messages = usize::from(!matches!(listener, Listener::Asked(_)));
-    let aimed = ready.and_then(|(out, target)| {
-        let permit = core.account.acquire(messages, out.body.len(), deadline)?;
+    let aimed = ready.and_then(|(mut out, target)| {
+        let permit = out.take_room(&core.account, messages, deadline)?;
         let send = Send::new(core, out, target, deadline, SendMode::Async)?;
         Ok((send, permit))
     });
     match aimed {
-        Ok((send, permit)) => AsyncSend::start(send, listener, Some(permit)),
+        Ok((send, permit)) => AsyncSend::start(send, listener, Some(permit), spare),
         Err(error) => listener.tell(core, Err(error)),
     }
 }
 
 impl AsyncSend {
     /// Makes the first attempt on this thread.
-    pub(super) fn start(send: Send, listener: Listener, permit: Option<Permit>) {
-        let (listener, next) = (Some(listener), Work::Nothing);
-        Box::new(AsyncSend {
+    pub(super) fn start(
+        send: Send,
+        listener: Listener,
+        permit: Option<Permit>,
+        spare: Option<Box<AsyncSend>>,
+    ) {
+        let start = AsyncSend {
             send,
-            listener,
+            listener: Some(listener),
             permit,
-            next,
-        })
-        .attempt();
+            next: Work::Nothing,
+        };
+        let boxed = match spare {
+            Some(mut spare) => {
+                *spare = start;
+                spare
+            }
+            None => Box::new(start),
+        };
+        boxed.attempt();
+    }
+
+    /// The buffer of an ended send.
+    pub(super) fn take_buffer(&mut self) -> String {
+        std::mem::take(&mut self.send.out.properties)
+    }
+
+    /// The end of a send that has told its result: what is left of it serves the next one.
+    fn retire(self: Box<Self>) {
+        if self.send.out.body.len() <= LARGEST_SPARE {
+            let core = self.send.core.clone();
+            core.spares.give(self);
+        }
     }
 
     fn attempt(self: Box<Self>) {
-        // The request borrows parts of a send that its own completion takes away.
-        let (core, out, aim) = (
-            self.send.core.clone(),
-            self.send.out.clone(),
-            self.send.aim.clone(),
-        );
+        let Send { core, out, aim, .. } = &self.send;
+        let (core, address, deadline) = (core.clone(), aim.address.clone(), aim.deadline);
         let remoting = &core.client.inner().remoting;
-        with_request(&core, &out, &aim, |request| {
-            remoting.invoke_async(&aim.address, request, aim.deadline, Via::WriterThread, self);
-        });
+        let encoded = with_request(&core, out, aim, |r| remoting.encode(&address, r, false));
+        remoting.dispatch(&address, encoded, deadline, Via::WriterThread, self);
     }
 
     /// Gives the result to whoever listens: to a handle right here, to user code by way of the
@@ -204,9 +227,11 @@ impl Job for AsyncSend {
             }
             Work::Call(result) => {
                 // Given back before the callback starts, so that a callback may send.
-                self.permit = None;
+                if let Some(permit) = &mut self.permit {
+                    permit.give_back();
+                }
                 if let Some(Listener::Callback(callback)) = self.listener.take() {
-                    drop(self);
+                    self.retire();
                     callback(result);
                 }
             }

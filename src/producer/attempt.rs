@@ -9,7 +9,7 @@ use super::retry;
 use super::send::Send;
 use crate::client::{PublishInfo, epoch_millis};
 use crate::error::{Error, Result};
-use crate::message::{MessageQueue, SendReceipt};
+use crate::message::{MessageQueue, SendReceipt, SendStatus};
 use crate::protocol::Command;
 use crate::protocol::code::{request, response};
 use crate::protocol::send::{self as wire, SendHeader, SendResponse, V1};
@@ -24,6 +24,24 @@ pub(super) struct Aim {
     pub(super) address: Arc<str>,
     pub(super) deadline: Deadline,
     pub(super) started: Instant,
+    /// The same in epoch milliseconds.
+    born: i64,
+}
+
+/// When an attempt starts, by both clocks.
+#[derive(Clone, Copy)]
+pub(super) struct Start {
+    pub(super) at: Instant,
+    pub(super) epoch_millis: i64,
+}
+
+impl Start {
+    pub(super) fn now() -> Start {
+        Start {
+            at: Instant::now(),
+            epoch_millis: epoch_millis(),
+        }
+    }
 }
 
 impl Aim {
@@ -32,6 +50,7 @@ impl Aim {
         info: &PublishInfo,
         queue: MessageQueue,
         deadline: Deadline,
+        start: Start,
     ) -> Result<Aim> {
         let host = info.host(&queue);
         let address = info.master_of(host)?;
@@ -44,7 +63,8 @@ impl Aim {
             address: core.client.inner().config.rpc.send_address(address),
             queue,
             deadline,
-            started: Instant::now(),
+            started: start.at,
+            born: start.epoch_millis,
         })
     }
 }
@@ -64,7 +84,7 @@ pub(super) fn with_request<T>(
         default_topic_queue_nums: config.default_topic.queues,
         queue_id: aim.queue.id(),
         sys_flag: out.sys_flag,
-        born_timestamp: epoch_millis(),
+        born_timestamp: aim.born,
         flag: out.flag,
         properties: &out.properties,
         reconsume_times: out.reconsume_times,
@@ -88,7 +108,7 @@ pub(super) fn with_request<T>(
 
 impl Send {
     /// The receipt in an answer, or the error that the answer is.
-    pub(super) fn read(&self, answer: &Command) -> Result<SendReceipt> {
+    pub(super) fn read(&mut self, answer: &Command) -> Result<SendReceipt> {
         let Some(status) = wire::status(answer.code) else {
             let name = response::name(answer.code);
             let error = Error::response(answer.code, name, answer.remark.as_deref());
@@ -102,6 +122,8 @@ impl Send {
             status,
             message_id: match response.batch_unique_key {
                 Some(key) if self.out.batch => key,
+                // The end: nobody asks for it again.
+                _ if status == SendStatus::Ok => std::mem::take(&mut self.out.message_id),
                 _ => self.out.message_id.clone(),
             },
             offset_message_id: response.message_id,

@@ -5,15 +5,20 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use super::accumulate::Accumulator;
+use super::asynchronous::AsyncSend;
 use super::config::ProducerConfig;
 use super::fault::{Detector, FaultStrategy, FaultTable, Report};
 use super::outgoing::Outgoing;
 use super::select;
+use super::spares::Spares;
 use super::trace::Tracer;
 use crate::client::{Client, PublishInfo, Registration, ShutdownReport, Ticker};
 use crate::error::{Error, ErrorKind, Result};
 use crate::message::{Batch, Message, MessageQueue};
 use crate::transport::{Account, Deadline};
+
+/// How many ended sends are kept: a burst of answers that one read brings.
+const SPARES: usize = 512;
 
 /// Latency fault tolerance: the configured and the learnt part.
 struct Faults {
@@ -26,6 +31,8 @@ pub(super) struct Core {
     pub(super) config: ProducerConfig,
     pub(super) client: Client,
     pub(super) account: Arc<Account>,
+    /// Ended asynchronous sends. They own the core, which is why shutdown must drop them.
+    pub(super) spares: Spares<Box<AsyncSend>>,
     /// Gathers single sends into batches, if that is wanted.
     pub(super) accumulator: Option<Accumulator>,
     /// Whether the client is this producer's own, to be closed with it.
@@ -58,6 +65,7 @@ impl Core {
         let (open, closing) = crossbeam_channel::bounded(0);
         Ok(Core {
             account: client.inner().budget.account(),
+            spares: Spares::new(SPARES),
             faults: config.latency_fault.clone().map(Faults::new),
             tracer,
             detector: Mutex::new(None),
@@ -90,6 +98,11 @@ impl Core {
         }
     }
 
+    /// Whether anybody wants to know how long brokers take.
+    pub(super) fn learns_latency(&self) -> bool {
+        self.faults.is_some()
+    }
+
     pub(super) fn report(&self, broker: &Arc<str>, report: Report) {
         if let Some(faults) = &self.faults {
             faults
@@ -107,11 +120,15 @@ impl Core {
         Ok(())
     }
 
-    pub(super) fn outgoing(&self, message: &Message, sharding: Option<&str>) -> Result<Outgoing> {
+    pub(super) fn outgoing(
+        &self,
+        message: &Message,
+        sharding: Option<&str>,
+        buffer: String,
+    ) -> Result<Outgoing> {
         let identity = &self.client.inner().identity;
-        Outgoing::message(&self.config, message, sharding, |now| {
-            identity.unique_key(now)
-        })
+        let new_key = |now| identity.unique_key(now);
+        Outgoing::message(&self.config, message, sharding, new_key, buffer)
     }
 
     pub(super) fn outgoing_batch(&self, batch: &Batch) -> Result<Outgoing> {
@@ -195,6 +212,7 @@ impl Core {
             return report.clone();
         }
         self.account.close();
+        self.spares.close();
         drop(self.open.lock().take());
         drop(self.detector.lock().take());
         if let Some(accumulator) = &self.accumulator {

@@ -19,6 +19,7 @@ mod request;
 mod retry;
 mod select;
 mod send;
+mod spares;
 mod target;
 mod trace;
 mod transaction;

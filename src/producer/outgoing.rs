@@ -1,13 +1,14 @@
 use std::sync::Arc;
 
+use super::attempt::Start;
 use super::config::ProducerConfig;
 use super::hook::Payload;
 use super::validate;
-use crate::client::epoch_millis;
 use crate::error::{Error, Result};
 use crate::message::{Batch, Message, name};
 use crate::protocol::properties::MAX_LEN;
 use crate::protocol::{message, properties, sys_flag};
+use crate::transport::{Account, Deadline, Permit};
 
 /// What is the same in every attempt of a send: checked, keyed, compressed and encoded once.
 pub(super) struct Outgoing {
@@ -28,16 +29,20 @@ pub(super) struct Outgoing {
     pub(super) wants_reply: bool,
     /// The id that the receipt names: the unique key, or those of a batch's messages.
     pub(super) message_id: String,
+    /// When it was made ready.
+    pub(super) start: Start,
     /// What hooks are shown; only kept where there are some.
-    pub(super) payload: Option<Payload>,
+    pub(super) payload: Option<Box<Payload>>,
 }
 
 impl Outgoing {
+    /// `buffer` is one that served before.
     pub(super) fn message(
         config: &ProducerConfig,
         message: &Message,
         sharding_key: Option<&str>,
         new_key: impl Fn(i64) -> String,
+        buffer: String,
     ) -> Result<Outgoing> {
         validate::message(message, config.max_message_size)?;
         validate::sharding_key(sharding_key.unwrap_or_default())?;
@@ -52,9 +57,12 @@ impl Outgoing {
             ),
             false => config.topics(message.shared_topic())?,
         };
-        let key = unique_key(message, &new_key);
+        let start = Start::now();
+        let key = unique_key(message, start, &new_key);
         let namespace = config.names.namespace();
-        let properties = encode_properties(message, &key, sharding_key, namespace)?;
+        let mut properties = buffer;
+        properties.clear();
+        append_properties(message, &key, sharding_key, namespace, &mut properties)?;
         let (body, compression) = compressed(config, message);
         let half = system.get(name::TRANSACTION_PREPARED);
         let transaction = half.map_or(0, |_| sys_flag::TRANSACTION_PREPARED);
@@ -71,7 +79,8 @@ impl Outgoing {
             reconsume_times: message.get_reconsume_times().map_or(0, times),
             max_reconsume_times: message.get_max_reconsume_times().map(times),
             message_id: key,
-            payload: watched.then(|| Payload::Message(message.clone())),
+            start,
+            payload: watched.then(|| Box::new(Payload::Message(message.clone()))),
         })
     }
 
@@ -86,13 +95,18 @@ impl Outgoing {
         batch: &Batch,
         new_key: impl Fn(i64) -> String,
     ) -> Result<Outgoing> {
-        let mut body = Vec::new();
-        let mut keys = String::new();
+        // With room for what a message usually carries besides its body.
+        let bodies = batch.messages().iter().map(|child| child.body().len() + 160);
+        let mut body = Vec::with_capacity(bodies.sum());
+        let mut keys = String::with_capacity(batch.messages().len() * 33);
         let watched = config.hooks.watch_sends();
+        let start = Start::now();
+        let mut properties = String::new();
         for child in batch.messages() {
             validate::message(child, config.max_message_size)?;
-            let key = unique_key(child, &new_key);
-            let properties = encode_properties(child, &key, None, None)?;
+            let key = unique_key(child, start, &new_key);
+            properties.clear();
+            append_properties(child, &key, None, None, &mut properties)?;
             message::encode_batch_entry(child.get_flag(), child.body(), &properties, &mut body)
                 .map_err(|e| Error::invalid(e.to_string()))?;
             if !keys.is_empty() {
@@ -122,8 +136,29 @@ impl Outgoing {
             reply: false,
             wants_reply: false,
             message_id: keys,
-            payload: watched.then(|| Payload::Batch(batch.clone())),
+            start,
+            payload: watched.then(|| Box::new(Payload::Batch(batch.clone()))),
         })
+    }
+}
+
+impl Outgoing {
+    /// Takes room in flight for it, and for so many messages (0 or 1).
+    ///
+    /// # Errors
+    /// Those of [`Account::acquire`].
+    pub(super) fn take_room(
+        &mut self,
+        account: &Arc<Account>,
+        messages: usize,
+        deadline: Deadline,
+    ) -> Result<Permit> {
+        let permit = account.acquire(messages, self.body.len(), deadline)?;
+        if permit.waited() {
+            // That was not the broker's doing.
+            self.start = Start::now();
+        }
+        Ok(permit)
     }
 }
 
@@ -132,10 +167,10 @@ fn times(times: u32) -> i32 {
     i32::try_from(times).unwrap_or(i32::MAX)
 }
 
-fn unique_key(message: &Message, new_key: &impl Fn(i64) -> String) -> String {
+fn unique_key(message: &Message, start: Start, new_key: &impl Fn(i64) -> String) -> String {
     match message.get_unique_key() {
         Some(key) if !key.is_empty() => key.to_owned(),
-        _ => new_key(epoch_millis()),
+        _ => new_key(start.epoch_millis),
     }
 }
 
@@ -147,12 +182,13 @@ fn wait(message: &Message) -> &'static str {
     }
 }
 
-fn encode_properties(
+fn append_properties(
     message: &Message,
     key: &str,
     sharding_key: Option<&str>,
     namespace: Option<&str>,
-) -> Result<String> {
+    text: &mut String,
+) -> Result<()> {
     let schedule = message
         .get_schedule()
         .property()
@@ -169,7 +205,7 @@ fn encode_properties(
         .chain(sharding)
         .chain(instance)
         .chain(message.user_properties().iter());
-    let text = properties::encode(all);
+    properties::append(all, text);
     if text.len() > MAX_LEN {
         let text = format!(
             "the properties have {} bytes; at most {MAX_LEN} fit",
@@ -177,7 +213,7 @@ fn encode_properties(
         );
         return Err(Error::invalid(text));
     }
-    Ok(text)
+    Ok(())
 }
 
 /// The body as it is sent. One that compression would not make smaller goes as it is.

@@ -92,7 +92,7 @@ impl<'a> PreparedSend<'a> {
     /// # Errors
     /// Those of [`Producer::send`].
     pub fn send(self) -> Result<SendReceipt> {
-        let core = &self.producer.core().clone();
+        let core = self.producer.core();
         let deadline = self.deadline();
         if let Some(joining) = self.joining(deadline, 0, SendMode::Sync) {
             let (promise, handle) = handle::pair(deadline);
@@ -107,8 +107,8 @@ impl<'a> PreparedSend<'a> {
                 Joined::Alone(_) => {}
             }
         }
-        let (out, target) = self.outgoing()?;
-        let _permit = core.account.acquire(0, out.body.len(), deadline)?;
+        let (mut out, target) = self.outgoing(String::new())?;
+        let _permit = out.take_room(&core.account, 0, deadline)?;
         Send::new(core, out, target, deadline, SendMode::Sync)?.run()
     }
 
@@ -183,16 +183,16 @@ impl<'a> PreparedSend<'a> {
     /// # Errors
     /// Those of [`Producer::send_oneway`].
     pub fn send_oneway(self) -> Result<()> {
-        let core = &self.producer.core().clone();
+        let core = self.producer.core();
         let deadline = self.deadline();
-        let (out, target) = self.outgoing()?;
-        let permit = core.account.acquire(1, out.body.len(), deadline)?;
+        let (mut out, target) = self.outgoing(String::new())?;
+        let permit = out.take_room(&core.account, 1, deadline)?;
         Send::new(core, out, target, deadline, SendMode::Oneway)?.run_oneway(permit)
     }
 
     /// The common beginning of the two asynchronous forms: no failure is returned, all are told.
     fn begin(self, mut listener: Listener, deadline: Deadline) {
-        let core = &self.producer.core().clone();
+        let core = self.producer.core();
         if let Some(joining) = self.joining(deadline, 1, SendMode::Async) {
             match Accumulator::join(core, &joining, listener) {
                 Joined::Gathered => return,
@@ -200,15 +200,17 @@ impl<'a> PreparedSend<'a> {
                 Joined::Alone(given) => listener = given,
             }
         }
-        asynchronous::launch(core, self.outgoing(), deadline, listener);
+        let mut spare = core.spares.take();
+        let buffer = spare.as_mut().map_or_else(String::new, |spare| spare.take_buffer());
+        asynchronous::launch(core, self.outgoing(buffer), deadline, listener, spare);
     }
 
     /// What every send does first, in this order: is it open, is it valid, make it ready.
-    fn outgoing(self) -> Result<(Outgoing, Target)> {
+    fn outgoing(self, buffer: String) -> Result<(Outgoing, Target)> {
         let core = self.producer.core();
         core.check_open()?;
         let out = match self.what {
-            What::Message(message) => core.outgoing(message, self.target.sharding_key())?,
+            What::Message(message) => core.outgoing(message, self.target.sharding_key(), buffer)?,
             What::Batch(batch) => core.outgoing_batch(batch)?,
         };
         Ok((out, self.target))

@@ -38,8 +38,8 @@ impl Question<'_> {
         let deadline = Deadline::after(Instant::now(), self.timeout);
         core.check_open()?;
         let id = core.client.inner().requests.new_id();
-        let out = self.outgoing(id)?;
-        let permit = core.account.acquire(0, out.body.len(), deadline)?;
+        let mut out = self.outgoing(id)?;
+        let permit = out.take_room(&core.account, 0, deadline)?;
         let (answer, answered) = crossbeam_channel::bounded(1);
         let answer = move |reply| {
             // The other end is there until this was called, or the request has failed otherwise.
@@ -98,7 +98,7 @@ impl Question<'_> {
         match Asked::register(core, id, deadline, waiting) {
             Ok(asked) => {
                 let ready = Ok((out, self.target));
-                asynchronous::launch(core, ready, deadline, Listener::Asked(asked));
+                asynchronous::launch(core, ready, deadline, Listener::Asked(asked), None);
             }
             Err(waiting) => {
                 let error = waiting.refused();
@@ -124,7 +124,7 @@ impl Question<'_> {
             .system_property(name::CORRELATION_ID, correlation_text(id))
             .system_property(name::REPLY_TO_CLIENT, client.identity.client_id())
             .system_property(name::TTL, ttl.to_string());
-        self.core.outgoing(&message, self.target.sharding_key())
+        self.core.outgoing(&message, self.target.sharding_key(), String::new())
     }
 
     fn waiting(&self, answer: Answer) -> Waiting {

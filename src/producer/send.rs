@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::attempt::{Aim, with_request};
+use super::attempt::{Aim, Start, with_request};
 use super::core::Core;
 use super::fault::Report;
 use super::hook::{SendContext, SendMode, SendOutcome};
@@ -22,7 +22,7 @@ const SHORTEST_ATTEMPT: Duration = Duration::from_millis(500);
 /// One send, from its first attempt to its end.
 pub(super) struct Send {
     pub(super) core: Arc<Core>,
-    pub(super) out: Arc<Outgoing>,
+    pub(super) out: Outgoing,
     /// Where the current attempt goes.
     pub(super) aim: Aim,
     deadline: Deadline,
@@ -38,13 +38,13 @@ pub(super) struct Send {
     /// The broker of the last attempt, which a retry avoids.
     last_broker: Option<Arc<str>>,
     /// A receipt that says "stored, but"; returned if nothing better comes.
-    doubtful: Option<SendReceipt>,
+    doubtful: Option<Box<SendReceipt>>,
     other_broker: bool,
     refreshed: bool,
     went_away: bool,
     pub(super) mode: SendMode,
     /// What hooks were shown of the current attempt; taken when they hear of its end.
-    pub(super) watched: Option<SendContext>,
+    pub(super) watched: Option<Box<SendContext>>,
 }
 
 /// What follows an attempt.
@@ -70,10 +70,19 @@ impl Send {
         mode: SendMode,
     ) -> Result<Send> {
         let fixed_queue = !matches!(target, Target::Any);
+        let chosen = matches!(target, Target::Select(_));
         let first = || {
-            let info = publish_info(core, &out.topic_on_wire, deadline)?;
+            let (info, asked) = match core.client.inner().routes.known(&out.topic_on_wire) {
+                Some(info) => (info, false),
+                None => (publish_info(core, &out.topic_on_wire, deadline)?, true),
+            };
             let queue = target::first_queue(core, &info, &out.topic, target)?;
-            let aim = Aim::at(core, &info, queue, deadline)?;
+            // Of what came before, only a name server or a selector can have taken long.
+            let start = match asked || chosen {
+                false => out.start,
+                true => Start::now(),
+            };
+            let aim = Aim::at(core, &info, queue, deadline, start)?;
             Result::Ok((info, aim))
         };
         let (info, aim) = first().map_err(|error: Error| error.on_topic(&out.topic))?;
@@ -85,9 +94,9 @@ impl Send {
         };
         let most_attempts = retries.saturating_add(1);
         let mut send = Send {
-            share: deadline.remaining(Instant::now()) / most_attempts,
+            share: deadline.remaining(aim.started) / most_attempts,
             core: core.clone(),
-            out: Arc::new(out),
+            out,
             aim,
             deadline,
             fixed_queue,
@@ -210,7 +219,7 @@ impl Send {
     /// An end from outside, which does not turn what is stored into a failure.
     pub(super) fn interrupt(&mut self, error: Error) -> Result<SendReceipt> {
         match self.doubtful.take() {
-            Some(receipt) => Ok(receipt),
+            Some(receipt) => Ok(*receipt),
             None => Err(self.end_with(error)),
         }
     }
@@ -241,7 +250,7 @@ impl Send {
         let info = publish_info(&self.core, topic, self.deadline)?;
         let avoid = self.last_broker.as_deref();
         let queue = self.core.pick(topic, &info, avoid).clone();
-        let aim = Aim::at(&self.core, &info, queue, self.deadline)?;
+        let aim = Aim::at(&self.core, &info, queue, self.deadline, Start::now())?;
         Ok((info, aim))
     }
 
@@ -269,15 +278,17 @@ impl Send {
 
     fn stored(&mut self, receipt: SendReceipt) -> Step {
         self.tell_hooks(SendOutcome::Stored(&receipt));
-        let latency = self.aim.started.elapsed();
-        self.core
-            .report(self.aim.queue.shared_broker(), Report::Stored(latency));
+        if self.core.learns_latency() {
+            let latency = self.aim.started.elapsed();
+            self.core
+                .report(self.aim.queue.shared_broker(), Report::Stored(latency));
+        }
         let outcome = Outcome::Stored(receipt.status);
         match retry::judge(&self.core.config.policy, &self.situation(), outcome) {
             Verdict::Accept => Step::Done(Ok(receipt)),
             _ => {
                 log::warn!("{receipt}; trying another broker");
-                self.doubtful = Some(receipt);
+                self.doubtful = Some(Box::new(receipt));
                 self.last_broker = Some(self.aim.queue.shared_broker().clone());
                 Step::Again {
                     pause: Duration::ZERO,

@@ -242,6 +242,6 @@ fn send(core: &Arc<Core>, trace_topic: &Arc<str>, body: String, keys: Vec<String
             log::warn!("trace records were lost: {error}");
         }
     }));
-    let ready = core.outgoing(&message, None).map(|out| (out, Target::Any));
-    asynchronous::launch(core, ready, deadline, listener);
+    let ready = core.outgoing(&message, None, String::new()).map(|out| (out, Target::Any));
+    asynchronous::launch(core, ready, deadline, listener, None);
 }

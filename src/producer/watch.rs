@@ -16,7 +16,7 @@ impl Send {
     /// Shows the attempt to the hooks, which may refuse it.
     pub(super) fn ask_hooks(&mut self) -> Result<()> {
         let hooks = &self.core.config.hooks;
-        let Some(payload) = self.out.payload.clone().filter(|_| hooks.watch_sends()) else {
+        let Some(payload) = self.out.payload.as_deref().filter(|_| hooks.watch_sends()) else {
             return Ok(());
         };
         let message_type = match &payload {
@@ -28,7 +28,7 @@ impl Send {
         };
         let context = SendContext {
             group: self.core.config.group.clone(),
-            payload,
+            payload: payload.clone(),
             queue: self.aim.queue.clone(),
             broker_address: self.aim.address.clone(),
             mode: self.mode,
@@ -43,7 +43,7 @@ impl Send {
             .check(&context)
             .map_err(|error| error.on_topic(&self.out.topic))?;
         hooks.before(&context);
-        self.watched = Some(context);
+        self.watched = Some(Box::new(context));
         Ok(())
     }
 

@@ -19,6 +19,7 @@ pub mod id;
 mod json;
 pub mod message;
 pub mod namespace;
+mod plain;
 pub mod properties;
 pub mod recall;
 pub mod reply;

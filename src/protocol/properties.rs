@@ -1,7 +1,5 @@
 //! The text form of message properties: `name \x01 value \x02`, repeated.
 
-use std::fmt::{self, Write};
-
 use crate::message::Properties;
 
 /// Between a name and its value.
@@ -13,28 +11,24 @@ pub const VALUE_END: char = '\u{2}';
 /// The longest text form, in bytes, that the broker's store can hold.
 pub const MAX_LEN: usize = 32_767;
 
-/// Writes the text form of some properties; those with an empty name or value are left out, since
+/// Appends the text form of some properties. Those with an empty name or value are left out, since
 /// every decoder drops them.
-#[derive(Clone)]
-pub struct Encoded<I>(pub I);
-
-impl<'a, I: Iterator<Item = (&'a str, &'a str)> + Clone> fmt::Display for Encoded<I> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (name, value) in self.0.clone() {
-            if !name.is_empty() && !value.is_empty() {
-                f.write_str(name)?;
-                f.write_char(NAME_END)?;
-                f.write_str(value)?;
-                f.write_char(VALUE_END)?;
-            }
+pub fn append<'a>(properties: impl Iterator<Item = (&'a str, &'a str)>, text: &mut String) {
+    for (name, value) in properties {
+        if !name.is_empty() && !value.is_empty() {
+            text.push_str(name);
+            text.push(NAME_END);
+            text.push_str(value);
+            text.push(VALUE_END);
         }
-        Ok(())
     }
 }
 
 /// The text form of some properties.
-pub fn encode<'a>(properties: impl Iterator<Item = (&'a str, &'a str)> + Clone) -> String {
-    Encoded(properties).to_string()
+pub fn encode<'a>(properties: impl Iterator<Item = (&'a str, &'a str)>) -> String {
+    let mut text = String::new();
+    append(properties, &mut text);
+    text
 }
 
 /// Reads the text form. As in Java, a piece that has no separator, no name or no value is dropped.

@@ -1,5 +1,6 @@
 //! Send requests and their responses.
 
+use std::borrow::Cow;
 use super::code::{request, response};
 use super::{ExtFields, FieldSink, Fields, ProtocolError};
 use crate::message::{SendStatus, name};
@@ -205,7 +206,7 @@ pub struct SendResponse {
     /// By which a timer message can be recalled.
     pub recall_handle: Option<String>,
     /// The broker's region.
-    pub region: Option<String>,
+    pub region: Option<Cow<'static, str>>,
     /// Whether the broker wants the message traced.
     pub trace_on: bool,
 }
@@ -228,12 +229,22 @@ impl SendResponse {
                 "transactionId" => response.transaction_id = Some(value.to_owned()),
                 "batchUniqId" => response.batch_unique_key = Some(value.to_owned()),
                 "recallHandle" => response.recall_handle = Some(value.to_owned()),
-                name::MSG_REGION => response.region = Some(value.to_owned()),
+                name::MSG_REGION => response.region = Some(region(value)),
                 name::TRACE_ON => response.trace_on = value != "false",
                 _ => {}
             }
         }
         Ok(response)
+    }
+}
+
+const DEFAULT_REGION: &str = "DefaultRegion";
+
+/// Nearly all brokers are in the one region that needs no text of its own.
+fn region(name: &str) -> Cow<'static, str> {
+    match name {
+        DEFAULT_REGION => Cow::Borrowed(DEFAULT_REGION),
+        _ => Cow::Owned(name.to_owned()),
     }
 }
 
@@ -243,10 +254,10 @@ impl Fields for SendResponse {
         sink.display("queueId", &self.queue_id);
         sink.display("queueOffset", &self.queue_offset);
         let optional = [
-            ("transactionId", &self.transaction_id),
-            ("batchUniqId", &self.batch_unique_key),
-            ("recallHandle", &self.recall_handle),
-            (name::MSG_REGION, &self.region),
+            ("transactionId", self.transaction_id.as_deref()),
+            ("batchUniqId", self.batch_unique_key.as_deref()),
+            ("recallHandle", self.recall_handle.as_deref()),
+            (name::MSG_REGION, self.region.as_deref()),
         ];
         for (field, value) in optional {
             if let Some(value) = value {

@@ -45,6 +45,7 @@ pub(crate) struct Permit {
     amount: Amount,
     /// For how many this one stands.
     permits: usize,
+    waited: bool,
 }
 
 /// Where to wait for a change that is made without a lock.
@@ -148,17 +149,17 @@ impl Account {
             Ok(taken) => taken.then_some(Ok(())),
             Err(closed) => Some(Err(closed)),
         };
-        let taken = match attempt() {
-            Some(taken) => taken,
-            None => {
-                let waited = self.budget.0.room.wait(deadline, attempt);
-                waited.unwrap_or_else(|| Err(self.budget.busy()))
-            }
-        };
+        let mut waited = false;
+        let taken = attempt().unwrap_or_else(|| {
+            waited = true;
+            let taken = self.budget.0.room.wait(deadline, attempt);
+            taken.unwrap_or_else(|| Err(self.budget.busy()))
+        });
         taken.map(|()| Permit {
             account: self.clone(),
             amount,
             permits: 1,
+            waited,
         })
     }
 
@@ -203,6 +204,23 @@ impl Account {
     }
 }
 
+impl Permit {
+    /// Whether its taker had to wait for it.
+    pub(crate) fn waited(&self) -> bool {
+        self.waited
+    }
+
+    /// Gives it back before it is dropped. (The counted reference to the account, which other threads
+    /// touch too, is then dropped by whoever drops the rest.)
+    pub(crate) fn give_back(&mut self) {
+        self.account.budget.give_back(std::mem::take(&mut self.amount));
+        let permits = std::mem::take(&mut self.permits);
+        if permits > 0 {
+            self.account.note_returned(permits);
+        }
+    }
+}
+
 impl Guard for Permit {
     fn merge(&mut self, mut other: Permit) -> Option<Permit> {
         if !Arc::ptr_eq(&self.account, &other.account) {
@@ -217,10 +235,7 @@ impl Guard for Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.account.budget.give_back(self.amount);
-        if self.permits > 0 {
-            self.account.note_returned(self.permits);
-        }
+        self.give_back();
     }
 }
 

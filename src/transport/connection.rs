@@ -1,8 +1,7 @@
-use std::cell::Cell;
 use std::io;
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
@@ -13,9 +12,10 @@ use super::pending::{Entry, Pending};
 use super::shared::Shared;
 use super::slot::{Slot, Waiter};
 use super::tls::Session;
-use super::{Deadline, Job, Next, Outcome, Permit, Request, reader};
+use super::writer::MOST_QUEUED;
+use super::{Deadline, Encoded, Job, Next, Outcome, Permit, reader};
 use crate::error::{Delivery, Error, ErrorKind, Wait};
-use crate::protocol::{Command, Head, frame};
+use crate::protocol::{Command, frame};
 
 /// One TCP connection: who waits on it, what waits to be written, and the socket.
 ///
@@ -30,8 +30,9 @@ pub(crate) struct Connection {
     pub(super) state: Mutex<State>,
     /// Wakes the writer thread.
     pub(super) work: Condvar,
+    /// Wakes those who wait for the writer thread to get on.
+    pub(super) room: Condvar,
     pub(super) shared: Arc<Shared>,
-    next_opaque: AtomicI32,
     /// How much of the stream the socket has taken.
     pub(super) written: AtomicU64,
     /// What `written` was when a byte was last read.
@@ -55,6 +56,9 @@ pub(super) struct State {
     /// Whether some thread is writing; only that thread may.
     pub(super) writing: bool,
     pub(super) writer_thread: WriterThread,
+    pub(super) waiting_for_room: usize,
+    /// Whether somebody waits for the answer to a frame that waits to be written.
+    pub(super) urgent: bool,
     /// Why the connection died.
     pub(super) death: Option<Error>,
     /// A silence of the peer: what `read_mark` is for as long as it lasts, and when it began.
@@ -68,7 +72,10 @@ pub(super) struct State {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum WriterThread {
     NotStarted,
+    /// Waits for something to write.
     Idle,
+    /// Waits for more, or a short time.
+    Gathering,
     Busy,
 }
 
@@ -89,20 +96,11 @@ pub(crate) enum Refused {
     Never(Option<Slot>, Error),
 }
 
-thread_local! {
-    /// Where a caller encodes a header before it takes the connection's lock. Taken out while in
-    /// use, since what follows an encoding may send again on the same thread (a logger might).
-    static HEAD: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
-}
-
 /// What we send of our own accord waits for a peer that does not read, up to so many bytes.
 const MOST_UNREAD: u64 = 4 * 1024 * 1024;
 
 /// The longest that such a frame may take to leave; the peer does not read if it takes longer.
 const REPLY_WITHIN: Duration = Duration::from_secs(3);
-
-/// A header of unusual size must not stay with the thread.
-const KEEP_HEAD: usize = 64 * 1024;
 
 impl Connection {
     /// Takes over a connected socket and starts its reader thread.
@@ -122,14 +120,16 @@ impl Connection {
                 outbox: Outbox::new(),
                 writing: false,
                 writer_thread: WriterThread::NotStarted,
+                waiting_for_room: 0,
+                urgent: false,
                 death: None,
                 silence: None,
                 watched: false,
                 idle_since: (0, 0, Instant::now()),
             }),
             work: Condvar::new(),
+            room: Condvar::new(),
             shared: shared.clone(),
-            next_opaque: AtomicI32::new(0),
             written: AtomicU64::new(0),
             read_mark: AtomicU64::new(0),
             callers: AtomicUsize::new(0),
@@ -177,19 +177,19 @@ impl Connection {
     /// Sends a request and waits for the answer.
     pub(super) fn call(
         self: &Arc<Self>,
-        request: &Request<'_>,
+        request: &Encoded,
         deadline: Deadline,
     ) -> Result<Outcome, Refused> {
         let waiter = Arc::new(Waiter::new());
         let slot = Slot::Thread(waiter.clone());
         let alone = self.callers.fetch_add(1, Ordering::Relaxed) == 0;
         let submitted = self.submit(request, Some(slot), None, deadline, Via::Caller);
-        let outcome = submitted.map(|opaque| {
+        let outcome = submitted.map(|()| {
             let start = alone.then(Instant::now);
             if let Some(start) = start {
                 self.look_out(&waiter, start, deadline);
             }
-            let outcome = self.wait(&waiter, opaque, deadline);
+            let outcome = self.wait(&waiter, request.opaque, deadline);
             if let Some(start) = start {
                 self.patience.note(start.elapsed());
             }
@@ -221,48 +221,28 @@ impl Connection {
     /// Accepts a request: registers its waiter (none for oneway) and sees that it gets written.
     pub(super) fn submit(
         self: &Arc<Self>,
-        request: &Request<'_>,
+        request: &Encoded,
         slot: Option<Slot>,
         permit: Option<Permit>,
         deadline: Deadline,
         via: Via,
-    ) -> Result<i32, Refused> {
-        let config = &self.shared.config;
-        let oneway = slot.is_none();
-        let opaque = self.next_opaque.fetch_add(1, Ordering::Relaxed);
-        let head = Head {
-            code: request.code,
-            flag: if oneway { Command::ONEWAY } else { 0 },
-            opaque,
-            language: config.language,
-            version: config.version,
-            remark: request.remark,
-            format: config.header_format,
-        };
-        let mut buffer = HEAD.take();
-        buffer.clear();
-        let body_len = request.body.map_or(0, |body| body.len());
-        frame::encode_head(&head, request.fields, body_len, &mut buffer);
-        let queued = self.queue(&buffer, request.body, opaque, slot, permit, deadline);
-        if buffer.capacity() <= KEEP_HEAD {
-            HEAD.set(buffer);
-        }
-        self.write_soon(queued?, via, deadline);
-        Ok(opaque)
+    ) -> Result<(), Refused> {
+        let state = self.queue(request, slot, permit, deadline, via)?;
+        self.write_soon(state, via, deadline);
+        Ok(())
     }
 
     /// Registers the waiter and queues the frame, in one step, so that neither is without the
     /// other. Returns with the lock held.
     fn queue<'a>(
         self: &'a Arc<Self>,
-        head: &[u8],
-        body: Option<&Arc<Vec<u8>>>,
-        opaque: i32,
+        request: &Encoded,
         slot: Option<Slot>,
         permit: Option<Permit>,
         deadline: Deadline,
+        via: Via,
     ) -> Result<MutexGuard<'a, State>, Refused> {
-        if head.len() + body.map_or(0, |body| body.len()) > frame::MAX_FRAME {
+        if request.len() > frame::MAX_FRAME {
             let text = "the request exceeds the protocol's 16 MiB for a frame";
             return Err(Refused::Never(slot, Error::invalid(text)));
         }
@@ -272,13 +252,28 @@ impl Connection {
             return Err(Refused::Never(slot, self.timed_out(Wait::Queue)));
         }
         let mut state = self.state.lock();
-        // Four billion requests later, an old one may still wait under this id: the caller's next
-        // try gets the next id.
-        let taken = slot.is_some() && !state.pending.is_free(opaque);
-        if taken || state.death.is_some() || self.retired.load(Ordering::Relaxed) {
+        while via == Via::WriterThread && state.outbox.len() > MOST_QUEUED {
+            if state.death.is_some() {
+                break;
+            }
+            if deadline.has_passed(Instant::now()) {
+                return Err(Refused::Never(slot, self.timed_out(Wait::Queue)));
+            }
+            state.waiting_for_room += 1;
+            self.room.wait_until(&mut state, deadline.instant());
+            state.waiting_for_room -= 1;
+        }
+        if state.death.is_some() || self.retired.load(Ordering::Relaxed) {
             return Err(Refused::Gone(slot, permit));
         }
+        if slot.is_some() && !state.pending.is_free(request.opaque) {
+            // Four billion requests later, an old one may still wait under this number.
+            let text = "a request of four billion requests ago still has this one's number";
+            let error = Error::new(ErrorKind::Busy, text).at(&self.address);
+            return Err(Refused::Never(slot, error));
+        }
         let until = slot.is_some().then(|| deadline.instant());
+        let (head, body) = (&request.head, request.body.as_ref());
         let end = state.outbox.push(head, body, permit, until);
         let Some(slot) = slot else {
             self.watch(&mut state, deadline, now);
@@ -290,7 +285,7 @@ impl Connection {
             deadline: deadline.instant(),
             end,
         };
-        if let Some(at) = state.pending.register(opaque, entry) {
+        if let Some(at) = state.pending.register(request.opaque, entry) {
             self.look_again_at(at);
         }
         Ok(state)
@@ -314,7 +309,7 @@ impl Connection {
     /// Sends a request that has no answer, over this very connection. Like a reply it never blocks,
     /// and it is refused (false) when the peer does not read or the connection is at its end. The
     /// permit is given back when the socket has taken the frame.
-    pub(super) fn tell(self: &Arc<Self>, request: &Request<'_>, permit: Permit) -> bool {
+    pub(super) fn tell(self: &Arc<Self>, request: &Encoded, permit: Permit) -> bool {
         let unread = self.state.lock().outbox.len();
         let deadline = Deadline::after(Instant::now(), REPLY_WITHIN);
         let (permit, via) = (Some(permit), Via::WriterThread);
@@ -343,7 +338,11 @@ impl Connection {
     }
 
     /// Takes the waiters of responses.
-    pub(super) fn complete(&self, responses: &mut Vec<Command>, taken: &mut Vec<(Slot, Command)>) {
+    pub(super) fn complete(
+        self: &Arc<Self>,
+        responses: &mut Vec<Command>,
+        taken: &mut Vec<(Slot, Command)>,
+    ) {
         let all = responses.len();
         let mut state = self.state.lock();
         for response in responses.drain(..) {
@@ -351,6 +350,7 @@ impl Connection {
                 taken.push((entry.slot, response));
             }
         }
+        self.end_gathering(&mut state);
         drop(state);
         let unknown = all - taken.len();
         if unknown > 0 {
@@ -427,6 +427,7 @@ impl Connection {
         // Fails only if the peer was faster.
         let _ = self.socket.shutdown(Shutdown::Both);
         self.work.notify_all();
+        self.room.notify_all();
         if !writing {
             self.answer_all();
         }

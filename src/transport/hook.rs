@@ -245,7 +245,7 @@ impl Hooked {
 pub(super) struct Observed {
     pub(super) shared: Arc<Shared>,
     pub(super) address: Arc<str>,
-    pub(super) hooked: Arc<Hooked>,
+    pub(super) hooked: Hooked,
     pub(super) completion: Box<dyn Completion>,
 }
 

@@ -30,6 +30,8 @@ pub(crate) struct Outbox<G> {
     spare: Option<Batch<G>>,
     /// Where the last frame ends.
     end: u64,
+    /// How many of the frames have an end of their own: somebody waits for their answers.
+    awaited: usize,
 }
 
 /// What one writer takes and writes before anyone else.
@@ -50,6 +52,7 @@ struct Frame {
     end: u64,
     cancelled: bool,
     guarded: bool,
+    awaited: bool,
 }
 
 /// A run of bytes to be written, and where in the stream it ends.
@@ -65,6 +68,7 @@ impl<G: Guard> Outbox<G> {
             batches: VecDeque::new(),
             spare: None,
             end: 0,
+            awaited: 0,
         }
     }
 
@@ -79,6 +83,7 @@ impl<G: Guard> Outbox<G> {
         let body_len = body.map_or(0, |body| body.len());
         let shared = body.filter(|body| body.len() >= SHARE_FROM).cloned();
         let start = self.end;
+        self.awaited += usize::from(until.is_some());
         self.end += (head.len() + body_len) as u64;
         let end = self.end;
         let batch = self.open_batch(start, until);
@@ -95,6 +100,7 @@ impl<G: Guard> Outbox<G> {
             end,
             cancelled: false,
             guarded: guard.is_some(),
+            awaited: until.is_some(),
         });
         let spare = match (batch.guards.last_mut(), guard) {
             (Some(last), Some(guard)) => last.merge(guard),
@@ -151,7 +157,14 @@ impl<G: Guard> Outbox<G> {
 
     /// The next batch, for one writer.
     pub(crate) fn take(&mut self) -> Option<Batch<G>> {
-        self.batches.pop_front()
+        let batch = self.batches.pop_front()?;
+        self.awaited -= batch.frames.iter().filter(|frame| frame.awaited).count();
+        Some(batch)
+    }
+
+    /// How many frames wait whose answers somebody waits for.
+    pub(crate) fn awaited(&self) -> usize {
+        self.awaited
     }
 
     /// Gives a written batch's buffers back for reuse.
@@ -222,6 +235,12 @@ impl<G> Batch<G> {
         if !bytes.is_empty() {
             runs.push(Run::Bytes(&self.bytes[bytes.clone()], end));
         }
+    }
+
+    /// Whether there are several frames.
+    pub(crate) fn is_burst(&self) -> bool {
+        const SEVERAL: usize = 4;
+        self.frames.len() >= SEVERAL
     }
 
     /// How many frames with a guard do not lie wholly before `position`.

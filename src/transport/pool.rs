@@ -42,6 +42,8 @@ struct Queue {
     idle: usize,
     /// Jobs that were begun.
     begun: u64,
+    /// Workers that run one.
+    busy: usize,
     /// Whether an idle worker looks after the busy ones.
     watched: bool,
     closed: bool,
@@ -108,16 +110,21 @@ impl Pool {
 impl Inner {
     fn work(&self) {
         self.queue.lock().threads.push(thread::current().id());
-        while let Some(job) = self.next() {
+        let mut before = 0;
+        while let Some(job) = self.next(before) {
             run(job);
+            before = 1;
         }
     }
 
-    fn next(&self) -> Option<Box<dyn Job>> {
+    /// The next job of a worker that has just done so many.
+    fn next(&self, done: usize) -> Option<Box<dyn Job>> {
         let mut queue = self.queue.lock();
+        queue.busy -= done;
         loop {
             if let Some(job) = queue.jobs.pop_front() {
                 queue.begun += 1;
+                queue.busy += 1;
                 // A job may take forever: somebody else must see to the rest.
                 if !queue.watched && !queue.jobs.is_empty() && queue.idle > 0 {
                     queue.watched = true;
@@ -138,7 +145,7 @@ impl Inner {
 
     /// Looks on for as long as others get on with the jobs.
     fn watch(&self, queue: &mut MutexGuard<'_, Queue>) {
-        while queue.watched && !queue.jobs.is_empty() {
+        while queue.busy > 0 && queue.watched && !queue.jobs.is_empty() {
             let begun = queue.begun;
             self.work.wait_for(queue, STUCK);
             if queue.begun == begun {

@@ -11,7 +11,7 @@ use super::resolve::Lookup;
 use super::shared::{RemotingConfig, Shared};
 use super::slot::Slot;
 use super::workers::Workers;
-use super::{Completion, Deadline, Inbound, Outcome, Permit, Request};
+use super::{Completion, Deadline, Encoded, Inbound, Outcome, Permit, Request};
 use crate::error::{Error, ErrorKind};
 use crate::protocol::code::response;
 
@@ -70,17 +70,15 @@ impl Remoting {
         request: &Request<'_>,
         deadline: Deadline,
     ) -> Outcome {
-        let hooks = &self.shared.config.hooks;
-        if !hooks.need_command() {
-            return hooks.with_fixed(request, |request| self.exchange(address, request, deadline));
+        let encoded = self.encode(address, request, false)?;
+        let outcome = self.exchange(address, &encoded, deadline);
+        if let Some(hooked) = &encoded.hooked {
+            hooked.after(&self.shared.config.hooks.user, address, &outcome);
         }
-        let hooked = self.hooked(address, request, false)?;
-        let outcome = self.exchange(address, &hooked.request(), deadline);
-        hooked.after(&hooks.user, address, &outcome);
         outcome
     }
 
-    fn exchange(&self, address: &Arc<str>, request: &Request<'_>, deadline: Deadline) -> Outcome {
+    fn exchange(&self, address: &Arc<str>, request: &Encoded, deadline: Deadline) -> Outcome {
         for _ in 0..CONNECTIONS_PER_CALL {
             match self.connect(address, deadline)?.call(request, deadline) {
                 Ok(outcome) => return outcome,
@@ -89,6 +87,29 @@ impl Remoting {
             }
         }
         Err(gone(address))
+    }
+
+    /// A request as it goes out, after all that comes before it.
+    ///
+    /// # Errors
+    /// `Invalid` if a hook says so.
+    pub(crate) fn encode(
+        &self,
+        address: &Arc<str>,
+        request: &Request<'_>,
+        oneway: bool,
+    ) -> Result<Encoded, Error> {
+        let hooks = &self.shared.config.hooks;
+        if !hooks.need_command() {
+            return Ok(hooks.with_fixed(request, |request| {
+                Encoded::new(&self.shared, request, oneway)
+            }));
+        }
+        let hooked = Hooked::prepare(&self.shared.config, address, request, oneway)
+            .map_err(|error| error.at(address))?;
+        let mut encoded = Encoded::new(&self.shared, &hooked.request(), oneway);
+        encoded.hooked = (!hooks.user.is_empty()).then_some(hooked);
+        Ok(encoded)
     }
 
     /// Sends a request whose answer goes to `completion`. Connecting, if need be, happens here and
@@ -101,37 +122,32 @@ impl Remoting {
         via: Via,
         completion: Box<dyn Completion>,
     ) {
-        let hooks = &self.shared.config.hooks;
-        if !hooks.need_command() {
-            return hooks.with_fixed(request, |request| {
-                self.dispatch(address, request, deadline, via, completion);
-            });
-        }
-        let hooked = match self.hooked(address, request, false) {
-            Ok(hooked) => Arc::new(hooked),
-            Err(error) => return self.answer(Slot::Task(completion), Err(error)),
-        };
-        let completion: Box<dyn Completion> = if hooks.user.is_empty() {
-            completion
-        } else {
-            Box::new(Observed {
-                shared: self.shared.clone(),
-                address: address.clone(),
-                hooked: hooked.clone(),
-                completion,
-            })
-        };
-        self.dispatch(address, &hooked.request(), deadline, via, completion);
+        let encoded = self.encode(address, request, false);
+        self.dispatch(address, encoded, deadline, via, completion);
     }
 
-    fn dispatch(
+    /// The same for a request that is encoded, or could not be.
+    pub(crate) fn dispatch(
         &self,
         address: &Arc<str>,
-        request: &Request<'_>,
+        encoded: Result<Encoded, Error>,
         deadline: Deadline,
         via: Via,
         completion: Box<dyn Completion>,
     ) {
+        let mut encoded = match encoded {
+            Ok(encoded) => encoded,
+            Err(error) => return self.answer(Slot::Task(completion), Err(error)),
+        };
+        let completion: Box<dyn Completion> = match encoded.hooked.take() {
+            None => completion,
+            Some(hooked) => Box::new(Observed {
+                shared: self.shared.clone(),
+                address: address.clone(),
+                hooked,
+                completion,
+            }),
+        };
         let mut slot = Some(Slot::Task(completion));
         let mut error = None;
         for _ in 0..CONNECTIONS_PER_CALL {
@@ -142,8 +158,8 @@ impl Remoting {
                     break;
                 }
             };
-            match connection.submit(request, slot.take(), None, deadline, via) {
-                Ok(_) => return,
+            match connection.submit(&encoded, slot.take(), None, deadline, via) {
+                Ok(()) => return,
                 Err(Refused::Gone(given, _)) => slot = given,
                 Err(Refused::Never(given, why)) => {
                     slot = given;
@@ -166,28 +182,12 @@ impl Remoting {
         permit: Option<Permit>,
         deadline: Deadline,
     ) -> Result<(), Error> {
-        let hooks = &self.shared.config.hooks;
-        if !hooks.need_command() {
-            return hooks.with_fixed(request, |request| {
-                self.dispatch_oneway(address, request, permit, deadline)
-            });
-        }
-        let hooked = self.hooked(address, request, true)?;
-        self.dispatch_oneway(address, &hooked.request(), permit, deadline)
-    }
-
-    fn dispatch_oneway(
-        &self,
-        address: &Arc<str>,
-        request: &Request<'_>,
-        permit: Option<Permit>,
-        deadline: Deadline,
-    ) -> Result<(), Error> {
+        let encoded = self.encode(address, request, true)?;
         let mut permit = permit;
         for _ in 0..CONNECTIONS_PER_CALL {
             let connection = self.connect(address, deadline)?;
-            match connection.submit(request, None, permit, deadline, Via::WriterThread) {
-                Ok(_) => return Ok(()),
+            match connection.submit(&encoded, None, permit, deadline, Via::WriterThread) {
+                Ok(()) => return Ok(()),
                 Err(Refused::Never(_, error)) => return Err(error),
                 Err(Refused::Gone(_, given)) => permit = given,
             }
@@ -205,13 +205,8 @@ impl Remoting {
         permit: Permit,
     ) -> Result<(), Error> {
         let address = connection.address();
-        let hooks = &self.shared.config.hooks;
-        let told = if hooks.need_command() {
-            let hooked = self.hooked(address, request, true)?;
-            connection.tell(&hooked.request(), permit)
-        } else {
-            hooks.with_fixed(request, |request| connection.tell(request, permit))
-        };
+        let encoded = self.encode(address, request, true)?;
+        let told = connection.tell(&encoded, permit);
         told.then_some(()).ok_or_else(|| gone(address))
     }
 
@@ -269,17 +264,6 @@ impl Remoting {
     /// Oneway messages that were accepted and then lost with their connection.
     pub(crate) fn lost_oneway(&self) -> u64 {
         self.shared.lost_oneway()
-    }
-
-    /// A request after all that comes before it.
-    fn hooked(
-        &self,
-        address: &Arc<str>,
-        request: &Request<'_>,
-        oneway: bool,
-    ) -> Result<Hooked, Error> {
-        Hooked::prepare(&self.shared.config, address, request, oneway)
-            .map_err(|error| error.at(address))
     }
 
     /// Answers a waiter that never came to a connection.

@@ -1,6 +1,6 @@
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -30,6 +30,8 @@ pub(super) struct Shared {
     /// Whether there is more than one processor: a thread that waits without sleep on the only one
     /// keeps away what it waits for.
     pub(super) has_processors: bool,
+    /// Numbers of requests, over all connections.
+    next_opaque: AtomicI32,
     lost_oneway: AtomicU64,
     random: RandomState,
     random_calls: AtomicU64,
@@ -49,10 +51,15 @@ impl Shared {
             workers,
             inbound,
             has_processors: thread::available_parallelism().is_ok_and(|n| n.get() > 1),
+            next_opaque: AtomicI32::new(0),
             lost_oneway: AtomicU64::new(0),
             random: RandomState::new(),
             random_calls: AtomicU64::new(0),
         }
+    }
+
+    pub(super) fn next_opaque(&self) -> i32 {
+        self.next_opaque.fetch_add(1, Ordering::Relaxed)
     }
 
     pub(super) fn lost_oneway(&self) -> u64 {

@@ -20,6 +20,15 @@ const BATCHES_BY_CALLER: usize = 8;
 /// How much later than its own deadline a frame of others may end that a caller writes for them.
 const GRACE: Duration = Duration::from_millis(50);
 
+/// After a burst the writer thread waits for more frames, so that they leave in few writes: until
+/// there are so many bytes, or answers come, or at most for so long. (This is Nagle's idea, with a
+/// clock.)
+const GATHERING: Duration = Duration::from_micros(100);
+const WORTH_WAKING: u64 = 32 * 1024;
+
+/// A caller whose frame the writer thread is to write waits while so many bytes wait already.
+pub(super) const MOST_QUEUED: u64 = 1024 * 1024;
+
 /// With fewer requests in flight than this, nobody else is likely to be about to send.
 const WORTH_GATHERING: usize = 6;
 
@@ -40,12 +49,18 @@ impl Connection {
         deadline: Deadline,
     ) {
         if state.writing {
+            // Whoever writes goes on to this frame, and does not wait for more before.
+            state.urgent |= via == Via::Caller;
             return;
         }
         let limit = match via {
             Via::Caller => deadline.instant().checked_add(GRACE),
             Via::WriterThread => None,
         };
+        let gathering = state.writer_thread == WriterThread::Gathering;
+        if via == Via::WriterThread && gathering && state.may_gather() {
+            return;
+        }
         let by_caller = limit.is_some_and(|limit| state.outbox.next_ends_by(limit));
         if by_caller || !self.wake_writer(&mut state) {
             state.writing = true;
@@ -78,7 +93,7 @@ impl Connection {
     fn wake_writer(self: &Arc<Self>, state: &mut State) -> bool {
         match state.writer_thread {
             WriterThread::Busy => true,
-            WriterThread::Idle => {
+            WriterThread::Idle | WriterThread::Gathering => {
                 // Marked busy here, so that it is woken once and not by every frame of a burst.
                 state.writer_thread = WriterThread::Busy;
                 self.work.notify_one();
@@ -103,19 +118,41 @@ impl Connection {
 
     fn run_writer(self: &Arc<Self>) {
         let mut state = self.state.lock();
-        loop {
-            if state.death.is_some() {
-                return;
-            }
-            if state.writing || state.outbox.is_empty() {
+        let mut in_burst = false;
+        while state.death.is_none() {
+            if in_burst && !state.urgent && state.may_gather() {
+                // More frames are about to come: they had better leave together.
+                in_burst = false;
+                state.writer_thread = WriterThread::Gathering;
+                self.work.wait_for(&mut state, GATHERING);
+                state.writer_thread = WriterThread::Busy;
+            } else if state.writing || state.outbox.is_empty() {
+                in_burst = false;
                 state.writer_thread = WriterThread::Idle;
                 self.work.wait(&mut state);
-            } else {
+            } else if let Some(batch) = state.outbox.take() {
+                in_burst = batch.is_burst();
                 state.writer_thread = WriterThread::Busy;
                 state.writing = true;
-                self.write_batches(state, None);
-                state = self.state.lock();
+                let Some(next) = self.write_batch(state, batch) else {
+                    return;
+                };
+                state = next;
+                state.writing = false;
+                if state.outbox.is_empty() && self.is_retired() {
+                    drop(state);
+                    self.end_if_drained();
+                    state = self.state.lock();
+                }
             }
+        }
+    }
+
+    /// On the reader thread, with answers: what was queued while they were on their way has waited
+    /// long enough for more.
+    pub(super) fn end_gathering(self: &Arc<Self>, state: &mut State) {
+        if state.writer_thread == WriterThread::Gathering && !state.outbox.is_empty() {
+            self.wake_writer(state);
         }
     }
 
@@ -126,29 +163,13 @@ impl Connection {
         mut state: MutexGuard<'a, State>,
         limit: Option<Instant>,
     ) {
-        for written in 1.. {
-            let Some(mut batch) = state.outbox.take() else {
-                break;
-            };
-            drop(state);
-            let result = self.write(&batch);
-            self.release(&mut batch);
-            state = self.state.lock();
-            state.outbox.recycle(batch);
-            if let Err(error) = &result {
-                let cause = error.clone().at(self.address());
-                state.death.get_or_insert(cause);
-                self.dead.store(true, Ordering::Relaxed);
-            }
-            if state.death.is_some() {
-                state.writing = false;
-                drop(state);
-                let _ = self.socket.shutdown(std::net::Shutdown::Both);
-                // Whoever finds the connection dead wakes nobody again.
-                self.work.notify_all();
-                self.answer_all();
+        let mut written = 0;
+        while let Some(batch) = state.outbox.take() {
+            let Some(next) = self.write_batch(state, batch) else {
                 return;
-            }
+            };
+            state = next;
+            written += 1;
             let goes_on = |limit| written < BATCHES_BY_CALLER && state.outbox.next_ends_by(limit);
             if !state.outbox.is_empty() && !limit.is_none_or(goes_on) {
                 state.writing = false;
@@ -162,6 +183,39 @@ impl Connection {
         drop(state);
         // The last answer may have come while this thread was still writing.
         self.end_if_drained();
+    }
+
+    /// Writes one batch without the lock, and takes the lock again; `None` if the connection is
+    /// dead, and then everybody has been answered.
+    fn write_batch<'a>(
+        self: &'a Arc<Self>,
+        state: MutexGuard<'a, State>,
+        mut batch: Batch<Permit>,
+    ) -> Option<MutexGuard<'a, State>> {
+        drop(state);
+        let result = self.write(&batch);
+        self.release(&mut batch);
+        let mut state = self.state.lock();
+        state.outbox.recycle(batch);
+        state.urgent &= !state.outbox.is_empty();
+        if state.waiting_for_room > 0 && state.outbox.len() <= MOST_QUEUED / 2 {
+            self.room.notify_all();
+        }
+        if let Err(error) = result {
+            state.death.get_or_insert(error.at(self.address()));
+            self.dead.store(true, Ordering::Relaxed);
+        }
+        if state.death.is_none() {
+            return Some(state);
+        }
+        state.writing = false;
+        drop(state);
+        let _ = self.socket.shutdown(std::net::Shutdown::Both);
+        // Whoever finds the connection dead wakes nobody again.
+        self.work.notify_all();
+        self.room.notify_all();
+        self.answer_all();
+        None
     }
 
     fn write(&self, batch: &Batch<Permit>) -> Result<(), Error> {
@@ -202,6 +256,15 @@ impl Connection {
         let lost = batch.lost(self.written.load(Ordering::Relaxed));
         batch.release();
         self.shared.note_lost_oneway(self.address(), lost);
+    }
+}
+
+impl State {
+    /// Whether frames may wait for others: they are few, and answers to earlier ones are on their
+    /// way, or nobody waits for any.
+    fn may_gather(&self) -> bool {
+        let awaited = self.outbox.awaited();
+        self.outbox.len() < WORTH_WAKING && (awaited == 0 || awaited < self.pending.len())
     }
 }
 

@@ -100,7 +100,7 @@ pub fn send_response() -> impl Strategy<Value = SendResponse> {
             transaction_id,
             batch_unique_key,
             recall_handle,
-            region,
+            region: region.map(Into::into),
             trace_on,
         }
     })

@@ -1,0 +1,64 @@
+use std::cell::Cell;
+use std::mem;
+use std::sync::Arc;
+
+use super::Request;
+use super::hook::Hooked;
+use super::shared::Shared;
+use crate::protocol::{Command, Head, frame};
+
+thread_local! {
+    /// The buffer for a header, which goes from one request of a thread to the next. Taken out while
+    /// in use, since what follows an encoding may send again on the same thread (a logger might).
+    static HEAD: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// A header of unusual size must not stay with the thread.
+const KEEP_HEAD: usize = 64 * 1024;
+
+/// A request as it goes over a connection: it borrows nothing, so that what it was made of can go on
+/// to wait for the answer.
+pub(crate) struct Encoded {
+    pub(super) opaque: i32,
+    pub(super) head: Vec<u8>,
+    pub(super) body: Option<Arc<Vec<u8>>>,
+    /// What hooks are to be told with the answer.
+    pub(super) hooked: Option<Hooked>,
+}
+
+impl Encoded {
+    pub(super) fn new(shared: &Shared, request: &Request<'_>, oneway: bool) -> Encoded {
+        let config = &shared.config;
+        let head = Head {
+            code: request.code,
+            flag: if oneway { Command::ONEWAY } else { 0 },
+            opaque: shared.next_opaque(),
+            language: config.language,
+            version: config.version,
+            remark: request.remark,
+            format: config.header_format,
+        };
+        let mut buffer = HEAD.take();
+        buffer.clear();
+        let body_len = request.body.map_or(0, |body| body.len());
+        frame::encode_head(&head, request.fields, body_len, &mut buffer);
+        Encoded {
+            opaque: head.opaque,
+            head: buffer,
+            body: request.body.cloned(),
+            hooked: None,
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.head.len() + self.body.as_ref().map_or(0, |body| body.len())
+    }
+}
+
+impl Drop for Encoded {
+    fn drop(&mut self) {
+        if self.head.capacity() <= KEEP_HEAD {
+            HEAD.set(mem::take(&mut self.head));
+        }
+    }
+}
