@@ -361,7 +361,7 @@ pub(super) fn check_address(address: &str) -> Result<()> {
 
 /// The characters of topics and groups: `%|a-zA-Z0-9_-`, as Java has it.
 pub(crate) fn check_name(what: &str, name: &str, longest: usize) -> Result<()> {
-    if name.trim().is_empty() {
+    if name.is_empty() || name.trim().is_empty() {
         return Err(Error::invalid(format!("the {what} is blank")));
     }
     if name.len() > longest {
@@ -369,6 +369,9 @@ pub(crate) fn check_name(what: &str, name: &str, longest: usize) -> Result<()> {
         return Err(Error::invalid(text));
     }
     let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '%' | '|' | '_' | '-');
+    if name.bytes().all(|byte| legal(byte.into())) {
+        return Ok(());
+    }
     match name.chars().find(|c| !legal(*c)) {
         Some(c) => Err(Error::invalid(format!(
             "the {what} has the character {c:?}; only letters, digits and % | _ - are allowed"

@@ -10,6 +10,10 @@ use crate::protocol::properties::MAX_LEN;
 use crate::protocol::{message, properties, sys_flag};
 use crate::transport::{Account, Deadline, Permit};
 
+/// Room for the properties that every message has, and a few more; also for what a message of a
+/// batch has besides its body.
+const USUAL_PROPERTIES: usize = 192;
+
 /// What is the same in every attempt of a send: checked, keyed, compressed and encoded once.
 pub(super) struct Outgoing {
     pub(super) topic: Arc<str>,
@@ -62,6 +66,7 @@ impl Outgoing {
         let namespace = config.names.namespace();
         let mut properties = buffer;
         properties.clear();
+        properties.reserve(USUAL_PROPERTIES);
         append_properties(message, &key, sharding_key, namespace, &mut properties)?;
         let (body, compression) = compressed(config, message);
         let half = system.get(name::TRANSACTION_PREPARED);
@@ -96,12 +101,13 @@ impl Outgoing {
         new_key: impl Fn(i64) -> String,
     ) -> Result<Outgoing> {
         // With room for what a message usually carries besides its body.
-        let bodies = batch.messages().iter().map(|child| child.body().len() + 160);
+        let sizes = batch.messages().iter().map(|child| child.body().len());
+        let bodies = sizes.map(|len| len + USUAL_PROPERTIES);
         let mut body = Vec::with_capacity(bodies.sum());
         let mut keys = String::with_capacity(batch.messages().len() * 33);
         let watched = config.hooks.watch_sends();
         let start = Start::now();
-        let mut properties = String::new();
+        let mut properties = String::with_capacity(USUAL_PROPERTIES);
         for child in batch.messages() {
             validate::message(child, config.max_message_size)?;
             let key = unique_key(child, start, &new_key);

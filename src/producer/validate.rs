@@ -63,7 +63,9 @@ pub(super) fn message(message: &Message, max_size: usize) -> Result<()> {
     for (key, value) in message.system_properties().iter() {
         separators(key, value)?;
     }
-    separators(name::UNIQ_KEY, message.get_unique_key().unwrap_or_default())
+    message
+        .get_unique_key()
+        .map_or(Ok(()), |key| separators(name::UNIQ_KEY, key))
 }
 
 pub(super) fn sharding_key(key: &str) -> Result<()> {

@@ -6,6 +6,7 @@ use std::fmt::{self, Write};
 
 use byteorder::{BigEndian, ByteOrder};
 
+use super::send::Constants;
 use super::{Command, ExtFields, FieldSink, Fields, Head, Language, ProtocolError};
 
 /// Appends the header; `false` if it does not fit this form, and then what was appended is no header.
@@ -116,6 +117,10 @@ struct Sink<'a> {
 impl FieldSink for Sink<'_> {
     fn text(&mut self, name: &str, value: &str) {
         self.display(name, &value);
+    }
+
+    fn likely_same(&mut self, fields: &Constants<'_>) {
+        fields.visit(self);
     }
 
     fn display(&mut self, name: &str, value: &dyn fmt::Display) {

@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use super::frame::{self, RawFrame};
+use super::send::Constants;
 use super::{FieldSink, Fields, Head, HeaderFormat, ProtocolError};
 
 /// One request or response, decoded: the header's fields and the body.
@@ -245,6 +246,10 @@ impl Fields for ExtFields {
 impl FieldSink for ExtFields {
     fn text(&mut self, name: &str, value: &str) {
         self.push(name, value);
+    }
+
+    fn likely_same(&mut self, fields: &Constants<'_>) {
+        fields.visit(self);
     }
 
     fn display(&mut self, name: &str, value: &dyn fmt::Display) {

@@ -2,6 +2,7 @@
 
 use byteorder::{BigEndian, ByteOrder};
 
+use super::send::Memo;
 use super::{Fields, Head, HeaderFormat, ProtocolError, binary, json};
 
 /// The version that we announce: Java's 5.4.0.
@@ -76,15 +77,42 @@ pub fn wire_len(buffer: &[u8]) -> Result<Option<usize>, ProtocolError> {
     }
 }
 
+/// Encodes headers, and remembers of one what the next is likely to have in common with it.
+#[derive(Default)]
+pub struct Encoder(Memo);
+
+impl Encoder {
+    /// Like [`encode_head`].
+    pub fn encode_head(
+        &mut self,
+        head: &Head<'_>,
+        fields: &dyn Fields,
+        body_len: usize,
+        out: &mut Vec<u8>,
+    ) {
+        encode(head, fields, body_len, &mut self.0, out);
+    }
+}
+
 /// Appends a frame up to its header to `out`; `body_len` bytes of body must follow it on the wire.
 pub fn encode_head(head: &Head<'_>, fields: &dyn Fields, body_len: usize, out: &mut Vec<u8>) {
+    encode(head, fields, body_len, &mut Memo::default(), out);
+}
+
+fn encode(
+    head: &Head<'_>,
+    fields: &dyn Fields,
+    body_len: usize,
+    memo: &mut Memo,
+    out: &mut Vec<u8>,
+) {
     let start = out.len();
     out.extend_from_slice(&[0; PREFIX]);
     // Not every header fits the binary form; the wire says of each frame which form it has.
     let binary = head.format == HeaderFormat::Binary && binary::encode(head, fields, out);
     if !binary {
         out.truncate(start + PREFIX);
-        json::encode(head, fields, out);
+        json::encode(head, fields, memo, out);
     }
     let header_len = out.len() - start - PREFIX;
     let total = 4 + header_len + body_len;

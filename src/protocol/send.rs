@@ -59,33 +59,124 @@ mod field {
     pub const BROKER_NAME: Names = ("n", "bname");
 }
 
-impl SendHeader<'_> {
-    fn write(&self, v1: bool, sink: &mut dyn FieldSink) {
-        let name = |names: field::Names| if v1 { names.1 } else { names.0 };
+/// The fields of a send that are likely to be those of the send before it.
+#[derive(Clone, Copy, PartialEq)]
+pub struct Constants<'a> {
+    /// With the long names of request code 10.
+    v1: bool,
+    producer_group: &'a str,
+    topic: &'a str,
+    default_topic: &'a str,
+    default_topic_queue_nums: i32,
+    sys_flag: i32,
+    flag: i32,
+    reconsume_times: i32,
+    unit_mode: bool,
+    max_reconsume_times: Option<i32>,
+    batch: bool,
+}
+
+impl Fields for Constants<'_> {
+    fn visit(&self, sink: &mut dyn FieldSink) {
+        let name = |names: field::Names| if self.v1 { names.1 } else { names.0 };
+        let flag = |set: bool| if set { "true" } else { "false" };
+        let queues = self.default_topic_queue_nums;
         sink.text(name(field::PRODUCER_GROUP), self.producer_group);
         sink.text(name(field::TOPIC), self.topic);
         sink.text(name(field::DEFAULT_TOPIC), self.default_topic);
-        let queues = self.default_topic_queue_nums;
         sink.number(name(field::DEFAULT_TOPIC_QUEUE_NUMS), queues.into());
-        sink.number(name(field::QUEUE_ID), self.queue_id.into());
         sink.number(name(field::SYS_FLAG), self.sys_flag.into());
-        sink.number(name(field::BORN_TIMESTAMP), self.born_timestamp);
         sink.number(name(field::FLAG), self.flag.into());
-        sink.text(name(field::PROPERTIES), self.properties);
         sink.number(name(field::RECONSUME_TIMES), self.reconsume_times.into());
-        sink.text(
-            name(field::UNIT_MODE),
-            if self.unit_mode { "true" } else { "false" },
-        );
-        if let Some(times) = &self.max_reconsume_times {
-            sink.number(name(field::MAX_RECONSUME_TIMES), (*times).into());
+        sink.text(name(field::UNIT_MODE), flag(self.unit_mode));
+        if let Some(times) = self.max_reconsume_times {
+            sink.number(name(field::MAX_RECONSUME_TIMES), times.into());
         }
-        sink.text(
-            name(field::BATCH),
-            if self.batch { "true" } else { "false" },
-        );
+        sink.text(name(field::BATCH), flag(self.batch));
+    }
+}
+
+impl SendHeader<'_> {
+    fn write(&self, v1: bool, sink: &mut dyn FieldSink) {
+        let name = |names: field::Names| if v1 { names.1 } else { names.0 };
+        sink.likely_same(&Constants {
+            v1,
+            producer_group: self.producer_group,
+            topic: self.topic,
+            default_topic: self.default_topic,
+            default_topic_queue_nums: self.default_topic_queue_nums,
+            sys_flag: self.sys_flag,
+            flag: self.flag,
+            reconsume_times: self.reconsume_times,
+            unit_mode: self.unit_mode,
+            max_reconsume_times: self.max_reconsume_times,
+            batch: self.batch,
+        });
+        sink.number(name(field::QUEUE_ID), self.queue_id.into());
+        sink.number(name(field::BORN_TIMESTAMP), self.born_timestamp);
+        sink.text(name(field::PROPERTIES), self.properties);
         if let Some(broker) = self.broker_name {
             sink.text(name(field::BROKER_NAME), broker);
+        }
+    }
+}
+
+/// What [`Constants`] were written last, and how.
+#[derive(Default)]
+pub(super) struct Memo {
+    producer_group: String,
+    topic: String,
+    default_topic: String,
+    /// The other fields; the texts in here are empty.
+    others: Option<Constants<'static>>,
+    written: Vec<u8>,
+}
+
+impl Memo {
+    /// These fields as they are written: as the last time if they are the same.
+    pub(super) fn written(
+        &mut self,
+        fields: &Constants<'_>,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) -> &[u8] {
+        let others = Some(fields.without_texts());
+        let same = self.others == others
+            && self.producer_group == fields.producer_group
+            && self.topic == fields.topic
+            && self.default_topic == fields.default_topic;
+        if !same {
+            let texts = [
+                (&mut self.producer_group, fields.producer_group),
+                (&mut self.topic, fields.topic),
+                (&mut self.default_topic, fields.default_topic),
+            ];
+            for (own, text) in texts {
+                own.clear();
+                own.push_str(text);
+            }
+            self.others = others;
+            self.written.clear();
+            write(&mut self.written);
+        }
+        &self.written
+    }
+}
+
+impl Constants<'_> {
+    fn without_texts(&self) -> Constants<'static> {
+        let (producer_group, topic, default_topic) = ("", "", "");
+        Constants {
+            v1: self.v1,
+            producer_group,
+            topic,
+            default_topic,
+            default_topic_queue_nums: self.default_topic_queue_nums,
+            sys_flag: self.sys_flag,
+            flag: self.flag,
+            reconsume_times: self.reconsume_times,
+            unit_mode: self.unit_mode,
+            max_reconsume_times: self.max_reconsume_times,
+            batch: self.batch,
         }
     }
 }

@@ -1,16 +1,18 @@
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::mem;
 use std::sync::Arc;
 
 use super::Request;
 use super::hook::Hooked;
 use super::shared::Shared;
-use crate::protocol::{Command, Head, frame};
+use crate::protocol::frame::Encoder;
+use crate::protocol::{Command, Head};
 
 thread_local! {
     /// The buffer for a header, which goes from one request of a thread to the next. Taken out while
     /// in use, since what follows an encoding may send again on the same thread (a logger might).
     static HEAD: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+    static ENCODER: RefCell<Encoder> = RefCell::default();
 }
 
 /// A header of unusual size must not stay with the thread.
@@ -41,7 +43,9 @@ impl Encoded {
         let mut buffer = HEAD.take();
         buffer.clear();
         let body_len = request.body.map_or(0, |body| body.len());
-        frame::encode_head(&head, request.fields, body_len, &mut buffer);
+        ENCODER.with_borrow_mut(|encoder| {
+            encoder.encode_head(&head, request.fields, body_len, &mut buffer);
+        });
         Encoded {
             opaque: head.opaque,
             head: buffer,

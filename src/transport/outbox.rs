@@ -17,6 +17,9 @@ const SHARE_FROM: usize = 32 * 1024;
 /// writer has it, so a batch should leave in about one write.
 const BATCH: usize = 64 * 1024;
 
+/// One is written, one is filled, and while the writer is late others are full.
+const SPARES: usize = 3;
+
 /// What is kept for frames until they are written (a permit).
 pub(crate) trait Guard: Sized {
     /// Makes one of two, or gives the other one back if that cannot be.
@@ -26,8 +29,8 @@ pub(crate) trait Guard: Sized {
 /// The frames that wait.
 pub(crate) struct Outbox<G> {
     batches: VecDeque<Batch<G>>,
-    /// An emptied batch, for its buffers.
-    spare: Option<Batch<G>>,
+    /// Emptied batches, for their buffers.
+    spares: Vec<Batch<G>>,
     /// Where the last frame ends.
     end: u64,
     /// How many of the frames have an end of their own: somebody waits for their answers.
@@ -66,7 +69,7 @@ impl<G: Guard> Outbox<G> {
     pub(crate) fn new() -> Outbox<G> {
         Outbox {
             batches: VecDeque::new(),
-            spare: None,
+            spares: Vec::new(),
             end: 0,
             awaited: 0,
         }
@@ -169,11 +172,11 @@ impl<G: Guard> Outbox<G> {
 
     /// Gives a written batch's buffers back for reuse.
     pub(crate) fn recycle(&mut self, mut batch: Batch<G>) {
-        if self.spare.is_none() && batch.bytes.capacity() <= 4 * BATCH {
+        if self.spares.len() < SPARES && batch.bytes.capacity() <= 4 * BATCH {
             batch.bytes.clear();
             batch.frames.clear();
             batch.guards.clear();
-            self.spare = Some(batch);
+            self.spares.push(batch);
         }
     }
 
@@ -184,11 +187,12 @@ impl<G: Guard> Outbox<G> {
             .back()
             .is_some_and(|last| last.end() - last.start < BATCH as u64);
         if !open {
-            let spare = self.spare.take();
+            let spare = self.spares.pop();
             let mut batch = spare.unwrap_or(Batch {
                 start,
                 until,
-                bytes: vec![],
+                // Behind another batch this one is likely to become full too.
+                bytes: Vec::with_capacity(if self.batches.is_empty() { 0 } else { 2 * BATCH }),
                 frames: vec![],
                 guards: vec![],
             });
