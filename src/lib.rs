@@ -102,6 +102,7 @@ pub mod protocol;
 mod transport;
 
 pub use client::{Admin, Client, ClientBuilder, ShutdownReport};
+pub use client::{ClientState, ConnectionState, TopicState};
 pub use error::{Attempt, Delivery, Error, ErrorKind, Result, Wait};
 pub use message::{
     Batch, Message, MessageQueue, MessageView, Properties, Schedule, SendReceipt, SendStatus,
@@ -128,4 +129,7 @@ pub mod hook {
 pub mod docs {
     #[doc = include_str!("docs/architecture.md")]
     pub mod architecture {}
+
+    #[doc = include_str!("docs/speed.md")]
+    pub mod speed {}
 }

@@ -5,6 +5,7 @@ mod admin;
 mod api;
 mod config;
 mod core;
+mod describe;
 #[cfg_attr(not(feature = "discovery"), path = "no_discovery.rs")]
 mod discovery;
 mod heartbeat;
@@ -21,6 +22,7 @@ mod ticker;
 pub use admin::Admin;
 pub use config::ClientBuilder;
 pub use core::Client;
+pub use describe::{ClientState, ConnectionState, TopicState};
 pub use shutdown::ShutdownReport;
 
 pub(crate) use config::{ClientConfig, check_name, client_setters};

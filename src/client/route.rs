@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex, RwLock};
 
 use super::api;
+use super::describe::TopicState;
 use super::name_server::NameServers;
 use super::publish::{self, PublishInfo};
 use super::rpc::Names;
@@ -112,6 +113,15 @@ impl Routes {
             known.refreshes_unused.store(0, Ordering::Relaxed);
         }
         Some(known.info.clone())
+    }
+
+    pub(super) fn describe(&self) -> Vec<TopicState> {
+        let known = self.known.read();
+        let state = |(topic, known): (&Arc<str>, &Arc<Known>)| TopicState {
+            topic: topic.clone(),
+            queues: known.info.queues.len(),
+        };
+        known.iter().map(state).collect()
     }
 
     /// Asks, or waits for who is asking already. `find` is tried before asking: another one's

@@ -66,7 +66,6 @@ impl Outgoing {
         let namespace = config.names.namespace();
         let mut properties = buffer;
         properties.clear();
-        properties.reserve(USUAL_PROPERTIES);
         append_properties(message, &key, sharding_key, namespace, &mut properties)?;
         let (body, compression) = compressed(config, message);
         let half = system.get(name::TRANSACTION_PREPARED);

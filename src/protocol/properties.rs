@@ -13,7 +13,12 @@ pub const MAX_LEN: usize = 32_767;
 
 /// Appends the text form of some properties. Those with an empty name or value are left out, since
 /// every decoder drops them.
-pub fn append<'a>(properties: impl Iterator<Item = (&'a str, &'a str)>, text: &mut String) {
+pub fn append<'a>(properties: impl Iterator<Item = (&'a str, &'a str)> + Clone, text: &mut String) {
+    // Exactly what is needed: the text stays in memory for as long as its message is in flight.
+    let lengths = properties
+        .clone()
+        .map(|(name, value)| name.len() + value.len() + 2);
+    text.reserve_exact(lengths.sum());
     for (name, value) in properties {
         if !name.is_empty() && !value.is_empty() {
             text.push_str(name);
@@ -25,7 +30,7 @@ pub fn append<'a>(properties: impl Iterator<Item = (&'a str, &'a str)>, text: &m
 }
 
 /// The text form of some properties.
-pub fn encode<'a>(properties: impl Iterator<Item = (&'a str, &'a str)>) -> String {
+pub fn encode<'a>(properties: impl Iterator<Item = (&'a str, &'a str)> + Clone) -> String {
     let mut text = String::new();
     append(properties, &mut text);
     text

@@ -35,6 +35,8 @@ pub(crate) struct Connection {
     pub(super) shared: Arc<Shared>,
     /// How much of the stream the socket has taken.
     pub(super) written: AtomicU64,
+    /// In how many system calls; not counted with TLS.
+    pub(super) writes: AtomicU64,
     /// What `written` was when a byte was last read.
     pub(super) read_mark: AtomicU64,
     /// How many threads are in [`Connection::call`].
@@ -57,6 +59,8 @@ pub(super) struct State {
     pub(super) writing: bool,
     pub(super) writer_thread: WriterThread,
     pub(super) waiting_for_room: usize,
+    /// Whether frames are being written, as far as those who wait for room know.
+    pub(super) moves: bool,
     /// Whether somebody waits for the answer to a frame that waits to be written.
     pub(super) urgent: bool,
     /// Why the connection died.
@@ -88,6 +92,14 @@ pub(crate) enum Via {
     WriterThread,
 }
 
+/// How much a connection has to do, and has done.
+pub(crate) struct Load {
+    pub(crate) in_flight: usize,
+    pub(crate) queued_bytes: u64,
+    pub(crate) written_bytes: u64,
+    pub(crate) writes: u64,
+}
+
 /// Why a request was not accepted. What was given comes back.
 pub(crate) enum Refused {
     /// The connection is dead or retired: try another one.
@@ -95,6 +107,9 @@ pub(crate) enum Refused {
     /// No connection can take it: the frame is too large, or the time is up.
     Never(Option<Slot>, Error),
 }
+
+/// How long a caller waits for the writer thread to write something.
+const BRAKE: Duration = Duration::from_millis(5);
 
 /// What we send of our own accord waits for a peer that does not read, up to so many bytes.
 const MOST_UNREAD: u64 = 4 * 1024 * 1024;
@@ -121,6 +136,7 @@ impl Connection {
                 writing: false,
                 writer_thread: WriterThread::NotStarted,
                 waiting_for_room: 0,
+                moves: true,
                 urgent: false,
                 death: None,
                 silence: None,
@@ -131,6 +147,7 @@ impl Connection {
             room: Condvar::new(),
             shared: shared.clone(),
             written: AtomicU64::new(0),
+            writes: AtomicU64::new(0),
             read_mark: AtomicU64::new(0),
             callers: AtomicUsize::new(0),
             patience: Patience::default(),
@@ -149,6 +166,17 @@ impl Connection {
 
     pub(crate) fn address(&self) -> &Arc<str> {
         &self.address
+    }
+
+    /// How much it has to do, and has done.
+    pub(crate) fn load(&self) -> Load {
+        let state = self.state.lock();
+        Load {
+            in_flight: state.pending.len(),
+            queued_bytes: state.outbox.len(),
+            written_bytes: self.written.load(Ordering::Relaxed),
+            writes: self.writes.load(Ordering::Relaxed),
+        }
     }
 
     /// Whether new requests may use it.
@@ -180,7 +208,7 @@ impl Connection {
         request: &Encoded,
         deadline: Deadline,
     ) -> Result<Outcome, Refused> {
-        let waiter = Arc::new(Waiter::new());
+        let waiter = Waiter::take();
         let slot = Slot::Thread(waiter.clone());
         let alone = self.callers.fetch_add(1, Ordering::Relaxed) == 0;
         let submitted = self.submit(request, Some(slot), None, deadline, Via::Caller);
@@ -196,6 +224,7 @@ impl Connection {
             outcome
         });
         self.callers.fetch_sub(1, Ordering::Relaxed);
+        waiter.give_back();
         outcome
     }
 
@@ -252,16 +281,8 @@ impl Connection {
             return Err(Refused::Never(slot, self.timed_out(Wait::Queue)));
         }
         let mut state = self.state.lock();
-        while via == Via::WriterThread && state.outbox.len() > MOST_QUEUED {
-            if state.death.is_some() {
-                break;
-            }
-            if deadline.has_passed(Instant::now()) {
-                return Err(Refused::Never(slot, self.timed_out(Wait::Queue)));
-            }
-            state.waiting_for_room += 1;
-            self.room.wait_until(&mut state, deadline.instant());
-            state.waiting_for_room -= 1;
+        if via == Via::WriterThread {
+            self.let_writer_catch_up(&mut state, deadline);
         }
         if state.death.is_some() || self.retired.load(Ordering::Relaxed) {
             return Err(Refused::Gone(slot, permit));
@@ -289,6 +310,20 @@ impl Connection {
             self.look_again_at(at);
         }
         Ok(state)
+    }
+
+    /// Brakes a caller that is faster than the writer thread, so that memory is not filled for
+    /// nothing. A peer that does not read brakes nobody: then the budget is the limit.
+    fn let_writer_catch_up(&self, state: &mut MutexGuard<'_, State>, deadline: Deadline) {
+        while state.outbox.len() > MOST_QUEUED && state.moves && state.death.is_none() {
+            let until = deadline.capped(Instant::now(), BRAKE).instant();
+            state.waiting_for_room += 1;
+            let waited = self.room.wait_until(state, until);
+            state.waiting_for_room -= 1;
+            if waited.timed_out() {
+                state.moves = false;
+            }
+        }
     }
 
     /// Sends a frame that nobody waits for: an answer to the peer. It never blocks, and is dropped

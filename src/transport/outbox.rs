@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 /// A body at least this long is written from where it is; a shorter one is copied behind its
-/// header, so that many frames leave in one write.
-const SHARE_FROM: usize = 32 * 1024;
+/// header, so that many frames leave in one write. (Copying this much takes less time than a write.)
+const SHARE_FROM: usize = 64 * 1024;
 
 /// A batch is closed when it holds this much: what is in a batch can no longer be taken out once a
 /// writer has it, so a batch should leave in about one write.
@@ -192,7 +192,11 @@ impl<G: Guard> Outbox<G> {
                 start,
                 until,
                 // Behind another batch this one is likely to become full too.
-                bytes: Vec::with_capacity(if self.batches.is_empty() { 0 } else { 2 * BATCH }),
+                bytes: Vec::with_capacity(if self.batches.is_empty() {
+                    0
+                } else {
+                    2 * BATCH
+                }),
                 frames: vec![],
                 guards: vec![],
             });
@@ -210,35 +214,37 @@ impl<G> Batch<G> {
         self.frames.last().map_or(self.start, |frame| frame.end)
     }
 
-    /// The bytes to be written, in as few runs as can be.
-    pub(crate) fn runs(&self) -> Vec<Run<'_>> {
-        let mut runs = Vec::new();
+    /// Hands over the bytes to be written, in as few runs as can be, until one fails.
+    pub(crate) fn try_each_run<E>(
+        &self,
+        mut take: impl FnMut(Run<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
         let mut pending: Range<usize> = 0..0;
         let mut position = self.start;
+        let flush =
+            |take: &mut dyn FnMut(Run<'_>) -> Result<(), E>, range: &Range<usize>, end| match range
+                .is_empty()
+            {
+                true => Ok(()),
+                false => take(Run::Bytes(&self.bytes[range.clone()], end)),
+            };
         for frame in &self.frames {
             let inline = pending.end..pending.end + frame.inline;
             if frame.cancelled {
-                self.flush(&mut runs, &pending, position);
-                runs.push(Run::Skip(frame.end));
+                flush(&mut take, &pending, position)?;
+                take(Run::Skip(frame.end))?;
                 pending = inline.end..inline.end;
             } else {
                 pending.end = inline.end;
                 if let Some(body) = &frame.body {
-                    self.flush(&mut runs, &pending, frame.end - body.len() as u64);
-                    runs.push(Run::Bytes(body, frame.end));
+                    flush(&mut take, &pending, frame.end - body.len() as u64)?;
+                    take(Run::Bytes(body, frame.end))?;
                     pending.start = pending.end;
                 }
             }
             position = frame.end;
         }
-        self.flush(&mut runs, &pending, position);
-        runs
-    }
-
-    fn flush<'a>(&'a self, runs: &mut Vec<Run<'a>>, bytes: &Range<usize>, end: u64) {
-        if !bytes.is_empty() {
-            runs.push(Run::Bytes(&self.bytes[bytes.clone()], end));
-        }
+        flush(&mut take, &pending, position)
     }
 
     /// Whether there are several frames.
@@ -277,6 +283,28 @@ mod tests {
         }
     }
 
+    /// The runs of a batch: bytes, or none for what is skipped, and where each ends.
+    fn runs(batch: &Batch<Count>) -> Vec<(Option<Vec<u8>>, u64)> {
+        let mut runs = Vec::new();
+        let collected = batch.try_each_run(|run| {
+            runs.push(match run {
+                Run::Bytes(bytes, end) => (Some(bytes.to_vec()), end),
+                Run::Skip(end) => (None, end),
+            });
+            Ok::<(), ()>(())
+        });
+        collected.unwrap();
+        runs
+    }
+
+    fn bytes(bytes: &[u8], end: u64) -> (Option<Vec<u8>>, u64) {
+        (Some(bytes.to_vec()), end)
+    }
+
+    fn skip(end: u64) -> (Option<Vec<u8>>, u64) {
+        (None, end)
+    }
+
     fn body(len: usize) -> Arc<Vec<u8>> {
         Arc::new(vec![b'b'; len])
     }
@@ -288,11 +316,11 @@ mod tests {
         assert_eq!(outbox.push(b"h2", None, None, None), 7);
         assert_eq!(outbox.len(), 7);
         let batch = outbox.take().unwrap();
-        assert_eq!(batch.runs(), [Run::Bytes(b"h1bbbh2", 7)]);
+        assert_eq!(runs(&batch), [bytes(b"h1bbbh2", 7)]);
         assert!(outbox.is_empty());
         outbox.recycle(batch);
         assert_eq!(outbox.push(b"h3", None, None, None), 9);
-        assert_eq!(outbox.take().unwrap().runs(), [Run::Bytes(b"h3", 9)]);
+        assert_eq!(runs(&outbox.take().unwrap()), [bytes(b"h3", 9)]);
     }
 
     #[test]
@@ -309,14 +337,10 @@ mod tests {
             !outbox.cancel(ends[2]),
             "a frame that was taken cannot be cancelled"
         );
-        let runs = batch.runs();
+        let runs = runs(&batch);
         assert_eq!(
             runs,
-            [
-                Run::Bytes(b"headbb", 6),
-                Run::Skip(12),
-                Run::Bytes(b"headbbheadbb", 24)
-            ]
+            [bytes(b"headbb", 6), skip(12), bytes(b"headbbheadbb", 24)]
         );
     }
 
@@ -327,13 +351,13 @@ mod tests {
             .map(|_| outbox.push(&[7; BATCH / 2], None, None, None))
             .collect();
         let first = outbox.take().unwrap();
-        assert_eq!(first.runs(), [Run::Bytes(&[7; BATCH], BATCH as u64)]);
+        assert_eq!(runs(&first), [bytes(&[7; BATCH], BATCH as u64)]);
         assert!(!outbox.cancel(ends[1]));
         assert!(outbox.cancel(ends[2]));
         assert!(outbox.cancel(ends[4]));
         assert_eq!(outbox.len(), 3 * BATCH as u64 / 2);
         assert!(outbox.take().is_some());
-        assert_eq!(outbox.take().unwrap().runs(), [Run::Skip(ends[4])]);
+        assert_eq!(runs(&outbox.take().unwrap()), [skip(ends[4])]);
         assert!(outbox.take().is_none());
     }
 
@@ -349,7 +373,7 @@ mod tests {
         let second = outbox.push(b"two", None, None, None);
         assert_eq!(outbox.len(), 3);
         outbox.call_writer();
-        assert_eq!(outbox.take().unwrap().runs(), [Run::Bytes(b"two", second)]);
+        assert_eq!(runs(&outbox.take().unwrap()), [bytes(b"two", second)]);
         assert!(outbox.take().is_none());
     }
 
@@ -362,10 +386,10 @@ mod tests {
         outbox.push(b"t", None, None, None);
         assert_eq!(Arc::strong_count(&large), 2);
         let batch = outbox.take().unwrap();
-        let runs = batch.runs();
-        assert_eq!(runs[0], Run::Bytes(b"shead", 5));
-        assert_eq!(runs[1], Run::Bytes(&large, end));
-        assert_eq!(runs[2], Run::Bytes(b"t", end + 1));
+        let runs = runs(&batch);
+        assert_eq!(runs[0], bytes(b"shead", 5));
+        assert_eq!(runs[1], bytes(&large, end));
+        assert_eq!(runs[2], bytes(b"t", end + 1));
     }
 
     #[test]

@@ -221,6 +221,13 @@ impl Remoting {
             .collect()
     }
 
+    /// The usable connections.
+    pub(crate) fn usable(&self) -> Vec<Arc<Connection>> {
+        let peers = self.peers.read();
+        let current = peers.by_address.values().filter_map(|peer| peer.current());
+        current.collect()
+    }
+
     /// All addresses that were asked for.
     pub(crate) fn addresses(&self) -> Vec<Arc<str>> {
         self.peers.read().by_address.keys().cloned().collect()

@@ -1,3 +1,4 @@
+use std::cell::Cell;
 use std::hint;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -43,6 +44,10 @@ impl<F: FnOnce(Outcome) -> Next + Send> Completion for F {
     }
 }
 
+thread_local! {
+    static SPARE: Cell<Option<Arc<Waiter>>> = const { Cell::new(None) };
+}
+
 /// A thread's place to wait.
 pub(crate) struct Waiter {
     answered: AtomicBool,
@@ -51,11 +56,24 @@ pub(crate) struct Waiter {
 }
 
 impl Waiter {
-    pub(crate) fn new() -> Waiter {
+    fn new() -> Waiter {
         Waiter {
             answered: AtomicBool::new(false),
             outcome: Mutex::new(None),
             wake: Condvar::new(),
+        }
+    }
+
+    /// One that this thread has used before, if nobody else has it any more, or a new one.
+    pub(crate) fn take() -> Arc<Waiter> {
+        SPARE.take().unwrap_or_else(|| Arc::new(Waiter::new()))
+    }
+
+    /// For the next [`Waiter::take`], after the wait.
+    pub(crate) fn give_back(mut self: Arc<Waiter>) {
+        if let Some(waiter) = Arc::get_mut(&mut self) {
+            *waiter = Waiter::new();
+            SPARE.set(Some(self));
         }
     }
 

@@ -26,7 +26,7 @@ const GRACE: Duration = Duration::from_millis(50);
 const GATHERING: Duration = Duration::from_micros(100);
 const WORTH_WAKING: u64 = 32 * 1024;
 
-/// A caller whose frame the writer thread is to write waits while so many bytes wait already.
+/// A caller whose frame the writer thread is to write is braked while so many bytes wait already.
 pub(super) const MOST_QUEUED: u64 = 1024 * 1024;
 
 /// With fewer requests in flight than this, nobody else is likely to be about to send.
@@ -198,6 +198,7 @@ impl Connection {
         let mut state = self.state.lock();
         state.outbox.recycle(batch);
         state.urgent &= !state.outbox.is_empty();
+        state.moves = true;
         if state.waiting_for_room > 0 && state.outbox.len() <= MOST_QUEUED / 2 {
             self.room.notify_all();
         }
@@ -219,36 +220,39 @@ impl Connection {
     }
 
     fn write(&self, batch: &Batch<Permit>) -> Result<(), Error> {
-        for run in batch.runs() {
-            match run {
-                Run::Skip(end) => self.written.store(end, Ordering::Relaxed),
-                Run::Bytes(mut bytes, end) => {
-                    if let Some(session) = &self.tls {
-                        let start = end - bytes.len() as u64;
-                        let taken =
-                            |n: usize| self.written.store(start + n as u64, Ordering::Relaxed);
-                        session.write(&self.socket, bytes, taken)?;
-                        continue;
-                    }
-                    while !bytes.is_empty() {
-                        match (&self.socket).write(&bytes[..bytes.len().min(CHUNK)]) {
-                            Ok(0) => return Err(write_failed(io::ErrorKind::WriteZero.into())),
-                            Ok(n) => {
-                                bytes = &bytes[n..];
-                                let position = end - bytes.len() as u64;
-                                self.written.store(position, Ordering::Relaxed);
-                            }
-                            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                            Err(e) => return Err(write_failed(e)),
-                        }
-                    }
-                }
+        batch.try_each_run(|run| match run {
+            Run::Skip(end) => {
+                self.written.store(end, Ordering::Relaxed);
+                Ok(())
             }
-        }
+            Run::Bytes(bytes, end) => self.write_run(bytes, end),
+        })?;
         match &self.tls {
             Some(session) => session.flush(&self.socket),
             None => Ok(()),
         }
+    }
+
+    fn write_run(&self, mut bytes: &[u8], end: u64) -> Result<(), Error> {
+        if let Some(session) = &self.tls {
+            let start = end - bytes.len() as u64;
+            let taken = |n: usize| self.written.store(start + n as u64, Ordering::Relaxed);
+            return session.write(&self.socket, bytes, taken);
+        }
+        while !bytes.is_empty() {
+            self.writes.fetch_add(1, Ordering::Relaxed);
+            match (&self.socket).write(&bytes[..bytes.len().min(CHUNK)]) {
+                Ok(0) => return Err(write_failed(io::ErrorKind::WriteZero.into())),
+                Ok(n) => {
+                    bytes = &bytes[n..];
+                    let position = end - bytes.len() as u64;
+                    self.written.store(position, Ordering::Relaxed);
+                }
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(write_failed(e)),
+            }
+        }
+        Ok(())
     }
 
     /// Gives back the permits of oneway frames, and counts those that were lost.
