@@ -14,6 +14,7 @@ use super::discovery::Discovery;
 use super::identity::{self, Identity};
 use super::inbound::TransactionChecks;
 use super::name_server::NameServers;
+use super::process::Process;
 use super::requests::Requests;
 use super::route::{DefaultTopic, Routes};
 use super::shutdown::ShutdownReport;
@@ -53,6 +54,7 @@ struct Handle(Arc<Inner>);
 pub(crate) struct Inner {
     pub(crate) config: ClientConfig,
     pub(crate) identity: Identity,
+    pub(crate) process: Process,
     pub(crate) remoting: Arc<Remoting>,
     pub(crate) routes: Routes,
     pub(crate) budget: Budget,
@@ -116,7 +118,11 @@ impl Client {
     /// the first one, within its own time, and returns its report; only in a callback, which the
     /// first may be waiting for, it returns at once.
     pub fn shutdown_within(&self, most: Duration) -> ShutdownReport {
-        self.inner().close(Deadline::after(Instant::now(), most))
+        let inner = self.inner();
+        if inner.process.is_forked() {
+            return ShutdownReport::default();
+        }
+        inner.close(Deadline::after(Instant::now(), most))
     }
 
     /// What the client has at this moment: its connections and the topics it knows. Cheap enough to
@@ -218,6 +224,7 @@ impl Inner {
                 budget: Budget::new(config.max_in_flight_messages, config.max_in_flight_bytes),
                 routes: Routes::new(name_servers, config.api_timeout, config.rpc.names()),
                 identity,
+                process: Process::current(),
                 remoting,
                 requests: Requests::new(workers.timer.clone()),
                 workers,
@@ -385,7 +392,7 @@ fn state_of(connection: &Connection) -> ConnectionState {
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        if !self.0.is_closed() {
+        if !self.0.is_closed() && !self.0.process.is_forked() {
             let report = self.0.close(Deadline::after(Instant::now(), DROP_WITHIN));
             if !report.is_clean() {
                 log::warn!("client dropped: {report}");

@@ -12,6 +12,7 @@ mod heartbeat;
 mod identity;
 mod inbound;
 mod name_server;
+mod process;
 mod publish;
 mod requests;
 mod route;

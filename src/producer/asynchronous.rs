@@ -40,6 +40,8 @@ impl Listener {
             Listener::Handle(promise) => promise.keep(result),
             Listener::Batch(members) => members.answer(result),
             Listener::Asked(asked) => asked.sent(result),
+            // In a fork of the process there are no workers, and no lock can be trusted.
+            Listener::Callback(callback) if core.is_forked() => callback(result),
             Listener::Callback(callback) => {
                 let job = move || callback(result);
                 core.client.inner().workers.callbacks.submit(Box::new(job));

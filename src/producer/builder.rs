@@ -74,6 +74,19 @@ macro_rules! producer_setters {
             self
         }
 
+        /// Whether a message that was stored, but not flushed or replicated as the broker is
+        /// configured to do, is a failure (default no: [`SendReceipt::status`] tells). The error is of
+        /// kind [`Broker`], with code 10, 11 or 12, and says that the message may be stored. With
+        /// `retry_another_broker_when_not_stored` the other brokers are tried before. For the halves of
+        /// transactions it has no effect: such a transaction is rolled back in any case.
+        ///
+        /// [`Broker`]: crate::ErrorKind::Broker
+        /// [`SendReceipt::status`]: crate::SendReceipt::status
+        pub fn require_store_ok(mut self, require: bool) -> Self {
+            self.config.require_store_ok = require;
+            self
+        }
+
         /// The largest body, in bytes (default 4 MiB). The broker has a limit of its own.
         #[doc(alias = "setMaxMessageSize")]
         pub fn max_message_size(mut self, bytes: usize) -> Self {

@@ -29,6 +29,8 @@ pub(super) struct ProducerConfig {
     pub(super) compress_level: u32,
     pub(super) default_topic: DefaultTopic,
     pub(super) short_headers: bool,
+    /// Whether "stored, but" is a failure.
+    pub(super) require_store_ok: bool,
     pub(super) latency_fault: Option<FaultStrategy>,
     pub(super) hooks: Hooks,
     /// Where sends are traced, if they are.
@@ -62,6 +64,7 @@ impl ProducerConfig {
                 queues: 4,
             },
             short_headers: true,
+            require_store_ok: false,
             latency_fault: None,
             hooks: Hooks::default(),
             trace_topic: None,

@@ -113,11 +113,31 @@ impl Core {
     }
 
     pub(super) fn check_open(&self) -> Result<()> {
-        if self.account.is_closed() || self.client.inner().is_closed() {
-            let text = format!("the producer of group {} is shut down", self.config.group);
-            return Err(Error::new(ErrorKind::Closed, text));
-        }
-        Ok(())
+        self.check(self.client.inner().process.is_forked())
+    }
+
+    /// The same for what comes in bursts: a fork of this process may be noticed a moment late.
+    pub(super) fn check_open_in_burst(&self, now: Instant) -> Result<()> {
+        self.check(self.client.inner().process.is_forked_by(now))
+    }
+
+    pub(super) fn is_forked(&self) -> bool {
+        self.client.inner().process.is_forked()
+    }
+
+    fn check(&self, forked: bool) -> Result<()> {
+        let group = &self.config.group;
+        let text = match forked {
+            true => format!(
+                "the producer of group {group} belongs to the process that this one was forked \
+                 from; start one here"
+            ),
+            false if self.account.is_closed() || self.client.inner().is_closed() => {
+                format!("the producer of group {group} is shut down")
+            }
+            false => return Ok(()),
+        };
+        Err(Error::new(ErrorKind::Closed, text))
     }
 
     pub(super) fn outgoing(
@@ -202,6 +222,9 @@ impl Core {
     /// Lets what is in flight be answered, says goodbye to the brokers, and closes the client if it
     /// is this producer's own; all within `most`.
     pub(super) fn shutdown(&self, most: Duration) -> ShutdownReport {
+        if self.client.inner().process.is_forked() {
+            return ShutdownReport::default();
+        }
         let start = Instant::now();
         let deadline = Deadline::after(start, most);
         let threads = &self.client.inner().workers.threads;

@@ -148,6 +148,11 @@ impl Outgoing {
 }
 
 impl Outgoing {
+    /// Whether it is the first half of a transaction.
+    pub(super) fn is_half(&self) -> bool {
+        self.sys_flag & sys_flag::TRANSACTION_PREPARED != 0
+    }
+
     /// Takes room in flight for it, and for so many messages (0 or 1).
     ///
     /// # Errors

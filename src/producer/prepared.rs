@@ -93,7 +93,8 @@ impl<'a> PreparedSend<'a> {
     /// Those of [`Producer::send`].
     pub fn send(self) -> Result<SendReceipt> {
         let core = self.producer.core();
-        let deadline = self.deadline();
+        core.check_open()?;
+        let deadline = self.deadline_from(Instant::now());
         if let Some(joining) = self.joining(deadline, 0, SendMode::Sync) {
             let (promise, handle) = handle::pair(deadline);
             match Accumulator::join(core, &joining, Listener::Handle(promise)) {
@@ -166,15 +167,17 @@ impl<'a> PreparedSend<'a> {
         self,
         callback: impl FnOnce(Result<SendReceipt>) + std::marker::Send + 'static,
     ) {
-        let deadline = self.deadline();
-        self.begin(Listener::Callback(Box::new(callback)), deadline);
+        let now = Instant::now();
+        let deadline = self.deadline_from(now);
+        self.begin(Listener::Callback(Box::new(callback)), now, deadline);
     }
 
     /// Sends without waiting; see [`Producer::submit`].
     pub fn submit(self) -> SendHandle {
-        let deadline = self.deadline();
+        let now = Instant::now();
+        let deadline = self.deadline_from(now);
         let (promise, handle) = handle::pair(deadline);
-        self.begin(Listener::Handle(promise), deadline);
+        self.begin(Listener::Handle(promise), now, deadline);
         handle
     }
 
@@ -184,15 +187,20 @@ impl<'a> PreparedSend<'a> {
     /// Those of [`Producer::send_oneway`].
     pub fn send_oneway(self) -> Result<()> {
         let core = self.producer.core();
-        let deadline = self.deadline();
+        let now = Instant::now();
+        core.check_open_in_burst(now)?;
+        let deadline = self.deadline_from(now);
         let (mut out, target) = self.outgoing(String::new())?;
         let permit = out.take_room(&core.account, 1, deadline)?;
         Send::new(core, out, target, deadline, SendMode::Oneway)?.run_oneway(permit)
     }
 
     /// The common beginning of the two asynchronous forms: no failure is returned, all are told.
-    fn begin(self, mut listener: Listener, deadline: Deadline) {
+    fn begin(self, mut listener: Listener, now: Instant, deadline: Deadline) {
         let core = self.producer.core();
+        if let Err(error) = core.check_open_in_burst(now) {
+            return listener.tell(core, Err(error));
+        }
         if let Some(joining) = self.joining(deadline, 1, SendMode::Async) {
             match Accumulator::join(core, &joining, listener) {
                 Joined::Gathered => return,
@@ -207,10 +215,9 @@ impl<'a> PreparedSend<'a> {
         asynchronous::launch(core, self.outgoing(buffer), deadline, listener, spare);
     }
 
-    /// What every send does first, in this order: is it open, is it valid, make it ready.
+    /// What every send does once it is known that the producer is open: check it, make it ready.
     fn outgoing(self, buffer: String) -> Result<(Outgoing, Target)> {
         let core = self.producer.core();
-        core.check_open()?;
         let out = match self.what {
             What::Message(message) => core.outgoing(message, self.target.sharding_key(), buffer)?,
             What::Batch(batch) => core.outgoing_batch(batch)?,
@@ -223,9 +230,9 @@ impl<'a> PreparedSend<'a> {
         self.timeout.unwrap_or(default)
     }
 
-    /// The one deadline of this send, from now on.
-    fn deadline(&self) -> Deadline {
-        Deadline::after(Instant::now(), self.timeout_or_default())
+    /// The one deadline of this send.
+    fn deadline_from(&self, now: Instant) -> Deadline {
+        Deadline::after(now, self.timeout_or_default())
     }
 
     /// This send as one that may go with others, if the producer gathers them.

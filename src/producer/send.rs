@@ -12,8 +12,9 @@ use super::retry::{self, Outcome, Situation, Verdict};
 use super::target::{self, Target};
 use crate::client::PublishInfo;
 use crate::error::{Attempt, Delivery, Error, ErrorKind, Result, Wait};
-use crate::message::SendReceipt;
+use crate::message::{SendReceipt, SendStatus};
 use crate::protocol::code::response;
+use crate::protocol::send as wire;
 use crate::transport::{Deadline, Outcome as Answer, Permit};
 
 /// However short its share, an attempt gets this long before it is given up for another broker.
@@ -219,7 +220,7 @@ impl Send {
     /// An end from outside, which does not turn what is stored into a failure.
     pub(super) fn interrupt(&mut self, error: Error) -> Result<SendReceipt> {
         match self.doubtful.take() {
-            Some(receipt) => Ok(*receipt),
+            Some(receipt) => self.accept(*receipt),
             None => Err(self.end_with(error)),
         }
     }
@@ -285,7 +286,7 @@ impl Send {
         }
         let outcome = Outcome::Stored(receipt.status);
         match retry::judge(&self.core.config.policy, &self.situation(), outcome) {
-            Verdict::Accept => Step::Done(Ok(receipt)),
+            Verdict::Accept => Step::Done(self.accept(receipt)),
             _ => {
                 log::warn!("{receipt}; trying another broker");
                 self.doubtful = Some(Box::new(receipt));
@@ -295,6 +296,23 @@ impl Send {
                     refresh: false,
                 }
             }
+        }
+    }
+
+    /// The end with a receipt, unless what it says counts as a failure.
+    fn accept(&self, receipt: SendReceipt) -> Result<SendReceipt> {
+        let strict = self.core.config.require_store_ok && !self.out.is_half();
+        match wire::code(receipt.status) {
+            code if strict && receipt.status != SendStatus::Ok => {
+                let text = format!("stored as {} at {}", receipt.message_id, receipt.queue);
+                let error = Error::response(code, response::name(code), Some(&text));
+                Err(error
+                    .maybe_stored()
+                    .at(&self.aim.address)
+                    .on_topic(&self.out.topic)
+                    .with_attempts(self.failed.clone()))
+            }
+            _ => Ok(receipt),
         }
     }
 

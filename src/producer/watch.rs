@@ -4,7 +4,6 @@ use super::hook::{MessageType, Payload, SendContext, SendOutcome};
 use super::send::Send;
 use crate::error::Result;
 use crate::message::Schedule;
-use crate::protocol::sys_flag;
 
 impl Send {
     /// Whether user code hears of the end of the attempt, so that it must not be settled on a
@@ -21,9 +20,7 @@ impl Send {
         };
         let message_type = match &payload {
             Payload::Message(m) if *m.get_schedule() != Schedule::Now => MessageType::Delay,
-            _ if self.out.sys_flag & sys_flag::TRANSACTION_PREPARED != 0 => {
-                MessageType::TransactionHalf
-            }
+            _ if self.out.is_half() => MessageType::TransactionHalf,
             _ => MessageType::Normal,
         };
         let context = SendContext {

@@ -359,6 +359,16 @@ impl Fields for SendResponse {
     }
 }
 
+/// The response code of a status.
+pub fn code(status: SendStatus) -> i32 {
+    match status {
+        SendStatus::Ok => response::SUCCESS,
+        SendStatus::FlushDiskTimeout => response::FLUSH_DISK_TIMEOUT,
+        SendStatus::FlushSlaveTimeout => response::FLUSH_SLAVE_TIMEOUT,
+        SendStatus::SlaveNotAvailable => response::SLAVE_NOT_AVAILABLE,
+    }
+}
+
 /// The status that a response code means, if the message was stored.
 pub fn status(code: i32) -> Option<SendStatus> {
     match code {

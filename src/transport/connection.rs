@@ -1,5 +1,5 @@
 use std::io;
-use std::net::{Shutdown, TcpStream};
+use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -13,8 +13,8 @@ use super::shared::Shared;
 use super::slot::{Slot, Waiter};
 use super::tls::Session;
 use super::writer::MOST_QUEUED;
-use super::{Deadline, Encoded, Job, Next, Outcome, Permit, reader};
-use crate::error::{Delivery, Error, ErrorKind, Wait};
+use super::{Deadline, Encoded, Outcome, Permit, reader};
+use crate::error::{Error, ErrorKind, Wait};
 use crate::protocol::{Command, frame};
 
 /// One TCP connection: who waits on it, what waits to be written, and the socket.
@@ -43,7 +43,7 @@ pub(crate) struct Connection {
     callers: AtomicUsize,
     patience: Patience,
     /// Whether the peer asked us to go away: no new requests, then the end.
-    retired: AtomicBool,
+    pub(super) retired: AtomicBool,
     /// Whether it has died, for those who only look: `State::death` says why.
     pub(super) dead: AtomicBool,
     /// Whether the peer has answered anything but "go away".
@@ -70,7 +70,7 @@ pub(super) struct State {
     /// Whether the timer looks after frames that nobody waits for.
     pub(super) watched: bool,
     /// The activity seen by the last idle check, and when it last changed.
-    idle_since: (u64, u64, Instant),
+    pub(super) idle_since: (u64, u64, Instant),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -404,128 +404,5 @@ impl Connection {
 
     pub(super) fn note_served(&self) {
         self.served.store(true, Ordering::Relaxed);
-    }
-
-    /// The peer wants us to go: new requests use another connection, this one drains.
-    pub(super) fn retire(&self) {
-        if !self.retired.swap(true, Ordering::Relaxed) {
-            log::info!(
-                "{}: peer is going away; the connection drains",
-                self.address
-            );
-        }
-    }
-
-    /// Ends a retired connection that has nothing left to wait for.
-    pub(super) fn end_if_drained(&self) {
-        if self.retired.load(Ordering::Relaxed) {
-            let state = self.state.lock();
-            let drained = state.pending.is_empty() && state.outbox.is_empty() && !state.writing;
-            drop(state);
-            if drained {
-                self.kill(Error::new(ErrorKind::Disconnected, "the peer went away"));
-            }
-        }
-    }
-
-    /// Ends the connection if nothing was written or read for `idle`.
-    pub(super) fn end_if_idle(&self, now: Instant, idle: Duration) {
-        let mut state = self.state.lock();
-        let activity = (
-            self.written.load(Ordering::Relaxed),
-            self.read_mark.load(Ordering::Relaxed),
-        );
-        let (written, read, since) = state.idle_since;
-        if (written, read) != activity || !state.pending.is_empty() {
-            state.idle_since = (activity.0, activity.1, now);
-        } else if now.saturating_duration_since(since) >= idle {
-            drop(state);
-            log::debug!("{}: closing an idle connection", self.address);
-            self.kill(Error::new(
-                ErrorKind::Disconnected,
-                "the connection was idle",
-            ));
-        }
-    }
-
-    /// Ends the connection. Every waiter is answered: by this call, or by the thread that is
-    /// writing right now, which alone knows how much the socket took.
-    pub(super) fn kill(&self, cause: Error) {
-        let mut state = self.state.lock();
-        if state.death.is_some() {
-            return;
-        }
-        state.death = Some(cause.at(&self.address));
-        self.dead.store(true, Ordering::Relaxed);
-        let writing = state.writing;
-        drop(state);
-        // Fails only if the peer was faster.
-        let _ = self.socket.shutdown(Shutdown::Both);
-        self.work.notify_all();
-        self.room.notify_all();
-        if !writing {
-            self.answer_all();
-        }
-    }
-
-    /// The last act of a death, once nobody is writing any more.
-    pub(super) fn answer_all(&self) {
-        let mut state = self.state.lock();
-        let Some(cause) = state.death.clone() else {
-            return;
-        };
-        let entries = state.pending.drain();
-        let mut unsent = Vec::new();
-        while let Some(batch) = state.outbox.take() {
-            unsent.push(batch);
-        }
-        drop(state);
-        // A connection that ends with this kind never became one for the peer, which looked at no
-        // frame, whatever the socket took.
-        let refused = cause.kind() == ErrorKind::Tls;
-        let written = self.written.load(Ordering::Relaxed);
-        let lost = unsent.iter().map(|batch| batch.lost(written)).sum();
-        drop(unsent);
-        self.shared.note_lost_oneway(&self.address, lost);
-        let now = Instant::now();
-        let not_sent = cause.clone().delivered(Delivery::NotSent);
-        let maybe_stored = cause.delivered(Delivery::MaybeStored);
-        let mut ready = Ready::default();
-        for entry in entries {
-            let sent = entry.end <= written && !refused;
-            let error = match (entry.deadline <= now, sent) {
-                (true, true) => self.timed_out(Wait::Response).maybe_stored(),
-                (true, false) => self.timed_out(Wait::Write),
-                (false, true) => maybe_stored.clone(),
-                (false, false) => not_sent.clone(),
-            };
-            ready.answer(entry.slot, Err(error));
-        }
-        ready.hand_over(&self.shared);
-    }
-}
-
-/// Continuations that are to go on, gathered so that each pool is woken once.
-#[derive(Default)]
-pub(super) struct Ready {
-    callbacks: Vec<Box<dyn Job>>,
-    retries: Vec<Box<dyn Job>>,
-}
-
-impl Ready {
-    pub(super) fn answer(&mut self, slot: Slot, outcome: Outcome) {
-        match slot {
-            Slot::Thread(waiter) => waiter.answer(outcome),
-            Slot::Task(task) => match task.complete(outcome) {
-                Next::Callback(job) => self.callbacks.push(job),
-                Next::Retry(job) => self.retries.push(job),
-                Next::Done => {}
-            },
-        }
-    }
-
-    pub(super) fn hand_over(&mut self, shared: &Shared) {
-        shared.workers.callbacks.submit_all(&mut self.callbacks);
-        shared.workers.retries.submit_all(&mut self.retries);
     }
 }

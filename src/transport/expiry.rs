@@ -5,7 +5,8 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::Deadline;
-use super::connection::{Connection, Ready, State};
+use super::connection::{Connection, State};
+use super::ready::Ready;
 use crate::error::{Delivery, Error, ErrorKind, Wait};
 
 /// A peer that was silent for less is not given up, however short a request's time was: everybody

@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::sync::Arc;
 
 use super::Connection;
-use super::connection::Ready;
+use super::ready::Ready;
 use crate::error::{Error, ErrorKind};
 use crate::protocol::code::response;
 use crate::protocol::{Command, ProtocolError, frame};

@@ -4,9 +4,10 @@ use std::time::Instant;
 
 use parking_lot::RwLock;
 
-use super::connection::{Connection, Ready, Refused, Via};
+use super::connection::{Connection, Refused, Via};
 use super::hook::{Hooked, Observed};
 use super::peer::Peer;
+use super::ready::Ready;
 use super::resolve::Lookup;
 use super::shared::{RemotingConfig, Shared};
 use super::slot::Slot;

@@ -24,7 +24,7 @@ const GRACE: Duration = Duration::from_millis(50);
 /// there are so many bytes, or answers come, or at most for so long. (This is Nagle's idea, with a
 /// clock.)
 const GATHERING: Duration = Duration::from_micros(100);
-const WORTH_WAKING: u64 = 32 * 1024;
+const WORTH_WAKING: u64 = 60 * 1024;
 
 /// A caller whose frame the writer thread is to write is braked while so many bytes wait already.
 pub(super) const MOST_QUEUED: u64 = 1024 * 1024;

@@ -3,6 +3,8 @@
 mod api;
 mod deadlines;
 mod faults;
+#[cfg(unix)]
+mod fork;
 mod goaway;
 mod lifecycle;
 mod limits;

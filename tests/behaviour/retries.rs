@@ -324,6 +324,29 @@ fn a_doubtful_receipt_is_returned_if_no_better_one_comes() {
     }
 }
 
+#[test]
+fn a_doubtful_receipt_is_a_failure_where_that_is_required() {
+    for (code, name) in [(10, "FLUSH_DISK"), (11, "SLAVE_NOT"), (12, "FLUSH_SLAVE")] {
+        for mode in MODES {
+            for (another, stored) in [(false, 1), (true, 3)] {
+                let cluster = brokers(2);
+                inject(
+                    &cluster,
+                    &Fault::answer(code, "").after_storing().on(On::Send),
+                );
+                let setup = builder(&cluster).require_store_ok(true);
+                let setup = setup.retry_another_broker_when_not_stored(another);
+                let error = error(mode.send(&setup.start().unwrap(), &message("x")));
+                assert_eq!(error.kind(), ErrorKind::Broker, "{error}");
+                assert_eq!(error.response_code(), Some(code), "{error}");
+                assert_eq!(error.delivery(), Delivery::MaybeStored, "{error}");
+                assert!(error.to_string().contains(name), "{error}");
+                assert_eq!(cluster.message_count("T"), stored);
+            }
+        }
+    }
+}
+
 /// The end comes while the next attempt waits for its time, or is on its way.
 #[test]
 fn a_shutdown_does_not_turn_a_doubtful_receipt_into_a_failure() {

@@ -25,8 +25,16 @@ const THREAD_LOCALS: &[(&str, &str)] = &[
         "each thread's place in the round robin: no state that threads share",
     ),
     (
-        "transport/connection.rs",
-        "a buffer that each thread uses again and that carries nothing from call to call",
+        "transport/encoded.rs",
+        "a buffer for headers, and how the last one began: what is written does not depend on it",
+    ),
+    (
+        "transport/slot.rs",
+        "a waiter that each thread uses again and that carries nothing from call to call",
+    ),
+    (
+        "client/process.rs",
+        "when a thread last looked whether it is in a fork of the process",
     ),
 ];
 

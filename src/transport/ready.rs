@@ -1,0 +1,28 @@
+use super::shared::Shared;
+use super::slot::Slot;
+use super::{Job, Next, Outcome};
+
+/// Continuations that are to go on, gathered so that each pool is woken once.
+#[derive(Default)]
+pub(super) struct Ready {
+    callbacks: Vec<Box<dyn Job>>,
+    retries: Vec<Box<dyn Job>>,
+}
+
+impl Ready {
+    pub(super) fn answer(&mut self, slot: Slot, outcome: Outcome) {
+        match slot {
+            Slot::Thread(waiter) => waiter.answer(outcome),
+            Slot::Task(task) => match task.complete(outcome) {
+                Next::Callback(job) => self.callbacks.push(job),
+                Next::Retry(job) => self.retries.push(job),
+                Next::Done => {}
+            },
+        }
+    }
+
+    pub(super) fn hand_over(&mut self, shared: &Shared) {
+        shared.workers.callbacks.submit_all(&mut self.callbacks);
+        shared.workers.retries.submit_all(&mut self.retries);
+    }
+}
