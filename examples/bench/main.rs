@@ -7,12 +7,22 @@
 //!
 //! With `--embedded` the servers run in the same process, so that their CPU time and memory are in
 //! the figures too. CPU time and memory are read from `/proc`: elsewhere than on Linux they are 0.
+//!
+//! Lines that were gathered in files, also from other clients' programs that print the same, are
+//! compared by
+//!
+//! ```text
+//! cargo run --example bench -- --report runs.jsonl --markdown table.md --svg chart.svg
+//! ```
 
+mod args;
 #[path = "../common/histogram.rs"]
 mod histogram;
 mod measure;
 mod permits;
 mod process;
+mod producers;
+mod report;
 #[path = "../common/servers.rs"]
 mod servers;
 mod work;
@@ -22,86 +32,12 @@ use std::num::NonZeroUsize;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Parser, ValueEnum};
-use rocketmq_blocking::Producer;
-use rocketmq_blocking::protocol::HeaderFormat;
 use serde::Serialize;
 
+use args::{Args, Cli, Mode};
 use measure::{Limit, Tally};
+use producers::Producers;
 use work::Work;
-
-/// Measures the producer and prints one JSON line.
-///
-/// Every send has a new message, no retries, no compression, and 10 s. Latencies are those of the
-/// call (sync, oneway, batch) or from the call to the callback (async).
-#[derive(Parser)]
-#[command(name = "bench")]
-struct Args {
-    /// The name server
-    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:9976")]
-    target: String,
-
-    /// Use a cluster inside this process instead
-    #[arg(long, conflicts_with = "target")]
-    embedded: bool,
-
-    #[arg(long, value_enum, default_value_t = Mode::Sync)]
-    mode: Mode,
-
-    /// How many threads send
-    #[arg(long, value_name = "T", default_value = "1")]
-    threads: NonZeroUsize,
-
-    /// async: the most sends without a callback, over all threads
-    #[arg(long, value_name = "W", default_value = "1024")]
-    inflight: NonZeroUsize,
-
-    /// Bytes of a body
-    #[arg(long, value_name = "N", default_value_t = 1024)]
-    body: usize,
-
-    /// batch: messages of a batch
-    #[arg(long, value_name = "N", default_value = "32")]
-    batch: NonZeroUsize,
-
-    /// How long to measure
-    #[arg(long, value_name = "S", default_value = "2", value_parser = seconds)]
-    seconds: Duration,
-
-    /// Measure this many messages instead of a time
-    #[arg(long, value_name = "N")]
-    count: Option<u64>,
-
-    /// The same work before that, which is not measured
-    #[arg(long, value_name = "S", default_value = "1", value_parser = seconds)]
-    warmup: Duration,
-
-    #[arg(long, default_value = "PeerBench")]
-    topic: String,
-
-    /// How request headers are written
-    #[arg(long, value_enum, default_value_t = Header::Json)]
-    header: Header,
-}
-
-#[derive(Clone, Copy, PartialEq, ValueEnum, Serialize)]
-#[serde(rename_all = "lowercase")]
-enum Mode {
-    /// Wait for each answer
-    Sync,
-    /// Send with a callback
-    Async,
-    /// Send without answers; the window ends when a last, synchronous send is answered
-    Oneway,
-    /// Send lists of messages and wait for each answer
-    Batch,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum Header {
-    Json,
-    Binary,
-}
 
 /// The line that is printed; all bench programs of one comparison print the same.
 #[derive(Serialize)]
@@ -112,6 +48,8 @@ struct Line {
     inflight: usize,
     body: usize,
     batch: usize,
+    topics: usize,
+    producers: usize,
     msgs: u64,
     secs: f64,
     msgs_per_s: f64,
@@ -126,11 +64,13 @@ struct Line {
 }
 
 fn main() -> ExitCode {
-    match run(&Args::parse()) {
-        Ok(line) => {
-            println!("{line}");
-            ExitCode::SUCCESS
-        }
+    let cli = Cli::read();
+    let done = match cli.report.is_empty() {
+        true => measure(&cli.measure).map(|line| println!("{line}")),
+        false => report::run(&cli),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("bench: {error}");
             ExitCode::FAILURE
@@ -138,23 +78,11 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(args: &Args) -> Result<String, Box<dyn Error>> {
+fn measure(args: &Args) -> Result<String, Box<dyn Error>> {
     let target = (!args.embedded).then(|| args.target.clone());
     let (name_server, _cluster) = servers::given_or_embedded(target)?;
-    let producer = Producer::builder("PeerBenchGroup")
-        .name_server(name_server)
-        .send_timeout(Duration::from_secs(10))
-        .retries(0)
-        .async_retries(0)
-        .compress_over(usize::MAX)
-        .header_format(match args.header {
-            Header::Json => HeaderFormat::Json,
-            Header::Binary => HeaderFormat::Binary,
-        })
-        .start()?;
-    let work = Work::new(args, producer);
-    // This fetches the route and connects.
-    work.send()
+    let work = Work::new(args, Producers::start(args, &name_server)?);
+    work.connect()
         .map_err(|error| format!("{error}\n(--embedded brings a server of its own)"))?;
 
     let (warm, _) = work.run(Limit::time(args.warmup));
@@ -182,6 +110,8 @@ impl Line {
             inflight: only_in(Mode::Async, args.inflight, 0),
             body: args.body,
             batch: only_in(Mode::Batch, args.batch, 1),
+            topics: args.topics.get(),
+            producers: args.producers.get(),
             msgs: tally.messages(),
             secs: rounded(took.as_secs_f64(), 4),
             msgs_per_s: rounded(tally.messages() as f64 / took.as_secs_f64(), 1),
@@ -200,9 +130,4 @@ impl Line {
 fn rounded(value: f64, digits: i32) -> f64 {
     let unit = 10f64.powi(digits);
     (value * unit).round() / unit
-}
-
-fn seconds(text: &str) -> Result<Duration, String> {
-    let number: f64 = text.parse().map_err(|_| "expected seconds".to_owned())?;
-    Duration::try_from_secs_f64(number).map_err(|error| error.to_string())
 }

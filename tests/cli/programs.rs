@@ -1,11 +1,10 @@
-//! The other programs: `quickstart`, `embedded_server` and `bench`.
+//! The other programs: `quickstart` and `embedded_server`.
 
 use std::io::Read;
 use std::net::TcpListener;
 use std::process::Command;
 
 use rocketmq_blocking::embedded::Cluster;
-use serde_json::Value;
 
 use crate::support::*;
 
@@ -76,65 +75,4 @@ fn embedded_server_says_that_a_port_is_taken() {
     assert_eq!(out.code, 1, "{out:?}");
     assert!(out.stderr.contains("in use"), "{out:?}");
     assert_eq!(out.stdout, "");
-}
-
-#[test]
-fn bench_prints_the_line_that_all_bench_programs_print() {
-    for (mode, inflight, batch) in [
-        ("sync", 0, 1),
-        ("async", 64, 1),
-        ("oneway", 0, 1),
-        ("batch", 0, 8),
-    ] {
-        let args = "--embedded --seconds 0.1 --warmup 0.01 --threads 2 --inflight 64 --batch 8 \
-                    --body 100 --mode";
-        let args: Vec<_> = args.split_whitespace().chain([mode]).collect();
-        let line = bench(&args);
-        let expected = "client mode threads inflight body batch msgs secs msgs_per_s p50_us \
-                        p99_us p999_us cpu_s rss_mb errors sent_total first_error";
-        assert_eq!(fields(&line), set(expected), "{line}");
-        assert_eq!(line["client"], "ours");
-        assert_eq!(line["mode"], mode);
-        assert_eq!(line["threads"], 2);
-        assert_eq!(line["inflight"], inflight);
-        assert_eq!(line["batch"], batch);
-        assert_eq!(line["body"], 100);
-        assert_eq!(line["errors"], 0, "{line}");
-        assert_eq!(line["first_error"], Value::Null);
-        assert!(line["msgs"].as_u64().unwrap() > 0, "{line}");
-        assert!(line["sent_total"].as_u64() >= line["msgs"].as_u64());
-        assert!(line["p50_us"].as_f64() > Some(0.0), "{line}");
-        assert!(line["p50_us"].as_f64() <= line["p999_us"].as_f64());
-        assert!(line["secs"].as_f64() >= Some(0.1), "{line}");
-    }
-}
-
-#[test]
-fn bench_counts_messages_where_it_is_told_to() {
-    let cluster = Cluster::start().unwrap();
-    let target = cluster.name_server();
-    for (mode, header) in [
-        ("sync", "json"),
-        ("async", "binary"),
-        ("oneway", "json"),
-        ("batch", "binary"),
-    ] {
-        let topic = format!("Bench-{mode}");
-        let line = bench(&[
-            "--target", &target, "--warmup", "0", "--count", "64", "--mode", mode, "--topic",
-            &topic, "--header", header,
-        ]);
-        assert_eq!(line["msgs"], 64, "{line}");
-        assert_eq!(line["sent_total"], 64, "{line}");
-        // One send comes before everything, and one ends each run, the warm-up too, in oneway mode.
-        let others = if mode == "oneway" { 3 } else { 1 };
-        assert_eq!(cluster.message_count(&topic), 64 + others, "{mode}");
-    }
-}
-
-fn bench(args: &[&str]) -> Value {
-    let out = run("bench", args, "");
-    assert_eq!(out.code, 0, "{out:?}");
-    assert_eq!(out.stdout.lines().count(), 1, "{out:?}");
-    serde_json::from_str(&out.stdout).unwrap()
 }
