@@ -213,7 +213,9 @@ impl Permit {
     /// Gives it back before it is dropped. (The counted reference to the account, which other threads
     /// touch too, is then dropped by whoever drops the rest.)
     pub(crate) fn give_back(&mut self) {
-        self.account.budget.give_back(std::mem::take(&mut self.amount));
+        self.account
+            .budget
+            .give_back(std::mem::take(&mut self.amount));
         let permits = std::mem::take(&mut self.permits);
         if permits > 0 {
             self.account.note_returned(permits);
