@@ -119,6 +119,10 @@ pub use transport::TlsConfig;
 #[cfg(feature = "embedded")]
 pub mod embedded;
 
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod internals;
+
 /// Where your own code can take part in what the client does.
 pub mod hook {
     pub use crate::producer::hook::*;

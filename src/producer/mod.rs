@@ -35,3 +35,6 @@ pub use prepared::PreparedSend;
 pub use producer::Producer;
 pub use transaction::{HalfMessage, TransactionProducer, TransactionReceipt};
 pub use transaction_builder::TransactionProducerBuilder;
+
+#[cfg(feature = "internals")]
+pub(crate) use select::{by_key, round_robin};

@@ -18,7 +18,7 @@ thread_local! {
 
 /// The next queue in turn: one that can be reached, not of the broker to avoid, if there is one.
 /// `queues` is not empty.
-pub(super) fn round_robin<'a>(
+pub(crate) fn round_robin<'a>(
     topic: &str,
     queues: &'a [MessageQueue],
     avoid: Option<&str>,
@@ -69,7 +69,7 @@ fn next(
 
 /// The queue of a sharding key, as Java's `SelectMessageQueueByHash` finds it. `queues` is not
 /// empty.
-pub(super) fn by_key<'a>(key: &str, queues: &'a [MessageQueue]) -> &'a MessageQueue {
+pub(crate) fn by_key<'a>(key: &str, queues: &'a [MessageQueue]) -> &'a MessageQueue {
     // A topic has at most 65,536 queues. Java takes the remainder first and then its amount.
     let remainder = i64::from(java_hash(key)) % queues.len() as i64;
     &queues[remainder.unsigned_abs() as usize]

@@ -44,6 +44,8 @@ pub(crate) use pool::{Job, Pool};
 pub(crate) use remoting::Remoting;
 pub(crate) use request::Request;
 pub(crate) use shared::RemotingConfig;
+#[cfg(feature = "internals")]
+pub(crate) use slot::Slot;
 pub(crate) use slot::{Completion, Next, Outcome};
 pub(crate) use threads::Threads;
 pub(crate) use timer::Timer;

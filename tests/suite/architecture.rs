@@ -12,6 +12,8 @@ const LEVELS: &[(&str, u32)] = &[
     ("client", 3),
     ("producer", 4),
     ("consumer", 4),
+    // Shows private parts of any level to the benchmarks; nothing may import it.
+    ("internals", 5),
 ];
 
 /// What the in-process cluster may import: it has sockets of its own, and shares only the wire

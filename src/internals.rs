@@ -1,0 +1,65 @@
+//! Private parts of the crate, for its benchmarks alone: they are a package of their own, so that
+//! nobody else compiles what they need, and can reach only what is public.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::client;
+use crate::message::MessageQueue;
+use crate::producer;
+use crate::protocol::route::TopicRoute;
+use crate::transport::{self, Entry, Next, Outcome, Slot};
+
+/// Where messages of a topic can be written, and the choice among it.
+pub struct PublishInfo(client::PublishInfo);
+
+impl PublishInfo {
+    /// What a route says about a topic.
+    pub fn new(topic: &Arc<str>, route: &TopicRoute) -> PublishInfo {
+        PublishInfo(client::PublishInfo::new(topic, route))
+    }
+
+    /// All queues, in the order that all clients share.
+    pub fn queues(&self) -> &[MessageQueue] {
+        &self.0.queues
+    }
+
+    /// The next queue in this thread's turn, if possible of another broker than the one to avoid.
+    pub fn round_robin(&self, topic: &str, avoid: Option<&str>) -> &MessageQueue {
+        let usable = |queue: &MessageQueue| self.0.is_reachable(queue);
+        producer::round_robin(topic, &self.0.queues, avoid, usable)
+    }
+
+    /// The queue of a sharding key.
+    pub fn by_key(&self, key: &str) -> &MessageQueue {
+        producer::by_key(key, &self.0.queues)
+    }
+}
+
+/// A connection's table of waiters.
+pub struct Pending(transport::Pending<Slot>);
+
+impl Pending {
+    /// An empty table.
+    #[allow(clippy::new_without_default)]
+    pub fn new() -> Pending {
+        Pending(transport::Pending::new())
+    }
+
+    /// Adds a waiter who does nothing when answered. Says when the table must be looked at, if that
+    /// is earlier than before.
+    pub fn register(&mut self, opaque: i32, now: Instant, deadline: Instant) -> Option<Instant> {
+        let entry = Entry {
+            slot: Slot::Task(Box::new(|_: Outcome| Next::Done)),
+            since: now,
+            deadline,
+            end: 0,
+        };
+        self.0.register(opaque, entry)
+    }
+
+    /// Takes a waiter out; says whether there was one.
+    pub fn complete(&mut self, opaque: i32) -> bool {
+        self.0.complete(opaque).is_some()
+    }
+}
