@@ -61,12 +61,16 @@ impl Connection {
         if via == Via::WriterThread && gathering && state.may_gather() {
             return;
         }
-        let by_caller = limit.is_some_and(|limit| state.outbox.next_ends_by(limit));
-        if by_caller || !self.wake_writer(&mut state) {
+        let by_caller = |state: &State| limit.is_some_and(|at| state.outbox.next_ends_by(at));
+        if by_caller(&state) {
             state.writing = true;
-            if via == Via::Caller {
-                state = self.gather(state);
-            }
+            state = self.gather(state);
+            state.writing = false;
+        }
+        // Looked at again: a frame that was added may have more time than this caller. And whoever
+        // has killed the connection meanwhile has left it to this thread to answer everybody.
+        if state.death.is_some() || by_caller(&state) || !self.wake_writer(&mut state) {
+            state.writing = true;
             self.write_batches(state, limit);
         }
     }
