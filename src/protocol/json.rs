@@ -49,7 +49,10 @@ fn text(out: &mut Vec<u8>, text: &str) {
     let mut chunks = text.as_bytes().chunks_exact(STEP);
     for chunk in &mut chunks {
         // Without a way out of the loop, so that it becomes a few vector instructions.
-        if chunk.iter().fold(false, |any, byte| any | is_special(*byte)) {
+        if chunk
+            .iter()
+            .fold(false, |any, byte| any | is_special(*byte))
+        {
             escape(out, chunk);
         } else {
             out.extend_from_slice(chunk);
@@ -85,7 +88,10 @@ fn escape(out: &mut Vec<u8>, bytes: &[u8]) {
         let digits = [HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]];
         let (piece, used) = match byte {
             b'"' | b'\\' => ([b'\\', byte, 0, 0, 0, 0], 2),
-            _ => ([b'\\', b'u', b'0', b'0', digits[0], digits[1]], LONGEST_ESCAPE),
+            _ => (
+                [b'\\', b'u', b'0', b'0', digits[0], digits[1]],
+                LONGEST_ESCAPE,
+            ),
         };
         escaped[len..len + LONGEST_ESCAPE].copy_from_slice(&piece);
         len += used;

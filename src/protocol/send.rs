@@ -1,9 +1,9 @@
 //! Send requests and their responses.
 
-use std::borrow::Cow;
 use super::code::{request, response};
 use super::{ExtFields, FieldSink, Fields, ProtocolError};
 use crate::message::{SendStatus, name};
+use std::borrow::Cow;
 
 /// The header of a send, borrowed from wherever its parts are.
 ///

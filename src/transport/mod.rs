@@ -18,6 +18,7 @@ mod peer;
 mod pending;
 mod pool;
 mod reader;
+mod receive;
 mod remoting;
 mod request;
 mod resolve;
