@@ -201,7 +201,9 @@ impl<'a> PreparedSend<'a> {
             }
         }
         let mut spare = core.spares.take();
-        let buffer = spare.as_mut().map_or_else(String::new, |spare| spare.take_buffer());
+        let buffer = spare
+            .as_mut()
+            .map_or_else(String::new, |spare| spare.take_buffer());
         asynchronous::launch(core, self.outgoing(buffer), deadline, listener, spare);
     }
 

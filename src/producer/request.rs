@@ -124,7 +124,8 @@ impl Question<'_> {
             .system_property(name::CORRELATION_ID, correlation_text(id))
             .system_property(name::REPLY_TO_CLIENT, client.identity.client_id())
             .system_property(name::TTL, ttl.to_string());
-        self.core.outgoing(&message, self.target.sharding_key(), String::new())
+        self.core
+            .outgoing(&message, self.target.sharding_key(), String::new())
     }
 
     fn waiting(&self, answer: Answer) -> Waiting {

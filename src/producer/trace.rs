@@ -242,6 +242,8 @@ fn send(core: &Arc<Core>, trace_topic: &Arc<str>, body: String, keys: Vec<String
             log::warn!("trace records were lost: {error}");
         }
     }));
-    let ready = core.outgoing(&message, None, String::new()).map(|out| (out, Target::Any));
+    let ready = core
+        .outgoing(&message, None, String::new())
+        .map(|out| (out, Target::Any));
     asynchronous::launch(core, ready, deadline, listener, None);
 }

@@ -1,12 +1,11 @@
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::time::Instant;
-
-use parking_lot::{Condvar, Mutex};
 
 use super::Deadline;
 use super::outbox::Guard;
 use crate::error::{Error, ErrorKind};
+use crate::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
+use crate::sync::{Condvar, Mutex};
 
 /// The one back-pressure mechanism: how many messages, and bytes of messages, may be in flight.
 ///
@@ -213,7 +212,9 @@ impl Permit {
     /// Gives it back before it is dropped. (The counted reference to the account, which other threads
     /// touch too, is then dropped by whoever drops the rest.)
     pub(crate) fn give_back(&mut self) {
-        self.account.budget.give_back(std::mem::take(&mut self.amount));
+        self.account
+            .budget
+            .give_back(std::mem::take(&mut self.amount));
         let permits = std::mem::take(&mut self.permits);
         if permits > 0 {
             self.account.note_returned(permits);

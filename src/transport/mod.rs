@@ -8,6 +8,7 @@ mod backoff;
 mod budget;
 mod connection;
 mod deadline;
+mod dial;
 mod encoded;
 mod expiry;
 mod hook;

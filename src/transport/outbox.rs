@@ -192,7 +192,11 @@ impl<G: Guard> Outbox<G> {
                 start,
                 until,
                 // Behind another batch this one is likely to become full too.
-                bytes: Vec::with_capacity(if self.batches.is_empty() { 0 } else { 2 * BATCH }),
+                bytes: Vec::with_capacity(if self.batches.is_empty() {
+                    0
+                } else {
+                    2 * BATCH
+                }),
                 frames: vec![],
                 guards: vec![],
             });

@@ -1,13 +1,12 @@
 use std::hint;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-
-use parking_lot::{Condvar, Mutex};
 
 use super::{Deadline, Job};
 use crate::error::Error;
 use crate::protocol::Command;
+use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::{Condvar, Mutex};
 
 /// What became of a request: its response, or why there is none.
 pub(crate) type Outcome = Result<Command, Error>;
