@@ -37,7 +37,7 @@ pub struct Target {
     pub read: fn(&[u8]),
     /// Makes the outer lengths of a damaged input right again, without which little of it would be
     /// looked at.
-    pub repair: fn(&mut Vec<u8>, &mut Random),
+    pub repair: fn(&mut [u8], &mut Random),
     /// The limits of what it allocates.
     pub limit: Limit,
 }
@@ -103,7 +103,7 @@ impl Target {
                 corpus::compressed(),
                 read_compressed,
                 keep,
-                // The two slower to read but better packed forms have buffers of their own.
+                // LZ4 has buffers of its own.
                 limit(FIXED + INFLATED + compressors(), 8),
             ),
             target("pushed", corpus::pushed(), read_pushed, reframe, inflating),
@@ -116,7 +116,7 @@ fn target(
     name: &'static str,
     corpus: Vec<Vec<u8>>,
     read: fn(&[u8]),
-    repair: fn(&mut Vec<u8>, &mut Random),
+    repair: fn(&mut [u8], &mut Random),
     limit: Limit,
 ) -> Target {
     assert!(!corpus.is_empty(), "{name} has something to begin with");
@@ -278,10 +278,10 @@ fn at_once(mut stream: &[u8]) -> (usize, bool) {
     }
 }
 
-fn keep(_: &mut Vec<u8>, _: &mut Random) {}
+fn keep(_: &mut [u8], _: &mut Random) {}
 
 /// A stored message begins with its own length.
-fn right_length(bytes: &mut Vec<u8>, random: &mut Random) {
+fn right_length(bytes: &mut [u8], random: &mut Random) {
     if bytes.len() >= 4 && random.below(4) > 0 {
         let len = (bytes.len() as u32).to_be_bytes();
         bytes[..4].copy_from_slice(&len);
@@ -289,7 +289,7 @@ fn right_length(bytes: &mut Vec<u8>, random: &mut Random) {
 }
 
 /// A frame begins with the length of what follows, and a header's length should be within it.
-fn reframe(bytes: &mut Vec<u8>, random: &mut Random) {
+fn reframe(bytes: &mut [u8], random: &mut Random) {
     if bytes.len() >= 8 && random.below(4) > 0 {
         let len = (bytes.len() as u32 - 4).to_be_bytes();
         bytes[..4].copy_from_slice(&len);
