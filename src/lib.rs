@@ -99,6 +99,7 @@ mod error;
 mod message;
 mod producer;
 pub mod protocol;
+mod sync;
 mod transport;
 
 pub use client::{Admin, Client, ClientBuilder, ShutdownReport};

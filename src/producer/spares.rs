@@ -1,6 +1,5 @@
-use std::sync::atomic::{AtomicBool, Ordering};
-
-use crossbeam_channel::{Receiver, Sender};
+use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::channel::{self, Receiver, Sender};
 
 /// Things that have served, for whoever needs the next one.
 ///
@@ -16,7 +15,7 @@ pub(super) struct Spares<T> {
 impl<T> Spares<T> {
     /// Keeps so many at most.
     pub(super) fn new(most: usize) -> Spares<T> {
-        let (give, take) = crossbeam_channel::bounded(most);
+        let (give, take) = channel::bounded(most);
         Spares {
             give,
             take,

@@ -26,10 +26,16 @@ impl PushedReply {
     /// Reads the header. Addresses that cannot be read count as absent.
     ///
     /// # Errors
-    /// A field that must be there is not, or is not valid.
+    /// A field that must be there is not, or is not valid; or the properties are longer than any
+    /// that a message can have.
     pub fn decode(ext: &ExtFields) -> Result<PushedReply, ProtocolError> {
+        let send = SendRequest::decode(request::SEND_REPLY_MESSAGE, ext)?;
+        // Read, they take many times the memory of their text, which could fill a whole frame.
+        if send.properties.len() > properties::MAX_LEN {
+            return Err(ProtocolError::new("a reply's properties are too long"));
+        }
         Ok(PushedReply {
-            send: SendRequest::decode(request::SEND_REPLY_MESSAGE, ext)?,
+            send,
             born_host: ext.get("bornHost").and_then(address),
             store_host: ext.get("storeHost").and_then(address),
             store_timestamp: ext.parse("storeTimestamp")?.unwrap_or(0),
@@ -162,6 +168,12 @@ mod tests {
         assert_eq!(PushedReply::decode(&ext).unwrap(), header);
         ext.push("storeHost", "no address");
         assert_eq!(PushedReply::decode(&ext).unwrap().store_host, None);
+        let properties = "p".repeat(properties::MAX_LEN);
+        ext.push("properties", &properties);
+        assert!(PushedReply::decode(&ext).is_ok());
+        ext.push("properties", &(properties + "p"));
+        assert!(PushedReply::decode(&ext).is_err());
+        ext.push("properties", "");
         ext.push("sysFlag", "x");
         assert!(PushedReply::decode(&ext).is_err());
         assert!(PushedReply::decode(&ExtFields::new()).is_err());

@@ -2,7 +2,10 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt;
+use std::marker::PhantomData;
 
+use serde::de::{self, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::json::Object;
@@ -240,8 +243,44 @@ where
     D: Deserializer<'de>,
     T: Deserialize<'de>,
 {
-    let list: Vec<Object<T>> = null_as_default(deserializer)?;
-    Ok(list.into_iter().map(|Object(item)| item).collect())
+    null_as_default(deserializer).map(|Bounded(list)| list)
+}
+
+/// More entries than any topic has, and few enough for what they become to stay small: an entry
+/// takes several times the memory that it takes on the wire.
+const MOST_ENTRIES: usize = 16 * 1024;
+
+struct Bounded<T>(Vec<T>);
+
+impl<T> Default for Bounded<T> {
+    fn default() -> Bounded<T> {
+        Bounded(Vec::new())
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Bounded<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Bounded<T>, D::Error> {
+        struct List<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for List<T> {
+            type Value = Bounded<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Bounded<T>, A::Error> {
+                let mut list = Vec::new();
+                while let Some(Object(item)) = seq.next_element()? {
+                    if list.len() == MOST_ENTRIES {
+                        return Err(de::Error::custom("more entries than a topic can have"));
+                    }
+                    list.push(item);
+                }
+                Ok(Bounded(list))
+            }
+        }
+        deserializer.deserialize_seq(List(PhantomData))
+    }
 }
 
 #[cfg(test)]
@@ -258,6 +297,17 @@ mod tests {
             .collect();
         assert_eq!(addrs, broker_addrs);
         assert_eq!(TopicRoute::decode(&route.encode()).unwrap(), route);
+    }
+
+    #[test]
+    fn a_list_of_too_many_entries_is_an_error() {
+        let route = |entries: usize| {
+            let list = vec![r#"{"brokerName":"b"}"#; entries].join(",");
+            TopicRoute::decode(format!(r#"{{"queueDatas":[{list}]}}"#).as_bytes())
+        };
+        let most = route(MOST_ENTRIES).unwrap().queue_datas.len();
+        assert_eq!(most, MOST_ENTRIES);
+        assert!(route(MOST_ENTRIES + 1).is_err());
     }
 
     #[test]

@@ -1,12 +1,11 @@
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::time::Instant;
-
-use parking_lot::{Condvar, Mutex};
 
 use super::Deadline;
 use super::outbox::Guard;
 use crate::error::{Error, ErrorKind};
+use crate::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
+use crate::sync::{Condvar, Mutex};
 
 /// The one back-pressure mechanism: how many messages, and bytes of messages, may be in flight.
 ///

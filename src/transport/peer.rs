@@ -1,13 +1,10 @@
-use std::net::{SocketAddr, TcpStream};
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
-use parking_lot::{Condvar, Mutex};
-
 use super::shared::Shared;
-use super::tls::Session;
-use super::{Connection, Deadline, Tls, backoff};
+use super::{Connection, Deadline, backoff, dial};
 use crate::error::{Error, ErrorKind, Wait};
+use crate::sync::{Condvar, Mutex};
 
 /// One address: its connection, or who is making one, or why there is none.
 ///
@@ -115,7 +112,7 @@ impl Peer {
     }
 
     fn dial(&self, shared: &Arc<Shared>, deadline: Deadline) -> Result<Arc<Connection>, Error> {
-        let result = self.open(shared, deadline);
+        let result = dial::open(&self.address, shared, deadline);
         let mut state = self.state.lock();
         state.dials += 1;
         state.dialling = false;
@@ -146,73 +143,6 @@ impl Peer {
                 Err(error)
             }
         }
-    }
-
-    fn open(&self, shared: &Arc<Shared>, deadline: Deadline) -> Result<Arc<Connection>, Error> {
-        let addresses = shared.resolver.resolve(&self.address, deadline)?;
-        let whole = deadline.capped(Instant::now(), shared.config.connect_timeout);
-        let socket = self.connect_any(&addresses, shared, deadline)?;
-        let tls = match &shared.config.tls {
-            Some(tls) => Some(self.secure(tls, &socket, whole, deadline)?),
-            None => None,
-        };
-        Connection::start(socket, tls, self.address.clone(), shared.clone()).map_err(|e| {
-            let text = format!("connected, but the connection could not be set up: {e}");
-            Error::new(ErrorKind::Io, text).at(&self.address)
-        })
-    }
-
-    fn secure(
-        &self,
-        tls: &Tls,
-        socket: &TcpStream,
-        whole: Deadline,
-        deadline: Deadline,
-    ) -> Result<Session, Error> {
-        tls.handshake(socket, &self.address, whole).map_err(|e| {
-            if e.kind() == ErrorKind::Timeout && !deadline.has_passed(Instant::now()) {
-                let text = "connected, but the TLS handshake took too long";
-                return Error::new(ErrorKind::Connect, text).at(&self.address);
-            }
-            e.at(&self.address)
-        })
-    }
-
-    /// Tries the addresses in turn, each with an equal share of what time is left.
-    fn connect_any(
-        &self,
-        addresses: &[SocketAddr],
-        shared: &Shared,
-        deadline: Deadline,
-    ) -> Result<TcpStream, Error> {
-        let mut last = None;
-        let whole = deadline.capped(Instant::now(), shared.config.connect_timeout);
-        for (i, address) in addresses.iter().enumerate() {
-            let now = Instant::now();
-            let left = whole.remaining(now) / (addresses.len() - i) as u32;
-            if left.is_zero() {
-                break;
-            }
-            match TcpStream::connect_timeout(address, left) {
-                Ok(socket) => return Ok(socket),
-                Err(error) => last = Some(error),
-            }
-        }
-        if deadline.has_passed(Instant::now()) {
-            return Err(Error::timeout(Wait::Connect).at(&self.address));
-        }
-        let text = match &last {
-            Some(e) if e.kind() == std::io::ErrorKind::TimedOut => {
-                format!("no connection within {:?}", shared.config.connect_timeout)
-            }
-            Some(error) => format!("cannot connect: {error}"),
-            None => "cannot connect: no time left".to_owned(),
-        };
-        let error = Error::new(ErrorKind::Connect, text).at(&self.address);
-        Err(match last {
-            Some(cause) => error.caused_by(cause),
-            None => error,
-        })
     }
 }
 

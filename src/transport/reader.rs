@@ -6,16 +6,21 @@ use std::sync::Arc;
 
 use super::Connection;
 use super::ready::Ready;
+use super::receive::Buffer;
 use crate::error::{Error, ErrorKind};
 use crate::protocol::code::response;
-use crate::protocol::{Command, ProtocolError, frame};
+use crate::protocol::{Command, ProtocolError};
 
 /// Reads until the connection dies.
 pub(super) fn run(connection: &Arc<Connection>) {
     let mut buffer = Buffer::new();
     let mut inbox = Inbox::default();
     let cause = loop {
-        match buffer.fill(connection) {
+        let read = buffer.fill(|room| match &connection.tls {
+            None => receive(&connection.socket, room),
+            Some(session) => session.read(connection, room),
+        });
+        match read {
             Ok(0) => break Error::new(ErrorKind::Disconnected, "the peer closed the connection"),
             Ok(_) => connection.note_read(),
             Err(error) => break error,
@@ -43,17 +48,13 @@ struct Inbox {
 impl Inbox {
     /// Decodes all whole frames of the buffer.
     fn take_frames(&mut self, buffer: &mut Buffer) -> Result<(), ProtocolError> {
-        while let Some(raw) = frame::split(buffer.unread())? {
-            let command = Command::decode(raw)?;
-            let len = raw.wire_len();
-            buffer.consume(len);
+        buffer.take_commands(|command| {
             if command.is_response() {
                 self.responses.push(command);
             } else {
                 self.requests.push(command);
             }
-        }
-        buffer.make_room()
+        })
     }
 
     fn deliver(&mut self, connection: &Arc<Connection>) {
@@ -103,61 +104,5 @@ pub(super) fn receive(mut socket: &TcpStream, room: &mut [u8]) -> Result<usize, 
                 return Err(Error::new(ErrorKind::Disconnected, text).caused_by(e));
             }
         }
-    }
-}
-
-/// A receive buffer that grows only as bytes really come, and shrinks again.
-struct Buffer {
-    bytes: Vec<u8>,
-    start: usize,
-    end: usize,
-}
-
-impl Buffer {
-    const SIZE: usize = 64 * 1024;
-
-    fn new() -> Buffer {
-        Buffer {
-            bytes: vec![0; Buffer::SIZE],
-            start: 0,
-            end: 0,
-        }
-    }
-
-    fn unread(&self) -> &[u8] {
-        &self.bytes[self.start..self.end]
-    }
-
-    fn consume(&mut self, len: usize) {
-        self.start += len;
-    }
-
-    fn fill(&mut self, connection: &Arc<Connection>) -> Result<usize, Error> {
-        let room = &mut self.bytes[self.end..];
-        let read = match &connection.tls {
-            None => receive(&connection.socket, room),
-            Some(session) => session.read(connection, room),
-        };
-        self.end += *read.as_ref().unwrap_or(&0);
-        read
-    }
-
-    /// Sees that there is room to read into: moves a partial frame to the front, and doubles the
-    /// buffer when it is full, so that a length which a peer merely claims costs nothing.
-    fn make_room(&mut self) -> Result<(), ProtocolError> {
-        self.bytes.copy_within(self.start..self.end, 0);
-        self.end -= self.start;
-        self.start = 0;
-        if self.end == 0 && self.bytes.len() > 4 * Buffer::SIZE {
-            self.bytes = vec![0; Buffer::SIZE];
-        }
-        if self.end == self.bytes.len() {
-            let wanted = frame::wire_len(self.unread())?.unwrap_or(Buffer::SIZE);
-            self.bytes.resize(
-                (self.bytes.len() * 2).min(wanted.max(self.bytes.len() + 1)),
-                0,
-            );
-        }
-        Ok(())
     }
 }

@@ -1,14 +1,13 @@
 use std::cell::Cell;
 use std::hint;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-
-use parking_lot::{Condvar, Mutex};
 
 use super::{Deadline, Job};
 use crate::error::Error;
 use crate::protocol::Command;
+use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::{Condvar, Mutex};
 
 /// What became of a request: its response, or why there is none.
 pub(crate) type Outcome = Result<Command, Error>;
@@ -56,7 +55,7 @@ pub(crate) struct Waiter {
 }
 
 impl Waiter {
-    fn new() -> Waiter {
+    pub(crate) fn new() -> Waiter {
         Waiter {
             answered: AtomicBool::new(false),
             outcome: Mutex::new(None),

@@ -1,11 +1,10 @@
 use std::io;
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
-use parking_lot::{Condvar, Mutex, MutexGuard};
-
 use super::Deadline;
+use crate::sync::thread::{self, JoinHandle};
+use crate::sync::{Condvar, Mutex, MutexGuard};
 
 /// The threads of one client: whoever spawns one does it here, so that shutdown can join them all
 /// within a bound and name those that did not end.

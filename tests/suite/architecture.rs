@@ -8,6 +8,7 @@ const LEVELS: &[(&str, u32)] = &[
     ("error", 0),
     ("message", 0),
     ("protocol", 1),
+    ("sync", 1),
     ("transport", 2),
     ("client", 3),
     ("producer", 4),

@@ -1,0 +1,82 @@
+//! Makes connections: an address's name resolved, a socket connected, TLS where it is asked for.
+
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::shared::Shared;
+use super::tls::Session;
+use super::{Connection, Deadline, Tls};
+use crate::error::{Error, ErrorKind, Wait};
+
+/// A new connection to this address. All errors mean that nothing was sent.
+pub(super) fn open(
+    address: &Arc<str>,
+    shared: &Arc<Shared>,
+    deadline: Deadline,
+) -> Result<Arc<Connection>, Error> {
+    let addresses = shared.resolver.resolve(address, deadline)?;
+    let whole = deadline.capped(Instant::now(), shared.config.connect_timeout);
+    let socket = connect_any(address, &addresses, shared, deadline)?;
+    let tls = match &shared.config.tls {
+        Some(tls) => Some(secure(address, tls, &socket, whole, deadline)?),
+        None => None,
+    };
+    Connection::start(socket, tls, address.clone(), shared.clone()).map_err(|e| {
+        let text = format!("connected, but the connection could not be set up: {e}");
+        Error::new(ErrorKind::Io, text).at(address)
+    })
+}
+
+fn secure(
+    address: &Arc<str>,
+    tls: &Tls,
+    socket: &TcpStream,
+    whole: Deadline,
+    deadline: Deadline,
+) -> Result<Session, Error> {
+    tls.handshake(socket, address, whole).map_err(|e| {
+        if e.kind() == ErrorKind::Timeout && !deadline.has_passed(Instant::now()) {
+            let text = "connected, but the TLS handshake took too long";
+            return Error::new(ErrorKind::Connect, text).at(address);
+        }
+        e.at(address)
+    })
+}
+
+/// Tries the addresses in turn, each with an equal share of what time is left.
+fn connect_any(
+    address: &Arc<str>,
+    addresses: &[SocketAddr],
+    shared: &Shared,
+    deadline: Deadline,
+) -> Result<TcpStream, Error> {
+    let mut last = None;
+    let whole = deadline.capped(Instant::now(), shared.config.connect_timeout);
+    for (i, one) in addresses.iter().enumerate() {
+        let now = Instant::now();
+        let left = whole.remaining(now) / (addresses.len() - i) as u32;
+        if left.is_zero() {
+            break;
+        }
+        match TcpStream::connect_timeout(one, left) {
+            Ok(socket) => return Ok(socket),
+            Err(error) => last = Some(error),
+        }
+    }
+    if deadline.has_passed(Instant::now()) {
+        return Err(Error::timeout(Wait::Connect).at(address));
+    }
+    let text = match &last {
+        Some(e) if e.kind() == std::io::ErrorKind::TimedOut => {
+            format!("no connection within {:?}", shared.config.connect_timeout)
+        }
+        Some(error) => format!("cannot connect: {error}"),
+        None => "cannot connect: no time left".to_owned(),
+    };
+    let error = Error::new(ErrorKind::Connect, text).at(address);
+    Err(match last {
+        Some(cause) => error.caused_by(cause),
+        None => error,
+    })
+}

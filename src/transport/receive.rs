@@ -1,0 +1,68 @@
+//! The receiving side of a connection without its socket: bytes in, commands out.
+
+use crate::protocol::{Command, ProtocolError, frame};
+
+/// A receive buffer that grows only as bytes really come, and shrinks again.
+pub(super) struct Buffer {
+    bytes: Vec<u8>,
+    start: usize,
+    end: usize,
+}
+
+impl Buffer {
+    const SIZE: usize = 64 * 1024;
+
+    pub(super) fn new() -> Buffer {
+        Buffer {
+            bytes: vec![0; Buffer::SIZE],
+            start: 0,
+            end: 0,
+        }
+    }
+
+    /// Has `read` fill what room there is, which is never none after
+    /// [`take_commands`](Buffer::take_commands).
+    pub(super) fn fill<E>(
+        &mut self,
+        read: impl FnOnce(&mut [u8]) -> Result<usize, E>,
+    ) -> Result<usize, E> {
+        let read = read(&mut self.bytes[self.end..]);
+        self.end += *read.as_ref().unwrap_or(&0);
+        read
+    }
+
+    /// Decodes all whole frames, and sees that there is room to read into.
+    ///
+    /// # Errors
+    /// The stream cannot be read any further.
+    pub(super) fn take_commands(
+        &mut self,
+        mut take: impl FnMut(Command),
+    ) -> Result<(), ProtocolError> {
+        while let Some(raw) = frame::split(&self.bytes[self.start..self.end])? {
+            let command = Command::decode(raw)?;
+            self.start += raw.wire_len();
+            take(command);
+        }
+        self.make_room()
+    }
+
+    /// Moves a partial frame to the front, and doubles the buffer when it is full, so that a length
+    /// which a peer merely claims costs nothing.
+    fn make_room(&mut self) -> Result<(), ProtocolError> {
+        self.bytes.copy_within(self.start..self.end, 0);
+        self.end -= self.start;
+        self.start = 0;
+        if self.end == 0 && self.bytes.len() > 4 * Buffer::SIZE {
+            self.bytes = vec![0; Buffer::SIZE];
+        }
+        if self.end == self.bytes.len() {
+            let wanted = frame::wire_len(&self.bytes[..self.end])?.unwrap_or(Buffer::SIZE);
+            self.bytes.resize(
+                (self.bytes.len() * 2).min(wanted.max(self.bytes.len() + 1)),
+                0,
+            );
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,297 @@
+//! What is handed hostile bytes: everything by which the client reads what a peer sends.
+
+use rocketmq_blocking::protocol::admin::{OffsetAnswer, QueueQuery, RecallAnswer, StoreTimeAnswer};
+use rocketmq_blocking::protocol::code::request;
+use rocketmq_blocking::protocol::frame::{self, RawFrame};
+use rocketmq_blocking::protocol::id::OffsetMessageId;
+use rocketmq_blocking::protocol::recall::RecallHandle;
+use rocketmq_blocking::protocol::reply::{self, PushedReply};
+use rocketmq_blocking::protocol::route::TopicRoute;
+use rocketmq_blocking::protocol::send::SendResponse;
+use rocketmq_blocking::protocol::transaction::CheckTransaction;
+use rocketmq_blocking::protocol::{Command, HeaderFormat, compress, message, properties};
+
+use crate::corpus;
+use crate::random::Random;
+use crate::receive::Buffer;
+
+/// Bodies may inflate to this.
+const INFLATED: usize = 1 << 16;
+
+/// Whatever the input: errors with their texts, the state of an inflater, a first reservation.
+const FIXED: usize = 128 * 1024;
+
+/// The text of a message's properties is at most 32 KiB, which is checked; each of them becomes two
+/// strings.
+const PROPERTIES: usize = 16 * properties::MAX_LEN;
+
+/// A route has at most so many brokers, which is checked, and each is kept in so many bytes.
+const ROUTE: usize = 16 * 1024 * 80;
+
+/// Something that reads bytes.
+pub struct Target {
+    pub name: &'static str,
+    /// What inputs are made from.
+    pub corpus: Vec<Vec<u8>>,
+    /// Reads an input. Must not panic.
+    pub read: fn(&[u8]),
+    /// Makes the outer lengths of a damaged input right again, without which little of it would be
+    /// looked at.
+    pub repair: fn(&mut [u8], &mut Random),
+    /// The limits of what it allocates.
+    pub limit: Limit,
+}
+
+/// How much may be allocated for an input.
+#[derive(Clone, Copy)]
+pub struct Limit {
+    /// No single allocation is larger than four times the input, or this checked length.
+    pub checked: usize,
+    /// Not more is held at one time than so many times the input, and twice the checked length.
+    pub times: usize,
+}
+
+impl Target {
+    pub fn all() -> Vec<Target> {
+        let frames = corpus::frames();
+        let headers = |format| {
+            let is = move |raw: RawFrame<'_>| raw.format == format;
+            let of_format = frames
+                .iter()
+                .filter(|bytes| matches!(frame::split(bytes), Ok(Some(raw)) if is(raw)));
+            let of_format: Vec<_> = of_format.cloned().collect();
+            corpus::parts(&of_format, |raw| raw.header)
+        };
+        let bodies = corpus::parts(&frames, |raw| raw.body);
+        let is_route = |body: &Vec<u8>| TopicRoute::decode(body).is_ok();
+        let is_batch = |body: &Vec<u8>| message::decode_batch(body).is_ok();
+        let plain = limit(FIXED, 8);
+        let inflating = limit(FIXED + INFLATED + PROPERTIES, 8);
+        vec![
+            target("frame", frames.clone(), read_frame, keep, plain),
+            target("json", headers(HeaderFormat::Json), read_json, keep, plain),
+            target(
+                "binary",
+                headers(HeaderFormat::Binary),
+                read_binary,
+                keep,
+                plain,
+            ),
+            target(
+                "route",
+                bodies.iter().filter(|b| is_route(b)).cloned().collect(),
+                read_route,
+                keep,
+                limit(ROUTE, 8),
+            ),
+            target(
+                "stored",
+                corpus::stored(),
+                read_stored,
+                right_length,
+                inflating,
+            ),
+            target(
+                "batch",
+                bodies.iter().filter(|b| is_batch(b)).cloned().collect(),
+                read_batch,
+                keep,
+                plain,
+            ),
+            target(
+                "inflate",
+                corpus::compressed(),
+                read_compressed,
+                keep,
+                // LZ4 has buffers of its own.
+                limit(FIXED + INFLATED + compressors(), 8),
+            ),
+            target("pushed", corpus::pushed(), read_pushed, reframe, inflating),
+            target("receive", streams(&frames), receive, keep, plain),
+        ]
+    }
+}
+
+fn target(
+    name: &'static str,
+    corpus: Vec<Vec<u8>>,
+    read: fn(&[u8]),
+    repair: fn(&mut [u8], &mut Random),
+    limit: Limit,
+) -> Target {
+    assert!(!corpus.is_empty(), "{name} has something to begin with");
+    Target {
+        name,
+        corpus,
+        read,
+        repair,
+        limit,
+    }
+}
+
+fn limit(checked: usize, times: usize) -> Limit {
+    Limit { checked, times }
+}
+
+/// LZ4 has blocks of up to 4 MiB, of which one and what it became are kept.
+fn compressors() -> usize {
+    if cfg!(feature = "lz4") { 8 << 20 } else { 0 }
+}
+
+fn read_frame(bytes: &[u8]) {
+    if let Ok(Some(raw)) = frame::split(bytes) {
+        assert!(raw.wire_len() <= bytes.len());
+        read_command(raw);
+    }
+}
+
+fn read_json(header: &[u8]) {
+    read_header(HeaderFormat::Json, header);
+}
+
+fn read_binary(header: &[u8]) {
+    read_header(HeaderFormat::Binary, header);
+}
+
+fn read_header(format: HeaderFormat, header: &[u8]) {
+    read_command(RawFrame {
+        format,
+        header,
+        body: &[],
+    });
+}
+
+/// The header, and its fields as each of the answers that a client gets.
+fn read_command(raw: RawFrame<'_>) {
+    let Ok(Command { ext, .. }) = Command::decode(raw) else {
+        return;
+    };
+    let _ = SendResponse::decode(&ext);
+    let _ = CheckTransaction::decode(&ext);
+    let _ = PushedReply::decode(&ext);
+    let _ = QueueQuery::decode(&ext);
+    let _ = OffsetAnswer::decode(&ext);
+    let _ = StoreTimeAnswer::decode(&ext);
+    let _ = RecallAnswer::decode(&ext);
+    for (_, value) in ext.iter().take(8) {
+        let _ = OffsetMessageId::decode(value);
+        let _ = RecallHandle::decode(value);
+    }
+}
+
+fn read_route(body: &[u8]) {
+    let _ = TopicRoute::decode(body);
+}
+
+fn read_stored(bytes: &[u8]) {
+    if let Ok(mut message) = message::decode_packed(bytes) {
+        let _ = message::unpack(&mut message, INFLATED);
+        assert!(message.body.len() <= bytes.len().max(INFLATED));
+    }
+    if let Ok(messages) = message::decode_all(bytes, INFLATED) {
+        let all: usize = messages.iter().map(|m| m.body.len()).sum();
+        assert!(all <= bytes.len() + INFLATED);
+    }
+}
+
+fn read_batch(body: &[u8]) {
+    let _ = message::decode_batch(body);
+}
+
+fn read_compressed(bytes: &[u8]) {
+    let Some((kind, body)) = bytes.split_first() else {
+        return;
+    };
+    let flags = 1 | i32::from(kind % 8) << 8;
+    for flags in [flags, 0x301] {
+        if let Ok(inflated) = compress::decompress(body, flags, INFLATED) {
+            assert!(inflated.len() <= INFLATED);
+        }
+    }
+}
+
+/// What the client does with a request of a broker.
+fn read_pushed(bytes: &[u8]) {
+    let Ok(Some(raw)) = frame::split(bytes) else {
+        return;
+    };
+    let Ok(command) = Command::decode(raw) else {
+        return;
+    };
+    match command.code {
+        request::CHECK_TRANSACTION_STATE => {
+            let _ = CheckTransaction::decode(&command.ext);
+            read_stored(&command.body);
+        }
+        _ => {
+            if let Ok(header) = PushedReply::decode(&command.ext) {
+                reply::correlation_of(&header.properties());
+                let _ = header.message(&command.body, INFLATED);
+            }
+        }
+    }
+}
+
+/// Some frames after a byte that chooses how they are cut.
+fn streams(frames: &[Vec<u8>]) -> Vec<Vec<u8>> {
+    let streams = frames.chunks(3).enumerate();
+    streams
+        .map(|(i, some)| [&[i as u8][..], &some.concat()].concat())
+        .collect()
+}
+
+/// The receive path of a connection: bytes in chunks of any size give the same commands, and the
+/// same end, as all of them at once.
+fn receive(bytes: &[u8]) {
+    let Some((cuts, stream)) = bytes.split_first() else {
+        return;
+    };
+    let mut random = Random::new(u64::from(*cuts), stream.len() as u64);
+    let mut buffer = Buffer::new();
+    let (mut rest, mut got, mut ended) = (stream, 0, false);
+    while !rest.is_empty() && !ended {
+        let most = [1, 7, 300, usize::MAX][random.below(4)];
+        let read = buffer.fill(|room| {
+            assert!(!room.is_empty(), "there is always room to read into");
+            let len = rest.len().min(room.len()).min(most);
+            room[..len].copy_from_slice(&rest[..len]);
+            rest = &rest[len..];
+            Ok::<_, ()>(len)
+        });
+        assert!(read.is_ok());
+        ended = buffer.take_commands(|_| got += 1).is_err();
+    }
+    assert_eq!((got, ended), at_once(stream), "commands, and a bad end");
+}
+
+fn at_once(mut stream: &[u8]) -> (usize, bool) {
+    let mut got = 0;
+    loop {
+        match frame::split(stream) {
+            Ok(Some(raw)) if Command::decode(raw).is_ok() => {
+                got += 1;
+                stream = &stream[raw.wire_len()..];
+            }
+            Ok(None) => return (got, false),
+            _ => return (got, true),
+        }
+    }
+}
+
+fn keep(_: &mut [u8], _: &mut Random) {}
+
+/// A stored message begins with its own length.
+fn right_length(bytes: &mut [u8], random: &mut Random) {
+    if bytes.len() >= 4 && random.below(4) > 0 {
+        let len = (bytes.len() as u32).to_be_bytes();
+        bytes[..4].copy_from_slice(&len);
+    }
+}
+
+/// A frame begins with the length of what follows, and a header's length should be within it.
+fn reframe(bytes: &mut [u8], random: &mut Random) {
+    if bytes.len() >= 8 && random.below(4) > 0 {
+        let len = (bytes.len() as u32 - 4).to_be_bytes();
+        bytes[..4].copy_from_slice(&len);
+    }
+}

@@ -1,0 +1,88 @@
+//! Inputs as long as frames can be: what a peer can make of 16 MiB.
+
+use hostile::engine::check_memory;
+use hostile::targets::Target;
+use rocketmq_blocking::protocol::code::request;
+use rocketmq_blocking::protocol::{Command, HeaderFormat, compress};
+
+const FRAME: usize = 16 * 1024 * 1024;
+
+#[track_caller]
+fn assert_read(target: &str, input: &[u8]) {
+    let target = Target::all().into_iter().find(|t| t.name == target);
+    let target = target.expect("a target of this name");
+    // How long it takes is not asked: nothing needs to be optimised here.
+    assert_eq!(check_memory(&target, input), Ok(()));
+}
+
+/// `start`, as many `pieces` as fit into a frame, and `end`.
+fn filled(start: &str, piece: &str, end: &str) -> Vec<u8> {
+    let room = FRAME - 1024 - start.len() - end.len();
+    let middle = piece.repeat(room / piece.len());
+    [start, &middle, end].concat().into_bytes()
+}
+
+#[test]
+fn a_header_of_nothing_but_small_fields_takes_little_memory() {
+    let start = r#"{"code":0,"opaque":1,"extFields":{"#;
+    assert_read("json", &filled(start, r#""":"","#, r#""a":"b"}}"#));
+    assert_read("json", &filled(start, r#""a":"b","#, r#""a":"b"}}"#));
+    let remark = r#"{"code":0,"opaque":1,"remark":""#;
+    assert_read("json", &filled(remark, "\\u001b", "\"}"));
+}
+
+#[test]
+fn deep_nesting_does_not_overflow_the_stack() {
+    let start = r#"{"code":0,"opaque":1,"x":"#;
+    for (start, piece) in [(start, "["), (start, "{\"a\":"), ("", "[")] {
+        let input = filled(start, piece, "");
+        assert_read("json", &input);
+        assert_read("route", &input);
+    }
+}
+
+#[test]
+fn a_route_of_a_million_entries_takes_little_memory() {
+    let brokers = r#"{"brokerDatas":["#;
+    let broker = r#"{"brokerName":""},"#;
+    assert_read("route", &filled(brokers, broker, r#"{"brokerName":""}]}"#));
+    let queues = r#"{"queueDatas":["#;
+    assert_read("route", &filled(queues, broker, r#"{"brokerName":""}]}"#));
+}
+
+#[test]
+fn properties_of_a_reply_beyond_what_brokers_can_store_take_little_memory() {
+    let properties = "a\u{1}b\u{2}".repeat(3_000_000);
+    let mut command = Command::request(request::PUSH_REPLY_MESSAGE_TO_CLIENT);
+    for (name, value) in [
+        ("producerGroup", "g"),
+        ("topic", "t"),
+        ("defaultTopic", "d"),
+        ("defaultTopicQueueNums", "1"),
+        ("queueId", "0"),
+        ("sysFlag", "0"),
+        ("bornTimestamp", "0"),
+        ("flag", "0"),
+        ("properties", &properties),
+    ] {
+        command.ext.push(name, value);
+    }
+    let mut frame = Vec::new();
+    command.encode(HeaderFormat::Binary, &mut frame);
+    assert_read("pushed", &frame);
+}
+
+#[test]
+fn a_body_that_inflates_to_a_thousand_times_the_limit_takes_little_memory() {
+    let body = [&[1][..], &compress::zlib(&vec![0; 64 << 20], 1)].concat();
+    assert_read("inflate", &body);
+}
+
+#[test]
+fn a_length_that_is_only_claimed_costs_nothing() {
+    let mut claimed = vec![0];
+    claimed.extend((FRAME as u32 - 4).to_be_bytes());
+    claimed.extend([0; 200]);
+    assert_read("receive", &claimed);
+    assert_read("receive", &[&[0][..], &i32::MAX.to_be_bytes()].concat());
+}

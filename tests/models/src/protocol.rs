@@ -1,0 +1,3 @@
+/// Stands for a response: models do not look into one.
+#[derive(Debug)]
+pub(crate) struct Command;

@@ -1,0 +1,126 @@
+//! The table of waiters between a response, a deadline, a death and a waiter that comes late.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use shuttle::thread;
+
+use super::budget::{Account, Budget, Permit};
+use super::pending::{Entry, Pending};
+use super::slot::{Next, Outcome, Slot, Waiter};
+use super::{never, passed};
+use crate::check::join_all;
+use crate::error::{Error, ErrorKind, Wait};
+use crate::protocol::Command;
+use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+
+/// The way in which a connection uses its table, without a socket.
+struct Link(Mutex<State>);
+
+struct State {
+    pending: Pending<Slot>,
+    dead: bool,
+}
+
+impl Link {
+    fn register(&self, opaque: i32, slot: Slot) -> Result<(), Slot> {
+        let mut state = self.0.lock();
+        if state.dead {
+            return Err(slot);
+        }
+        assert!(state.pending.is_free(opaque));
+        let now = Instant::now();
+        let entry = Entry {
+            slot,
+            since: now,
+            deadline: now,
+            end: 0,
+        };
+        let _look = state.pending.register(opaque, entry);
+        Ok(())
+    }
+
+    /// A response, or a deadline that has passed.
+    fn complete(&self, opaque: i32, outcome: Outcome) {
+        let entry = self.0.lock().pending.complete(opaque);
+        if let Some(entry) = entry {
+            answer(entry.slot, outcome);
+        }
+    }
+
+    fn kill(&self) {
+        let mut state = self.0.lock();
+        state.dead = true;
+        let entries = state.pending.drain();
+        drop(state);
+        for entry in entries {
+            let why = Error::new(ErrorKind::Disconnected, "the connection died");
+            answer(entry.slot, Err(why));
+        }
+    }
+}
+
+fn answer(slot: Slot, outcome: Outcome) {
+    match slot {
+        Slot::Thread(waiter) => waiter.answer(outcome),
+        Slot::Task(task) => drop(task.complete(outcome)),
+    }
+}
+
+/// A continuation that counts how often it goes on, with its permit.
+fn task(count: &Arc<AtomicUsize>, permit: Permit) -> Slot {
+    let count = count.clone();
+    Slot::Task(Box::new(move |_: Outcome| {
+        drop(permit);
+        count.fetch_add(1, SeqCst);
+        Next::Done
+    }))
+}
+
+fn timed_out() -> Outcome {
+    Err(Error::timeout(Wait::Response))
+}
+
+/// Each waiter is answered exactly once, and its permit is back once, whoever comes first: the
+/// response (twice, even), the deadline, or the death of the connection.
+pub fn everybody_is_answered_exactly_once() {
+    let account = Budget::new(2, 2).account();
+    let link = Arc::new(Link(Mutex::new(State {
+        pending: Pending::new(),
+        dead: false,
+    })));
+    let counts = [(); 2].map(|()| Arc::new(AtomicUsize::new(0)));
+    let permit = |account: &Arc<Account>| account.acquire(1, 1, passed()).expect("room");
+    let early = task(&counts[0], permit(&account));
+    assert!(link.register(1, early).is_ok());
+    let late = task(&counts[1], permit(&account));
+
+    let spawn = |run: fn(&Link)| {
+        let link = link.clone();
+        thread::spawn(move || run(&link))
+    };
+    let threads = [
+        spawn(|link| (1..=3).for_each(|opaque| link.complete(opaque, Ok(Command)))),
+        spawn(|link| link.complete(1, Ok(Command))),
+        spawn(|link| (1..=2).for_each(|opaque| link.complete(opaque, timed_out()))),
+        spawn(Link::kill),
+    ];
+    // Two more come while all that goes on: a task, and a thread that waits.
+    if let Err(refused) = link.register(2, late) {
+        answer(refused, timed_out());
+    }
+    let waiter = Arc::new(Waiter::new());
+    if link.register(3, Slot::Thread(waiter.clone())).is_ok() {
+        if waiter.wait_until(passed()).is_none() {
+            link.complete(3, timed_out());
+            let _one_of_them = waiter.wait();
+        }
+        assert!(waiter.wait_until(passed()).is_none(), "a second answer");
+    }
+    join_all(threads);
+    assert!(link.0.lock().pending.is_empty());
+    assert_eq!(counts.map(|count| count.load(SeqCst)), [1, 1]);
+    assert_eq!(account.wait_until_returned(passed()), 0);
+    assert!(account.acquire(1, 2, passed()).is_ok());
+}

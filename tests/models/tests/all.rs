@@ -1,0 +1,50 @@
+//! Each model in some thousand interleavings, others each time.
+
+use models::check::check;
+use models::producer;
+use models::transport::{budgets, peers, pools, waiters};
+
+#[test]
+fn everybody_is_answered_exactly_once() {
+    check(waiters::everybody_is_answered_exactly_once);
+}
+
+#[test]
+fn everybody_who_waits_for_room_gets_some() {
+    check(budgets::everybody_who_waits_for_room_gets_some);
+}
+
+#[test]
+fn closing_a_budget_wakes_all_who_wait() {
+    check(budgets::closing_wakes_all_who_wait);
+}
+
+#[test]
+fn what_is_back_after_the_end_of_an_account_stays_back() {
+    check(budgets::what_is_back_after_the_end_stays_back);
+}
+
+#[test]
+fn jobs_behind_a_stuck_one_are_run() {
+    check(pools::jobs_behind_a_stuck_one_are_run);
+}
+
+#[test]
+fn jobs_during_the_end_of_a_pool_are_run() {
+    check(pools::jobs_during_the_end_are_run);
+}
+
+#[test]
+fn many_shutdowns_end_everything_once() {
+    check(pools::many_shutdowns_end_everything_once);
+}
+
+#[test]
+fn no_connection_outlives_the_end_of_its_peer() {
+    check(peers::nothing_is_left_after_the_end);
+}
+
+#[test]
+fn no_spare_is_kept_after_the_end() {
+    check(producer::nothing_is_kept_after_the_end);
+}
