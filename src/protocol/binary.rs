@@ -6,11 +6,16 @@ use std::fmt::{self, Write};
 
 use byteorder::{BigEndian, ByteOrder};
 
-use super::send::Constants;
+use super::send::{Constants, Memo};
 use super::{Command, ExtFields, FieldSink, Fields, Head, Language, ProtocolError};
 
 /// Appends the header; `false` if it does not fit this form, and then what was appended is no header.
-pub(super) fn encode(head: &Head<'_>, fields: &dyn Fields, out: &mut Vec<u8>) -> bool {
+pub(super) fn encode(
+    head: &Head<'_>,
+    fields: &dyn Fields,
+    memo: &mut Memo,
+    out: &mut Vec<u8>,
+) -> bool {
     let (Ok(code), Ok(version)) = (i16::try_from(head.code), i16::try_from(head.version)) else {
         return false;
     };
@@ -24,7 +29,8 @@ pub(super) fn encode(head: &Head<'_>, fields: &dyn Fields, out: &mut Vec<u8>) ->
     out.extend_from_slice(remark.as_bytes());
     let start = out.len();
     out.extend_from_slice(&[0; 4]);
-    let mut sink = Sink { out, fits: true };
+    let (memo, fits) = (Some(memo), true);
+    let mut sink = Sink { out, memo, fits };
     fields.visit(&mut sink);
     let fits = sink.fits;
     let len = out.len() - start - 4;
@@ -111,16 +117,47 @@ impl<'a> Rest<'a> {
 /// sign it as `null`.
 struct Sink<'a> {
     out: &'a mut Vec<u8>,
+    memo: Option<&'a mut Memo>,
     fits: bool,
+}
+
+impl Sink<'_> {
+    /// Appends a field whose value is written by a function.
+    fn field(&mut self, name: &str, value: impl FnOnce(&mut Vec<u8>)) {
+        let Ok(name_len) = i16::try_from(name.len()) else {
+            self.fits = false;
+            return;
+        };
+        let field = self.out.len();
+        self.out.extend_from_slice(&name_len.to_be_bytes());
+        self.out.extend_from_slice(name.as_bytes());
+        let start = self.out.len();
+        self.out.extend_from_slice(&[0; 4]);
+        value(self.out);
+        let len = self.out.len() - start - 4;
+        if name.is_empty() || len == 0 {
+            self.out.truncate(field);
+        } else {
+            self.out[start..start + 4].copy_from_slice(&len32(len));
+        }
+    }
 }
 
 impl FieldSink for Sink<'_> {
     fn text(&mut self, name: &str, value: &str) {
-        self.display(name, &value);
+        self.field(name, |out| out.extend_from_slice(value.as_bytes()));
     }
 
     fn likely_same(&mut self, fields: &Constants<'_>) {
-        fields.visit(self);
+        let Some(memo) = self.memo.take() else {
+            return fields.visit(self);
+        };
+        // Their names are short: they fit.
+        let write = |out: &mut Vec<u8>| {
+            let (memo, fits) = (None, true);
+            fields.visit(&mut Sink { out, memo, fits });
+        };
+        self.out.extend_from_slice(memo.written(fields, write));
     }
 
     fn display(&mut self, name: &str, value: &dyn fmt::Display) {
@@ -131,23 +168,10 @@ impl FieldSink for Sink<'_> {
                 Ok(())
             }
         }
-        let Ok(name_len) = i16::try_from(name.len()) else {
-            self.fits = false;
-            return;
-        };
-        let field = self.out.len();
-        self.out.extend_from_slice(&name_len.to_be_bytes());
-        self.out.extend_from_slice(name.as_bytes());
-        let start = self.out.len();
-        self.out.extend_from_slice(&[0; 4]);
-        let written = write!(Append(self.out), "{value}");
-        debug_assert!(written.is_ok(), "no Display of ours fails");
-        let len = self.out.len() - start - 4;
-        if name.is_empty() || len == 0 {
-            self.out.truncate(field);
-        } else {
-            self.out[start..start + 4].copy_from_slice(&len32(len));
-        }
+        self.field(name, |out| {
+            let written = write!(Append(out), "{value}");
+            debug_assert!(written.is_ok(), "no Display of ours fails");
+        });
     }
 }
 

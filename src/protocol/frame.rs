@@ -79,7 +79,14 @@ pub fn wire_len(buffer: &[u8]) -> Result<Option<usize>, ProtocolError> {
 
 /// Encodes headers, and remembers of one what the next is likely to have in common with it.
 #[derive(Default)]
-pub struct Encoder(Memo);
+pub struct Encoder(Memos);
+
+/// One for each form of headers.
+#[derive(Default)]
+struct Memos {
+    json: Memo,
+    binary: Memo,
+}
 
 impl Encoder {
     /// Like [`encode_head`].
@@ -96,23 +103,24 @@ impl Encoder {
 
 /// Appends a frame up to its header to `out`; `body_len` bytes of body must follow it on the wire.
 pub fn encode_head(head: &Head<'_>, fields: &dyn Fields, body_len: usize, out: &mut Vec<u8>) {
-    encode(head, fields, body_len, &mut Memo::default(), out);
+    encode(head, fields, body_len, &mut Memos::default(), out);
 }
 
 fn encode(
     head: &Head<'_>,
     fields: &dyn Fields,
     body_len: usize,
-    memo: &mut Memo,
+    memos: &mut Memos,
     out: &mut Vec<u8>,
 ) {
     let start = out.len();
     out.extend_from_slice(&[0; PREFIX]);
     // Not every header fits the binary form; the wire says of each frame which form it has.
-    let binary = head.format == HeaderFormat::Binary && binary::encode(head, fields, out);
+    let binary =
+        head.format == HeaderFormat::Binary && binary::encode(head, fields, &mut memos.binary, out);
     if !binary {
         out.truncate(start + PREFIX);
-        json::encode(head, fields, memo, out);
+        json::encode(head, fields, &mut memos.json, out);
     }
     let header_len = out.len() - start - PREFIX;
     let total = 4 + header_len + body_len;
@@ -130,6 +138,8 @@ fn encode(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::Language;
+    use crate::protocol::send::{SendHeader, V1};
 
     /// The lengths of the fault matrix, and what becomes of them.
     #[test]
@@ -152,6 +162,99 @@ mod tests {
         assert!(split(&frame(0x00FF_FFFF)).is_err());
         for format in 2..=255u32 {
             assert!(split(&frame(format << 24 | 4)).is_err(), "{format}");
+        }
+    }
+
+    /// Whatever the last header was, the next one is written as if it were the first.
+    #[test]
+    fn an_encoder_remembers_nothing_that_shows() {
+        let plain = SendHeader {
+            producer_group: "g",
+            topic: "t",
+            default_topic: "d",
+            default_topic_queue_nums: 4,
+            queue_id: 1,
+            sys_flag: 0,
+            born_timestamp: 7,
+            flag: 0,
+            properties: "a\u{1}b\u{2}",
+            reconsume_times: 0,
+            unit_mode: false,
+            max_reconsume_times: None,
+            batch: false,
+            broker_name: Some("b"),
+        };
+        let others = [
+            SendHeader {
+                producer_group: "gt",
+                topic: "",
+                ..plain
+            },
+            SendHeader {
+                topic: "\"",
+                ..plain
+            },
+            SendHeader {
+                default_topic: "",
+                ..plain
+            },
+            SendHeader {
+                default_topic_queue_nums: 5,
+                ..plain
+            },
+            SendHeader {
+                queue_id: 2,
+                sys_flag: 1,
+                ..plain
+            },
+            SendHeader {
+                flag: -1,
+                born_timestamp: 8,
+                ..plain
+            },
+            SendHeader {
+                reconsume_times: 1,
+                properties: "",
+                ..plain
+            },
+            SendHeader {
+                unit_mode: true,
+                ..plain
+            },
+            SendHeader {
+                max_reconsume_times: Some(0),
+                ..plain
+            },
+            SendHeader {
+                batch: true,
+                broker_name: None,
+                ..plain
+            },
+        ];
+        let mut encoder = Encoder::default();
+        let mut check = |fields: &dyn Fields, format| {
+            let head = Head {
+                code: 310,
+                flag: 0,
+                opaque: 1,
+                language: Language::RUST,
+                version: VERSION,
+                remark: None,
+                format,
+            };
+            let (mut known, mut fresh) = (Vec::new(), Vec::new());
+            encoder.encode_head(&head, fields, 0, &mut known);
+            encode_head(&head, fields, 0, &mut fresh);
+            assert_eq!(known, fresh);
+        };
+        for format in [HeaderFormat::Json, HeaderFormat::Binary] {
+            for other in &others {
+                for header in [&plain, other, other, &plain] {
+                    check(header, format);
+                    check(&V1(header), format);
+                    check(&(), format);
+                }
+            }
         }
     }
 }
