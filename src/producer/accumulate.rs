@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use super::asynchronous::{AsyncSend, Listener};
+use super::attempt::Start;
 use super::config::ProducerConfig;
 use super::core::Core;
 use super::hook::SendMode;
@@ -309,7 +310,7 @@ impl Group {
         };
         let (messages, deadline, mode) = (self.messages, self.deadline, self.mode);
         let out = match &messages[..] {
-            [alone] => core.outgoing(alone, None, String::new()),
+            [alone] => core.outgoing(alone, None, Start::now(), String::new()),
             _ => Batch::new(messages).and_then(|batch| core.outgoing_batch(&batch)),
         };
         let send = out.and_then(|out| {
@@ -319,7 +320,7 @@ impl Group {
             Send::new(&core, out, target, deadline, mode)
         });
         match send {
-            Ok(send) => AsyncSend::start(send, Listener::Batch(self.members), None, None),
+            Ok(send) => AsyncSend::start(&core, send, Listener::Batch(self.members), None, None),
             Err(error) => self.members.answer(Err(error)),
         }
     }

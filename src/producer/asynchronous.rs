@@ -93,7 +93,7 @@ pub(super) fn launch(
         Ok((send, permit))
     });
     match aimed {
-        Ok((send, permit)) => AsyncSend::start(send, listener, Some(permit), spare),
+        Ok((send, permit)) => AsyncSend::start(core, send, listener, Some(permit), spare),
         Err(error) => listener.tell(core, Err(error)),
     }
 }
@@ -101,6 +101,7 @@ pub(super) fn launch(
 impl AsyncSend {
     /// Makes the first attempt on this thread.
     pub(super) fn start(
+        core: &Core,
         send: Send,
         listener: Listener,
         permit: Option<Permit>,
@@ -119,7 +120,7 @@ impl AsyncSend {
             }
             None => Box::new(start),
         };
-        boxed.attempt();
+        boxed.attempt(core);
     }
 
     /// The buffer of an ended send.
@@ -135,12 +136,18 @@ impl AsyncSend {
         }
     }
 
-    fn attempt(self: Box<Self>) {
-        let Send { core, out, aim, .. } = &self.send;
-        let (core, address, deadline) = (core.clone(), aim.address.clone(), aim.deadline);
+    /// Makes an attempt on this thread; `core` is its own, which goes with it.
+    fn attempt(self: Box<Self>, core: &Core) {
+        let Send { out, aim, .. } = &self.send;
+        let (address, deadline) = (aim.address.clone(), aim.deadline);
         let remoting = &core.client.inner().remoting;
-        let encoded = with_request(&core, out, aim, |r| remoting.encode(&address, r, false));
+        let encoded = with_request(core, out, aim, |r| remoting.encode(&address, r, false));
         remoting.dispatch(&address, encoded, deadline, Via::WriterThread, self);
+    }
+
+    fn attempt_again(self: Box<Self>) {
+        let core = self.send.core.clone();
+        self.attempt(&core);
     }
 
     /// Gives the result to whoever listens: to a handle right here, to user code by way of the
@@ -182,7 +189,7 @@ impl AsyncSend {
 
     fn go_on(mut self: Box<Self>, refresh: bool) {
         match self.send.aim_again(refresh) {
-            None => self.attempt(),
+            None => self.attempt_again(),
             Some(end) => {
                 let callbacks = self.send.core.client.inner().workers.callbacks.clone();
                 if let Next::Callback(job) = self.finish(end) {
@@ -218,7 +225,7 @@ impl Job for AsyncSend {
             Work::Nothing => {}
             Work::Pause { pause, refresh } => self.go_on_after(pause, refresh),
             Work::Aim { refresh } => self.go_on(refresh),
-            Work::Resend => self.attempt(),
+            Work::Resend => self.attempt_again(),
             Work::Settle(outcome) => {
                 let workers = self.send.core.client.inner().workers.clone();
                 match self.settle(outcome) {

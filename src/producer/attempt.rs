@@ -37,8 +37,13 @@ pub(super) struct Start {
 
 impl Start {
     pub(super) fn now() -> Start {
+        Start::at(Instant::now())
+    }
+
+    /// At a time of a moment ago.
+    pub(super) fn at(now: Instant) -> Start {
         Start {
-            at: Instant::now(),
+            at: now,
             epoch_millis: epoch_millis(),
         }
     }

@@ -6,6 +6,7 @@ use parking_lot::Mutex;
 
 use super::accumulate::Accumulator;
 use super::asynchronous::AsyncSend;
+use super::attempt::Start;
 use super::config::ProducerConfig;
 use super::fault::{Detector, FaultStrategy, FaultTable, Report};
 use super::outgoing::Outgoing;
@@ -144,11 +145,12 @@ impl Core {
         &self,
         message: &Message,
         sharding: Option<&str>,
+        start: Start,
         buffer: String,
     ) -> Result<Outgoing> {
         let identity = &self.client.inner().identity;
         let new_key = |now| identity.unique_key(now);
-        Outgoing::message(&self.config, message, sharding, new_key, buffer)
+        Outgoing::message(&self.config, message, sharding, new_key, start, buffer)
     }
 
     pub(super) fn outgoing_batch(&self, batch: &Batch) -> Result<Outgoing> {

@@ -46,6 +46,7 @@ impl Outgoing {
         message: &Message,
         sharding_key: Option<&str>,
         new_key: impl Fn(i64) -> String,
+        start: Start,
         buffer: String,
     ) -> Result<Outgoing> {
         validate::message(message, config.max_message_size)?;
@@ -61,7 +62,6 @@ impl Outgoing {
             ),
             false => config.topics(message.shared_topic())?,
         };
-        let start = Start::now();
         let key = unique_key(message, start, &new_key);
         let namespace = config.names.namespace();
         let mut properties = buffer;

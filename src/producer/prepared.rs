@@ -3,6 +3,7 @@ use std::time::{Duration, Instant};
 
 use super::accumulate::{Accumulator, Joined, Joining};
 use super::asynchronous::{self, Listener};
+use super::attempt::Start;
 use super::handle::{self, SendHandle};
 use super::hook::SendMode;
 use super::outgoing::Outgoing;
@@ -94,7 +95,8 @@ impl<'a> PreparedSend<'a> {
     pub fn send(self) -> Result<SendReceipt> {
         let core = self.producer.core();
         core.check_open()?;
-        let deadline = self.deadline_from(Instant::now());
+        let now = Instant::now();
+        let deadline = self.deadline_from(now);
         if let Some(joining) = self.joining(deadline, 0, SendMode::Sync) {
             let (promise, handle) = handle::pair(deadline);
             match Accumulator::join(core, &joining, Listener::Handle(promise)) {
@@ -108,7 +110,7 @@ impl<'a> PreparedSend<'a> {
                 Joined::Alone(_) => {}
             }
         }
-        let (mut out, target) = self.outgoing(String::new())?;
+        let (mut out, target) = self.outgoing(now, String::new())?;
         let _permit = out.take_room(&core.account, 0, deadline)?;
         Send::new(core, out, target, deadline, SendMode::Sync)?.run()
     }
@@ -190,7 +192,7 @@ impl<'a> PreparedSend<'a> {
         let now = Instant::now();
         core.check_open_in_burst(now)?;
         let deadline = self.deadline_from(now);
-        let (mut out, target) = self.outgoing(String::new())?;
+        let (mut out, target) = self.outgoing(now, String::new())?;
         let permit = out.take_room(&core.account, 1, deadline)?;
         Send::new(core, out, target, deadline, SendMode::Oneway)?.run_oneway(permit)
     }
@@ -212,14 +214,16 @@ impl<'a> PreparedSend<'a> {
         let buffer = spare
             .as_mut()
             .map_or_else(String::new, |spare| spare.take_buffer());
-        asynchronous::launch(core, self.outgoing(buffer), deadline, listener, spare);
+        asynchronous::launch(core, self.outgoing(now, buffer), deadline, listener, spare);
     }
 
     /// What every send does once it is known that the producer is open: check it, make it ready.
-    fn outgoing(self, buffer: String) -> Result<(Outgoing, Target)> {
+    fn outgoing(self, now: Instant, buffer: String) -> Result<(Outgoing, Target)> {
         let core = self.producer.core();
         let out = match self.what {
-            What::Message(message) => core.outgoing(message, self.target.sharding_key(), buffer)?,
+            What::Message(message) => {
+                core.outgoing(message, self.target.sharding_key(), Start::at(now), buffer)?
+            }
             What::Batch(batch) => core.outgoing_batch(batch)?,
         };
         Ok((out, self.target))

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::asynchronous::{self, Listener};
+use super::attempt::Start;
 use super::core::Core;
 use super::hook::SendMode;
 use super::outgoing::Outgoing;
@@ -124,8 +125,12 @@ impl Question<'_> {
             .system_property(name::CORRELATION_ID, correlation_text(id))
             .system_property(name::REPLY_TO_CLIENT, client.identity.client_id())
             .system_property(name::TTL, ttl.to_string());
-        self.core
-            .outgoing(&message, self.target.sharding_key(), String::new())
+        self.core.outgoing(
+            &message,
+            self.target.sharding_key(),
+            Start::now(),
+            String::new(),
+        )
     }
 
     fn waiting(&self, answer: Answer) -> Waiting {

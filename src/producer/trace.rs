@@ -9,6 +9,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use parking_lot::Mutex;
 
 use super::asynchronous::{self, Listener};
+use super::attempt::Start;
 use super::config::ProducerConfig;
 use super::core::Core;
 use super::hook::{
@@ -243,7 +244,7 @@ fn send(core: &Arc<Core>, trace_topic: &Arc<str>, body: String, keys: Vec<String
         }
     }));
     let ready = core
-        .outgoing(&message, None, String::new())
+        .outgoing(&message, None, Start::now(), String::new())
         .map(|out| (out, Target::Any));
     asynchronous::launch(core, ready, deadline, listener, None);
 }

@@ -109,7 +109,7 @@ pub(crate) enum Refused {
 }
 
 /// How long a caller waits for the writer thread to write something.
-const BRAKE: Duration = Duration::from_millis(5);
+const BRAKE: Duration = Duration::from_millis(50);
 
 /// What we send of our own accord waits for a peer that does not read, up to so many bytes.
 const MOST_UNREAD: u64 = 4 * 1024 * 1024;

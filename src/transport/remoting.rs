@@ -287,7 +287,13 @@ impl Remoting {
         address: &Arc<str>,
         deadline: Deadline,
     ) -> Result<Arc<Connection>, Error> {
-        let known = self.peers.read().by_address.get(address).cloned();
+        let peers = self.peers.read();
+        let known = peers.by_address.get(address);
+        if let Some(connection) = known.and_then(|peer| peer.current()) {
+            return Ok(connection);
+        }
+        let known = known.cloned();
+        drop(peers);
         let peer = match known {
             Some(peer) => peer,
             None => self.add(address)?,
