@@ -44,6 +44,39 @@ fn case_20_a_broker_that_drops_what_comes_costs_the_time_of_the_call() {
     });
 }
 
+/// Further attempts of asynchronous sends share a few threads, and those are all dialling. (That the
+/// short sends end at their own time is in the ledger.)
+#[test]
+fn case_20_a_retry_ends_at_its_own_time_while_others_dial_into_nothing() {
+    check(2, |bench| {
+        const DIALLING: usize = 8;
+        let (hole, good) = (&bench.brokers[0], &bench.brokers[1]);
+        let (heard, go) = (Signal::new(), Signal::new());
+        let one = [Step::UntilSend, Step::Frame];
+        let mut requests: Vec<_> = one.iter().cycle().take(2 * DIALLING).cloned().collect();
+        requests.push(Step::Raise(heard.clone()));
+        let replies = [Step::UntilSend, Step::Wait(go.clone()), Step::Reset];
+        good.next(Script::replies(replies).and_requests(requests));
+        // Nobody is answered there after that either.
+        good.next(Script::replies([
+            Step::UntilSend,
+            Step::Wait(Signal::new()),
+        ]));
+        hole.refuse();
+        let producer = bench.producer(|setup| setup.connect_timeout(LONG));
+        let submit = || bench.submit(&producer, ms(3000));
+        let dialling: Vec<_> = (0..DIALLING).map(|_| submit()).collect();
+        heard.wait();
+        hole.hole();
+        go.raise();
+        for _ in 0..2 {
+            assert!(bench.submit(&producer, ms(200)).outcome().is_err());
+        }
+        assert!(dialling.iter().any(|sent| !sent.is_over()));
+        hole.serve();
+    });
+}
+
 /// The link is up, and the broker never answers; the next send does not trust that link.
 #[test]
 fn case_21_a_broker_that_never_answers_costs_the_time_of_the_call_and_its_connection() {
