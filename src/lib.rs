@@ -137,4 +137,7 @@ pub mod docs {
 
     #[doc = include_str!("docs/speed.md")]
     pub mod speed {}
+
+    #[doc = include_str!("docs/faults.md")]
+    pub mod faults {}
 }

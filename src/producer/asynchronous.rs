@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
+
 use super::accumulate::Members;
 use super::attempt::with_request;
 use super::core::Core;
@@ -184,19 +186,39 @@ impl AsyncSend {
             Step::Again { pause, refresh } if pause.is_zero() => Work::Aim { refresh },
             Step::Again { pause, refresh } => Work::Pause { pause, refresh },
         };
-        Next::Retry(self)
+        Next::Retry(self.queue_up())
     }
 
     fn go_on(mut self: Box<Self>, refresh: bool) {
         match self.send.aim_again(refresh) {
             None => self.attempt_again(),
-            Some(end) => {
-                let callbacks = self.send.core.client.inner().workers.callbacks.clone();
-                if let Next::Callback(job) = self.finish(end) {
-                    callbacks.submit(job);
-                }
-            }
+            Some(end) => self.end(end),
         }
+    }
+
+    /// The end, on a thread that goes on with something else.
+    fn end(self: Box<Self>, result: Result<SendReceipt>) {
+        let callbacks = self.send.core.client.inner().workers.callbacks.clone();
+        if let Next::Callback(job) = self.finish(result) {
+            callbacks.submit(job);
+        }
+    }
+
+    /// What the retry workers are given: they may all be busy, dialling for others, until after this
+    /// send's deadline, and then the timer ends it.
+    fn queue_up(self: Box<Self>) -> Box<dyn Job> {
+        let timer = self.send.core.client.inner().workers.timer.clone();
+        let deadline = self.send.deadline.instant();
+        let turn = Turn(Arc::new(Mutex::new(Some(self))));
+        let waiting = Arc::downgrade(&turn.0);
+        timer.schedule(deadline, move |_| {
+            let taken = waiting.upgrade().and_then(|turn| turn.lock().take());
+            if let Some(mut send) = taken {
+                let end = send.send.fail();
+                send.end(end);
+            }
+        });
+        Box::new(turn)
     }
 
     fn go_on_after(mut self: Box<Self>, pause: Duration, refresh: bool) {
@@ -204,7 +226,21 @@ impl AsyncSend {
         let client = self.send.core.client.inner();
         let (timer, retries) = (client.workers.timer.clone(), client.workers.retries.clone());
         let pause = self.send.within_deadline(pause);
-        timer.schedule(Instant::now() + pause, move |_| retries.submit(self));
+        timer.schedule(Instant::now() + pause, move |_| {
+            retries.submit(self.queue_up())
+        });
+    }
+}
+
+/// A send that waits for a worker, until the worker or the timer takes it.
+struct Turn(Arc<Mutex<Option<Box<AsyncSend>>>>);
+
+impl Job for Turn {
+    fn run(self: Box<Self>) {
+        let taken = self.0.lock().take();
+        if let Some(send) = taken {
+            send.run();
+        }
     }
 }
 

@@ -26,7 +26,7 @@ pub(super) struct Send {
     pub(super) out: Outgoing,
     /// Where the current attempt goes.
     pub(super) aim: Aim,
-    deadline: Deadline,
+    pub(super) deadline: Deadline,
     /// An attempt's even share of the whole time.
     share: Duration,
     /// The queue was given or chosen by the caller: it never changes.
@@ -371,7 +371,7 @@ impl Send {
 
     /// The end without a good receipt: a doubtful one, or the error of all attempts, whose kind is
     /// that of the last.
-    fn fail(&mut self) -> Result<SendReceipt> {
+    pub(super) fn fail(&mut self) -> Result<SendReceipt> {
         let last = match self.failed.last() {
             Some(attempt) => attempt.error.clone(),
             None => Error::timeout(Wait::Queue),

@@ -1,0 +1,110 @@
+//! Group A: bytes that break the protocol, on a live connection.
+
+use rocketmq_blocking::protocol::{Command, HeaderFormat, frame};
+use rocketmq_blocking::{Delivery, ErrorKind};
+
+use crate::bench::*;
+use crate::script::{Script, Signal, Step};
+
+/// These bytes come while two sends wait: they end the connection, and both at once.
+#[track_caller]
+fn check_poison(bench: &Bench, bytes: &[u8]) {
+    let (both, go, poisoned) = (Signal::new(), Signal::new(), Signal::new());
+    let requests = [Step::UntilSend, Step::Frame, Step::UntilSend, Step::Frame];
+    let script = Script::replies([
+        Step::UntilSend,
+        Step::Wait(go.clone()),
+        Step::insert(bytes),
+        Step::Raise(poisoned.clone()),
+        Step::Wait(Signal::new()),
+    ]);
+    let requests = [&requests[..], &[Step::Raise(both.clone())]].concat();
+    bench.broker().next(script.and_requests(requests));
+    let producer = bench.patient();
+    let sent = [(); 2].map(|()| bench.submit(&producer, LONG));
+    both.wait();
+    go.raise();
+    let start = poisoned.wait();
+    for sent in sent {
+        check_error(
+            sent.outcome(),
+            &[ErrorKind::Protocol],
+            Delivery::MaybeStored,
+        );
+        bench.check_within(ms(10), start, sent.ended());
+    }
+    bench.check_heals(&producer);
+}
+
+#[test]
+fn case_01_an_impossible_length_ends_the_connection_and_everybody_who_waits_on_it() {
+    check(1, |bench| {
+        for length in [-1, i32::MIN, 0, 1, 3] {
+            check_poison(bench, &length.to_be_bytes());
+        }
+    });
+}
+
+#[test]
+fn case_02_a_length_of_2_gib_is_refused_from_its_four_bytes() {
+    check(1, |bench| check_poison(bench, &i32::MAX.to_be_bytes()));
+}
+
+/// A frame that answers nobody, of so many bytes on the wire.
+fn frame_of(wire_len: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut answer = Command::response_to(&Command::request(0), 0);
+    answer.opaque = -1;
+    answer.encode(HeaderFormat::Json, &mut bytes);
+    bytes.resize(wire_len, 0);
+    bytes[..4].copy_from_slice(&(wire_len as u32 - 4).to_be_bytes());
+    bytes
+}
+
+#[test]
+fn case_03_a_frame_of_16_mib_is_read_and_one_byte_more_ends_the_connection() {
+    check(1, |bench| {
+        for length in [frame::MAX_FRAME - 1, frame::MAX_FRAME] {
+            let large = Step::insert(frame_of(length));
+            bench
+                .broker()
+                .next(Script::replies([Step::UntilSend, large]));
+            let producer = bench.patient();
+            assert!(bench.send(&producer, LONG).is_ok());
+        }
+        check_poison(bench, &frame_of(frame::MAX_FRAME + 1)[..8]);
+    });
+}
+
+/// What comes is what was sent, whatever the pieces it comes in.
+#[test]
+fn case_09_a_stream_in_pieces_is_the_same_stream() {
+    check(1, |bench| {
+        let shred = [Step::Shred];
+        bench
+            .broker()
+            .next(Script::replies(shred.clone()).and_requests(shred));
+        let producer = bench.patient();
+        for mode in MODES {
+            for _ in 0..20 {
+                assert!(bench.send_in(mode, &producer, LONG).is_ok());
+            }
+        }
+        assert_eq!(bench.broker().accepted(), 1);
+    });
+}
+
+/// A changed byte may make another frame, or none; and whatever it makes, nobody is told a lie.
+#[test]
+fn case_06_an_answer_with_a_changed_byte_harms_one_connection_at_most() {
+    check(1, |bench| {
+        bench.distrust();
+        let producer = bench.patient();
+        for _ in 0..64 {
+            let corrupt = Script::replies([Step::UntilSend, Step::Corrupt]);
+            bench.broker().next(corrupt);
+            bench.broker().cut();
+            let _ = bench.send(&producer, ms(50));
+        }
+    });
+}

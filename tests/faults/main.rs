@@ -1,0 +1,20 @@
+//! Faults: a cluster behind proxies that do to connections what a script says, and a ledger that
+//! knows what may become of each message. The cases are those of `src/docs/faults.md`.
+
+mod bench;
+mod codec;
+mod connections;
+mod files;
+mod ledger;
+mod leftovers;
+mod link;
+mod name_servers;
+mod pending;
+mod proxy;
+mod proxy_self;
+mod script;
+mod slow_links;
+mod stopped;
+mod storm;
+mod table;
+mod watch;

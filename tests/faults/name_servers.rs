@@ -1,0 +1,112 @@
+//! Group E: name servers that are down, silent or wrong.
+
+use std::thread;
+use std::time::Instant;
+
+use rocketmq_blocking::embedded::{Fault, On};
+use rocketmq_blocking::protocol::{Command, HeaderFormat};
+use rocketmq_blocking::{Delivery, ErrorKind, Wait};
+
+use crate::bench::*;
+use crate::script::{Script, Signal, Step};
+
+#[test]
+fn case_45_with_all_name_servers_down_a_start_works_and_sends_say_why_they_fail() {
+    check_with(1, 2, |bench| {
+        for server in &bench.name_servers {
+            server.refuse();
+        }
+        let producer = bench.patient();
+        for mode in MODES {
+            let start = Instant::now();
+            let result = bench.send_in(mode, &producer, LONG);
+            check_error(result, &[ErrorKind::NoNameServer], Delivery::NotSent);
+            // At most once the pause of the address, and two rounds.
+            bench.check_within(ms(500), start, Instant::now());
+        }
+        bench.name_servers[1].serve();
+        bench.check_heals(&producer);
+    });
+}
+
+#[test]
+fn case_45_name_servers_that_drop_what_comes_cost_the_time_of_the_call() {
+    check_with(1, 2, |bench| {
+        for server in &bench.name_servers {
+            server.hole();
+        }
+        let producer = bench.patient();
+        for mode in MODES {
+            let result = bench.send_in(mode, &producer, SHORT);
+            check_timeout(result, Wait::Route, Delivery::NotSent);
+        }
+    });
+}
+
+#[test]
+fn case_46_one_good_name_server_of_two_is_enough() {
+    check_with(1, 2, |bench| {
+        let stall = Script::requests([Step::Wait(Signal::new())]);
+        for bad in 0..2 {
+            let server = &bench.name_servers[bad];
+            for fault in 0..3 {
+                match fault {
+                    0 => server.refuse(),
+                    1 => server.hole(),
+                    _ => server.always(stall.clone()),
+                }
+                let producer = bench.producer(|setup| setup.api_timeout(SHORT));
+                for mode in MODES {
+                    assert!(bench.send_in(mode, &producer, ms(3000)).is_ok());
+                }
+                server.always(Script::default());
+                server.serve();
+            }
+        }
+    });
+}
+
+#[test]
+fn case_47_a_hundred_first_sends_end_at_their_own_time_when_all_name_servers_stall() {
+    check_with(1, 2, |bench| {
+        for server in &bench.name_servers {
+            server.always(Script::requests([Step::Wait(Signal::new())]));
+        }
+        let producer = bench.patient();
+        thread::scope(|scope| {
+            for i in 0..100 {
+                let producer = &producer;
+                scope.spawn(move || {
+                    let result = bench.send_in(MODES[i % 2], producer, SHORT);
+                    let kinds = [ErrorKind::Timeout, ErrorKind::NoNameServer];
+                    check_error(result, &kinds, Delivery::NotSent);
+                });
+            }
+        });
+        let asked = bench.name_servers.iter().map(|server| server.accepted());
+        assert!(asked.sum::<usize>() < 10, "they ask one at a time");
+    });
+}
+
+#[test]
+fn case_48_a_route_that_cannot_be_read_is_the_name_servers_error() {
+    check(1, |bench| {
+        for body in [&b""[..], b"{", b"[]", b"\xFF\xFE", b"{\"queueDatas\":7}"] {
+            let garbage = Fault::bytes_from(move |request| {
+                let mut bytes = Vec::new();
+                let answer = Command::response_to(request, 0).with_body(body.to_vec());
+                answer.encode(HeaderFormat::Json, &mut bytes);
+                bytes
+            });
+            let server = &bench.cluster.name_servers()[0];
+            let fault = server.inject(garbage.on(On::Route));
+            let producer = bench.patient();
+            for mode in MODES {
+                let result = bench.send_in(mode, &producer, LONG);
+                check_error(result, &[ErrorKind::NameServer], Delivery::NotSent);
+            }
+            fault.remove();
+            bench.check_heals(&producer);
+        }
+    });
+}

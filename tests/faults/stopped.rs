@@ -1,0 +1,79 @@
+//! Case 35: the process is stopped for a while, and goes on. In a process of its own.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+
+use crate::bench::*;
+use crate::script::{Script, Signal, Step};
+
+/// What the child says when it may be stopped.
+const READY: &str = "ready to be stopped";
+
+/// Longer than the timeout of half of the child's sends.
+const STOPPED_FOR: u64 = 1000;
+
+/// Ends with the test, whatever becomes of it.
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn case_35_a_client_that_was_stopped_for_a_while_settles_everything_once() {
+    let mut child = Command::new(std::env::current_exe().expect("this binary"));
+    child.args(["--exact", "stopped::alone", "--ignored", "--nocapture"]);
+    child.arg("--test-threads=1").stdout(Stdio::piped());
+    let mut child = Killed(child.spawn().expect("a child"));
+    let id = child.0.id().to_string();
+    let signal = |name: &str| {
+        let mut kill = Command::new("kill");
+        let sent = kill.args([name, &id]).status();
+        assert!(sent.expect("the kill program").success());
+    };
+    let mut lines = BufReader::new(child.0.stdout.take().expect("a pipe")).lines();
+    let ready = lines.any(|line| line.expect("text").contains(READY));
+    assert!(ready, "the child has ended");
+    signal("-STOP");
+    // It is the stop itself that lasts so long.
+    thread::sleep(ms(STOPPED_FOR));
+    signal("-CONT");
+    let rest: Vec<String> = lines.map_while(|line| line.ok()).collect();
+    assert!(child.0.wait().expect("its end").success(), "{rest:?}");
+    assert!(
+        rest.iter().any(|line| line.contains("1 passed")),
+        "{rest:?}"
+    );
+}
+
+#[test]
+#[ignore = "runs in a child process, which is stopped"]
+fn alone() {
+    check(1, |bench| {
+        let (both, held) = (Signal::new(), Signal::new());
+        let replies = [
+            Step::UntilSend,
+            Step::Raise(both.clone()),
+            Step::Wait(held.clone()),
+        ];
+        bench.broker().next(Script::replies(replies));
+        let producer = bench.patient();
+        let short: Vec<_> = (0..50).map(|_| bench.submit(&producer, SHORT)).collect();
+        let long: Vec<_> = (0..50).map(|_| bench.submit(&producer, LONG)).collect();
+        both.wait();
+        println!("{READY}");
+        for sent in &short {
+            assert!(sent.outcome().is_err());
+        }
+        // Too late for those. The others have an answer now, or had their connection ended.
+        held.raise();
+        for sent in &long {
+            let _ = sent.outcome();
+        }
+        bench.check_heals(&producer);
+    });
+}

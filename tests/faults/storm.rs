@@ -1,0 +1,107 @@
+//! Everything at once: many senders, and connections of which nearly every one breaks, drips or falls
+//! silent somewhere. What must hold then is in the ledger.
+
+use std::thread;
+
+use crate::bench::*;
+use crate::script::{Script, Signal, Step};
+
+/// Numbers from a seed.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, most: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 % most as u64) as usize
+    }
+
+    /// Some good exchanges, then something that is none.
+    fn steps(&mut self) -> Vec<Step> {
+        let mut steps = Vec::new();
+        for _ in 0..self.below(30) {
+            steps.extend([Step::UntilSend, Step::Frame]);
+        }
+        if self.below(2) == 0 {
+            steps.push(Step::UntilSend);
+        }
+        if self.below(2) == 0 {
+            steps.push(Step::Pass(self.below(400)));
+        }
+        steps.push(match self.below(7) {
+            0 => Step::Fin,
+            1 => Step::Reset,
+            2 => Step::Lose,
+            3 => Step::Shred,
+            4 => Step::Wait(Signal::new()),
+            5 => Step::Drip(1 + self.below(200), ms(1), Signal::new()),
+            _ => Step::Shuffle(2),
+        });
+        steps
+    }
+
+    fn script(&mut self) -> Script {
+        let script = Script::replies(self.steps());
+        match self.below(2) {
+            0 => script,
+            _ => script.and_requests(self.steps()),
+        }
+    }
+}
+
+#[track_caller]
+fn check_storm(seed: u64, sends: usize) {
+    check_with(2, 2, |bench| {
+        let mut random = Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
+        for proxy in bench.brokers.iter().chain(&bench.name_servers) {
+            for _ in 0..sends {
+                proxy.next(random.script());
+            }
+        }
+        let producer = bench.producer(|setup| {
+            let setup = setup.route_interval(ms(20)).heartbeat_interval(ms(30));
+            // Large bodies are noise: in a build without optimizations, packing them takes longer than
+            // the deadlines are.
+            setup.api_timeout(ms(100)).compress_over(usize::MAX)
+        });
+        thread::scope(|scope| {
+            for i in 0..8 {
+                let (producer, mut random) = (&producer, Random(seed << 8 | i | 1 << 7));
+                scope.spawn(move || {
+                    for _ in 0..sends {
+                        let timeout = ms(20 + random.below(400) as u64);
+                        match random.below(8) {
+                            0 => drop(bench.send_bytes(Mode::Async, producer, timeout, 200_000)),
+                            1..4 => drop(bench.send(producer, timeout)),
+                            _ => drop(bench.submit(producer, timeout)),
+                        }
+                    }
+                });
+            }
+        });
+        // Else it was no storm.
+        let counts = bench.counts();
+        let failed = counts.not_sent + counts.maybe_stored;
+        println!("seed {seed}: {counts:?}");
+        assert!(
+            counts.stored > 0 && counts.retried + failed > 0,
+            "{counts:?}"
+        );
+    });
+}
+
+#[test]
+fn a_storm_of_faults_loses_nothing_and_every_copy_is_explained() {
+    for seed in 0..3 {
+        check_storm(seed, 10);
+    }
+}
+
+#[test]
+#[ignore = "slow: part of the fault slice"]
+fn many_storms_lose_nothing_and_every_copy_is_explained() {
+    for seed in 100..200 {
+        check_storm(seed, 40);
+    }
+}
