@@ -59,6 +59,8 @@ pub(super) struct State {
     pub(super) writing: bool,
     pub(super) writer_thread: WriterThread,
     pub(super) waiting_for_room: usize,
+    /// Whether frames are being written, as far as those who wait for room know.
+    pub(super) moves: bool,
     /// Whether somebody waits for the answer to a frame that waits to be written.
     pub(super) urgent: bool,
     /// Why the connection died.
@@ -106,8 +108,8 @@ pub(crate) enum Refused {
     Never(Option<Slot>, Error),
 }
 
-/// How long each call waits for the writer thread while it is behind.
-const BRAKE: Duration = Duration::from_millis(5);
+/// How long a caller waits for the writer thread to write something.
+const BRAKE: Duration = Duration::from_millis(50);
 
 /// What we send of our own accord waits for a peer that does not read, up to so many bytes.
 const MOST_UNREAD: u64 = 4 * 1024 * 1024;
@@ -134,6 +136,7 @@ impl Connection {
                 writing: false,
                 writer_thread: WriterThread::NotStarted,
                 waiting_for_room: 0,
+                moves: true,
                 urgent: false,
                 death: None,
                 silence: None,
@@ -310,19 +313,17 @@ impl Connection {
     }
 
     /// Brakes a caller that is faster than the writer thread, so that memory is not filled for
-    /// nothing; the budget is the limit.
+    /// nothing. A peer that does not read brakes nobody: then the budget is the limit.
     fn let_writer_catch_up(&self, state: &mut MutexGuard<'_, State>, deadline: Deadline) {
-        if state.outbox.len() <= MOST_QUEUED {
-            return;
-        }
-        let until = deadline.capped(Instant::now(), BRAKE).instant();
-        state.waiting_for_room += 1;
-        while state.outbox.len() > MOST_QUEUED && state.death.is_none() {
-            if self.room.wait_until(state, until).timed_out() {
-                break;
+        while state.outbox.len() > MOST_QUEUED && state.moves && state.death.is_none() {
+            let until = deadline.capped(Instant::now(), BRAKE).instant();
+            state.waiting_for_room += 1;
+            let waited = self.room.wait_until(state, until);
+            state.waiting_for_room -= 1;
+            if waited.timed_out() {
+                state.moves = false;
             }
         }
-        state.waiting_for_room -= 1;
     }
 
     /// Sends a frame that nobody waits for: an answer to the peer. It never blocks, and is dropped

@@ -202,6 +202,7 @@ impl Connection {
         let mut state = self.state.lock();
         state.outbox.recycle(batch);
         state.urgent &= !state.outbox.is_empty();
+        state.moves = true;
         if state.waiting_for_room > 0 && state.outbox.len() <= MOST_QUEUED / 2 {
             self.room.notify_all();
         }
