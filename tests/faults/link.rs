@@ -157,7 +157,9 @@ impl Pump {
             Step::Lose => {
                 // Whole frames only: what TCP never does, losing a part of one, would make the broker
                 // take the next frames for the rest of its body.
-                self.pass(self.left, false)?;
+                if !self.fresh {
+                    self.pass(self.left, false)?;
+                }
                 self.take_frame().map(drop)
             }
             Step::Corrupt => {
