@@ -13,14 +13,14 @@ use super::MessageQueue;
 #[doc(alias = "SendResult")]
 pub struct SendReceipt {
     pub(crate) status: SendStatus,
-    pub(crate) message_id: String,
-    pub(crate) offset_message_id: String,
+    pub(crate) message_id: Box<str>,
+    pub(crate) offset_message_id: Box<str>,
     pub(crate) queue: MessageQueue,
     pub(crate) queue_offset: i64,
-    pub(crate) transaction_id: Option<String>,
+    pub(crate) transaction_id: Option<Box<str>>,
     pub(crate) region: Option<Cow<'static, str>>,
     pub(crate) trace_on: bool,
-    pub(crate) recall_handle: Option<String>,
+    pub(crate) recall_handle: Option<Box<str>>,
     pub(crate) attempts: u32,
 }
 

@@ -320,7 +320,13 @@ impl Group {
             Send::new(&core, out, target, deadline, mode)
         });
         match send {
-            Ok(send) => AsyncSend::start(&core, send, Listener::Batch(self.members), None, None),
+            Ok(send) => AsyncSend::start(
+                &core,
+                send,
+                Listener::Batch(Box::new(self.members)),
+                None,
+                None,
+            ),
             Err(error) => self.members.answer(Err(error)),
         }
     }
@@ -393,9 +399,9 @@ fn part(receipt: &SendReceipt, unique_key: String, index: usize, count: usize) -
     let ids = receipt.offset_message_ids().count();
     let own = receipt.offset_message_ids().nth(index);
     SendReceipt {
-        message_id: unique_key,
+        message_id: unique_key.into(),
         offset_message_id: match own {
-            Some(id) if ids == count => id.to_owned(),
+            Some(id) if ids == count => id.into(),
             _ => receipt.offset_message_id.clone(),
         },
         queue_offset: receipt.queue_offset + i64::try_from(index).unwrap_or(0),

@@ -30,9 +30,9 @@ pub(super) enum Listener {
     /// A thread that waits, or will.
     Handle(Promise),
     /// All whose messages are in a batch.
-    Batch(Members),
+    Batch(Box<Members>),
     /// A request, whose reply is yet to come.
-    Asked(Asked),
+    Asked(Box<Asked>),
 }
 
 impl Listener {
@@ -74,7 +74,7 @@ enum Work {
     },
     Resend,
     /// Hooks are to hear of the answer before it is judged.
-    Settle(Outcome),
+    Settle(Box<Outcome>),
     Call(Result<SendReceipt>),
 }
 
@@ -248,7 +248,7 @@ impl Completion for AsyncSend {
     /// Judges on the reader or timer thread; everything that may wait goes to a worker.
     fn complete(mut self: Box<Self>, outcome: Outcome) -> Next {
         if self.send.is_watched() {
-            self.next = Work::Settle(outcome);
+            self.next = Work::Settle(Box::new(outcome));
             return Next::Callback(self);
         }
         self.settle(outcome)
@@ -264,7 +264,7 @@ impl Job for AsyncSend {
             Work::Resend => self.attempt_again(),
             Work::Settle(outcome) => {
                 let workers = self.send.core.client.inner().workers.clone();
-                match self.settle(outcome) {
+                match self.settle(*outcome) {
                     Next::Callback(job) => job.run(),
                     Next::Retry(job) => workers.retries.submit(job),
                     Next::Done => {}

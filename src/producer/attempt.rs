@@ -23,9 +23,6 @@ pub(super) struct Aim {
     host: Arc<str>,
     pub(super) address: Arc<str>,
     pub(super) deadline: Deadline,
-    pub(super) started: Instant,
-    /// The same in epoch milliseconds.
-    born: i64,
 }
 
 /// When an attempt starts, by both clocks.
@@ -55,7 +52,6 @@ impl Aim {
         info: &PublishInfo,
         queue: MessageQueue,
         deadline: Deadline,
-        start: Start,
     ) -> Result<Aim> {
         let host = info.host(&queue);
         let address = info.master_of(host)?;
@@ -68,8 +64,6 @@ impl Aim {
             address: core.client.inner().config.rpc.send_address(address),
             queue,
             deadline,
-            started: start.at,
-            born: start.epoch_millis,
         })
     }
 }
@@ -89,7 +83,7 @@ pub(super) fn with_request<T>(
         default_topic_queue_nums: config.default_topic.queues,
         queue_id: aim.queue.id(),
         sys_flag: out.sys_flag,
-        born_timestamp: aim.born,
+        born_timestamp: out.begun.epoch_millis,
         flag: out.flag,
         properties: &out.properties,
         reconsume_times: out.reconsume_times,
@@ -126,22 +120,22 @@ impl Send {
         Ok(SendReceipt {
             status,
             message_id: match response.batch_unique_key {
-                Some(key) if self.out.batch => key,
+                Some(key) if self.out.batch => key.into(),
                 // The end: nobody asks for it again.
                 _ if status == SendStatus::Ok => std::mem::take(&mut self.out.message_id),
                 _ => self.out.message_id.clone(),
             },
-            offset_message_id: response.message_id,
+            offset_message_id: response.message_id.into(),
             // Below zero: the broker was told to choose.
             queue: match self.aim.queue.id() {
                 0.. => self.aim.queue.clone(),
                 _ => self.aim.queue.with_id(response.queue_id),
             },
             queue_offset: response.queue_offset,
-            transaction_id: response.transaction_id,
+            transaction_id: response.transaction_id.map(Into::into),
             region: response.region,
             trace_on: response.trace_on,
-            recall_handle: response.recall_handle,
+            recall_handle: response.recall_handle.map(Into::into),
             attempts: self.made,
         })
     }

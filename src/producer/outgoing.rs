@@ -32,9 +32,9 @@ pub(super) struct Outgoing {
     /// The broker must know who we are before it gets this: it will have something to push.
     pub(super) wants_reply: bool,
     /// The id that the receipt names: the unique key, or those of a batch's messages.
-    pub(super) message_id: String,
-    /// When it was made ready.
-    pub(super) start: Start,
+    pub(super) message_id: Box<str>,
+    /// When it was made ready, then when its current attempt began.
+    pub(super) begun: Start,
     /// What hooks are shown; only kept where there are some.
     pub(super) payload: Option<Box<Payload>>,
 }
@@ -82,8 +82,8 @@ impl Outgoing {
             batch: false,
             reconsume_times: message.get_reconsume_times().map_or(0, times),
             max_reconsume_times: message.get_max_reconsume_times().map(times),
-            message_id: key,
-            start,
+            message_id: key.into(),
+            begun: start,
             payload: watched.then(|| Box::new(Payload::Message(message.clone()))),
         })
     }
@@ -140,8 +140,8 @@ impl Outgoing {
             max_reconsume_times: None,
             reply: false,
             wants_reply: false,
-            message_id: keys,
-            start,
+            message_id: keys.into(),
+            begun: start,
             payload: watched.then(|| Box::new(Payload::Batch(batch.clone()))),
         })
     }
@@ -166,7 +166,7 @@ impl Outgoing {
         let permit = account.acquire(messages, self.body.len(), deadline)?;
         if permit.waited() {
             // That was not the broker's doing.
-            self.start = Start::now();
+            self.begun = Start::now();
         }
         Ok(permit)
     }
@@ -256,6 +256,6 @@ mod tests {
             .map(|(name, value)| format!("{name}={value}"))
             .collect();
         assert_eq!(header, ["WAIT=false"]);
-        assert_eq!(out.message_id, "key,key");
+        assert_eq!(&*out.message_id, "key,key");
     }
 }

@@ -99,7 +99,13 @@ impl Question<'_> {
         match Asked::register(core, id, deadline, waiting) {
             Ok(asked) => {
                 let ready = Ok((out, self.target));
-                asynchronous::launch(core, ready, deadline, Listener::Asked(asked), None);
+                asynchronous::launch(
+                    core,
+                    ready,
+                    deadline,
+                    Listener::Asked(Box::new(asked)),
+                    None,
+                );
             }
             Err(waiting) => {
                 let error = waiting.refused();

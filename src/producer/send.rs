@@ -34,18 +34,24 @@ pub(super) struct Send {
     most_attempts: u32,
     /// Attempts that were begun, the current one included.
     pub(super) made: u32,
-    /// Those that failed.
-    failed: Vec<Attempt>,
-    /// The broker of the last attempt, which a retry avoids.
-    last_broker: Option<Arc<str>>,
-    /// A receipt that says "stored, but"; returned if nothing better comes.
-    doubtful: Option<Box<SendReceipt>>,
+    /// What few sends have.
+    past: Option<Box<Past>>,
     other_broker: bool,
     refreshed: bool,
     went_away: bool,
     pub(super) mode: SendMode,
     /// What hooks were shown of the current attempt; taken when they hear of its end.
     pub(super) watched: Option<Box<SendContext>>,
+}
+
+/// The attempts that did not end the send.
+#[derive(Default)]
+struct Past {
+    failed: Vec<Attempt>,
+    /// The broker of the last one, which a retry avoids.
+    last_broker: Option<Arc<str>>,
+    /// A receipt that says "stored, but"; returned if nothing better comes.
+    doubtful: Option<SendReceipt>,
 }
 
 /// What follows an attempt.
@@ -65,7 +71,7 @@ impl Send {
     /// has gone right.
     pub(super) fn new(
         core: &Arc<Core>,
-        out: Outgoing,
+        mut out: Outgoing,
         target: Target,
         deadline: Deadline,
         mode: SendMode,
@@ -79,14 +85,12 @@ impl Send {
             };
             let queue = target::first_queue(core, &info, &out.topic, target)?;
             // Of what came before, only a name server or a selector can have taken long.
-            let start = match asked || chosen {
-                false => out.start,
-                true => Start::now(),
-            };
-            let aim = Aim::at(core, &info, queue, deadline, start)?;
-            Result::Ok((info, aim))
+            let start = (asked || chosen).then(Start::now);
+            let aim = Aim::at(core, &info, queue, deadline)?;
+            Result::Ok((info, aim, start))
         };
-        let (info, aim) = first().map_err(|error: Error| error.on_topic(&out.topic))?;
+        let (info, aim, start) = first().map_err(|error: Error| error.on_topic(&out.topic))?;
+        out.begun = start.unwrap_or(out.begun);
         let retries = match mode {
             _ if fixed_queue => 0,
             SendMode::Sync => core.config.retries,
@@ -95,7 +99,7 @@ impl Send {
         };
         let most_attempts = retries.saturating_add(1);
         let mut send = Send {
-            share: deadline.remaining(aim.started) / most_attempts,
+            share: deadline.remaining(out.begun.at) / most_attempts,
             core: core.clone(),
             out,
             aim,
@@ -103,9 +107,7 @@ impl Send {
             fixed_queue,
             most_attempts,
             made: 0,
-            failed: Vec::new(),
-            last_broker: None,
-            doubtful: None,
+            past: None,
             other_broker: false,
             refreshed: false,
             went_away: false,
@@ -205,6 +207,7 @@ impl Send {
         match self.next_aim(refresh) {
             Ok((info, aim)) => {
                 self.aim = aim;
+                self.out.begun = Start::now();
                 self.begin(&info)
                     .err()
                     .map(|refused| Err(self.end_with(refused)))
@@ -219,8 +222,8 @@ impl Send {
 
     /// An end from outside, which does not turn what is stored into a failure.
     pub(super) fn interrupt(&mut self, error: Error) -> Result<SendReceipt> {
-        match self.doubtful.take() {
-            Some(receipt) => self.accept(*receipt),
+        match self.past.as_mut().and_then(|past| past.doubtful.take()) {
+            Some(receipt) => self.accept(receipt),
             None => Err(self.end_with(error)),
         }
     }
@@ -228,7 +231,7 @@ impl Send {
     /// This error, with what the attempts before it say.
     fn end_with(&mut self, error: Error) -> Error {
         self.tell_hooks(SendOutcome::Failed(&error));
-        let failed = std::mem::take(&mut self.failed);
+        let failed = std::mem::take(&mut self.past().failed);
         let worst = failed.iter().map(|attempt| attempt.error.delivery()).max();
         error
             .on_topic(&self.out.topic)
@@ -249,9 +252,12 @@ impl Send {
             }
         }
         let info = publish_info(&self.core, topic, self.deadline)?;
-        let avoid = self.last_broker.as_deref();
+        let avoid = self
+            .past
+            .as_ref()
+            .and_then(|past| past.last_broker.as_deref());
         let queue = self.core.pick(topic, &info, avoid).clone();
-        let aim = Aim::at(&self.core, &info, queue, self.deadline, Start::now())?;
+        let aim = Aim::at(&self.core, &info, queue, self.deadline)?;
         Ok((info, aim))
     }
 
@@ -267,7 +273,7 @@ impl Send {
                 .into_iter()
                 .flatten()
             {
-                self.aim.deadline = self.aim.deadline.capped(self.aim.started, cap);
+                self.aim.deadline = self.aim.deadline.capped(self.out.begun.at, cap);
             }
         }
         if self.out.wants_reply {
@@ -280,7 +286,7 @@ impl Send {
     fn stored(&mut self, receipt: SendReceipt) -> Step {
         self.tell_hooks(SendOutcome::Stored(&receipt));
         if self.core.learns_latency() {
-            let latency = self.aim.started.elapsed();
+            let latency = self.out.begun.at.elapsed();
             self.core
                 .report(self.aim.queue.shared_broker(), Report::Stored(latency));
         }
@@ -289,8 +295,10 @@ impl Send {
             Verdict::Accept => Step::Done(self.accept(receipt)),
             _ => {
                 log::warn!("{receipt}; trying another broker");
-                self.doubtful = Some(Box::new(receipt));
-                self.last_broker = Some(self.aim.queue.shared_broker().clone());
+                let broker = self.aim.queue.shared_broker().clone();
+                let past = self.past();
+                past.doubtful = Some(receipt);
+                past.last_broker = Some(broker);
                 Step::Again {
                     pause: Duration::ZERO,
                     refresh: false,
@@ -310,10 +318,19 @@ impl Send {
                     .maybe_stored()
                     .at(&self.aim.address)
                     .on_topic(&self.out.topic)
-                    .with_attempts(self.failed.clone()))
+                    .with_attempts(self.failed().to_vec()))
             }
             _ => Ok(receipt),
         }
+    }
+
+    fn past(&mut self) -> &mut Past {
+        self.past.get_or_insert_default()
+    }
+
+    /// The attempts that failed.
+    fn failed(&self) -> &[Attempt] {
+        self.past.as_ref().map_or(&[], |past| &past.failed)
     }
 
     fn situation(&self) -> Situation {
@@ -361,18 +378,20 @@ impl Send {
                 "{topic}: attempt {made} of message {id} on {broker} failed, trying again: {error}"
             );
         }
-        self.last_broker = Some(broker.clone());
-        self.failed.push(Attempt {
+        let elapsed = self.out.begun.at.elapsed();
+        let past = self.past();
+        past.last_broker = Some(broker.clone());
+        past.failed.push(Attempt {
             broker,
             error,
-            elapsed: self.aim.started.elapsed(),
+            elapsed,
         });
     }
 
     /// The end without a good receipt: a doubtful one, or the error of all attempts, whose kind is
     /// that of the last.
     pub(super) fn fail(&mut self) -> Result<SendReceipt> {
-        let last = match self.failed.last() {
+        let last = match self.failed().last() {
             Some(attempt) => attempt.error.clone(),
             None => Error::timeout(Wait::Queue),
         };

@@ -163,7 +163,7 @@ impl TransactionProducer {
         core.config.hooks.ended(|| EndTransactionContext {
             group: core.config.group.clone(),
             topic: message.shared_topic().clone(),
-            message_id: done.receipt.message_id.clone(),
+            message_id: done.receipt.message_id().to_owned(),
             transaction_id: done.transaction_id().to_owned(),
             tag: message.get_tag().map(str::to_owned),
             keys: message
@@ -202,8 +202,8 @@ impl TransactionProducer {
             commit_log_offset: stored.commit_log_offset,
             state: done.state,
             from_check: false,
-            message_id: Some(receipt.message_id.clone()),
-            transaction_id: receipt.transaction_id.clone(),
+            message_id: Some(receipt.message_id().to_owned()),
+            transaction_id: receipt.transaction_id().map(str::to_owned),
             broker_name: Some(broker.to_owned()),
         };
         let failure = done.error.as_ref();

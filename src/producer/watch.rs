@@ -32,9 +32,9 @@ impl Send {
             born_host: self.core.client.inner().identity.ip(),
             namespace: self.core.config.names.namespace().map(str::to_owned),
             message_type,
-            message_id: self.out.message_id.clone(),
+            message_id: self.out.message_id.to_string(),
             body_len: self.out.body.len(),
-            started: self.aim.started,
+            started: self.out.begun.at,
         };
         hooks
             .check(&context)

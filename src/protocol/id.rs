@@ -111,11 +111,12 @@ fn array<const N: usize>(bytes: &[u8]) -> Option<[u8; N]> {
 
 /// Of at most 28 bytes.
 fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+    // A digit by reckoning: the compiler then makes many at once.
+    let digit = |value: u8| b'0' + value + if value > 9 { b'A' - b'9' - 1 } else { 0 };
     let mut text = [0; 56];
     for (two, byte) in text.chunks_exact_mut(2).zip(bytes) {
-        two[0] = DIGITS[usize::from(byte >> 4)];
-        two[1] = DIGITS[usize::from(byte & 15)];
+        two[0] = digit(byte >> 4);
+        two[1] = digit(byte & 15);
     }
     let digits = std::str::from_utf8(&text[..2 * bytes.len()]);
     digits.unwrap_or_default().to_owned()
