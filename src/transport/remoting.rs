@@ -274,6 +274,11 @@ impl Remoting {
         self.shared.lost_oneway()
     }
 
+    #[cfg(test)]
+    pub(super) fn number_next(&self, opaque: i32) {
+        self.shared.number_next(opaque);
+    }
+
     /// Answers a waiter that never came to a connection.
     fn answer(&self, slot: Slot, outcome: Outcome) {
         let mut ready = Ready::default();
