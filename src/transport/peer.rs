@@ -61,7 +61,7 @@ impl Peer {
 
     /// A usable connection, made if need be. All errors mean that nothing was sent.
     pub(super) fn connect(
-        &self,
+        self: &Arc<Self>,
         shared: &Arc<Shared>,
         deadline: Deadline,
     ) -> Result<Arc<Connection>, Error> {
@@ -111,8 +111,19 @@ impl Peer {
         }
     }
 
-    fn dial(&self, shared: &Arc<Shared>, deadline: Deadline) -> Result<Arc<Connection>, Error> {
-        let result = dial::open(&self.address, shared, deadline);
+    fn dial(
+        self: &Arc<Self>,
+        shared: &Arc<Shared>,
+        deadline: Deadline,
+    ) -> Result<Arc<Connection>, Error> {
+        let (peer, of_peer) = (Arc::downgrade(self), shared.clone());
+        // Kept until somebody asks for it, a dead connection would keep its file open.
+        let ended = move || {
+            if let Some(peer) = peer.upgrade() {
+                peer.state.lock().forget_unusable(&of_peer);
+            }
+        };
+        let result = dial::open(&self.address, shared, deadline, ended);
         let mut state = self.state.lock();
         state.dials += 1;
         state.dialling = false;
@@ -120,6 +131,8 @@ impl Peer {
         match &result {
             Ok(connection) if closed.is_none() => {
                 state.connection = Some(connection.clone());
+                // It may be over already, and have been looked for here before this.
+                state.forget_unusable(shared);
             }
             Ok(_) => {}
             // A caller that had no time left says nothing about the peer.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -234,4 +234,31 @@ fn a_name_whose_address_changes_is_found_at_the_next_dial() {
     let new = serve(after, 1, b"after");
     assert_eq!(client.call(&name, "c").unwrap(), "after");
     drop((listener, new.join().unwrap()));
+}
+
+/// Nobody asks for the address any more, and still nothing is left of the connection: neither its
+/// file nor its memory.
+#[test]
+fn a_connection_that_ends_is_let_go_at_once() {
+    let (listener, address) = listener();
+    let address: Arc<str> = address.to_string().into();
+    let client = Client::start(None);
+    let mut weak: Weak<Connection> = Weak::new();
+    for _ in 0..2 {
+        let peer = thread::spawn({
+            let listener = listener.try_clone().unwrap();
+            move || {
+                let mut link = Link::accept(&listener);
+                let request = link.requests(1);
+                link.answer(&request, |_| Vec::new());
+                link
+            }
+        });
+        client.call(&address, "x").unwrap();
+        assert!(weak.upgrade().is_none());
+        weak = Arc::downgrade(&client.remoting.usable()[0]);
+        assert!(weak.upgrade().is_some());
+        drop(peer.join().unwrap());
+        eventually("it is let go", || weak.upgrade().is_none());
+    }
 }

@@ -47,6 +47,8 @@ pub fn nothing_is_left_after_the_end() {
         // One that is retired drains and ends by itself, once nothing waits on it.
         let over = connection.death().is_some() || connection.is_retired();
         assert!(over, "a connection outlived the end");
+        let kept = Arc::strong_count(connection) > 1;
+        assert!(!kept, "a connection that is over is kept");
     }
     assert_eq!(shared.dialling.load(SeqCst), 0);
 }
