@@ -2,11 +2,13 @@
 //! knows what may become of each message. The cases are those of `src/docs/faults.md`.
 
 mod bench;
+mod brokers;
 mod codec;
 mod connections;
 mod files;
 mod ledger;
 mod leftovers;
+mod limits;
 mod link;
 mod name_servers;
 mod pending;
@@ -17,4 +19,5 @@ mod slow_links;
 mod stopped;
 mod storm;
 mod table;
+mod threads;
 mod watch;
