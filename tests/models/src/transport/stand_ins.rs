@@ -90,12 +90,19 @@ pub(super) mod shared {
 
     use shuttle::rand::{RngCore, thread_rng};
 
+    use super::super::Threads;
     use super::connection::Connection;
     use crate::sync::Mutex;
     use crate::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
     #[derive(Default)]
+    pub(crate) struct Workers {
+        pub(crate) threads: Threads,
+    }
+
+    #[derive(Default)]
     pub(crate) struct Shared {
+        pub(crate) workers: Workers,
         pub(crate) inbound: Inbound,
         /// Dials that are being made.
         pub(crate) dialling: AtomicUsize,
