@@ -45,10 +45,7 @@ fn alone() {
     check(1, |bench| {
         // Neither the broker nor the proxy reads anything: what is in flight is with the client. Of a
         // topic that the ledger does not know, or it would keep all the bodies too.
-        let topic = bench.cluster.brokers()[0].name().to_owned();
-        let address = bench.broker().address().to_string();
-        let known = route([(topic, address)].into_iter());
-        bench.cluster.set_route("Flood", Some(known));
+        bench.add_topic("Flood");
         let producer = bench.producer(|setup| setup.compress_over(usize::MAX).async_retries(0));
         assert!(bench.send(&producer, LONG).is_ok());
         bench.broker().cut();
@@ -108,7 +105,7 @@ impl Outcomes {
 }
 
 /// Bytes of memory that the process has.
-fn resident() -> usize {
+pub fn resident() -> usize {
     const PAGE: usize = 4096;
     let pages = fs::read_to_string("/proc/self/statm").expect("Linux");
     let pages = pages.split(' ').nth(1).and_then(|text| text.parse().ok());
