@@ -74,6 +74,7 @@ fn callbacks() {
                 thread::sleep(ms(100));
                 let broker = &bench.brokers[random.below(2)];
                 faults += 1;
+                bench.cluster.clear_requests();
                 match random.below(3) {
                     0 => broker.cut(),
                     1 => {
@@ -219,6 +220,7 @@ fn cycles() {
                 let proxies = bench.brokers.iter().chain(&bench.name_servers);
                 proxies.map(|proxy| proxy.live()).sum::<usize>() == 0
             });
+            bench.cluster.clear_requests();
         };
         (0..100).for_each(cycle);
         let (before, memory) = (watch::resources(), resident());
