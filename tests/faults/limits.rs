@@ -1,16 +1,17 @@
 //! Group G: what is held in memory while a broker takes nothing.
 
 use std::fs;
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use rocketmq_blocking::{Delivery, ErrorKind, Message, Result, SendReceipt};
 
 use crate::bench::*;
-use crate::script::{Script, Signal, Step};
+use crate::script::Signal;
 
 /// The default limit of bytes in flight.
 const BUDGET: usize = 64 << 20;
@@ -43,18 +44,17 @@ fn alone() {
     const BODY: usize = 64 << 10;
     let seconds = std::env::var(SECONDS).map_or(20, |text| text.parse().expect(SECONDS));
     check(1, |bench| {
-        // Neither the broker nor the proxy reads anything: what is in flight is with the client. Of a
-        // topic that the ledger does not know, or it would keep all the bodies too.
-        bench.add_topic("Flood");
+        // No proxy, whose own memory would be measured too.
+        let deaf = Deaf::start();
+        let broker = ("broker-a".to_owned(), deaf.address.to_string());
+        let known = route([broker].into_iter());
+        bench.cluster.set_route("Flood", Some(known));
         let producer = bench.producer(|setup| setup.compress_over(usize::MAX).async_retries(0));
-        assert!(bench.send(&producer, LONG).is_ok());
-        bench.broker().cut();
-        let script = Script::requests([Step::UntilSend, Step::Wait(Signal::new())]);
-        bench.broker().always(script);
         let outcomes = Arc::new(Outcomes::default());
         let before = resident();
-        let end = Instant::now() + Duration::from_secs(seconds);
-        let mut most = before;
+        let start = Instant::now();
+        let end = start + Duration::from_secs(seconds);
+        let (mut first_half, mut most) = (before, before);
         thread::scope(|scope| {
             for i in 0..THREADS {
                 // The patient ones fill what room there is, and the others wait for it in vain.
@@ -71,17 +71,61 @@ fn alone() {
             }
             while Instant::now() < end {
                 most = most.max(resident());
+                if start.elapsed() < (end - start) / 2 {
+                    first_half = most;
+                }
                 thread::sleep(ms(20));
             }
         });
         producer
             .flush(PATIENCE)
             .expect("all end by their deadlines");
-        let grown = (most - before) >> 20;
-        println!("{seconds} s: {outcomes:?}, {grown} MiB more");
+        let [first_half, grown] = [first_half, most].map(|most| (most - before) >> 20);
+        println!("{seconds} s: {outcomes:?}, {grown} MiB more, {first_half} in the first half");
         assert!(outcomes.busy.load(Relaxed) > 0, "callers hear of it");
         assert!(grown << 20 <= BUDGET * 5 / 4 + (16 << 20), "{grown} MiB");
     });
+}
+
+/// A server that takes connections, one at a time, and never reads.
+struct Deaf {
+    address: SocketAddr,
+    over: Signal,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Deaf {
+    fn start() -> Deaf {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("its address");
+        let over = Signal::new();
+        let end = over.clone();
+        let hold = move || {
+            let mut last = None;
+            for socket in listener.incoming() {
+                if end.wait_for(Duration::ZERO).is_some() {
+                    break;
+                }
+                // The one before is one that the client has given up.
+                drop(last.replace(socket));
+            }
+        };
+        Deaf {
+            address,
+            over,
+            thread: Some(thread::spawn(hold)),
+        }
+    }
+}
+
+impl Drop for Deaf {
+    fn drop(&mut self) {
+        self.over.raise();
+        drop(TcpStream::connect(self.address));
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
 }
 
 #[derive(Debug, Default)]
