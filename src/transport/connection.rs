@@ -118,12 +118,13 @@ const MOST_UNREAD: u64 = 4 * 1024 * 1024;
 const REPLY_WITHIN: Duration = Duration::from_secs(3);
 
 impl Connection {
-    /// Takes over a connected socket and starts its reader thread.
+    /// Takes over a connected socket and starts its reader thread, whose last act is `ended`.
     pub(super) fn start(
         socket: TcpStream,
         tls: Option<Session>,
         address: Arc<str>,
         shared: Arc<Shared>,
+        ended: impl FnOnce() + Send + 'static,
     ) -> io::Result<Arc<Connection>> {
         socket.set_nodelay(true)?;
         let connection = Arc::new(Connection {
@@ -157,10 +158,10 @@ impl Connection {
             introduced: AtomicBool::new(false),
         });
         let reader = connection.clone();
-        shared
-            .workers
-            .threads
-            .spawn("rmq-reader", move || reader::run(&reader))?;
+        shared.workers.threads.spawn("rmq-reader", move || {
+            reader::run(&reader);
+            ended();
+        })?;
         Ok(connection)
     }
 

@@ -9,11 +9,13 @@ use super::tls::Session;
 use super::{Connection, Deadline, Tls};
 use crate::error::{Error, ErrorKind, Wait};
 
-/// A new connection to this address. All errors mean that nothing was sent.
+/// A new connection to this address, which runs `ended` behind its end. All errors mean that nothing
+/// was sent.
 pub(super) fn open(
     address: &Arc<str>,
     shared: &Arc<Shared>,
     deadline: Deadline,
+    ended: impl FnOnce() + Send + 'static,
 ) -> Result<Arc<Connection>, Error> {
     let addresses = shared.resolver.resolve(address, deadline)?;
     let whole = deadline.capped(Instant::now(), shared.config.connect_timeout);
@@ -22,7 +24,7 @@ pub(super) fn open(
         Some(tls) => Some(secure(address, tls, &socket, whole, deadline)?),
         None => None,
     };
-    Connection::start(socket, tls, address.clone(), shared.clone()).map_err(|e| {
+    Connection::start(socket, tls, address.clone(), shared.clone(), ended).map_err(|e| {
         let text = format!("connected, but the connection could not be set up: {e}");
         Error::new(ErrorKind::Io, text).at(address)
     })

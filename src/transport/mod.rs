@@ -27,6 +27,8 @@ mod request;
 mod resolve;
 mod shared;
 mod slot;
+#[cfg(test)]
+mod tests;
 mod threads;
 mod timer;
 #[cfg_attr(not(feature = "tls"), path = "no_tls.rs")]

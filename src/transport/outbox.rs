@@ -43,6 +43,8 @@ pub(crate) struct Batch<G> {
     /// When the last of its frames is given up if it is still not written; `None` if one never is.
     until: Option<Instant>,
     bytes: Vec<u8>,
+    /// How many of them belong to frames that were taken out again.
+    idle_bytes: usize,
     frames: Vec<Frame>,
     /// Those of all its frames.
     guards: Vec<G>,
@@ -89,13 +91,13 @@ impl<G: Guard> Outbox<G> {
         self.awaited += usize::from(until.is_some());
         self.end += (head.len() + body_len) as u64;
         let end = self.end;
-        let batch = self.open_batch(start, until);
+        let copied = body.filter(|_| shared.is_none());
+        let inline = head.len() + copied.map_or(0, |body| body.len());
+        let batch = self.open_batch(start, until, inline);
         batch.until = batch.until.zip(until).map(|(a, b)| a.max(b));
         batch.bytes.extend_from_slice(head);
-        let mut inline = head.len();
-        if let (Some(body), None) = (body, &shared) {
+        if let Some(body) = copied {
             batch.bytes.extend_from_slice(body);
-            inline += body_len;
         }
         batch.frames.push(Frame {
             inline,
@@ -114,17 +116,37 @@ impl<G: Guard> Outbox<G> {
         end
     }
 
-    /// Takes the frame that ends at `end` out again; false if it is not here any more.
+    /// Takes the frame that ends at `end` out again; false if it is not here any more. Soon nothing
+    /// is left of its bytes: whoever sent it may send another one in its place.
     pub(crate) fn cancel(&mut self, end: u64) -> bool {
-        let batch = self.batches.iter_mut().find(|batch| batch.end() >= end);
-        let Some(batch) = batch else { return false };
-        match batch.frames.binary_search_by_key(&end, |frame| frame.end) {
-            Ok(i) => {
-                let frame = &mut batch.frames[i];
-                frame.body = None;
-                !std::mem::replace(&mut frame.cancelled, true)
-            }
-            Err(_) => false,
+        let at = self.batches.partition_point(|batch| batch.end() < end);
+        let Some(batch) = self.batches.get_mut(at) else {
+            return false;
+        };
+        let Ok(i) = batch.frames.binary_search_by_key(&end, |frame| frame.end) else {
+            return false;
+        };
+        let frame = &mut batch.frames[i];
+        if std::mem::replace(&mut frame.cancelled, true) {
+            return false;
+        }
+        frame.body = None;
+        self.awaited -= usize::from(std::mem::replace(&mut frame.awaited, false));
+        batch.idle_bytes += frame.inline;
+        if batch.idle_bytes > batch.bytes.len() / 2 {
+            batch.compact();
+            self.join_places(at);
+        }
+        true
+    }
+
+    /// Joins a batch of which only the place is left with such a one before it. (One of them stays:
+    /// somebody may have called a writer, who must find something to take.)
+    fn join_places(&mut self, at: usize) {
+        let place = |at: usize| self.batches.get(at)?.place();
+        if let (Some(_), Some(end)) = (at.checked_sub(1).and_then(place), place(at)) {
+            self.batches.remove(at);
+            self.batches[at - 1].frames[0].end = end;
         }
     }
 
@@ -154,7 +176,7 @@ impl<G: Guard> Outbox<G> {
     #[cfg(feature = "tls")]
     pub(crate) fn call_writer(&mut self) {
         if self.is_empty() {
-            self.open_batch(self.end, None);
+            self.open_batch(self.end, None, 0);
         }
     }
 
@@ -174,14 +196,15 @@ impl<G: Guard> Outbox<G> {
     pub(crate) fn recycle(&mut self, mut batch: Batch<G>) {
         if self.spares.len() < SPARES && batch.bytes.capacity() <= 4 * BATCH {
             batch.bytes.clear();
+            batch.idle_bytes = 0;
             batch.frames.clear();
             batch.guards.clear();
             self.spares.push(batch);
         }
     }
 
-    /// The batch that takes the next frame, which begins at `start`.
-    fn open_batch(&mut self, start: u64, until: Option<Instant>) -> &mut Batch<G> {
+    /// The batch that takes the next frame, which begins at `start` and adds so many bytes.
+    fn open_batch(&mut self, start: u64, until: Option<Instant>, inline: usize) -> &mut Batch<G> {
         let open = self
             .batches
             .back()
@@ -191,12 +214,13 @@ impl<G: Guard> Outbox<G> {
             let mut batch = spare.unwrap_or(Batch {
                 start,
                 until,
-                // Behind another batch this one is likely to become full too.
-                bytes: Vec::with_capacity(if self.batches.is_empty() {
-                    0
-                } else {
-                    2 * BATCH
+                // Behind another batch this one is likely to become full too, unless bodies do not
+                // count. No more than that: while a peer does not read, there are many of these.
+                bytes: Vec::with_capacity(match (self.batches.is_empty(), self.end - start) {
+                    (false, len) if len < BATCH as u64 => BATCH + inline,
+                    _ => 0,
                 }),
+                idle_bytes: 0,
                 frames: vec![],
                 guards: vec![],
             });
@@ -209,6 +233,37 @@ impl<G: Guard> Outbox<G> {
 }
 
 impl<G> Batch<G> {
+    /// Where it ends, if nothing of it is to be written.
+    fn place(&self) -> Option<u64> {
+        let [frame] = &self.frames[..] else {
+            return None;
+        };
+        (frame.cancelled && self.guards.is_empty()).then_some(frame.end)
+    }
+
+    /// Lets go of the bytes of frames that were taken out again; of neighbours one place is left.
+    fn compact(&mut self) {
+        let mut bytes = Vec::with_capacity(self.bytes.len() - self.idle_bytes);
+        let mut at = 0;
+        for frame in &mut self.frames {
+            let own = at..at + frame.inline;
+            at = own.end;
+            match frame.cancelled {
+                true => frame.inline = 0,
+                false => bytes.extend_from_slice(&self.bytes[own]),
+            }
+        }
+        self.frames.dedup_by(|next, frame| {
+            let both = next.cancelled && frame.cancelled;
+            if both {
+                frame.end = next.end;
+            }
+            both
+        });
+        self.frames.shrink_to_fit();
+        (self.bytes, self.idle_bytes) = (bytes, 0);
+    }
+
     /// Where in the stream the batch ends.
     fn end(&self) -> u64 {
         self.frames.last().map_or(self.start, |frame| frame.end)
@@ -266,161 +321,4 @@ impl<G> Batch<G> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Counts of one sign can be added.
-    #[derive(Debug, PartialEq)]
-    struct Count(i32);
-
-    impl Guard for Count {
-        fn merge(&mut self, other: Count) -> Option<Count> {
-            if self.0.signum() != other.0.signum() {
-                return Some(other);
-            }
-            self.0 += other.0;
-            None
-        }
-    }
-
-    /// The runs of a batch: bytes, or none for what is skipped, and where each ends.
-    fn runs(batch: &Batch<Count>) -> Vec<(Option<Vec<u8>>, u64)> {
-        let mut runs = Vec::new();
-        let collected = batch.try_each_run(|run| {
-            runs.push(match run {
-                Run::Bytes(bytes, end) => (Some(bytes.to_vec()), end),
-                Run::Skip(end) => (None, end),
-            });
-            Ok::<(), ()>(())
-        });
-        collected.unwrap();
-        runs
-    }
-
-    fn bytes(bytes: &[u8], end: u64) -> (Option<Vec<u8>>, u64) {
-        (Some(bytes.to_vec()), end)
-    }
-
-    fn skip(end: u64) -> (Option<Vec<u8>>, u64) {
-        (None, end)
-    }
-
-    fn body(len: usize) -> Arc<Vec<u8>> {
-        Arc::new(vec![b'b'; len])
-    }
-
-    #[test]
-    fn small_frames_leave_in_one_run() {
-        let mut outbox = Outbox::<Count>::new();
-        assert_eq!(outbox.push(b"h1", Some(&body(3)), None, None), 5);
-        assert_eq!(outbox.push(b"h2", None, None, None), 7);
-        assert_eq!(outbox.len(), 7);
-        let batch = outbox.take().unwrap();
-        assert_eq!(runs(&batch), [bytes(b"h1bbbh2", 7)]);
-        assert!(outbox.is_empty());
-        outbox.recycle(batch);
-        assert_eq!(outbox.push(b"h3", None, None, None), 9);
-        assert_eq!(runs(&outbox.take().unwrap()), [bytes(b"h3", 9)]);
-    }
-
-    #[test]
-    fn a_cancelled_frame_is_skipped_and_keeps_its_place() {
-        let mut outbox = Outbox::<Count>::new();
-        let ends: Vec<u64> = (0..4)
-            .map(|_| outbox.push(b"head", Some(&body(2)), None, None))
-            .collect();
-        assert!(outbox.cancel(ends[1]));
-        assert!(!outbox.cancel(ends[1]));
-        assert!(!outbox.cancel(3));
-        let batch = outbox.take().unwrap();
-        assert!(
-            !outbox.cancel(ends[2]),
-            "a frame that was taken cannot be cancelled"
-        );
-        let runs = runs(&batch);
-        assert_eq!(
-            runs,
-            [bytes(b"headbb", 6), skip(12), bytes(b"headbbheadbb", 24)]
-        );
-    }
-
-    #[test]
-    fn a_batch_closes_when_it_is_full_and_later_frames_can_still_be_cancelled() {
-        let mut outbox = Outbox::<Count>::new();
-        let ends: Vec<u64> = (0..5)
-            .map(|_| outbox.push(&[7; BATCH / 2], None, None, None))
-            .collect();
-        let first = outbox.take().unwrap();
-        assert_eq!(runs(&first), [bytes(&[7; BATCH], BATCH as u64)]);
-        assert!(!outbox.cancel(ends[1]));
-        assert!(outbox.cancel(ends[2]));
-        assert!(outbox.cancel(ends[4]));
-        assert_eq!(outbox.len(), 3 * BATCH as u64 / 2);
-        assert!(outbox.take().is_some());
-        assert_eq!(runs(&outbox.take().unwrap()), [skip(ends[4])]);
-        assert!(outbox.take().is_none());
-    }
-
-    #[cfg(feature = "tls")]
-    #[test]
-    fn a_writer_can_be_called_without_a_frame() {
-        let mut outbox = Outbox::<Count>::new();
-        let first = outbox.push(b"one", None, None, None);
-        outbox.take().unwrap();
-        outbox.call_writer();
-        assert!(!outbox.is_empty());
-        assert!(!outbox.cancel(first), "it was taken before");
-        let second = outbox.push(b"two", None, None, None);
-        assert_eq!(outbox.len(), 3);
-        outbox.call_writer();
-        assert_eq!(runs(&outbox.take().unwrap()), [bytes(b"two", second)]);
-        assert!(outbox.take().is_none());
-    }
-
-    #[test]
-    fn a_large_body_is_not_copied() {
-        let mut outbox = Outbox::<Count>::new();
-        let large = body(SHARE_FROM);
-        outbox.push(b"s", None, None, None);
-        let end = outbox.push(b"head", Some(&large), None, None);
-        outbox.push(b"t", None, None, None);
-        assert_eq!(Arc::strong_count(&large), 2);
-        let first = [bytes(b"shead", 5), bytes(&large, end)];
-        assert_eq!(runs(&outbox.take().unwrap()), first);
-        // It has filled its batch.
-        assert_eq!(runs(&outbox.take().unwrap()), [bytes(b"t", end + 1)]);
-    }
-
-    #[test]
-    fn guards_become_one_and_the_frames_that_were_not_written_are_counted() {
-        let mut outbox = Outbox::new();
-        let ends = [1, 2, 4].map(|n| outbox.push(b"frame", None, Some(Count(n)), None));
-        outbox.push(b"nobody's", None, None, None);
-        outbox.push(b"stranger's", None, Some(Count(-1)), None);
-        outbox.cancel(ends[2]);
-        let mut batch = outbox.take().unwrap();
-        assert_eq!(batch.guards, [Count(7), Count(-1)]);
-        assert_eq!(batch.lost(ends[0] - 1), 3);
-        assert_eq!(batch.lost(ends[0]), 2);
-        assert_eq!(batch.lost(u64::MAX), 0);
-        batch.release();
-        assert_eq!(batch.guards, []);
-    }
-
-    #[test]
-    fn a_batch_ends_when_the_last_of_its_frames_is_given_up() {
-        let now = Instant::now();
-        let later = now + std::time::Duration::from_secs(1);
-        let mut outbox = Outbox::<Count>::new();
-        assert!(!outbox.next_ends_by(later));
-        outbox.push(b"a", None, None, Some(later));
-        outbox.push(b"b", None, None, Some(now));
-        assert!(!outbox.next_ends_by(now));
-        assert!(outbox.next_ends_by(later));
-        outbox.push(b"c", None, None, None);
-        assert!(
-            !outbox.next_ends_by(later),
-            "a frame without an end may be stuck"
-        );
-    }
-}
+mod tests;

@@ -16,12 +16,22 @@ pub(super) struct Peer {
     dialled: Condvar,
 }
 
+/// What goes on with the connection, or without one.
+pub(super) type Then = Box<dyn FnOnce(Result<Arc<Connection>, Error>) + Send>;
+
+/// Somebody who waits for a dial without a thread.
+struct Parked {
+    deadline: Deadline,
+    then: Then,
+}
+
 #[derive(Default)]
 struct State {
     connection: Option<Arc<Connection>>,
     /// Those that take no new requests and still have answers to bring.
     draining: Vec<Weak<Connection>>,
     dialling: bool,
+    parked: Vec<Parked>,
     /// Why there are no connections from now on.
     closed: Option<Error>,
     /// How many dials have ended, so that a waiter knows that one did while it waited.
@@ -61,40 +71,47 @@ impl Peer {
 
     /// A usable connection, made if need be. All errors mean that nothing was sent.
     pub(super) fn connect(
-        &self,
+        self: &Arc<Self>,
         shared: &Arc<Shared>,
         deadline: Deadline,
     ) -> Result<Arc<Connection>, Error> {
         let mut state = self.state.lock();
         let mut seen = state.dials;
         loop {
-            if let Some(why) = &state.closed {
-                return Err(why.clone());
+            if let Some(known) = state.known(shared, seen) {
+                return known;
             }
-            state.forget_unusable(shared);
-            if let Some(connection) = &state.connection {
-                return Ok(connection.clone());
-            }
-            let now = Instant::now();
-            if let Some((error, until)) = &state.failed {
-                // Fresh failures are shared, so that many callers do not each wait for one.
-                if seen != state.dials || now < *until {
-                    return Err(error
-                        .clone()
-                        .retriable_after(until.saturating_duration_since(now)));
-                }
-            }
-            if deadline.has_passed(now) {
+            if deadline.has_passed(Instant::now()) {
                 return Err(Error::timeout(Wait::Connect).at(&self.address));
             }
-            if !state.dialling {
-                state.dialling = true;
-                state.failed = None;
+            if state.begin_dial() {
                 drop(state);
                 return self.dial(shared, deadline);
             }
             seen = state.dials;
             self.dialled.wait_until(&mut state, deadline.instant());
+        }
+    }
+
+    /// The same for who has no time to wait: dials are made by a thread of their own, one for the
+    /// address. After the deadline it may be that `then` does not run any more.
+    pub(super) fn connect_apart(
+        self: &Arc<Self>,
+        shared: &Arc<Shared>,
+        deadline: Deadline,
+        then: Then,
+    ) {
+        let mut state = self.state.lock();
+        let seen = state.dials;
+        if let Some(known) = state.known(shared, seen) {
+            drop(state);
+            return then(known);
+        }
+        state.parked.push(Parked { deadline, then });
+        let dials = state.begin_dial();
+        drop(state);
+        if dials {
+            self.dial_apart(shared, deadline);
         }
     }
 
@@ -104,31 +121,68 @@ impl Peer {
         state.closed = Some(why.clone());
         let current = state.connection.take();
         let draining = std::mem::take(&mut state.draining);
+        let parked = std::mem::take(&mut state.parked);
         drop(state);
         self.dialled.notify_all();
+        for one in parked {
+            (one.then)(Err(why.clone()));
+        }
         for connection in draining.iter().filter_map(Weak::upgrade).chain(current) {
             connection.kill(why.clone());
         }
     }
 
-    fn dial(&self, shared: &Arc<Shared>, deadline: Deadline) -> Result<Arc<Connection>, Error> {
-        let result = dial::open(&self.address, shared, deadline);
+    /// What is begun ends, on this thread if there is no other.
+    fn dial_apart(self: &Arc<Self>, shared: &Arc<Shared>, deadline: Deadline) {
+        let (peer, of_peer) = (self.clone(), shared.clone());
+        let dial = move || drop(peer.dial(&of_peer, deadline));
+        if shared.workers.threads.spawn("rmq-dial", dial).is_err() {
+            drop(self.dial(shared, deadline));
+        }
+    }
+
+    fn dial(
+        self: &Arc<Self>,
+        shared: &Arc<Shared>,
+        deadline: Deadline,
+    ) -> Result<Arc<Connection>, Error> {
+        let (peer, of_peer) = (Arc::downgrade(self), shared.clone());
+        // Kept until somebody asks for it, a dead connection would keep its file open.
+        let ended = move || {
+            if let Some(peer) = peer.upgrade() {
+                peer.state.lock().forget_unusable(&of_peer);
+            }
+        };
+        let result = dial::open(&self.address, shared, deadline, ended);
         let mut state = self.state.lock();
         state.dials += 1;
-        state.dialling = false;
         let closed = state.closed.clone();
         match &result {
             Ok(connection) if closed.is_none() => {
                 state.connection = Some(connection.clone());
+                // It may be over already, and have been looked for here before this.
+                state.forget_unusable(shared);
             }
             Ok(_) => {}
             // A caller that had no time left says nothing about the peer.
             Err(error) if error.kind() == ErrorKind::Timeout => {}
             Err(error) => state.note_failure(error.clone(), shared),
         }
+        let before = state.dials - 1;
+        let known = state.known(shared, before);
+        let mut parked = std::mem::take(&mut state.parked);
+        if known.is_none() {
+            // The dialling caller had no time left, and some of these may have. The others' own timers
+            // have answered them.
+            let now = Instant::now();
+            let late = |one: &Parked| one.deadline.has_passed(now);
+            (parked, state.parked) = parked.into_iter().partition(late);
+        }
+        let again = state.parked.iter().map(|one| one.deadline).max();
+        state.dialling = again.is_some();
         drop(state);
         self.dialled.notify_all();
-        match (result, closed) {
+        let result = match (result, closed) {
             (Ok(connection), Some(why)) => {
                 connection.kill(why.clone());
                 Err(why)
@@ -142,11 +196,48 @@ impl Peer {
                 log::debug!("{error}");
                 Err(error)
             }
+        };
+        for one in parked {
+            // To those who are too late this does nothing.
+            (one.then)(known.clone().unwrap_or_else(|| result.clone()));
         }
+        if let Some(deadline) = again {
+            self.dial_apart(shared, deadline);
+        }
+        result
     }
 }
 
 impl State {
+    /// What there is without a dial, for who has seen so many of them end: a connection, or why there
+    /// is none. Fresh failures are shared, so that many callers do not each wait for one.
+    fn known(&mut self, shared: &Shared, seen: u64) -> Option<Result<Arc<Connection>, Error>> {
+        if let Some(why) = &self.closed {
+            return Some(Err(why.clone()));
+        }
+        self.forget_unusable(shared);
+        if let Some(connection) = &self.connection {
+            return Some(Ok(connection.clone()));
+        }
+        let now = Instant::now();
+        let (error, until) = self.failed.as_ref()?;
+        let fresh = seen != self.dials || now < *until;
+        fresh.then(|| {
+            let pause = until.saturating_duration_since(now);
+            Err(error.clone().retriable_after(pause))
+        })
+    }
+
+    /// False if there is one under way.
+    fn begin_dial(&mut self) -> bool {
+        if self.dialling {
+            return false;
+        }
+        self.failed = None;
+        self.dialling = true;
+        true
+    }
+
     fn forget_unusable(&mut self, shared: &Shared) {
         let Some(connection) = self.connection.take_if(|c| !c.is_usable()) else {
             return;

@@ -2,7 +2,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 
 use super::connection::{Connection, Refused, Via};
 use super::hook::{Hooked, Observed};
@@ -13,7 +13,7 @@ use super::shared::{RemotingConfig, Shared};
 use super::slot::Slot;
 use super::workers::Workers;
 use super::{Completion, Deadline, Encoded, Inbound, Outcome, Permit, Request};
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Wait};
 use crate::protocol::code::response;
 
 /// How a dead or retired connection found under a request is replaced before giving up: nothing
@@ -149,7 +149,11 @@ impl Remoting {
                 completion,
             }),
         };
-        let mut slot = Some(Slot::Task(completion));
+        let task = Slot::Task(completion);
+        if self.shared.workers.retries.runs_here() && self.current(address).is_none() {
+            return self.dispatch_apart(address, encoded, deadline, via, task);
+        }
+        let mut slot = Some(task);
         let mut error = None;
         for _ in 0..CONNECTIONS_PER_CALL {
             let connection = match self.connect(address, deadline) {
@@ -172,6 +176,51 @@ impl Remoting {
         if let Some(slot) = slot {
             self.answer(slot, Err(error.unwrap_or_else(|| gone(address))));
         }
+    }
+
+    /// The same on a thread that has others to serve: it does not wait for a connection.
+    fn dispatch_apart(
+        &self,
+        address: &Arc<str>,
+        encoded: Encoded,
+        deadline: Deadline,
+        via: Via,
+        slot: Slot,
+    ) {
+        let peer = match self.peer(address) {
+            Ok(peer) => peer,
+            Err(error) => return self.answer(slot, Err(error)),
+        };
+        let waiting = Arc::new(Mutex::new(Some((encoded, slot))));
+        let (late, shared, at) = (waiting.clone(), self.shared.clone(), address.clone());
+        let timer = &self.shared.workers.timer;
+        timer.schedule(deadline.instant(), move |_| {
+            let taken = late.lock().take();
+            if let Some((_, slot)) = taken {
+                answer(&shared, slot, Err(Error::timeout(Wait::Connect).at(&at)));
+            }
+        });
+        let (shared, address) = (self.shared.clone(), address.clone());
+        let then = move |dialled: Result<Arc<Connection>, Error>| {
+            let taken = waiting.lock().take();
+            let Some((encoded, slot)) = taken else {
+                return;
+            };
+            let connection = match dialled {
+                Ok(connection) => connection,
+                Err(why) => return answer(&shared, slot, Err(why)),
+            };
+            let submitted = connection.submit(&encoded, Some(slot), None, deadline, via);
+            let (slot, why) = match submitted {
+                Ok(()) => return,
+                Err(Refused::Never(slot, why)) => (slot, why),
+                Err(Refused::Gone(slot, _)) => (slot, gone(&address)),
+            };
+            if let Some(slot) = slot {
+                answer(&shared, slot, Err(why));
+            }
+        };
+        peer.connect_apart(&self.shared, deadline, Box::new(then));
     }
 
     /// Queues a request that has no answer. `Ok` means accepted; the permit is given back when the
@@ -274,11 +323,21 @@ impl Remoting {
         self.shared.lost_oneway()
     }
 
+    #[cfg(test)]
+    pub(super) fn number_next(&self, opaque: i32) {
+        self.shared.number_next(opaque);
+    }
+
     /// Answers a waiter that never came to a connection.
     fn answer(&self, slot: Slot, outcome: Outcome) {
-        let mut ready = Ready::default();
-        ready.answer(slot, outcome);
-        ready.hand_over(&self.shared);
+        answer(&self.shared, slot, outcome);
+    }
+
+    /// The usable connection to this address.
+    fn current(&self, address: &Arc<str>) -> Option<Arc<Connection>> {
+        let peers = self.peers.read();
+        let known = peers.by_address.get(address);
+        known.and_then(|peer| peer.current())
     }
 
     /// The connection to this address, made if need be. The next request may yet use another one.
@@ -292,13 +351,13 @@ impl Remoting {
         if let Some(connection) = known.and_then(|peer| peer.current()) {
             return Ok(connection);
         }
-        let known = known.cloned();
         drop(peers);
-        let peer = match known {
-            Some(peer) => peer,
-            None => self.add(address)?,
-        };
-        peer.connect(&self.shared, deadline)
+        self.peer(address)?.connect(&self.shared, deadline)
+    }
+
+    fn peer(&self, address: &Arc<str>) -> Result<Arc<Peer>, Error> {
+        let known = self.peers.read().by_address.get(address).cloned();
+        known.map_or_else(|| self.add(address), Ok)
     }
 
     fn add(&self, address: &Arc<str>) -> Result<Arc<Peer>, Error> {
@@ -310,6 +369,12 @@ impl Remoting {
         let peer = peers.by_address.entry(address.clone()).or_insert_with(new);
         Ok(peer.clone())
     }
+}
+
+fn answer(shared: &Shared, slot: Slot, outcome: Outcome) {
+    let mut ready = Ready::default();
+    ready.answer(slot, outcome);
+    ready.hand_over(shared);
 }
 
 fn closed() -> Error {

@@ -62,6 +62,12 @@ impl Shared {
         self.next_opaque.fetch_add(1, Ordering::Relaxed)
     }
 
+    /// Has the next request get this number.
+    #[cfg(test)]
+    pub(super) fn number_next(&self, opaque: i32) {
+        self.next_opaque.store(opaque, Ordering::Relaxed);
+    }
+
     pub(super) fn lost_oneway(&self) -> u64 {
         self.lost_oneway.load(Ordering::Relaxed)
     }

@@ -28,7 +28,7 @@ pub const LONG: Duration = Duration::from_secs(60);
 pub const SHORT: Duration = Duration::from_millis(500);
 
 /// Whatever a case leaves open is decided by this.
-const SEED: u64 = 0x5EED;
+pub const SEED: u64 = 0x5EED;
 
 pub fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
@@ -113,15 +113,16 @@ impl Bench {
             producers: Mutex::default(),
             keys: AtomicU64::new(0),
         };
-        let names = bench.cluster.brokers().iter().map(|b| b.name().to_owned());
-        let addresses = bench
-            .brokers
-            .iter()
-            .map(|proxy| proxy.address().to_string());
+        bench.add_topic("T");
         bench
-            .cluster
-            .set_route("T", Some(route(names.zip(addresses))));
-        bench
+    }
+
+    /// Another topic like `T`, of which the ledger knows nothing: no message of it is kept there.
+    pub fn add_topic(&self, topic: &str) {
+        let names = self.cluster.brokers().iter().map(|b| b.name().to_owned());
+        let addresses = self.brokers.iter().map(|proxy| proxy.address().to_string());
+        self.cluster
+            .set_route(topic, Some(route(names.zip(addresses))));
     }
 
     /// The proxy of the first broker.
@@ -138,6 +139,11 @@ impl Bench {
     /// A producer that makes one attempt and has so much time that only events end its sends.
     pub fn patient(&self) -> Producer {
         self.producer(|setup| setup.retries(0).async_retries(0).send_timeout(LONG))
+    }
+
+    /// A producer that is no part of the bench, which does not look at it at the end.
+    pub fn setup(&self, group: &str) -> ProducerBuilder {
+        Producer::builder(group).name_server(self.name_server())
     }
 
     pub fn producer(&self, set: impl FnOnce(ProducerBuilder) -> ProducerBuilder) -> Producer {

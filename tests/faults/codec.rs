@@ -108,3 +108,49 @@ fn case_06_an_answer_with_a_changed_byte_harms_one_connection_at_most() {
         }
     });
 }
+
+/// What that costs in memory is counted by the package `hostile`.
+#[test]
+fn case_65_answers_of_16_mib_of_small_fields_or_remark_fail_one_send_each() {
+    check(1, |bench| {
+        const SIZE: usize = 15 << 20;
+        let fields = |answer: &mut Command| {
+            for _ in 0..SIZE / 16 {
+                answer.ext.push("", "");
+            }
+        };
+        let remark = |answer: &mut Command| {
+            let text = "\u{1b}[31m broken\r\nINFO forged: all is well";
+            answer.remark = Some(text.repeat(SIZE / 64));
+        };
+        let fill: [fn(&mut Command); 2] = [fields, remark];
+        for fill in fill {
+            let large = Step::insert_for(move |send| {
+                let mut answer = Command::response_to(send, 1);
+                fill(&mut answer);
+                let mut bytes = Vec::new();
+                answer.encode(HeaderFormat::Json, &mut bytes);
+                assert!(bytes.len() < frame::MAX_FRAME);
+                bytes
+            });
+            bench
+                .broker()
+                .next(Script::replies([Step::UntilSend, large]));
+            let producer = bench.patient();
+            for _ in 0..2 {
+                // The first is answered by this, and the second as ever.
+                let Err(error) = bench.send(&producer, LONG) else {
+                    continue;
+                };
+                assert_eq!(error.kind(), ErrorKind::Broker, "{error}");
+                assert_eq!(error.delivery(), Delivery::MaybeStored);
+                for text in [error.to_string(), format!("{error:#}")] {
+                    assert!(text.len() < 1000, "{} bytes", text.len());
+                    assert!(!text.contains(char::is_control), "{text}");
+                }
+            }
+            let counts = bench.counts();
+            assert_eq!(counts.stored, counts.maybe_stored, "{counts:?}");
+        }
+    });
+}

@@ -4,6 +4,7 @@ use std::net::Ipv6Addr;
 use std::thread;
 use std::time::Instant;
 
+use rocketmq_blocking::embedded::{Fault, On};
 use rocketmq_blocking::{Delivery, ErrorKind, Producer, Wait};
 
 use crate::bench::*;
@@ -71,6 +72,44 @@ fn case_20_a_retry_ends_at_its_own_time_while_others_dial_into_nothing() {
         go.raise();
         for _ in 0..2 {
             assert!(bench.submit(&producer, ms(200)).outcome().is_err());
+        }
+        assert!(dialling.iter().any(|sent| !sent.is_over()));
+        hole.serve();
+    });
+}
+
+/// As many dials into nothing as they like: the few threads for further attempts serve the others.
+#[test]
+fn case_20_a_retry_succeeds_elsewhere_while_others_dial_into_nothing() {
+    check(2, |bench| {
+        const DIALLING: usize = 8;
+        let (hole, good) = (&bench.brokers[0], &bench.brokers[1]);
+        let (heard, go) = (Signal::new(), Signal::new());
+        let one = [Step::UntilSend, Step::Frame];
+        let mut requests: Vec<_> = one.iter().cycle().take(2 * DIALLING).cloned().collect();
+        requests.push(Step::Raise(heard.clone()));
+        let replies = [Step::UntilSend, Step::Wait(go.clone()), Step::Reset];
+        good.next(Script::replies(replies).and_requests(requests));
+        hole.refuse();
+        let producer = bench.producer(|setup| setup.connect_timeout(LONG));
+        let dialling: Vec<_> = (0..DIALLING)
+            .map(|_| bench.submit(&producer, LONG))
+            .collect();
+        heard.wait();
+        hole.hole();
+        go.raise();
+        eventually("the good one has a new connection", || {
+            let sent = bench.submit_to("broker-b", &producer, LONG);
+            sent.outcome().is_ok()
+        });
+        // A broker that goes away has the request sent again by one of those threads.
+        let away = Fault::go_away().on(On::Send).once();
+        for _ in 0..3 {
+            let away = bench.cluster.brokers()[1].inject(away.clone());
+            let sent = bench.submit_to("broker-b", &producer, ms(1000));
+            let outcome = sent.outcome();
+            assert!(outcome.is_ok(), "{outcome:?}");
+            assert_eq!(away.hits(), 1);
         }
         assert!(dialling.iter().any(|sent| !sent.is_over()));
         hole.serve();

@@ -33,7 +33,7 @@ fn alone() {
             let producer = bench.patient();
             if known {
                 // It knows the route, and has nothing to the broker: what it had is closed down to the
-                // last file, its own included, which it closes when it looks for the connection.
+                // last file, its own included.
                 let open_files = || watch::resources().map(|(_, files)| files);
                 check_refused(bench, &producer);
                 let before = open_files();
@@ -67,7 +67,7 @@ fn alone() {
 
 /// The broker refuses for a moment, and the producer has noticed.
 #[track_caller]
-fn check_refused(bench: &Bench, producer: &Producer) {
+pub fn check_refused(bench: &Bench, producer: &Producer) {
     bench.broker().refuse();
     eventually("the connection cannot be made", || {
         let failed = bench.send(producer, SHORT);

@@ -1,7 +1,7 @@
 //! One connection through the proxy: a thread for each direction.
 
 use std::collections::HashSet;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
@@ -38,13 +38,15 @@ struct Both {
 }
 
 impl Link {
+    /// # Errors
+    /// There is no thread to be had, and both connections have ended.
     pub fn start(
         client: TcpStream,
         upstream: TcpStream,
         script: Script,
         seed: u64,
         released: Arc<AtomicBool>,
-    ) -> Link {
+    ) -> io::Result<Link> {
         for socket in [&client, &upstream] {
             let _ = socket.set_nodelay(true);
             let _ = socket.set_write_timeout(Some(LOOK));
@@ -72,14 +74,14 @@ impl Link {
         };
         let requests = pump(client.clone(), upstream.clone(), false, seed);
         let replies = pump(upstream, client, true, seed.rotate_left(32));
-        Link {
+        let spawn = |pump: Pump, steps| thread::Builder::new().spawn(move || pump.run(steps));
+        let first = spawn(requests, script.requests)?;
+        let second = spawn(replies, script.replies).inspect_err(|_| both.leave_upstream())?;
+        Ok(Link {
             client: weak_client,
             upstream: weak_upstream,
-            threads: [
-                thread::spawn(move || requests.run(script.requests)),
-                thread::spawn(move || replies.run(script.replies)),
-            ],
-        }
+            threads: [first, second],
+        })
     }
 
     pub fn is_over(&self) -> bool {

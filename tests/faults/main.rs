@@ -2,13 +2,17 @@
 //! knows what may become of each message. The cases are those of `src/docs/faults.md`.
 
 mod bench;
+mod brokers;
 mod codec;
 mod connections;
+mod figures;
 mod files;
 mod ledger;
 mod leftovers;
+mod limits;
 mod link;
 mod name_servers;
+mod overshoot;
 mod pending;
 mod proxy;
 mod proxy_self;
@@ -17,4 +21,5 @@ mod slow_links;
 mod stopped;
 mod storm;
 mod table;
+mod threads;
 mod watch;

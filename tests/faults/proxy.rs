@@ -204,8 +204,9 @@ impl Shared {
         let script = state.next.pop_front();
         let script = script.unwrap_or_else(|| state.always.clone());
         let seed = self.seed ^ (state.accepted as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        // Without a thread, the client sees the end of its connection.
         let link = Link::start(client, upstream, script, seed, self.released.clone());
-        state.links.push(link);
+        state.links.extend(link);
     }
 }
 

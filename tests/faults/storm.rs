@@ -9,10 +9,10 @@ use crate::bench::*;
 use crate::script::{Script, Signal, Step};
 
 /// Numbers from a seed.
-struct Random(u64);
+pub struct Random(pub u64);
 
 impl Random {
-    fn below(&mut self, most: usize) -> usize {
+    pub fn below(&mut self, most: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -43,7 +43,7 @@ impl Random {
         steps
     }
 
-    fn script(&mut self) -> Script {
+    pub fn script(&mut self) -> Script {
         let script = Script::replies(self.steps());
         match self.below(2) {
             0 => script,

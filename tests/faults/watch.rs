@@ -14,6 +14,10 @@ pub const CANARY: &str = "canary-7f3a";
 
 static PANICS: AtomicUsize = AtomicUsize::new(0);
 static LEAKS: AtomicUsize = AtomicUsize::new(0);
+static FORGERIES: AtomicUsize = AtomicUsize::new(0);
+
+/// A line of a log may have so many bytes: what peers say is cut before.
+const LONGEST_LINE: usize = 2000;
 
 /// From now on panics of the client's threads and bodies in logs are counted.
 pub fn start() {
@@ -41,6 +45,11 @@ pub fn check() {
         0,
         "I6: a body stands in a log"
     );
+    assert_eq!(
+        FORGERIES.load(Ordering::SeqCst),
+        0,
+        "I6: a log has control characters, or a very long line"
+    );
 }
 
 struct Listener;
@@ -51,8 +60,12 @@ impl Log for Listener {
     }
 
     fn log(&self, record: &Record<'_>) {
-        if record.args().to_string().contains(CANARY) {
+        let text = record.args().to_string();
+        if text.contains(CANARY) {
             LEAKS.fetch_add(1, Ordering::SeqCst);
+        }
+        if text.len() > LONGEST_LINE || text.contains(char::is_control) {
+            FORGERIES.fetch_add(1, Ordering::SeqCst);
         }
     }
 

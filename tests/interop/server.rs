@@ -20,7 +20,7 @@ pub struct Server {
 
 pub struct Broker {
     pub address: String,
-    pid: String,
+    pub pid: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,7 +86,7 @@ impl Broker {
     }
 
     /// One that has ended in the meantime is as good.
-    fn signal(&self, signal: &str) {
+    pub fn signal(&self, signal: &str) {
         let script = "kill -s \"$1\" \"$2\" || ! kill -0 \"$2\"";
         let status = Command::new("bash")
             .args(["-c", script, "-", signal, &self.pid])

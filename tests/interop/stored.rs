@@ -116,6 +116,10 @@ impl Sent {
 impl Place {
     pub fn of(receipt: &SendReceipt) -> Place {
         assert_eq!(receipt.status(), SendStatus::Ok, "{receipt:?}");
+        Place::whatever_its_status(receipt)
+    }
+
+    pub fn whatever_its_status(receipt: &SendReceipt) -> Place {
         Place {
             broker: receipt.queue().broker().to_owned(),
             queue_id: receipt.queue().id(),

@@ -16,11 +16,16 @@ interop=(cargo test --locked --all-features --test interop)
 "$run" "$version" -- "${interop[@]}" -- --include-ignored sends:: errors:: heartbeat:: java_client::
 ROCKETMQ_BROKER_CONF="autoCreateTopicEnable=false maxMessageSize=8192" \
   "$run" "$version" -- "${interop[@]}" -- --include-ignored strict::
-# One broker after the other goes: broker-c is shut down, broker-b and then broker-a are killed.
+# It waits for a replica that never acknowledges; 4.x needs no number of those.
+ROCKETMQ_BROKER_CONF="brokerRole=SYNC_MASTER inSyncReplicas=2 slaveTimeout=3000" \
+  "$run" "$version" -- "${interop[@]}" -- --include-ignored slow::
+# Both are killed and come back.
+ROCKETMQ_BROKERS=2 "$run" "$version" -- "${interop[@]}" -- --include-ignored --nocapture kills::
+# broker-b is stopped for a while. Then one broker after the other goes: broker-c is shut down, broker-b and then broker-a are killed.
 # The setting (of 5.x) has a broker that is shut down say so to its clients before.
 # shellcheck disable=SC2016  # the inner shell expands "$@"
 ROCKETMQ_BROKERS=3 ROCKETMQ_BROKER_CONF="enableShutdownGracefully=true shutdownWaitTimeSeconds=5" \
-  "$run" "$version" -- bash -c '"$@" leaving:: && "$@" crash:: && "$@" last_broker::' - \
+  "$run" "$version" -- bash -c '"$@" paused:: && "$@" leaving:: && "$@" crash:: && "$@" last_broker::' - \
   "${interop[@]}" -- --include-ignored
 # Compression, administration, timers; a broker of 4.x does not know the setting.
 ROCKETMQ_BROKER_CONF="recallMessageEnable=true" \

@@ -41,6 +41,29 @@ const THREAD_LOCALS: &[(&str, &str)] = &[
     ),
 ];
 
+/// Files (below `src`) that may name the clock on the wall, which jumps, and why. Whatever waits,
+/// expires or repeats goes by `Instant`.
+const WALL_CLOCKS: &[(&str, &str)] = &[
+    ("message/mod.rs", "a time of delivery that the caller chose"),
+    ("client/identity.rs", "when a message was born, for its key"),
+    ("client/mod.rs", "hands on the former"),
+    ("protocol/id.rs", "the same, as the key has it"),
+    (
+        "client/admin.rs",
+        "when messages were stored, as brokers say",
+    ),
+    (
+        "producer/attempt.rs",
+        "when a message was born, beside the clock that deadlines go by",
+    ),
+    ("producer/outgoing.rs", "the same, for its key"),
+    (
+        "producer/accumulate.rs",
+        "the same, for the keys of batches",
+    ),
+    ("producer/trace.rs", "when something happened, for people"),
+];
+
 /// More than this in a file, and it has a second subject.
 const MOST_LINES: usize = 500;
 
@@ -63,6 +86,19 @@ fn arrows_go_one_way() {
 #[test]
 fn the_library_reads_no_environment_and_has_no_global_state() {
     assert_none(global_state, "configuration and state belong to a client");
+}
+
+#[test]
+fn no_deadline_goes_by_the_clock_on_the_wall() {
+    assert_none(wall_clock, "a clock that jumps is no clock to wait by");
+    for (file, why) in WALL_CLOCKS {
+        let source = Source::all().iter().find(|s| s.path == *file);
+        let source = source.unwrap_or_else(|| panic!("{file} ({why}) is not there"));
+        assert!(
+            source.paths().iter().any(|p| is_wall_clock(&p.segments)),
+            "{file} ({why}) needs no exception"
+        );
+    }
 }
 
 #[test]
@@ -174,6 +210,18 @@ fn global_state(sources: &[Source]) -> Vec<String> {
         found.extend(statics.map(|p| source.show(p.at)));
     }
     found
+}
+
+fn wall_clock(sources: &[Source]) -> Vec<String> {
+    find(sources, |source, path| {
+        let listed = WALL_CLOCKS.iter().any(|(file, _)| *file == source.path);
+        !listed && source.top_module() != "embedded" && is_wall_clock(path)
+    })
+}
+
+fn is_wall_clock(path: &[String]) -> bool {
+    const WORDS: &[&str] = &["SystemTime", "UNIX_EPOCH", "epoch_millis"];
+    path.iter().any(|s| WORDS.contains(&s.as_str())) || has_pair(path, &[("time", "*")])
 }
 
 fn prints(sources: &[Source]) -> Vec<String> {
@@ -316,6 +364,11 @@ fn the_rules_find_what_they_forbid_and_nothing_else() {
     check(global_state, "a.rs", "let v = std::env::var(\"X\");\nuse std::env;\nenv!(\"X\")", &[1, 2]);
     check(global_state, "a.rs", "static N: AtomicU32 = x;\nfn f(x: &'static str) {}", &[1]);
     check(global_state, "a.rs", "thread_local! {\n    static X: u32 = 1;\n}\nstatic Y: u32 = 1;", &[1, 4]);
+
+    let clock = "use std::time::{Duration, Instant};\nuse std::time::SystemTime;\nx(epoch_millis());\nuse std::time::*;";
+    check(wall_clock, "transport/a.rs", clock, &[2, 3, 4]);
+    check(wall_clock, "client/admin.rs", clock, &[]);
+    check(wall_clock, "embedded/a.rs", clock, &[]);
 
     check(prints, "a.rs", "println!(\"a\");\nstd::dbg!(x);\n// println!()\nwriteln!(f, \"\")", &[1, 2]);
 

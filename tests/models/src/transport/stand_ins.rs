@@ -30,15 +30,17 @@ pub(super) mod connection {
     pub(crate) struct Connection {
         address: Arc<str>,
         death: Mutex<Option<Error>>,
+        ended: Mutex<Option<Box<dyn FnOnce() + Send>>>,
         dead: AtomicBool,
         retired: AtomicBool,
     }
 
     impl Connection {
-        pub(crate) fn new(address: &Arc<str>) -> Connection {
+        pub(crate) fn new(address: &Arc<str>, ended: impl FnOnce() + Send + 'static) -> Connection {
             Connection {
                 address: address.clone(),
                 death: Mutex::new(None),
+                ended: Mutex::new(Some(Box::new(ended))),
                 dead: AtomicBool::new(false),
                 retired: AtomicBool::new(false),
             }
@@ -75,6 +77,10 @@ pub(super) mod connection {
         pub(crate) fn kill(&self, cause: Error) {
             self.death.lock().get_or_insert(cause);
             self.dead.store(true, SeqCst);
+            let ended = self.ended.lock().take();
+            if let Some(ended) = ended {
+                ended();
+            }
         }
     }
 }
@@ -84,12 +90,19 @@ pub(super) mod shared {
 
     use shuttle::rand::{RngCore, thread_rng};
 
+    use super::super::Threads;
     use super::connection::Connection;
     use crate::sync::Mutex;
     use crate::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
     #[derive(Default)]
+    pub(crate) struct Workers {
+        pub(crate) threads: Threads,
+    }
+
+    #[derive(Default)]
     pub(crate) struct Shared {
+        pub(crate) workers: Workers,
         pub(crate) inbound: Inbound,
         /// Dials that are being made.
         pub(crate) dialling: AtomicUsize,
@@ -130,6 +143,7 @@ pub(super) mod dial {
         address: &Arc<str>,
         shared: &Arc<Shared>,
         _: Deadline,
+        ended: impl FnOnce() + Send + 'static,
     ) -> Result<Arc<Connection>, Error> {
         let others = shared.dialling.fetch_add(1, SeqCst);
         assert_eq!(others, 0, "one dial at a time");
@@ -138,7 +152,7 @@ pub(super) mod dial {
         if shared.random() % 3 == 0 {
             return Err(Error::new(ErrorKind::Connect, "cannot connect"));
         }
-        let connection = Arc::new(Connection::new(address));
+        let connection = Arc::new(Connection::new(address, ended));
         shared.made.lock().push(connection.clone());
         Ok(connection)
     }

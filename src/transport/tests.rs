@@ -1,0 +1,264 @@
+//! Connections to a peer that does what a test says.
+
+use std::collections::{BTreeSet, HashMap};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Weak};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+use super::receive::Buffer;
+use super::resolve::Lookup;
+use super::*;
+use crate::error::{Delivery, Error, ErrorKind};
+use crate::protocol::{Command, HeaderFormat, Language};
+
+/// Only a failing test waits so long.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Takes part in nothing.
+struct Nobody;
+
+impl Inbound for Nobody {
+    fn connected(&self, _: &Arc<Connection>) {}
+
+    fn request(&self, _: &Arc<Connection>, request: Command) -> Result<(), Command> {
+        Err(request)
+    }
+}
+
+struct Client {
+    remoting: Remoting,
+    workers: Workers,
+}
+
+impl Client {
+    fn start(lookup: Option<Lookup>) -> Client {
+        let config = RemotingConfig {
+            connect_timeout: PATIENCE,
+            idle_timeout: PATIENCE,
+            header_format: HeaderFormat::Json,
+            language: Language::RUST,
+            version: 0,
+            hooks: Hooks::default(),
+            tls: None,
+        };
+        let workers = Workers::start(1).unwrap();
+        let remoting = Remoting::new(config, workers.clone(), Arc::new(Nobody), lookup);
+        Client { remoting, workers }
+    }
+
+    fn call(&self, address: &Arc<str>, body: &str) -> Result<String, Error> {
+        let body = Arc::new(body.as_bytes().to_vec());
+        let request = Request::new(1, &()).with_body(&body);
+        let answer = self.remoting.invoke(address, &request, soon())?;
+        Ok(String::from_utf8(answer.body.to_vec()).unwrap())
+    }
+
+    /// Begins a request with this number, and notes its outcome under it.
+    fn begin(&self, address: &Arc<str>, opaque: i32, outcomes: &Outcomes) {
+        self.remoting.number_next(opaque);
+        let body = Arc::new(opaque.to_string().into_bytes());
+        let request = Request::new(1, &()).with_body(&body);
+        let note = Box::new(Note(opaque, outcomes.clone()));
+        let via = Via::WriterThread;
+        self.remoting
+            .invoke_async(address, &request, soon(), via, note);
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        self.remoting.close();
+        let left = self.workers.end(soon());
+        assert!(left.is_empty() || thread::panicking(), "{left:?}");
+    }
+}
+
+type Outcomes = Arc<Mutex<HashMap<i32, Vec<Outcome>>>>;
+
+struct Note(i32, Outcomes);
+
+impl Completion for Note {
+    fn complete(self: Box<Self>, outcome: Outcome) -> Next {
+        self.1.lock().entry(self.0).or_default().push(outcome);
+        Next::Done
+    }
+}
+
+/// The other side of one connection.
+struct Link(TcpStream, Buffer);
+
+impl Link {
+    fn accept(listener: &TcpListener) -> Link {
+        let (socket, _) = listener.accept().unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        Link(socket, Buffer::new())
+    }
+
+    fn requests(&mut self, count: usize) -> Vec<Command> {
+        let mut requests = Vec::new();
+        while requests.len() < count {
+            let read = self.1.fill(|room| self.0.read(room)).unwrap();
+            assert!(read > 0, "only {} requests came", requests.len());
+            self.1
+                .take_commands(|request| requests.push(request))
+                .unwrap();
+        }
+        requests
+    }
+
+    fn answer(&mut self, requests: &[Command], body: impl Fn(&Command) -> Vec<u8>) {
+        let mut bytes = Vec::new();
+        for request in requests {
+            let answer = Command::response_to(request, 0).with_body(body(request));
+            answer.encode(HeaderFormat::Json, &mut bytes);
+        }
+        self.0.write_all(&bytes).unwrap();
+    }
+}
+
+fn listener() -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    (listener, address)
+}
+
+fn soon() -> Deadline {
+    Deadline::after(Instant::now(), PATIENCE)
+}
+
+#[track_caller]
+fn eventually(what: &str, so: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !so() {
+        assert!(start.elapsed() < PATIENCE, "not in time: {what}");
+        thread::yield_now();
+    }
+}
+
+/// As many as may be in flight, half of them before the turn of the numbers and half behind it.
+#[test]
+fn numbers_that_wrap_with_65535_in_flight_mix_up_no_answers() {
+    const COUNT: usize = 65_535;
+    let (listener, address) = listener();
+    let address: Arc<str> = address.to_string().into();
+    let peer = thread::spawn(move || {
+        let mut link = Link::accept(&listener);
+        let mut requests = link.requests(COUNT);
+        // Another order than that in which they came: first the later half, then both from behind.
+        requests.rotate_left(COUNT / 2);
+        requests.reverse();
+        for some in requests.chunks(1000) {
+            link.answer(some, |request| request.body.to_vec());
+        }
+        let numbers: BTreeSet<i32> = requests.iter().map(|r| r.opaque).collect();
+        (numbers, link)
+    });
+    let client = Client::start(None);
+    let outcomes = Outcomes::default();
+    let first = i32::MAX - (COUNT / 2) as i32;
+    for i in 0..COUNT {
+        client.begin(&address, first.wrapping_add(i as i32), &outcomes);
+    }
+    let (numbers, _link) = peer.join().unwrap();
+    assert_eq!(numbers.len(), COUNT);
+    assert!(numbers.contains(&i32::MAX) && numbers.contains(&i32::MIN));
+    eventually("all are answered", || outcomes.lock().len() == COUNT);
+    for (number, outcomes) in &*outcomes.lock() {
+        let [Ok(answer)] = &outcomes[..] else {
+            panic!("{number}: {outcomes:?}");
+        };
+        assert_eq!(answer.opaque, *number);
+        assert_eq!(answer.body.to_vec(), number.to_string().into_bytes());
+    }
+}
+
+/// Four billion requests later.
+#[test]
+fn a_number_that_is_still_waited_for_is_not_given_out_again() {
+    let (listener, address) = listener();
+    let address: Arc<str> = address.to_string().into();
+    let client = Client::start(None);
+    let (old, new) = (Outcomes::default(), Outcomes::default());
+    client.begin(&address, i32::MIN, &old);
+    let mut link = Link::accept(&listener);
+    let request = link.requests(1);
+    client.begin(&address, i32::MIN, &new);
+    match &new.lock()[&i32::MIN][..] {
+        [Err(error)] => {
+            assert_eq!(error.kind(), ErrorKind::Busy);
+            assert_eq!(error.delivery(), Delivery::NotSent);
+        }
+        other => panic!("{other:?}"),
+    }
+    assert!(old.lock().is_empty());
+    link.answer(&request, |_| b"old".to_vec());
+    eventually("the old one has its answer", || {
+        old.lock().get(&i32::MIN).is_some_and(|o| o[0].is_ok())
+    });
+}
+
+#[test]
+fn a_name_whose_address_changes_is_found_at_the_next_dial() {
+    let (before, before_address) = listener();
+    let (after, after_address) = listener();
+    let now = Arc::new(Mutex::new(vec![before_address]));
+    let known = now.clone();
+    let client = Client::start(Some(Arc::new(move |name| {
+        assert_eq!(name, "broker:10911");
+        Ok(known.lock().clone())
+    })));
+    let name: Arc<str> = "broker:10911".into();
+    let serve = |listener: TcpListener, calls, text: &'static [u8]| {
+        thread::spawn(move || {
+            let mut link = Link::accept(&listener);
+            for _ in 0..calls {
+                let request = link.requests(1);
+                link.answer(&request, |_| text.to_vec());
+            }
+            // The listener lives on: whoever still dials the old address gets through.
+            (listener, link)
+        })
+    };
+    let old = serve(before, 2, b"before");
+    assert_eq!(client.call(&name, "a").unwrap(), "before");
+    *now.lock() = vec![after_address];
+    // A connection that works is kept.
+    assert_eq!(client.call(&name, "b").unwrap(), "before");
+    let (listener, link) = old.join().unwrap();
+    drop(link);
+    eventually("the end is seen", || client.remoting.connected().is_empty());
+    let new = serve(after, 1, b"after");
+    assert_eq!(client.call(&name, "c").unwrap(), "after");
+    drop((listener, new.join().unwrap()));
+}
+
+/// Nobody asks for the address any more, and still nothing is left of the connection: neither its
+/// file nor its memory.
+#[test]
+fn a_connection_that_ends_is_let_go_at_once() {
+    let (listener, address) = listener();
+    let address: Arc<str> = address.to_string().into();
+    let client = Client::start(None);
+    let mut weak: Weak<Connection> = Weak::new();
+    for _ in 0..2 {
+        let peer = thread::spawn({
+            let listener = listener.try_clone().unwrap();
+            move || {
+                let mut link = Link::accept(&listener);
+                let request = link.requests(1);
+                link.answer(&request, |_| Vec::new());
+                link
+            }
+        });
+        client.call(&address, "x").unwrap();
+        assert!(weak.upgrade().is_none());
+        weak = Arc::downgrade(&client.remoting.usable()[0]);
+        assert!(weak.upgrade().is_some());
+        drop(peer.join().unwrap());
+        eventually("it is let go", || weak.upgrade().is_none());
+    }
+}

@@ -1,0 +1,37 @@
+//! Group D: brokers that take longer than a send has.
+
+use rocketmq_blocking::embedded::{Fault, Gate, On};
+use rocketmq_blocking::{Delivery, SendStatus, Wait};
+
+use crate::bench::*;
+
+/// Stored at once, and confirmed when the disk is done: too late. So it goes for all that wait behind
+/// the same flush, and what comes of it later harms nobody.
+#[test]
+fn case_44_a_flush_that_is_slower_than_the_timeout_may_have_stored() {
+    check(1, |bench| {
+        let broker = &bench.cluster.brokers()[0];
+        for (mode, code) in [(Mode::Sync, 0), (Mode::Async, 10)] {
+            let disk = Gate::new();
+            let producer = bench.patient();
+            assert!(bench.send(&producer, LONG).is_ok());
+            let flush = broker.inject(Fault::hold(&disk).after_storing().on(On::Send));
+            let behind = bench.submit(&producer, LONG);
+            let result = bench.send_in(mode, &producer, SHORT);
+            check_timeout(result, Wait::Response, Delivery::MaybeStored);
+            assert!(flush.hits() >= 2);
+            flush.remove();
+            // What the broker itself has waited for too long, it says so of.
+            let late = broker.inject(Fault::answer(code, "late").after_storing().on(On::Send));
+            disk.open();
+            let _ = behind.outcome();
+            let status = bench.send(&producer, LONG).map(|receipt| receipt.status());
+            let expected = match code {
+                10 => SendStatus::FlushDiskTimeout,
+                _ => SendStatus::Ok,
+            };
+            assert_eq!(status.expect("a receipt"), expected);
+            late.remove();
+        }
+    });
+}

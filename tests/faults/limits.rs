@@ -1,0 +1,157 @@
+//! Group G: what is held in memory while a broker takes nothing.
+
+use std::fs;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use rocketmq_blocking::{Delivery, ErrorKind, Message, Result, SendReceipt};
+
+use crate::bench::*;
+use crate::script::Signal;
+
+/// The default limit of bytes in flight.
+const BUDGET: usize = 64 << 20;
+
+/// For how many seconds, if not otherwise asked for.
+const SECONDS: &str = "STALL_SECONDS";
+
+/// In a process of its own, since it is the whole process that is measured.
+#[test]
+#[ignore = "slow: part of the fault slice"]
+fn case_59_a_flood_at_a_stalled_broker_is_busy_within_its_memory() {
+    let mut child = Command::new(std::env::current_exe().expect("this binary"));
+    child.args(["--exact", "limits::alone", "--ignored", "--nocapture"]);
+    // By itself, glibc keeps what was freed in eight heaps for each processor, which tells nothing
+    // about who holds what.
+    child.arg("--test-threads=1").env("MALLOC_ARENA_MAX", "1");
+    let output = child.output().expect("a child");
+    let text = String::from_utf8_lossy(&output.stdout);
+    println!("{text}");
+    assert!(
+        output.status.success() && text.contains("1 passed"),
+        "{text}"
+    );
+}
+
+#[test]
+#[ignore = "runs alone, in a child process"]
+fn alone() {
+    const THREADS: usize = 64;
+    const BODY: usize = 64 << 10;
+    let seconds = std::env::var(SECONDS).map_or(20, |text| text.parse().expect(SECONDS));
+    check(1, |bench| {
+        // No proxy, whose own memory would be measured too.
+        let deaf = Deaf::start();
+        let broker = ("broker-a".to_owned(), deaf.address.to_string());
+        let known = route([broker].into_iter());
+        bench.cluster.set_route("Flood", Some(known));
+        let producer = bench.producer(|setup| setup.compress_over(usize::MAX).async_retries(0));
+        let outcomes = Arc::new(Outcomes::default());
+        let before = resident();
+        let start = Instant::now();
+        let end = start + Duration::from_secs(seconds);
+        let (mut first_half, mut most) = (before, before);
+        thread::scope(|scope| {
+            for i in 0..THREADS {
+                // The patient ones fill what room there is, and the others wait for it in vain.
+                let timeout = ms([3000, 100][i % 2]);
+                let (producer, outcomes) = (&producer, &outcomes);
+                scope.spawn(move || {
+                    while Instant::now() < end {
+                        let message = Message::new("Flood", vec![b'x'; BODY]);
+                        let outcomes = outcomes.clone();
+                        let prepared = producer.prepare(&message).timeout(timeout);
+                        prepared.send_async(move |outcome| outcomes.note(outcome));
+                    }
+                });
+            }
+            while Instant::now() < end {
+                most = most.max(resident());
+                if start.elapsed() < (end - start) / 2 {
+                    first_half = most;
+                }
+                thread::sleep(ms(20));
+            }
+        });
+        producer
+            .flush(PATIENCE)
+            .expect("all end by their deadlines");
+        let [first_half, grown] = [first_half, most].map(|most| (most - before) >> 20);
+        println!("{seconds} s: {outcomes:?}, {grown} MiB more, {first_half} in the first half");
+        assert!(outcomes.busy.load(Relaxed) > 0, "callers hear of it");
+        assert!(grown << 20 <= BUDGET * 5 / 4 + (16 << 20), "{grown} MiB");
+    });
+}
+
+/// A server that takes connections, one at a time, and never reads.
+struct Deaf {
+    address: SocketAddr,
+    over: Signal,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Deaf {
+    fn start() -> Deaf {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("its address");
+        let over = Signal::new();
+        let end = over.clone();
+        let hold = move || {
+            let mut last = None;
+            for socket in listener.incoming() {
+                if end.wait_for(Duration::ZERO).is_some() {
+                    break;
+                }
+                // The one before is one that the client has given up.
+                drop(last.replace(socket));
+            }
+        };
+        Deaf {
+            address,
+            over,
+            thread: Some(thread::spawn(hold)),
+        }
+    }
+}
+
+impl Drop for Deaf {
+    fn drop(&mut self) {
+        self.over.raise();
+        drop(TcpStream::connect(self.address));
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Outcomes {
+    stored: AtomicUsize,
+    busy: AtomicUsize,
+    timed_out: AtomicUsize,
+    other: AtomicUsize,
+}
+
+impl Outcomes {
+    fn note(&self, outcome: Result<SendReceipt>) {
+        let count = match outcome.map_err(|error| (error.kind(), error.delivery())) {
+            Ok(_) => &self.stored,
+            Err((ErrorKind::Busy, Delivery::NotSent)) => &self.busy,
+            Err((ErrorKind::Timeout, _)) => &self.timed_out,
+            Err(_) => &self.other,
+        };
+        count.fetch_add(1, Relaxed);
+    }
+}
+
+/// Bytes of memory that the process has.
+pub fn resident() -> usize {
+    const PAGE: usize = 4096;
+    let pages = fs::read_to_string("/proc/self/statm").expect("Linux");
+    let pages = pages.split(' ').nth(1).and_then(|text| text.parse().ok());
+    pages.map_or(0, |pages: usize| pages * PAGE)
+}

@@ -1,0 +1,98 @@
+//! What became of sends that could go wrong, compared with what is stored in the end.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use rocketmq_blocking::{Delivery, Error, Producer, Result, SendReceipt};
+
+use crate::server::{Server, eventually};
+use crate::stored::{Place, Stored};
+
+/// Outcomes by the text of the body, which no other send has.
+#[derive(Default)]
+pub struct Ledger(Mutex<BTreeMap<String, Result<SendReceipt>>>);
+
+/// What was found.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    pub acknowledged: usize,
+    /// Acknowledged, and not stored where the receipt says.
+    pub missing: usize,
+    pub not_sent: usize,
+    pub maybe_stored: usize,
+    /// Of the latter, those that are.
+    pub stored_after_all: usize,
+    /// Copies beyond the first one of each message.
+    pub more_copies: usize,
+}
+
+impl Ledger {
+    pub fn note(&self, body: &str, outcome: Result<SendReceipt>) {
+        let before = self.0.lock().insert(body.to_owned(), outcome);
+        assert!(before.is_none(), "{body}: a second outcome");
+    }
+
+    pub fn len(&self) -> usize {
+        self.0.lock().len()
+    }
+
+    /// Reads the topic back and compares; nothing may be on its way any more.
+    #[track_caller]
+    pub fn check(&self, server: &Server, producer: &Producer, topic: &str) -> Found {
+        let stored = server.read_back(topic, settled(producer, topic));
+        let mut copies: BTreeMap<String, Vec<&Stored>> = BTreeMap::new();
+        for stored in &stored {
+            copies.entry(stored.text()).or_default().push(stored);
+        }
+        let mut found = Found::default();
+        for (body, outcome) in &*self.0.lock() {
+            let copies = copies.remove(body).unwrap_or_default();
+            found.more_copies += copies.len().saturating_sub(1);
+            let most = match outcome {
+                Ok(receipt) => {
+                    let place = Place::whatever_its_status(receipt);
+                    found.acknowledged += 1;
+                    found.missing += usize::from(copies.iter().all(|s| s.place() != place));
+                    receipt.attempts() as usize
+                }
+                Err(error) => {
+                    let attempts = error.attempts().iter().map(|attempt| &attempt.error);
+                    let maybe = |error: &Error| error.delivery() == Delivery::MaybeStored;
+                    found.not_sent += usize::from(!maybe(error));
+                    found.maybe_stored += usize::from(maybe(error));
+                    found.stored_after_all += usize::from(!copies.is_empty());
+                    attempts.filter(|error| maybe(error)).count()
+                }
+            };
+            assert!(
+                copies.len() <= most,
+                "{body}: {} copies, {outcome:?}",
+                copies.len()
+            );
+        }
+        assert!(copies.is_empty(), "nobody sent {:?}", copies.keys());
+        found
+    }
+}
+
+/// How many messages a topic has, once that changes no more.
+#[track_caller]
+fn settled(producer: &Producer, topic: &str) -> usize {
+    let (mut before, mut same) = (0, 0);
+    eventually("everything that was on its way is stored", || {
+        // Longer than a broker needs for what it has read already.
+        std::thread::sleep(Duration::from_millis(200));
+        let admin = producer.admin();
+        let queues = admin.publish_queues(topic).unwrap_or_default();
+        let counts = queues.iter().map(|queue| admin.max_offset(queue));
+        let Ok(counts) = counts.collect::<Result<Vec<i64>>>() else {
+            return false;
+        };
+        let now: i64 = counts.iter().sum();
+        same = if now == before { same + 1 } else { 0 };
+        before = now;
+        same >= 5
+    });
+    before as usize
+}
