@@ -5,6 +5,7 @@ mod capture;
 mod golden;
 mod golden_messages;
 mod hostile;
+mod packaging;
 mod readme;
 mod source;
 mod values;
