@@ -11,9 +11,12 @@ use super::store::Store;
 use super::topics::Topics;
 use super::transactions::Transactions;
 use super::{Broker, ClusterBuilder, NameServer, On, ReceivedRequest, StoredMessage, Transaction};
+use crate::message::TransactionState;
 use crate::protocol::route::TopicRoute;
 
 /// Name servers and brokers in this process. Dropping it stops them and joins their threads.
+///
+/// Each test can have one of its own: to start and to drop one takes a fraction of a millisecond.
 pub struct Cluster {
     pub(super) brokers: Vec<Broker>,
     pub(super) name_servers: Vec<NameServer>,
@@ -219,7 +222,33 @@ impl Cluster {
     /// ("unknown" counts too), or what is known of it when the time is up; `None` if there is none.
     /// For ends, which nobody answers.
     pub fn wait_for_end(&self, id: &str, count: usize, timeout: Duration) -> Option<Transaction> {
-        self.transactions.wait(id, count, timeout)
+        let told = |one: &Transaction| one.told().len() >= count;
+        self.transactions.wait(id, timeout, told)
+    }
+
+    /// The transaction of this id as soon as it is committed or rolled back, or as it is when the
+    /// time is up; `None` if there is none. A committed message is in its topic by then.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use rocketmq_blocking::embedded::Cluster;
+    /// use rocketmq_blocking::{Message, TransactionProducer, TransactionState};
+    ///
+    /// let cluster = Cluster::start()?;
+    /// let payments = TransactionProducer::builder("payments", |_half| TransactionState::Commit)
+    ///     .name_server(cluster.name_server())
+    ///     .start()?;
+    /// let message = Message::new("Paid", "order 7");
+    /// let open = payments.send_in_transaction(&message, |_half| Ok(TransactionState::Unknown))?;
+    /// assert_eq!(cluster.check_transactions(), 1); // one question went out
+    /// let ended = cluster.wait_for_decision(open.transaction_id(), Duration::from_secs(20));
+    /// assert_eq!(ended.unwrap().state(), TransactionState::Commit);
+    /// assert_eq!(cluster.only_message("Paid").text(), "order 7");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn wait_for_decision(&self, id: &str, timeout: Duration) -> Option<Transaction> {
+        let decided = |one: &Transaction| one.state() != TransactionState::Unknown;
+        self.transactions.wait(id, timeout, decided)
     }
 
     /// Has every broker ask about its open transactions, as real ones do when the time has come;
