@@ -8,6 +8,7 @@ mod hostile;
 mod packaging;
 mod readme;
 mod source;
+mod testing_page;
 mod values;
 mod wire;
 mod wire_edges;
