@@ -170,7 +170,8 @@ impl Fault {
     }
 
     /// The request waits at the gate, and later ones overtake it. The server does its work when the
-    /// gate opens, or before with [`after_storing`](Fault::after_storing).
+    /// gate opens, or before with [`after_storing`](Fault::after_storing). A request whose connection
+    /// has ended by then, as after the sender's deadline, is not carried out.
     ///
     /// ```
     /// # use std::time::Duration;
