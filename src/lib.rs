@@ -140,4 +140,8 @@ pub mod docs {
 
     #[doc = include_str!("docs/faults.md")]
     pub mod faults {}
+
+    #[cfg(feature = "embedded")]
+    #[doc = include_str!("docs/testing.md")]
+    pub mod testing {}
 }

@@ -1,7 +1,7 @@
 use std::fmt;
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crossbeam_channel::Receiver;
 
@@ -11,9 +11,12 @@ use super::store::Store;
 use super::topics::Topics;
 use super::transactions::Transactions;
 use super::{Broker, ClusterBuilder, NameServer, On, ReceivedRequest, StoredMessage, Transaction};
+use crate::message::TransactionState;
 use crate::protocol::route::TopicRoute;
 
 /// Name servers and brokers in this process. Dropping it stops them and joins their threads.
+///
+/// Each test can have one of its own: to start and to drop one takes a fraction of a millisecond.
 pub struct Cluster {
     pub(super) brokers: Vec<Broker>,
     pub(super) name_servers: Vec<NameServer>,
@@ -125,6 +128,20 @@ impl Cluster {
         self.store.messages(topic)
     }
 
+    /// The one message of a topic.
+    ///
+    /// # Panics
+    /// There is none, or more than one.
+    #[track_caller]
+    pub fn only_message(&self, topic: &str) -> StoredMessage {
+        let mut messages = self.messages(topic);
+        match (messages.pop(), messages.len()) {
+            (Some(message), 0) => message,
+            (Some(last), _) => panic!("{topic} has more messages than one: {messages:?}, {last:?}"),
+            (None, _) => panic!("{topic} has no message"),
+        }
+    }
+
     /// The messages of a topic as soon as there are `count`, or what is there when the time is up.
     /// For sends that nobody answers.
     pub fn wait_for_messages(
@@ -141,9 +158,32 @@ impl Cluster {
     /// [`hold_delayed_messages`](ClusterBuilder::hold_delayed_messages) there are none.
     ///
     /// The clock stands still from the start of the cluster: a message with a delay of one second is
-    /// due after exactly one second of `advance`, however long the test takes.
+    /// due after exactly one second of `advance`, however long the test takes. Nothing else follows
+    /// it: not the client's deadlines, and not the times in receipts and messages, but for the store
+    /// time of what was held.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// use rocketmq_blocking::embedded::Cluster;
+    /// # use rocketmq_blocking::{Message, Producer};
+    ///
+    /// let cluster = Cluster::builder().hold_delayed_messages(true).start()?;
+    /// let producer = Producer::builder("clock").name_server(cluster.name_server()).start()?;
+    /// let _ = producer.send(&Message::new("Reminders", "pay").deliver_after(Duration::from_secs(60)))?;
+    /// assert_eq!(cluster.advance(Duration::from_secs(59)), 0);
+    /// assert_eq!(cluster.advance(Duration::from_secs(1)), 1);
+    /// assert_eq!(cluster.only_message("Reminders").text(), "pay");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn advance(&self, time: Duration) -> usize {
         self.delays.advance(time, &self.store)
+    }
+
+    /// What the clock for delayed messages says: the time at which the cluster was started, and what
+    /// [`advance`](Cluster::advance) added. For messages that are due at a time of day: reckon it
+    /// from here, and no test depends on when it runs.
+    pub fn now(&self) -> SystemTime {
+        self.delays.now()
     }
 
     /// How many messages of a topic were stored, kept or not.
@@ -182,7 +222,33 @@ impl Cluster {
     /// ("unknown" counts too), or what is known of it when the time is up; `None` if there is none.
     /// For ends, which nobody answers.
     pub fn wait_for_end(&self, id: &str, count: usize, timeout: Duration) -> Option<Transaction> {
-        self.transactions.wait(id, count, timeout)
+        let told = |one: &Transaction| one.told().len() >= count;
+        self.transactions.wait(id, timeout, told)
+    }
+
+    /// The transaction of this id as soon as it is committed or rolled back, or as it is when the
+    /// time is up; `None` if there is none. A committed message is in its topic by then.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use rocketmq_blocking::embedded::Cluster;
+    /// use rocketmq_blocking::{Message, TransactionProducer, TransactionState};
+    ///
+    /// let cluster = Cluster::start()?;
+    /// let payments = TransactionProducer::builder("payments", |_half| TransactionState::Commit)
+    ///     .name_server(cluster.name_server())
+    ///     .start()?;
+    /// let message = Message::new("Paid", "order 7");
+    /// let open = payments.send_in_transaction(&message, |_half| Ok(TransactionState::Unknown))?;
+    /// assert_eq!(cluster.check_transactions(), 1); // one question went out
+    /// let ended = cluster.wait_for_decision(open.transaction_id(), Duration::from_secs(20));
+    /// assert_eq!(ended.unwrap().state(), TransactionState::Commit);
+    /// assert_eq!(cluster.only_message("Paid").text(), "order 7");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn wait_for_decision(&self, id: &str, timeout: Duration) -> Option<Transaction> {
+        let decided = |one: &Transaction| one.state() != TransactionState::Unknown;
+        self.transactions.wait(id, timeout, decided)
     }
 
     /// Has every broker ask about its open transactions, as real ones do when the time has come;
@@ -196,6 +262,12 @@ impl Cluster {
     /// `count`, or what is there when the time is up.
     pub fn wait_for_answers(&self, count: usize, timeout: Duration) -> Vec<ReceivedRequest> {
         self.common.answers.wait(&On::Any, count, timeout)
+    }
+
+    /// Forgets the messages kept so far, of all topics. Queues go on where they are, and
+    /// [`message_count`](Cluster::message_count) goes on counting.
+    pub fn clear_messages(&self) {
+        self.store.clear();
     }
 
     /// Forgets the requests received so far.

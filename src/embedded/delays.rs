@@ -1,7 +1,7 @@
 //! Delayed messages: held until the clock, which only a test moves, says that they are due.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
 
@@ -68,6 +68,13 @@ impl Delays {
                 held: Vec::new(),
             }),
         }
+    }
+
+    pub(super) fn now(&self) -> SystemTime {
+        let millis = u64::try_from(self.state.lock().now).unwrap_or(0);
+        let since = Duration::from_millis(millis);
+        // Only whoever moves the clock by ages gets there.
+        UNIX_EPOCH.checked_add(since).unwrap_or(UNIX_EPOCH)
     }
 
     pub(super) fn advance(&self, time: Duration, store: &Store) -> usize {

@@ -18,12 +18,25 @@ use crate::protocol::code::response;
 /// would do: a message is not stored. With [`after_storing`](Fault::after_storing) the server does
 /// its work first.
 ///
+/// | fault | what the client sees | made by |
+/// |---|---|---|
+/// | an error code | an answer with that code | [`answer`](Fault::answer), [`busy`](Fault::busy), [`go_away`](Fault::go_away) |
+/// | no answer | nothing, until its deadline | [`silence`](Fault::silence) |
+/// | an answer when the test says so | nothing, until the gate opens | [`hold`](Fault::hold) |
+/// | a broken connection | the end of the connection | [`hang_up`](Fault::hang_up), [`cut_after`](Fault::cut_after) |
+/// | garbage | those bytes | [`bytes`](Fault::bytes), [`bytes_from`](Fault::bytes_from) |
+/// | slowness | an answer in drips | [`slow`](Fault::slow) |
+/// | a stuck server | writes that block | [`stop_reading`](Fault::stop_reading) |
+///
+/// To which requests it happens is said by [`on`](Fault::on), to how many by
+/// [`times`](Fault::times), [`once`](Fault::once) and [`after`](Fault::after).
+///
 /// ```
 /// use rocketmq_blocking::embedded::{Cluster, Fault, On};
 ///
 /// let cluster = Cluster::start()?;
-/// // Two sends find the broker busy, then it recovers.
-/// let busy = Fault::answer(2, "[REJECTREQUEST]busy").on(On::Send).times(2);
+/// // The first send is served, two find the broker busy, then it recovers.
+/// let busy = Fault::busy().on(On::Send).after(1).times(2);
 /// let busy = cluster.broker("broker-a").inject(busy);
 /// assert_eq!(busy.hits(), 0);
 /// # Ok::<(), std::io::Error>(())
@@ -55,33 +68,145 @@ pub(super) enum Action {
 impl Fault {
     /// The request is answered with this code. After storing, the answer keeps its other fields, as
     /// with the codes 10, 11 and 12, which mean that the message is stored.
+    ///
+    /// ```
+    /// # use rocketmq_blocking::embedded::{Cluster, Fault, On};
+    /// # use rocketmq_blocking::{Message, Producer, SendStatus};
+    /// # let cluster = Cluster::start()?;
+    /// # let producer = Producer::builder("g").name_server(cluster.name_server()).start()?;
+    /// use rocketmq_blocking::protocol::code::response;
+    ///
+    /// let broker = cluster.broker("broker-a");
+    /// // The broker has no room: not an error that another attempt would mend.
+    /// broker.inject(Fault::answer(response::MESSAGE_ILLEGAL, "too large").on(On::Send).once());
+    /// let error = producer.send(&Message::new("Orders", "one")).unwrap_err();
+    /// assert_eq!(error.response_code(), Some(response::MESSAGE_ILLEGAL));
+    ///
+    /// // It has the message, but its disk is behind.
+    /// let late = Fault::answer(response::FLUSH_DISK_TIMEOUT, "").after_storing();
+    /// broker.inject(late.on(On::Send).once());
+    /// let receipt = producer.send(&Message::new("Orders", "two"))?;
+    /// assert_eq!(receipt.status(), SendStatus::FlushDiskTimeout);
+    /// assert_eq!(cluster.only_message("Orders").text(), "two");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn answer(code: i32, remark: impl Into<String>) -> Fault {
         let remark = remark.into();
         Fault::new(Action::Answer { code, remark })
     }
 
+    /// The request is answered with SYSTEM_BUSY (2), as by a broker whose disk is behind: a send is
+    /// made again, after a short pause.
+    ///
+    /// ```
+    /// # use rocketmq_blocking::embedded::{Cluster, Fault, On};
+    /// # use rocketmq_blocking::{Message, Producer};
+    /// # let cluster = Cluster::start()?;
+    /// # let producer = Producer::builder("g").name_server(cluster.name_server()).start()?;
+    /// let busy = cluster.broker("broker-a").inject(Fault::busy().on(On::Send).times(2));
+    /// assert_eq!(producer.send(&Message::new("Orders", "one"))?.attempts(), 3);
+    /// assert_eq!(busy.hits(), 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn busy() -> Fault {
+        Fault::answer(response::SYSTEM_BUSY, "[TIMEOUT_CLEAN_QUEUE]broker busy")
+    }
+
     /// The request is answered with GO_AWAY (1500): send again over another connection.
+    ///
+    /// ```
+    /// # use rocketmq_blocking::embedded::{Cluster, Fault, On};
+    /// # use rocketmq_blocking::{Message, Producer};
+    /// # let cluster = Cluster::start()?;
+    /// # let producer = Producer::builder("g").name_server(cluster.name_server()).start()?;
+    /// cluster.broker("broker-a").inject(Fault::go_away().on(On::Send).once());
+    /// let _ = producer.send(&Message::new("Orders", "one"))?;
+    /// let sends = cluster.requests(&On::Send);
+    /// assert_ne!(sends[0].connection(), sends[1].connection());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn go_away() -> Fault {
         Fault::answer(response::GO_AWAY, "please go away")
     }
 
-    /// The request is never answered.
+    /// The request is never answered. The sender's deadline ends its wait, so give it a short one.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use rocketmq_blocking::embedded::{Cluster, Fault, On};
+    /// # use rocketmq_blocking::{ErrorKind, Message, Producer};
+    /// # let cluster = Cluster::start()?;
+    /// # let producer = Producer::builder("g").name_server(cluster.name_server()).start()?;
+    /// cluster.broker("broker-a").inject(Fault::silence().on(On::Send));
+    /// let message = Message::new("Orders", "one");
+    /// let soon = Duration::from_millis(100);
+    /// let error = producer.prepare(&message).timeout(soon).send().unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::Timeout);
+    /// assert!(cluster.messages("Orders").is_empty());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn silence() -> Fault {
         Fault::new(Action::Silence)
     }
 
     /// The connection is closed. Answers to earlier requests are written first.
+    ///
+    /// ```
+    /// # use rocketmq_blocking::embedded::{Cluster, Fault, On};
+    /// # use rocketmq_blocking::{Message, Producer};
+    /// # let cluster = Cluster::start()?;
+    /// # let producer = Producer::builder("g").name_server(cluster.name_server()).start()?;
+    /// // The broker stores the message, and the connection breaks before its answer: the sender cannot
+    /// // know, and sends it again. Both copies have the same unique key.
+    /// cluster.broker("broker-a").inject(Fault::hang_up().after_storing().on(On::Send).once());
+    /// assert_eq!(producer.send(&Message::new("Orders", "one"))?.attempts(), 2);
+    /// let copies = cluster.messages("Orders");
+    /// assert_eq!(copies.len(), 2);
+    /// assert_eq!(copies[0].unique_key(), copies[1].unique_key());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn hang_up() -> Fault {
         Fault::new(Action::HangUp)
     }
 
     /// The request waits at the gate, and later ones overtake it. The server does its work when the
-    /// gate opens, or before with [`after_storing`](Fault::after_storing).
+    /// gate opens, or before with [`after_storing`](Fault::after_storing). A request whose connection
+    /// has ended by then, as after the sender's deadline, is not carried out.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use rocketmq_blocking::embedded::{Cluster, Fault, On};
+    /// # use rocketmq_blocking::{Message, Producer};
+    /// # let cluster = Cluster::start()?;
+    /// # let producer = Producer::builder("g").name_server(cluster.name_server()).start()?;
+    /// use rocketmq_blocking::embedded::Gate;
+    ///
+    /// let gate = Gate::new();
+    /// let held = cluster.broker("broker-a").inject(Fault::hold(&gate).on(On::Send));
+    /// let sending = producer.submit(Message::new("Orders", "one"));
+    /// assert!(held.wait_hits(1, Duration::from_secs(20))); // it is at the broker ..
+    /// assert!(cluster.messages("Orders").is_empty()); // .. and goes no further
+    /// gate.open();
+    /// assert_eq!(sending.wait()?.attempts(), 1);
+    /// assert_eq!(cluster.only_message("Orders").text(), "one");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn hold(gate: &Gate) -> Fault {
         Fault::new(Action::Hold(gate.clone()))
     }
 
     /// These bytes come instead of the answer, whatever they are.
+    ///
+    /// ```
+    /// # use rocketmq_blocking::embedded::{Cluster, Fault, On};
+    /// # use rocketmq_blocking::{Message, Producer};
+    /// # let cluster = Cluster::start()?;
+    /// # let producer = Producer::builder("g").name_server(cluster.name_server()).start()?;
+    /// let web = Fault::bytes("HTTP/1.1 400 Bad Request\r\n\r\n");
+    /// cluster.broker("broker-a").inject(web.on(On::Send).once());
+    /// assert_eq!(producer.send(&Message::new("Orders", "one"))?.attempts(), 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn bytes(bytes: impl Into<Vec<u8>>) -> Fault {
         let bytes = bytes.into();
         Fault::bytes_from(move |_| bytes.clone())
@@ -89,23 +214,83 @@ impl Fault {
 
     /// What the function makes of the request comes instead of the answer: two answers, one with a
     /// wrong number, half a frame. It runs on the connection's thread.
+    ///
+    /// ```
+    /// # use rocketmq_blocking::embedded::{Cluster, Fault, On};
+    /// # use rocketmq_blocking::{Message, Producer};
+    /// # let cluster = Cluster::start()?;
+    /// # let producer = Producer::builder("g").name_server(cluster.name_server()).start()?;
+    /// use rocketmq_blocking::protocol::{Command, HeaderFormat, code::response};
+    ///
+    /// let twice = Fault::bytes_from(|request| {
+    ///     let answer = Command::response_to(request, response::SUCCESS);
+    ///     let mut frames = Vec::new();
+    ///     answer.encode(HeaderFormat::Json, &mut frames);
+    ///     answer.encode(HeaderFormat::Json, &mut frames);
+    ///     frames
+    /// });
+    /// cluster.broker("broker-a").inject(twice.on(On::Send).once());
+    /// let _ = producer.send(&Message::new("Orders", "one"))?; // the second answer is nobody's
+    /// let _ = producer.send(&Message::new("Orders", "two"))?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn bytes_from(make: impl Fn(&Command) -> Vec<u8> + Send + Sync + 'static) -> Fault {
         Fault::new(Action::Bytes(Arc::new(make)))
     }
 
     /// The right answer, but dripped: `chunk` bytes (at least 1), a pause, the next `chunk` bytes.
     /// Later answers of the connection wait behind it.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use rocketmq_blocking::embedded::{Cluster, Fault, On};
+    /// # use rocketmq_blocking::{Message, Producer};
+    /// # let cluster = Cluster::start()?;
+    /// # let producer = Producer::builder("g").name_server(cluster.name_server()).start()?;
+    /// let slow = Fault::slow(16, Duration::from_millis(1));
+    /// cluster.broker("broker-a").inject(slow.on(On::Send).once());
+    /// assert_eq!(producer.send(&Message::new("Orders", "one"))?.attempts(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn slow(chunk: usize, pause: Duration) -> Fault {
         let chunk = chunk.max(1);
         Fault::new(Action::Slow { chunk, pause }).after_storing()
     }
 
     /// The first `bytes` bytes of the right answer, then the connection is closed.
+    ///
+    /// ```
+    /// # use rocketmq_blocking::embedded::{Cluster, Fault, On};
+    /// # use rocketmq_blocking::{Message, Producer};
+    /// # let cluster = Cluster::start()?;
+    /// # let producer = Producer::builder("g").name_server(cluster.name_server()).start()?;
+    /// cluster.broker("broker-a").inject(Fault::cut_after(7).on(On::Send).once());
+    /// assert_eq!(producer.send(&Message::new("Orders", "one"))?.attempts(), 2);
+    /// assert_eq!(cluster.message_count("Orders"), 2); // it was stored before the answer was cut
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn cut_after(bytes: usize) -> Fault {
         Fault::new(Action::CutAfter(bytes)).after_storing()
     }
 
     /// The connection stays open, but nothing more is read from it: the peer's writes will block.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use rocketmq_blocking::embedded::{Cluster, Fault, On};
+    /// # use rocketmq_blocking::{ErrorKind, Message, Producer};
+    /// # let cluster = Cluster::start()?;
+    /// # let producer = Producer::builder("g").name_server(cluster.name_server()).start()?;
+    /// let stuck = cluster.broker("broker-a").inject(Fault::stop_reading().on(On::Send));
+    /// let message = Message::new("Orders", "one");
+    /// let soon = Duration::from_millis(100);
+    /// let error = producer.prepare(&message).timeout(soon).send().unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::Timeout);
+    /// stuck.remove(); // ends it for new connections
+    /// cluster.broker("broker-a").disconnect_all();
+    /// let _ = producer.send(&message)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn stop_reading() -> Fault {
         Fault::new(Action::StopReading)
     }

@@ -5,6 +5,22 @@ use crate::protocol::Command;
 use crate::protocol::code::request;
 
 /// Which requests a [`Fault`](super::Fault) or a look at the request log is about.
+///
+/// ```
+/// use rocketmq_blocking::embedded::{Cluster, Fault, On};
+/// use rocketmq_blocking::{Message, Producer};
+///
+/// let cluster = Cluster::start()?;
+/// let producer = Producer::builder("orders").name_server(cluster.name_server()).start()?;
+/// cluster.broker("broker-a").inject(Fault::busy().on(On::send_to("Orders")));
+/// let _ = producer.send(&Message::new("Invoices", "one"))?;
+/// assert!(producer.send(&Message::new("Orders", "one")).is_err());
+///
+/// let large = On::when(|request| request.body.len() > 1000);
+/// assert!(cluster.requests(&large).is_empty());
+/// assert_eq!(cluster.requests(&On::Send).len(), 1 + 3); // three attempts found the broker busy
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Default)]
 #[non_exhaustive]
 pub enum On {

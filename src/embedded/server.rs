@@ -20,6 +20,19 @@ const REBIND_WITHIN: Duration = Duration::from_secs(5);
 
 /// What a server does with new connections; see [`Broker::set_accept`](super::Broker::set_accept).
 /// A killed server refuses them.
+///
+/// ```
+/// use rocketmq_blocking::embedded::{Accept, Cluster};
+/// use rocketmq_blocking::{Message, Producer};
+///
+/// let cluster = Cluster::start()?;
+/// let producer = Producer::builder("orders").name_server(cluster.name_server()).retries(0).start()?;
+/// let broker = cluster.broker("broker-a");
+/// broker.set_accept(Accept::Close);
+/// assert!(producer.send(&Message::new("Orders", "one")).is_err());
+/// assert!(cluster.messages("Orders").is_empty());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Accept {
     /// Serves them.

@@ -163,6 +163,12 @@ impl Store {
         end.copied().unwrap_or(0)
     }
 
+    pub(super) fn clear(&self) {
+        for log in self.state.lock().topics.values_mut() {
+            log.messages.clear();
+        }
+    }
+
     pub(super) fn subscribe(&self) -> Receiver<StoredMessage> {
         let (sender, receiver) = crossbeam_channel::unbounded();
         let mut state = self.state.lock();

@@ -178,6 +178,18 @@ impl StoredMessage {
         compress::decompress(&self.0.body, self.0.sys_flag, MAX_BODY).map(Cow::Owned)
     }
 
+    /// The body as text, for texts to compare.
+    ///
+    /// # Panics
+    /// It is not UTF-8, or cannot be decompressed.
+    #[track_caller]
+    pub fn text(&self) -> String {
+        match String::from_utf8(self.body().into_owned()) {
+            Ok(text) => text,
+            Err(_) => panic!("a stored body of topic {} is no text", self.topic()),
+        }
+    }
+
     /// The body as it was sent, compressed if [`sys_flag`](StoredMessage::sys_flag) says so.
     pub fn raw_body(&self) -> &[u8] {
         &self.0.body

@@ -121,12 +121,18 @@ impl Transactions {
         self.all.lock().clone()
     }
 
-    pub(super) fn wait(&self, id: &str, count: usize, timeout: Duration) -> Option<Transaction> {
+    /// The transaction as soon as it is `enough`, or what is known when the time is up.
+    pub(super) fn wait(
+        &self,
+        id: &str,
+        timeout: Duration,
+        enough: impl Fn(&Transaction) -> bool,
+    ) -> Option<Transaction> {
         let deadline = Instant::now() + timeout;
         let mut all = self.all.lock();
         loop {
             let found = all.iter().find(|one| one.id() == id);
-            if found.is_some_and(|one| one.1.told.len() >= count) {
+            if found.is_some_and(&enough) {
                 return found.cloned();
             }
             let found = found.cloned();

@@ -56,6 +56,20 @@ fn delayed_messages_come_when_the_clock_says_so_in_the_order_of_their_times() {
 }
 
 #[test]
+fn a_time_of_day_is_reckoned_from_the_clusters_clock() {
+    let cluster = cluster();
+    let producer = producer(&cluster);
+    cluster.advance(7 * SECOND);
+    let noon = cluster.now() + 3600 * SECOND;
+    let _ = producer
+        .send(&Message::new("T", "noon").deliver_at(noon))
+        .unwrap();
+    assert_eq!(cluster.advance(3600 * SECOND - MS), 0);
+    assert_eq!(cluster.advance(MS), 1);
+    assert_eq!(cluster.now(), noon);
+}
+
+#[test]
 fn a_recalled_message_never_comes() {
     let cluster = cluster();
     let producer = producer(&cluster);

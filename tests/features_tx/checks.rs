@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
@@ -56,6 +57,24 @@ fn the_check_decides_what_the_local_transaction_left_open() {
     assert_eq!(cluster.check_transactions(), 1);
     assert_eq!(told(&cluster, &later, 3).checks(), 2);
     assert_eq!(bodies(&cluster, "Paid"), ["yes"]);
+}
+
+#[test]
+fn who_waits_for_a_decision_hears_of_it_and_of_none_in_time() {
+    let cluster = cluster();
+    let producer = checked(&cluster, "payments", |_| TransactionState::Commit);
+    let producer = producer.start().expect("started");
+    let id = leave_open(&cluster, &producer, "x");
+    let open = cluster.wait_for_decision(&id, Duration::ZERO);
+    assert_eq!(open.expect("known").state(), TransactionState::Unknown);
+    assert!(cluster.wait_for_decision("?", Duration::ZERO).is_none());
+    thread::scope(|scope| {
+        let waiting = scope.spawn(|| cluster.wait_for_decision(&id, PATIENCE));
+        assert_eq!(cluster.check_transactions(), 1);
+        let ended = waiting.join().expect("no panic").expect("known");
+        assert_eq!(ended.state(), TransactionState::Commit);
+        assert_eq!(bodies(&cluster, "Paid"), ["x"]);
+    });
 }
 
 #[test]

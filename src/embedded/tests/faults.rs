@@ -71,6 +71,14 @@ fn go_away_is_a_code_of_its_own() {
 }
 
 #[test]
+fn busy_is_a_code_of_its_own() {
+    let mut at = inject(Fault::busy().on(On::Send).once());
+    assert_eq!(at.client.call(&send("T", "x")).code, 2);
+    at.check_served();
+    assert_eq!(at.stored(), ["served"]);
+}
+
+#[test]
 fn silence_loses_the_request_or_only_its_answer() {
     for (fault, stored) in [
         (Fault::silence(), &["served"][..]),

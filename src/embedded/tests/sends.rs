@@ -257,3 +257,31 @@ fn what_is_not_wanted_is_not_kept() {
     let bodies: Vec<_> = seen.iter().map(|m| m.body().to_vec()).collect();
     assert_eq!(bodies, [b"2"]);
 }
+
+#[test]
+fn kept_messages_can_be_forgotten() {
+    let (cluster, mut client) = start();
+    client.call(&send("T", "1"));
+    assert_eq!(cluster.only_message("T").text(), "1");
+    cluster.clear_messages();
+    assert!(cluster.messages("T").is_empty());
+    client.call(&send("T", "2"));
+    let second = cluster.only_message("T");
+    assert_eq!((&*second.text(), second.queue_offset()), ("2", 1));
+    assert_eq!(cluster.message_count("T"), 2);
+}
+
+#[test]
+#[should_panic = "Nothing has no message"]
+fn no_message_is_not_the_only_one() {
+    start().0.only_message("Nothing");
+}
+
+#[test]
+#[should_panic = "T has more messages than one"]
+fn one_of_two_messages_is_not_the_only_one() {
+    let (cluster, mut client) = start();
+    client.call(&send("T", "1"));
+    client.call(&send("T", "2"));
+    cluster.only_message("T");
+}
