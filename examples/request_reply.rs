@@ -12,16 +12,17 @@
 
 #[path = "common/example.rs"]
 mod example;
+#[path = "common/replier.rs"]
+mod replier;
 
 use std::error::Error;
 use std::process::ExitCode;
 use std::sync::mpsc;
-use std::thread;
 use std::time::Duration;
 
 use clap::Parser;
 use rocketmq_blocking::embedded::Cluster;
-use rocketmq_blocking::{Message, Producer};
+use rocketmq_blocking::{Message, MessageView, Producer};
 
 /// Asks for prices: once waiting, then several at a time, then where nobody answers
 #[derive(Parser)]
@@ -45,7 +46,8 @@ fn run(args: Args) -> Result<(), Box<dyn Error>> {
     let Args { servers, topic } = args;
     let (name_server, cluster) = servers.given_or(Cluster::builder())?;
     if let Some(cluster) = &cluster {
-        reply_to_all(cluster, &topic)?;
+        let price = |question: &MessageView| format!("{} cents", 10 * question.body.len());
+        replier::reply_to_all(cluster, &topic, price)?;
     }
     let producer = Producer::builder("askers")
         .name_server(&name_server)
@@ -77,26 +79,5 @@ fn run(args: Args) -> Result<(), Box<dyn Error>> {
         Err(error) => println!("{error}"),
     }
     producer.shutdown();
-    Ok(())
-}
-
-/// The consumer: a thread that sees what is stored and replies to each question.
-fn reply_to_all(cluster: &Cluster, topic: &str) -> Result<(), Box<dyn Error>> {
-    let stored = cluster.subscribe();
-    let topic = topic.to_owned();
-    let replier = Producer::builder("repliers")
-        .name_server(cluster.name_server())
-        .start()?;
-    thread::spawn(move || {
-        for message in stored.iter().filter(|message| message.topic() == topic) {
-            let question = message.view();
-            let price = format!("{} cents", 10 * question.body.len());
-            // The reply goes to the cluster's own topic, marked for the client that asked.
-            let sent = Message::reply_to(&question, price).and_then(|reply| replier.send(&reply));
-            if let Err(error) = sent {
-                eprintln!("no reply: {error}");
-            }
-        }
-    });
     Ok(())
 }

@@ -31,9 +31,9 @@ pub struct Servers {
 impl Servers {
     /// The name servers that were given, or else those of this cluster, which runs until it is
     /// dropped.
-    pub fn given_or(self, cluster: ClusterBuilder) -> io::Result<(String, Option<Cluster>)> {
-        if let Some(address) = self.name_server {
-            return Ok((address, None));
+    pub fn given_or(&self, cluster: ClusterBuilder) -> io::Result<(String, Option<Cluster>)> {
+        if let Some(address) = &self.name_server {
+            return Ok((address.clone(), None));
         }
         let cluster = cluster.start()?;
         Ok((cluster.name_server(), Some(cluster)))
