@@ -3,7 +3,10 @@
 mod bench;
 mod bench_report;
 mod produce;
+mod produce_input;
 mod produce_kinds;
 mod produce_options;
+#[cfg(unix)]
+mod produce_terminal;
 mod programs;
 mod support;
