@@ -2,6 +2,7 @@
 
 mod bench;
 mod bench_report;
+mod examples;
 mod produce;
 mod produce_input;
 mod produce_kinds;
