@@ -26,10 +26,8 @@ pub fn run(name_server: &str, _cluster: Option<&Cluster>) -> Result<(), Box<dyn 
     }
     drop(tell); // the last callback ends the loop, which is Java's latch
     for (i, result) in told {
-        match result {
-            Ok(receipt) => println!("{i:<4} ok     {}", receipt.message_id()),
-            Err(error) => println!("{i:<4} failed {error}"),
-        }
+        let receipt = result.map_err(|error| format!("message {i}: {error}"))?;
+        println!("{i:<4} ok {}", receipt.message_id());
     }
     Ok(())
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use rocketmq_blocking::embedded::Cluster;
 
+use crate::replier;
 use crate::support::*;
 
 const README: &str = include_str!("../../examples/README.md");
@@ -54,6 +55,7 @@ fn every_example_says_how_it_is_used() {
 fn every_example_sends_to_the_servers_that_it_is_given() {
     let cluster = Cluster::builder().brokers(2).start().unwrap();
     let servers = cluster.name_server();
+    replier::reply_to_all(&cluster, "Prices", |_| "5 cents".to_owned()).unwrap();
     for (name, more) in [
         ("quickstart", ""),
         ("errors", ""),
@@ -62,10 +64,13 @@ fn every_example_sends_to_the_servers_that_it_is_given() {
         ("batch", "--count 100"),
         ("delay", ""),
         ("transaction", "--patience 0"),
+        ("request_reply", ""),
         ("fault_tolerance", "--seconds 0"),
         ("hooks", ""),
         ("trace", ""),
         ("tutorials", "simple/Producer OnewayProducer"),
+        ("produce", "--body a"),
+        ("bench", "--seconds 0.05 --warmup 0.01"),
     ] {
         let given = ["--name-server", &servers];
         let args: Vec<&str> = given.into_iter().chain(more.split_whitespace()).collect();

@@ -10,4 +10,6 @@ mod produce_options;
 #[cfg(unix)]
 mod produce_terminal;
 mod programs;
+#[path = "../../examples/common/replier.rs"]
+mod replier;
 mod support;

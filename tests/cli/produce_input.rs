@@ -1,6 +1,7 @@
 //! `produce`: where its messages come from, and what it says in the end.
 
 use std::fs;
+use std::io::Write;
 use std::path::PathBuf;
 
 use rocketmq_blocking::embedded::Cluster;
@@ -92,6 +93,18 @@ fn produce_sends_what_stands_before_a_bad_line_and_says_which_it_is() {
             assert_eq!(bodies(&cluster), ["a", "b"], "{mode}");
         }
     }
+}
+
+#[test]
+fn produce_takes_no_more_of_an_endless_line_than_a_message_may_have() {
+    let mut child = program("produce").spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let piece = vec![b'x'; 64 * 1024];
+    let taken = (0..1024).take_while(|_| stdin.write_all(&piece).is_ok());
+    let bytes = taken.count() * piece.len();
+    // What it did not read is in the pipe and in its buffer.
+    assert!(bytes < 2 * FOUR_MIB, "it took {bytes} bytes");
+    assert_eq!(child.wait().unwrap().code(), Some(1));
 }
 
 #[test]
