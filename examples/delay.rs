@@ -54,12 +54,15 @@ fn run(args: Args) -> Result<(), Box<dyn Error>> {
     let receipt = producer.send(&reminder("after 1 h").deliver_at(in_an_hour))?;
     println!("at         {receipt}");
 
-    // A broker from 5.3.2 on that allows it answers with a handle, by which the message can be
-    // taken back until it is due.
+    // Brokers from 5.3.2 on answer with a handle, by which the message can be taken back until it is
+    // due, if they are configured so.
     let receipt = producer.send(&reminder("never").deliver_after(2 * MINUTE))?;
     match receipt.recall_handle() {
-        Some(handle) => println!("recalled   {}", producer.recall(TOPIC, handle)?),
-        None => println!("recalled   not: this broker gives no handles (recallMessageEnable)"),
+        Some(handle) => match producer.recall(TOPIC, handle) {
+            Ok(id) => println!("recalled   {id}"),
+            Err(error) => println!("not recalled (is recallMessageEnable on?): {error}"),
+        },
+        None => println!("not recalled: this broker gives no handles"),
     }
 
     let Some(cluster) = cluster else {

@@ -55,7 +55,9 @@ fn run(args: Args) -> Result<(), Box<dyn Error>> {
 
     let Some(cluster) = cluster else {
         for _ in 0..args.seconds {
-            send(&producer, 1)?;
+            if let Err(error) = send(&producer, 1) {
+                println!("  {error}");
+            }
             thread::sleep(Duration::from_secs(1));
         }
         return Ok(());
