@@ -1,13 +1,18 @@
 //! Many small messages in few requests: cut into batches by hand, and gathered by the producer.
 //!
-//! Runs alone: a name server and a broker are started inside this process.
-//!
 //! ```text
 //! cargo run --example batch
 //! cargo run --example batch -- --name-server 127.0.0.1:9876
 //! ```
+//!
+//! For each of the ways the rate is printed, and in between what a receipt of a batch says, and what
+//! becomes of a message that no batch can hold.
+
+#[path = "common/example.rs"]
+mod example;
 
 use std::error::Error;
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
@@ -16,29 +21,25 @@ use rocketmq_blocking::{AutoBatch, Batch, Message, Producer, SendHandle};
 
 /// Sends the same small messages one by one, as batches, and gathered
 #[derive(Parser)]
+#[command(name = "batch")]
 struct Args {
-    /// Real name servers, HOST:PORT[;HOST:PORT], instead of the cluster inside this process
-    #[arg(long)]
-    name_server: Option<String>,
+    #[command(flatten)]
+    servers: example::Servers,
 
     /// How many messages to send each way
-    #[arg(long, default_value_t = 2000)]
+    #[arg(long, value_name = "N", default_value_t = 2000)]
     count: u32,
 }
 
 const TOPIC: &str = "BatchTopic";
 const BATCH_BYTES: usize = 64 * 1024;
 
-fn main() -> Result<(), Box<dyn Error>> {
-    env_logger::init();
-    let args = Args::parse();
-    let (name_server, _cluster) = match args.name_server {
-        Some(address) => (address, None),
-        None => {
-            let cluster = Cluster::start()?;
-            (cluster.name_server(), Some(cluster))
-        }
-    };
+fn main() -> ExitCode {
+    example::main(run)
+}
+
+fn run(args: Args) -> Result<(), Box<dyn Error>> {
+    let (name_server, _cluster) = args.servers.given_or(Cluster::builder())?;
     let readings = || (0..args.count).map(|i| Message::new(TOPIC, format!("reading {i}")));
     let producer = Producer::builder("batch")
         .name_server(&name_server)

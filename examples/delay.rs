@@ -1,15 +1,19 @@
 //! Messages that consumers see later: by a delay level, after a time, at a time; and one that is
 //! taken back before it is due.
 //!
-//! Runs alone: a name server and a broker are started inside this process, and their clock is moved
-//! by hand, so that nobody has to wait.
-//!
 //! ```text
 //! cargo run --example delay
 //! cargo run --example delay -- --name-server 127.0.0.1:9876
 //! ```
+//!
+//! Each send prints a receipt. The clock of the cluster inside this process is then moved by hand, so
+//! that nobody has to wait, and what consumers see at each time is printed.
+
+#[path = "common/example.rs"]
+mod example;
 
 use std::error::Error;
+use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
 use clap::Parser;
@@ -18,25 +22,22 @@ use rocketmq_blocking::{Message, Producer};
 
 /// Sends delayed messages and recalls one of them
 #[derive(Parser)]
+#[command(name = "delay")]
 struct Args {
-    /// Real name servers, HOST:PORT[;HOST:PORT], instead of the cluster inside this process
-    #[arg(long)]
-    name_server: Option<String>,
+    #[command(flatten)]
+    servers: example::Servers,
 }
 
 const TOPIC: &str = "DelayTopic";
 const MINUTE: Duration = Duration::from_secs(60);
 
-fn main() -> Result<(), Box<dyn Error>> {
-    env_logger::init();
-    let (name_server, cluster) = match Args::parse().name_server {
-        Some(address) => (address, None),
-        None => {
-            let builder = Cluster::builder().hold_delayed_messages(true).recall(true);
-            let cluster = builder.start()?;
-            (cluster.name_server(), Some(cluster))
-        }
-    };
+fn main() -> ExitCode {
+    example::main(run)
+}
+
+fn run(args: Args) -> Result<(), Box<dyn Error>> {
+    let with_a_clock = Cluster::builder().hold_delayed_messages(true).recall(true);
+    let (name_server, cluster) = args.servers.given_or(with_a_clock)?;
     let producer = Producer::builder("delay")
         .name_server(&name_server)
         .start()?;
@@ -53,12 +54,15 @@ fn main() -> Result<(), Box<dyn Error>> {
     let receipt = producer.send(&reminder("after 1 h").deliver_at(in_an_hour))?;
     println!("at         {receipt}");
 
-    // A broker from 5.3.2 on that allows it answers with a handle, by which the message can be
-    // taken back until it is due.
+    // Brokers from 5.3.2 on answer with a handle, by which the message can be taken back until it is
+    // due, if they are configured so.
     let receipt = producer.send(&reminder("never").deliver_after(2 * MINUTE))?;
     match receipt.recall_handle() {
-        Some(handle) => println!("recalled   {}", producer.recall(TOPIC, handle)?),
-        None => println!("recalled   not: this broker gives no handles (recallMessageEnable)"),
+        Some(handle) => match producer.recall(TOPIC, handle) {
+            Ok(id) => println!("recalled   {id}"),
+            Err(error) => println!("not recalled (is recallMessageEnable on?): {error}"),
+        },
+        None => println!("not recalled: this broker gives no handles"),
     }
 
     let Some(cluster) = cluster else {
@@ -74,9 +78,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     ] {
         cluster.advance(step);
         let messages = cluster.messages(TOPIC);
-        let new = messages[seen..].iter().map(|m| m.body());
-        let new: Vec<String> = new
-            .map(|b| String::from_utf8_lossy(&b).into_owned())
+        let bodies = messages.iter().skip(seen).map(|message| message.body());
+        let new: Vec<String> = bodies
+            .map(|body| String::from_utf8_lossy(&body).into_owned())
             .collect();
         println!("{name:>5} later consumers see {new:?}");
         seen = messages.len();

@@ -1,23 +1,47 @@
 //! A broker that fails is avoided for a while, and messages go to the other one.
 //!
-//! Runs alone: a name server and two brokers are started inside this process, one of which is made
-//! to refuse messages for a time.
-//!
 //! ```text
 //! cargo run --example fault_tolerance
+//! cargo run --example fault_tolerance -- --name-server 127.0.0.1:9876 --seconds 60
 //! ```
+//!
+//! Each line shows which broker took a message, and after how many attempts: two for the first one
+//! that meets the broker that fails, one for those after it. With real servers a message is sent each
+//! second: stop and start one of the brokers meanwhile.
+
+#[path = "common/example.rs"]
+mod example;
 
 use std::error::Error;
+use std::process::ExitCode;
+use std::thread;
 use std::time::Duration;
 
+use clap::Parser;
 use rocketmq_blocking::embedded::{Cluster, Fault, On};
 use rocketmq_blocking::{FaultStrategy, Message, Producer};
 
+/// Sends to two brokers, of which one refuses messages for a while
+#[derive(Parser)]
+#[command(name = "fault_tolerance")]
+struct Args {
+    #[command(flatten)]
+    servers: example::Servers,
+
+    /// With --name-server: for how long to send
+    #[arg(long, value_name = "N", default_value_t = 30)]
+    seconds: u32,
+}
+
 const TOPIC: &str = "TopicTest";
 
-fn main() -> Result<(), Box<dyn Error>> {
-    env_logger::init();
-    let cluster = Cluster::builder().brokers(2).topic(TOPIC, 2).start()?;
+fn main() -> ExitCode {
+    example::main(run)
+}
+
+fn run(args: Args) -> Result<(), Box<dyn Error>> {
+    let two_brokers = Cluster::builder().brokers(2).topic(TOPIC, 2);
+    let (name_server, cluster) = args.servers.given_or(two_brokers)?;
 
     // Without it, a send that meets the bad broker pays for an attempt each time. With it, the bad
     // broker is left alone: for 10 s by default, for half a second here.
@@ -25,34 +49,40 @@ fn main() -> Result<(), Box<dyn Error>> {
         .failure_counts_as(Duration::from_secs(10))
         .levels([(Duration::from_secs(10), Duration::from_millis(500))]);
     let producer = Producer::builder("fault-tolerance")
-        .name_server(cluster.name_server())
+        .name_server(&name_server)
         .latency_fault(strategy)
         .start()?;
 
-    send(&producer, "both brokers are well", 4)?;
-    let fault = cluster
-        .broker("broker-a")
-        .inject(Fault::answer(14, "maintenance").on(On::Send));
-    send(&producer, "broker-a refuses", 4)?;
-    println!(
-        "  broker-a was asked {} time(s), then left alone",
-        fault.hits()
-    );
+    let Some(cluster) = cluster else {
+        for _ in 0..args.seconds {
+            if let Err(error) = send(&producer, 1) {
+                println!("  {error}");
+            }
+            thread::sleep(Duration::from_secs(1));
+        }
+        return Ok(());
+    };
+    println!("both brokers are well:");
+    send(&producer, 4)?;
+
+    let refusal = Fault::answer(14, "maintenance").on(On::Send);
+    let fault = cluster.broker("broker-a").inject(refusal);
+    println!("broker-a refuses:");
+    send(&producer, 4)?;
+    let hits = fault.hits();
+    println!("  broker-a was asked {hits} time(s), then left alone");
+
     fault.remove();
-    std::thread::sleep(Duration::from_millis(600)); // its time of avoidance passes
-    send(&producer, "broker-a is back", 4)?;
-    Ok(())
+    thread::sleep(Duration::from_millis(600)); // its time of avoidance passes
+    println!("broker-a is back:");
+    send(&producer, 4)
 }
 
-fn send(producer: &Producer, what: &str, count: usize) -> Result<(), Box<dyn Error>> {
-    println!("{what}:");
+fn send(producer: &Producer, count: usize) -> Result<(), Box<dyn Error>> {
     for i in 0..count {
         let receipt = producer.send(&Message::new(TOPIC, format!("message {i}")))?;
-        println!(
-            "  {} after {} attempt(s)",
-            receipt.queue(),
-            receipt.attempts()
-        );
+        let (queue, attempts) = (receipt.queue(), receipt.attempts());
+        println!("  {queue} after {attempts} attempt(s)");
     }
     Ok(())
 }

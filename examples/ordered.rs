@@ -1,13 +1,18 @@
 //! Messages of one order stay in order: they go to one queue, chosen by the order's number.
 //!
-//! Runs alone: a name server and two brokers are started inside this process.
-//!
 //! ```text
 //! cargo run --example ordered
 //! cargo run --example ordered -- --name-server 127.0.0.1:9876
 //! ```
+//!
+//! Each line shows the queue of a message: all three of an order have the same one. The last two are
+//! for a queue that this program picks itself.
+
+#[path = "common/example.rs"]
+mod example;
 
 use std::error::Error;
+use std::process::ExitCode;
 
 use clap::Parser;
 use rocketmq_blocking::embedded::Cluster;
@@ -15,24 +20,22 @@ use rocketmq_blocking::{Message, Producer};
 
 /// Sends three steps of four orders, each order to a queue of its own
 #[derive(Parser)]
+#[command(name = "ordered")]
 struct Args {
-    /// Real name servers, HOST:PORT[;HOST:PORT], instead of the cluster inside this process
-    #[arg(long)]
-    name_server: Option<String>,
+    #[command(flatten)]
+    servers: example::Servers,
 }
 
 const TOPIC: &str = "OrderedTopic";
 const STEPS: [&str; 3] = ["created", "paid", "shipped"];
 
-fn main() -> Result<(), Box<dyn Error>> {
-    env_logger::init();
-    let (name_server, _cluster) = match Args::parse().name_server {
-        Some(address) => (address, None),
-        None => {
-            let cluster = Cluster::builder().brokers(2).topic(TOPIC, 4).start()?;
-            (cluster.name_server(), Some(cluster))
-        }
-    };
+fn main() -> ExitCode {
+    example::main(run)
+}
+
+fn run(args: Args) -> Result<(), Box<dyn Error>> {
+    let two_brokers = Cluster::builder().brokers(2).topic(TOPIC, 4);
+    let (name_server, _cluster) = args.servers.given_or(two_brokers)?;
     let producer = Producer::builder("ordered")
         .name_server(&name_server)
         .start()?;
@@ -51,12 +54,19 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
     }
 
-    // Or choose the queue yourself: the list is sorted, the same for every client.
+    // Or choose the queue yourself, by its place: the list is sorted, the same for every client ..
     let message = Message::new(TOPIC, "always to the last queue");
     let receipt = producer
         .prepare(&message)
         .select(|queues| queues.len() - 1)
         .send()?;
     println!("{:<18} -> {}", "by selector", receipt.queue());
+
+    // .. or as it is known from elsewhere, here from the receipt.
+    let again = producer
+        .prepare(&message)
+        .queue(receipt.queue().clone())
+        .send()?;
+    println!("{:<18} -> {}", "by name", again.queue());
     Ok(())
 }

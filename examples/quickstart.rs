@@ -1,13 +1,18 @@
-//! The three ways to send a message, and what comes back from each.
-//!
-//! Runs alone: a name server and a broker are started inside this process.
+//! The three ways to send a message, and what comes back from each: a receipt at once, a receipt
+//! later, nothing.
 //!
 //! ```text
 //! cargo run --example quickstart
 //! cargo run --example quickstart -- --name-server 127.0.0.1:9876
 //! ```
+//!
+//! Two receipts are printed, and what the broker holds afterwards: three messages.
+
+#[path = "common/example.rs"]
+mod example;
 
 use std::error::Error;
+use std::process::ExitCode;
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -17,24 +22,21 @@ use rocketmq_blocking::{Message, Producer};
 
 /// Sends three messages: sync, async and oneway
 #[derive(Parser)]
+#[command(name = "quickstart")]
 struct Args {
-    /// Real name servers, HOST:PORT[;HOST:PORT], instead of the cluster inside this process
-    #[arg(long)]
-    name_server: Option<String>,
+    #[command(flatten)]
+    servers: example::Servers,
 }
 
 const TOPIC: &str = "TopicTest";
 const PATIENCE: Duration = Duration::from_secs(3);
 
-fn main() -> Result<(), Box<dyn Error>> {
-    env_logger::init(); // RUST_LOG=rocketmq_blocking=debug shows what the client does
-    let (name_server, cluster) = match Args::parse().name_server {
-        Some(address) => (address, None),
-        None => {
-            let cluster = Cluster::start()?;
-            (cluster.name_server(), Some(cluster))
-        }
-    };
+fn main() -> ExitCode {
+    example::main(run)
+}
+
+fn run(args: Args) -> Result<(), Box<dyn Error>> {
+    let (name_server, cluster) = args.servers.given_or(Cluster::builder())?;
     let producer = Producer::builder("quickstart")
         .name_server(&name_server)
         .start()?;
@@ -65,8 +67,9 @@ fn main() -> Result<(), Box<dyn Error>> {
             println!("The broker holds:");
             for stored in cluster.wait_for_messages(TOPIC, 3, PATIENCE) {
                 let (queue, offset) = (stored.queue_id(), stored.queue_offset());
-                let body = String::from_utf8_lossy(stored.raw_body());
-                println!("  queue {queue} offset {offset}: {body}");
+                let body = stored.body();
+                let text = String::from_utf8_lossy(&body);
+                println!("  queue {queue} offset {offset}: {text}");
             }
         }
         None => println!("What a real broker holds cannot be shown here: ask a consumer."),

@@ -1,48 +1,53 @@
 //! Questions to a consumer, and its replies.
 //!
-//! Runs alone: a name server and a broker are started inside this process, and a thread plays the
-//! consumer. With real servers, something else must consume the topic and reply: in Java,
-//! `MessageUtil.createReplyMessage` makes the reply.
-//!
 //! ```text
 //! cargo run --example request_reply
 //! cargo run --example request_reply -- --name-server 127.0.0.1:9876 --topic RequestTopic
 //! ```
+//!
+//! Four prices are printed, the last three in any order, and the error of a question that nobody
+//! answers. With the cluster inside this process a thread plays the consumer. With real servers,
+//! something else must consume the topic and reply: in Java, `MessageUtil.createReplyMessage` makes
+//! the reply.
+
+#[path = "common/example.rs"]
+mod example;
+#[path = "common/replier.rs"]
+mod replier;
 
 use std::error::Error;
+use std::process::ExitCode;
 use std::sync::mpsc;
-use std::thread;
 use std::time::Duration;
 
 use clap::Parser;
 use rocketmq_blocking::embedded::Cluster;
-use rocketmq_blocking::{Message, Producer};
+use rocketmq_blocking::{Message, MessageView, Producer};
 
 /// Asks for prices: once waiting, then several at a time, then where nobody answers
 #[derive(Parser)]
+#[command(name = "request_reply")]
 struct Args {
-    /// Real name servers, HOST:PORT[;HOST:PORT], instead of the cluster inside this process
-    #[arg(long)]
-    name_server: Option<String>,
+    #[command(flatten)]
+    servers: example::Servers,
+
     /// The topic that somebody consumes and replies to
-    #[arg(long, default_value = "Prices")]
+    #[arg(long, value_name = "NAME", default_value = "Prices")]
     topic: String,
 }
 
 const PATIENCE: Duration = Duration::from_secs(3);
 
-fn main() -> Result<(), Box<dyn Error>> {
-    env_logger::init(); // RUST_LOG=rocketmq_blocking=debug shows what the client does
-    let Args { name_server, topic } = Args::parse();
-    let (name_server, cluster) = match name_server {
-        Some(address) => (address, None),
-        None => {
-            let cluster = Cluster::start()?;
-            (cluster.name_server(), Some(cluster))
-        }
-    };
+fn main() -> ExitCode {
+    example::main(run)
+}
+
+fn run(args: Args) -> Result<(), Box<dyn Error>> {
+    let Args { servers, topic } = args;
+    let (name_server, cluster) = servers.given_or(Cluster::builder())?;
     if let Some(cluster) = &cluster {
-        reply_to_all(cluster, &topic)?;
+        let price = |question: &MessageView| format!("{} cents", 10 * question.body.len());
+        replier::reply_to_all(cluster, &topic, price)?;
     }
     let producer = Producer::builder("askers")
         .name_server(&name_server)
@@ -74,26 +79,5 @@ fn main() -> Result<(), Box<dyn Error>> {
         Err(error) => println!("{error}"),
     }
     producer.shutdown();
-    Ok(())
-}
-
-/// The consumer: a thread that sees what is stored and replies to each question.
-fn reply_to_all(cluster: &Cluster, topic: &str) -> Result<(), Box<dyn Error>> {
-    let stored = cluster.subscribe();
-    let topic = topic.to_owned();
-    let replier = Producer::builder("repliers")
-        .name_server(cluster.name_server())
-        .start()?;
-    thread::spawn(move || {
-        for message in stored.iter().filter(|message| message.topic() == topic) {
-            let question = message.view();
-            let price = format!("{} cents", 10 * question.body.len());
-            // The reply goes to the cluster's own topic, marked for the client that asked.
-            let sent = Message::reply_to(&question, price).and_then(|reply| replier.send(&reply));
-            if let Err(error) = sent {
-                eprintln!("no reply: {error}");
-            }
-        }
-    });
     Ok(())
 }

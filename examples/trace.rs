@@ -1,15 +1,19 @@
 //! Message trace: for every stored message a record goes to a topic of the broker, where RocketMQ's
 //! dashboards and `mqadmin` find it.
 //!
-//! Runs alone: a name server and a broker are started inside this process. A real broker needs
-//! `traceTopicEnable=true`.
-//!
 //! ```text
 //! cargo run --example trace
 //! cargo run --example trace -- --name-server 127.0.0.1:9876
 //! ```
+//!
+//! Three receipts are printed, how the producer ended, and the records that the broker holds. A real
+//! broker needs `traceTopicEnable=true`.
+
+#[path = "common/example.rs"]
+mod example;
 
 use std::error::Error;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
@@ -18,21 +22,18 @@ use rocketmq_blocking::{Message, Producer};
 
 /// Sends three traced messages and shows their records
 #[derive(Parser)]
+#[command(name = "trace")]
 struct Args {
-    /// Real name servers, HOST:PORT[;HOST:PORT], instead of the cluster inside this process
-    #[arg(long)]
-    name_server: Option<String>,
+    #[command(flatten)]
+    servers: example::Servers,
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
-    env_logger::init();
-    let (name_server, cluster) = match Args::parse().name_server {
-        Some(address) => (address, None),
-        None => {
-            let cluster = Cluster::start()?;
-            (cluster.name_server(), Some(cluster))
-        }
-    };
+fn main() -> ExitCode {
+    example::main(run)
+}
+
+fn run(args: Args) -> Result<(), Box<dyn Error>> {
+    let (name_server, cluster) = args.servers.given_or(Cluster::builder())?;
     let producer = Producer::builder("traced")
         .name_server(&name_server)
         .trace()
@@ -48,7 +49,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     if let Some(cluster) = cluster {
         println!("The trace topic holds:");
         for stored in cluster.messages("RMQ_SYS_TRACE_TOPIC") {
-            for record in String::from_utf8_lossy(stored.raw_body()).split_terminator('\u{2}') {
+            for record in String::from_utf8_lossy(&stored.body()).split_terminator('\u{2}') {
                 println!("  {}", record.replace('\u{1}', " | "));
             }
         }

@@ -1,30 +1,38 @@
 //! Messages that consumers see only if a payment went through.
 //!
-//! Runs alone: a name server and a broker are started inside this process, and the broker asks about
-//! open transactions when it is told to.
-//!
 //! ```text
 //! cargo run --example transaction
 //! cargo run --example transaction -- --name-server 127.0.0.1:9876
 //! ```
+//!
+//! Printed are how each transaction ended, what the broker asks about later, and which messages
+//! consumers see before and after that. The broker inside this process asks when it is told to, a
+//! real one by its clock.
+
+#[path = "common/example.rs"]
+mod example;
 
 use std::collections::HashMap;
 use std::error::Error;
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
 
 use clap::Parser;
+use parking_lot::Mutex;
 use rocketmq_blocking::embedded::Cluster;
 use rocketmq_blocking::{Message, TransactionProducer, TransactionState};
 
 /// Sends four messages in transactions: paid, refused, interrupted, and without an answer
 #[derive(Parser)]
+#[command(name = "transaction")]
 struct Args {
-    /// Real name servers, HOST:PORT[;HOST:PORT], instead of the cluster inside this process
-    #[arg(long)]
-    name_server: Option<String>,
-    /// With real ones: how long to wait for the broker's questions, in seconds
-    #[arg(long, default_value_t = 90)]
+    #[command(flatten)]
+    servers: example::Servers,
+
+    /// With real ones: how long to wait for the broker's questions
+    #[arg(long, value_name = "SECONDS", default_value_t = 90)]
     patience: u64,
 }
 
@@ -33,16 +41,12 @@ const TOPIC: &str = "Paid";
 /// What this program knows of each payment. A real one asks its database.
 type Ledger = Arc<Mutex<HashMap<String, TransactionState>>>;
 
-fn main() -> Result<(), Box<dyn Error>> {
-    env_logger::init(); // RUST_LOG=rocketmq_blocking=debug shows what the client does
-    let args = Args::parse();
-    let (name_server, cluster) = match args.name_server {
-        Some(address) => (address, None),
-        None => {
-            let cluster = Cluster::start()?;
-            (cluster.name_server(), Some(cluster))
-        }
-    };
+fn main() -> ExitCode {
+    example::main(run)
+}
+
+fn run(args: Args) -> Result<(), Box<dyn Error>> {
+    let (name_server, cluster) = args.servers.given_or(Cluster::builder())?;
     let ledger = Ledger::default();
 
     // The broker asks about transactions whose end it did not hear. The transaction's id is the
@@ -50,7 +54,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let known = ledger.clone();
     let payments = TransactionProducer::builder("payments", move |half| {
         let id = half.unique_key().unwrap_or_default();
-        let state = known.lock().unwrap().get(id).copied();
+        let state = known.lock().get(id).copied();
         let state = state.unwrap_or(TransactionState::Unknown);
         println!("asked   {} -> {state}", String::from_utf8_lossy(&half.body));
         state
@@ -81,10 +85,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         None => {
             println!("waiting {} s for the broker to ask", args.patience);
-            let end = Instant::now() + Duration::from_secs(args.patience);
-            while Instant::now() < end {
-                std::thread::sleep(Duration::from_secs(1));
-            }
+            thread::sleep(Duration::from_secs(args.patience));
         }
     }
     payments.shutdown();
@@ -93,7 +94,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 /// The local transaction: it must be known to the check before it returns.
 fn pay(order: &[u8], id: &str, ledger: &Ledger) -> Result<TransactionState, std::io::Error> {
-    let note = |state| ledger.lock().unwrap().insert(id.to_owned(), state);
+    let note = |state| ledger.lock().insert(id.to_owned(), state);
     match order {
         b"order 2" => {
             note(TransactionState::Rollback);

@@ -45,7 +45,12 @@ pub struct Cli {
 #[derive(clap::Args)]
 pub struct Args {
     /// The name server
-    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:9976")]
+    #[arg(
+        long,
+        visible_alias = "name-server",
+        value_name = "HOST:PORT",
+        default_value = "127.0.0.1:9976"
+    )]
     pub target: String,
 
     /// Use a cluster inside this process instead

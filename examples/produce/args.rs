@@ -1,19 +1,31 @@
 //! The command line, and what it means for messages; `settings.rs` has what it means for producers.
 
+use std::io::{self, IsTerminal};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum, value_parser};
 use rocketmq_blocking::{Message, MessageQueue, PreparedSend, TransactionState};
 
+use crate::input::Record;
 use crate::settings::Settings;
 
-/// Sends messages to RocketMQ: one text many times, or each line of stdin.
+/// Sends messages to RocketMQ: one text many times, or each line of a file or of stdin.
+///
+/// The input is read no faster than it is sent. Lines may have up to 4 MiB: the first that is longer,
+/// or has no key where there should be one, ends the input, so that what stands before it is sent, and
+/// the exit code is 1.
+///
+/// For few messages there is a line each; in the end there is always one with how many were sent and
+/// failed, the rates, and how long sends took (async: until their callback).
 ///
 /// With --json, a stored message is a line with index, status, msg_id, offset_msg_id, topic, broker,
 /// queue_id, queue_offset, attempts and elapsed_us; those of a batch share status, attempts and
 /// elapsed_us. A transaction adds transaction_id and transaction_state (COMMIT_MESSAGE,
 /// ROLLBACK_MESSAGE or UNKNOW, as Java spells them); its queue_offset is that of the half message. A
 /// message for later adds recall_handle, if the broker gave one. A failed message has index and error.
+/// The last line is the summary: sent, failed, seconds, msgs_per_s, mb_per_s (10^6 bytes of bodies),
+/// p50_us, p90_us, p99_us and max_us.
 ///
 /// Exit codes: 0 all sent, 1 some failed, 2 bad usage or a configuration that cannot work.
 #[derive(Parser)]
@@ -34,12 +46,34 @@ pub struct Args {
     #[arg(long, value_enum, value_name = "END")]
     transaction: Option<End>,
 
-    /// The body to send [default: each line of stdin is a message]
-    #[arg(long, value_name = "TEXT", group = "fixed")]
+    /// Send each line of stdin, the same as --stdin
+    #[arg(value_name = "-", value_parser = ["-"], hide_possible_values = true, group = "source")]
+    dash: Option<String>,
+
+    /// Send each line of stdin, also from a terminal [default, if stdin is none]
+    #[arg(long, group = "source")]
+    stdin: bool,
+
+    /// Send each line of this file; - is stdin
+    #[arg(long, value_name = "PATH", group = "source")]
+    file: Option<PathBuf>,
+
+    /// What ends a line, or stands between two: a text, in which \n, \r, \t, \0, \\ and \xHH have their
+    /// usual meaning [default: \n, or \r\n]
+    #[arg(long, value_name = "TEXT", value_parser = delimiter, conflicts_with = "fixed")]
+    delimiter: Option<Delimiter>,
+
+    /// Lines are KEY<TEXT>BODY: what stands before the first such text is the message's key (or
+    /// several, separated by spaces)
+    #[arg(long, value_name = "TEXT", value_parser = delimiter, conflicts_with = "fixed")]
+    key_delimiter: Option<Delimiter>,
+
+    /// Send this body
+    #[arg(long, value_name = "TEXT", groups = ["fixed", "source"])]
     body: Option<String>,
 
     /// Send a body of this many bytes instead
-    #[arg(long, value_name = "BYTES", group = "fixed")]
+    #[arg(long, value_name = "BYTES", groups = ["fixed", "source"])]
     body_size: Option<u32>,
 
     /// How often to send the body [default: 1]
@@ -50,7 +84,7 @@ pub struct Args {
     #[arg(long)]
     tag: Option<String>,
 
-    /// Business keys, separated by spaces
+    /// Business keys, separated by spaces, of all messages
     #[arg(long, value_name = "KEYS")]
     keys: Option<String>,
 
@@ -82,6 +116,16 @@ pub struct Args {
     #[arg(long)]
     pub json: bool,
 }
+
+/// Where the messages come from.
+pub enum Source<'a> {
+    Body(Vec<u8>),
+    File(&'a Path),
+    Stdin,
+}
+
+#[derive(Clone)]
+struct Delimiter(Vec<u8>);
 
 #[derive(Clone, Copy, ValueEnum)]
 pub enum Mode {
@@ -116,7 +160,12 @@ impl Args {
         let transaction = matches!(self.mode, Mode::Transaction);
         let later = self.delay_level.is_some() || self.deliver_after_ms.is_some();
         let aimed = self.queue.is_some() || self.sharding_key.is_some();
+        let named = self.dash.is_some() || self.stdin || self.file.is_some();
         let wrong = [
+            (
+                !named && self.total().is_none() && io::stdin().is_terminal(),
+                "nothing to send: give --body or --file, or pipe messages in (--stdin lets you type them)",
+            ),
             (
                 self.batch_size.is_some() && !batch,
                 "--batch-size needs --mode batch",
@@ -157,12 +206,13 @@ impl Args {
         }
     }
 
-    pub fn message(&self, body: Vec<u8>) -> Message {
-        let mut message = Message::new(self.topic.as_str(), body);
+    pub fn message(&self, record: Record) -> Message {
+        let mut message = Message::new(self.topic.as_str(), record.body);
         if let Some(tag) = &self.tag {
             message = message.tag(tag);
         }
-        for key in self.keys.iter().flat_map(|keys| keys.split_whitespace()) {
+        let keys = self.keys.iter().flat_map(|keys| keys.split_whitespace());
+        for key in record.key.as_deref().into_iter().chain(keys) {
             message = message.key(key);
         }
         for (key, value) in &self.properties {
@@ -189,10 +239,21 @@ impl Args {
         }
     }
 
-    /// The body to send, unless it comes from stdin.
-    pub fn body(&self) -> Option<Vec<u8>> {
-        let text = self.body.as_ref().map(|text| text.clone().into_bytes());
-        text.or(self.body_size.map(|size| vec![b'a'; size as usize]))
+    pub fn source(&self) -> Source<'_> {
+        match (&self.body, self.body_size, &self.file) {
+            (Some(text), ..) => Source::Body(text.clone().into_bytes()),
+            (None, Some(size), _) => Source::Body(vec![b'a'; size as usize]),
+            (None, None, Some(path)) if path.as_os_str() != "-" => Source::File(path),
+            _ => Source::Stdin,
+        }
+    }
+
+    pub fn delimiter(&self) -> &[u8] {
+        self.delimiter.as_ref().map_or(b"\n", |text| &text.0)
+    }
+
+    pub fn key_delimiter(&self) -> Option<&[u8]> {
+        self.key_delimiter.as_ref().map(|text| text.0.as_slice())
     }
 
     pub fn count(&self) -> u64 {
@@ -210,6 +271,35 @@ fn key_and_value(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) => Ok((key.to_owned(), value.to_owned())),
         None => Err("expected K=V".to_owned()),
+    }
+}
+
+fn delimiter(text: &str) -> Result<Delimiter, String> {
+    let unknown = || "knows \\n, \\r, \\t, \\0, \\\\ and \\xHH".to_owned();
+    let mut bytes = Vec::new();
+    let mut rest = text;
+    while let Some((plain, escaped)) = rest.split_once('\\') {
+        bytes.extend_from_slice(plain.as_bytes());
+        let mut chars = escaped.chars();
+        bytes.push(match chars.next() {
+            Some('n') => b'\n',
+            Some('r') => b'\r',
+            Some('t') => b'\t',
+            Some('0') => b'\0',
+            Some('\\') => b'\\',
+            Some('x') => {
+                let digits = chars.as_str().get(..2).ok_or_else(unknown)?;
+                chars = chars.as_str()[2..].chars();
+                u8::from_str_radix(digits, 16).map_err(|_| unknown())?
+            }
+            _ => return Err(unknown()),
+        });
+        rest = chars.as_str();
+    }
+    bytes.extend_from_slice(rest.as_bytes());
+    match bytes.is_empty() {
+        true => Err("it must not be empty".to_owned()),
+        false => Ok(Delimiter(bytes)),
     }
 }
 

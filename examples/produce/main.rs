@@ -1,12 +1,16 @@
-//! The command-line producer: sends one text many times, or each line of its input.
+//! The command-line producer: sends one text many times, or each line of a file or of its input. To
+//! learn here: how a whole program is built from the send modes, the settings and the receipts.
 //!
 //! ```text
 //! cargo run --example produce -- --body hello
 //! cargo run --release --example produce -- --mode async --body-size 1024 --count 1000000
 //! cargo run --example produce -- --mode transaction --transaction rollback --body hello --json
+//! printf '101:created\n102:paid\n' | cargo run --example produce -- --key-delimiter :
+//! cargo run --example produce -- --file app.log --mode batch
 //! tail -f app.log | cargo run --example produce -- --name-server 127.0.0.1:9876 --topic Logs --json
 //! ```
 //!
+//! Few messages have a line each; the last line says how many were sent, how fast, and how long it took.
 //! Exit codes: 0 all sent, 1 some failed, 2 bad usage or a configuration that cannot work.
 
 mod args;
@@ -52,13 +56,14 @@ fn run(args: &Args) -> Result<bool, Box<dyn Error>> {
         let (address, cluster) = servers::given_or_embedded(settings.name_server())?;
         (Some(address), cluster)
     };
+    let records = input::records(args)?;
     let sender = Sender::start(args, name_server.as_deref())?;
     if cluster.is_some() {
         eprintln!("produce: no --name-server, so this goes to a cluster inside this process");
     }
 
     let report = Arc::new(Report::new(args.json, args.total()));
-    let read = sender.send_all(args, input::bodies(args), &report);
+    let read = sender.send_all(args, records, &report);
     if let Err(error) = &read {
         eprintln!("produce: cannot read the input: {error}");
     }

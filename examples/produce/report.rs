@@ -4,10 +4,11 @@ use std::fmt;
 use std::io::{self, IsTerminal, Write};
 use std::iter;
 use std::process;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
+use parking_lot::Mutex;
 use rocketmq_blocking::{Error, SendReceipt, TransactionReceipt, TransactionState};
 use serde::Serialize;
 
@@ -110,6 +111,8 @@ pub struct Report {
 struct State {
     sent: u64,
     failed: u64,
+    /// Of the bodies that were sent.
+    bytes: u64,
     failures_shown: u64,
     bar: Option<ProgressBar>,
 }
@@ -124,15 +127,18 @@ impl Report {
             latencies: Histogram::new(),
             state: Mutex::default(),
             total,
-            shows_bar: visible && total.is_some_and(|total| total > FEW),
+            shows_bar: visible && total.is_none_or(|total| total > FEW),
         }
     }
 
-    pub fn add(&self, index: usize, took: Duration, result: Result<Outcome, Error>) {
+    pub fn add(&self, index: usize, bytes: usize, took: Duration, result: Result<Outcome, Error>) {
         self.latencies.add(took);
-        let mut state = self.state.lock().unwrap();
+        let mut state = self.state.lock();
         match &result {
-            Ok(_) => state.sent += 1,
+            Ok(_) => {
+                state.sent += 1;
+                state.bytes += bytes as u64;
+            }
             Err(_) => state.failed += 1,
         }
         if self.json {
@@ -149,34 +155,17 @@ impl Report {
 
     /// Prints the summary; whether nothing failed.
     pub fn finish(&self, lost_oneway: u64) -> bool {
-        let mut state = self.state.lock().unwrap();
+        let mut state = self.state.lock();
         // Accepted once, and counted as sent then, but they never left.
         state.sent = state.sent.saturating_sub(lost_oneway);
         state.failed += lost_oneway;
         if let Some(bar) = state.bar.take() {
             bar.finish_and_clear();
         }
-        let summary = Summary {
-            sent: state.sent,
-            failed: state.failed,
-            seconds: (self.start.elapsed().as_secs_f64() * 1e6).round() / 1e6,
-        };
-        if self.json {
-            print(JsonLine::Summary { summary });
-        } else {
-            let Summary { sent, failed, .. } = summary;
-            let rate = sent as f64 / summary.seconds;
-            let took = self.start.elapsed();
-            print(format_args!(
-                "sent {sent}, failed {failed} in {took:.1?} ({rate:.0}/s)"
-            ));
-            if sent + failed > FEW {
-                let [half, most, nearly_all, all] =
-                    [0.5, 0.99, 0.999, 1.0].map(|part| self.latencies.quantile(part));
-                print(format_args!(
-                    "latency p50 {half:.1?}, p99 {most:.1?}, p99.9 {nearly_all:.1?}, max {all:.1?}"
-                ));
-            }
+        let summary = Summary::new(&state, self.start.elapsed(), &self.latencies);
+        match self.json {
+            true => print(JsonLine::Summary { summary }),
+            false => print(summary),
         }
         state.failed == 0
     }
@@ -192,14 +181,24 @@ impl Report {
     }
 
     fn advance(&self, state: &mut State) {
-        match (&state.bar, self.total) {
-            (Some(bar), _) => bar.inc(1),
-            (None, Some(total)) if self.shows_bar => {
-                let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} {per_sec} {eta}");
-                let bar = ProgressBar::new(total).with_position(1);
-                state.bar = Some(bar.with_style(style.expect("a valid template")));
+        match &state.bar {
+            Some(bar) => bar.inc(1),
+            // Without a total, the first ones have lines of their own.
+            None if self.shows_bar && (self.total.is_some() || state.done() > FEW) => {
+                let (bar, style) = match self.total {
+                    Some(total) => (
+                        ProgressBar::new(total),
+                        "{wide_bar} {pos}/{len} {per_sec} {eta}",
+                    ),
+                    None => (
+                        ProgressBar::no_length(),
+                        "{spinner} {pos} {per_sec} {elapsed}",
+                    ),
+                };
+                let style = ProgressStyle::with_template(style).expect("a valid template");
+                state.bar = Some(bar.with_style(style).with_position(state.done()));
             }
-            _ => {}
+            None => {}
         }
     }
 }
@@ -273,6 +272,56 @@ struct Summary {
     sent: u64,
     failed: u64,
     seconds: f64,
+    msgs_per_s: f64,
+    mb_per_s: f64,
+    p50_us: f64,
+    p90_us: f64,
+    p99_us: f64,
+    max_us: f64,
+}
+
+impl Summary {
+    fn new(state: &State, took: Duration, latencies: &Histogram) -> Summary {
+        let seconds = took.as_secs_f64();
+        let micros = |part| latencies.quantile(part).as_nanos() as f64 / 1e3;
+        Summary {
+            sent: state.sent,
+            failed: state.failed,
+            seconds: rounded(seconds, 6),
+            msgs_per_s: rounded(state.sent as f64 / seconds, 1),
+            mb_per_s: rounded(state.bytes as f64 / 1e6 / seconds, 3),
+            p50_us: micros(0.5),
+            p90_us: micros(0.9),
+            p99_us: micros(0.99),
+            max_us: micros(1.0),
+        }
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (sent, failed) = (self.sent, self.failed);
+        let (took, rate) = (Duration::from_secs_f64(self.seconds), self.msgs_per_s);
+        write!(
+            f,
+            "sent {sent}, failed {failed} in {took:.1?}: {rate:.0} msg/s"
+        )?;
+        write!(f, ", {:.2} MB/s", self.mb_per_s)?;
+        if sent + failed == 0 {
+            return Ok(());
+        }
+        let [half, most, nearly_all, all] = [self.p50_us, self.p90_us, self.p99_us, self.max_us]
+            .map(|micros| Duration::from_secs_f64(micros / 1e6));
+        write!(
+            f,
+            ", latency p50 {half:.1?} p90 {most:.1?} p99 {nearly_all:.1?} max {all:.1?}"
+        )
+    }
+}
+
+fn rounded(value: f64, digits: i32) -> f64 {
+    let unit = 10f64.powi(digits);
+    (value * unit).round() / unit
 }
 
 impl<'a> JsonLine<'a> {

@@ -1,13 +1,13 @@
 //! Sends each message in the way that was asked for.
 
-use std::io;
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
+use std::{io, iter};
 
 use rocketmq_blocking::{Batch, Error, Message, Producer, ShutdownReport, TransactionProducer};
 
 use crate::args::{Args, Mode};
-use crate::input::Bodies;
+use crate::input::Records;
 use crate::report::{Outcome, Report, Stored};
 
 /// The most bytes in a batch: as large as a message may be.
@@ -44,12 +44,12 @@ impl Sender {
     }
 
     /// Returns when every message is reported; an error if the input could not be read to its end.
-    pub fn send_all(&self, args: &Args, bodies: Bodies, report: &Arc<Report>) -> io::Result<()> {
+    pub fn send_all(&self, args: &Args, records: Records, report: &Arc<Report>) -> io::Result<()> {
         match self {
-            Sender::Transactions(producer) => in_transactions(producer, args, bodies, report),
+            Sender::Transactions(producer) => in_transactions(producer, args, records, report),
             Sender::Plain(producer) => match args.mode {
-                Mode::Batch => in_batches(producer, args, bodies, report),
-                _ => one_by_one(producer, args, bodies, report),
+                Mode::Batch => in_batches(producer, args, records, report),
+                _ => one_by_one(producer, args, records, report),
             },
         }
     }
@@ -58,37 +58,38 @@ impl Sender {
 fn one_by_one(
     producer: &Producer,
     args: &Args,
-    bodies: Bodies,
+    records: Records,
     report: &Arc<Report>,
 ) -> io::Result<()> {
     // Every callback holds a sender and never uses it: when the last is gone, all have run.
     let (running, all_ran) = mpsc::channel::<()>();
     let mut end = Ok(());
-    for (index, body) in bodies.enumerate() {
-        let message = match body {
-            Ok(body) => args.message(body),
+    for (index, record) in records.enumerate() {
+        let message = match record {
+            Ok(record) => args.message(record),
             Err(error) => {
                 end = Err(error);
                 break;
             }
         };
+        let bytes = message.body().len();
         let start = Instant::now();
         let send = args.aim(producer.prepare(&message));
         match args.mode {
             Mode::Async => {
                 let (report, running) = (report.clone(), running.clone());
                 send.send_async(move |result| {
-                    report.add(index, start.elapsed(), result.map(Outcome::stored));
+                    report.add(index, bytes, start.elapsed(), result.map(Outcome::stored));
                     drop(running);
                 });
             }
             Mode::Oneway => {
                 let result = send.send_oneway().map(|()| Outcome::Accepted);
-                report.add(index, start.elapsed(), result);
+                report.add(index, bytes, start.elapsed(), result);
             }
             _ => {
                 let result = send.send().map(Outcome::stored);
-                report.add(index, start.elapsed(), result);
+                report.add(index, bytes, start.elapsed(), result);
             }
         }
     }
@@ -100,26 +101,36 @@ fn one_by_one(
 fn in_transactions(
     producer: &TransactionProducer,
     args: &Args,
-    bodies: Bodies,
+    records: Records,
     report: &Report,
 ) -> io::Result<()> {
-    for (index, body) in bodies.enumerate() {
-        let message = args.message(body?);
+    for (index, record) in records.enumerate() {
+        let message = args.message(record?);
+        let bytes = message.body().len();
         let start = Instant::now();
         let result = producer.send_in_transaction(&message, |_| Ok(args.end()));
         let result = result.map(|receipt| Outcome::Stored(Stored::in_transaction(&receipt)));
-        report.add(index, start.elapsed(), result);
+        report.add(index, bytes, start.elapsed(), result);
     }
     Ok(())
 }
 
-fn in_batches(producer: &Producer, args: &Args, bodies: Bodies, report: &Report) -> io::Result<()> {
-    let mut end = Ok(());
-    let mut first = 0;
-    let mut bodies = bodies.map_while(|body| body.map_err(|error| end = Err(error)).ok());
+fn in_batches(
+    producer: &Producer,
+    args: &Args,
+    records: Records,
+    report: &Report,
+) -> io::Result<()> {
+    let (mut first, mut end) = (0, Ok(()));
+    let records = records.map_while(|record| record.map_err(|error| end = Err(error)).ok());
+    let mut records = records.fuse();
     loop {
-        let next = bodies.by_ref().take(args.batch_size());
-        let chunk: Vec<Message> = next.map(|body| args.message(body)).collect();
+        let (mut chunk, mut bytes) = (Vec::new(), 0);
+        while chunk.len() < args.batch_size() && bytes < BATCH_BYTES {
+            let Some(record) = records.next() else { break };
+            bytes += record.body.len();
+            chunk.push(args.message(record));
+        }
         if chunk.is_empty() {
             break;
         }
@@ -127,7 +138,7 @@ fn in_batches(producer: &Producer, args: &Args, bodies: Bodies, report: &Report)
         send_chunk(producer, args, first, chunk, report);
         first = after;
     }
-    drop(bodies);
+    drop(records);
     end
 }
 
@@ -147,10 +158,11 @@ fn send_chunk(
             Ok(batch) => batches.push(batch),
             Err(alone) => {
                 let index = first + alone.index();
+                let bytes = alone.message().body().len();
                 indexes.retain(|other| *other != index);
                 let start = Instant::now();
                 let result = args.aim(producer.prepare(alone.message())).send();
-                report.add(index, start.elapsed(), result.map(Outcome::stored));
+                report.add(index, bytes, start.elapsed(), result.map(Outcome::stored));
             }
         }
     }
@@ -158,14 +170,18 @@ fn send_chunk(
         let start = Instant::now();
         let result = args.aim(producer.prepare_batch(&batch)).send();
         let took = start.elapsed();
-        let indexes = indexes.drain(..batch.messages().len());
-        match result {
+        let results: Vec<Result<Outcome, Error>> = match result {
             Ok(receipt) => {
-                for (index, stored) in indexes.zip(Stored::each_of_batch(receipt)) {
-                    report.add(index, took, Ok(Outcome::Stored(stored)));
-                }
+                let stored = Stored::each_of_batch(receipt).into_iter();
+                stored.map(|stored| Ok(Outcome::Stored(stored))).collect()
             }
-            Err(error) => indexes.for_each(|index| report.add(index, took, Err(error.clone()))),
+            Err(error) => iter::repeat_n(error, batch.messages().len())
+                .map(Err)
+                .collect(),
+        };
+        let indexes = indexes.drain(..batch.messages().len());
+        for ((index, message), result) in indexes.zip(batch.messages()).zip(results) {
+            report.add(index, message.body().len(), took, result);
         }
     }
 }

@@ -2,8 +2,14 @@
 
 mod bench;
 mod bench_report;
+mod examples;
 mod produce;
+mod produce_input;
 mod produce_kinds;
 mod produce_options;
+#[cfg(unix)]
+mod produce_terminal;
 mod programs;
+#[path = "../../examples/common/replier.rs"]
+mod replier;
 mod support;

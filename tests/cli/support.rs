@@ -17,6 +17,9 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 pub const STORED: &str = "index status msg_id offset_msg_id topic broker queue_id queue_offset attempts \
                       elapsed_us";
 
+/// The fields of the summary.
+const SUMMARY: &str = "sent failed seconds msgs_per_s mb_per_s p50_us p90_us p99_us max_us";
+
 /// What a program left behind.
 #[derive(Debug)]
 pub struct Finished {
@@ -32,7 +35,7 @@ impl Finished {
         let mut lines: Vec<Value> = lines.collect::<Result<_, _>>().expect("JSON lines");
         let last = lines.pop().expect("a summary");
         assert_eq!(fields(&last), set("summary"));
-        assert_eq!(fields(&last["summary"]), set("sent failed seconds"));
+        assert_eq!(fields(&last["summary"]), set(SUMMARY));
         (lines, last["summary"].clone())
     }
 }

@@ -1,0 +1,90 @@
+//! What a failed send says, and what to do then: mend the message, send it again, or send it again
+//! in a way that consumers can tell a second copy by.
+//!
+//! ```text
+//! cargo run --example errors
+//! cargo run --example errors -- --name-server 127.0.0.1:9876
+//! ```
+//!
+//! Each send fails; the error's text, what it promises, and what this program makes of that are
+//! printed. A real broker cannot be told to fail: with `--name-server` only the first error is shown.
+
+#[path = "common/example.rs"]
+mod example;
+
+use std::error::Error;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+use rocketmq_blocking::embedded::{Cluster, Fault, On};
+use rocketmq_blocking::{Delivery, ErrorKind, Message, Producer};
+
+/// Sends messages that fail in different ways, and says what each error means
+#[derive(Parser)]
+#[command(name = "errors")]
+struct Args {
+    #[command(flatten)]
+    servers: example::Servers,
+}
+
+const TOPIC: &str = "TopicTest";
+
+fn main() -> ExitCode {
+    example::main(run)
+}
+
+fn run(args: Args) -> Result<(), Box<dyn Error>> {
+    let (name_server, cluster) = args.servers.given_or(Cluster::builder())?;
+    let producer = Producer::builder("errors")
+        .name_server(&name_server)
+        .send_timeout(Duration::from_secs(1)) // 3 s by default
+        .start()?;
+
+    attempt(&producer, "an empty body", &Message::new(TOPIC, ""));
+    let Some(cluster) = cluster else {
+        return Ok(());
+    };
+    let order = Message::new(TOPIC, "order 188");
+    let broker = cluster.broker("broker-a");
+
+    // The broker says no. Codes that another broker may answer otherwise would be tried there.
+    let fault = broker.inject(Fault::answer(13, "not on a Sunday").on(On::Send));
+    attempt(&producer, "a broker that refuses", &order);
+    fault.remove();
+
+    // The broker stores the message, but its answer does not come: nobody can know that from here.
+    // A unique key of one's own stays the same in all copies (a UUID serves well).
+    let order = order.unique_key("7F000001-order-188");
+    let fault = broker.inject(Fault::silence().on(On::Send).after_storing());
+    attempt(&producer, "a broker that does not answer", &order);
+    fault.remove();
+    println!("sent again: {}", producer.send(&order)?);
+    let copies = cluster.messages(TOPIC);
+    let keys: Vec<_> = copies.iter().filter_map(|copy| copy.unique_key()).collect();
+    println!("  the broker holds {keys:?}\n");
+
+    // Nothing is reached at all: whatever is sent again later cannot be a copy.
+    broker.kill();
+    attempt(&producer, "no broker", &order);
+    Ok(())
+}
+
+/// Sends a message, and says what is to be done if that fails.
+fn attempt(producer: &Producer, what: &str, message: &Message) {
+    println!("{what}:");
+    let error = match producer.send(message) {
+        Ok(receipt) => return println!("  {receipt}"),
+        Err(error) => error,
+    };
+    println!("  {error}");
+    let (kind, delivery) = (error.kind(), error.delivery());
+    println!("  kind {}, {}", kind.as_str(), delivery.as_str());
+    let then = match (kind, delivery) {
+        (ErrorKind::Invalid, _) => "mend the message: it can never be sent",
+        (ErrorKind::Broker, _) => "read what the broker says: it may be asked again later",
+        (_, Delivery::NotSent) => "send it again later: it cannot be there twice",
+        _ => "send it again with the same unique key: it may be there already",
+    };
+    println!("  -> {then}\n");
+}

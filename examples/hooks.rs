@@ -1,0 +1,138 @@
+//! Your own code in what a producer does: around each attempt, for figures; before it, for rules; and
+//! around every request, for a header field that all servers are to see.
+//!
+//! ```text
+//! cargo run --example hooks
+//! cargo run --example hooks -- --name-server 127.0.0.1:9876
+//! ```
+//!
+//! A line is printed for each attempt (with the cluster inside this process, one broker refuses the
+//! first), then the figures, and the error of a message that the rule is against.
+
+#[path = "common/example.rs"]
+mod example;
+
+use std::error::Error;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use clap::Parser;
+use rocketmq_blocking::embedded::{Cluster, Fault, On};
+use rocketmq_blocking::hook::{
+    CheckForbiddenHook, Payload, RpcHook, SendContext, SendMessageHook, SendOutcome,
+};
+use rocketmq_blocking::protocol::Command;
+use rocketmq_blocking::{Message, Producer};
+
+/// Sends messages with hooks that count, forbid and add
+#[derive(Parser)]
+#[command(name = "hooks")]
+struct Args {
+    #[command(flatten)]
+    servers: example::Servers,
+}
+
+const TOPIC: &str = "TopicTest";
+
+/// Counts attempts. The producer takes the hook, so what is to be read later is shared with it.
+#[derive(Clone, Default)]
+struct Figures(Arc<Counts>);
+
+#[derive(Default)]
+struct Counts {
+    stored: AtomicU64,
+    failed: AtomicU64,
+}
+
+impl SendMessageHook for Figures {
+    fn after(&self, context: &SendContext, outcome: &SendOutcome<'_>) {
+        let (queue, took) = (&context.queue, context.started.elapsed());
+        match outcome {
+            SendOutcome::Failed(error) => {
+                self.0.failed.fetch_add(1, Relaxed);
+                println!("  {queue} failed in {took:.1?}: {error}");
+            }
+            _ => {
+                self.0.stored.fetch_add(1, Relaxed);
+                println!("  {queue} stored in {took:.1?}");
+            }
+        }
+    }
+}
+
+/// Refuses messages without a key.
+struct KeysOnly;
+
+impl CheckForbiddenHook for KeysOnly {
+    fn check(&self, context: &SendContext) -> Result<(), Box<dyn Error + Send + Sync>> {
+        let messages = match &context.payload {
+            Payload::Message(message) => std::slice::from_ref(message),
+            Payload::Batch(batch) => batch.messages(),
+        };
+        match messages
+            .iter()
+            .all(|message| message.get_keys().count() > 0)
+        {
+            true => Ok(()),
+            false => Err("a message here must have a key".into()),
+        }
+    }
+}
+
+/// Adds a field to the header of every request, also of heartbeats and questions for routes.
+#[derive(Debug)]
+struct Caller(&'static str);
+
+impl RpcHook for Caller {
+    fn before(&self, _: &str, request: &mut Command) -> Result<(), Box<dyn Error + Send + Sync>> {
+        request.ext.set("caller", self.0);
+        Ok(())
+    }
+}
+
+fn main() -> ExitCode {
+    example::main(run)
+}
+
+fn run(args: Args) -> Result<(), Box<dyn Error>> {
+    let two_brokers = Cluster::builder().brokers(2).topic(TOPIC, 2);
+    let (name_server, cluster) = args.servers.given_or(two_brokers)?;
+    if let Some(cluster) = &cluster {
+        let refusal = Fault::answer(14, "maintenance").on(On::Send);
+        cluster.broker("broker-a").inject(refusal.once());
+    }
+
+    let figures = Figures::default();
+    let producer = Producer::builder("hooks")
+        .name_server(&name_server)
+        .send_message_hook(figures.clone())
+        .check_forbidden_hook(KeysOnly)
+        .rpc_hook(Caller("the hooks example"))
+        .start()?;
+
+    for i in 0..4 {
+        let message = Message::new(TOPIC, "with a key").key(format!("Order{i}"));
+        println!("{}", producer.send(&message)?);
+    }
+    let Counts { stored, failed } = &*figures.0;
+    let (stored, failed) = (stored.load(Relaxed), failed.load(Relaxed));
+    println!("attempts: {stored} stored, {failed} failed");
+
+    match producer.send(&Message::new(TOPIC, "without a key")) {
+        Ok(receipt) => println!("{receipt}"),
+        Err(error) => println!("refused: {error}"),
+    }
+    if let Some(cluster) = cluster {
+        let requests = cluster.requests(&On::Any);
+        let with_field = requests
+            .iter()
+            .filter(|request| request.command().ext.get("caller").is_some());
+        println!(
+            "{} of {} requests say who calls",
+            with_field.count(),
+            requests.len()
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,33 @@
+//! `rpc/AsyncRequestProducer`: a question whose reply comes to a callback, or the error, if none comes in
+//! time. With a real server, Java's `rpc/ResponseConsumer` answers it.
+
+use std::error::Error;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use rocketmq_blocking::embedded::Cluster;
+use rocketmq_blocking::{Message, Producer};
+
+use crate::replier;
+
+const TOPIC: &str = "RequestTopic";
+const PATIENCE: Duration = Duration::from_secs(3);
+
+pub fn run(name_server: &str, cluster: Option<&Cluster>) -> Result<(), Box<dyn Error>> {
+    if let Some(cluster) = cluster {
+        replier::reply_to_all(cluster, TOPIC, |_| "yes, hello".to_owned())?;
+    }
+    let producer = Producer::builder("request_group")
+        .name_server(name_server)
+        .start()?;
+    let (tell, told) = mpsc::channel();
+    let start = Instant::now();
+    producer.request_async(Message::new(TOPIC, "hello?"), PATIENCE, move |reply| {
+        let _ = tell.send(reply);
+    });
+    println!("asked; there is time for other things");
+    let reply = told.recv()??; // the callback runs in any case, and the producer must live until then
+    let (took, text) = (start.elapsed(), String::from_utf8_lossy(&reply.body));
+    println!("{TOPIC} replied after {took:.1?}: {text}");
+    Ok(())
+}

@@ -1,0 +1,27 @@
+//! `rpc/RequestProducer`: a question goes out as a message, and the call returns with the reply. With a
+//! real server, Java's `rpc/ResponseConsumer` answers it.
+
+use std::error::Error;
+use std::time::{Duration, Instant};
+
+use rocketmq_blocking::embedded::Cluster;
+use rocketmq_blocking::{Message, Producer};
+
+use crate::replier;
+
+const TOPIC: &str = "RequestTopic";
+const PATIENCE: Duration = Duration::from_secs(3);
+
+pub fn run(name_server: &str, cluster: Option<&Cluster>) -> Result<(), Box<dyn Error>> {
+    if let Some(cluster) = cluster {
+        replier::reply_to_all(cluster, TOPIC, |_| "yes, hello".to_owned())?;
+    }
+    let producer = Producer::builder("request_group")
+        .name_server(name_server)
+        .start()?;
+    let start = Instant::now();
+    let reply = producer.request(&Message::new(TOPIC, "hello?"), PATIENCE)?;
+    let (took, text) = (start.elapsed(), String::from_utf8_lossy(&reply.body));
+    println!("{TOPIC} replied after {took:.1?}: {text}");
+    Ok(())
+}

@@ -1,0 +1,67 @@
+//! `produce` at a terminal, which a test can have only on Unix.
+
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::{FromRawFd, OwnedFd};
+use std::process::Stdio;
+use std::ptr;
+
+use crate::support::*;
+
+/// Both ends of a new terminal: the one to look at, and the one for a program.
+fn terminal() -> (File, OwnedFd) {
+    let (mut ours, mut theirs) = (-1, -1);
+    let (name, settings, size) = (ptr::null_mut(), ptr::null_mut(), ptr::null_mut());
+    // SAFETY: the descriptors are written to places that live, and nothing else is asked for.
+    let done = unsafe { libc::openpty(&mut ours, &mut theirs, name, settings, size) };
+    assert_eq!(done, 0, "{}", std::io::Error::last_os_error());
+    // SAFETY: they have just been opened, and nobody else has them.
+    unsafe { (File::from_raw_fd(ours), OwnedFd::from_raw_fd(theirs)) }
+}
+
+#[test]
+fn produce_does_not_wait_for_somebody_to_type() {
+    let (_ours, theirs) = terminal();
+    let mut command = program("produce");
+    command.stdin(Stdio::from(theirs));
+    let out = command.output().unwrap();
+    assert_eq!(out.status.code(), Some(2));
+    let says = String::from_utf8(out.stderr).unwrap();
+    assert!(says.contains("nothing to send"), "{says}");
+}
+
+#[test]
+fn produce_shows_its_progress_on_a_terminal_only() {
+    let input: String = (0..2000).map(|i| format!("{i}\n")).collect();
+    for (args, input, shown) in [
+        ("--body hi --count 2000", "", "/2000 "),
+        ("--stdin", &*input, "/s "),
+    ] {
+        let (mut ours, theirs) = terminal();
+        let mut command = program("produce");
+        command.args(args.split(' ')).stderr(Stdio::from(theirs));
+        let mut child = command.spawn().unwrap();
+        drop(command); // and with it the test's copy of the program's end
+        let mut stdin = child.stdin.take().unwrap();
+        std::io::Write::write_all(&mut stdin, input.as_bytes()).unwrap();
+        drop(stdin);
+        let mut seen = Vec::new();
+        let _ = ours.read_to_end(&mut seen); // Linux calls the end an error
+        let out = child.wait_with_output().unwrap();
+        assert_eq!(out.status.code(), Some(0));
+        let (seen, out) = (
+            String::from_utf8_lossy(&seen),
+            String::from_utf8(out.stdout).unwrap(),
+        );
+        assert!(seen.contains(shown), "{seen}");
+        assert!(out.contains("sent 2000, failed 0 in "), "{out}");
+        assert!(!out.contains('\u{1b}'), "{out}");
+
+        let quiet = run(
+            "produce",
+            &args.split(' ').collect::<Vec<_>>(),
+            &"x\n".repeat(50),
+        );
+        assert_eq!(quiet.stderr.lines().count(), 1, "{quiet:?}");
+    }
+}
