@@ -35,8 +35,9 @@
 //! further attempts of asynchronous sends (`rmq-retry`), and one each for timeouts (`rmq-timer`),
 //! routes (`rmq-routes`) and heartbeats (`rmq-heartbeat`); with `name_server_url` one more
 //! (`rmq-discover`), with message trace another (`rmq-trace`), with probes of brokers that failed
-//! another (`rmq-detector`), and one for each host name that is being resolved (`rmq-resolve`). A
-//! transaction producer answers the brokers' checks on threads of its own (`rmq-check`, one unless
+//! another (`rmq-detector`), one for each host name that is being resolved (`rmq-resolve`), and one
+//! for each address to which asynchronous sends wait for a new connection (`rmq-dial`). A transaction
+//! producer answers the brokers' checks on threads of its own (`rmq-check`, one unless
 //! set). All end at shutdown.
 //!
 //! # Deadlines, retries and duplicates

@@ -140,7 +140,7 @@ fn a_message_in_flight_keeps_little_memory() {
     let mib = kept as f64 / f64::from(1 << 20);
     let each = kept / IN_FLIGHT as i64;
     println!("{IN_FLIGHT} messages of {BODY} bytes in flight: {mib:.1} MiB, {each} bytes each");
-    assert!(each <= 1000, "{each} bytes for each");
+    assert!(each <= 840, "{each} bytes for each");
     assert!(connection().in_flight >= IN_FLIGHT);
     server.end();
 }
