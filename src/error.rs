@@ -96,6 +96,12 @@ impl Delivery {
     }
 }
 
+impl fmt::Display for Delivery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
 /// The wait during which a deadline passed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -156,6 +162,8 @@ struct Inner {
     remark: Option<String>,
     retry_after: Option<Duration>,
     attempts: Vec<Attempt>,
+    /// From the first attempt to the end, pauses included.
+    took: Duration,
     source: Option<Arc<dyn std::error::Error + Send + Sync>>,
 }
 
@@ -212,6 +220,7 @@ impl Error {
             remark: None,
             retry_after: None,
             attempts: Vec::new(),
+            took: Duration::ZERO,
             source: None,
         }))
     }
@@ -260,8 +269,9 @@ impl Error {
         self.with(|e| e.topic = Some(topic.clone()))
     }
 
-    pub(crate) fn with_attempts(self, attempts: Vec<Attempt>) -> Error {
-        self.with(|e| e.attempts = attempts)
+    /// With what was tried, and how long that took, pauses included.
+    pub(crate) fn with_attempts(self, attempts: Vec<Attempt>, took: Duration) -> Error {
+        self.with(|e| (e.attempts, e.took) = (attempts, took))
     }
 
     pub(crate) fn caused_by(
@@ -310,11 +320,10 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let e = &*self.0;
         if !e.attempts.is_empty() {
-            let total: Duration = e.attempts.iter().map(|a| a.elapsed).sum();
-            let n = e.attempts.len();
+            let (took, n) = (e.took, e.attempts.len());
             let plural = if n == 1 { "" } else { "s" };
             write!(f, "send to {} ", e.topic.as_deref().unwrap_or("?"))?;
-            write!(f, "failed after {n} attempt{plural} in {total:.1?}: ")?;
+            write!(f, "failed after {n} attempt{plural} in {took:.1?}: ")?;
             for (i, attempt) in e.attempts.iter().enumerate() {
                 if i > 0 {
                     f.write_str("; ")?;
@@ -408,10 +417,13 @@ mod tests {
             .clone()
             .maybe_stored()
             .on_topic(&"TopicTest".into())
-            .with_attempts(vec![
-                attempt("broker-a", Error::timeout(Wait::Response)),
-                attempt("broker-b", busy),
-            ]);
+            .with_attempts(
+                vec![
+                    attempt("broker-a", Error::timeout(Wait::Response)),
+                    attempt("broker-b", busy),
+                ],
+                Duration::from_millis(1250),
+            );
         assert_eq!(
             error.to_string(),
             "send to TopicTest failed after 2 attempts in 1.2s: broker-a: timeout while waiting for the response; \

@@ -93,11 +93,14 @@ impl SendReceipt {
 
 impl fmt::Display for SendReceipt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} msg_id={} queue={} offset={}",
-            self.status, self.message_id, self.queue, self.queue_offset
-        )
+        let mut ids = self.message_ids();
+        write!(f, "{} msg_id={}", self.status, ids.next().unwrap_or(""))?;
+        // A batch may have thousands.
+        match ids.count() {
+            0 => {}
+            more => write!(f, " and {more} more")?,
+        }
+        write!(f, " queue={} offset={}", self.queue, self.queue_offset)
     }
 }
 

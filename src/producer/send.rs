@@ -48,6 +48,8 @@ pub(super) struct Send {
 #[derive(Default)]
 struct Past {
     failed: Vec<Attempt>,
+    /// When the first of them began.
+    begun: Option<Instant>,
     /// The broker of the last one, which a retry avoids.
     last_broker: Option<Arc<str>>,
     /// A receipt that says "stored, but"; returned if nothing better comes.
@@ -231,12 +233,13 @@ impl Send {
     /// This error, with what the attempts before it say.
     fn end_with(&mut self, error: Error) -> Error {
         self.tell_hooks(SendOutcome::Failed(&error));
+        let took = self.tried_for();
         let failed = std::mem::take(&mut self.past().failed);
         let worst = failed.iter().map(|attempt| attempt.error.delivery()).max();
         error
             .on_topic(&self.out.topic)
             .delivered(worst.unwrap_or(Delivery::NotSent))
-            .with_attempts(failed)
+            .with_attempts(failed, took)
     }
 
     fn next_aim(&self, refresh: bool) -> Result<(Arc<PublishInfo>, Aim)> {
@@ -318,7 +321,7 @@ impl Send {
                     .maybe_stored()
                     .at(&self.aim.address)
                     .on_topic(&self.out.topic)
-                    .with_attempts(self.failed().to_vec()))
+                    .with_attempts(self.failed().to_vec(), self.tried_for()))
             }
             _ => Ok(receipt),
         }
@@ -331,6 +334,12 @@ impl Send {
     /// The attempts that failed.
     fn failed(&self) -> &[Attempt] {
         self.past.as_ref().map_or(&[], |past| &past.failed)
+    }
+
+    /// From the first of them until now.
+    fn tried_for(&self) -> Duration {
+        let begun = self.past.as_ref().and_then(|past| past.begun);
+        begun.map_or(Duration::ZERO, |begun| begun.elapsed())
     }
 
     fn situation(&self) -> Situation {
@@ -378,8 +387,10 @@ impl Send {
                 "{topic}: attempt {made} of message {id} on {broker} failed, trying again: {error}"
             );
         }
-        let elapsed = self.out.begun.at.elapsed();
+        let begun = self.out.begun.at;
+        let elapsed = begun.elapsed();
         let past = self.past();
+        past.begun.get_or_insert(begun);
         past.last_broker = Some(broker.clone());
         past.failed.push(Attempt {
             broker,
