@@ -35,3 +35,17 @@ fn every_test_that_the_feature_table_names_exists() {
         .collect();
     assert!(missing.is_empty(), "no such tests: {missing:?}");
 }
+
+#[test]
+fn the_quickstart_is_the_example_itself() {
+    let readme = include_str!("../../README.md");
+    let example = include_str!("../../examples/quickstart.rs");
+    let (_, shown) = readme.split_once("```rust\n").expect("a block of Rust");
+    let (shown, _) = shown.split_once("```").expect("its end");
+    let example = example.replace("\n    ", "\n");
+    let pieces: Vec<_> = shown.trim().split("\n\n").collect();
+    assert!(pieces.len() > 3, "{shown}");
+    for piece in pieces {
+        assert!(example.contains(piece), "not in the example:\n{piece}");
+    }
+}
