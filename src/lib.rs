@@ -46,6 +46,9 @@
 //! answer can store a message twice; both copies have the same unique key. Every failed send says
 //! what is known: [`Delivery::NotSent`] or [`Delivery::MaybeStored`].
 //!
+//! Sending again yourself after `MaybeStored` makes a message with another key, unless you gave it one
+//! before the first try ([`Message::unique_key`]): consumers can then tell that both are one.
+//!
 //! # Errors
 //! [`Error`] has a [kind](ErrorKind), the attempts that were made, and the broker's code and remark
 //! where one answered. Its message reads well alone.
@@ -59,6 +62,11 @@
 //! | warn | every attempt that is retried, name servers that fail, lost oneway messages, transactions whose code failed or whose end could not be told, checks that are dropped, a shutdown that was not clean |
 //! | info | routes learnt or changed, connections that drain or leave |
 //! | debug | connections made and failed, late responses and replies |
+//!
+//! # Testing your app
+//! The feature `embedded` has a name server and brokers that run inside your test: scripted faults,
+//! brokers that die and come back, checks of transactions, a clock moved by hand. `docs::testing`
+//! (shown with that feature) tests a small order service with them.
 //!
 //! # Cargo features
 //! None is on by default.
