@@ -3,8 +3,6 @@
 //! No white space, no escapes, nothing but ASCII, only the names that every header has, each once. Whatever is
 //! otherwise is for serde to read; nothing is refused here.
 
-use byteorder::{ByteOrder, LittleEndian};
-
 use super::{Command, ExtFields, Language};
 
 /// The header, if it is a plain one.
@@ -81,7 +79,7 @@ impl<'a> Rest<'a> {
     /// A text; there are no escapes.
     fn text(&mut self) -> Option<&'a str> {
         self.eat(b'"')?;
-        let end = quote_in(self.0.as_bytes())?;
+        let end = self.0.as_bytes().iter().position(|byte| *byte == b'"')?;
         let text = &self.0[..end];
         self.0 = &self.0[end + 1..];
         Some(text)
@@ -117,25 +115,6 @@ impl<'a> Rest<'a> {
             }
         }
     }
-}
-
-/// Where the first quote is. Texts are short: eight bytes at a time find it sooner than what is made
-/// for long ones.
-fn quote_in(text: &[u8]) -> Option<usize> {
-    const ONES: u64 = u64::from_le_bytes([1; 8]);
-    const QUOTES: u64 = ONES * b'"' as u64;
-    let chunks = text.chunks_exact(8);
-    let (rest, count) = (chunks.remainder(), chunks.len());
-    for (at, chunk) in chunks.enumerate() {
-        // Zero where a quote is; of the bytes that seem zero here, the first one is.
-        let zeros = LittleEndian::read_u64(chunk) ^ QUOTES;
-        let found = zeros.wrapping_sub(ONES) & !zeros & (ONES << 7);
-        if found != 0 {
-            return Some(8 * at + found.trailing_zeros() as usize / 8);
-        }
-    }
-    let end = rest.iter().position(|byte| *byte == b'"')?;
-    Some(8 * count + end)
 }
 
 #[cfg(test)]

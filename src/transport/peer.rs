@@ -1,3 +1,4 @@
+use std::io;
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
@@ -110,8 +111,9 @@ impl Peer {
         state.parked.push(Parked { deadline, then });
         let dials = state.begin_dial();
         drop(state);
-        if dials {
-            self.dial_apart(shared, deadline);
+        if dials && self.dial_apart(shared, deadline).is_err() {
+            // What is begun ends: on this thread, which is a worker, and within the one deadline.
+            drop(self.dial(shared, deadline));
         }
     }
 
@@ -132,12 +134,24 @@ impl Peer {
         }
     }
 
-    /// What is begun ends, on this thread if there is no other.
-    fn dial_apart(self: &Arc<Self>, shared: &Arc<Shared>, deadline: Deadline) {
+    fn dial_apart(self: &Arc<Self>, shared: &Arc<Shared>, deadline: Deadline) -> io::Result<()> {
         let (peer, of_peer) = (self.clone(), shared.clone());
         let dial = move || drop(peer.dial(&of_peer, deadline));
-        if shared.workers.threads.spawn("rmq-dial", dial).is_err() {
-            drop(self.dial(shared, deadline));
+        shared.workers.threads.spawn("rmq-dial", dial)
+    }
+
+    /// Answers those who wait without a thread: there is none to dial for them, and the one that finds
+    /// this out may be a caller whose time is over.
+    fn give_up_parked(&self, why: io::Error) {
+        let text = format!("no thread to connect with: {why}");
+        let error = Error::new(ErrorKind::Io, text).at(&self.address);
+        let mut state = self.state.lock();
+        state.dialling = false;
+        let parked = std::mem::take(&mut state.parked);
+        drop(state);
+        self.dialled.notify_all();
+        for one in parked {
+            (one.then)(Err(error.clone()));
         }
     }
 
@@ -201,8 +215,8 @@ impl Peer {
             // To those who are too late this does nothing.
             (one.then)(known.clone().unwrap_or_else(|| result.clone()));
         }
-        if let Some(deadline) = again {
-            self.dial_apart(shared, deadline);
+        if let Some(Err(why)) = again.map(|deadline| self.dial_apart(shared, deadline)) {
+            self.give_up_parked(why);
         }
         result
     }

@@ -1,5 +1,8 @@
 //! What a producer does, against the embedded cluster: one module a subject.
 
+#[path = "../faults/apart.rs"]
+mod apart;
+
 mod api;
 mod deadlines;
 mod faults;

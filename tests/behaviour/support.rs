@@ -95,10 +95,7 @@ impl Mode {
 
 #[track_caller]
 pub fn error(result: Result<SendReceipt>) -> Error {
-    match result {
-        Ok(receipt) => panic!("expected an error, not {receipt}"),
-        Err(error) => error,
-    }
+    result.expect_err("the send was to fail")
 }
 
 /// Waits until something is so.

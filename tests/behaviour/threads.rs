@@ -2,31 +2,18 @@
 //! tests have the same names.
 
 use std::fs;
-use std::process::Command;
 use std::thread;
 
 use crossbeam_channel::bounded;
 use rocketmq_blocking::embedded::{Accept, Cluster, Fault, On};
 use rocketmq_blocking::{Client, Producer};
 
+use crate::apart;
 use crate::support::*;
 
 #[test]
 fn no_thread_and_no_socket_outlives_a_producer() {
-    let mut child = Command::new(std::env::current_exe().unwrap());
-    child.args([
-        "--exact",
-        "threads::alone",
-        "--ignored",
-        "--test-threads",
-        "1",
-    ]);
-    let output = child.output().unwrap();
-    let text = String::from_utf8_lossy(&output.stdout);
-    assert!(
-        output.status.success() && text.contains("1 passed"),
-        "{text}"
-    );
+    apart::check(apart::this_binary(), "threads::alone");
 }
 
 /// Names of this process' threads that belong to producers.

@@ -336,10 +336,7 @@ pub fn route(brokers: impl Iterator<Item = (String, String)>) -> TopicRoute {
 
 #[track_caller]
 pub fn error(result: Result<SendReceipt>) -> Error {
-    match result {
-        Ok(receipt) => panic!("expected an error, not {receipt}"),
-        Err(error) => error,
-    }
+    result.expect_err("the send was to fail")
 }
 
 /// That a send failed for one of these reasons, and promises this.

@@ -45,19 +45,26 @@ fn case_20_a_broker_that_drops_what_comes_costs_the_time_of_the_call() {
     });
 }
 
+/// So many sends whose next attempts are to go to another broker than this one.
+const DIALLING: usize = 8;
+
+/// Says when so many sends have come, and resets their connection when it is told to.
+fn reset_together(sends: usize, heard: &Signal, go: &Signal) -> Script {
+    let one = [Step::UntilSend, Step::Frame];
+    let mut requests: Vec<_> = one.iter().cycle().take(2 * sends).cloned().collect();
+    requests.push(Step::Raise(heard.clone()));
+    let replies = [Step::UntilSend, Step::Wait(go.clone()), Step::Reset];
+    Script::replies(replies).and_requests(requests)
+}
+
 /// Further attempts of asynchronous sends share a few threads, and those are all dialling. (That the
 /// short sends end at their own time is in the ledger.)
 #[test]
 fn case_20_a_retry_ends_at_its_own_time_while_others_dial_into_nothing() {
     check(2, |bench| {
-        const DIALLING: usize = 8;
         let (hole, good) = (&bench.brokers[0], &bench.brokers[1]);
         let (heard, go) = (Signal::new(), Signal::new());
-        let one = [Step::UntilSend, Step::Frame];
-        let mut requests: Vec<_> = one.iter().cycle().take(2 * DIALLING).cloned().collect();
-        requests.push(Step::Raise(heard.clone()));
-        let replies = [Step::UntilSend, Step::Wait(go.clone()), Step::Reset];
-        good.next(Script::replies(replies).and_requests(requests));
+        good.next(reset_together(DIALLING, &heard, &go));
         // Nobody is answered there after that either.
         good.next(Script::replies([
             Step::UntilSend,
@@ -82,14 +89,9 @@ fn case_20_a_retry_ends_at_its_own_time_while_others_dial_into_nothing() {
 #[test]
 fn case_20_a_retry_succeeds_elsewhere_while_others_dial_into_nothing() {
     check(2, |bench| {
-        const DIALLING: usize = 8;
         let (hole, good) = (&bench.brokers[0], &bench.brokers[1]);
         let (heard, go) = (Signal::new(), Signal::new());
-        let one = [Step::UntilSend, Step::Frame];
-        let mut requests: Vec<_> = one.iter().cycle().take(2 * DIALLING).cloned().collect();
-        requests.push(Step::Raise(heard.clone()));
-        let replies = [Step::UntilSend, Step::Wait(go.clone()), Step::Reset];
-        good.next(Script::replies(replies).and_requests(requests));
+        good.next(reset_together(DIALLING, &heard, &go));
         hole.refuse();
         let producer = bench.producer(|setup| setup.connect_timeout(LONG));
         let dialling: Vec<_> = (0..DIALLING)

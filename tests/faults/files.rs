@@ -5,23 +5,16 @@ use std::process::Command;
 
 use rocketmq_blocking::{Delivery, ErrorKind, Producer};
 
+use crate::apart;
 use crate::bench::*;
 use crate::watch;
 
 #[test]
 fn case_32_without_files_sends_fail_and_with_them_they_work_again() {
-    let program = std::env::current_exe().expect("this binary");
     let mut child = Command::new("sh");
-    child
-        .args(["-c", "ulimit -n 96 && exec \"$0\" \"$@\""])
-        .arg(program);
-    child.args(["--exact", "files::alone", "--ignored", "--test-threads=1"]);
-    let output = child.output().expect("a shell");
-    let text = String::from_utf8_lossy(&output.stdout);
-    assert!(
-        output.status.success() && text.contains("1 passed"),
-        "{text}"
-    );
+    child.args(["-c", "ulimit -n 96 && exec \"$0\" \"$@\""]);
+    child.arg(apart::this_binary().get_program());
+    apart::check(child, "files::alone");
 }
 
 #[test]

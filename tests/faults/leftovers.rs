@@ -1,14 +1,12 @@
 //! I5, for the whole process: threads and files can be counted only while no other test runs.
 
-use std::process::Command;
-
 #[test]
 fn every_case_alone_leaves_no_thread_and_no_file_behind() {
     if crate::watch::resources().is_some() {
         // The cases run one by one already.
         return;
     }
-    let mut child = Command::new(std::env::current_exe().unwrap());
+    let mut child = crate::apart::this_binary();
     let output = child.args(["--test-threads=1", "case_"]).output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{text}");

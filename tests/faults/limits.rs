@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::thread::{self, JoinHandle};
@@ -10,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use rocketmq_blocking::{Delivery, ErrorKind, Message, Result, SendReceipt};
 
+use crate::apart;
 use crate::bench::*;
 use crate::script::Signal;
 
@@ -23,18 +23,11 @@ const SECONDS: &str = "STALL_SECONDS";
 #[test]
 #[ignore = "slow: part of the fault slice"]
 fn case_59_a_flood_at_a_stalled_broker_is_busy_within_its_memory() {
-    let mut child = Command::new(std::env::current_exe().expect("this binary"));
-    child.args(["--exact", "limits::alone", "--ignored", "--nocapture"]);
+    let mut child = apart::this_binary();
     // By itself, glibc keeps what was freed in eight heaps for each processor, which tells nothing
     // about who holds what.
-    child.arg("--test-threads=1").env("MALLOC_ARENA_MAX", "1");
-    let output = child.output().expect("a child");
-    let text = String::from_utf8_lossy(&output.stdout);
-    println!("{text}");
-    assert!(
-        output.status.success() && text.contains("1 passed"),
-        "{text}"
-    );
+    child.env("MALLOC_ARENA_MAX", "1");
+    println!("{}", apart::check(child, "limits::alone"));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Faults: a cluster behind proxies that do to connections what a script says, and a ledger that
 //! knows what may become of each message. The cases are those of `src/docs/faults.md`.
 
+mod apart;
 mod bench;
 mod brokers;
 mod codec;

@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 
+use crate::apart;
 use crate::bench::*;
 use crate::script::{Script, Signal, Step};
 
@@ -25,7 +26,7 @@ impl Drop for Killed {
 
 #[test]
 fn case_35_a_client_that_was_stopped_for_a_while_settles_everything_once() {
-    let mut child = Command::new(std::env::current_exe().expect("this binary"));
+    let mut child = apart::this_binary();
     child.args(["--exact", "stopped::alone", "--ignored", "--nocapture"]);
     child.arg("--test-threads=1").stdout(Stdio::piped());
     let mut child = Killed(child.spawn().expect("a child"));

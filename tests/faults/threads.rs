@@ -7,6 +7,7 @@ use std::thread::{self, JoinHandle};
 
 use rocketmq_blocking::{Delivery, ErrorKind, Producer};
 
+use crate::apart;
 use crate::bench::*;
 use crate::files::check_refused;
 use crate::script::Signal;
@@ -22,17 +23,9 @@ fn case_32_without_threads_sends_fail_or_do_without_and_with_them_they_work_agai
         println!("skipped: the program prlimit is not here");
         return;
     }
-    let mut child = Command::new(std::env::current_exe().expect("this binary"));
-    child.args(["--exact", "threads::alone", "--ignored"]);
-    child.arg("--test-threads=1");
-    let output = child.env("RUST_MIN_STACK", STACK.to_string()).output();
-    let output = output.expect("a child");
-    let text = String::from_utf8_lossy(&output.stdout);
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        output.status.success() && text.contains("1 passed"),
-        "{text}\n{errors}"
-    );
+    let mut child = apart::this_binary();
+    child.env("RUST_MIN_STACK", STACK.to_string());
+    apart::check(child, "threads::alone");
 }
 
 #[test]

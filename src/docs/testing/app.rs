@@ -72,7 +72,8 @@ use std::sync::{Arc, Mutex};
 
 use rocketmq_blocking::{MessageView, TransactionProducer, TransactionReceipt, TransactionState};
 
-/// The transactions whose payment is booked: your database.
+/// The transactions whose payment is booked: your database. (Nothing panics while it holds the lock:
+/// unwrapping that is right.)
 #[derive(Clone, Default)]
 pub struct Ledger(Arc<Mutex<HashSet<String>>>);
 
