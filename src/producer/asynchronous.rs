@@ -16,6 +16,7 @@ use super::send::{Send, Step};
 use super::target::Target;
 use crate::error::{Error, ErrorKind, Result};
 use crate::message::SendReceipt;
+use crate::protocol::Command;
 use crate::transport::{Completion, Deadline, Job, Next, Outcome, Permit, Via};
 
 /// A larger body is not kept for longer than its send lasts.
@@ -179,8 +180,15 @@ impl AsyncSend {
         }
     }
 
-    fn settle(mut self: Box<Self>, outcome: Outcome) -> Next {
-        self.next = match self.send.settle(outcome) {
+    fn complete_now(self: Box<Self>, outcome: Outcome) -> Next {
+        match outcome {
+            Ok(answer) => self.settle(Ok(&answer)),
+            Err(error) => self.settle(Err(error)),
+        }
+    }
+
+    fn settle(mut self: Box<Self>, answer: Result<&Command>) -> Next {
+        self.next = match self.send.settle(answer) {
             Step::Done(result) => return self.finish(result),
             Step::Resend => Work::Resend,
             Step::Again { pause, refresh } if pause.is_zero() => Work::Aim { refresh },
@@ -251,7 +259,14 @@ impl Completion for AsyncSend {
             self.next = Work::Settle(Box::new(outcome));
             return Next::Callback(self);
         }
-        self.settle(outcome)
+        self.complete_now(outcome)
+    }
+
+    fn answer(self: Box<Self>, answer: &mut Command) -> Next {
+        if self.send.is_watched() {
+            return self.complete(Ok(answer.take()));
+        }
+        self.settle(Ok(answer))
     }
 }
 
@@ -264,7 +279,7 @@ impl Job for AsyncSend {
             Work::Resend => self.attempt_again(),
             Work::Settle(outcome) => {
                 let workers = self.send.core.client.inner().workers.clone();
-                match self.settle(*outcome) {
+                match self.complete_now(*outcome) {
                     Next::Callback(job) => job.run(),
                     Next::Retry(job) => workers.retries.submit(job),
                     Next::Done => {}

@@ -99,6 +99,7 @@ impl Outgoing {
         batch: &Batch,
         new_key: impl Fn(i64) -> String,
     ) -> Result<Outgoing> {
+        validate::topic(batch.topic())?;
         // With room for what a message usually carries besides its body.
         let sizes = batch.messages().iter().map(|child| child.body().len());
         let bodies = sizes.map(|len| len + USUAL_PROPERTIES);
@@ -108,7 +109,7 @@ impl Outgoing {
         let start = Start::now();
         let mut properties = String::with_capacity(USUAL_PROPERTIES);
         for child in batch.messages() {
-            validate::message(child, config.max_message_size)?;
+            validate::contents(child, config.max_message_size)?;
             let key = unique_key(child, start, &new_key);
             properties.clear();
             append_properties(child, &key, None, None, &mut properties)?;

@@ -13,9 +13,10 @@ use super::target::{self, Target};
 use crate::client::PublishInfo;
 use crate::error::{Attempt, Delivery, Error, ErrorKind, Result, Wait};
 use crate::message::{SendReceipt, SendStatus};
+use crate::protocol::Command;
 use crate::protocol::code::response;
 use crate::protocol::send as wire;
-use crate::transport::{Deadline, Outcome as Answer, Permit};
+use crate::transport::{Deadline, Permit};
 
 /// However short its share, an attempt gets this long before it is given up for another broker.
 const SHORTEST_ATTEMPT: Duration = Duration::from_millis(500);
@@ -135,7 +136,11 @@ impl Send {
             let answer = with_request(&self.core, &self.out, &self.aim, |request| {
                 remoting.invoke_once(address, request, *deadline)
             });
-            match self.settle(answer) {
+            let step = match answer {
+                Ok(answer) => self.settle(Ok(&answer)),
+                Err(error) => self.settle(Err(error)),
+            };
+            match step {
                 Step::Done(result) => return result,
                 Step::Resend => {}
                 Step::Again { pause, refresh } => {
@@ -167,8 +172,8 @@ impl Send {
 
     /// Judges the attempt that has just ended. Never waits: unless it is watched, it may run on a
     /// reader thread.
-    pub(super) fn settle(&mut self, answer: Answer) -> Step {
-        let read = answer.and_then(|answer| self.read(&answer));
+    pub(super) fn settle(&mut self, answer: Result<&Command>) -> Step {
+        let read = answer.and_then(|answer| self.read(answer));
         let error = match read {
             Ok(receipt) => return self.stored(receipt),
             Err(error) => error,

@@ -41,6 +41,11 @@ pub(super) fn topic(topic: &str) -> Result<()> {
 
 pub(super) fn message(message: &Message, max_size: usize) -> Result<()> {
     topic(message.topic())?;
+    contents(message, max_size)
+}
+
+/// All of a message but its topic, which a batch has in common.
+pub(super) fn contents(message: &Message, max_size: usize) -> Result<()> {
     size("body", message.body().len(), max_size)?;
     let times = message
         .get_reconsume_times()

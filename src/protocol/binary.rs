@@ -38,7 +38,7 @@ pub(super) fn encode(
     fits
 }
 
-pub(super) fn decode(header: &[u8]) -> Result<Command, ProtocolError> {
+pub(super) fn decode(header: &[u8], mut ext: ExtFields) -> Result<Command, ProtocolError> {
     let mut rest = Rest(header);
     let code = i32::from(BigEndian::read_i16(rest.take(2)?));
     let language = Language::from_number(rest.take(1)?[0]);
@@ -47,7 +47,6 @@ pub(super) fn decode(header: &[u8]) -> Result<Command, ProtocolError> {
     let flag = rest.i32()?;
     let remark = rest.text32()?;
     let remark = (!remark.is_empty()).then(|| remark.to_owned());
-    let mut ext = ExtFields::new();
     // A header may end after the remark.
     if !rest.0.is_empty() {
         let len = rest.i32()?;
@@ -183,6 +182,10 @@ fn len32(len: usize) -> [u8; 4] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn decode(header: &[u8]) -> Result<Command, ProtocolError> {
+        super::decode(header, ExtFields::new())
+    }
 
     fn header(remark_len: i32, ext: &[u8]) -> Vec<u8> {
         let mut bytes = vec![0; 13];

@@ -75,6 +75,11 @@ impl Command {
         self
     }
 
+    /// Leaves an empty command behind.
+    pub(crate) fn take(&mut self) -> Command {
+        std::mem::replace(self, Command::request(self.code))
+    }
+
     /// Marks a request whose answer nobody waits for.
     pub fn oneway(mut self) -> Command {
         self.flag |= Command::ONEWAY;
@@ -108,9 +113,21 @@ impl Command {
 
     /// Decodes the header of a frame and copies its body.
     pub fn decode(frame: RawFrame<'_>) -> Result<Command, ProtocolError> {
+        Command::decode_reusing(frame, ExtFields::new())
+    }
+
+    /// The same in the memory of fields that are no longer needed.
+    ///
+    /// # Errors
+    /// Those of [`decode`](Command::decode).
+    pub fn decode_reusing(
+        frame: RawFrame<'_>,
+        mut spare: ExtFields,
+    ) -> Result<Command, ProtocolError> {
+        spare.clear();
         let mut command = match frame.format {
-            HeaderFormat::Json => super::json::decode(frame.header)?,
-            HeaderFormat::Binary => super::binary::decode(frame.header)?,
+            HeaderFormat::Json => super::json::decode(frame.header, spare)?,
+            HeaderFormat::Binary => super::binary::decode(frame.header, spare)?,
         };
         command.body = frame.body.to_vec();
         Ok(command)
@@ -227,6 +244,16 @@ impl ExtFields {
         // A frame is at most 16 MiB, and no other source of fields comes near 4 GiB.
         let end = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
         self.ends.push((end(name_end), end(self.text.len())));
+    }
+
+    fn clear(&mut self) {
+        self.text.clear();
+        self.ends.clear();
+    }
+
+    /// How many bytes of memory they hold.
+    pub fn capacity(&self) -> usize {
+        self.text.capacity() + self.ends.capacity() * size_of::<(u32, u32)>()
     }
 
     pub(super) fn reserve(&mut self, text: usize, fields: usize) {

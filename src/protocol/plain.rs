@@ -3,21 +3,34 @@
 //! No white space, no escapes, nothing but ASCII, only the names that every header has, each once. Whatever is
 //! otherwise is for serde to read; nothing is refused here.
 
+use byteorder::{ByteOrder, LittleEndian};
+
 use super::{Command, ExtFields, Language};
 
 /// The header, if it is a plain one.
-pub(super) fn decode(header: &[u8]) -> Option<Command> {
+///
+/// `ext` is empty, and keeps its memory.
+pub(super) fn decode(header: &[u8], mut ext: ExtFields) -> Option<Command> {
     // Looked at as a whole, which takes a few vector instructions; then a quote ends a text.
     let is_odd = |byte: u8| byte < 0x20 || byte == b'\\' || byte >= 0x80;
     if header.iter().fold(false, |any, byte| any | is_odd(*byte)) {
         return None;
     }
-    let mut rest = Rest(std::str::from_utf8(header).ok()?);
+    let mut rest = Rest {
+        all: std::str::from_utf8(header).ok()?,
+        at: 0,
+    };
     let mut seen = Seen::default();
     let (mut code, mut opaque, mut flag, mut version) = (None, None, None, None);
-    let (mut language, mut remark, mut ext) = (None, None, ExtFields::new());
+    let (mut language, mut remark) = (None, None);
     rest.eat(b'{')?;
     loop {
+        // What nearly all brokers write in the middle, at one look.
+        if rest.eat_all(JAVA_ANSWERS) {
+            let is_first = seen.first(1) && flag.is_none();
+            is_first.then_some(())?;
+            (flag, language) = (Some(Command::RESPONSE), Some(Language::JAVA));
+        }
         let name = rest.text()?;
         rest.eat(b':')?;
         match name {
@@ -35,7 +48,7 @@ pub(super) fn decode(header: &[u8]) -> Option<Command> {
             break;
         }
     }
-    rest.0.is_empty().then_some(())?;
+    rest.is_empty().then_some(())?;
     Some(Command {
         code: code?,
         flag: flag.unwrap_or(0),
@@ -47,6 +60,8 @@ pub(super) fn decode(header: &[u8]) -> Option<Command> {
         body: Vec::new(),
     })
 }
+
+const JAVA_ANSWERS: &[u8] = br#""flag":1,"language":"JAVA","#;
 
 /// The names that have been there.
 #[derive(Default)]
@@ -61,42 +76,74 @@ impl Seen {
 }
 
 /// What is still to be read.
-struct Rest<'a>(&'a str);
+struct Rest<'a> {
+    all: &'a str,
+    at: usize,
+}
 
 impl<'a> Rest<'a> {
+    fn is_empty(&self) -> bool {
+        self.at == self.all.len()
+    }
+
+    fn bytes(&self) -> &'a [u8] {
+        self.all.as_bytes()
+    }
+
     fn eat(&mut self, byte: u8) -> Option<()> {
-        (self.0.as_bytes().first() == Some(&byte)).then(|| self.0 = &self.0[1..])
+        (self.bytes().get(self.at) == Some(&byte)).then(|| self.at += 1)
+    }
+
+    fn eat_all(&mut self, bytes: &[u8]) -> bool {
+        let there = self.bytes()[self.at..].starts_with(bytes);
+        if there {
+            self.at += bytes.len();
+        }
+        there
     }
 
     /// Behind a value: whether there is another one, or the object ends.
     fn goes_on(&mut self) -> Option<bool> {
-        match self.eat(b',') {
-            Some(()) => Some(true),
-            None => self.eat(b'}').map(|()| false),
-        }
+        let goes_on = match self.bytes().get(self.at)? {
+            b',' => true,
+            b'}' => false,
+            _ => return None,
+        };
+        self.at += 1;
+        Some(goes_on)
     }
 
     /// A text; there are no escapes.
     fn text(&mut self) -> Option<&'a str> {
         self.eat(b'"')?;
-        let end = self.0.as_bytes().iter().position(|byte| *byte == b'"')?;
-        let text = &self.0[..end];
-        self.0 = &self.0[end + 1..];
+        let end = self.at + quote(&self.bytes()[self.at..])?;
+        let text = &self.all[self.at..end];
+        self.at = end + 1;
         Some(text)
     }
 
     /// A whole number for a name that has none yet.
     fn number_into(&mut self, number: &mut Option<i32>) -> Option<()> {
-        let is_part = |&byte: &u8| byte.is_ascii_digit() || byte == b'-';
-        let len = self.0.as_bytes().iter().take_while(|b| is_part(b)).count();
-        let (digits, rest) = self.0.split_at(len);
+        let rest = &self.bytes()[self.at..];
+        let negative = rest.first() == Some(&b'-');
+        let start = usize::from(negative);
+        let mut value = 0i64;
+        let mut len = start;
+        while let Some(digit @ b'0'..=b'9') = rest.get(len) {
+            // So few digits that nothing overflows.
+            if len == 12 {
+                return None;
+            }
+            value = value * 10 + i64::from(digit - b'0');
+            len += 1;
+        }
         // JSON has no leading zeros, and "-0" is not what anybody writes.
-        let starts_well = digits == "0" || !digits.trim_start_matches('-').starts_with('0');
-        if number.is_some() || !starts_well {
+        let starts_well = rest.get(start) != Some(&b'0') || (len == 1);
+        if number.is_some() || len == start || !starts_well {
             return None;
         }
-        *number = Some(digits.parse().ok()?);
-        self.0 = rest;
+        *number = Some(i32::try_from(if negative { -value } else { value }).ok()?);
+        self.at += len;
         Some(())
     }
 
@@ -117,10 +164,32 @@ impl<'a> Rest<'a> {
     }
 }
 
+/// Where the first quote is: eight bytes at a time.
+fn quote(bytes: &[u8]) -> Option<usize> {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let words = bytes.chunks_exact(8);
+    let rest = words.remainder();
+    for (i, word) in words.enumerate() {
+        // A byte that is a quote becomes zero. All are ASCII, so that no other one gets its top bit
+        // by this addition, and none carries.
+        let other = LittleEndian::read_u64(word) ^ (ONES * u64::from(b'"'));
+        let quotes = !(other + ONES * 0x7F) & (ONES * 0x80);
+        if quotes != 0 {
+            return Some(i * 8 + quotes.trailing_zeros() as usize / 8);
+        }
+    }
+    let in_rest = rest.iter().position(|byte| *byte == b'"')?;
+    Some(bytes.len() - rest.len() + in_rest)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::protocol::json;
+
+    fn decode(header: &[u8]) -> Option<Command> {
+        super::decode(header, ExtFields::new())
+    }
 
     const ANSWER: &str = r#"{"code":0,"extFields":{"queueId":"3","TRACE_ON":"true","MSG_REGION":"DefaultRegion","msgId":"7F00000100002A9F0000000000000000","queueOffset":"12"},"flag":1,"language":"JAVA","opaque":7,"serializeTypeCurrentRPC":"JSON","version":493}"#;
 

@@ -26,7 +26,7 @@ pub(super) fn run(connection: &Arc<Connection>) {
             Err(error) => break error,
         }
         let read = inbox.take_frames(&mut buffer);
-        inbox.deliver(connection);
+        inbox.deliver(connection, &mut buffer);
         if let Err(error) = read {
             log::warn!("{}: {error}; closing the connection", connection.address());
             break error.into();
@@ -57,7 +57,7 @@ impl Inbox {
         })
     }
 
-    fn deliver(&mut self, connection: &Arc<Connection>) {
+    fn deliver(&mut self, connection: &Arc<Connection>, buffer: &mut Buffer) {
         for answer in &self.responses {
             if answer.code == response::GO_AWAY {
                 connection.retire();
@@ -67,8 +67,9 @@ impl Inbox {
         }
         if !self.responses.is_empty() {
             connection.complete(&mut self.responses, &mut self.taken);
-            for (slot, answer) in self.taken.drain(..) {
-                self.ready.answer(slot, Ok(answer));
+            for (slot, mut answer) in self.taken.drain(..) {
+                self.ready.respond(slot, &mut answer);
+                buffer.recycle(answer);
             }
             self.ready.hand_over(&connection.shared);
         }

@@ -1,6 +1,7 @@
 use super::shared::Shared;
 use super::slot::Slot;
 use super::{Job, Next, Outcome};
+use crate::protocol::Command;
 
 /// Continuations that are to go on, gathered so that each pool is woken once.
 #[derive(Default)]
@@ -13,11 +14,23 @@ impl Ready {
     pub(super) fn answer(&mut self, slot: Slot, outcome: Outcome) {
         match slot {
             Slot::Thread(waiter) => waiter.answer(outcome),
-            Slot::Task(task) => match task.complete(outcome) {
-                Next::Callback(job) => self.callbacks.push(job),
-                Next::Retry(job) => self.retries.push(job),
-                Next::Done => {}
-            },
+            Slot::Task(task) => self.add(task.complete(outcome)),
+        }
+    }
+
+    /// The same with an answer of which something may be left.
+    pub(super) fn respond(&mut self, slot: Slot, answer: &mut Command) {
+        match slot {
+            Slot::Thread(waiter) => waiter.answer(Ok(answer.take())),
+            Slot::Task(task) => self.add(task.answer(answer)),
+        }
+    }
+
+    fn add(&mut self, next: Next) {
+        match next {
+            Next::Callback(job) => self.callbacks.push(job),
+            Next::Retry(job) => self.retries.push(job),
+            Next::Done => {}
         }
     }
 

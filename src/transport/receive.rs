@@ -1,22 +1,28 @@
 //! The receiving side of a connection without its socket: bytes in, commands out.
 
-use crate::protocol::{Command, ProtocolError, frame};
+use crate::protocol::{Command, ExtFields, ProtocolError, frame};
 
 /// A receive buffer that grows only as bytes really come, and shrinks again.
 pub(super) struct Buffer {
     bytes: Vec<u8>,
     start: usize,
     end: usize,
+    /// The memory of answers that have been read.
+    spares: Vec<ExtFields>,
 }
 
 impl Buffer {
     const SIZE: usize = 64 * 1024;
+    /// About as many answers as one read brings, and each no larger than most.
+    const SPARES: usize = 256;
+    const LARGEST_SPARE: usize = 1024;
 
     pub(super) fn new() -> Buffer {
         Buffer {
             bytes: vec![0; Buffer::SIZE],
             start: 0,
             end: 0,
+            spares: Vec::new(),
         }
     }
 
@@ -40,11 +46,20 @@ impl Buffer {
         mut take: impl FnMut(Command),
     ) -> Result<(), ProtocolError> {
         while let Some(raw) = frame::split(&self.bytes[self.start..self.end])? {
-            let command = Command::decode(raw)?;
+            let spare = self.spares.pop().unwrap_or_default();
+            let command = Command::decode_reusing(raw, spare)?;
             self.start += raw.wire_len();
             take(command);
         }
         self.make_room()
+    }
+
+    /// What is left of a command serves a later one.
+    pub(super) fn recycle(&mut self, command: Command) {
+        let has_memory = (1..=Buffer::LARGEST_SPARE).contains(&command.ext.capacity());
+        if has_memory && self.spares.len() < Buffer::SPARES {
+            self.spares.push(command.ext);
+        }
     }
 
     /// Moves a partial frame to the front, and doubles the buffer when it is full, so that a length

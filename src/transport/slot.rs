@@ -25,6 +25,11 @@ pub(crate) enum Slot {
 /// `complete` runs on a reader or timer thread: it decides and hands on, and never runs user code.
 pub(crate) trait Completion: Send {
     fn complete(self: Box<Self>, outcome: Outcome) -> Next;
+
+    /// The same with an answer that may be left where it is, for its memory to be used again.
+    fn answer(self: Box<Self>, answer: &mut Command) -> Next {
+        self.complete(Ok(answer.take()))
+    }
 }
 
 /// Where a continuation goes on.
