@@ -241,14 +241,14 @@ fn streams(frames: &[Vec<u8>]) -> Vec<Vec<u8>> {
 }
 
 /// The receive path of a connection: bytes in chunks of any size give the same commands, and the
-/// same end, as all of them at once.
+/// same end, as all of them at once, also in memory that held others before.
 fn receive(bytes: &[u8]) {
     let Some((cuts, stream)) = bytes.split_first() else {
         return;
     };
     let mut random = Random::new(u64::from(*cuts), stream.len() as u64);
     let mut buffer = Buffer::new();
-    let (mut rest, mut got, mut ended) = (stream, 0, false);
+    let (mut rest, mut all, mut ended) = (stream, stream, false);
     while !rest.is_empty() && !ended {
         let most = [1, 7, 300, usize::MAX][random.below(4)];
         let read = buffer.fill(|room| {
@@ -259,23 +259,23 @@ fn receive(bytes: &[u8]) {
             Ok::<_, ()>(len)
         });
         assert!(read.is_ok());
-        ended = buffer.take_commands(|_| got += 1).is_err();
-    }
-    assert_eq!((got, ended), at_once(stream), "commands, and a bad end");
-}
-
-fn at_once(mut stream: &[u8]) -> (usize, bool) {
-    let mut got = 0;
-    loop {
-        match frame::split(stream) {
-            Ok(Some(raw)) if Command::decode(raw).is_ok() => {
-                got += 1;
-                stream = &stream[raw.wire_len()..];
-            }
-            Ok(None) => return (got, false),
-            _ => return (got, true),
+        let mut got = Vec::new();
+        ended = buffer.take_commands(|command| got.push(command)).is_err();
+        for command in got {
+            assert_eq!(Some(&command), next(&mut all).as_ref());
+            buffer.recycle(command);
         }
     }
+    assert!(next(&mut all).is_none(), "there was another command");
+    assert_eq!(ended, !matches!(frame::split(all), Ok(None)), "a bad end");
+}
+
+/// The first command of a stream that is there as a whole.
+fn next(stream: &mut &[u8]) -> Option<Command> {
+    let raw = frame::split(stream).ok()??;
+    let command = Command::decode(raw).ok()?;
+    *stream = &stream[raw.wire_len()..];
+    Some(command)
 }
 
 fn keep(_: &mut [u8], _: &mut Random) {}
