@@ -3,14 +3,13 @@ use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::protocol::id;
+use crate::protocol::id::{self, UniqueKeys};
 
 /// Who this client is to brokers, and the source of its message ids.
 pub(crate) struct Identity {
     client_id: String,
     ip: IpAddr,
-    process: u16,
-    salt: u32,
+    keys: UniqueKeys,
     counter: AtomicU16,
 }
 
@@ -24,8 +23,7 @@ impl Identity {
         Identity {
             client_id: format!("{ip}@{instance}{unit}"),
             ip,
-            process: process as u16,
-            salt: (random >> 32) as u32,
+            keys: UniqueKeys::new(ip, process as u16, (random >> 32) as u32),
             counter: AtomicU16::new(random as u16),
         }
     }
@@ -43,7 +41,7 @@ impl Identity {
     pub(crate) fn unique_key(&self, epoch_millis: i64) -> String {
         let counter = self.counter.fetch_add(1, Ordering::Relaxed);
         let time = id::millis_of_month(epoch_millis);
-        id::unique_key(self.ip, self.process, self.salt, time, counter)
+        self.keys.key(time, counter)
     }
 }
 

@@ -15,7 +15,7 @@ use super::topics::TopicConfig;
 use super::transactions::HALF_TOPIC;
 use crate::message::name;
 use crate::protocol::code::response;
-use crate::protocol::id::{OffsetMessageId, unique_key};
+use crate::protocol::id::{OffsetMessageId, UniqueKeys};
 use crate::protocol::message::decode_batch;
 use crate::protocol::properties::{self, NAME_END, VALUE_END};
 use crate::protocol::send::{SendRequest, SendResponse};
@@ -176,13 +176,8 @@ impl BrokerService {
     fn make_key(&self) -> String {
         let counter = self.counter.fetch_add(1, Ordering::Relaxed);
         let process = std::process::id() as u16;
-        unique_key(
-            self.address.ip(),
-            process,
-            counter >> 16,
-            now_ms() as u32,
-            counter as u16,
-        )
+        let keys = UniqueKeys::new(self.address.ip(), process, counter >> 16);
+        keys.key(now_ms() as u32, counter as u16)
     }
 }
 

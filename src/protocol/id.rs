@@ -4,26 +4,40 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::ProtocolError;
 
-/// The id that a client gives a message (Java's `MessageClientIDSetter`, property `UNIQ_KEY`):
+/// The ids that a client gives its messages (Java's `MessageClientIDSetter`, property `UNIQ_KEY`):
 /// upper-case hexadecimal of `ip | i16 process | i32 salt | i32 time | i16 counter`, 32 digits
 /// with an IPv4 address and 56 with an IPv6 one.
 ///
 /// Java puts a class loader's hash where the salt is; we put random bits there, since process ids
 /// and addresses repeat between containers.
-pub fn unique_key(ip: IpAddr, process: u16, salt: u32, time: u32, counter: u16) -> String {
-    let mut bytes = [0u8; 28];
-    let mut len = put_ip(ip, &mut bytes);
-    let tail = [
-        &process.to_be_bytes()[..],
-        &salt.to_be_bytes(),
-        &time.to_be_bytes(),
-        &counter.to_be_bytes(),
-    ];
-    for part in tail {
-        bytes[len..len + part.len()].copy_from_slice(part);
-        len += part.len();
+#[derive(Debug, Clone)]
+pub struct UniqueKeys {
+    /// The digits that all of them begin with.
+    head: String,
+}
+
+impl UniqueKeys {
+    /// Those of one client.
+    pub fn new(ip: IpAddr, process: u16, salt: u32) -> UniqueKeys {
+        let mut bytes = [0u8; 22];
+        let len = put_ip(ip, &mut bytes);
+        bytes[len..len + 2].copy_from_slice(&process.to_be_bytes());
+        bytes[len + 2..len + 6].copy_from_slice(&salt.to_be_bytes());
+        let mut head = String::new();
+        push_hex(&bytes[..len + 6], &mut head);
+        UniqueKeys { head }
     }
-    hex(&bytes[..len])
+
+    /// The key of a message made at this [time](millis_of_month).
+    pub fn key(&self, time: u32, counter: u16) -> String {
+        let mut bytes = [0u8; 6];
+        bytes[..4].copy_from_slice(&time.to_be_bytes());
+        bytes[4..].copy_from_slice(&counter.to_be_bytes());
+        let mut key = String::with_capacity(self.head.len() + 2 * bytes.len());
+        key.push_str(&self.head);
+        push_hex(&bytes, &mut key);
+        key
+    }
 }
 
 /// The time part of a unique key: milliseconds since the month began (UTC; Java takes its own time
@@ -61,7 +75,9 @@ impl OffsetMessageId {
         let len = put_ip(self.address.ip(), &mut bytes);
         bytes[len..len + 4].copy_from_slice(&u32::from(self.address.port()).to_be_bytes());
         bytes[len + 4..len + 12].copy_from_slice(&self.commit_log_offset.to_be_bytes());
-        hex(&bytes[..len + 12])
+        let mut text = String::new();
+        push_hex(&bytes[..len + 12], &mut text);
+        text
     }
 
     /// Reads an id's text.
@@ -109,17 +125,17 @@ fn array<const N: usize>(bytes: &[u8]) -> Option<[u8; N]> {
     bytes.get(..N)?.try_into().ok()
 }
 
-/// Of at most 28 bytes.
-fn hex(bytes: &[u8]) -> String {
+/// Appends at most 28 bytes.
+fn push_hex(bytes: &[u8], text: &mut String) {
     // A digit by reckoning: the compiler then makes many at once.
     let digit = |value: u8| b'0' + value + if value > 9 { b'A' - b'9' - 1 } else { 0 };
-    let mut text = [0; 56];
-    for (two, byte) in text.chunks_exact_mut(2).zip(bytes) {
+    let mut digits = [0; 56];
+    for (two, byte) in digits.chunks_exact_mut(2).zip(bytes) {
         two[0] = digit(byte >> 4);
         two[1] = digit(byte & 15);
     }
-    let digits = std::str::from_utf8(&text[..2 * bytes.len()]);
-    digits.unwrap_or_default().to_owned()
+    let digits = std::str::from_utf8(&digits[..2 * bytes.len()]);
+    text.push_str(digits.unwrap_or_default());
 }
 
 fn unhex(text: &str) -> Option<Vec<u8>> {
@@ -145,9 +161,14 @@ mod tests {
     #[test]
     fn a_unique_key_has_javas_layout() {
         let ip = IpAddr::from([192, 0, 2, 2]);
-        let key = unique_key(ip, 0x62E9, 0x3094_6E09, 0x6B29_6325, 1);
+        let key = UniqueKeys::new(ip, 0x62E9, 0x3094_6E09).key(0x6B29_6325, 1);
         assert_eq!(key, "C000020262E930946E096B2963250001");
-        assert_eq!(unique_key(IpAddr::from([0u8; 16]), 0, 0, 0, 0).len(), 56);
+        assert_eq!(
+            UniqueKeys::new(IpAddr::from([0u8; 16]), 0, 0)
+                .key(0, 0)
+                .len(),
+            56
+        );
     }
 
     #[test]

@@ -19,14 +19,15 @@ pub fn append<'a>(properties: impl Iterator<Item = (&'a str, &'a str)> + Clone, 
         .clone()
         .map(|(name, value)| name.len() + value.len() + 2);
     text.reserve_exact(lengths.sum());
-    for (name, value) in properties {
+    // Not a loop: a chain of many parts is walked faster from within.
+    properties.for_each(|(name, value)| {
         if !name.is_empty() && !value.is_empty() {
             text.push_str(name);
             text.push(NAME_END);
             text.push_str(value);
             text.push(VALUE_END);
         }
-    }
+    });
 }
 
 /// The text form of some properties.

@@ -132,11 +132,5 @@ fn rebuilt(key: &str) -> String {
         _ => panic!("{key} has no address"),
     };
     let (process, salt) = (short(&rest[..2]), number(&rest[2..6]));
-    id::unique_key(
-        ip,
-        process,
-        salt,
-        number(&rest[6..10]),
-        short(&rest[10..12]),
-    )
+    id::UniqueKeys::new(ip, process, salt).key(number(&rest[6..10]), short(&rest[10..12]))
 }

@@ -171,7 +171,7 @@ proptest! {
             IpAddr::V6(ip) => format!("{:032X}", u128::from(ip)),
         };
         let expected = format!("{address}{process:04X}{salt:08X}{time:08X}{counter:04X}");
-        assert_eq!(id::unique_key(ip, process, salt, time, counter), expected);
+        assert_eq!(id::UniqueKeys::new(ip, process, salt).key(time, counter), expected);
     }
 
     #[test]
