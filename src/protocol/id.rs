@@ -19,23 +19,18 @@ pub struct UniqueKeys {
 impl UniqueKeys {
     /// Those of one client.
     pub fn new(ip: IpAddr, process: u16, salt: u32) -> UniqueKeys {
-        let mut bytes = [0u8; 22];
-        let len = put_ip(ip, &mut bytes);
-        bytes[len..len + 2].copy_from_slice(&process.to_be_bytes());
-        bytes[len + 2..len + 6].copy_from_slice(&salt.to_be_bytes());
         let mut head = String::new();
-        push_hex(&bytes[..len + 6], &mut head);
+        push_ip(ip, &mut head);
+        push_hex::<4>(process.into(), &mut head);
+        push_hex::<8>(salt.into(), &mut head);
         UniqueKeys { head }
     }
 
     /// The key of a message made at this [time](millis_of_month).
     pub fn key(&self, time: u32, counter: u16) -> String {
-        let mut bytes = [0u8; 6];
-        bytes[..4].copy_from_slice(&time.to_be_bytes());
-        bytes[4..].copy_from_slice(&counter.to_be_bytes());
-        let mut key = String::with_capacity(self.head.len() + 2 * bytes.len());
+        let mut key = String::with_capacity(self.head.len() + 12);
         key.push_str(&self.head);
-        push_hex(&bytes, &mut key);
+        push_hex::<12>(u64::from(time) << 16 | u64::from(counter), &mut key);
         key
     }
 }
@@ -71,12 +66,10 @@ pub struct OffsetMessageId {
 impl OffsetMessageId {
     /// The id's text.
     pub fn encode(&self) -> String {
-        let mut bytes = [0u8; 28];
-        let len = put_ip(self.address.ip(), &mut bytes);
-        bytes[len..len + 4].copy_from_slice(&u32::from(self.address.port()).to_be_bytes());
-        bytes[len + 4..len + 12].copy_from_slice(&self.commit_log_offset.to_be_bytes());
         let mut text = String::new();
-        push_hex(&bytes[..len + 12], &mut text);
+        push_ip(self.address.ip(), &mut text);
+        push_hex::<8>(self.address.port().into(), &mut text);
+        push_hex::<16>(self.commit_log_offset as u64, &mut text);
         text
     }
 
@@ -108,15 +101,13 @@ impl OffsetMessageId {
     }
 }
 
-fn put_ip(ip: IpAddr, bytes: &mut [u8]) -> usize {
+fn push_ip(ip: IpAddr, text: &mut String) {
     match ip {
-        IpAddr::V4(ip) => {
-            bytes[..4].copy_from_slice(&ip.octets());
-            4
-        }
+        IpAddr::V4(ip) => push_hex::<8>(ip.to_bits().into(), text),
         IpAddr::V6(ip) => {
-            bytes[..16].copy_from_slice(&ip.octets());
-            16
+            for part in ip.segments() {
+                push_hex::<4>(part.into(), text);
+            }
         }
     }
 }
@@ -125,17 +116,12 @@ fn array<const N: usize>(bytes: &[u8]) -> Option<[u8; N]> {
     bytes.get(..N)?.try_into().ok()
 }
 
-/// Appends at most 28 bytes.
-fn push_hex(bytes: &[u8], text: &mut String) {
-    // A digit by reckoning: the compiler then makes many at once.
-    let digit = |value: u8| b'0' + value + if value > 9 { b'A' - b'9' - 1 } else { 0 };
-    let mut digits = [0; 56];
-    for (two, byte) in digits.chunks_exact_mut(2).zip(bytes) {
-        two[0] = digit(byte >> 4);
-        two[1] = digit(byte & 15);
-    }
-    let digits = std::str::from_utf8(&digits[..2 * bytes.len()]);
-    text.push_str(digits.unwrap_or_default());
+/// Appends the last so many digits of a number.
+fn push_hex<const DIGITS: usize>(number: u64, text: &mut String) {
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    let digits: [u8; DIGITS] =
+        std::array::from_fn(|i| HEX[(number >> (4 * (DIGITS - 1 - i)) & 15) as usize]);
+    text.push_str(std::str::from_utf8(&digits).unwrap_or_default());
 }
 
 fn unhex(text: &str) -> Option<Vec<u8>> {
