@@ -53,6 +53,13 @@
 //! [`Error`] has a [kind](ErrorKind), the attempts that were made, and the broker's code and remark
 //! where one answered. Its message reads well alone.
 //!
+//! # Statistics
+//! [`Producer::stats`] counts every call and attempt: sent, failed by kind, in flight, and for each
+//! broker attempts, failures and latencies. It is always on: it costs a send less than 1 % of its
+//! instructions and takes no lock. [`ProducerStats`] says what each number means;
+//! [`since`](ProducerStats::since) gives those of an interval. [`Client::describe`] shows connections
+//! and routes. All of them can be printed.
+//!
 //! # Logging
 //! Through the [`log`] facade, never a message body or a secret:
 //!
@@ -119,6 +126,7 @@ pub use message::{
     TransactionState, Unbatchable,
 };
 pub use producer::{AutoBatch, FaultStrategy, PreparedSend, Producer, ProducerBuilder, SendHandle};
+pub use producer::{BrokerStats, Latency, ProducerStats};
 pub use producer::{
     HalfMessage, TransactionProducer, TransactionProducerBuilder, TransactionReceipt,
 };

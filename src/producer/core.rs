@@ -8,6 +8,7 @@ use super::accumulate::Accumulator;
 use super::asynchronous::AsyncSend;
 use super::attempt::Start;
 use super::config::ProducerConfig;
+use super::counters::Counters;
 use super::fault::{Detector, FaultStrategy, FaultTable, Report};
 use super::outgoing::Outgoing;
 use super::select;
@@ -32,6 +33,7 @@ pub(super) struct Core {
     pub(super) config: ProducerConfig,
     pub(super) client: Client,
     pub(super) account: Arc<Account>,
+    pub(super) counters: Counters,
     /// Ended asynchronous sends. They own the core, which is why shutdown must drop them.
     pub(super) spares: Spares<Box<AsyncSend>>,
     /// Gathers single sends into batches, if that is wanted.
@@ -66,6 +68,7 @@ impl Core {
         let (open, closing) = crossbeam_channel::bounded(0);
         Ok(Core {
             account: client.inner().budget.account(),
+            counters: Counters::new(),
             spares: Spares::new(SPARES),
             faults: config.latency_fault.clone().map(Faults::new),
             tracer,

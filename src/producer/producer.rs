@@ -7,6 +7,7 @@ use super::config::ProducerConfig;
 use super::core::Core;
 use super::handle::SendHandle;
 use super::prepared::PreparedSend;
+use super::stats::ProducerStats;
 use crate::client::{Admin, Client, ShutdownReport};
 use crate::error::{Error, Result, Wait};
 use crate::message::{Batch, Message, MessageView, SendReceipt};
@@ -210,6 +211,26 @@ impl Producer {
             0 => Ok(()),
             _ => Err(Error::timeout(Wait::Response).maybe_stored()),
         }
+    }
+
+    /// What this producer has done since it was started: sends by how they ended, what is in flight,
+    /// and how its brokers did. It is always counted; a look costs microseconds per broker, and stops
+    /// no send.
+    ///
+    /// ```no_run
+    /// # fn main() -> rocketmq_blocking::Result<()> {
+    /// # use rocketmq_blocking::Producer;
+    /// # let producer = Producer::builder("g").name_server("127.0.0.1:9876").start()?;
+    /// let stats = producer.stats();
+    /// println!("{stats}");
+    /// for broker in &stats.brokers {
+    ///     println!("{}: p99 {:?}", broker.broker, broker.latency.quantile(0.99));
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn stats(&self) -> ProducerStats {
+        self.core().counters.read(self.group())
     }
 
     /// The group's name.

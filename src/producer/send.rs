@@ -135,7 +135,7 @@ impl Send {
             let answer = with_request(&self.core, &self.out, &self.aim, |request| {
                 remoting.invoke_once(address, request, *deadline)
             });
-            match self.settle(answer) {
+            match self.settle(answer, Instant::now()) {
                 Step::Done(result) => return result,
                 Step::Resend => {}
                 Step::Again { pause, refresh } => {
@@ -157,6 +157,11 @@ impl Send {
         let accepted = with_request(&self.core, &self.out, &self.aim, |request| {
             remoting.invoke_oneway(address, request, Some(permit), *deadline)
         });
+        let (counters, broker) = (&self.core.counters, &self.aim.host);
+        match &accepted {
+            Ok(()) => counters.accepted(broker),
+            Err(error) => counters.not_stored(broker, error, Duration::ZERO),
+        }
         let accepted = accepted.map_err(|error| error.on_topic(&self.out.topic));
         self.tell_hooks(match &accepted {
             Ok(()) => SendOutcome::Accepted,
@@ -165,12 +170,13 @@ impl Send {
         accepted
     }
 
-    /// Judges the attempt that has just ended. Never waits: unless it is watched, it may run on a
+    /// Judges the attempt that ended at this time. Never waits: unless it is watched, it may run on a
     /// reader thread.
-    pub(super) fn settle(&mut self, answer: Answer) -> Step {
+    pub(super) fn settle(&mut self, answer: Answer, at: Instant) -> Step {
         let read = answer.and_then(|answer| self.read(&answer));
+        let took = at.saturating_duration_since(self.out.begun.at);
         let error = match read {
-            Ok(receipt) => return self.stored(receipt),
+            Ok(receipt) => return self.stored(receipt, took),
             Err(error) => error,
         };
         let outcome = match (error.kind(), error.response_code()) {
@@ -185,8 +191,10 @@ impl Send {
             self.went_away = true;
             return Step::Resend;
         }
+        let counters = &self.core.counters;
+        counters.not_stored(&self.aim.host, &error, took);
         self.tell_hooks(SendOutcome::Failed(&error));
-        self.note(error, verdict);
+        self.note(error, verdict, took);
         match verdict {
             Verdict::Retry { pause } => Step::Again {
                 pause,
@@ -283,15 +291,19 @@ impl Send {
             let (address, deadline) = (&self.aim.address, self.aim.deadline);
             self.core.client.inner().introduce(address, deadline);
         }
-        self.ask_hooks()
+        self.ask_hooks()?;
+        if self.made > 1 {
+            self.core.counters.retry();
+        }
+        Ok(())
     }
 
-    fn stored(&mut self, receipt: SendReceipt) -> Step {
+    fn stored(&mut self, receipt: SendReceipt, took: Duration) -> Step {
+        self.core.counters.answered(&self.aim.host, took);
         self.tell_hooks(SendOutcome::Stored(&receipt));
         if self.core.learns_latency() {
-            let latency = self.out.begun.at.elapsed();
             self.core
-                .report(self.aim.queue.shared_broker(), Report::Stored(latency));
+                .report(self.aim.queue.shared_broker(), Report::Stored(took));
         }
         let outcome = Outcome::Stored(receipt.status);
         match retry::judge(&self.core.config.policy, &self.situation(), outcome) {
@@ -353,7 +365,7 @@ impl Send {
     }
 
     /// Remembers a failed attempt, and has the route looked at if it may be why.
-    fn note(&mut self, error: Error, verdict: Verdict) {
+    fn note(&mut self, error: Error, verdict: Verdict, took: Duration) {
         let broker = self.aim.queue.shared_broker().clone();
         let unwell = match error.kind() {
             ErrorKind::Broker => Some(Report::Refused),
@@ -388,14 +400,13 @@ impl Send {
             );
         }
         let begun = self.out.begun.at;
-        let elapsed = begun.elapsed();
         let past = self.past();
         past.begun.get_or_insert(begun);
         past.last_broker = Some(broker.clone());
         past.failed.push(Attempt {
             broker,
             error,
-            elapsed,
+            elapsed: took,
         });
     }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use parking_lot::Mutex;
 
-use super::asynchronous::{self, Listener};
+use super::asynchronous::{self, Listener, Who};
 use super::attempt::Start;
 use super::config::ProducerConfig;
 use super::core::Core;
@@ -238,11 +238,11 @@ fn flush(core: &Arc<Core>, trace_topic: &Arc<str>, waiting: &mut Vec<Traced>) {
 fn send(core: &Arc<Core>, trace_topic: &Arc<str>, body: String, keys: Vec<String>) {
     let message = Message::new(trace_topic.clone(), body).key(keys.join(" "));
     let deadline = Deadline::after(Instant::now(), SEND_TIMEOUT);
-    let listener = Listener::Callback(Box::new(|result| {
+    let listener = Listener::uncounted(Who::Callback(Box::new(|result| {
         if let Err(error) = result {
             log::warn!("trace records were lost: {error}");
         }
-    }));
+    })));
     let ready = core
         .outgoing(&message, None, Start::now(), String::new())
         .map(|out| (out, Target::Any));

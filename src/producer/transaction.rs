@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::checks::{catch, java_name, with_end};
 use super::hook::EndTransactionContext;
 use super::producer::Producer;
+use super::stats::ProducerStats;
 use super::transaction_builder::TransactionProducerBuilder;
 use crate::client::ShutdownReport;
 use crate::error::{Error, Result};
@@ -136,6 +137,11 @@ impl TransactionProducer {
     /// The same producer for messages without a transaction.
     pub fn producer(&self) -> &Producer {
         &self.producer
+    }
+
+    /// What this producer has done, half messages included; see [`Producer::stats`].
+    pub fn stats(&self) -> ProducerStats {
+        self.producer.stats()
     }
 
     /// Closes the producer within 5 s, like [`Producer::shutdown`].

@@ -102,7 +102,7 @@ impl Connection {
                 (false, true) => maybe_stored.clone(),
                 (false, false) => not_sent.clone(),
             };
-            ready.answer(entry.slot, Err(error));
+            ready.answer(entry.slot, Err(error), now);
         }
         ready.hand_over(&self.shared);
     }

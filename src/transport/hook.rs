@@ -5,6 +5,7 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::shared::{RemotingConfig, Shared};
 use super::{Completion, Next, Outcome, Request};
@@ -250,17 +251,17 @@ pub(super) struct Observed {
 }
 
 impl Completion for Observed {
-    fn complete(self: Box<Self>, outcome: Outcome) -> Next {
-        Next::Callback(Box::new(move || self.go_on(outcome)))
+    fn complete(self: Box<Self>, outcome: Outcome, at: Instant) -> Next {
+        Next::Callback(Box::new(move || self.go_on(outcome, at)))
     }
 }
 
 impl Observed {
     /// On a callback worker.
-    fn go_on(self, outcome: Outcome) {
+    fn go_on(self, outcome: Outcome, at: Instant) {
         let hooks = &self.shared.config.hooks.user;
         self.hooked.after(hooks, &self.address, &outcome);
-        match self.completion.complete(outcome) {
+        match self.completion.complete(outcome, at) {
             Next::Callback(job) => job.run(),
             Next::Retry(job) => self.shared.workers.retries.submit(job),
             Next::Done => {}

@@ -3,6 +3,7 @@
 use std::io::{self, Read};
 use std::net::TcpStream;
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::Connection;
 use super::ready::Ready;
@@ -67,8 +68,9 @@ impl Inbox {
         }
         if !self.responses.is_empty() {
             connection.complete(&mut self.responses, &mut self.taken);
+            let now = Instant::now();
             for (slot, answer) in self.taken.drain(..) {
-                self.ready.answer(slot, Ok(answer));
+                self.ready.answer(slot, Ok(answer), now);
             }
             self.ready.hand_over(&connection.shared);
         }

@@ -1,3 +1,5 @@
+use std::time::Instant;
+
 use super::shared::Shared;
 use super::slot::Slot;
 use super::{Job, Next, Outcome};
@@ -10,10 +12,11 @@ pub(super) struct Ready {
 }
 
 impl Ready {
-    pub(super) fn answer(&mut self, slot: Slot, outcome: Outcome) {
+    /// `at` is when the outcome was there: one look at the clock does for all that one read brings.
+    pub(super) fn answer(&mut self, slot: Slot, outcome: Outcome, at: Instant) {
         match slot {
             Slot::Thread(waiter) => waiter.answer(outcome),
-            Slot::Task(task) => match task.complete(outcome) {
+            Slot::Task(task) => match task.complete(outcome, at) {
                 Next::Callback(job) => self.callbacks.push(job),
                 Next::Retry(job) => self.retries.push(job),
                 Next::Done => {}

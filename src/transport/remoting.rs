@@ -373,7 +373,7 @@ impl Remoting {
 
 fn answer(shared: &Shared, slot: Slot, outcome: Outcome) {
     let mut ready = Ready::default();
-    ready.answer(slot, outcome);
+    ready.answer(slot, outcome, Instant::now());
     ready.hand_over(shared);
 }
 

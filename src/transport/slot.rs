@@ -22,9 +22,10 @@ pub(crate) enum Slot {
 
 /// An asynchronous request's continuation.
 ///
-/// `complete` runs on a reader or timer thread: it decides and hands on, and never runs user code.
+/// `complete` runs on a reader or timer thread: it decides and hands on, and never runs user code. `at`
+/// is when the outcome was there.
 pub(crate) trait Completion: Send {
-    fn complete(self: Box<Self>, outcome: Outcome) -> Next;
+    fn complete(self: Box<Self>, outcome: Outcome, at: Instant) -> Next;
 }
 
 /// Where a continuation goes on.
@@ -38,7 +39,7 @@ pub(crate) enum Next {
 }
 
 impl<F: FnOnce(Outcome) -> Next + Send> Completion for F {
-    fn complete(self: Box<Self>, outcome: Outcome) -> Next {
+    fn complete(self: Box<Self>, outcome: Outcome, _: Instant) -> Next {
         self(outcome)
     }
 }
