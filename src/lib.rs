@@ -57,8 +57,8 @@
 //! [`Producer::stats`] counts every call and attempt: sent, failed by kind, in flight, and for each
 //! broker attempts, failures and latencies. It is always on: it costs a send less than 1 % of its
 //! instructions and takes no lock. [`ProducerStats`] says what each number means;
-//! [`since`](ProducerStats::since) gives those of an interval. [`Client::describe`] shows connections
-//! and routes. All of them can be printed.
+//! [`since`](ProducerStats::since) gives those of an interval. [`Client::describe`] shows name servers,
+//! connections, addresses that cannot be reached and why, and routes. All of them can be printed.
 //!
 //! # Logging
 //! Through the [`log`] facade, never a message body or a secret:
@@ -119,7 +119,7 @@ mod sync;
 mod transport;
 
 pub use client::{Admin, Client, ClientBuilder, ShutdownReport};
-pub use client::{ClientState, ConnectionState, TopicState};
+pub use client::{ClientState, ConnectionState, DialFailure, NameServerState, TopicState};
 pub use error::{Attempt, Delivery, Error, ErrorKind, Result, Wait};
 pub use message::{
     Batch, Message, MessageQueue, MessageView, Properties, Schedule, SendReceipt, SendStatus,

@@ -9,7 +9,6 @@ use parking_lot::Mutex;
 
 use super::api;
 use super::config::{ClientBuilder, ClientConfig};
-use super::describe::{ClientState, ConnectionState};
 use super::discovery::Discovery;
 use super::identity::{self, Identity};
 use super::inbound::TransactionChecks;
@@ -123,22 +122,6 @@ impl Client {
             return ShutdownReport::default();
         }
         inner.close(Deadline::after(Instant::now(), most))
-    }
-
-    /// What the client has at this moment: its connections and the topics it knows. Cheap enough to
-    /// be asked for every second.
-    pub fn describe(&self) -> ClientState {
-        let inner = self.inner();
-        let usable = inner.remoting.usable();
-        let mut connections: Vec<_> = usable.iter().map(|c| state_of(c)).collect();
-        connections.sort();
-        let mut topics = inner.routes.describe();
-        topics.sort();
-        ClientState {
-            id: self.id().to_owned(),
-            connections,
-            topics,
-        }
     }
 
     pub(crate) fn start(mut config: ClientConfig) -> Result<Client> {
@@ -376,17 +359,6 @@ impl Inner {
 
     pub(crate) fn is_closed(&self) -> bool {
         self.closed.load(Ordering::SeqCst)
-    }
-}
-
-fn state_of(connection: &Connection) -> ConnectionState {
-    let load = connection.load();
-    ConnectionState {
-        address: connection.address().clone(),
-        in_flight: load.in_flight,
-        queued_bytes: load.queued_bytes,
-        written_bytes: load.written_bytes,
-        writes: load.writes,
     }
 }
 

@@ -23,7 +23,7 @@ mod ticker;
 pub use admin::Admin;
 pub use config::ClientBuilder;
 pub use core::Client;
-pub use describe::{ClientState, ConnectionState, TopicState};
+pub use describe::{ClientState, ConnectionState, DialFailure, NameServerState, TopicState};
 pub use shutdown::ShutdownReport;
 
 pub(crate) use config::{ClientConfig, check_name, client_setters};

@@ -45,6 +45,8 @@ struct Known {
     info: Arc<PublishInfo>,
     default: DefaultTopic,
     refreshes_unused: AtomicU32,
+    /// When a name server last said so.
+    confirmed: Mutex<Instant>,
     /// When a refresh out of turn was last made.
     hurried: Mutex<Option<Instant>>,
 }
@@ -120,6 +122,8 @@ impl Routes {
         let state = |(topic, known): (&Arc<str>, &Arc<Known>)| TopicState {
             topic: topic.clone(),
             queues: known.info.queues.len(),
+            brokers: known.info.brokers(),
+            age: known.confirmed.lock().elapsed(),
         };
         known.iter().map(state).collect()
     }
@@ -294,7 +298,10 @@ impl Routes {
     fn remember(&self, topic: &Arc<str>, default: &DefaultTopic, info: &Arc<PublishInfo>) {
         let mut table = self.known.write();
         let unused = match table.get(topic) {
-            Some(known) if known.info == *info => return,
+            Some(known) if known.info == *info => {
+                *known.confirmed.lock() = Instant::now();
+                return;
+            }
             Some(known) => known.refreshes_unused.load(Ordering::Relaxed),
             None => 0,
         };
@@ -302,6 +309,7 @@ impl Routes {
             info: info.clone(),
             default: default.clone(),
             refreshes_unused: AtomicU32::new(unused),
+            confirmed: Mutex::new(Instant::now()),
             hurried: Mutex::new(table.get(topic).and_then(|known| *known.hurried.lock())),
         };
         table.insert(topic.clone(), Arc::new(known));

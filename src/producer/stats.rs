@@ -47,8 +47,8 @@ pub struct ProducerStats {
     pub maybe_stored: u64,
     /// Attempts beyond the first of their call. (A batch is one attempt.)
     pub retries: u64,
-    /// Messages of calls that have not ended. The limit of the client's
-    /// [`in_flight`](crate::ClientState) is another number: it does not count synchronous sends.
+    /// Messages of calls that have not ended, synchronous ones too, which
+    /// [`ClientState::in_flight`](crate::ClientState::in_flight) does not count.
     pub in_flight: u64,
     /// The bytes of their bodies.
     pub in_flight_bytes: u64,

@@ -98,6 +98,8 @@ pub(crate) struct Load {
     pub(crate) queued_bytes: u64,
     pub(crate) written_bytes: u64,
     pub(crate) writes: u64,
+    /// The version of TLS.
+    pub(crate) tls: Option<&'static str>,
 }
 
 /// Why a request was not accepted. What was given comes back.
@@ -177,6 +179,7 @@ impl Connection {
             queued_bytes: state.outbox.len(),
             written_bytes: self.written.load(Ordering::Relaxed),
             writes: self.writes.load(Ordering::Relaxed),
+            tls: self.tls.as_ref().map(|session| session.version()),
         }
     }
 

@@ -60,6 +60,12 @@ impl Peer {
             .filter(|connection| connection.is_usable())
     }
 
+    /// Why there is no connection, if a dial has failed and no other was begun.
+    pub(super) fn dial_failure(&self) -> Option<Error> {
+        let state = self.state.lock();
+        state.failed.as_ref().map(|(error, _)| error.clone())
+    }
+
     /// Whether somebody waits for an answer, or for the connection.
     pub(super) fn is_awaited(&self) -> bool {
         let state = self.state.lock();

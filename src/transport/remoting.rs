@@ -278,6 +278,16 @@ impl Remoting {
         current.collect()
     }
 
+    /// Why there is no connection to some addresses, as the last dial has it.
+    pub(crate) fn dial_failures(&self) -> Vec<(Arc<str>, Error)> {
+        let peers = self.peers.read();
+        let failure = |(address, peer): (&Arc<str>, &Arc<Peer>)| {
+            let error = peer.dial_failure()?;
+            Some((address.clone(), error))
+        };
+        peers.by_address.iter().filter_map(failure).collect()
+    }
+
     /// All addresses that were asked for.
     pub(crate) fn addresses(&self) -> Vec<Arc<str>> {
         self.peers.read().by_address.keys().cloned().collect()
