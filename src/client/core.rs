@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+use super::LOG;
 use super::api;
 use super::config::{ClientBuilder, ClientConfig};
 use super::discovery::Discovery;
@@ -17,6 +18,7 @@ use super::process::Process;
 use super::requests::Requests;
 use super::route::{DefaultTopic, Routes};
 use super::shutdown::ShutdownReport;
+use super::throttle::Throttle;
 use super::ticker::Ticker;
 use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::Command;
@@ -59,6 +61,8 @@ pub(crate) struct Inner {
     pub(crate) budget: Budget,
     pub(crate) workers: Workers,
     pub(crate) requests: Requests,
+    /// Of what brokers can bring about as often as they like.
+    pub(super) warnings: Arc<Throttle>,
     pub(super) groups: Mutex<BTreeSet<String>>,
     /// The transaction producers, by group.
     pub(crate) checks: Mutex<BTreeMap<String, Arc<dyn TransactionChecks>>>,
@@ -108,7 +112,7 @@ impl Client {
     pub fn shutdown(&self) {
         let report = self.shutdown_within(DROP_WITHIN);
         if !report.is_clean() {
-            log::warn!("{report}");
+            log::warn!(target: LOG, "{report}");
         }
     }
 
@@ -210,6 +214,7 @@ impl Inner {
                 process: Process::current(),
                 remoting,
                 requests: Requests::new(workers.timer.clone()),
+                warnings: Arc::default(),
                 workers,
                 groups: Mutex::default(),
                 checks: Mutex::default(),
@@ -367,7 +372,7 @@ impl Drop for Handle {
         if !self.0.is_closed() && !self.0.process.is_forked() {
             let report = self.0.close(Deadline::after(Instant::now(), DROP_WITHIN));
             if !report.is_clean() {
-                log::warn!("client dropped: {report}");
+                log::warn!(target: LOG, "client dropped: {report}");
             }
         }
     }

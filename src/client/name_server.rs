@@ -3,8 +3,10 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+use super::LOG;
 use super::describe::{self, NameServerState};
 use super::discovery::Discovery;
+use super::throttle::Throttle;
 use crate::error::{Delivery, Error, ErrorKind, Result};
 use crate::protocol::Command;
 use crate::transport::{Deadline, Remoting, Request};
@@ -22,6 +24,8 @@ pub(crate) struct NameServers {
     choice: Mutex<Choice>,
     /// Where the list comes from, if it was not given.
     discovery: Option<Discovery>,
+    /// Each send can find that none answers.
+    warnings: Throttle,
 }
 
 impl NameServers {
@@ -34,6 +38,7 @@ impl NameServers {
         NameServers {
             remoting,
             discovery,
+            warnings: Throttle::default(),
             choice: Mutex::new(Choice::new(servers, random)),
         }
     }
@@ -67,7 +72,8 @@ impl NameServers {
                 Err(error) => {
                     // No message is on its way yet.
                     let error = error.delivered(Delivery::NotSent);
-                    log::warn!("name server {error}");
+                    let (level, more) = self.warnings.level(Instant::now());
+                    log::log!(target: LOG, level, "name server {error}{more}");
                     self.choice.lock().failed(server, &error, Instant::now());
                     left_alone = left_alone.zip(error.retry_after()).map(|(a, b)| a.min(b));
                     last = Some(error);
@@ -116,7 +122,7 @@ impl NameServers {
         if let Some(discovery) = &self.discovery {
             let deadline = Deadline::after(Instant::now(), MOST);
             if let Err(error) = discovery.fetch(deadline, |servers| self.swap(servers)) {
-                log::warn!("{error}; going on with the list known");
+                log::warn!(target: LOG, "{error}; going on with the list known");
             }
         }
     }
@@ -125,7 +131,7 @@ impl NameServers {
     fn swap(&self, servers: Vec<Arc<str>>) {
         let names = servers.join(", ");
         if self.choice.lock().swap(servers, Instant::now()) {
-            log::info!("name servers: {names}");
+            log::info!(target: LOG, "name servers: {names}");
         }
     }
 

@@ -43,3 +43,6 @@ pub use transaction_builder::TransactionProducerBuilder;
 
 #[cfg(feature = "internals")]
 pub(crate) use select::{by_key, round_robin};
+
+/// The target of what is logged here: a name to filter by, which stays when files move.
+pub(crate) const LOG: &str = "rocketmq_blocking::producer";

@@ -2,6 +2,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::LOG;
 use super::builder::ProducerBuilder;
 use super::config::ProducerConfig;
 use super::core::Core;
@@ -247,7 +248,7 @@ impl Producer {
     pub fn shutdown(&self) {
         let report = self.shutdown_within(SHUTDOWN_WITHIN);
         if !report.is_clean() {
-            log::warn!("producer {}: {report}", self.group());
+            log::warn!(target: LOG, "producer {}: {report}", self.group());
         }
     }
 
@@ -284,7 +285,7 @@ impl Drop for Handle {
     fn drop(&mut self) {
         let report = self.0.shutdown(DROP_WITHIN);
         if !report.is_clean() {
-            log::warn!("producer {} dropped: {report}", self.0.config.group);
+            log::warn!(target: LOG, "producer {} dropped: {report}", self.0.config.group);
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::LOG;
 use super::attempt::{Aim, Start, with_request};
 use super::core::Core;
 use super::fault::Report;
@@ -224,7 +225,7 @@ impl Send {
             }
             // There was an attempt before, and how it ended says more about why.
             Err(error) => {
-                log::debug!("{}: no further attempt: {error}", self.out.topic);
+                log::debug!(target: LOG, "{}: no further attempt: {error}", self.out.topic);
                 Some(self.fail())
             }
         }
@@ -259,7 +260,8 @@ impl Send {
         if refresh {
             let routes = &self.core.client.inner().routes;
             if let Err(error) = routes.look_up(topic, default, self.deadline) {
-                log::warn!("{error}; going on with the route known");
+                let (level, more) = self.core.warnings.level(Instant::now());
+                log::log!(target: LOG, level, "{error}; going on with the route known{more}");
             }
         }
         let info = publish_info(&self.core, topic, self.deadline)?;
@@ -309,7 +311,8 @@ impl Send {
         match retry::judge(&self.core.config.policy, &self.situation(), outcome) {
             Verdict::Accept => Step::Done(self.accept(receipt)),
             _ => {
-                log::warn!("{receipt}; trying another broker");
+                let (level, more) = self.core.warnings.level(Instant::now());
+                log::log!(target: LOG, level, "{receipt}; trying another broker{more}");
                 let broker = self.aim.queue.shared_broker().clone();
                 let past = self.past();
                 past.doubtful = Some(receipt);
@@ -395,8 +398,11 @@ impl Send {
         }
         if verdict != Verdict::Fail {
             let (topic, id, made) = (&self.out.topic, &self.out.message_id, self.made);
-            log::warn!(
-                "{topic}: attempt {made} of message {id} on {broker} failed, trying again: {error}"
+            let (level, more) = self.core.warnings.level(Instant::now());
+            log::log!(
+                target: LOG,
+                level,
+                "{topic}: attempt {made} of message {id} on {broker} failed, trying again: {error}{more}"
             );
         }
         let begun = self.out.begun.at;

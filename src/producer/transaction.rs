@@ -3,6 +3,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::LOG;
 use super::checks::{catch, java_name, with_end};
 use super::hook::EndTransactionContext;
 use super::producer::Producer;
@@ -162,8 +163,11 @@ impl TransactionProducer {
         let mut address = None;
         if let Err(error) = self.tell(message, done, permit, &mut address) {
             let (id, state) = (done.transaction_id(), done.state);
-            log::warn!(
-                "transaction {id}: its end ({state}) cannot be told, the broker will ask: {error}"
+            let (level, more) = core.warnings.level(Instant::now());
+            log::log!(
+                target: LOG,
+                level,
+                "transaction {id}: its end ({state}) cannot be told, the broker will ask: {error}{more}"
             );
         }
         core.config.hooks.ended(|| EndTransactionContext {

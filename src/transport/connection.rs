@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
+use super::LOG;
 use super::outbox::Outbox;
 use super::patience::Patience;
 use super::pending::{Entry, Pending};
@@ -394,6 +395,7 @@ impl Connection {
         let unknown = all - taken.len();
         if unknown > 0 {
             log::debug!(
+                target: LOG,
                 "{}: {unknown} responses to nobody (late or unknown)",
                 self.address
             );

@@ -7,6 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::LOG;
 use super::shared::{RemotingConfig, Shared};
 use super::{Completion, Next, Outcome, Request};
 use crate::error::Error;
@@ -204,7 +205,10 @@ impl Hooked {
             let run = || hook.after(address, &self.command, outcome.as_ref());
             if catch_unwind(AssertUnwindSafe(run)).is_err() {
                 let name = hook.name();
-                log::error!("rpc hook {name} panicked after a request to {address}; going on");
+                log::error!(
+                    target: LOG,
+                    "rpc hook {name} panicked after a request to {address}; going on"
+                );
             }
         }
     }

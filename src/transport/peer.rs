@@ -2,6 +2,7 @@ use std::io;
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
+use super::LOG;
 use super::shared::Shared;
 use super::{Connection, Deadline, backoff, dial};
 use crate::error::{Error, ErrorKind, Wait};
@@ -208,12 +209,12 @@ impl Peer {
                 Err(why)
             }
             (Ok(connection), None) => {
-                log::debug!("{}: connected", self.address);
+                log::debug!(target: LOG, "{}: connected", self.address);
                 shared.inbound.connected(&connection);
                 Ok(connection)
             }
             (Err(error), _) => {
-                log::debug!("{error}");
+                log::debug!(target: LOG, "{error}");
                 Err(error)
             }
         };

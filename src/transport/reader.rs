@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::Connection;
+use super::LOG;
 use super::ready::Ready;
 use super::receive::Buffer;
 use crate::error::{Error, ErrorKind};
@@ -29,7 +30,7 @@ pub(super) fn run(connection: &Arc<Connection>) {
         let read = inbox.take_frames(&mut buffer);
         inbox.deliver(connection);
         if let Err(error) = read {
-            log::warn!("{}: {error}; closing the connection", connection.address());
+            log::warn!(target: LOG, "{}: {error}; closing the connection", connection.address());
             break error.into();
         }
         connection.end_if_drained();
@@ -83,10 +84,7 @@ impl Inbox {
 fn answer_request(connection: &Arc<Connection>, request: Command) {
     if let Err(unknown) = connection.shared.inbound.request(connection, request) {
         let code = unknown.code;
-        log::debug!(
-            "{}: request code {code} is not supported",
-            connection.address()
-        );
+        log::debug!(target: LOG, "{}: request code {code} is not supported", connection.address());
         if !unknown.is_oneway() {
             let answer = Command::response_to(&unknown, response::REQUEST_CODE_NOT_SUPPORTED)
                 .with_remark(format!(" request type {code} not supported"));

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use parking_lot::{Mutex, RwLock};
 
+use super::LOG;
 use super::connection::{Connection, Refused, Via};
 use super::hook::{Hooked, Observed};
 use super::peer::Peer;
@@ -302,7 +303,7 @@ impl Remoting {
         }
         let forgotten = self.peers.write().by_address.remove(address);
         if let Some(peer) = forgotten {
-            log::info!("{address}: in no route any more; closing");
+            log::info!(target: LOG, "{address}: in no route any more; closing");
             // Who is just about to use it may try another one.
             let text = "the broker left all routes";
             peer.close(&Error::new(ErrorKind::Disconnected, text).at(address));
