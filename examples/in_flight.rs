@@ -6,9 +6,9 @@
 //! cargo run --example in_flight -- --name-server 127.0.0.1:9876 --threads 8
 //! ```
 //!
-//! Printed are the rate, what the client has then, what a producer says whose limit is reached (this
-//! needs answers that are held back, so only with the cluster inside this process), and how the
-//! client ended.
+//! Printed are the rate, what the producer has counted, what the client has then, what a producer says
+//! whose limit is reached (this needs answers that are held back, so only with the cluster inside this
+//! process), and how the client ended.
 
 #[path = "common/example.rs"]
 mod example;
@@ -62,6 +62,8 @@ fn run(args: Args) -> Result<(), Box<dyn Error>> {
     let count = args.threads * EACH;
     let rate = f64::from(count) / start.elapsed().as_secs_f64();
     println!("{count} orders stored, {rate:.0} a second");
+    // Messages, failures, and for each broker how long answers took.
+    println!("{}", orders.stats());
     println!("{}", audit.send(&Message::new(TOPIC, "orders were sent"))?);
     println!("{}", client.describe());
 

@@ -48,6 +48,26 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
+    /// All of them, in the order of their numbers.
+    pub(crate) const ALL: [ErrorKind; 16] = [
+        ErrorKind::Invalid,
+        ErrorKind::Closed,
+        ErrorKind::Config,
+        ErrorKind::NoNameServer,
+        ErrorKind::NameServer,
+        ErrorKind::NoRoute,
+        ErrorKind::NoBroker,
+        ErrorKind::Dns,
+        ErrorKind::Connect,
+        ErrorKind::Timeout,
+        ErrorKind::Disconnected,
+        ErrorKind::Protocol,
+        ErrorKind::Broker,
+        ErrorKind::Busy,
+        ErrorKind::Tls,
+        ErrorKind::Io,
+    ];
+
     /// The kind in snake_case, for logs and machine-read output.
     pub fn as_str(self) -> &'static str {
         match self {

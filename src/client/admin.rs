@@ -3,6 +3,7 @@ use std::ops::{Bound, RangeBounds};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use super::LOG;
 use super::config::check_name;
 use super::core::{Client, Inner};
 use super::publish::{self, PublishInfo};
@@ -380,7 +381,7 @@ impl<'a> Admin<'a> {
             match ask(broker, deadline.capped(now, share)) {
                 Ok(answer) => answers.push(answer),
                 Err(error) => {
-                    log::warn!("{what}: {error}");
+                    log::warn!(target: LOG, "{what}: {error}");
                     failed = Some(error);
                 }
             }

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+use super::LOG;
 use super::api;
 use super::config::{ClientBuilder, ClientConfig};
-use super::describe::{ClientState, ConnectionState};
 use super::discovery::Discovery;
 use super::identity::{self, Identity};
 use super::inbound::TransactionChecks;
@@ -18,6 +18,7 @@ use super::process::Process;
 use super::requests::Requests;
 use super::route::{DefaultTopic, Routes};
 use super::shutdown::ShutdownReport;
+use super::throttle::Throttle;
 use super::ticker::Ticker;
 use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::Command;
@@ -60,6 +61,8 @@ pub(crate) struct Inner {
     pub(crate) budget: Budget,
     pub(crate) workers: Workers,
     pub(crate) requests: Requests,
+    /// Of what brokers can bring about as often as they like.
+    pub(super) warnings: Arc<Throttle>,
     pub(super) groups: Mutex<BTreeSet<String>>,
     /// The transaction producers, by group.
     pub(crate) checks: Mutex<BTreeMap<String, Arc<dyn TransactionChecks>>>,
@@ -109,7 +112,7 @@ impl Client {
     pub fn shutdown(&self) {
         let report = self.shutdown_within(DROP_WITHIN);
         if !report.is_clean() {
-            log::warn!("{report}");
+            log::warn!(target: LOG, "{report}");
         }
     }
 
@@ -123,22 +126,6 @@ impl Client {
             return ShutdownReport::default();
         }
         inner.close(Deadline::after(Instant::now(), most))
-    }
-
-    /// What the client has at this moment: its connections and the topics it knows. Cheap enough to
-    /// be asked for every second.
-    pub fn describe(&self) -> ClientState {
-        let inner = self.inner();
-        let usable = inner.remoting.usable();
-        let mut connections: Vec<_> = usable.iter().map(|c| state_of(c)).collect();
-        connections.sort();
-        let mut topics = inner.routes.describe();
-        topics.sort();
-        ClientState {
-            id: self.id().to_owned(),
-            connections,
-            topics,
-        }
     }
 
     pub(crate) fn start(mut config: ClientConfig) -> Result<Client> {
@@ -227,6 +214,7 @@ impl Inner {
                 process: Process::current(),
                 remoting,
                 requests: Requests::new(workers.timer.clone()),
+                warnings: Arc::default(),
                 workers,
                 groups: Mutex::default(),
                 checks: Mutex::default(),
@@ -379,23 +367,12 @@ impl Inner {
     }
 }
 
-fn state_of(connection: &Connection) -> ConnectionState {
-    let load = connection.load();
-    ConnectionState {
-        address: connection.address().clone(),
-        in_flight: load.in_flight,
-        queued_bytes: load.queued_bytes,
-        written_bytes: load.written_bytes,
-        writes: load.writes,
-    }
-}
-
 impl Drop for Handle {
     fn drop(&mut self) {
         if !self.0.is_closed() && !self.0.process.is_forked() {
             let report = self.0.close(Deadline::after(Instant::now(), DROP_WITHIN));
             if !report.is_clean() {
-                log::warn!("client dropped: {report}");
+                log::warn!(target: LOG, "client dropped: {report}");
             }
         }
     }

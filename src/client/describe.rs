@@ -1,17 +1,46 @@
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
-/// What a client has at one moment: [`Client::describe`](super::Client::describe). Its `Display` is
-/// made for a log or a status page: one line for the client, one for each connection and topic.
+use super::Client;
+use crate::error::{Error, Printable};
+use crate::transport::Connection;
+
+/// What a client has at one moment: [`Client::describe`]. Its `Display` is made for a log or a status
+/// page: one line for the client, one for each name server, connection, failed dial and topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ClientState {
     /// The client's id.
     pub id: String,
+    /// Asynchronous and oneway messages, and requests, that count towards
+    /// [`max_in_flight_messages`](crate::ClientBuilder::max_in_flight_messages), of all producers.
+    pub in_flight: u64,
+    /// Bytes that count towards [`max_in_flight_bytes`](crate::ClientBuilder::max_in_flight_bytes),
+    /// those of synchronous sends too.
+    pub in_flight_bytes: u64,
+    /// Oneway messages that were accepted and then lost with their connection, since the start.
+    pub lost_oneway: u64,
+    /// The name servers, in the order of the list.
+    pub name_servers: Vec<NameServerState>,
     /// Its connections that can take requests, by address.
     pub connections: Vec<ConnectionState>,
+    /// Addresses to which the last dial failed, by address.
+    pub dial_failures: Vec<DialFailure>,
     /// The topics whose routes are known, by name.
     pub topics: Vec<TopicState>,
+}
+
+/// A name server at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct NameServerState {
+    /// Host and port.
+    pub address: Arc<str>,
+    /// Whether it is asked first.
+    pub is_current: bool,
+    /// Why it did not answer when it was last asked; none if it did.
+    pub last_error: Option<String>,
 }
 
 /// A connection at one moment. What is counted is counted from its beginning on.
@@ -28,6 +57,18 @@ pub struct ConnectionState {
     pub written_bytes: u64,
     /// In how many system calls. (Not counted with TLS.)
     pub writes: u64,
+    /// The version of TLS that was agreed on (`TLS 1.3`); none if the connection is plain.
+    pub tls: Option<&'static str>,
+}
+
+/// An address without a connection, since the last attempt to make one failed.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub struct DialFailure {
+    /// Host and port.
+    pub address: Arc<str>,
+    /// Why.
+    pub error: String,
 }
 
 /// A topic at one moment.
@@ -38,23 +79,100 @@ pub struct TopicState {
     pub topic: Arc<str>,
     /// Queues that can be written to.
     pub queues: usize,
+    /// The brokers that these queues are on, by name, and the addresses of their masters.
+    pub brokers: Vec<(Arc<str>, Arc<str>)>,
+    /// How long ago a name server last gave this route.
+    pub age: Duration,
+}
+
+impl Client {
+    /// What the client has at this moment: name servers, connections and the topics it knows. Cheap
+    /// enough to be asked for every second.
+    pub fn describe(&self) -> ClientState {
+        let inner = self.inner();
+        let (in_flight, in_flight_bytes) = inner.budget.used();
+        let usable = inner.remoting.usable();
+        let mut connections: Vec<_> = usable.iter().map(|c| state_of(c)).collect();
+        connections.sort();
+        let failures = inner.remoting.dial_failures().into_iter();
+        let mut dial_failures: Vec<_> = failures
+            .map(|(address, error)| DialFailure {
+                error: why(&error, &address),
+                address,
+            })
+            .collect();
+        dial_failures.sort();
+        let mut topics = inner.routes.describe();
+        topics.sort();
+        ClientState {
+            id: self.id().to_owned(),
+            in_flight,
+            in_flight_bytes,
+            lost_oneway: inner.remoting.lost_oneway(),
+            name_servers: inner.routes.name_servers.describe(),
+            connections,
+            dial_failures,
+            topics,
+        }
+    }
+}
+
+/// What an error says of an address, which stands before it.
+pub(super) fn why(error: &Error, address: &str) -> String {
+    let text = error.to_string();
+    let own = text
+        .strip_prefix(address)
+        .and_then(|t| t.strip_prefix(": "));
+    own.map_or_else(|| text.clone(), str::to_owned)
+}
+
+fn state_of(connection: &Connection) -> ConnectionState {
+    let load = connection.load();
+    ConnectionState {
+        address: connection.address().clone(),
+        in_flight: load.in_flight,
+        queued_bytes: load.queued_bytes,
+        written_bytes: load.written_bytes,
+        writes: load.writes,
+        tls: load.tls,
+    }
 }
 
 impl fmt::Display for ClientState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (connections, topics) = (self.connections.len(), self.topics.len());
         write!(
             f,
-            "client {}: {connections} connections, {topics} topics",
-            self.id
+            "client {}: {} messages and {} bytes in flight, {} oneway lost",
+            self.id, self.in_flight, self.in_flight_bytes, self.lost_oneway
         )?;
+        for server in &self.name_servers {
+            write!(f, "\n  {server}")?;
+        }
         for connection in &self.connections {
             write!(f, "\n  {connection}")?;
         }
-        for TopicState { topic, queues } in &self.topics {
-            write!(f, "\n  topic {topic}: {queues} queues")?;
+        for failure in &self.dial_failures {
+            write!(f, "\n  {failure}")?;
+        }
+        for topic in &self.topics {
+            write!(f, "\n  {topic}")?;
         }
         Ok(())
+    }
+}
+
+impl fmt::Display for NameServerState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let current = if self.is_current {
+            " (asked first)"
+        } else {
+            ""
+        };
+        write!(f, "name server {}{current}", self.address)?;
+        match &self.last_error {
+            Some(error) => write!(f, ": {error}"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -66,11 +184,37 @@ impl fmt::Display for ConnectionState {
             queued_bytes,
             written_bytes,
             writes,
+            tls,
         } = self;
         write!(
             f,
             "connection {address}: {in_flight} in flight, {queued_bytes} bytes queued, \
-             {written_bytes} written in {writes} calls"
-        )
+             {written_bytes} written"
+        )?;
+        match tls {
+            Some(version) => write!(f, ", {version}"),
+            None => write!(f, " in {writes} calls"),
+        }
+    }
+}
+
+impl fmt::Display for DialFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "no connection to {}: {}", self.address, self.error)
+    }
+}
+
+impl fmt::Display for TopicState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (topic, queues, age) = (Printable(&self.topic), self.queues, self.age);
+        write!(
+            f,
+            "topic {topic}: {queues} queues, route confirmed {age:.1?} ago"
+        )?;
+        for (broker, address) in &self.brokers {
+            let (broker, address) = (Printable(broker), Printable(address));
+            write!(f, ", {broker} at {address}")?;
+        }
+        Ok(())
     }
 }

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::LOG;
 use super::api;
 use super::core::Inner;
 use crate::protocol::code::response;
@@ -32,7 +33,10 @@ impl Inner {
         let deadline = deadline.capped(Instant::now(), self.config.api_timeout);
         match api::heartbeat_and_wait(&self.remoting, broker, &heartbeat, deadline) {
             Ok(()) => connection.note_introduced(),
-            Err(error) => log::warn!("heartbeat before a request failed: {error}"),
+            Err(error) => {
+                let (level, more) = self.warnings.level(Instant::now());
+                log::log!(target: LOG, level, "heartbeat before a request failed: {error}{more}");
+            }
         }
         // The reply can come by way of another broker.
         for other in self.routes.masters() {
@@ -75,13 +79,15 @@ impl Inner {
             return;
         };
         let deadline = Deadline::after(Instant::now(), self.config.api_timeout);
-        let to = broker.clone();
+        let (to, warnings) = (broker.clone(), self.warnings.clone());
         let completion = move |outcome: Outcome| {
-            match outcome {
-                Ok(answer) if answer.code == response::SUCCESS => {}
-                Ok(answer) => log::warn!("{to}: heartbeat answered {}", answer.code),
-                Err(error) => log::warn!("heartbeat failed: {error}"),
-            }
+            let why = match outcome {
+                Ok(answer) if answer.code == response::SUCCESS => return Next::Done,
+                Ok(answer) => format!("{to}: heartbeat answered {}", answer.code),
+                Err(error) => format!("heartbeat failed: {error}"),
+            };
+            let (level, more) = warnings.level(Instant::now());
+            log::log!(target: LOG, level, "{why}{more}");
             Next::Done
         };
         api::heartbeat(

@@ -1,7 +1,9 @@
 //! What brokers ask of a client.
 
 use std::sync::Arc;
+use std::time::Instant;
 
+use super::LOG;
 use super::core::Inner;
 use crate::message::{MessageView, name};
 use crate::protocol::code::{request, response};
@@ -36,7 +38,8 @@ impl Inner {
         };
         if let Err(error) = &done {
             let (broker, code) = (connection.address(), request.code);
-            log::warn!("{broker}: request {code} cannot be read: {error}");
+            let (level, more) = self.warnings.level(Instant::now());
+            log::log!(target: LOG, level, "{broker}: request {code} cannot be read: {error}{more}");
         }
         // Checks are asked oneway. A broker that does not must still not wait for ever.
         if !request.is_oneway() {
@@ -63,11 +66,16 @@ impl Inner {
         let checks = self.checks.lock().get(group).cloned();
         match checks {
             Some(checks) => checks.check(connection, question, half),
-            None => log::warn!(
-                "{}: check of a transaction of group {group:?}, which has no transaction producer \
-                 here; the broker will ask again",
-                connection.address()
-            ),
+            None => {
+                let (level, more) = self.warnings.level(Instant::now());
+                log::log!(
+                    target: LOG,
+                    level,
+                    "{}: check of a transaction of group {group:?}, which has no transaction producer \
+                     here; the broker will ask again{more}",
+                    connection.address()
+                );
+            }
         }
         Ok(())
     }

@@ -3,7 +3,10 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+use super::LOG;
+use super::describe::{self, NameServerState};
 use super::discovery::Discovery;
+use super::throttle::Throttle;
 use crate::error::{Delivery, Error, ErrorKind, Result};
 use crate::protocol::Command;
 use crate::transport::{Deadline, Remoting, Request};
@@ -21,6 +24,8 @@ pub(crate) struct NameServers {
     choice: Mutex<Choice>,
     /// Where the list comes from, if it was not given.
     discovery: Option<Discovery>,
+    /// Each send can find that none answers.
+    warnings: Throttle,
 }
 
 impl NameServers {
@@ -33,6 +38,7 @@ impl NameServers {
         NameServers {
             remoting,
             discovery,
+            warnings: Throttle::default(),
             choice: Mutex::new(Choice::new(servers, random)),
         }
     }
@@ -66,8 +72,9 @@ impl NameServers {
                 Err(error) => {
                     // No message is on its way yet.
                     let error = error.delivered(Delivery::NotSent);
-                    log::warn!("name server {error}");
-                    self.choice.lock().failed(server, Instant::now());
+                    let (level, more) = self.warnings.level(Instant::now());
+                    log::log!(target: LOG, level, "name server {error}{more}");
+                    self.choice.lock().failed(server, &error, Instant::now());
                     left_alone = left_alone.zip(error.retry_after()).map(|(a, b)| a.min(b));
                     last = Some(error);
                 }
@@ -115,7 +122,7 @@ impl NameServers {
         if let Some(discovery) = &self.discovery {
             let deadline = Deadline::after(Instant::now(), MOST);
             if let Err(error) = discovery.fetch(deadline, |servers| self.swap(servers)) {
-                log::warn!("{error}; going on with the list known");
+                log::warn!(target: LOG, "{error}; going on with the list known");
             }
         }
     }
@@ -124,8 +131,22 @@ impl NameServers {
     fn swap(&self, servers: Vec<Arc<str>>) {
         let names = servers.join(", ");
         if self.choice.lock().swap(servers, Instant::now()) {
-            log::info!("name servers: {names}");
+            log::info!(target: LOG, "name servers: {names}");
         }
+    }
+
+    /// What is known of each.
+    pub(super) fn describe(&self) -> Vec<NameServerState> {
+        let choice = self.choice.lock();
+        let state = |(i, server): (usize, &Server)| NameServerState {
+            address: server.address.clone(),
+            is_current: i == choice.current,
+            last_error: server
+                .error
+                .as_ref()
+                .map(|e| describe::why(e, &server.address)),
+        };
+        choice.servers.iter().enumerate().map(state).collect()
     }
 
     /// Whether it is a name server's address, or was one so lately that a question may be under way.
@@ -146,6 +167,8 @@ struct Choice {
 struct Server {
     address: Arc<str>,
     demoted_until: Option<Instant>,
+    /// Why it did not answer, if that was the last that was heard of it.
+    error: Option<Error>,
 }
 
 impl Choice {
@@ -175,11 +198,13 @@ impl Choice {
         }
         let current = self.servers.get(self.current);
         let current = current.and_then(|c| addresses.iter().position(|a| *a == c.address));
-        let servers = addresses.into_iter().map(|address| Server {
-            demoted_until: self
-                .position(&address)
-                .and_then(|i| self.servers[i].demoted_until),
-            address,
+        let servers = addresses.into_iter().map(|address| {
+            let known = self.position(&address).map(|i| &self.servers[i]);
+            Server {
+                demoted_until: known.and_then(|known| known.demoted_until),
+                error: known.and_then(|known| known.error.clone()),
+                address,
+            }
         });
         self.servers = servers.collect();
         self.current = current.unwrap_or((self.random % self.servers.len().max(1) as u64) as usize);
@@ -209,12 +234,14 @@ impl Choice {
         if let Some(i) = self.position(address) {
             self.current = i;
             self.servers[i].demoted_until = None;
+            self.servers[i].error = None;
         }
     }
 
-    fn failed(&mut self, address: &Arc<str>, now: Instant) {
+    fn failed(&mut self, address: &Arc<str>, error: &Error, now: Instant) {
         if let Some(i) = self.position(address) {
             self.servers[i].demoted_until = now.checked_add(DEMOTED_FOR);
+            self.servers[i].error = Some(error.clone());
         }
     }
 
@@ -228,6 +255,7 @@ impl Choice {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Wait;
 
     #[test]
     fn the_choice_sticks_and_silent_ones_are_asked_last_for_a_while() {
@@ -236,11 +264,12 @@ mod tests {
         let mut choice = Choice::new(vec![a.clone(), b.clone(), c.clone()], 4);
         let order = |choice: &Choice, now| choice.order(now).join("");
         assert_eq!(order(&choice, now), "bca");
-        choice.failed(&b, now);
+        let silent = Error::timeout(Wait::Response);
+        choice.failed(&b, &silent, now);
         assert_eq!(order(&choice, now), "cab");
         choice.answered(&c);
         assert_eq!(order(&choice, now), "cab");
-        choice.failed(&c, now);
+        choice.failed(&c, &silent, now);
         assert_eq!(order(&choice, now), "acb");
         assert_eq!(order(&choice, now + DEMOTED_FOR), "cab");
     }
@@ -256,7 +285,7 @@ mod tests {
         assert_eq!(order(&choice), "bca");
         assert!(!choice.swap(vec![a.clone(), b.clone(), c.clone()], now));
         choice.answered(&c);
-        choice.failed(&a, now);
+        choice.failed(&a, &Error::timeout(Wait::Response), now);
         assert!(choice.swap(vec![c.clone(), a.clone(), d.clone()], now));
         assert_eq!(order(&choice), "cda", "c stays the first, a was silent");
         assert!(choice.swap(vec![a, d, b], now));

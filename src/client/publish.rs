@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::error::{Error, ErrorKind, Result};
@@ -94,6 +94,14 @@ impl PublishInfo {
     /// Whether a queue can be written to now.
     pub(crate) fn is_reachable(&self, queue: &MessageQueue) -> bool {
         !self.orphans || self.master(self.host(queue)).is_some()
+    }
+
+    /// The brokers that messages are written to, with their masters' addresses, by name.
+    pub(crate) fn brokers(&self) -> Vec<(Arc<str>, Arc<str>)> {
+        let hosts: BTreeSet<&str> = self.queues.iter().map(|queue| self.host(queue)).collect();
+        let masters = self.masters.iter();
+        let used = masters.filter(|(name, _)| hosts.contains(&**name));
+        used.cloned().collect()
     }
 
     /// All masters' addresses.
@@ -302,6 +310,9 @@ mod tests {
         let info = PublishInfo::new(&"T".into(), &route);
         let hosts: Vec<&str> = info.queues.iter().map(|queue| info.host(queue)).collect();
         assert_eq!(hosts, ["a", "a", "b", logical]);
+        let brokers = info.brokers();
+        let brokers: Vec<_> = brokers.iter().map(|(name, at)| (&**name, &**at)).collect();
+        assert_eq!(brokers, [("a", "a:1"), ("b", "b:1")]);
         let reachable: Vec<bool> = info.queues.iter().map(|q| info.is_reachable(q)).collect();
         assert_eq!(reachable, [true, true, true, false]);
     }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, RwLock};
 
+use super::LOG;
 use super::api;
 use super::describe::TopicState;
 use super::name_server::NameServers;
@@ -45,6 +46,8 @@ struct Known {
     info: Arc<PublishInfo>,
     default: DefaultTopic,
     refreshes_unused: AtomicU32,
+    /// When a name server last said so.
+    confirmed: Mutex<Instant>,
     /// When a refresh out of turn was last made.
     hurried: Mutex<Option<Instant>>,
 }
@@ -120,6 +123,8 @@ impl Routes {
         let state = |(topic, known): (&Arc<str>, &Arc<Known>)| TopicState {
             topic: topic.clone(),
             queues: known.info.queues.len(),
+            brokers: known.info.brokers(),
+            age: known.confirmed.lock().elapsed(),
         };
         known.iter().map(state).collect()
     }
@@ -173,16 +178,21 @@ impl Routes {
             .collect();
         for (topic, known) in topics {
             if known.refreshes_unused.fetch_add(1, Ordering::Relaxed) >= FORGET_AFTER {
-                log::debug!("{topic}: unused for long; its route is forgotten");
+                log::debug!(target: LOG, "{topic}: unused for long; its route is forgotten");
                 self.known.write().remove(&topic);
                 continue;
             }
             let deadline = Deadline::after(Instant::now(), self.api_timeout);
             match self.look_up(&topic, &known.default, deadline) {
                 Ok(_) => {}
-                Err(error) if error.kind() == ErrorKind::NoRoute => log::info!("{error}"),
+                Err(error) if error.kind() == ErrorKind::NoRoute => {
+                    log::info!(target: LOG, "{error}")
+                }
                 Err(error) => {
-                    log::warn!("route refresh: {error}; going on with the routes known");
+                    log::warn!(
+                        target: LOG,
+                        "route refresh: {error}; going on with the routes known"
+                    );
                     return;
                 }
             }
@@ -203,7 +213,7 @@ impl Routes {
         drop(hurried);
         let deadline = Deadline::after(now, self.api_timeout);
         if let Err(error) = self.look_up(topic, &known.default, deadline) {
-            log::warn!("route refresh: {error}; going on with the route known");
+            log::warn!(target: LOG, "route refresh: {error}; going on with the route known");
         }
     }
 
@@ -211,7 +221,7 @@ impl Routes {
     pub(crate) fn learn(&self, topic: &Arc<str>, default: &DefaultTopic) {
         let deadline = Deadline::after(Instant::now(), self.api_timeout);
         if let Err(error) = self.publish_info(topic, default, deadline) {
-            log::warn!("route of a topic named at start: {error}");
+            log::warn!(target: LOG, "route of a topic named at start: {error}");
         }
     }
 
@@ -294,7 +304,10 @@ impl Routes {
     fn remember(&self, topic: &Arc<str>, default: &DefaultTopic, info: &Arc<PublishInfo>) {
         let mut table = self.known.write();
         let unused = match table.get(topic) {
-            Some(known) if known.info == *info => return,
+            Some(known) if known.info == *info => {
+                *known.confirmed.lock() = Instant::now();
+                return;
+            }
             Some(known) => known.refreshes_unused.load(Ordering::Relaxed),
             None => 0,
         };
@@ -302,11 +315,12 @@ impl Routes {
             info: info.clone(),
             default: default.clone(),
             refreshes_unused: AtomicU32::new(unused),
+            confirmed: Mutex::new(Instant::now()),
             hurried: Mutex::new(table.get(topic).and_then(|known| *known.hurried.lock())),
         };
         table.insert(topic.clone(), Arc::new(known));
         drop(table);
-        log::info!("{topic}: {} queues to write to", info.queues.len());
+        log::info!(target: LOG, "{topic}: {} queues to write to", info.queues.len());
     }
 
     fn route_or_default(

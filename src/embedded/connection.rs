@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
+use super::LOG;
 use super::fault::{Action, Rule};
 use super::requests::ReceivedRequest;
 use super::server::{Peer, Shared};
@@ -85,7 +86,7 @@ pub(super) fn serve(shared: &Arc<Shared>, connection: &Arc<Connection>) {
     };
     match worker.run() {
         Err(End::Protocol(error)) => {
-            log::debug!("{}: {}: {error}", shared.name, connection.peer.address);
+            log::debug!(target: LOG, "{}: {}: {error}", shared.name, connection.peer.address);
         }
         Err(End::Io | End::HangUp | End::StopReading) | Ok(()) => {}
     }

@@ -112,3 +112,6 @@ pub use requests::ReceivedRequest;
 pub use server::Accept;
 pub use stored::StoredMessage;
 pub use transactions::Transaction;
+
+/// The target of what is logged here: a name to filter by, which stays when files move.
+const LOG: &str = "rocketmq_blocking::embedded";

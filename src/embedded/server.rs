@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
+use super::LOG;
 use super::connection::{self, Connection};
 use super::fault::Faults;
 use super::requests::RequestLog;
@@ -217,7 +218,7 @@ impl Shared {
                 Ok((stream, peer)) => self.admit(&mut state, stream, peer),
                 Err(error) => {
                     drop(state);
-                    log::warn!("{}: cannot accept a connection: {error}", self.name);
+                    log::warn!(target: LOG, "{}: cannot accept a connection: {error}", self.name);
                     // Most likely the process is out of file descriptors: do not spin.
                     thread::sleep(Duration::from_millis(5));
                 }
@@ -243,7 +244,9 @@ impl Shared {
             let serving = move || connection::serve(&shared, &connection);
             match thread::Builder::new().name("mq-conn".into()).spawn(serving) {
                 Ok(spawned) => thread = Some(spawned),
-                Err(error) => return log::warn!("{}: no thread: {error}", self.name),
+                Err(error) => {
+                    return log::warn!(target: LOG, "{}: no thread: {error}", self.name);
+                }
             }
         }
         // The thread cannot end before this: leaving takes the lock that the caller holds.

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
+use super::LOG;
 use super::broker::{BrokerService, bad_request};
 use super::store::Draft;
 use super::stored::StoredMessage;
@@ -214,7 +215,7 @@ impl BrokerService {
         match self.transactions.end(&self.name, &end, remark, show) {
             Ok(()) => Command::response_to(request, response::SUCCESS),
             Err(remark) => {
-                log::warn!("{}: end of a transaction refused: {remark}", self.name);
+                log::warn!(target: LOG, "{}: end of a transaction refused: {remark}", self.name);
                 Command::response_to(request, response::SYSTEM_ERROR).with_remark(remark)
             }
         }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use super::asynchronous::{AsyncSend, Listener};
+use super::asynchronous::{AsyncSend, Listener, Who};
 use super::attempt::Start;
 use super::config::ProducerConfig;
 use super::core::Core;
@@ -323,7 +323,7 @@ impl Group {
             Ok(send) => AsyncSend::start(
                 &core,
                 send,
-                Listener::Batch(Box::new(self.members)),
+                Listener::uncounted(Who::Batch(Box::new(self.members))),
                 None,
                 None,
             ),
@@ -359,18 +359,19 @@ impl Members {
                 Ok(receipt) => Ok(part(receipt, unique_key, i, count)),
                 Err(error) => Err(error.clone()),
             };
-            match listener {
-                Listener::Handle(promise) => {
+            self.core.counters.end(listener.size, &part);
+            match listener.who {
+                Who::Handle(promise) => {
                     drop((permit, held));
                     promise.keep(part);
                 }
-                Listener::Callback(callback) => callbacks.push(Box::new(move || {
+                Who::Callback(callback) => callbacks.push(Box::new(move || {
                     // Given back before the callback starts, so that a callback may send.
                     drop((permit, held));
                     callback(part);
                 })),
                 // Groups have no groups in them, and no requests: those are not gathered.
-                Listener::Batch(_) | Listener::Asked(_) => {}
+                Who::Batch(_) | Who::Asked(_) => {}
             }
         }
         let workers = &self.core.client.inner().workers;

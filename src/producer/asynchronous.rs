@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use super::accumulate::Members;
 use super::attempt::with_request;
 use super::core::Core;
+use super::counters::Size;
 use super::handle::Promise;
 use super::hook::SendMode;
 use super::outgoing::Outgoing;
@@ -24,8 +25,13 @@ const LARGEST_SPARE: usize = 16 * 1024;
 
 type Callback = Box<dyn FnOnce(Result<SendReceipt>) + std::marker::Send>;
 
-/// Who hears of the end, exactly once.
-pub(super) enum Listener {
+/// Who hears of the end, exactly once, and what is counted then.
+pub(super) struct Listener {
+    pub(super) who: Who,
+    pub(super) size: Size,
+}
+
+pub(super) enum Who {
     /// User code, on a callback worker.
     Callback(Callback),
     /// A thread that waits, or will.
@@ -37,15 +43,24 @@ pub(super) enum Listener {
 }
 
 impl Listener {
+    /// One of whom nothing is counted here.
+    pub(super) fn uncounted(who: Who) -> Listener {
+        Listener {
+            who,
+            size: Size::NOTHING,
+        }
+    }
+
     /// Tells the end of a send that no worker has.
     pub(super) fn tell(self, core: &Core, result: Result<SendReceipt>) {
-        match self {
-            Listener::Handle(promise) => promise.keep(result),
-            Listener::Batch(members) => members.answer(result),
-            Listener::Asked(asked) => asked.sent(result),
+        core.counters.end(self.size, &result);
+        match self.who {
+            Who::Handle(promise) => promise.keep(result),
+            Who::Batch(members) => members.answer(result),
+            Who::Asked(asked) => asked.sent(result),
             // In a fork of the process there are no workers, and no lock can be trusted.
-            Listener::Callback(callback) if core.is_forked() => callback(result),
-            Listener::Callback(callback) => {
+            Who::Callback(callback) if core.is_forked() => callback(result),
+            Who::Callback(callback) => {
                 let job = move || callback(result);
                 core.client.inner().workers.callbacks.submit(Box::new(job));
             }
@@ -75,7 +90,7 @@ enum Work {
     },
     Resend,
     /// Hooks are to hear of the answer before it is judged.
-    Settle(Box<Outcome>),
+    Settle(Box<(Outcome, Instant)>),
     Call(Result<SendReceipt>),
 }
 
@@ -89,7 +104,7 @@ pub(super) fn launch(
     spare: Option<Box<AsyncSend>>,
 ) {
     // A request has its place among the messages in flight until it has its reply.
-    let messages = usize::from(!matches!(listener, Listener::Asked(_)));
+    let messages = usize::from(!matches!(listener.who, Who::Asked(_)));
     let aimed = ready.and_then(|(mut out, target)| {
         let permit = out.take_room(&core.account, messages, deadline)?;
         let send = Send::new(core, out, target, deadline, SendMode::Async)?;
@@ -156,39 +171,30 @@ impl AsyncSend {
     /// Gives the result to whoever listens: to a handle right here, to user code by way of the
     /// callback workers.
     fn finish(mut self: Box<Self>, result: Result<SendReceipt>) -> Next {
-        match self.listener.take() {
-            Some(Listener::Handle(promise)) => {
-                self.permit = None;
-                promise.keep(result);
-                Next::Done
-            }
-            Some(Listener::Batch(members)) => {
-                members.answer(result);
-                Next::Done
-            }
-            Some(Listener::Asked(asked)) => {
-                self.permit = None;
-                asked.sent(result);
-                Next::Done
-            }
-            Some(callback) => {
-                self.listener = Some(callback);
-                self.next = Work::Call(result);
-                Next::Callback(self)
-            }
-            None => Next::Done,
+        let Some(Listener { who, size }) = self.listener.take() else {
+            return Next::Done;
+        };
+        if let Who::Callback(_) = who {
+            self.listener = Some(Listener { who, size });
+            self.next = Work::Call(result);
+            return Next::Callback(self);
         }
+        if !matches!(who, Who::Batch(_)) {
+            self.permit = None;
+        }
+        Listener { who, size }.tell(&self.send.core, result);
+        Next::Done
     }
 
-    fn complete_now(self: Box<Self>, outcome: Outcome) -> Next {
+    fn complete_now(self: Box<Self>, outcome: Outcome, at: Instant) -> Next {
         match outcome {
-            Ok(answer) => self.settle(Ok(&answer)),
-            Err(error) => self.settle(Err(error)),
+            Ok(answer) => self.settle(Ok(&answer), at),
+            Err(error) => self.settle(Err(error), at),
         }
     }
 
-    fn settle(mut self: Box<Self>, answer: Result<&Command>) -> Next {
-        self.next = match self.send.settle(answer) {
+    fn settle(mut self: Box<Self>, answer: Result<&Command>, at: Instant) -> Next {
+        self.next = match self.send.settle(answer, at) {
             Step::Done(result) => return self.finish(result),
             Step::Resend => Work::Resend,
             Step::Again { pause, refresh } if pause.is_zero() => Work::Aim { refresh },
@@ -254,19 +260,19 @@ impl Job for Turn {
 
 impl Completion for AsyncSend {
     /// Judges on the reader or timer thread; everything that may wait goes to a worker.
-    fn complete(mut self: Box<Self>, outcome: Outcome) -> Next {
+    fn complete(mut self: Box<Self>, outcome: Outcome, at: Instant) -> Next {
         if self.send.is_watched() {
-            self.next = Work::Settle(Box::new(outcome));
+            self.next = Work::Settle(Box::new((outcome, at)));
             return Next::Callback(self);
         }
-        self.complete_now(outcome)
+        self.complete_now(outcome, at)
     }
 
-    fn answer(self: Box<Self>, answer: &mut Command) -> Next {
+    fn answer(self: Box<Self>, answer: &mut Command, at: Instant) -> Next {
         if self.send.is_watched() {
-            return self.complete(Ok(answer.take()));
+            return self.complete(Ok(answer.take()), at);
         }
-        self.settle(Ok(answer))
+        self.settle(Ok(answer), at)
     }
 }
 
@@ -277,9 +283,10 @@ impl Job for AsyncSend {
             Work::Pause { pause, refresh } => self.go_on_after(pause, refresh),
             Work::Aim { refresh } => self.go_on(refresh),
             Work::Resend => self.attempt_again(),
-            Work::Settle(outcome) => {
+            Work::Settle(settle) => {
                 let workers = self.send.core.client.inner().workers.clone();
-                match self.complete_now(*outcome) {
+                let (outcome, at) = *settle;
+                match self.complete_now(outcome, at) {
                     Next::Callback(job) => job.run(),
                     Next::Retry(job) => workers.retries.submit(job),
                     Next::Done => {}
@@ -290,7 +297,12 @@ impl Job for AsyncSend {
                 if let Some(permit) = &mut self.permit {
                     permit.give_back();
                 }
-                if let Some(Listener::Callback(callback)) = self.listener.take() {
+                if let Some(Listener {
+                    who: Who::Callback(callback),
+                    size,
+                }) = self.listener.take()
+                {
+                    self.send.core.counters.end(size, &result);
                     self.retire();
                     callback(result);
                 }

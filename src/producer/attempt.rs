@@ -20,7 +20,7 @@ use crate::transport::{Deadline, Request};
 pub(super) struct Aim {
     pub(super) queue: MessageQueue,
     /// The broker that the queue is on.
-    host: Arc<str>,
+    pub(super) host: Arc<str>,
     pub(super) address: Arc<str>,
     pub(super) deadline: Deadline,
 }

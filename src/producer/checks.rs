@@ -9,9 +9,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use super::LOG;
 use super::config::ProducerConfig;
 use super::hook::EndTransactionContext;
-use crate::client::TransactionChecks;
+use crate::client::{Throttle, TransactionChecks};
 use crate::error::Printable;
 use crate::message::{MessageView, TransactionState, name};
 use crate::protocol::code::request;
@@ -28,6 +29,8 @@ pub(super) struct Checks {
     pub(super) check: Arc<Check>,
     pub(super) account: Arc<Account>,
     pub(super) remoting: Arc<Remoting>,
+    /// Brokers ask as often as they like.
+    pub(super) warnings: Throttle,
 }
 
 /// The same, with its threads.
@@ -89,8 +92,11 @@ impl Checks {
         });
         if let Err(error) = told {
             let id = &end.message_id;
-            log::warn!(
-                "the answer ({state}) about transaction {id:?} was not taken, the broker asks again: {error}"
+            let (level, more) = self.warnings.level(Instant::now());
+            log::log!(
+                target: LOG,
+                level,
+                "the answer ({state}) about transaction {id:?} was not taken, the broker asks again: {error}{more}"
             );
         }
         config.hooks.ended(|| EndTransactionContext {
@@ -112,7 +118,12 @@ impl TransactionChecks for Running {
         if self.waiting.fetch_add(1, Ordering::Relaxed) >= self.most_waiting {
             self.waiting.fetch_sub(1, Ordering::Relaxed);
             let (broker, group) = (from.address(), &self.checks.config.group);
-            log::warn!("{broker}: too many checks of group {group} wait; it will ask again");
+            let (level, more) = self.checks.warnings.level(Instant::now());
+            log::log!(
+                target: LOG,
+                level,
+                "{broker}: too many checks of group {group} wait; it will ask again{more}"
+            );
             return;
         }
         let (checks, waiting, from) = (self.checks.clone(), self.waiting.clone(), from.clone());
@@ -140,7 +151,7 @@ pub(super) fn with_end<T>(
 ) -> T {
     let remark = failure.map(|text| Printable(&text).to_string());
     if let (Some(remark), Some(id)) = (&remark, &end.message_id) {
-        log::warn!("transaction {id} of group {}: {remark}", end.producer_group);
+        log::warn!(target: LOG, "transaction {id} of group {}: {remark}", end.producer_group);
     }
     let request = Request::new(request::END_TRANSACTION, end);
     run(&request.with_remark(remark.as_deref()))

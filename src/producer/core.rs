@@ -4,16 +4,18 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+use super::LOG;
 use super::accumulate::Accumulator;
 use super::asynchronous::AsyncSend;
 use super::attempt::Start;
 use super::config::ProducerConfig;
+use super::counters::Counters;
 use super::fault::{Detector, FaultStrategy, FaultTable, Report};
 use super::outgoing::Outgoing;
 use super::select;
 use super::spares::Spares;
 use super::trace::Tracer;
-use crate::client::{Client, PublishInfo, Registration, ShutdownReport, Ticker};
+use crate::client::{Client, PublishInfo, Registration, ShutdownReport, Throttle, Ticker};
 use crate::error::{Error, ErrorKind, Result};
 use crate::message::{Batch, Message, MessageQueue};
 use crate::transport::{Account, Deadline};
@@ -32,6 +34,9 @@ pub(super) struct Core {
     pub(super) config: ProducerConfig,
     pub(super) client: Client,
     pub(super) account: Arc<Account>,
+    pub(super) counters: Counters,
+    /// Of what can go wrong for each message.
+    pub(super) warnings: Throttle,
     /// Ended asynchronous sends. They own the core, which is why shutdown must drop them.
     pub(super) spares: Spares<Box<AsyncSend>>,
     /// Gathers single sends into batches, if that is wanted.
@@ -66,6 +71,8 @@ impl Core {
         let (open, closing) = crossbeam_channel::bounded(0);
         Ok(Core {
             account: client.inner().budget.account(),
+            counters: Counters::new(),
+            warnings: Throttle::default(),
             spares: Spares::new(SPARES),
             faults: config.latency_fault.clone().map(Faults::new),
             tracer,
@@ -172,7 +179,7 @@ impl Core {
         for topic in &self.config.learn {
             match self.config.topics(topic) {
                 Ok((_, on_wire)) => topics.push(on_wire),
-                Err(error) => log::warn!("{topic}: {error}"),
+                Err(error) => log::warn!(target: LOG, "{topic}: {error}"),
             }
         }
         if !topics.is_empty() {
@@ -212,7 +219,7 @@ impl Core {
             let deadline = Deadline::after(Instant::now(), timeout);
             match self.client.inner().probe(&broker, deadline) {
                 Some(true) => {
-                    log::info!("{broker}: answers again");
+                    log::info!(target: LOG, "{broker}: answers again");
                     faults.table.lock().probed(&broker);
                 }
                 Some(false) => {}
@@ -282,7 +289,7 @@ fn start_tracer(client: &Client, config: &ProducerConfig) -> Option<Tracer> {
     match Tracer::start(client, &config.group, topic) {
         Ok(tracer) => Some(tracer),
         Err(error) => {
-            log::warn!("message trace is off: {error}");
+            log::warn!(target: LOG, "message trace is off: {error}");
             None
         }
     }

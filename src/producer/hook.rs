@@ -11,6 +11,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::LOG;
 use crate::error::Error;
 use crate::message::{Batch, Message, MessageQueue, SendReceipt, name};
 
@@ -193,7 +194,7 @@ impl Hooks {
 
 fn guarded(what: &str, run: impl FnOnce()) {
     if catch_unwind(AssertUnwindSafe(run)).is_err() {
-        log::error!("a {what} panicked; the send goes on");
+        log::error!(target: LOG, "a {what} panicked; the send goes on");
     }
 }
 

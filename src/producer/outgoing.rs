@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use super::LOG;
 use super::attempt::Start;
 use super::config::ProducerConfig;
 use super::hook::Payload;
@@ -236,7 +237,9 @@ fn compressed(config: &ProducerConfig, message: &Message) -> (Arc<Vec<u8>>, i32)
                 return (Arc::new(packed), config.compression.sys_flag());
             }
             Ok(_) => {}
-            Err(error) => log::warn!("a body goes uncompressed: {error}"),
+            Err(error) => {
+                log::warn!(target: LOG, "a body goes uncompressed: {error}")
+            }
         }
     }
     (body.clone(), 0)

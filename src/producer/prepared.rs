@@ -2,8 +2,9 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use super::accumulate::{Accumulator, Joined, Joining};
-use super::asynchronous::{self, Listener};
+use super::asynchronous::{self, Listener, Who};
 use super::attempt::Start;
+use super::counters::Size;
 use super::handle::{self, SendHandle};
 use super::hook::SendMode;
 use super::outgoing::Outgoing;
@@ -93,13 +94,19 @@ impl<'a> PreparedSend<'a> {
     /// # Errors
     /// Those of [`Producer::send`].
     pub fn send(self) -> Result<SendReceipt> {
+        let (core, size) = (self.producer.core(), self.size());
+        core.counters.count(size, || self.send_now())
+    }
+
+    fn send_now(self) -> Result<SendReceipt> {
         let core = self.producer.core();
         core.check_open()?;
         let now = Instant::now();
         let deadline = self.deadline_from(now);
         if let Some(joining) = self.joining(deadline, 0, SendMode::Sync) {
             let (promise, handle) = handle::pair(deadline);
-            match Accumulator::join(core, &joining, Listener::Handle(promise)) {
+            let listener = Listener::uncounted(Who::Handle(promise));
+            match Accumulator::join(core, &joining, listener) {
                 Joined::Gathered => {
                     // The batch ends by this deadline, and says more than we could.
                     let left = deadline.remaining(Instant::now());
@@ -121,15 +128,17 @@ impl<'a> PreparedSend<'a> {
     /// # Errors
     /// Those of [`Producer::request`]; [`Invalid`](crate::ErrorKind::Invalid) also for a batch.
     pub fn request(self, timeout: Duration) -> Result<MessageView> {
-        let (core, message) = (self.producer.core(), self.question()?);
-        let target = self.target;
-        let question = Question {
-            core,
-            message,
-            target,
-            timeout,
-        };
-        question.ask()
+        let (core, size) = (self.producer.core(), self.size());
+        core.counters.count(size, || {
+            let (message, target) = (self.question()?, self.target);
+            let question = Question {
+                core,
+                message,
+                target,
+                timeout,
+            };
+            question.ask()
+        })
     }
 
     /// Sends a request without waiting; see [`Producer::request_async`].
@@ -138,7 +147,14 @@ impl<'a> PreparedSend<'a> {
         timeout: Duration,
         callback: impl FnOnce(Result<MessageView>) + std::marker::Send + 'static,
     ) {
-        let core = self.producer.core();
+        let (core, size) = (self.producer.core(), self.size());
+        core.counters.begin(size);
+        let counting = core.clone();
+        let callback = move |result: Result<MessageView>| {
+            counting.counters.end(size, &result);
+            drop(counting);
+            callback(result);
+        };
         match self.question() {
             Ok(message) => {
                 let target = self.target;
@@ -171,7 +187,7 @@ impl<'a> PreparedSend<'a> {
     ) {
         let now = Instant::now();
         let deadline = self.deadline_from(now);
-        self.begin(Listener::Callback(Box::new(callback)), now, deadline);
+        self.begin(Who::Callback(Box::new(callback)), now, deadline);
     }
 
     /// Sends without waiting; see [`Producer::submit`].
@@ -179,7 +195,7 @@ impl<'a> PreparedSend<'a> {
         let now = Instant::now();
         let deadline = self.deadline_from(now);
         let (promise, handle) = handle::pair(deadline);
-        self.begin(Listener::Handle(promise), now, deadline);
+        self.begin(Who::Handle(promise), now, deadline);
         handle
     }
 
@@ -188,6 +204,11 @@ impl<'a> PreparedSend<'a> {
     /// # Errors
     /// Those of [`Producer::send_oneway`].
     pub fn send_oneway(self) -> Result<()> {
+        let (core, size) = (self.producer.core(), self.size());
+        core.counters.count(size, || self.send_oneway_now())
+    }
+
+    fn send_oneway_now(self) -> Result<()> {
         let core = self.producer.core();
         let now = Instant::now();
         core.check_open_in_burst(now)?;
@@ -198,8 +219,10 @@ impl<'a> PreparedSend<'a> {
     }
 
     /// The common beginning of the two asynchronous forms: no failure is returned, all are told.
-    fn begin(self, mut listener: Listener, now: Instant, deadline: Deadline) {
-        let core = self.producer.core();
+    fn begin(self, who: Who, now: Instant, deadline: Deadline) {
+        let (core, size) = (self.producer.core(), self.size());
+        core.counters.begin(size);
+        let mut listener = Listener { who, size };
         if let Err(error) = core.check_open_in_burst(now) {
             return listener.tell(core, Err(error));
         }
@@ -227,6 +250,18 @@ impl<'a> PreparedSend<'a> {
             What::Batch(batch) => core.outgoing_batch(batch)?,
         };
         Ok((out, self.target))
+    }
+
+    /// What is counted of it.
+    fn size(&self) -> Size {
+        match self.what {
+            What::Message(message) => Size::of(1, message.body().len()),
+            What::Batch(batch) => {
+                let messages = batch.messages();
+                let bytes = messages.iter().map(|message| message.body().len());
+                Size::of(messages.len(), bytes.sum())
+            }
+        }
     }
 
     fn timeout_or_default(&self) -> Duration {

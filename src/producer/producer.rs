@@ -2,11 +2,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::LOG;
 use super::builder::ProducerBuilder;
 use super::config::ProducerConfig;
 use super::core::Core;
 use super::handle::SendHandle;
 use super::prepared::PreparedSend;
+use super::stats::ProducerStats;
 use crate::client::{Admin, Client, ShutdownReport};
 use crate::error::{Error, Result, Wait};
 use crate::message::{Batch, Message, MessageView, SendReceipt};
@@ -212,6 +214,26 @@ impl Producer {
         }
     }
 
+    /// What this producer has done since it was started: sends by how they ended, what is in flight,
+    /// and how its brokers did. It is always counted; a look costs microseconds per broker, and stops
+    /// no send.
+    ///
+    /// ```no_run
+    /// # fn main() -> rocketmq_blocking::Result<()> {
+    /// # use rocketmq_blocking::Producer;
+    /// # let producer = Producer::builder("g").name_server("127.0.0.1:9876").start()?;
+    /// let stats = producer.stats();
+    /// println!("{stats}");
+    /// for broker in &stats.brokers {
+    ///     println!("{}: p99 {:?}", broker.broker, broker.latency.quantile(0.99));
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn stats(&self) -> ProducerStats {
+        self.core().counters.read(self.group())
+    }
+
     /// The group's name.
     pub fn group(&self) -> &str {
         &self.core().config.group
@@ -226,7 +248,7 @@ impl Producer {
     pub fn shutdown(&self) {
         let report = self.shutdown_within(SHUTDOWN_WITHIN);
         if !report.is_clean() {
-            log::warn!("producer {}: {report}", self.group());
+            log::warn!(target: LOG, "producer {}: {report}", self.group());
         }
     }
 
@@ -263,7 +285,7 @@ impl Drop for Handle {
     fn drop(&mut self) {
         let report = self.0.shutdown(DROP_WITHIN);
         if !report.is_clean() {
-            log::warn!("producer {} dropped: {report}", self.0.config.group);
+            log::warn!(target: LOG, "producer {} dropped: {report}", self.0.config.group);
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::asynchronous::{self, Listener};
+use super::asynchronous::{self, Listener, Who};
 use super::attempt::Start;
 use super::core::Core;
 use super::hook::SendMode;
@@ -99,13 +99,8 @@ impl Question<'_> {
         match Asked::register(core, id, deadline, waiting) {
             Ok(asked) => {
                 let ready = Ok((out, self.target));
-                asynchronous::launch(
-                    core,
-                    ready,
-                    deadline,
-                    Listener::Asked(Box::new(asked)),
-                    None,
-                );
+                let listener = Listener::uncounted(Who::Asked(Box::new(asked)));
+                asynchronous::launch(core, ready, deadline, listener, None);
             }
             Err(waiting) => {
                 let error = waiting.refused();

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::LOG;
 use super::attempt::{Aim, Start, with_request};
 use super::core::Core;
 use super::fault::Report;
@@ -136,9 +137,10 @@ impl Send {
             let answer = with_request(&self.core, &self.out, &self.aim, |request| {
                 remoting.invoke_once(address, request, *deadline)
             });
+            let now = Instant::now();
             let step = match answer {
-                Ok(answer) => self.settle(Ok(&answer)),
-                Err(error) => self.settle(Err(error)),
+                Ok(answer) => self.settle(Ok(&answer), now),
+                Err(error) => self.settle(Err(error), now),
             };
             match step {
                 Step::Done(result) => return result,
@@ -162,6 +164,11 @@ impl Send {
         let accepted = with_request(&self.core, &self.out, &self.aim, |request| {
             remoting.invoke_oneway(address, request, Some(permit), *deadline)
         });
+        let (counters, broker) = (&self.core.counters, &self.aim.host);
+        match &accepted {
+            Ok(()) => counters.accepted(broker),
+            Err(error) => counters.not_stored(broker, error, Duration::ZERO),
+        }
         let accepted = accepted.map_err(|error| error.on_topic(&self.out.topic));
         self.tell_hooks(match &accepted {
             Ok(()) => SendOutcome::Accepted,
@@ -170,12 +177,13 @@ impl Send {
         accepted
     }
 
-    /// Judges the attempt that has just ended. Never waits: unless it is watched, it may run on a
+    /// Judges the attempt that ended at this time. Never waits: unless it is watched, it may run on a
     /// reader thread.
-    pub(super) fn settle(&mut self, answer: Result<&Command>) -> Step {
+    pub(super) fn settle(&mut self, answer: Result<&Command>, at: Instant) -> Step {
         let read = answer.and_then(|answer| self.read(answer));
+        let took = at.saturating_duration_since(self.out.begun.at);
         let error = match read {
-            Ok(receipt) => return self.stored(receipt),
+            Ok(receipt) => return self.stored(receipt, took),
             Err(error) => error,
         };
         let outcome = match (error.kind(), error.response_code()) {
@@ -190,8 +198,10 @@ impl Send {
             self.went_away = true;
             return Step::Resend;
         }
+        let counters = &self.core.counters;
+        counters.not_stored(&self.aim.host, &error, took);
         self.tell_hooks(SendOutcome::Failed(&error));
-        self.note(error, verdict);
+        self.note(error, verdict, took);
         match verdict {
             Verdict::Retry { pause } => Step::Again {
                 pause,
@@ -221,7 +231,7 @@ impl Send {
             }
             // There was an attempt before, and how it ended says more about why.
             Err(error) => {
-                log::debug!("{}: no further attempt: {error}", self.out.topic);
+                log::debug!(target: LOG, "{}: no further attempt: {error}", self.out.topic);
                 Some(self.fail())
             }
         }
@@ -256,7 +266,8 @@ impl Send {
         if refresh {
             let routes = &self.core.client.inner().routes;
             if let Err(error) = routes.look_up(topic, default, self.deadline) {
-                log::warn!("{error}; going on with the route known");
+                let (level, more) = self.core.warnings.level(Instant::now());
+                log::log!(target: LOG, level, "{error}; going on with the route known{more}");
             }
         }
         let info = publish_info(&self.core, topic, self.deadline)?;
@@ -288,21 +299,26 @@ impl Send {
             let (address, deadline) = (&self.aim.address, self.aim.deadline);
             self.core.client.inner().introduce(address, deadline);
         }
-        self.ask_hooks()
+        self.ask_hooks()?;
+        if self.made > 1 {
+            self.core.counters.retry();
+        }
+        Ok(())
     }
 
-    fn stored(&mut self, receipt: SendReceipt) -> Step {
+    fn stored(&mut self, receipt: SendReceipt, took: Duration) -> Step {
+        self.core.counters.answered(&self.aim.host, took);
         self.tell_hooks(SendOutcome::Stored(&receipt));
         if self.core.learns_latency() {
-            let latency = self.out.begun.at.elapsed();
             self.core
-                .report(self.aim.queue.shared_broker(), Report::Stored(latency));
+                .report(self.aim.queue.shared_broker(), Report::Stored(took));
         }
         let outcome = Outcome::Stored(receipt.status);
         match retry::judge(&self.core.config.policy, &self.situation(), outcome) {
             Verdict::Accept => Step::Done(self.accept(receipt)),
             _ => {
-                log::warn!("{receipt}; trying another broker");
+                let (level, more) = self.core.warnings.level(Instant::now());
+                log::log!(target: LOG, level, "{receipt}; trying another broker{more}");
                 let broker = self.aim.queue.shared_broker().clone();
                 let past = self.past();
                 past.doubtful = Some(receipt);
@@ -358,7 +374,7 @@ impl Send {
     }
 
     /// Remembers a failed attempt, and has the route looked at if it may be why.
-    fn note(&mut self, error: Error, verdict: Verdict) {
+    fn note(&mut self, error: Error, verdict: Verdict, took: Duration) {
         let broker = self.aim.queue.shared_broker().clone();
         let unwell = match error.kind() {
             ErrorKind::Broker => Some(Report::Refused),
@@ -388,19 +404,21 @@ impl Send {
         }
         if verdict != Verdict::Fail {
             let (topic, id, made) = (&self.out.topic, &self.out.message_id, self.made);
-            log::warn!(
-                "{topic}: attempt {made} of message {id} on {broker} failed, trying again: {error}"
+            let (level, more) = self.core.warnings.level(Instant::now());
+            log::log!(
+                target: LOG,
+                level,
+                "{topic}: attempt {made} of message {id} on {broker} failed, trying again: {error}{more}"
             );
         }
         let begun = self.out.begun.at;
-        let elapsed = begun.elapsed();
         let past = self.past();
         past.begun.get_or_insert(begun);
         past.last_broker = Some(broker.clone());
         past.failed.push(Attempt {
             broker,
             error,
-            elapsed,
+            elapsed: took,
         });
     }
 

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use parking_lot::Mutex;
 
-use super::asynchronous::{self, Listener};
+use super::LOG;
+use super::asynchronous::{self, Listener, Who};
 use super::attempt::Start;
 use super::config::ProducerConfig;
 use super::core::Core;
@@ -87,7 +88,10 @@ impl Tracer {
         let _ = self.0.ended.recv_deadline(deadline.instant());
         let dropped = self.0.dropped.load(Ordering::Relaxed);
         if dropped > 0 {
-            log::warn!("{dropped} trace records were dropped: sends were faster than their trace");
+            log::warn!(
+                target: LOG,
+                "{dropped} trace records were dropped: sends were faster than their trace"
+            );
         }
     }
 
@@ -238,11 +242,13 @@ fn flush(core: &Arc<Core>, trace_topic: &Arc<str>, waiting: &mut Vec<Traced>) {
 fn send(core: &Arc<Core>, trace_topic: &Arc<str>, body: String, keys: Vec<String>) {
     let message = Message::new(trace_topic.clone(), body).key(keys.join(" "));
     let deadline = Deadline::after(Instant::now(), SEND_TIMEOUT);
-    let listener = Listener::Callback(Box::new(|result| {
+    let own = core.clone();
+    let listener = Listener::uncounted(Who::Callback(Box::new(move |result| {
         if let Err(error) = result {
-            log::warn!("trace records were lost: {error}");
+            let (level, more) = own.warnings.level(Instant::now());
+            log::log!(target: LOG, level, "trace records were lost: {error}{more}");
         }
-    }));
+    })));
     let ready = core
         .outgoing(&message, None, Start::now(), String::new())
         .map(|out| (out, Target::Any));

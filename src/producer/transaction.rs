@@ -3,9 +3,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::LOG;
 use super::checks::{catch, java_name, with_end};
 use super::hook::EndTransactionContext;
 use super::producer::Producer;
+use super::stats::ProducerStats;
 use super::transaction_builder::TransactionProducerBuilder;
 use crate::client::ShutdownReport;
 use crate::error::{Error, Result};
@@ -138,6 +140,11 @@ impl TransactionProducer {
         &self.producer
     }
 
+    /// What this producer has done, half messages included; see [`Producer::stats`].
+    pub fn stats(&self) -> ProducerStats {
+        self.producer.stats()
+    }
+
     /// Closes the producer within 5 s, like [`Producer::shutdown`].
     pub fn shutdown(&self) {
         self.producer.shutdown();
@@ -156,8 +163,11 @@ impl TransactionProducer {
         let mut address = None;
         if let Err(error) = self.tell(message, done, permit, &mut address) {
             let (id, state) = (done.transaction_id(), done.state);
-            log::warn!(
-                "transaction {id}: its end ({state}) cannot be told, the broker will ask: {error}"
+            let (level, more) = core.warnings.level(Instant::now());
+            log::log!(
+                target: LOG,
+                level,
+                "transaction {id}: its end ({state}) cannot be told, the broker will ask: {error}{more}"
             );
         }
         core.config.hooks.ended(|| EndTransactionContext {

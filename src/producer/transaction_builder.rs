@@ -5,7 +5,7 @@ use super::builder::{self, producer_setters};
 use super::checks::{Check, Checks};
 use super::config::ProducerConfig;
 use super::transaction::TransactionProducer;
-use crate::client::{Client, ClientConfig};
+use crate::client::{Client, ClientConfig, Throttle};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Sets up a [`TransactionProducer`]; made by [`TransactionProducer::builder`]. Nothing can be
@@ -75,6 +75,7 @@ impl TransactionProducerBuilder {
             check: self.check,
             account: core.account.clone(),
             remoting: core.client.inner().remoting.clone(),
+            warnings: Throttle::default(),
         };
         let running = checks.start(self.check_threads, self.check_queue);
         let running = running.map_err(|error| {

@@ -111,6 +111,12 @@ impl Budget {
         self.0.room.ring();
     }
 
+    /// How many messages and bytes are in flight.
+    pub(crate) fn used(&self) -> (u64, u64) {
+        let used = Amount::unpack(self.0.used.load(SeqCst));
+        (used.messages, used.bytes)
+    }
+
     /// Takes the amount if it fits.
     fn try_take(&self, amount: Amount) -> bool {
         let take = |used| {

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
+use super::LOG;
 use super::outbox::Outbox;
 use super::patience::Patience;
 use super::pending::{Entry, Pending};
@@ -98,6 +99,8 @@ pub(crate) struct Load {
     pub(crate) queued_bytes: u64,
     pub(crate) written_bytes: u64,
     pub(crate) writes: u64,
+    /// The version of TLS.
+    pub(crate) tls: Option<&'static str>,
 }
 
 /// Why a request was not accepted. What was given comes back.
@@ -177,6 +180,7 @@ impl Connection {
             queued_bytes: state.outbox.len(),
             written_bytes: self.written.load(Ordering::Relaxed),
             writes: self.writes.load(Ordering::Relaxed),
+            tls: self.tls.as_ref().map(|session| session.version()),
         }
     }
 
@@ -391,6 +395,7 @@ impl Connection {
         let unknown = all - taken.len();
         if unknown > 0 {
             log::debug!(
+                target: LOG,
                 "{}: {unknown} responses to nobody (late or unknown)",
                 self.address
             );

@@ -4,6 +4,7 @@ use std::net::Shutdown;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use super::LOG;
 use super::connection::Connection;
 use super::ready::Ready;
 use crate::error::{Delivery, Error, ErrorKind, Wait};
@@ -13,6 +14,7 @@ impl Connection {
     pub(super) fn retire(&self) {
         if !self.retired.swap(true, Ordering::Relaxed) {
             log::info!(
+                target: LOG,
                 "{}: peer is going away; the connection drains",
                 self.address()
             );
@@ -43,7 +45,7 @@ impl Connection {
             state.idle_since = (activity.0, activity.1, now);
         } else if now.saturating_duration_since(since) >= idle {
             drop(state);
-            log::debug!("{}: closing an idle connection", self.address());
+            log::debug!(target: LOG, "{}: closing an idle connection", self.address());
             self.kill(Error::new(
                 ErrorKind::Disconnected,
                 "the connection was idle",
@@ -102,7 +104,7 @@ impl Connection {
                 (false, true) => maybe_stored.clone(),
                 (false, false) => not_sent.clone(),
             };
-            ready.answer(entry.slot, Err(error));
+            ready.answer(entry.slot, Err(error), now);
         }
         ready.hand_over(&self.shared);
     }

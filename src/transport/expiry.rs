@@ -73,7 +73,8 @@ impl Connection {
         }
         if let Some(entry) = entry {
             let mut ready = Ready::default();
-            ready.answer(entry.slot, Err(self.timed_out(wait).delivered(delivery)));
+            let error = self.timed_out(wait).delivered(delivery);
+            ready.answer(entry.slot, Err(error), Instant::now());
             ready.hand_over(&self.shared);
         }
         self.end_if_drained();

@@ -5,7 +5,9 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Instant;
 
+use super::LOG;
 use super::shared::{RemotingConfig, Shared};
 use super::{Completion, Next, Outcome, Request};
 use crate::error::Error;
@@ -203,7 +205,10 @@ impl Hooked {
             let run = || hook.after(address, &self.command, outcome.as_ref());
             if catch_unwind(AssertUnwindSafe(run)).is_err() {
                 let name = hook.name();
-                log::error!("rpc hook {name} panicked after a request to {address}; going on");
+                log::error!(
+                    target: LOG,
+                    "rpc hook {name} panicked after a request to {address}; going on"
+                );
             }
         }
     }
@@ -250,17 +255,17 @@ pub(super) struct Observed {
 }
 
 impl Completion for Observed {
-    fn complete(self: Box<Self>, outcome: Outcome) -> Next {
-        Next::Callback(Box::new(move || self.go_on(outcome)))
+    fn complete(self: Box<Self>, outcome: Outcome, at: Instant) -> Next {
+        Next::Callback(Box::new(move || self.go_on(outcome, at)))
     }
 }
 
 impl Observed {
     /// On a callback worker.
-    fn go_on(self, outcome: Outcome) {
+    fn go_on(self, outcome: Outcome, at: Instant) {
         let hooks = &self.shared.config.hooks.user;
         self.hooked.after(hooks, &self.address, &outcome);
-        match self.completion.complete(outcome) {
+        match self.completion.complete(outcome, at) {
             Next::Callback(job) => job.run(),
             Next::Retry(job) => self.shared.workers.retries.submit(job),
             Next::Done => {}

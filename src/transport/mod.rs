@@ -57,3 +57,6 @@ pub(crate) use tls::Tls;
 #[cfg(feature = "tls")]
 pub use tls::TlsConfig;
 pub(crate) use workers::Workers;
+
+/// The target of what is logged here: a name to filter by, which stays when files move.
+pub(crate) const LOG: &str = "rocketmq_blocking::transport";

@@ -29,6 +29,10 @@ impl Session {
         match *self {}
     }
 
+    pub(super) fn version(&self) -> &'static str {
+        match *self {}
+    }
+
     pub(super) fn flush(&self, _: &TcpStream) -> Result<(), Error> {
         match *self {}
     }

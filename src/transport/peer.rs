@@ -2,6 +2,7 @@ use std::io;
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
+use super::LOG;
 use super::shared::Shared;
 use super::{Connection, Deadline, backoff, dial};
 use crate::error::{Error, ErrorKind, Wait};
@@ -58,6 +59,12 @@ impl Peer {
             .connection
             .clone()
             .filter(|connection| connection.is_usable())
+    }
+
+    /// Why there is no connection, if a dial has failed and no other was begun.
+    pub(super) fn dial_failure(&self) -> Option<Error> {
+        let state = self.state.lock();
+        state.failed.as_ref().map(|(error, _)| error.clone())
     }
 
     /// Whether somebody waits for an answer, or for the connection.
@@ -202,12 +209,12 @@ impl Peer {
                 Err(why)
             }
             (Ok(connection), None) => {
-                log::debug!("{}: connected", self.address);
+                log::debug!(target: LOG, "{}: connected", self.address);
                 shared.inbound.connected(&connection);
                 Ok(connection)
             }
             (Err(error), _) => {
-                log::debug!("{error}");
+                log::debug!(target: LOG, "{error}");
                 Err(error)
             }
         };

@@ -4,6 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::LOG;
 use super::Threads;
 use crate::sync::thread::{self, ThreadId};
 use crate::sync::{Condvar, Mutex, MutexGuard};
@@ -159,7 +160,7 @@ impl Inner {
 
 fn run(job: Box<dyn Job>) {
     if catch_unwind(AssertUnwindSafe(|| job.run())).is_err() {
-        log::error!("user code panicked in a callback; the worker goes on");
+        log::error!(target: LOG, "user code panicked in a callback; the worker goes on");
     }
 }
 

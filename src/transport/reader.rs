@@ -3,8 +3,10 @@
 use std::io::{self, Read};
 use std::net::TcpStream;
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::Connection;
+use super::LOG;
 use super::ready::Ready;
 use super::receive::Buffer;
 use crate::error::{Error, ErrorKind};
@@ -28,7 +30,7 @@ pub(super) fn run(connection: &Arc<Connection>) {
         let read = inbox.take_frames(&mut buffer);
         inbox.deliver(connection, &mut buffer);
         if let Err(error) = read {
-            log::warn!("{}: {error}; closing the connection", connection.address());
+            log::warn!(target: LOG, "{}: {error}; closing the connection", connection.address());
             break error.into();
         }
         connection.end_if_drained();
@@ -67,8 +69,9 @@ impl Inbox {
         }
         if !self.responses.is_empty() {
             connection.complete(&mut self.responses, &mut self.taken);
+            let now = Instant::now();
             for (slot, mut answer) in self.taken.drain(..) {
-                self.ready.respond(slot, &mut answer);
+                self.ready.respond(slot, &mut answer, now);
                 buffer.recycle(answer);
             }
             self.ready.hand_over(&connection.shared);
@@ -82,10 +85,7 @@ impl Inbox {
 fn answer_request(connection: &Arc<Connection>, request: Command) {
     if let Err(unknown) = connection.shared.inbound.request(connection, request) {
         let code = unknown.code;
-        log::debug!(
-            "{}: request code {code} is not supported",
-            connection.address()
-        );
+        log::debug!(target: LOG, "{}: request code {code} is not supported", connection.address());
         if !unknown.is_oneway() {
             let answer = Command::response_to(&unknown, response::REQUEST_CODE_NOT_SUPPORTED)
                 .with_remark(format!(" request type {code} not supported"));

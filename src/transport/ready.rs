@@ -1,3 +1,5 @@
+use std::time::Instant;
+
 use super::shared::Shared;
 use super::slot::Slot;
 use super::{Job, Next, Outcome};
@@ -11,18 +13,19 @@ pub(super) struct Ready {
 }
 
 impl Ready {
-    pub(super) fn answer(&mut self, slot: Slot, outcome: Outcome) {
+    /// `at` is when the outcome was there: one look at the clock does for all that one read brings.
+    pub(super) fn answer(&mut self, slot: Slot, outcome: Outcome, at: Instant) {
         match slot {
             Slot::Thread(waiter) => waiter.answer(outcome),
-            Slot::Task(task) => self.add(task.complete(outcome)),
+            Slot::Task(task) => self.add(task.complete(outcome, at)),
         }
     }
 
     /// The same with an answer of which something may be left.
-    pub(super) fn respond(&mut self, slot: Slot, answer: &mut Command) {
+    pub(super) fn respond(&mut self, slot: Slot, answer: &mut Command, at: Instant) {
         match slot {
             Slot::Thread(waiter) => waiter.answer(Ok(answer.take())),
-            Slot::Task(task) => self.add(task.answer(answer)),
+            Slot::Task(task) => self.add(task.answer(answer, at)),
         }
     }
 

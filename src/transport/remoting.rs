@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use parking_lot::{Mutex, RwLock};
 
+use super::LOG;
 use super::connection::{Connection, Refused, Via};
 use super::hook::{Hooked, Observed};
 use super::peer::Peer;
@@ -278,6 +279,16 @@ impl Remoting {
         current.collect()
     }
 
+    /// Why there is no connection to some addresses, as the last dial has it.
+    pub(crate) fn dial_failures(&self) -> Vec<(Arc<str>, Error)> {
+        let peers = self.peers.read();
+        let failure = |(address, peer): (&Arc<str>, &Arc<Peer>)| {
+            let error = peer.dial_failure()?;
+            Some((address.clone(), error))
+        };
+        peers.by_address.iter().filter_map(failure).collect()
+    }
+
     /// All addresses that were asked for.
     pub(crate) fn addresses(&self) -> Vec<Arc<str>> {
         self.peers.read().by_address.keys().cloned().collect()
@@ -292,7 +303,7 @@ impl Remoting {
         }
         let forgotten = self.peers.write().by_address.remove(address);
         if let Some(peer) = forgotten {
-            log::info!("{address}: in no route any more; closing");
+            log::info!(target: LOG, "{address}: in no route any more; closing");
             // Who is just about to use it may try another one.
             let text = "the broker left all routes";
             peer.close(&Error::new(ErrorKind::Disconnected, text).at(address));
@@ -373,7 +384,7 @@ impl Remoting {
 
 fn answer(shared: &Shared, slot: Slot, outcome: Outcome) {
     let mut ready = Ready::default();
-    ready.answer(slot, outcome);
+    ready.answer(slot, outcome, Instant::now());
     ready.hand_over(shared);
 }
 

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use parking_lot::{Condvar, Mutex};
 
+use super::LOG;
 use super::{Deadline, Threads};
 use crate::error::{Error, ErrorKind, Wait};
 
@@ -79,7 +80,7 @@ impl Resolver {
         let spawned = self.threads.spawn("rmq-resolve", move || {
             let started = Instant::now();
             let result = lookup(&name).map_err(|e| e.to_string());
-            log::debug!("{name} resolved in {:?}", started.elapsed());
+            log::debug!(target: LOG, "{name} resolved in {:?}", started.elapsed());
             table.lock().remove(&name);
             *to.result.lock() = Some(result);
             to.there.notify_all();

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use super::LOG;
 use super::resolve::{Lookup, Resolver};
 use super::workers::Workers;
 use super::{Hooks, Inbound, Tls};
@@ -75,7 +76,10 @@ impl Shared {
     pub(super) fn note_lost_oneway(&self, address: &str, lost: usize) {
         if lost > 0 {
             self.lost_oneway.fetch_add(lost as u64, Ordering::Relaxed);
-            log::warn!("{address}: {lost} oneway messages were lost with the connection");
+            log::warn!(
+                target: LOG,
+                "{address}: {lost} oneway messages were lost with the connection"
+            );
         }
     }
 

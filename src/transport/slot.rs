@@ -22,13 +22,14 @@ pub(crate) enum Slot {
 
 /// An asynchronous request's continuation.
 ///
-/// `complete` runs on a reader or timer thread: it decides and hands on, and never runs user code.
+/// `complete` runs on a reader or timer thread: it decides and hands on, and never runs user code. `at`
+/// is when the outcome was there.
 pub(crate) trait Completion: Send {
-    fn complete(self: Box<Self>, outcome: Outcome) -> Next;
+    fn complete(self: Box<Self>, outcome: Outcome, at: Instant) -> Next;
 
     /// The same with an answer that may be left where it is, for its memory to be used again.
-    fn answer(self: Box<Self>, answer: &mut Command) -> Next {
-        self.complete(Ok(answer.take()))
+    fn answer(self: Box<Self>, answer: &mut Command, at: Instant) -> Next {
+        self.complete(Ok(answer.take()), at)
     }
 }
 
@@ -43,7 +44,7 @@ pub(crate) enum Next {
 }
 
 impl<F: FnOnce(Outcome) -> Next + Send> Completion for F {
-    fn complete(self: Box<Self>, outcome: Outcome) -> Next {
+    fn complete(self: Box<Self>, outcome: Outcome, _: Instant) -> Next {
         self(outcome)
     }
 }

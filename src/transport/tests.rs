@@ -82,7 +82,7 @@ type Outcomes = Arc<Mutex<HashMap<i32, Vec<Outcome>>>>;
 struct Note(i32, Outcomes);
 
 impl Completion for Note {
-    fn complete(self: Box<Self>, outcome: Outcome) -> Next {
+    fn complete(self: Box<Self>, outcome: Outcome, _: Instant) -> Next {
         self.1.lock().entry(self.0).or_default().push(outcome);
         Next::Done
     }

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::Deadline;
+use super::LOG;
 use crate::sync::thread::{self, JoinHandle};
 use crate::sync::{Condvar, Mutex, MutexGuard};
 
@@ -94,6 +95,7 @@ fn reap(running: &mut Vec<Running>) {
             let thread = running.swap_remove(i);
             if thread.handle.join().is_err() {
                 log::error!(
+                    target: LOG,
                     "thread {} panicked: this is a bug of this crate",
                     thread.name
                 );

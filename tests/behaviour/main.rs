@@ -5,6 +5,7 @@ mod apart;
 
 mod api;
 mod deadlines;
+mod describe;
 mod faults;
 #[cfg(unix)]
 mod fork;

@@ -1,12 +1,15 @@
 //! No thread of a producer outlives it. Counted in a process of its own, since the threads of other
 //! tests have the same names.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::thread;
 
 use crossbeam_channel::bounded;
 use rocketmq_blocking::embedded::{Accept, Cluster, Fault, On};
-use rocketmq_blocking::{Client, Producer};
+use rocketmq_blocking::{
+    Client, FaultStrategy, MessageView, Producer, TransactionProducer, TransactionState,
+};
 
 use crate::apart;
 use crate::support::*;
@@ -36,6 +39,60 @@ fn sockets() -> usize {
             .then_some(())
     };
     files.filter_map(is_socket).count()
+}
+
+#[test]
+fn the_threads_have_the_names_that_the_guide_gives_them() {
+    apart::check(apart::this_binary(), "threads::named");
+}
+
+#[test]
+#[ignore = "runs alone, in a child process"]
+fn named() {
+    let guide = include_str!("../../src/lib.rs");
+    let cluster = cluster();
+    let checks = |_: &MessageView| TransactionState::Commit;
+    let strategy = FaultStrategy::v4().detector(ms(50), PATIENCE);
+    let producer = TransactionProducer::builder("group", checks)
+        .name_server(cluster.name_server())
+        .callback_threads(3)
+        .check_threads(2)
+        .latency_fault(strategy)
+        .trace()
+        .start()
+        .unwrap();
+    for mode in MODES {
+        assert!(mode.send(producer.producer(), &message("x")).is_ok());
+    }
+    let expected = [
+        ("rmq-callback", 3),
+        ("rmq-check", 2),
+        ("rmq-detector", 1),
+        ("rmq-heartbeat", 1),
+        ("rmq-reader", 2),
+        ("rmq-retry", 2),
+        ("rmq-routes", 1),
+        ("rmq-timer", 1),
+        ("rmq-trace", 1),
+        ("rmq-writer", 1),
+    ];
+    for (name, _) in expected {
+        assert!(guide.contains(&format!("`{name}`")), "{name}");
+    }
+    let all = || {
+        let mut count = BTreeMap::new();
+        threads()
+            .into_iter()
+            .for_each(|name| *count.entry(name).or_default() += 1);
+        count
+    };
+    let expected = expected.map(|(name, count)| (name.to_owned(), count));
+    let expected: BTreeMap<String, usize> = expected.into();
+    // The name server's connection and the broker's, which has asynchronous sends. A thread writes its
+    // name itself, when it first runs.
+    eventually(&format!("{expected:?}, not {:?}", all()), || {
+        all() == expected
+    });
 }
 
 /// Runs a scenario from the start to the end of its producer.

@@ -2,6 +2,7 @@
 
 mod fault;
 mod hooks;
+mod stats;
 mod trace;
 
 use std::time::Duration;

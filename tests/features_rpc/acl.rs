@@ -1,5 +1,4 @@
 use std::collections::BTreeMap;
-use std::sync::Mutex;
 
 use base64::Engine;
 use hmac::Mac;
@@ -8,6 +7,7 @@ use rocketmq_blocking::protocol::{Command, HeaderFormat};
 use rocketmq_blocking::{Client, ErrorKind};
 
 use super::*;
+use crate::capture;
 
 const ACCESS_KEY: &str = "goldenAccessKey";
 const SECRET: &str = "canary-secret-1b7f";
@@ -107,32 +107,9 @@ fn a_retry_is_signed_anew() {
     assert!(signatures.len() >= times.len());
 }
 
-/// Keeps everything that is logged in this process.
-struct Everything(Mutex<String>);
-
-static LOG: Everything = Everything(Mutex::new(String::new()));
-
-impl log::Log for Everything {
-    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
-        true
-    }
-
-    fn log(&self, record: &log::Record<'_>) {
-        let mut text = self.0.lock().unwrap();
-        text.push_str(&format!(
-            "{} {record:?} {}\n",
-            record.target(),
-            record.args()
-        ));
-    }
-
-    fn flush(&self) {}
-}
-
 #[test]
 fn secrets_are_nowhere_to_be_read() {
-    log::set_logger(&LOG).unwrap();
-    log::set_max_level(log::LevelFilter::Trace);
+    capture::start();
     let cluster = Cluster::start().unwrap();
     let wrong = Fault::answer(1, "AclException: signature")
         .on(On::Send)
@@ -161,7 +138,7 @@ fn secrets_are_nowhere_to_be_read() {
     printed += &format!("{:?}", cluster.requests(&On::Any));
     let blank = builder(&cluster).credentials("", SECRET).start();
     printed += &format!("{:?}", blank.unwrap_err());
-    let logged = LOG.0.lock().unwrap().clone();
+    let logged = format!("{:?}", capture::lines());
     assert!(logged.contains("connected"), "the log is read: {logged}");
     for text in [printed, logged] {
         assert!(!text.contains("canary"), "{text}");

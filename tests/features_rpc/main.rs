@@ -4,6 +4,9 @@
 #[cfg(feature = "acl")]
 mod acl;
 mod address;
+#[cfg(feature = "acl")]
+#[path = "../logs/capture.rs"]
+mod capture;
 mod hooks;
 mod namespace;
 

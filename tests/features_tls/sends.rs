@@ -22,6 +22,19 @@ fn all_modes_work_in_both_versions() {
         let message = |n: u8| Message::new("T", [n]);
 
         let _ = producer.send(&message(0)).unwrap();
+        let connections = producer.client().describe().connections;
+        let agreed = if *version == TLS12 {
+            "TLS 1.2"
+        } else {
+            "TLS 1.3"
+        };
+        // The name server of the test speaks both.
+        let of_broker = connections.iter().filter(|c| c.tls == Some(agreed));
+        assert!(of_broker.count() >= 1, "{connections:?}");
+        assert!(
+            connections.iter().all(|c| c.tls.is_some()),
+            "{connections:?}"
+        );
         let (done, result) = mpsc::channel();
         producer.send_async(message(1), move |outcome| done.send(outcome).unwrap());
         let _ = result.recv_timeout(PATIENCE).unwrap().unwrap();

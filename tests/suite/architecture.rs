@@ -1,6 +1,8 @@
 //! The rules of the house, checked on the sources: they are text here, and what is found is named
 //! with its line.
 
+use std::collections::BTreeSet;
+
 use crate::source::Source;
 
 /// The modules at the top and their levels: an import may only go to a lower one.
@@ -114,6 +116,30 @@ fn files_are_short() {
 #[test]
 fn names_of_threads_fit() {
     assert_none(long_thread_names, "the name of a thread is cut");
+}
+
+#[test]
+fn every_line_of_the_log_has_the_target_of_its_layer() {
+    assert_none(other_targets, "a module's path is no name to filter by");
+}
+
+#[test]
+fn the_guide_names_all_threads_and_no_others() {
+    let sources = Source::all();
+    let names = |text: &str, mark: char| -> BTreeSet<String> {
+        let begin = format!("{mark}rmq-");
+        let ends = text.split(&begin).skip(1);
+        ends.filter_map(|rest| rest.split(mark).next())
+            .map(|name| format!("rmq-{name}"))
+            .collect()
+    };
+    let code = sources.iter().flat_map(|s| names(&s.with_texts, '"'));
+    let guide = sources.iter().find(|s| s.path == "lib.rs").expect("lib.rs");
+    let (_, section) = guide.text.split_once("//! # Threads").expect("it");
+    let (section, _) = section.split_once("//! # ").expect("the next one");
+    let documented = names(section, '`');
+    assert!(documented.len() > 10, "{documented:?}");
+    assert_eq!(documented, code.collect());
 }
 
 #[track_caller]
@@ -230,6 +256,20 @@ fn prints(sources: &[Source]) -> Vec<String> {
         .iter()
         .flat_map(|s| s.macros(&names).map(|at| s.show(at)).collect::<Vec<_>>());
     found.collect()
+}
+
+fn other_targets(sources: &[Source]) -> Vec<String> {
+    let names = ["error", "warn", "info", "debug", "trace", "log"];
+    let mut found = Vec::new();
+    for source in sources {
+        for at in source.macros(&names) {
+            let arguments = source.code[at..].split_once("!(").map(|(_, rest)| rest);
+            if !arguments.is_some_and(|rest| rest.trim_start().starts_with("target: LOG,")) {
+                found.push(source.show(at));
+            }
+        }
+    }
+    found
 }
 
 fn long_files(sources: &[Source]) -> Vec<String> {
@@ -371,6 +411,9 @@ fn the_rules_find_what_they_forbid_and_nothing_else() {
     check(wall_clock, "embedded/a.rs", clock, &[]);
 
     check(prints, "a.rs", "println!(\"a\");\nstd::dbg!(x);\n// println!()\nwriteln!(f, \"\")", &[1, 2]);
+
+    check(other_targets, "a.rs", "log::warn!(target: LOG, \"a\");\nlog::log!(\n target: LOG,\n x)", &[]);
+    check(other_targets, "a.rs", "log::warn!(\"a\");\nlog::log!(level, x);\nwarn!(target: T, x)", &[1, 2, 3]);
 
     let name = "b.name(\"exactly-15-long\".into()).spawn(f);\nb.name(format!(\"rmq-callback-{n}\"))";
     check(long_thread_names, "a.rs", name, &[]);

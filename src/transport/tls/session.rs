@@ -3,7 +3,7 @@ use std::net::TcpStream;
 use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
-use rustls::{AlertDescription, ClientConnection};
+use rustls::{AlertDescription, ClientConnection, ProtocolVersion};
 
 use super::outgoing::{Outgoing, PIECE};
 use crate::error::{Error, ErrorKind};
@@ -32,6 +32,15 @@ impl Session {
             failed: OnceLock::new(),
             incoming: Mutex::new(Incoming::new()),
             outgoing: Mutex::default(),
+        }
+    }
+
+    /// What was agreed on.
+    pub(in crate::transport) fn version(&self) -> &'static str {
+        match self.tls.lock().protocol_version() {
+            Some(ProtocolVersion::TLSv1_3) => "TLS 1.3",
+            Some(ProtocolVersion::TLSv1_2) => "TLS 1.2",
+            _ => "TLS",
         }
     }
 

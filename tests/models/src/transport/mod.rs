@@ -30,6 +30,8 @@ use deadline::Deadline;
 use pool::Job;
 use threads::Threads;
 
+const LOG: &str = "models";
+
 /// A deadline that never comes: who waits for it and is not woken is found as a deadlock.
 fn never() -> Deadline {
     Deadline::after(Instant::now(), Duration::MAX)

@@ -64,7 +64,7 @@ impl Link {
 fn answer(slot: Slot, outcome: Outcome) {
     match slot {
         Slot::Thread(waiter) => waiter.answer(outcome),
-        Slot::Task(task) => drop(task.complete(outcome)),
+        Slot::Task(task) => drop(task.complete(outcome, Instant::now())),
     }
 }
 

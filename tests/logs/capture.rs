@@ -1,0 +1,58 @@
+//! Keeps everything that is logged in this process.
+
+use std::sync::{Mutex, MutexGuard, Once, PoisonError};
+
+use log::{Level, LevelFilter, Log, Metadata, Record};
+
+#[derive(Debug, Clone)]
+#[allow(dead_code, reason = "some binaries only print it")]
+pub struct Line {
+    pub level: Level,
+    pub target: String,
+    pub text: String,
+}
+
+static LINES: Mutex<Vec<Line>> = Mutex::new(Vec::new());
+
+struct Everything;
+
+/// From now on all levels are kept.
+pub fn start() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        log::set_logger(&Everything).expect("the only logger");
+        log::set_max_level(LevelFilter::Trace);
+    });
+}
+
+/// What was logged so far.
+pub fn lines() -> Vec<Line> {
+    locked().clone()
+}
+
+/// Forgets it.
+#[allow(dead_code, reason = "not every binary does")]
+pub fn clear() {
+    locked().clear();
+}
+
+fn locked() -> MutexGuard<'static, Vec<Line>> {
+    LINES.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Log for Everything {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        let line = Line {
+            level: record.level(),
+            target: record.target().to_owned(),
+            text: record.args().to_string(),
+        };
+        locked().push(line);
+    }
+
+    fn flush(&self) {}
+}
