@@ -17,11 +17,63 @@ pub struct SendReceipt {
     pub(crate) offset_message_id: Box<str>,
     pub(crate) queue: MessageQueue,
     pub(crate) queue_offset: i64,
-    pub(crate) transaction_id: Option<Box<str>>,
-    pub(crate) region: Option<Cow<'static, str>>,
     pub(crate) trace_on: bool,
-    pub(crate) recall_handle: Option<Box<str>>,
+    pub(crate) extras: Extras,
     pub(crate) attempts: u32,
+}
+
+/// What nearly all brokers say alike, which then takes no memory of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Extras {
+    /// No handle; as transaction id none or the message's own, as region none or the default.
+    Usual {
+        has_transaction_id: bool,
+        has_region: bool,
+    },
+    Own(Box<OwnExtras>),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct OwnExtras {
+    pub(crate) transaction_id: Option<String>,
+    pub(crate) region: Option<Cow<'static, str>>,
+    pub(crate) recall_handle: Option<String>,
+}
+
+const DEFAULT_REGION: &str = "DefaultRegion";
+
+impl Extras {
+    /// Of a message with this id.
+    pub(crate) fn new(own: OwnExtras, message_id: &str) -> Extras {
+        let (id, region) = (own.transaction_id.as_deref(), own.region.as_deref());
+        let usual = id.is_none_or(|id| id == message_id)
+            && region.is_none_or(|region| region == DEFAULT_REGION)
+            && own.recall_handle.is_none();
+        match usual {
+            true => Extras::Usual {
+                has_transaction_id: id.is_some(),
+                has_region: region.is_some(),
+            },
+            false => Extras::Own(Box::new(own)),
+        }
+    }
+
+    pub(crate) fn without_transaction_id(&self) -> Extras {
+        match self {
+            Extras::Usual { has_region, .. } => Extras::Usual {
+                has_transaction_id: false,
+                has_region: *has_region,
+            },
+            Extras::Own(own) => {
+                let transaction_id = None;
+                let own = OwnExtras {
+                    transaction_id,
+                    ..OwnExtras::clone(own)
+                };
+                Extras::new(own, "")
+            }
+        }
+    }
 }
 
 impl SendReceipt {
@@ -67,12 +119,20 @@ impl SendReceipt {
 
     /// The transaction id, where the broker sent one.
     pub fn transaction_id(&self) -> Option<&str> {
-        self.transaction_id.as_deref()
+        match &self.extras {
+            Extras::Usual {
+                has_transaction_id, ..
+            } => has_transaction_id.then_some(&*self.message_id),
+            Extras::Own(own) => own.transaction_id.as_deref(),
+        }
     }
 
     /// The broker's region (`DefaultRegion` unless configured).
     pub fn region(&self) -> Option<&str> {
-        self.region.as_deref()
+        match &self.extras {
+            Extras::Usual { has_region, .. } => has_region.then_some(DEFAULT_REGION),
+            Extras::Own(own) => own.region.as_deref(),
+        }
     }
 
     /// Whether the broker wants this message traced.
@@ -82,7 +142,10 @@ impl SendReceipt {
 
     /// The handle by which a timer message can be recalled, if the broker allows that.
     pub fn recall_handle(&self) -> Option<&str> {
-        self.recall_handle.as_deref()
+        match &self.extras {
+            Extras::Usual { .. } => None,
+            Extras::Own(own) => own.recall_handle.as_deref(),
+        }
     }
 
     /// How many attempts this send took, the successful one included.
@@ -133,5 +196,55 @@ impl SendStatus {
 impl fmt::Display for SendStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_brokers_say_comes_back_whether_it_is_usual_or_not() {
+        let mut usual = 0;
+        for transaction_id in [None, Some("K"), Some("other"), Some("")] {
+            for region in [None, Some(DEFAULT_REGION), Some("elsewhere")] {
+                for recall_handle in [None, Some("handle")] {
+                    let own = OwnExtras {
+                        transaction_id: transaction_id.map(str::to_owned),
+                        region: region.map(|region| Cow::Owned(region.to_owned())),
+                        recall_handle: recall_handle.map(str::to_owned),
+                    };
+                    let receipt = SendReceipt {
+                        status: SendStatus::Ok,
+                        message_id: "K".into(),
+                        offset_message_id: "".into(),
+                        queue: MessageQueue::new("T", "b", 0),
+                        queue_offset: 0,
+                        trace_on: true,
+                        extras: Extras::new(own, "K"),
+                        attempts: 1,
+                    };
+                    let said = (
+                        receipt.transaction_id(),
+                        receipt.region(),
+                        receipt.recall_handle(),
+                    );
+                    assert_eq!(said, (transaction_id, region, recall_handle));
+                    let without = receipt.extras.without_transaction_id();
+                    let receipt = SendReceipt {
+                        extras: without,
+                        ..receipt
+                    };
+                    let said = (
+                        receipt.transaction_id(),
+                        receipt.region(),
+                        receipt.recall_handle(),
+                    );
+                    assert_eq!(said, (None, region, recall_handle));
+                    usual += usize::from(matches!(receipt.extras, Extras::Usual { .. }));
+                }
+            }
+        }
+        assert_eq!(usual, 8, "no region or the default one, without a handle");
     }
 }

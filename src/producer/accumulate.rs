@@ -406,8 +406,11 @@ fn part(receipt: &SendReceipt, unique_key: String, index: usize, count: usize) -
             _ => receipt.offset_message_id.clone(),
         },
         queue_offset: receipt.queue_offset + i64::try_from(index).unwrap_or(0),
-        // The batch's own, if there is one.
-        transaction_id: receipt.transaction_id.clone().filter(|_| count == 1),
+        extras: match count {
+            1 => receipt.extras.clone(),
+            // The batch's own transaction id is nobody's.
+            _ => receipt.extras.without_transaction_id(),
+        },
         ..receipt.clone()
     }
 }
@@ -415,20 +418,26 @@ fn part(receipt: &SendReceipt, unique_key: String, index: usize, count: usize) -
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::SendStatus;
+    use crate::message::{Extras, OwnExtras, SendStatus};
 
     #[test]
     fn each_message_gets_its_own_part_of_the_receipt() {
+        let extras = |transaction_id: Option<&str>| {
+            let own = OwnExtras {
+                transaction_id: transaction_id.map(str::to_owned),
+                region: None,
+                recall_handle: None,
+            };
+            Extras::new(own, "")
+        };
         let receipt = |ids: &str| SendReceipt {
             status: SendStatus::SlaveNotAvailable,
             message_id: "K0,K1".into(),
             offset_message_id: ids.into(),
             queue: MessageQueue::new("T", "broker-a", 3),
             queue_offset: 7,
-            transaction_id: Some("of the batch".into()),
-            region: None,
             trace_on: true,
-            recall_handle: None,
+            extras: extras(Some("of the batch")),
             attempts: 2,
         };
         let own = part(&receipt("A,B"), "K1".into(), 1, 2);
@@ -436,7 +445,7 @@ mod tests {
             message_id: "K1".into(),
             offset_message_id: "B".into(),
             queue_offset: 8,
-            transaction_id: None,
+            extras: extras(None),
             ..receipt("")
         };
         assert_eq!(own, expected);

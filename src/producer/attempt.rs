@@ -9,7 +9,7 @@ use super::retry;
 use super::send::Send;
 use crate::client::{PublishInfo, epoch_millis};
 use crate::error::{Error, Result};
-use crate::message::{MessageQueue, SendReceipt, SendStatus};
+use crate::message::{Extras, MessageQueue, OwnExtras, SendReceipt, SendStatus};
 use crate::protocol::Command;
 use crate::protocol::code::{request, response};
 use crate::protocol::send::{self as wire, SendHeader, SendResponse, V1};
@@ -117,14 +117,21 @@ impl Send {
         };
         let response = SendResponse::decode(&answer.ext)
             .map_err(|error| Error::from(error).maybe_stored().at(&self.aim.address))?;
+        let message_id = match response.batch_unique_key {
+            Some(key) if self.out.batch => key.into(),
+            // The end: nobody asks for it again.
+            _ if status == SendStatus::Ok => std::mem::take(&mut self.out.message_id),
+            _ => self.out.message_id.clone(),
+        };
+        let own = OwnExtras {
+            transaction_id: response.transaction_id,
+            region: response.region,
+            recall_handle: response.recall_handle,
+        };
         Ok(SendReceipt {
             status,
-            message_id: match response.batch_unique_key {
-                Some(key) if self.out.batch => key.into(),
-                // The end: nobody asks for it again.
-                _ if status == SendStatus::Ok => std::mem::take(&mut self.out.message_id),
-                _ => self.out.message_id.clone(),
-            },
+            extras: Extras::new(own, &message_id),
+            message_id,
             offset_message_id: response.message_id.into(),
             // Below zero: the broker was told to choose.
             queue: match self.aim.queue.id() {
@@ -132,10 +139,7 @@ impl Send {
                 _ => self.aim.queue.with_id(response.queue_id),
             },
             queue_offset: response.queue_offset,
-            transaction_id: response.transaction_id.map(Into::into),
-            region: response.region,
             trace_on: response.trace_on,
-            recall_handle: response.recall_handle.map(Into::into),
             attempts: self.made,
         })
     }

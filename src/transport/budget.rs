@@ -41,9 +41,10 @@ pub(crate) struct Account {
 /// A part of the budget; dropping it gives it back.
 pub(crate) struct Permit {
     account: Arc<Account>,
-    amount: Amount,
+    /// An [`Amount`] in one number: every message in flight has a permit.
+    amount: u64,
     /// For how many this one stands.
-    permits: usize,
+    permits: u32,
     waited: bool,
 }
 
@@ -127,9 +128,9 @@ impl Budget {
         self.0.used.fetch_update(SeqCst, SeqCst, take).is_ok()
     }
 
-    fn give_back(&self, amount: Amount) {
-        if amount != Amount::default() {
-            self.0.used.fetch_sub(amount.pack(), SeqCst);
+    fn give_back(&self, amount: u64) {
+        if amount > 0 {
+            self.0.used.fetch_sub(amount, SeqCst);
             self.0.room.ring();
         }
     }
@@ -162,7 +163,7 @@ impl Account {
         });
         taken.map(|()| Permit {
             account: self.clone(),
-            amount,
+            amount: amount.pack(),
             permits: 1,
             waited,
         })
@@ -218,24 +219,24 @@ impl Permit {
     /// Gives it back before it is dropped. (The counted reference to the account, which other threads
     /// touch too, is then dropped by whoever drops the rest.)
     pub(crate) fn give_back(&mut self) {
-        self.account
-            .budget
-            .give_back(std::mem::take(&mut self.amount));
+        let amount = std::mem::take(&mut self.amount);
+        self.account.budget.give_back(amount);
         let permits = std::mem::take(&mut self.permits);
         if permits > 0 {
-            self.account.note_returned(permits);
+            self.account.note_returned(permits as usize);
         }
     }
 }
 
 impl Guard for Permit {
     fn merge(&mut self, mut other: Permit) -> Option<Permit> {
-        if !Arc::ptr_eq(&self.account, &other.account) {
+        let permits = self.permits.checked_add(other.permits);
+        let Some(permits) = permits.filter(|_| Arc::ptr_eq(&self.account, &other.account)) else {
             return Some(other);
-        }
-        self.amount = self.amount.plus(other.amount);
-        self.permits += other.permits;
-        (other.amount, other.permits) = (Amount::default(), 0);
+        };
+        self.amount += other.amount;
+        self.permits = permits;
+        (other.amount, other.permits) = (0, 0);
         None
     }
 }
