@@ -59,7 +59,7 @@ impl BrokerService {
         header: &SendRequest,
         body: &[u8],
         peer: &Peer,
-    ) -> Result<SendResponse, Refusal> {
+    ) -> Result<SendResponse<'static>, Refusal> {
         let (topic, config) = self.topic_of(header)?;
         if header.queue_id >= config.read_queues.max(config.write_queues) {
             let remark = format!(
@@ -105,7 +105,7 @@ impl BrokerService {
             }
             if let Some(held) = self.hold(&place, body, &properties)? {
                 return Ok(SendResponse {
-                    recall_handle: self.recall_handle(&held, &topic, &key),
+                    recall_handle: self.recall_handle(&held, &topic, &key).map(Into::into),
                     ..self.answer(&held.appended, held.queue_id, key)
                 });
             }
@@ -138,7 +138,7 @@ impl BrokerService {
         })
     }
 
-    fn answer(&self, appended: &Appended, queue_id: i32, key: String) -> SendResponse {
+    fn answer(&self, appended: &Appended, queue_id: i32, key: String) -> SendResponse<'static> {
         let id = |offset: &i64| {
             let id = OffsetMessageId {
                 address: self.address,
@@ -148,10 +148,10 @@ impl BrokerService {
         };
         let ids: Vec<String> = appended.commit_log_offsets.iter().map(id).collect();
         SendResponse {
-            message_id: ids.join(","),
+            message_id: ids.join(",").into(),
             queue_id,
             queue_offset: appended.queue_offset,
-            transaction_id: Some(key),
+            transaction_id: Some(key.into()),
             region: Some(REGION.into()),
             trace_on: true,
             ..SendResponse::default()

@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 pub use batch::Batch;
 pub use properties::{Properties, name};
 pub use queue::MessageQueue;
-pub(crate) use receipt::{Extras, OwnExtras};
+pub(crate) use receipt::{Extras, Said};
 pub use receipt::{SendReceipt, SendStatus};
 pub use split::Unbatchable;
 pub use transaction::TransactionState;

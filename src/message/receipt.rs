@@ -1,4 +1,3 @@
-use std::borrow::Cow;
 use std::fmt;
 
 use super::MessageQueue;
@@ -35,43 +34,38 @@ pub(crate) enum Extras {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct OwnExtras {
-    pub(crate) transaction_id: Option<String>,
-    pub(crate) region: Option<Cow<'static, str>>,
-    pub(crate) recall_handle: Option<String>,
+    transaction_id: Option<Box<str>>,
+    region: Option<Box<str>>,
+    recall_handle: Option<Box<str>>,
+}
+
+/// What a broker said.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Said<'a> {
+    pub(crate) transaction_id: Option<&'a str>,
+    pub(crate) region: Option<&'a str>,
+    pub(crate) recall_handle: Option<&'a str>,
 }
 
 const DEFAULT_REGION: &str = "DefaultRegion";
 
 impl Extras {
     /// Of a message with this id.
-    pub(crate) fn new(own: OwnExtras, message_id: &str) -> Extras {
-        let (id, region) = (own.transaction_id.as_deref(), own.region.as_deref());
+    pub(crate) fn new(said: Said<'_>, message_id: &str) -> Extras {
+        let (id, region) = (said.transaction_id, said.region);
         let usual = id.is_none_or(|id| id == message_id)
             && region.is_none_or(|region| region == DEFAULT_REGION)
-            && own.recall_handle.is_none();
+            && said.recall_handle.is_none();
         match usual {
             true => Extras::Usual {
                 has_transaction_id: id.is_some(),
                 has_region: region.is_some(),
             },
-            false => Extras::Own(Box::new(own)),
-        }
-    }
-
-    pub(crate) fn without_transaction_id(&self) -> Extras {
-        match self {
-            Extras::Usual { has_region, .. } => Extras::Usual {
-                has_transaction_id: false,
-                has_region: *has_region,
-            },
-            Extras::Own(own) => {
-                let transaction_id = None;
-                let own = OwnExtras {
-                    transaction_id,
-                    ..OwnExtras::clone(own)
-                };
-                Extras::new(own, "")
-            }
+            false => Extras::Own(Box::new(OwnExtras {
+                transaction_id: id.map(Into::into),
+                region: region.map(Into::into),
+                recall_handle: said.recall_handle.map(Into::into),
+            })),
         }
     }
 }
@@ -209,10 +203,10 @@ mod tests {
         for transaction_id in [None, Some("K"), Some("other"), Some("")] {
             for region in [None, Some(DEFAULT_REGION), Some("elsewhere")] {
                 for recall_handle in [None, Some("handle")] {
-                    let own = OwnExtras {
-                        transaction_id: transaction_id.map(str::to_owned),
-                        region: region.map(|region| Cow::Owned(region.to_owned())),
-                        recall_handle: recall_handle.map(str::to_owned),
+                    let said = Said {
+                        transaction_id,
+                        region,
+                        recall_handle,
                     };
                     let receipt = SendReceipt {
                         status: SendStatus::Ok,
@@ -221,7 +215,7 @@ mod tests {
                         queue: MessageQueue::new("T", "b", 0),
                         queue_offset: 0,
                         trace_on: true,
-                        extras: Extras::new(own, "K"),
+                        extras: Extras::new(said, "K"),
                         attempts: 1,
                     };
                     let said = (
@@ -230,21 +224,10 @@ mod tests {
                         receipt.recall_handle(),
                     );
                     assert_eq!(said, (transaction_id, region, recall_handle));
-                    let without = receipt.extras.without_transaction_id();
-                    let receipt = SendReceipt {
-                        extras: without,
-                        ..receipt
-                    };
-                    let said = (
-                        receipt.transaction_id(),
-                        receipt.region(),
-                        receipt.recall_handle(),
-                    );
-                    assert_eq!(said, (None, region, recall_handle));
                     usual += usize::from(matches!(receipt.extras, Extras::Usual { .. }));
                 }
             }
         }
-        assert_eq!(usual, 8, "no region or the default one, without a handle");
+        assert_eq!(usual, 4, "no region or the default one, without a handle");
     }
 }

@@ -21,7 +21,7 @@ use super::target::Target;
 use super::validate;
 use crate::client::epoch_millis;
 use crate::error::{Error, ErrorKind, Result};
-use crate::message::{Batch, Message, MessageQueue, SendReceipt};
+use crate::message::{Batch, Extras, Message, MessageQueue, Said, SendReceipt};
 use crate::protocol::properties::MAX_LEN;
 use crate::transport::{Deadline, Job, Permit};
 
@@ -409,7 +409,14 @@ fn part(receipt: &SendReceipt, unique_key: String, index: usize, count: usize) -
         extras: match count {
             1 => receipt.extras.clone(),
             // The batch's own transaction id is nobody's.
-            _ => receipt.extras.without_transaction_id(),
+            _ => Extras::new(
+                Said {
+                    transaction_id: None,
+                    region: receipt.region(),
+                    recall_handle: receipt.recall_handle(),
+                },
+                "",
+            ),
         },
         ..receipt.clone()
     }
@@ -418,17 +425,17 @@ fn part(receipt: &SendReceipt, unique_key: String, index: usize, count: usize) -
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::{Extras, OwnExtras, SendStatus};
+    use crate::message::SendStatus;
 
     #[test]
     fn each_message_gets_its_own_part_of_the_receipt() {
         let extras = |transaction_id: Option<&str>| {
-            let own = OwnExtras {
-                transaction_id: transaction_id.map(str::to_owned),
+            let said = Said {
+                transaction_id,
                 region: None,
                 recall_handle: None,
             };
-            Extras::new(own, "")
+            Extras::new(said, "")
         };
         let receipt = |ids: &str| SendReceipt {
             status: SendStatus::SlaveNotAvailable,

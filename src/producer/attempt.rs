@@ -9,7 +9,7 @@ use super::retry;
 use super::send::Send;
 use crate::client::{PublishInfo, epoch_millis};
 use crate::error::{Error, Result};
-use crate::message::{Extras, MessageQueue, OwnExtras, SendReceipt, SendStatus};
+use crate::message::{Extras, MessageQueue, Said, SendReceipt, SendStatus};
 use crate::protocol::Command;
 use crate::protocol::code::{request, response};
 use crate::protocol::send::{self as wire, SendHeader, SendResponse, V1};
@@ -123,14 +123,14 @@ impl Send {
             _ if status == SendStatus::Ok => std::mem::take(&mut self.out.message_id),
             _ => self.out.message_id.clone(),
         };
-        let own = OwnExtras {
-            transaction_id: response.transaction_id,
-            region: response.region,
-            recall_handle: response.recall_handle,
+        let said = Said {
+            transaction_id: response.transaction_id.as_deref(),
+            region: response.region.as_deref(),
+            recall_handle: response.recall_handle.as_deref(),
         };
         Ok(SendReceipt {
             status,
-            extras: Extras::new(own, &message_id),
+            extras: Extras::new(said, &message_id),
             message_id,
             offset_message_id: response.message_id.into(),
             // Below zero: the broker was told to choose.

@@ -283,44 +283,44 @@ impl SendRequest {
 
 /// What a send's response says beside its code.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct SendResponse {
+pub struct SendResponse<'a> {
     /// Address and commit log offset; several, joined by commas, for a batch.
-    pub message_id: String,
+    pub message_id: Cow<'a, str>,
     /// The queue in which the message was stored.
     pub queue_id: i32,
     /// The position in that queue.
     pub queue_offset: i64,
     /// Brokers from 5.x on send the message's unique key.
-    pub transaction_id: Option<String>,
+    pub transaction_id: Option<Cow<'a, str>>,
     /// The key of a batch that was stored as one.
-    pub batch_unique_key: Option<String>,
+    pub batch_unique_key: Option<Cow<'a, str>>,
     /// By which a timer message can be recalled.
-    pub recall_handle: Option<String>,
+    pub recall_handle: Option<Cow<'a, str>>,
     /// The broker's region.
-    pub region: Option<Cow<'static, str>>,
+    pub region: Option<Cow<'a, str>>,
     /// Whether the broker wants the message traced.
     pub trace_on: bool,
 }
 
-impl SendResponse {
+impl SendResponse<'_> {
     /// Reads the header fields. What is absent stays empty: the message is stored in any case.
     ///
     /// # Errors
     /// A number that is none.
-    pub fn decode(ext: &ExtFields) -> Result<SendResponse, ProtocolError> {
+    pub fn decode(ext: &ExtFields) -> Result<SendResponse<'_>, ProtocolError> {
         let mut response = SendResponse {
             trace_on: true,
             ..SendResponse::default()
         };
         for (field, value) in ext.iter() {
             match field {
-                "msgId" => response.message_id = value.to_owned(),
+                "msgId" => response.message_id = value.into(),
                 "queueId" => response.queue_id = parse(field, value)?,
                 "queueOffset" => response.queue_offset = parse(field, value)?,
-                "transactionId" => response.transaction_id = Some(value.to_owned()),
-                "batchUniqId" => response.batch_unique_key = Some(value.to_owned()),
-                "recallHandle" => response.recall_handle = Some(value.to_owned()),
-                name::MSG_REGION => response.region = Some(region(value)),
+                "transactionId" => response.transaction_id = Some(value.into()),
+                "batchUniqId" => response.batch_unique_key = Some(value.into()),
+                "recallHandle" => response.recall_handle = Some(value.into()),
+                name::MSG_REGION => response.region = Some(value.into()),
                 name::TRACE_ON => response.trace_on = value != "false",
                 _ => {}
             }
@@ -329,17 +329,7 @@ impl SendResponse {
     }
 }
 
-const DEFAULT_REGION: &str = "DefaultRegion";
-
-/// Nearly all brokers are in the one region that needs no text of its own.
-fn region(name: &str) -> Cow<'static, str> {
-    match name {
-        DEFAULT_REGION => Cow::Borrowed(DEFAULT_REGION),
-        _ => Cow::Owned(name.to_owned()),
-    }
-}
-
-impl Fields for SendResponse {
+impl Fields for SendResponse<'_> {
     fn visit(&self, sink: &mut dyn FieldSink) {
         sink.text("msgId", &self.message_id);
         sink.display("queueId", &self.queue_id);

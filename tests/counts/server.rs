@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::thread;
 
 use rocketmq_blocking::protocol::code::{request, response};
-use rocketmq_blocking::protocol::send::SendResponse;
-use rocketmq_blocking::protocol::{Command, HeaderFormat, frame};
+use rocketmq_blocking::protocol::send::{SendRequest, SendResponse};
+use rocketmq_blocking::protocol::{Command, HeaderFormat, frame, properties};
 
 use crate::counting;
 
@@ -102,7 +102,7 @@ fn answer(asked: &Command, broker: SocketAddr, state: &State) -> Option<Command>
         request::SEND_MESSAGE_V2 | request::SEND_BATCH_MESSAGE => {
             let stored = SendResponse {
                 message_id: "7F00000100002A9F0000000000000000".into(),
-                transaction_id: Some("7F0000010000000000000000000000".into()),
+                transaction_id: unique_key(asked).map(Into::into),
                 region: Some("DefaultRegion".into()),
                 trace_on: true,
                 ..SendResponse::default()
@@ -111,4 +111,11 @@ fn answer(asked: &Command, broker: SocketAddr, state: &State) -> Option<Command>
         }
         _ => Some(answer),
     }
+}
+
+/// What brokers say as transaction id. A batch's header has none.
+fn unique_key(send: &Command) -> Option<String> {
+    let header = SendRequest::decode(send.code, &send.ext).expect("a send's header");
+    let properties = properties::decode(&header.properties);
+    properties.get("UNIQ_KEY").map(str::to_owned)
 }

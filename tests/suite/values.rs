@@ -1,5 +1,6 @@
 //! Random values of every wire type.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
@@ -88,19 +89,19 @@ pub fn send_request() -> impl Strategy<Value = SendRequest> {
     })
 }
 
-pub fn send_response() -> impl Strategy<Value = SendResponse> {
-    let optional = || option::of(name());
+pub fn send_response() -> impl Strategy<Value = SendResponse<'static>> {
+    let optional = || option::of(name().prop_map(Cow::Owned));
     let texts = (text(), optional(), optional(), optional(), optional());
     (texts, any::<i32>(), any::<i64>(), any::<bool>()).prop_map(|(texts, id, offset, trace_on)| {
         let (message_id, transaction_id, batch_unique_key, recall_handle, region) = texts;
         SendResponse {
-            message_id,
+            message_id: message_id.into(),
             queue_id: id,
             queue_offset: offset,
             transaction_id,
             batch_unique_key,
             recall_handle,
-            region: region.map(Into::into),
+            region,
             trace_on,
         }
     })

@@ -37,7 +37,7 @@ fn a_send_is_stored_and_answered_with_its_place() {
             let messages = cluster.messages("T");
             let stored = messages.last().unwrap();
             let expected = SendResponse {
-                message_id: stored.offset_message_id(),
+                message_id: stored.offset_message_id().into(),
                 queue_id: 3,
                 queue_offset: offset as i64,
                 transaction_id: Some("K1".into()),
@@ -79,7 +79,8 @@ fn a_batch_is_stored_message_by_message() {
         "T",
         &[("a", &[("UNIQ_KEY", "A")]), ("b", &[("UNIQ_KEY", "B")])],
     );
-    let answer = SendResponse::decode(&client.call(&request).ext).unwrap();
+    let answer = client.call(&request);
+    let answer = SendResponse::decode(&answer.ext).unwrap();
     let messages = cluster.messages("T");
     let bodies: Vec<_> = messages.iter().map(|m| m.body().to_vec()).collect();
     assert_eq!(bodies, [&b"before"[..], b"a", b"b"]);
@@ -114,7 +115,8 @@ fn a_message_without_a_key_gets_one_and_a_negative_queue_is_chosen() {
         properties: "a\u{1}b",
         ..header("T")
     };
-    let answer = SendResponse::decode(&client.call(&v2(&header, b"x")).ext).unwrap();
+    let answer = client.call(&v2(&header, b"x"));
+    let answer = SendResponse::decode(&answer.ext).unwrap();
     let stored = &cluster.messages("T")[0];
     assert_eq!(answer.transaction_id.as_deref(), stored.unique_key());
     assert_eq!(stored.unique_key().map(str::len), Some(32));
