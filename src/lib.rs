@@ -46,8 +46,9 @@
 //! answer can store a message twice; both copies have the same unique key. Every failed send says
 //! what is known: [`Delivery::NotSent`] or [`Delivery::MaybeStored`].
 //!
-//! Sending again yourself after `MaybeStored` makes a message with another key, unless you gave it one
-//! before the first try ([`Message::unique_key`]): consumers can then tell that both are one.
+//! Sending again yourself after `MaybeStored` makes a message with another key, unless you give it the
+//! one of the failed send ([`Error::unique_key`], [`Message::unique_key`]), or one of your own before
+//! the first try: consumers can then tell that both are one.
 //!
 //! # Errors
 //! [`Error`] has a [kind](ErrorKind), the attempts that were made, and the broker's code and remark

@@ -422,11 +422,16 @@ impl SendMessageHook for Panics {
 /// Has the broker ask us something of this code, without any field.
 fn ask(code: i32, wait: &dyn Fn()) {
     let cluster = brokers(1);
-    let mut question = Vec::new();
-    Command::request(code).encode(HeaderFormat::Json, &mut question);
+    // With an answer behind it, which cannot be read either, so that nobody waits for another one.
+    let question = move |request: &Command| {
+        let mut bytes = Vec::new();
+        Command::request(code).encode(HeaderFormat::Json, &mut bytes);
+        Command::response_to(request, 0).encode(HeaderFormat::Json, &mut bytes);
+        bytes
+    };
     cluster
         .broker("broker-a")
-        .inject(Fault::bytes(question).on(On::Send).once());
+        .inject(Fault::bytes_from(question).on(On::Send));
     let producer = producer(&cluster);
     producer.send_async(message(), |_| ());
     wait();
