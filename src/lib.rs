@@ -56,7 +56,7 @@
 //!
 //! # Statistics
 //! [`Producer::stats`] counts every call and attempt: sent, failed by kind, in flight, and for each
-//! broker attempts, failures and latencies. It is always on: it costs a send less than 1 % of its
+//! broker attempts, failures and latencies. It is always on: it costs a send about 1 % of its
 //! instructions and takes no lock. [`ProducerStats`] says what each number means;
 //! [`since`](ProducerStats::since) gives those of an interval. [`Client::describe`] shows name servers,
 //! connections, addresses that cannot be reached and why, and routes. All of them can be printed.
