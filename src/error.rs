@@ -166,7 +166,8 @@ pub struct Attempt {
 ///
 /// One word wide and cheap to clone; the message reads well alone. All details have accessors:
 /// [`kind`](Error::kind), [`delivery`](Error::delivery), [`attempts`](Error::attempts),
-/// [`response_code`](Error::response_code), [`remark`](Error::remark), [`wait`](Error::wait).
+/// [`response_code`](Error::response_code), [`remark`](Error::remark), [`wait`](Error::wait),
+/// [`unique_key`](Error::unique_key).
 #[derive(Clone)]
 pub struct Error(Arc<Inner>);
 
@@ -178,6 +179,7 @@ struct Inner {
     wait: Option<Wait>,
     address: Option<Arc<str>>,
     topic: Option<Arc<str>>,
+    unique_key: Option<Box<str>>,
     code: Option<i32>,
     remark: Option<String>,
     retry_after: Option<Duration>,
@@ -218,6 +220,15 @@ impl Error {
         self.0.topic.as_deref()
     }
 
+    /// The unique key under which the message went out, or would have: with
+    /// [`Message::unique_key`](crate::Message::unique_key) the same message can be sent again under it,
+    /// and [`Admin`](crate::Admin) looks for it. For a batch, those of all its messages with commas
+    /// between them. `None` for what was refused before it had one (an invalid message, a closed
+    /// producer), and for a request that was sent and got no reply.
+    pub fn unique_key(&self) -> Option<&str> {
+        self.0.unique_key.as_deref()
+    }
+
     /// The address of the peer that failed, if there was one.
     pub fn address(&self) -> Option<&str> {
         self.0.address.as_deref()
@@ -236,6 +247,7 @@ impl Error {
             wait: None,
             address: None,
             topic: None,
+            unique_key: None,
             code: None,
             remark: None,
             retry_after: None,
@@ -287,6 +299,10 @@ impl Error {
 
     pub(crate) fn on_topic(self, topic: &Arc<str>) -> Error {
         self.with(|e| e.topic = Some(topic.clone()))
+    }
+
+    pub(crate) fn with_unique_key(self, key: &str) -> Error {
+        self.with(|e| e.unique_key = Some(key.into()))
     }
 
     /// With what was tried, and how long that took, pauses included.

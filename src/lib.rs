@@ -46,8 +46,9 @@
 //! answer can store a message twice; both copies have the same unique key. Every failed send says
 //! what is known: [`Delivery::NotSent`] or [`Delivery::MaybeStored`].
 //!
-//! Sending again yourself after `MaybeStored` makes a message with another key, unless you gave it one
-//! before the first try ([`Message::unique_key`]): consumers can then tell that both are one.
+//! Sending again yourself after `MaybeStored` makes a message with another key, unless you give it the
+//! one of the failed send ([`Error::unique_key`], [`Message::unique_key`]), or one of your own before
+//! the first try: consumers can then tell that both are one.
 //!
 //! # Errors
 //! [`Error`] has a [kind](ErrorKind), the attempts that were made, and the broker's code and remark
@@ -55,7 +56,7 @@
 //!
 //! # Statistics
 //! [`Producer::stats`] counts every call and attempt: sent, failed by kind, in flight, and for each
-//! broker attempts, failures and latencies. It is always on: it costs a send less than 1 % of its
+//! broker attempts, failures and latencies. It is always on: it costs a send about 1 % of its
 //! instructions and takes no lock. [`ProducerStats`] says what each number means;
 //! [`since`](ProducerStats::since) gives those of an interval. [`Client::describe`] shows name servers,
 //! connections, addresses that cannot be reached and why, and routes. All of them can be printed.

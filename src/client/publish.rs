@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::error::{Error, ErrorKind, Result};
@@ -98,9 +98,12 @@ impl PublishInfo {
 
     /// The brokers that messages are written to, with their masters' addresses, by name.
     pub(crate) fn brokers(&self) -> Vec<(Arc<str>, Arc<str>)> {
-        let hosts: BTreeSet<&str> = self.queues.iter().map(|queue| self.host(queue)).collect();
+        // Most are next to others of their broker.
+        let mut hosts: Vec<&str> = self.queues.iter().map(|queue| self.host(queue)).collect();
+        hosts.dedup();
+        hosts.sort_unstable();
         let masters = self.masters.iter();
-        let used = masters.filter(|(name, _)| hosts.contains(&**name));
+        let used = masters.filter(|(name, _)| hosts.binary_search(&&**name).is_ok());
         used.cloned().collect()
     }
 

@@ -119,14 +119,15 @@ impl Routes {
     }
 
     pub(super) fn describe(&self) -> Vec<TopicState> {
-        let known = self.known.read();
-        let state = |(topic, known): (&Arc<str>, &Arc<Known>)| TopicState {
-            topic: topic.clone(),
+        let all = |(topic, known): (&Arc<str>, &Arc<Known>)| (topic.clone(), known.clone());
+        let known: Vec<_> = self.known.read().iter().map(all).collect();
+        let state = |(topic, known): (Arc<str>, Arc<Known>)| TopicState {
+            topic,
             queues: known.info.queues.len(),
             brokers: known.info.brokers(),
             age: known.confirmed.lock().elapsed(),
         };
-        known.iter().map(state).collect()
+        known.into_iter().map(state).collect()
     }
 
     /// Asks, or waits for who is asking already. `find` is tried before asking: another one's

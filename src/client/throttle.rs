@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 use log::Level;
 use parking_lot::Mutex;
 
-/// So many of a kind of event are warnings, in each second.
+/// So many events are warnings, in each second.
 const MOST: u32 = 10;
 const WINDOW: Duration = Duration::from_secs(1);
 

@@ -357,7 +357,7 @@ impl Members {
             } = member;
             let part = match &result {
                 Ok(receipt) => Ok(part(receipt, unique_key, i, count)),
-                Err(error) => Err(error.clone()),
+                Err(error) => Err(error.clone().with_unique_key(&unique_key)),
             };
             self.core.counters.end(listener.size, &part);
             match listener.who {

@@ -1,8 +1,8 @@
 //! What a producer counts while it sends. Threads that send share no lock here: a send is two atomic
 //! additions at its beginning, two at its end, and one for the answer of each attempt.
 
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::latency::Histogram;
@@ -72,7 +72,7 @@ struct Failed {
 }
 
 struct Broker {
-    name: String,
+    name: Arc<str>,
     latency: Histogram,
     refused: AtomicU64,
     unanswered: AtomicU64,
@@ -118,11 +118,11 @@ impl Counters {
             Err(error) => error,
         };
         let failed = &self.failed.0;
+        add(&failed.bytes, size.bytes);
+        add(&failed.by_kind[error.kind() as usize], size.messages);
         if error.delivery() == Delivery::MaybeStored {
             add(&failed.maybe_stored, size.messages);
         }
-        add(&failed.bytes, size.bytes);
-        add(&failed.by_kind[error.kind() as usize], size.messages);
     }
 
     /// Counts a call from its beginning to its end.
@@ -138,12 +138,12 @@ impl Counters {
     }
 
     /// An attempt that brought a receipt.
-    pub(super) fn answered(&self, broker: &str, took: Duration) {
+    pub(super) fn answered(&self, broker: &Arc<str>, took: Duration) {
         self.broker(broker).latency.add(took);
     }
 
     /// One that did not.
-    pub(super) fn not_stored(&self, broker: &str, error: &Error, took: Duration) {
+    pub(super) fn not_stored(&self, broker: &Arc<str>, error: &Error, took: Duration) {
         let broker = self.broker(broker);
         if error.kind() == ErrorKind::Broker {
             broker.latency.add(took);
@@ -154,12 +154,13 @@ impl Counters {
     }
 
     /// A oneway one that the connection has accepted.
-    pub(super) fn accepted(&self, broker: &str) {
+    pub(super) fn accepted(&self, broker: &Arc<str>) {
         add(&self.broker(broker).accepted, 1);
     }
 
     pub(super) fn read(&self, group: &str) -> ProducerStats {
-        // What has ended first, what has begun last.
+        // What is counted last is read first.
+        let maybe_stored = read(&self.failed.0.maybe_stored);
         let kinds = ErrorKind::ALL.iter().zip(&self.failed.0.by_kind);
         let failed: Vec<(ErrorKind, u64)> = kinds
             .map(|(kind, n)| (*kind, read(n)))
@@ -181,7 +182,7 @@ impl Counters {
             sent_bytes,
             failed: all_failed,
             failed_by_kind: failed,
-            maybe_stored: read(&self.failed.0.maybe_stored),
+            maybe_stored,
             retries: read(&self.failed.0.retries),
             in_flight: begun.saturating_sub(sent + all_failed),
             in_flight_bytes: begun_bytes.saturating_sub(sent_bytes + failed_bytes),
@@ -190,7 +191,7 @@ impl Counters {
     }
 
     /// The counters of a broker, which are made at its first attempt.
-    fn broker(&self, name: &str) -> &Broker {
+    fn broker(&self, name: &Arc<str>) -> &Broker {
         // Brokers' names differ at their ends, if they differ little: most are found at once.
         let first = match name.as_bytes() {
             [.., a, b] => usize::from(*a) * 10 + usize::from(*b),
@@ -200,18 +201,19 @@ impl Counters {
             let place = &self.brokers[(first + i) % MOST_BROKERS];
             // Of two that find the same place free, one looks further.
             let broker = place.get_or_init(|| Broker::new(name));
-            if broker.name == name {
+            // The texts only where there are several topics, which name their brokers each for itself.
+            if Arc::ptr_eq(&broker.name, name) || broker.name == *name {
                 return broker;
             }
         }
-        self.others.get_or_init(|| Broker::new(OTHERS))
+        self.others.get_or_init(|| Broker::new(&OTHERS.into()))
     }
 }
 
 impl Broker {
-    fn new(name: &str) -> Box<Broker> {
+    fn new(name: &Arc<str>) -> Box<Broker> {
         Box::new(Broker {
-            name: name.to_owned(),
+            name: name.clone(),
             latency: Histogram::new(),
             refused: AtomicU64::new(0),
             unanswered: AtomicU64::new(0),
@@ -259,13 +261,13 @@ mod tests {
         for round in 1..=2 {
             for broker in 0..MOST_BROKERS + 9 {
                 let took = Duration::from_millis(round);
-                counters.answered(&format!("broker-{broker}"), took);
+                counters.answered(&format!("broker-{broker}").into(), took);
             }
         }
         let stats = counters.read("g");
         assert_eq!(stats.brokers.len(), MOST_BROKERS + 1);
         for broker in stats.brokers {
-            let expected = if broker.broker == OTHERS { 18 } else { 2 };
+            let expected = if *broker.broker == *OTHERS { 18 } else { 2 };
             assert_eq!(broker.attempts, expected, "{}", broker.broker);
         }
     }
@@ -277,7 +279,7 @@ mod tests {
             for _ in 0..8 {
                 scope.spawn(|| {
                     for broker in ["a", "b", "c"] {
-                        counters.accepted(broker);
+                        counters.accepted(&broker.into());
                     }
                 });
             }

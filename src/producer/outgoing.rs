@@ -155,6 +155,16 @@ impl Outgoing {
         self.sys_flag & sys_flag::TRANSACTION_PREPARED != 0
     }
 
+    /// An error, as one of this message.
+    pub(super) fn failed(&self, error: Error) -> Error {
+        let error = error.on_topic(&self.topic);
+        match &*self.message_id {
+            // A receipt has taken it.
+            "" => error,
+            key => error.with_unique_key(key),
+        }
+    }
+
     /// Takes room in flight for it, and for so many messages (0 or 1).
     ///
     /// # Errors
@@ -165,7 +175,8 @@ impl Outgoing {
         messages: usize,
         deadline: Deadline,
     ) -> Result<Permit> {
-        let permit = account.acquire(messages, self.body.len(), deadline)?;
+        let permit = account.acquire(messages, self.body.len(), deadline);
+        let permit = permit.map_err(|error| error.with_unique_key(&self.message_id))?;
         if permit.waited() {
             // That was not the broker's doing.
             self.begun = Start::now();

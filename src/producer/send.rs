@@ -93,7 +93,7 @@ impl Send {
             let aim = Aim::at(core, &info, queue, deadline)?;
             Result::Ok((info, aim, start))
         };
-        let (info, aim, start) = first().map_err(|error: Error| error.on_topic(&out.topic))?;
+        let (info, aim, start) = first().map_err(|error: Error| out.failed(error))?;
         out.begun = start.unwrap_or(out.begun);
         let retries = match mode {
             _ if fixed_queue => 0,
@@ -169,7 +169,7 @@ impl Send {
             Ok(()) => counters.accepted(broker),
             Err(error) => counters.not_stored(broker, error, Duration::ZERO),
         }
-        let accepted = accepted.map_err(|error| error.on_topic(&self.out.topic));
+        let accepted = accepted.map_err(|error| self.out.failed(error));
         self.tell_hooks(match &accepted {
             Ok(()) => SendOutcome::Accepted,
             Err(error) => SendOutcome::Failed(error),
@@ -251,8 +251,8 @@ impl Send {
         let took = self.tried_for();
         let failed = std::mem::take(&mut self.past().failed);
         let worst = failed.iter().map(|attempt| attempt.error.delivery()).max();
-        error
-            .on_topic(&self.out.topic)
+        self.out
+            .failed(error)
             .delivered(worst.unwrap_or(Delivery::NotSent))
             .with_attempts(failed, took)
     }
@@ -338,10 +338,9 @@ impl Send {
             code if strict && receipt.status != SendStatus::Ok => {
                 let text = format!("stored as {} at {}", receipt.message_id, receipt.queue);
                 let error = Error::response(code, response::name(code), Some(&text));
-                Err(error
-                    .maybe_stored()
-                    .at(&self.aim.address)
-                    .on_topic(&self.out.topic)
+                Err(self
+                    .out
+                    .failed(error.maybe_stored().at(&self.aim.address))
                     .with_attempts(self.failed().to_vec(), self.tried_for()))
             }
             _ => Ok(receipt),

@@ -1,4 +1,5 @@
 use std::fmt;
+use std::sync::Arc;
 
 use super::latency::Latency;
 use crate::error::{ErrorKind, Printable};
@@ -17,7 +18,7 @@ use crate::error::{ErrorKind, Printable};
 /// | `submit` | when its handle has the result |
 /// | `send_oneway` | when it returns: what the connection has accepted is sent, though it can still be lost |
 /// | `request` | when it returns: sent if the reply came |
-/// /// | `send_in_transaction` | when the half message is stored or not; what is refused before that, and the transaction's end, are not counted |
+/// | `send_in_transaction` | when the half message is stored or not; what is refused before that, and the transaction's end, are not counted |
 ///
 /// With `auto_batch` each message is a call of its own, as without. Not counted are the records of
 /// message trace, heartbeats, and what [`Admin`](crate::Admin) asks.
@@ -64,7 +65,7 @@ pub struct ProducerStats {
 #[non_exhaustive]
 pub struct BrokerStats {
     /// The broker's name.
-    pub broker: String,
+    pub broker: Arc<str>,
     /// Attempts that have ended: answered, failed without an answer, or (oneway) accepted.
     pub attempts: u64,
     /// How many of them brought no receipt: refused, timed out, not connected.

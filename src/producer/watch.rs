@@ -38,7 +38,7 @@ impl Send {
         };
         hooks
             .check(&context)
-            .map_err(|error| error.on_topic(&self.out.topic))?;
+            .map_err(|error| self.out.failed(error))?;
         hooks.before(&context);
         self.watched = Some(Box::new(context));
         Ok(())

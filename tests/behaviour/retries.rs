@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use rocketmq_blocking::embedded::{Cluster, Fault, On};
-use rocketmq_blocking::{Delivery, ErrorKind, MessageQueue, SendStatus, Wait};
+use rocketmq_blocking::{
+    AutoBatch, Batch, Delivery, ErrorKind, Message, MessageQueue, SendStatus, Wait,
+};
 
 use crate::support::*;
 
@@ -407,4 +409,49 @@ fn a_oneway_send_makes_one_attempt() {
     }
     assert_eq!((sent, refused), (4, 4));
     assert_eq!(cluster.wait_for_messages("T", 4, PATIENCE).len(), 4);
+}
+
+#[test]
+fn a_failed_send_names_the_key_under_which_the_message_can_be_sent_again() {
+    for mode in MODES {
+        let cluster = cluster();
+        let producer = builder(&cluster)
+            .retries(0)
+            .async_retries(0)
+            .start()
+            .unwrap();
+        let lost = Fault::hang_up().after_storing().on(On::Send).once();
+        cluster.broker("broker-a").inject(lost);
+        let failed = error(mode.send(&producer, &message("x")));
+        let key = failed.unique_key().expect("a key").to_owned();
+        let again = message("x").unique_key(&key);
+        assert_eq!(mode.send(&producer, &again).unwrap().message_id(), key);
+        let stored = cluster.messages("T");
+        let keys: Vec<_> = stored.iter().filter_map(|m| m.unique_key()).collect();
+        assert_eq!(keys, [&key, &key], "{mode:?}");
+
+        let invalid = error(mode.send(&producer, &Message::new("no topic", "x")));
+        assert_eq!(invalid.unique_key(), None);
+    }
+}
+
+#[test]
+fn the_failed_messages_of_a_batch_have_their_own_keys() {
+    let cluster = cluster();
+    cluster
+        .broker("broker-a")
+        .inject(Fault::answer(13, "no").on(On::Send));
+    let keyed = |key: &str| message("x").unique_key(key);
+    let batch = Batch::new([keyed("A"), keyed("B")]).unwrap();
+    let failed = error(producer(&cluster).send_batch(&batch));
+    assert_eq!(failed.unique_key(), Some("A,B"));
+    let gathering = builder(&cluster).auto_batch(AutoBatch::new().max_delay(ms(50)));
+    let producer = gathering.start().unwrap();
+    let handles = ["A", "B"].map(|key| (key, producer.submit(keyed(key))));
+    for (key, handle) in handles {
+        assert_eq!(error(handle.wait()).unique_key(), Some(key));
+    }
+    let missing = MessageQueue::new("T", "broker-z", 0);
+    let refused = producer.prepare(&keyed("C")).queue(missing).send_oneway();
+    assert_eq!(refused.unwrap_err().unique_key(), Some("C"));
 }

@@ -4,13 +4,12 @@ use std::collections::BTreeSet;
 use std::sync::{Mutex, mpsc};
 
 use log::Level;
-use rocketmq_blocking::embedded::{Accept, Fault, Gate, On};
-use rocketmq_blocking::hook::{RpcHook, SendContext, SendMessageHook, SendOutcome};
+use rocketmq_blocking::embedded::{Fault, Gate, On};
 use rocketmq_blocking::protocol::code::request;
-use rocketmq_blocking::protocol::{Command, HeaderFormat};
-use rocketmq_blocking::{Error, FaultStrategy, TransactionProducer, TransactionState};
+use rocketmq_blocking::{FaultStrategy, TransactionState};
 
 use super::*;
+use crate::provoke::{Panics, ask, lose_oneway, payments};
 
 const SOON: Duration = Duration::from_millis(20);
 
@@ -398,67 +397,6 @@ const NOT_PROVOKED: &[&str] = &[
     #[cfg(not(feature = "tls"))]
     "TLS that accepts any certificate",
 ];
-
-struct Panics;
-
-impl std::fmt::Debug for Panics {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Panics")
-    }
-}
-
-impl RpcHook for Panics {
-    fn after(&self, _: &str, _: &Command, _: Result<&Command, &Error>) {
-        panic!("a test's own panic");
-    }
-}
-
-impl SendMessageHook for Panics {
-    fn after(&self, _: &SendContext, _: &SendOutcome<'_>) {
-        panic!("a test's own panic");
-    }
-}
-
-/// Has the broker ask us something of this code, without any field.
-fn ask(code: i32, wait: &dyn Fn()) {
-    let cluster = brokers(1);
-    let mut question = Vec::new();
-    Command::request(code).encode(HeaderFormat::Json, &mut question);
-    cluster
-        .broker("broker-a")
-        .inject(Fault::bytes(question).on(On::Send).once());
-    let producer = producer(&cluster);
-    producer.send_async(message(), |_| ());
-    wait();
-}
-
-/// A producer that has lost a oneway message: half of it was written when its connection ended.
-fn lose_oneway(wait: &dyn Fn()) -> Producer {
-    let cluster = brokers(1);
-    let broker = cluster.broker("broker-a");
-    broker.set_accept(Accept::NeverRead);
-    let setup = Producer::builder("lossy").name_server(cluster.name_server());
-    let setup = setup.compress_over(usize::MAX);
-    let producer = setup.max_message_size(15 << 20).start().unwrap();
-    producer
-        .send_oneway(&Message::new("T", vec![7; 12 << 20]))
-        .unwrap();
-    assert!(broker.wait_for_connections(1, PATIENCE));
-    broker.disconnect_all();
-    wait();
-    producer
-}
-
-/// A transaction producer with one place for checks to wait.
-fn payments(check: impl Fn() + Send + Sync + 'static) -> (Cluster, TransactionProducer) {
-    let cluster = brokers(1);
-    let payments = TransactionProducer::builder("payments", move |_| {
-        check();
-        TransactionState::Commit
-    });
-    let payments = payments.check_queue(1).name_server(cluster.name_server());
-    (cluster, payments.start().unwrap())
-}
 
 /// The rows of the table: level, target, event.
 fn documented() -> BTreeSet<(String, String, String)> {

@@ -4,6 +4,7 @@
 
 mod capture;
 mod events;
+mod provoke;
 mod volume;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
