@@ -26,6 +26,7 @@ pub struct SendReceipt {
 
 impl SendReceipt {
     /// Whether the message was also flushed and replicated as the broker is configured to do.
+    #[doc(alias = "getSendStatus")]
     pub fn status(&self) -> SendStatus {
         self.status
     }
@@ -60,12 +61,14 @@ impl SendReceipt {
         &self.queue
     }
 
-    /// The message's position in its queue; of a batch, that of the first message.
+    /// The message's position in its queue, from 0; of a batch, that of the first message.
+    #[doc(alias = "getQueueOffset")]
     pub fn queue_offset(&self) -> i64 {
         self.queue_offset
     }
 
-    /// The transaction id, where the broker sent one.
+    /// The transaction id, where the broker sent one. Of a transaction take
+    /// [`TransactionReceipt::transaction_id`](crate::TransactionReceipt::transaction_id).
     pub fn transaction_id(&self) -> Option<&str> {
         self.transaction_id.as_deref()
     }
@@ -80,7 +83,11 @@ impl SendReceipt {
         self.trace_on
     }
 
-    /// The handle by which a timer message can be recalled, if the broker allows that.
+    /// The handle for [`Producer::recall`](crate::Producer::recall) of a timer message
+    /// ([`deliver_after`](crate::Message::deliver_after), [`deliver_at`](crate::Message::deliver_at));
+    /// `None` for others, and from brokers before 5.3.2. That there is one does not say that the
+    /// broker allows recalling: where it does not, the recall fails with code 16.
+    #[doc(alias = "getRecallHandle")]
     pub fn recall_handle(&self) -> Option<&str> {
         self.recall_handle.as_deref()
     }

@@ -181,8 +181,8 @@ impl Producer {
 
     /// Takes a timer message back that is not due yet, by the
     /// [handle](SendReceipt::recall_handle) of its receipt; returns its unique key. Brokers from
-    /// 5.3.2 on can do that, if their setting `recallMessageEnable` is on; without it receipts have
-    /// no handle. The deadline is the producer's `send_timeout`.
+    /// 5.3.2 on can do that, if their setting `recallMessageEnable` is on; receipts have a handle
+    /// without it too. The deadline is the producer's `send_timeout`.
     ///
     /// # Errors
     /// Those of [`Admin`], and of these [`Invalid`](crate::ErrorKind::Invalid) for a text that is no
