@@ -211,6 +211,7 @@ impl<'a> Admin<'a> {
     ///
     /// # Errors
     /// Those of [`Admin`].
+    #[doc(alias = "searchOffset")]
     pub fn search_offset(&self, queue: &MessageQueue, time: SystemTime) -> Result<i64> {
         let query = self.queue_query(queue, Some(millis(time)));
         self.ask_about(queue, |admin, broker, deadline| {
@@ -223,6 +224,7 @@ impl<'a> Admin<'a> {
     ///
     /// # Errors
     /// Those of [`Admin`].
+    #[doc(alias = "maxOffset")]
     pub fn max_offset(&self, queue: &MessageQueue) -> Result<i64> {
         let query = self.queue_query(queue, None);
         self.ask_about(queue, |admin, broker, deadline| {
@@ -235,6 +237,7 @@ impl<'a> Admin<'a> {
     ///
     /// # Errors
     /// Those of [`Admin`].
+    #[doc(alias = "minOffset")]
     pub fn min_offset(&self, queue: &MessageQueue) -> Result<i64> {
         let query = self.queue_query(queue, None);
         self.ask_about(queue, |admin, broker, deadline| {

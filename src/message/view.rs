@@ -49,7 +49,7 @@ impl MessageView {
         self.properties.get(name::TAGS)
     }
 
-    /// The business keys.
+    /// The business keys: the stored text, cut at its spaces.
     pub fn keys(&self) -> impl Iterator<Item = &str> {
         self.properties
             .get(name::KEYS)

@@ -71,6 +71,7 @@ impl Producer {
     /// connection, or room under the limits for messages in flight, at most to the deadline. No
     /// failure is returned from here: all reach the callback, with the kinds of
     /// [`send`](Producer::send). A callback may itself send, and its panic is caught and logged.
+    #[doc(alias = "SendCallback")]
     pub fn send_async(
         &self,
         message: Message,
@@ -103,6 +104,7 @@ impl Producer {
     ///
     /// # Errors
     /// Those kinds of [`send`](Producer::send) that can occur before a message leaves.
+    #[doc(alias = "sendOneway")]
     pub fn send_oneway(&self, message: &Message) -> Result<()> {
         self.prepare(message).send_oneway()
     }

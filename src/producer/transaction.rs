@@ -65,6 +65,8 @@ impl TransactionProducer {
     /// [`unique_key`](MessageView::unique_key) is the transaction's id. A panic in it counts as
     /// [`Unknown`](TransactionState::Unknown) and is reported to the broker.
     #[doc(alias = "checkLocalTransaction")]
+    #[doc(alias = "setTransactionListener")]
+    #[doc(alias = "setTransactionCheckListener")]
     pub fn builder(
         group: impl Into<String>,
         check: impl Fn(&MessageView) -> TransactionState + Send + Sync + 'static,

@@ -4,6 +4,7 @@ mod architecture;
 mod capture;
 mod golden;
 mod golden_messages;
+mod guide;
 mod hostile;
 mod packaging;
 mod readme;
