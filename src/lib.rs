@@ -182,6 +182,7 @@
 //! variable is read.
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
+#![warn(clippy::missing_errors_doc, clippy::missing_panics_doc)]
 
 mod client;
 mod error;

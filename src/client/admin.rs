@@ -31,10 +31,11 @@ use crate::transport::Deadline;
 /// [`Disconnected`](ErrorKind::Disconnected), [`Protocol`](ErrorKind::Protocol), and
 /// [`Broker`](ErrorKind::Broker) with its code.
 ///
-/// ```no_run
-/// # fn main() -> rocketmq_blocking::Result<()> {
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # use rocketmq_blocking::{Message, Producer};
-/// # let producer = Producer::builder("g").name_server("127.0.0.1:9876").start()?;
+/// # let cluster = rocketmq_blocking::embedded::Cluster::start()?;
+/// # let producer = Producer::builder("g").name_server(cluster.name_server()).start()?;
 /// let admin = producer.admin();
 /// admin.create_topic("DefaultCluster", "Orders", 8)?;
 /// let receipt = producer.send(&Message::new("Orders", "hello").key("OrderID188"))?;

@@ -79,7 +79,8 @@ pub trait CheckForbiddenHook: Send + Sync {
     fn check(&self, context: &SendContext) -> Result<(), Box<dyn StdError + Send + Sync>>;
 }
 
-/// Runs when the end of a transaction was sent.
+/// Runs when the end of a transaction was sent: on the thread that sent the transaction, or on the one
+/// that answered the broker's question (`rmq-check`).
 pub trait EndTransactionHook: Send + Sync {
     /// The broker has been told, or could not be.
     fn end_transaction(&self, context: &EndTransactionContext);
