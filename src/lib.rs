@@ -234,6 +234,9 @@ pub mod docs {
     #[doc = include_str!("docs/architecture.md")]
     pub mod architecture {}
 
+    #[doc = include_str!("docs/style.md")]
+    pub mod style {}
+
     #[doc = include_str!("docs/speed.md")]
     pub mod speed {}
 

@@ -6,6 +6,7 @@ mod golden;
 mod golden_messages;
 mod guide;
 mod hostile;
+mod invariants;
 mod packaging;
 mod readme;
 mod source;

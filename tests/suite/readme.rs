@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 /// All Rust sources of a folder, one after the other.
-fn sources(folder: &Path) -> String {
+pub fn sources(folder: &Path) -> String {
     let entries = fs::read_dir(folder).expect("a folder");
     let text = |entry: std::io::Result<fs::DirEntry>| {
         let path = entry.expect("an entry").path();
