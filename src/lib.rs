@@ -214,6 +214,11 @@ pub mod embedded;
 #[doc(hidden)]
 pub mod internals;
 
+/// The programs of the README compile.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}
+
 /// Where your own code can take part in what the client does.
 pub mod hook {
     pub use crate::producer::hook::*;
