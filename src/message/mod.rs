@@ -51,7 +51,9 @@ pub struct Message {
 
 impl Message {
     /// A message with this body for this topic. The body must not be empty when it is sent, and
-    /// must not exceed the producer's `max_message_size` (4 MiB unless set).
+    /// must not exceed the producer's `max_message_size` (4 MiB unless set). A topic's name has at most
+    /// 127 bytes of `%|a-zA-Z0-9_-`; as an `Arc<str>` that is used again it costs no allocation, and a
+    /// `&String` is given as `topic.as_str()`.
     #[doc(alias = "setTopic")]
     #[doc(alias = "setBody")]
     pub fn new(topic: impl Into<Arc<str>>, body: impl Into<Vec<u8>>) -> Message {

@@ -6,7 +6,9 @@ use super::MessageQueue;
 /// What the broker said when it stored a message.
 ///
 /// A receipt means that the master has the message. [`status`](SendReceipt::status) may still say
-/// that a flush or a replica did not follow in time.
+/// that a flush or a replica did not follow in time, which is why the compiler warns of a receipt that
+/// nobody looks at. Who has set [`require_store_ok`](crate::ProducerBuilder::require_store_ok), or does
+/// not care, writes `let _ = producer.send(&message)?;`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use = "the status says whether the message was flushed and replicated as configured"]
 #[non_exhaustive]

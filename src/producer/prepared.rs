@@ -76,8 +76,8 @@ impl<'a> PreparedSend<'a> {
     }
 
     /// Sends to the queue whose index this returns. It gets the topic's writable queues, sorted by
-    /// broker name and number, and runs once, on this thread. An index that there is not, and a panic,
-    /// are [`Invalid`](crate::ErrorKind::Invalid).
+    /// broker name and number, and runs once, on this thread. What it needs (Java's `arg`) is moved into
+    /// it. An index that there is not, and a panic, are [`Invalid`](crate::ErrorKind::Invalid).
     ///
     /// ```
     /// # use rocketmq_blocking::{Message, Producer};
