@@ -79,10 +79,9 @@
 //!
 //! # Deadlines, retries and duplicates
 //! A send has one deadline, `send_timeout` (3 s) after the call; everything happens within it: looking
-//! up the route, connecting, waiting for room, all attempts. After a failure that another broker may
-//! not have, it makes up to two more attempts (`retries`, `async_retries`), on another broker where
-//! there is one; sends to a chosen queue make none, which would break their order, and oneway sends
-//! none either.
+//! up the route, connecting, waiting for room, all attempts. After a failure that need not come again it
+//! makes up to two more attempts (`retries`, `async_retries`), on another broker where there is one. A
+//! send to a chosen queue makes one attempt, as a retry would break the order, and so does a oneway send.
 //!
 //! What is sent again after a lost answer may be stored twice. Both copies have the same unique key,
 //! and RocketMQ delivers *at least once* in any case, so that consumers must bear it. Where it is better
@@ -107,9 +106,9 @@
 //! match producer.send(&message) {
 //!     Ok(receipt) => println!("{receipt}"),
 //!     Err(error) => match (error.kind(), error.delivery()) {
+//!         (_, Delivery::MaybeStored) => println!("somebody may have it: {error}"),
 //!         (ErrorKind::Invalid, _) => println!("mend the message: {error}"),
 //!         (_, Delivery::NotSent) => println!("nobody has it, send it later: {error}"),
-//!         (_, Delivery::MaybeStored) => println!("somebody may have it: {error}"),
 //!     },
 //! }
 //! # Ok(())

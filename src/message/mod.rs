@@ -238,6 +238,7 @@ impl Message {
             .get(name::KEYS)
             .into_iter()
             .flat_map(|keys| keys.split(' '))
+            .filter(|key| !key.is_empty())
     }
 
     /// The value of a property of your own.
@@ -364,7 +365,7 @@ mod tests {
     #[test]
     fn keys_join_by_a_space_and_the_last_schedule_wins() {
         let message = Message::new("T", "x")
-            .key("a")
+            .key("a ")
             .key("b")
             .delay_level(3)
             .deliver_after(Duration::from_secs(2));

@@ -55,6 +55,7 @@ impl MessageView {
             .get(name::KEYS)
             .into_iter()
             .flat_map(|keys| keys.split(' '))
+            .filter(|key| !key.is_empty())
     }
 }
 

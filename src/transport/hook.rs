@@ -405,6 +405,19 @@ mod tests {
     }
 
     #[test]
+    fn a_shared_hook_is_the_hook_itself_and_prints_as_its_name() {
+        let (config, log) = config(&[Then::Refuse]);
+        let shared = Arc::new(config.hooks.user[0].clone());
+        let as_hook: Arc<dyn RpcHook> = shared.clone();
+        let refused = as_hook.before("h:1", &mut Command::request(0));
+        assert!(refused.is_err());
+        as_hook.after("h:1", &Command::request(0), Err(&Error::invalid("no")));
+        assert_eq!(*log.lock(), ["a before h:1", "a after false"]);
+        let name = format!("{as_hook:?}");
+        assert!(name.ends_with("::Noting"), "{name}");
+    }
+
+    #[test]
     fn a_changed_body_is_the_one_that_is_sent() {
         let (config, _) = config(&[Then::ChangeBody]);
         let body = Arc::new(b"body".to_vec());
