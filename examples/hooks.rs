@@ -35,12 +35,9 @@ struct Args {
 
 const TOPIC: &str = "TopicTest";
 
-/// Counts attempts. The producer takes the hook, so what is to be read later is shared with it.
-#[derive(Clone, Default)]
-struct Figures(Arc<Counts>);
-
+/// Counts attempts. The producer takes the hook, so that one to be read later is shared with it.
 #[derive(Default)]
-struct Counts {
+struct Figures {
     stored: AtomicU64,
     failed: AtomicU64,
 }
@@ -50,11 +47,11 @@ impl SendMessageHook for Figures {
         let (queue, took) = (&context.queue, context.started.elapsed());
         match outcome {
             SendOutcome::Failed(error) => {
-                self.0.failed.fetch_add(1, Relaxed);
+                self.failed.fetch_add(1, Relaxed);
                 println!("  {queue} failed in {took:.1?}: {error}");
             }
             _ => {
-                self.0.stored.fetch_add(1, Relaxed);
+                self.stored.fetch_add(1, Relaxed);
                 println!("  {queue} stored in {took:.1?}");
             }
         }
@@ -81,7 +78,6 @@ impl CheckForbiddenHook for KeysOnly {
 }
 
 /// Adds a field to the header of every request, also of heartbeats and questions for routes.
-#[derive(Debug)]
 struct Caller(&'static str);
 
 impl RpcHook for Caller {
@@ -103,7 +99,7 @@ fn run(args: Args) -> Result<(), Box<dyn Error>> {
         cluster.broker("broker-a").inject(refusal.once());
     }
 
-    let figures = Figures::default();
+    let figures = Arc::new(Figures::default());
     let producer = Producer::builder("hooks")
         .name_server(&name_server)
         .send_message_hook(figures.clone())
@@ -115,7 +111,7 @@ fn run(args: Args) -> Result<(), Box<dyn Error>> {
         let message = Message::new(TOPIC, "with a key").key(format!("Order{i}"));
         println!("{}", producer.send(&message)?);
     }
-    let Counts { stored, failed } = &*figures.0;
+    let Figures { stored, failed } = &*figures;
     let (stored, failed) = (stored.load(Relaxed), failed.load(Relaxed));
     println!("attempts: {stored} stored, {failed} failed");
 

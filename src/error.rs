@@ -7,13 +7,13 @@ use std::time::Duration;
 /// Shorthand for results of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Why a call failed.
+/// Why a call failed. [What to do](crate::docs::errors#kinds) about each.
 ///
 /// The snake_case form ([`ErrorKind::as_str`]) is what the example programs print as `kind`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The message, batch, group or argument breaks a rule; nothing was sent.
+    /// The message, batch or argument breaks a rule, or a hook refused it; nothing was sent.
     Invalid,
     /// The producer or client was shut down.
     Closed,
@@ -30,16 +30,22 @@ pub enum ErrorKind {
     /// A host name could not be resolved.
     Dns,
     /// The connection could not be made.
+    #[doc(alias = "RemotingConnectException")]
     Connect,
     /// The deadline passed; [`Error::wait`] says during which wait.
+    #[doc(alias = "RemotingTimeoutException")]
+    #[doc(alias = "RequestTimeoutException")]
     Timeout,
     /// The connection broke.
+    #[doc(alias = "RemotingSendRequestException")]
     Disconnected,
     /// The peer sent bytes that break the protocol.
     Protocol,
     /// The broker refused; [`Error::response_code`] and [`Error::remark`] say why.
+    #[doc(alias = "MQBrokerException")]
     Broker,
     /// The limits for messages or bytes in flight stayed full until the deadline.
+    #[doc(alias = "RemotingTooMuchRequestException")]
     Busy,
     /// TLS could not be set up, or the peer could not be verified.
     Tls,
@@ -169,6 +175,7 @@ pub struct Attempt {
 /// [`response_code`](Error::response_code), [`remark`](Error::remark), [`wait`](Error::wait),
 /// [`unique_key`](Error::unique_key).
 #[derive(Clone)]
+#[doc(alias = "MQClientException")]
 pub struct Error(Arc<Inner>);
 
 #[derive(Clone)]

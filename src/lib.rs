@@ -3,18 +3,29 @@
 //! protocol of brokers 4.x and 5.x.
 //!
 //! # Quickstart
-//! ```no_run
+//! ```
 //! use rocketmq_blocking::{Message, Producer};
 //!
-//! # fn main() -> rocketmq_blocking::Result<()> {
-//! let producer = Producer::builder("orders").name_server("127.0.0.1:9876").start()?;
-//! let receipt = producer.send(&Message::new("TopicTest", "hello").tag("TagA").key("OrderID188"))?;
-//! println!("{receipt}");
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let name_server = "127.0.0.1:9876";
+//! # let cluster = rocketmq_blocking::embedded::Cluster::start()?;
+//! # let name_server = cluster.name_server();
+//! let producer = Producer::builder("orders").name_server(name_server).start()?;
+//! let message = Message::new("TopicTest", "hello").tag("TagA").key("OrderID188");
+//! let receipt = producer.send(&message)?;
+//! println!("{receipt}"); // SEND_OK msg_id=.. queue=TopicTest@broker-a:2 offset=0
+//! # assert_eq!(cluster.only_message("TopicTest").text(), "hello");
 //! # Ok(())
 //! # }
 //! ```
-//! `cargo run --example quickstart` does more of it, without any server: it starts the
-//! in-process `embedded` cluster.
+//! What the words mean: *name servers* know which *brokers* have the *queues* of a *topic*; a producer
+//! asks them, and sends to the brokers. Its *group* ("orders") names what it sends for, and is shared by
+//! all processes that do the same. A *tag* is what consumers filter by, a *key* what people search by.
+//!
+//! One producer is enough for a program: it is cheap to clone, sends from any number of threads, and
+//! closes with its last handle, or by [`Producer::shutdown_within`], which says what was left.
+//! [`docs::settings`] has all that can be set. Without a server, `cargo run --example quickstart` in the
+//! repository starts the in-process `embedded` cluster and sends to that.
 //!
 //! # Choosing a send mode
 //! | you want | call | it returns |
@@ -24,9 +35,35 @@
 //! | many in flight, results collected here | [`Producer::submit`] | a [`SendHandle`] to wait on |
 //! | no answer at all (logs, metrics) | [`Producer::send_oneway`] | once the connection accepted it |
 //! | several messages as one request | [`Producer::send_batch`], [`Batch::split`] | one receipt |
+//! | many small messages from many places, fewer requests | [`ProducerBuilder::auto_batch`] | as the call that you make |
+//! | consumers to see it later | [`Message::deliver_after`], [`deliver_at`](Message::deliver_at), [`delay_level`](Message::delay_level) | as the call that you make |
 //! | consumers to see it only if something of yours succeeds | [`TransactionProducer::send_in_transaction`] | what the broker was told |
 //! | an answer from a consumer | [`Producer::request`], [`Producer::request_async`] | the reply |
 //! | a given queue, order by a key, a timeout of its own | [`Producer::prepare`] | what you then call |
+//!
+//! When in doubt: `send`, from as many threads as you have. `submit` and `send_async` keep thousands in
+//! flight from one thread:
+//!
+//! ```
+//! # use rocketmq_blocking::{Message, Producer};
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let cluster = rocketmq_blocking::embedded::Cluster::start()?;
+//! # let producer = Producer::builder("orders").name_server(cluster.name_server()).start()?;
+//! let orders = (1..=100).map(|id| Message::new("Orders", format!("order {id}")));
+//! let handles: Vec<_> = orders.map(|order| producer.submit(order)).collect();
+//! for handle in handles {
+//!     println!("{}", handle.wait()?);
+//! }
+//!
+//! // One order's messages in one queue, and so in their order.
+//! for step in ["created", "paid"] {
+//!     let message = Message::new("Orders", step);
+//!     println!("{}", producer.prepare(&message).sharding_key("188").send()?);
+//! }
+//! # assert_eq!(cluster.messages("Orders").len(), 102);
+//! # Ok(())
+//! # }
+//! ```
 //!
 //! # Threads
 //! The first attempt of every send runs on the calling thread. Beyond that there are: one reader
@@ -41,18 +78,44 @@
 //! set). All end at shutdown.
 //!
 //! # Deadlines, retries and duplicates
-//! A send has one deadline, `send_timeout` (3 s) after the call; everything happens within it. A
-//! send makes up to two more attempts, on another broker where there is one. A retry after a lost
-//! answer can store a message twice; both copies have the same unique key. Every failed send says
-//! what is known: [`Delivery::NotSent`] or [`Delivery::MaybeStored`].
+//! A send has one deadline, `send_timeout` (3 s) after the call; everything happens within it: looking
+//! up the route, connecting, waiting for room, all attempts. After a failure that need not come again it
+//! makes up to two more attempts (`retries`, `async_retries`), on another broker where there is one. A
+//! send to a chosen queue makes one attempt, as a retry would break the order, and so does a oneway send.
 //!
-//! Sending again yourself after `MaybeStored` makes a message with another key, unless you give it the
-//! one of the failed send ([`Error::unique_key`], [`Message::unique_key`]), or one of your own before
-//! the first try: consumers can then tell that both are one.
+//! What is sent again after a lost answer may be stored twice. Both copies have the same unique key,
+//! and RocketMQ delivers *at least once* in any case, so that consumers must bear it. Where it is better
+//! to ask, `retry_maybe_stored(false)` leaves the decision to you: every failed send says whether
+//! sending again can make a second copy ([`Delivery::MaybeStored`]) or cannot
+//! ([`Delivery::NotSent`]). Sending again yourself makes a message with another key, unless you give it
+//! that of the failed send ([`Error::unique_key`], [`Message::unique_key`];
+//! [how](docs::errors#sending-again)).
 //!
 //! # Errors
-//! [`Error`] has a [kind](ErrorKind), the attempts that were made, and the broker's code and remark
-//! where one answered. Its message reads well alone.
+//! [`Error`] has a [kind](ErrorKind), a [`Delivery`], the attempts that were made, and the broker's code
+//! and remark where one answered. Its text reads well alone. Two questions lead through most of it:
+//!
+//! ```
+//! use rocketmq_blocking::{Delivery, ErrorKind, Message, Producer};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let cluster = rocketmq_blocking::embedded::Cluster::start()?;
+//! # let producer = Producer::builder("orders").name_server(cluster.name_server()).start()?;
+//! # cluster.broker("broker-a").kill();
+//! # let message = Message::new("Orders", "one book");
+//! match producer.send(&message) {
+//!     Ok(receipt) => println!("{receipt}"),
+//!     Err(error) => match (error.kind(), error.delivery()) {
+//!         (_, Delivery::MaybeStored) => println!("somebody may have it: {error}"),
+//!         (ErrorKind::Invalid, _) => println!("mend the message: {error}"),
+//!         (_, Delivery::NotSent) => println!("nobody has it, send it later: {error}"),
+//!     },
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//! [`docs::errors`] has a table of all kinds (what happened, whether it is tried again, what to do), one
+//! of the brokers' codes, and how to send again.
 //!
 //! # Statistics
 //! [`Producer::stats`] counts every call and attempt: sent, failed by kind, in flight, and for each
@@ -87,9 +150,26 @@
 //! cluster logs as `embedded`.)
 //!
 //! # Testing your app
-//! The feature `embedded` has a name server and brokers that run inside your test: scripted faults,
-//! brokers that die and come back, checks of transactions, a clock moved by hand. `docs::testing`
-//! (shown with that feature) tests a small order service with them.
+//! The feature `embedded`, as a dev-dependency, has a name server and brokers that run inside your test:
+//! scripted faults, brokers that die and come back, checks of transactions, a clock moved by hand.
+//!
+//! ```
+//! use rocketmq_blocking::embedded::Cluster;
+//! use rocketmq_blocking::{Message, Producer};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let cluster = Cluster::start()?;
+//! let producer = Producer::builder("orders").name_server(cluster.name_server()).start()?;
+//! let message = Message::new("Orders", "one book");
+//! assert!(producer.send(&message).is_ok());
+//! assert_eq!(cluster.only_message("Orders").text(), "one book");
+//!
+//! cluster.broker("broker-a").kill();
+//! assert!(producer.send(&message).is_err());
+//! # Ok(())
+//! # }
+//! ```
+//! `docs::testing` (shown with that feature) tests a small order service with it.
 //!
 //! # Cargo features
 //! None is on by default.
@@ -107,24 +187,23 @@
 //! | Java | here |
 //! |---|---|
 //! | `DefaultMQProducer`, `ClientConfig` | [`Producer`], [`ProducerBuilder`] |
-//! | `MQClientInstance` shared by producers | [`Client`] |
-//! | `Message`, `MessageExt`, `MessageBatch` | [`Message`], [`MessageView`], [`Batch`] |
-//! | `SendResult`, `SendStatus` | [`SendReceipt`], [`SendStatus`] |
-//! | `SendCallback` | a closure |
-//! | `setAutoBatch`, `recallMessage` | [`ProducerBuilder::auto_batch`], [`Producer::recall`] |
-//! | `MQAdmin` (`createTopic`, `viewMessage`, `queryMessage`, ..) | [`Admin`] |
-//! | `MessageQueueSelector`, `SelectMessageQueueByHash` | [`PreparedSend::select`], [`PreparedSend::sharding_key`] |
 //! | `TransactionMQProducer`, `TransactionListener` | [`TransactionProducer`], two closures |
-//! | `request`, `RequestCallback`, `MessageUtil.createReplyMessage` | [`Producer::request`], [`Producer::request_async`], [`Message::reply_to`] |
-//! | `RPCHook` | [`RpcHook`](hook::RpcHook) |
-//! | `AclClientRPCHook`, `SessionCredentials` | `credentials` on either builder (feature `acl`) |
+//! | `Message`, `MessageExt`, `MessageBatch` | [`Message`], [`MessageView`], [`Batch`] |
+//! | `SendResult`, `SendCallback` | [`SendReceipt`], a closure |
+//! | `MessageQueueSelector`, `SelectMessageQueueByHash` | [`PreparedSend::select`], [`PreparedSend::sharding_key`] |
+//! | `MQClientInstance` shared by producers | [`Client`] |
 //! | `MQClientException`, `MQBrokerException`, `Remoting*Exception` | [`Error`] with [`ErrorKind`] |
+//!
+//! [`docs::from_java`] has every call, class, setter and exception, and what is another way here;
+//! [`docs::settings`] the setters' defaults. The search of these pages knows Java's names too.
 //!
 //! # Not supported
 //! Consumers (yet), heartbeat v2 and the stream type, zone fields, access channel,
-//! machine-room selectors, OpenTracing, SOCKS5 proxies; no environment variable is read.
+//! machine-room selectors, OpenTracing, SOCKS5 proxies, the gRPC protocol of the proxy. No environment
+//! variable is read.
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
+#![warn(clippy::missing_errors_doc, clippy::missing_panics_doc)]
 
 mod client;
 mod error;
@@ -157,16 +236,33 @@ pub mod embedded;
 #[doc(hidden)]
 pub mod internals;
 
+/// The programs of the README compile.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}
+
 /// Where your own code can take part in what the client does.
 pub mod hook {
     pub use crate::producer::hook::*;
     pub use crate::transport::RpcHook;
 }
 
-/// Notes on how this crate is built.
+/// The longer parts of the guide, and notes on how this crate is built.
 pub mod docs {
+    #[doc = include_str!("docs/errors.md")]
+    pub mod errors {}
+
+    #[doc = include_str!("docs/settings.md")]
+    pub mod settings {}
+
+    #[doc = include_str!("docs/from_java.md")]
+    pub mod from_java {}
+
     #[doc = include_str!("docs/architecture.md")]
     pub mod architecture {}
+
+    #[doc = include_str!("docs/style.md")]
+    pub mod style {}
 
     #[doc = include_str!("docs/speed.md")]
     pub mod speed {}

@@ -68,7 +68,8 @@ impl Iterator for Lines {
 impl Lines {
     fn read(&mut self) -> io::Result<Option<Vec<u8>>> {
         let last = self.delimiter.last().copied().unwrap_or(b'\n');
-        let most = LONGEST_LINE + self.delimiter.len();
+        // What is dropped from a line does not count.
+        let most = LONGEST_LINE + usize::from(self.drops_return) + self.delimiter.len();
         let mut line = Vec::new();
         loop {
             // What ends like the delimiter need not be one, so that a line may take several rounds.
@@ -78,8 +79,8 @@ impl Lines {
                 line.truncate(line.len() - self.delimiter.len());
                 break;
             }
-            if line.len() == most || is_end && line.len() > LONGEST_LINE {
-                return Err(invalid(format!("longer than {LONGEST_LINE} bytes")));
+            if line.len() == most {
+                return Err(too_long());
             }
             if is_end && line.is_empty() {
                 return Ok(None);
@@ -90,6 +91,9 @@ impl Lines {
         }
         if self.drops_return && line.last() == Some(&b'\r') {
             line.pop();
+        }
+        if line.len() > LONGEST_LINE {
+            return Err(too_long());
         }
         Ok(Some(line))
     }
@@ -113,6 +117,10 @@ fn record(mut line: Vec<u8>, key_delimiter: Option<&[u8]>) -> io::Result<Record>
     let key = String::from_utf8(line).map_err(|_| invalid("the key is not UTF-8"))?;
     let key = Some(key).filter(|key| !key.is_empty());
     Ok(Record { key, body })
+}
+
+fn too_long() -> io::Error {
+    invalid(format!("longer than {LONGEST_LINE} bytes"))
 }
 
 fn invalid(text: impl Into<String>) -> io::Error {

@@ -32,10 +32,11 @@ use crate::transport::Deadline;
 /// [`Disconnected`](ErrorKind::Disconnected), [`Protocol`](ErrorKind::Protocol), and
 /// [`Broker`](ErrorKind::Broker) with its code.
 ///
-/// ```no_run
-/// # fn main() -> rocketmq_blocking::Result<()> {
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # use rocketmq_blocking::{Message, Producer};
-/// # let producer = Producer::builder("g").name_server("127.0.0.1:9876").start()?;
+/// # let cluster = rocketmq_blocking::embedded::Cluster::start()?;
+/// # let producer = Producer::builder("g").name_server(cluster.name_server()).start()?;
 /// let admin = producer.admin();
 /// admin.create_topic("DefaultCluster", "Orders", 8)?;
 /// let receipt = producer.send(&Message::new("Orders", "hello").key("OrderID188"))?;
@@ -212,6 +213,7 @@ impl<'a> Admin<'a> {
     ///
     /// # Errors
     /// Those of [`Admin`].
+    #[doc(alias = "searchOffset")]
     pub fn search_offset(&self, queue: &MessageQueue, time: SystemTime) -> Result<i64> {
         let query = self.queue_query(queue, Some(millis(time)));
         self.ask_about(queue, |admin, broker, deadline| {
@@ -224,6 +226,7 @@ impl<'a> Admin<'a> {
     ///
     /// # Errors
     /// Those of [`Admin`].
+    #[doc(alias = "maxOffset")]
     pub fn max_offset(&self, queue: &MessageQueue) -> Result<i64> {
         let query = self.queue_query(queue, None);
         self.ask_about(queue, |admin, broker, deadline| {
@@ -236,6 +239,7 @@ impl<'a> Admin<'a> {
     ///
     /// # Errors
     /// Those of [`Admin`].
+    #[doc(alias = "minOffset")]
     pub fn min_offset(&self, queue: &MessageQueue) -> Result<i64> {
         let query = self.queue_query(queue, None);
         self.ask_about(queue, |admin, broker, deadline| {

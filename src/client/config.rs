@@ -64,7 +64,10 @@ impl Default for ClientConfig {
     }
 }
 
-/// Builds a [`Client`] that several producers share.
+/// Sets up a [`Client`] that several producers share; made by [`Client::builder`]. Its settings stand
+/// on the builders of producers too, for the client that a producer makes for itself. A value out of
+/// its range is an error of kind [`Config`](ErrorKind::Config) at [`start`](ClientBuilder::start);
+/// [all settings](crate::docs::settings) are on one page.
 #[derive(Debug, Clone, Default)]
 #[must_use = "a builder does nothing until it is started"]
 pub struct ClientBuilder {
@@ -77,8 +80,9 @@ macro_rules! client_setters {
     ($config:ident) => {
         crate::client::rpc_setters!($config);
 
-        /// The name servers, as `host:port`, several with `;` between them. Adds to earlier ones.
-        /// Host names are resolved at each connect. An `http://` in front is left out, as in Java.
+        /// The name servers, as `host:port`, several with `;` between them. Adds to earlier ones; at
+        /// least one is needed. Host names are resolved at each connect; an address of version 6 has
+        /// brackets (`[::1]:9876`). An `http://` in front is left out, as in Java.
         #[doc(alias = "setNamesrvAddr")]
         pub fn name_server(mut self, addresses: impl AsRef<str>) -> Self {
             let addresses = addresses.as_ref().split(';').map(str::trim);
@@ -90,7 +94,8 @@ macro_rules! client_setters {
         }
 
         /// The part of the client's id behind the `@` (default: process id and a number, so that
-        /// every client differs). Two clients of one id on one broker take each other's place.
+        /// every client differs; neither empty nor with `@` or control characters). Two clients of one
+        /// id on one broker take each other's place.
         #[doc(alias = "setInstanceName")]
         pub fn instance_name(mut self, name: impl Into<String>) -> Self {
             self.$config().instance_name = Some(name.into());
@@ -105,29 +110,32 @@ macro_rules! client_setters {
             self
         }
 
-        /// The longest time for making one connection (default 3 s). A call's own deadline may end
-        /// it earlier.
+        /// The longest time for making one connection (default 3 s; not zero). A call's own deadline
+        /// may end it earlier.
+        #[doc(alias = "com.rocketmq.remoting.client.connect.timeout")]
         pub fn connect_timeout(mut self, timeout: std::time::Duration) -> Self {
             self.$config().connect_timeout = timeout;
             self
         }
 
-        /// The longest time for one question to a name server, and for heartbeats (default 3 s).
-        #[doc(alias = "mqClientApiTimeout")]
+        /// The longest time for one question to a name server, for heartbeats, and for calls of
+        /// [`Admin`](crate::Admin) (default 3 s; not zero).
+        #[doc(alias = "setMqClientApiTimeout")]
         pub fn api_timeout(mut self, timeout: std::time::Duration) -> Self {
             self.$config().api_timeout = timeout;
             self
         }
 
-        /// How often the routes of known topics are asked for again (default 30 s).
-        #[doc(alias = "pollNameServerInterval")]
+        /// How often the routes of known topics are asked for again (default 30 s; not zero).
+        #[doc(alias = "setPollNameServerInterval")]
         pub fn route_interval(mut self, interval: std::time::Duration) -> Self {
             self.$config().route_interval = interval;
             self
         }
 
-        /// How often brokers hear from this client (default 30 s; they forget it after 120 s).
-        #[doc(alias = "heartbeatBrokerInterval")]
+        /// How often brokers hear from this client (default 30 s; not zero; they forget it after
+        /// 120 s).
+        #[doc(alias = "setHeartbeatBrokerInterval")]
         pub fn heartbeat_interval(mut self, interval: std::time::Duration) -> Self {
             self.$config().heartbeat_interval = interval;
             self
@@ -143,42 +151,48 @@ macro_rules! client_setters {
 
         /// The language to announce (default [`RUST`](crate::protocol::Language::RUST), which
         /// brokers know from 4.9.4 on; `OTHER` is known to all).
+        #[doc(alias = "setLanguage")]
         pub fn language(mut self, language: crate::protocol::Language) -> Self {
             self.$config().language = language;
             self
         }
 
         /// The version to announce, as an ordinal of Java's `MQVersion` (default 493, which is
-        /// 5.4.0). Servers decide by it what they may send.
+        /// 5.4.0; the lower 15 bits count). Servers decide by it what they may send.
+        #[doc(alias = "MQVersion")]
         pub fn protocol_version(mut self, version: u16) -> Self {
             self.$config().version = i32::from(version & 0x7FFF);
             self
         }
 
-        /// How many threads run callbacks (default: one per core).
-        #[doc(alias = "clientCallbackExecutorThreads")]
+        /// How many threads run callbacks (default: one per core; 1 to 1024).
+        #[doc(alias = "setClientCallbackExecutorThreads")]
+        #[doc(alias = "setCallbackExecutor")]
         pub fn callback_threads(mut self, threads: usize) -> Self {
             self.$config().callback_threads = threads;
             self
         }
 
-        /// The most asynchronous and oneway messages in flight (default 65,535). Who finds the
-        /// limit reached waits to its deadline and then gets
-        /// [`Busy`](crate::ErrorKind::Busy).
-        #[doc(alias = "backPressureForAsyncSendNum")]
+        /// The most asynchronous and oneway messages in flight (default 65,535; not zero). Who finds
+        /// the limit reached waits to its deadline and then gets [`Busy`](crate::ErrorKind::Busy).
+        #[doc(alias = "setBackPressureForAsyncSendNum")]
+        #[doc(alias = "setEnableBackpressureForAsyncMode")]
         pub fn max_in_flight_messages(mut self, messages: usize) -> Self {
             self.$config().max_in_flight_messages = messages;
             self
         }
 
-        /// The most bytes of message bodies in flight, of all modes (default 64 MiB).
-        #[doc(alias = "backPressureForAsyncSendSize")]
+        /// The most bytes of message bodies in flight, of all modes (default 64 MiB; not zero). Who
+        /// finds no room waits to its deadline and then gets [`Busy`](crate::ErrorKind::Busy). A
+        /// message that is larger than the limit goes when nothing else is in flight.
+        #[doc(alias = "setBackPressureForAsyncSendSize")]
         pub fn max_in_flight_bytes(mut self, bytes: usize) -> Self {
             self.$config().max_in_flight_bytes = bytes;
             self
         }
 
-        /// Where the list of name servers is to be had, instead of [`name_server`](Self::name_server):
+        /// Where the list of name servers is to be had, instead of [`name_server`](Self::name_server)
+        /// (default: nowhere):
         /// `http://host:port/rocketmq/nsaddr` answers `host:port;host:port`. It is asked for when a
         /// name server is first needed, within that call's deadline and at most 3 s, and again
         /// every [`discovery_interval`](Self::discovery_interval). After an answer that cannot be
@@ -194,7 +208,7 @@ macro_rules! client_setters {
         }
 
         /// How often the list behind [`name_server_url`](Self::name_server_url) is asked for again
-        /// (default 2 minutes). Needs the feature `discovery`.
+        /// (default 2 minutes; not zero). Needs the feature `discovery`.
         #[cfg(feature = "discovery")]
         #[doc(alias = "fetchNameServerAddr")]
         pub fn discovery_interval(mut self, interval: std::time::Duration) -> Self {

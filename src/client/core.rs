@@ -35,10 +35,11 @@ const DROP_WITHIN: Duration = Duration::from_secs(3);
 /// [`shutdown`](Client::shutdown) or with its last handle, producers included; closing a producer
 /// leaves it open.
 ///
-/// ```no_run
+/// ```
 /// # fn main() -> rocketmq_blocking::Result<()> {
 /// use rocketmq_blocking::{Client, Producer};
 ///
+/// // Nothing is connected before the first send.
 /// let client = Client::builder().name_server("127.0.0.1:9876").start()?;
 /// let orders = Producer::builder("orders").client(&client).start()?;
 /// let events = Producer::builder("events").client(&client).start()?;

@@ -341,7 +341,7 @@ impl Routes {
             return Ok(publish::from_default_topic(route, default.queues));
         }
         let text = format!(
-            "the topic does not exist, and brokers do not create topics (no {}): create it first",
+            "the topic does not exist, and no broker that is up creates topics (no {}): create it first",
             default.name
         );
         Err(Error::new(ErrorKind::NoRoute, text))

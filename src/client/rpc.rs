@@ -45,7 +45,8 @@ macro_rules! rpc_setters {
         /// the plain ACL of brokers 4.x and the ACL 2.0 of brokers 5.x take it. A broker that does
         /// not accept it answers 16 (5.x) or 1 (4.x); name servers do not look at it.
         ///
-        /// Neither the secret nor a token is ever logged or printed. Needs the feature `acl`.
+        /// Neither key may be blank. Neither the secret nor a token is ever logged or printed. Needs
+        /// the feature `acl`.
         #[cfg(feature = "acl")]
         #[doc(alias = "AclClientRPCHook")]
         #[doc(alias = "SessionCredentials")]
@@ -60,7 +61,8 @@ macro_rules! rpc_setters {
         }
 
         /// A token that goes with the [`credentials`](Self::credentials), where a service for
-        /// temporary ones gave it out (default: none). Needs the feature `acl`.
+        /// temporary ones gave it out (default: none; not blank, and not without credentials). Needs
+        /// the feature `acl`.
         #[cfg(feature = "acl")]
         pub fn security_token(mut self, token: impl Into<String>) -> Self {
             let token = crate::protocol::acl::Secret::new(token);
@@ -71,7 +73,8 @@ macro_rules! rpc_setters {
         /// The namespace (of the first kind) of all topics and of the group: `T` is `namespace%T` to
         /// brokers and name servers, and `T` everywhere in this crate. The brokers' own topics are
         /// in no namespace. Messages carry it as the property `INSTANCE_ID`, a batch as a whole.
-        /// Names are limited with their namespace: topics to 127 bytes, groups to 120.
+        /// Names are limited with their namespace: topics to 127 bytes, groups to 120. It has the
+        /// characters `|a-zA-Z0-9_-`.
         ///
         /// Default: the instance in a name server's address, where that begins with
         /// `MQ_INST_.._..` and a dot (`http://MQ_INST_1_2.region.example:80`), else none. An empty
@@ -83,7 +86,8 @@ macro_rules! rpc_setters {
         }
 
         /// The namespace (of the second kind), which every request carries in its header beside
-        /// the names (default: none). For servers from 5.2 on that know it.
+        /// the names (default: none; neither blank nor with control characters). For servers from 5.2
+        /// on that know it.
         #[doc(alias = "setNamespaceV2")]
         pub fn namespace_v2(mut self, namespace: impl Into<String>) -> Self {
             self.$config().rpc.namespace_v2 = Some(namespace.into());
@@ -100,7 +104,8 @@ macro_rules! rpc_setters {
             self
         }
 
-        /// The unit that this client belongs to: its id becomes `ip@instance@unit` (default: none).
+        /// The unit that this client belongs to: its id becomes `ip@instance@unit` (default: none;
+        /// neither blank nor with `@` or control characters).
         #[doc(alias = "setUnitName")]
         pub fn unit_name(mut self, unit: impl Into<String>) -> Self {
             self.$config().rpc.unit_name = Some(unit.into());

@@ -138,8 +138,8 @@ impl ClusterBuilder {
         self
     }
 
-    /// Whether timer messages that are held can be recalled: sends are answered with a handle (the
-    /// setting `recallMessageEnable` of brokers from 5.3.2 on). Default: no.
+    /// Whether timer messages that are held can be recalled (the setting `recallMessageEnable` of
+    /// brokers from 5.3.2 on). Default: no; sends are answered with a handle in any case.
     pub fn recall(mut self, on: bool) -> ClusterBuilder {
         self.recall = on;
         self

@@ -173,7 +173,7 @@ impl BrokerService {
         }))
     }
 
-    /// What the answer to a send of a timer message says, if recalling is on.
+    /// What the answer to a send of a timer message says, whether recalling is on or not.
     pub(super) fn recall_handle(&self, held: &Holding, topic: &str, key: &str) -> Option<String> {
         let handle = RecallHandle {
             topic: topic.to_owned(),
@@ -181,7 +181,7 @@ impl BrokerService {
             timestamp: held.due,
             unique_key: key.to_owned(),
         };
-        (self.delays.recall && held.by_timer).then(|| handle.encode())
+        held.by_timer.then(|| handle.encode())
     }
 
     pub(super) fn recall(&self, request: &Command) -> Command {

@@ -219,7 +219,9 @@ impl StoredMessage {
     /// The business keys.
     pub fn keys(&self) -> impl Iterator<Item = &str> {
         let keys = self.property(name::KEYS);
-        keys.into_iter().flat_map(|keys| keys.split(' '))
+        keys.into_iter()
+            .flat_map(|keys| keys.split(' '))
+            .filter(|key| !key.is_empty())
     }
 
     /// The id that the sender gave the message; it stays the same when a send is retried.

@@ -13,7 +13,9 @@ use crate::protocol::route::{BrokerData, MASTER, QueueData, TopicRoute, perm};
 pub(super) const DEFAULT_TOPIC: &str = "TBW102";
 /// How many queues it has, and a new topic at most.
 const DEFAULT_TOPIC_QUEUES: i32 = 8;
+/// The cluster's name; that of a topic too, by which all its brokers are found.
 pub(super) const CLUSTER_NAME: &str = "DefaultCluster";
+const CLUSTER_TOPIC_QUEUES: i32 = 16;
 
 /// A broker registers with all name servers at once, so that one table serves them all. A later
 /// name server with a view of its own would get its own copy here.
@@ -69,8 +71,10 @@ impl Topics {
                 address: *address,
                 alive: true,
             });
+            let all = perm::READ | perm::WRITE | perm::INHERIT;
+            let config = TopicConfig::new(CLUSTER_TOPIC_QUEUES, all);
+            state.topic(CLUSTER_NAME).configs.insert(index, config);
             if auto_create {
-                let all = perm::READ | perm::WRITE | perm::INHERIT;
                 let config = TopicConfig::new(DEFAULT_TOPIC_QUEUES, all);
                 state.topic(DEFAULT_TOPIC).configs.insert(index, config);
             }

@@ -52,7 +52,11 @@ pub struct Message {
 
 impl Message {
     /// A message with this body for this topic. The body must not be empty when it is sent, and
-    /// must not exceed the producer's `max_message_size` (4 MiB unless set).
+    /// must not exceed the producer's `max_message_size` (4 MiB unless set). A topic's name has at most
+    /// 127 bytes of `%|a-zA-Z0-9_-`; as an `Arc<str>` that is used again it costs no allocation, and a
+    /// `&String` is given as `topic.as_str()`.
+    #[doc(alias = "setTopic")]
+    #[doc(alias = "setBody")]
     pub fn new(topic: impl Into<Arc<str>>, body: impl Into<Vec<u8>>) -> Message {
         Message {
             topic: topic.into(),
@@ -92,15 +96,26 @@ impl Message {
         Ok(reply)
     }
 
-    /// The tag: the one word by which consumers filter on the broker.
+    /// The tag: the one word by which consumers filter on the broker (default: none). The last one
+    /// set wins.
     #[doc(alias = "setTags")]
     pub fn tag(mut self, tag: impl Into<String>) -> Message {
         self.system.set(name::TAGS, tag);
         self
     }
 
-    /// Adds a business key, by which the message can be found on the broker. Keys are stored
-    /// joined by a space, so a key with spaces counts as several.
+    /// Adds a business key, by which the message can be found on the broker
+    /// ([`Admin::query_by_key`](crate::Admin::query_by_key)), such as an order's number. Default:
+    /// none; call it once for each key.
+    ///
+    /// RocketMQ stores the keys of a message as one text with spaces between them, so that a key with
+    /// spaces in it is several:
+    ///
+    /// ```
+    /// # use rocketmq_blocking::Message;
+    /// let message = Message::new("Orders", "one book").key("order-188").key("a b");
+    /// assert_eq!(message.get_keys().collect::<Vec<_>>(), ["order-188", "a", "b"]);
+    /// ```
     #[doc(alias = "setKeys")]
     pub fn key(mut self, key: impl AsRef<str>) -> Message {
         let joined = match self.system.get(name::KEYS) {
@@ -111,12 +126,22 @@ impl Message {
         self
     }
 
-    /// Sets (or replaces) a property of your own.
+    /// Sets (or replaces) a property of your own, which consumers see, and which SQL filters look at.
     ///
     /// Sending fails with [`Invalid`](crate::ErrorKind::Invalid) if the name is one of RocketMQ's
     /// reserved names, if name or value is blank, or if one has a `\x01` or `\x02` in it (the
-    /// protocol's separators).
+    /// protocol's separators). All properties together, the system's included, have room in 32,767
+    /// bytes.
+    ///
+    /// Light queues (LMQ) are asked for by a property too, where brokers have them:
+    ///
+    /// ```
+    /// # use rocketmq_blocking::Message;
+    /// // Java's MessageConst.PROPERTY_INNER_MULTI_DISPATCH
+    /// let message = Message::new("Parent", "x").property("INNER_MULTI_DISPATCH", "%LMQ%a,%LMQ%b");
+    /// ```
     #[doc(alias = "putUserProperty")]
+    #[doc(alias = "INNER_MULTI_DISPATCH")]
     pub fn property(mut self, key: impl Into<String>, value: impl Into<String>) -> Message {
         self.user.set(key.into(), value);
         self
@@ -130,15 +155,18 @@ impl Message {
     }
 
     /// Whether the broker answers only after flush and replication, where it is configured to do
-    /// them synchronously (default true).
+    /// them synchronously (default true). See [`SendStatus`] for an answer that they did not come
+    /// before.
     #[doc(alias = "setWaitStoreMsgOK")]
     pub fn wait_store(mut self, wait: bool) -> Message {
         self.wait_store = wait;
         self
     }
 
-    /// Keeps the unique key of an earlier message instead of making a new one, so that consumers
-    /// can recognise a message that is sent again.
+    /// Sets the unique key instead of having a new one made at each send, so that consumers can
+    /// recognise a message that was sent again ([Sending again](crate::docs::errors#sending-again)).
+    /// It becomes the [id of the receipt](SendReceipt::message_id); any text without `\x01` and
+    /// `\x02` will do, as long as no other message has it.
     #[doc(alias = "UNIQ_KEY")]
     pub fn unique_key(mut self, key: impl Into<String>) -> Message {
         self.unique_key = Some(key.into());
@@ -175,14 +203,16 @@ impl Message {
         self.schedule(Schedule::Level(level))
     }
 
-    /// Sugar for [`Schedule::After`] (brokers 5.x; at most 3 days unless the broker says otherwise).
+    /// Sugar for [`Schedule::After`] (brokers 5.x; at most 3 days unless the broker says otherwise,
+    /// which refuses more with code 13; older ones deliver at once).
     #[doc(alias = "setDelayTimeMs")]
     #[doc(alias = "setDelayTimeSec")]
     pub fn deliver_after(self, delay: Duration) -> Message {
         self.schedule(Schedule::After(delay))
     }
 
-    /// Sugar for [`Schedule::At`] (brokers 5.x).
+    /// Sugar for [`Schedule::At`] (brokers 5.x, with the limit of
+    /// [`deliver_after`](Message::deliver_after)).
     #[doc(alias = "setDeliverTimeMs")]
     pub fn deliver_at(self, time: SystemTime) -> Message {
         self.schedule(Schedule::At(time))
@@ -209,6 +239,7 @@ impl Message {
             .get(name::KEYS)
             .into_iter()
             .flat_map(|keys| keys.split(' '))
+            .filter(|key| !key.is_empty())
     }
 
     /// The value of a property of your own.
@@ -335,7 +366,7 @@ mod tests {
     #[test]
     fn keys_join_by_a_space_and_the_last_schedule_wins() {
         let message = Message::new("T", "x")
-            .key("a")
+            .key("a ")
             .key("b")
             .delay_level(3)
             .deliver_after(Duration::from_secs(2));

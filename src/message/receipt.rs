@@ -5,7 +5,9 @@ use super::MessageQueue;
 /// What the broker said when it stored a message.
 ///
 /// A receipt means that the master has the message. [`status`](SendReceipt::status) may still say
-/// that a flush or a replica did not follow in time.
+/// that a flush or a replica did not follow in time, which is why the compiler warns of a receipt that
+/// nobody looks at. Who has set [`require_store_ok`](crate::ProducerBuilder::require_store_ok), or does
+/// not care, writes `let _ = producer.send(&message)?;`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use = "the status says whether the message was flushed and replicated as configured"]
 #[non_exhaustive]
@@ -72,6 +74,7 @@ impl Extras {
 
 impl SendReceipt {
     /// Whether the message was also flushed and replicated as the broker is configured to do.
+    #[doc(alias = "getSendStatus")]
     pub fn status(&self) -> SendStatus {
         self.status
     }
@@ -106,12 +109,14 @@ impl SendReceipt {
         &self.queue
     }
 
-    /// The message's position in its queue; of a batch, that of the first message.
+    /// The message's position in its queue, from 0; of a batch, that of the first message.
+    #[doc(alias = "getQueueOffset")]
     pub fn queue_offset(&self) -> i64 {
         self.queue_offset
     }
 
-    /// The transaction id, where the broker sent one.
+    /// The transaction id, where the broker sent one. Of a transaction take
+    /// [`TransactionReceipt::transaction_id`](crate::TransactionReceipt::transaction_id).
     pub fn transaction_id(&self) -> Option<&str> {
         match &self.extras {
             Extras::Usual {
@@ -134,7 +139,11 @@ impl SendReceipt {
         self.trace_on
     }
 
-    /// The handle by which a timer message can be recalled, if the broker allows that.
+    /// The handle for [`Producer::recall`](crate::Producer::recall) of a timer message
+    /// ([`deliver_after`](crate::Message::deliver_after), [`deliver_at`](crate::Message::deliver_at));
+    /// `None` for others, and from brokers before 5.3.2. That there is one does not say that the
+    /// broker allows recalling: where it does not, the recall fails with code 16.
+    #[doc(alias = "getRecallHandle")]
     pub fn recall_handle(&self) -> Option<&str> {
         match &self.extras {
             Extras::Usual { .. } => None,

@@ -45,10 +45,11 @@ impl Batch {
     /// comes out as an error that names its place and gives it back; the others are not touched by
     /// it. Most of these can be sent alone.
     ///
-    /// ```no_run
-    /// # fn main() -> rocketmq_blocking::Result<()> {
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # use rocketmq_blocking::{Batch, Message, Producer};
-    /// # let producer = Producer::builder("g").name_server("127.0.0.1:9876").start()?;
+    /// # let cluster = rocketmq_blocking::embedded::Cluster::start()?;
+    /// # let producer = Producer::builder("g").name_server(cluster.name_server()).start()?;
     /// let messages = (0..10_000).map(|i| Message::new("TopicTest", format!("message {i}")));
     /// for batch in Batch::split(messages, 1024 * 1024) {
     ///     match batch {

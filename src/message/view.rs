@@ -49,12 +49,13 @@ impl MessageView {
         self.properties.get(name::TAGS)
     }
 
-    /// The business keys.
+    /// The business keys: the stored text, cut at its spaces.
     pub fn keys(&self) -> impl Iterator<Item = &str> {
         self.properties
             .get(name::KEYS)
             .into_iter()
             .flat_map(|keys| keys.split(' '))
+            .filter(|key| !key.is_empty())
     }
 }
 

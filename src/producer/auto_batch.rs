@@ -25,15 +25,15 @@ impl AutoBatch {
         }
     }
 
-    /// The longest time that a message waits for others (default 10 ms; 1 ms to 30 s). It never
-    /// waits longer than half of its send's timeout.
+    /// The longest time that a message waits for others (default 10 ms; 1 ms to 30 s, or the start
+    /// fails with [`Config`](ErrorKind::Config)). It never waits longer than half of its send's timeout.
     #[doc(alias = "batchMaxDelayMs")]
     pub fn max_delay(mut self, delay: Duration) -> AutoBatch {
         self.max_delay = delay;
         self
     }
 
-    /// The largest batch, encoded, in bytes (default 32 KiB, at most 2 MiB). A message that is
+    /// The largest batch, encoded, in bytes (default 32 KiB; 1 byte to 2 MiB). A message that is
     /// larger goes alone.
     #[doc(alias = "batchMaxBytes")]
     pub fn max_bytes(mut self, bytes: usize) -> AutoBatch {
@@ -41,8 +41,8 @@ impl AutoBatch {
         self
     }
 
-    /// How many bytes of bodies may be gathered and unanswered at a time (default 32 MiB). Messages
-    /// beyond that go alone.
+    /// How many bytes of bodies may be gathered and unanswered at a time (default 32 MiB; not zero).
+    /// Messages beyond that go alone.
     #[doc(alias = "totalBatchMaxBytes")]
     pub fn max_total_bytes(mut self, bytes: usize) -> AutoBatch {
         self.max_total_bytes = bytes;

@@ -13,14 +13,17 @@ macro_rules! producer_setters {
             self.own_client.get_or_insert_default()
         }
 
-        /// Uses this client instead of making one. Its name servers and settings are the client's, so
-        /// that setting them here too is an error at [`start`](Self::start).
+        /// Uses this client instead of making one (default: one of its own). Its name servers and
+        /// settings are the client's, so that setting them here too is an error at
+        /// [`start`](Self::start).
         pub fn client(mut self, client: &$crate::Client) -> Self {
             self.client = Some(client.clone());
             self
         }
 
-        /// The whole time of a send, retries included (default 3 s).
+        /// The whole time of a send, retries included (default 3 s; any, and zero lets every send end
+        /// at once with [`Timeout`](crate::ErrorKind::Timeout)).
+        /// [`PreparedSend::timeout`](crate::PreparedSend::timeout) is for one send.
         #[doc(alias = "setSendMsgTimeout")]
         pub fn send_timeout(mut self, timeout: std::time::Duration) -> Self {
             self.config.send_timeout = timeout;
@@ -29,29 +32,30 @@ macro_rules! producer_setters {
 
         /// The longest time of an attempt that can be followed by another (default: none; but while
         /// another broker could be tried, an attempt gets at most its even share of the whole time, and
-        /// 500 ms at least).
-        #[doc(alias = "sendMsgMaxTimeoutPerRequest")]
+        /// 500 ms at least). It must not be zero.
+        #[doc(alias = "setSendMsgMaxTimeoutPerRequest")]
         pub fn attempt_timeout(mut self, timeout: std::time::Duration) -> Self {
             self.config.attempt_timeout = Some(timeout);
             self
         }
 
-        /// How many more attempts a synchronous send makes (default 2).
+        /// How many more attempts a synchronous send makes, at most (default 2; any, and the send's time
+        /// ends them). Oneway sends make none.
         #[doc(alias = "setRetryTimesWhenSendFailed")]
         pub fn retries(mut self, retries: u32) -> Self {
             self.config.retries = retries;
             self
         }
 
-        /// How many more attempts an asynchronous send makes (default 2).
+        /// How many more attempts an asynchronous send makes, at most (default 2; any).
         #[doc(alias = "setRetryTimesWhenSendAsyncFailed")]
         pub fn async_retries(mut self, retries: u32) -> Self {
             self.config.async_retries = retries;
             self
         }
 
-        /// The response codes after which another attempt is made (default 17, 14, 1, 2, 16, 204, 205,
-        /// 1500).
+        /// The response codes after which another attempt is made, in place of the default ones: 17,
+        /// 14, 1, 2, 16, 204, 205, 1500. None is legal too. ([What they mean](crate::docs::errors#codes).)
         #[doc(alias = "addRetryResponseCode")]
         pub fn retry_codes(mut self, codes: impl IntoIterator<Item = i32>) -> Self {
             self.config.policy.codes = codes.into_iter().collect();
@@ -87,14 +91,17 @@ macro_rules! producer_setters {
             self
         }
 
-        /// The largest body, in bytes (default 4 MiB). The broker has a limit of its own.
+        /// The largest body, and the largest encoded batch, in bytes (default 4 MiB; not zero). Larger
+        /// ones are [`Invalid`](crate::ErrorKind::Invalid) before anything is sent. The broker has a
+        /// limit of its own, and no frame can be larger than 16 MiB.
         #[doc(alias = "setMaxMessageSize")]
         pub fn max_message_size(mut self, bytes: usize) -> Self {
             self.config.max_message_size = bytes;
             self
         }
 
-        /// Bodies of at least so many bytes are compressed, if that makes them smaller (default 4096).
+        /// Bodies of at least so many bytes are compressed, if that makes them smaller (default 4096;
+        /// any, and `usize::MAX` compresses none). Batches are not.
         #[doc(alias = "setCompressMsgBodyOverHowmuch")]
         pub fn compress_over(mut self, bytes: usize) -> Self {
             self.config.compress_over = bytes;
@@ -108,7 +115,8 @@ macro_rules! producer_setters {
             self
         }
 
-        /// The effort of compression (default 5): 0 to 9 for zlib, 0 to 22 for zstd; LZ4 ignores it.
+        /// The effort of compression (default 5): 0 to 9 for zlib, 0 to 22 for zstd, where a larger one
+        /// is an error; LZ4 ignores it.
         #[doc(alias = "setCompressLevel")]
         pub fn compress_level(mut self, level: u32) -> Self {
             self.config.compress_level = level;
@@ -123,7 +131,7 @@ macro_rules! producer_setters {
             self
         }
 
-        /// The most queues of a topic that is created on demand (default 4).
+        /// The most queues of a topic that is created on demand (default 4, at least 1).
         #[doc(alias = "setDefaultTopicQueueNums")]
         pub fn default_topic_queues(mut self, queues: u16) -> Self {
             self.config.default_topic.queues = i32::from(queues);
@@ -139,15 +147,19 @@ macro_rules! producer_setters {
         }
 
         /// Avoids brokers that are slow or fail, for a while that depends on how slow (default: off; a
-        /// retry avoids the last broker in any case).
+        /// retry avoids the last broker in any case). A detector must have an interval and a timeout
+        /// above zero.
         #[doc(alias = "setSendLatencyFaultEnable")]
+        #[doc(alias = "setSendLatencyEnable")]
         pub fn latency_fault(mut self, strategy: $crate::FaultStrategy) -> Self {
             self.config.latency_fault = Some(strategy);
             self
         }
 
         /// Learns the routes of these topics at once, in the background, instead of at their first
-        /// send.
+        /// send (default: none). Adds to earlier ones. A name that no topic can have is
+        /// [`Invalid`](crate::ErrorKind::Invalid) at the start.
+        #[doc(alias = "setTopics")]
         pub fn topics<T: Into<String>>(mut self, topics: impl IntoIterator<Item = T>) -> Self {
             self.config
                 .learn
@@ -155,7 +167,7 @@ macro_rules! producer_setters {
             self
         }
 
-        /// Adds a hook that runs before and after each attempt.
+        /// Adds a hook that runs before and after each attempt (default: none).
         #[doc(alias = "registerSendMessageHook")]
         pub fn send_message_hook(
             mut self,
@@ -165,7 +177,7 @@ macro_rules! producer_setters {
             self
         }
 
-        /// Adds a hook that may refuse an attempt.
+        /// Adds a hook that may refuse an attempt (default: none).
         #[doc(alias = "registerCheckForbiddenHook")]
         pub fn check_forbidden_hook(
             mut self,
@@ -175,7 +187,7 @@ macro_rules! producer_setters {
             self
         }
 
-        /// Adds a hook that runs when the end of a transaction was sent.
+        /// Adds a hook that runs when the end of a transaction was sent (default: none).
         #[doc(alias = "registerEndTransactionHook")]
         pub fn end_transaction_hook(
             mut self,
@@ -190,13 +202,13 @@ macro_rules! producer_setters {
 
         /// Traces what is stored to `RMQ_SYS_TRACE_TOPIC` (default: off): records in Java's form, in
         /// batches of 10 or every 5 s. At most 2,048 records wait; a send never waits for its trace.
-        #[doc(alias = "enableTrace")]
+        #[doc(alias = "setEnableTrace")]
         pub fn trace(self) -> Self {
             self.trace_topic(crate::protocol::trace::TOPIC)
         }
 
-        /// The same, to a topic of your own.
-        #[doc(alias = "traceTopic")]
+        /// The same, to a topic of your own (default: off).
+        #[doc(alias = "setTraceTopic")]
         pub fn trace_topic(mut self, topic: impl Into<String>) -> Self {
             self.config.trace_topic = Some(topic.into().into());
             self
@@ -211,10 +223,11 @@ macro_rules! producer_setters {
         /// batch has the deadline of its first message, so that a send may end that much before its own
         /// timeout; it never ends later.
         ///
-        /// Not gathered, but sent alone: oneway sends, half messages, requests, replies, those by sharding key or selector, messages that
-        /// are scheduled, for a retry topic, large enough to be compressed or larger than
-        /// [`max_bytes`](crate::AutoBatch::max_bytes), and all beyond
+        /// Not gathered, but sent alone: oneway sends, half messages, requests, replies, those by
+        /// sharding key or selector, messages that are scheduled, for a retry topic, large enough to be
+        /// compressed or larger than [`max_bytes`](crate::AutoBatch::max_bytes), and all beyond
         /// [`max_total_bytes`](crate::AutoBatch::max_total_bytes).
+        #[doc(alias = "setAutoBatch")]
         pub fn auto_batch(mut self, auto_batch: $crate::AutoBatch) -> Self {
             self.config.auto_batch = Some(auto_batch);
             self
@@ -225,6 +238,10 @@ pub(super) use producer_setters;
 
 /// Sets up a [`Producer`]; made by [`Producer::builder`]. Nothing can be changed once it is
 /// started.
+///
+/// A value out of its range is an error at [`start`](ProducerBuilder::start), of kind
+/// [`Config`](ErrorKind::Config) where nothing else is said. [All settings](crate::docs::settings) on
+/// one page, with their defaults, ranges and names in Java.
 #[derive(Debug, Clone)]
 #[must_use = "a builder does nothing until it is started"]
 pub struct ProducerBuilder {
@@ -251,7 +268,8 @@ impl ProducerBuilder {
     /// # Errors
     /// [`Config`](ErrorKind::Config) for a bad group or setting, or a group that is already in use
     /// on a shared client; [`NoNameServer`](ErrorKind::NoNameServer) if none is set;
-    /// [`Invalid`](ErrorKind::Invalid) if both a client and settings of a client are given;
+    /// [`Invalid`](ErrorKind::Invalid) if both a client and settings of a client are given, or for a
+    /// bad name among [`topics`](Self::topics);
     /// [`Closed`](ErrorKind::Closed) for a client that is shut down; [`Io`](ErrorKind::Io) if the
     /// system gives no threads.
     pub fn start(self) -> Result<Producer> {

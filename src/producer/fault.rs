@@ -74,15 +74,18 @@ impl FaultStrategy {
         self
     }
 
-    /// The latency that a failed attempt counts as.
+    /// The latency that a failed attempt counts as (default 10 s).
     pub fn failure_counts_as(mut self, latency: Duration) -> Self {
         self.failure_counts_as = latency;
         self
     }
 
     /// Probes brokers that refused or did not answer, every `interval` (Java: 2 s), giving each
-    /// probe `timeout` (Java: 200 ms); one that answers is reachable again. Off by default.
+    /// probe `timeout` (Java: 200 ms); one that answers is reachable again. Off by default; neither
+    /// may be zero.
     #[doc(alias = "setStartDetectorEnable")]
+    #[doc(alias = "setDetectInterval")]
+    #[doc(alias = "setDetectTimeout")]
     pub fn detector(mut self, interval: Duration, timeout: Duration) -> Self {
         self.detector = Some(Detector { interval, timeout });
         self

@@ -3,6 +3,44 @@
 //! Hooks run on the thread that makes the attempt, or on a callback thread where an asynchronous
 //! send is answered; never on a thread that reads from a socket, and under no lock. Except for
 //! [`CheckForbiddenHook`], a hook that panics is logged and changes nothing.
+//!
+//! A hook must be `Send + Sync + 'static`, nothing else. The producer takes it; what is to be read
+//! later goes into an `Arc`, which is a hook itself:
+//!
+//! ```
+//! use std::sync::Arc;
+//! use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+//!
+//! use rocketmq_blocking::hook::{SendContext, SendMessageHook, SendOutcome};
+//! use rocketmq_blocking::{Message, Producer};
+//!
+//! #[derive(Default)]
+//! struct Failures(AtomicU64);
+//!
+//! impl SendMessageHook for Failures {
+//!     fn after(&self, _: &SendContext, outcome: &SendOutcome<'_>) {
+//!         if let SendOutcome::Failed(_) = outcome {
+//!             self.0.fetch_add(1, Relaxed);
+//!         }
+//!     }
+//! }
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # use rocketmq_blocking::embedded::{Cluster, Fault, On};
+//! # let cluster = Cluster::start()?;
+//! # let name_server = cluster.name_server();
+//! let failures = Arc::new(Failures::default());
+//! let producer = Producer::builder("orders")
+//!     .name_server(name_server)
+//!     .send_message_hook(failures.clone())
+//!     .start()?;
+//! # cluster.broker("broker-a").inject(Fault::busy().on(On::Send).once());
+//! // The broker is busy once; the second attempt is stored.
+//! let receipt = producer.send(&Message::new("Orders", "one book"))?;
+//! assert_eq!((receipt.attempts(), failures.0.load(Relaxed)), (2, 1));
+//! # Ok(())
+//! # }
+//! ```
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -21,11 +59,13 @@ use crate::message::{Batch, Message, MessageQueue, SendReceipt, name};
 /// oneway send, when the connection has accepted the message.
 pub trait SendMessageHook: Send + Sync {
     /// The queue and the broker's address are known; nothing has been sent yet.
+    #[doc(alias = "sendMessageBefore")]
     fn before(&self, context: &SendContext) {
         let _ = context;
     }
 
     /// The attempt is over.
+    #[doc(alias = "sendMessageAfter")]
     fn after(&self, context: &SendContext, outcome: &SendOutcome<'_>) {
         let _ = (context, outcome);
     }
@@ -40,14 +80,38 @@ pub trait CheckForbiddenHook: Send + Sync {
     fn check(&self, context: &SendContext) -> Result<(), Box<dyn StdError + Send + Sync>>;
 }
 
-/// Runs when the end of a transaction was sent.
+/// Runs when the end of a transaction was sent: on the thread that sent the transaction, or on the one
+/// that answered the broker's question (`rmq-check`).
 pub trait EndTransactionHook: Send + Sync {
     /// The broker has been told, or could not be.
     fn end_transaction(&self, context: &EndTransactionContext);
 }
 
+impl<H: SendMessageHook + ?Sized> SendMessageHook for Arc<H> {
+    fn before(&self, context: &SendContext) {
+        (**self).before(context);
+    }
+
+    fn after(&self, context: &SendContext, outcome: &SendOutcome<'_>) {
+        (**self).after(context, outcome);
+    }
+}
+
+impl<H: CheckForbiddenHook + ?Sized> CheckForbiddenHook for Arc<H> {
+    fn check(&self, context: &SendContext) -> Result<(), Box<dyn StdError + Send + Sync>> {
+        (**self).check(context)
+    }
+}
+
+impl<H: EndTransactionHook + ?Sized> EndTransactionHook for Arc<H> {
+    fn end_transaction(&self, context: &EndTransactionContext) {
+        (**self).end_transaction(context);
+    }
+}
+
 /// What a hook may know of an attempt (Java's `SendMessageContext`).
 #[derive(Clone)]
+#[doc(alias = "SendMessageContext")]
 #[non_exhaustive]
 pub struct SendContext {
     /// The producer's group.

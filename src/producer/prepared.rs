@@ -56,7 +56,10 @@ impl<'a> PreparedSend<'a> {
         }
     }
 
-    /// Sends to this queue and no other.
+    /// Sends to this queue and no other. One of another topic is [`Invalid`](crate::ErrorKind::Invalid)
+    /// when it is sent, one of a broker that the route does not have
+    /// [`NoBroker`](crate::ErrorKind::NoBroker), and one that its broker does not have is refused with
+    /// code 29.
     pub fn queue(mut self, queue: MessageQueue) -> Self {
         let names = &self.producer.core().config.names;
         self.target = Target::Queue(queue.on_topic(|topic| names.for_users(topic)));
@@ -65,7 +68,8 @@ impl<'a> PreparedSend<'a> {
 
     /// Sends messages of one key to one queue, as long as the topic's queues do not change: the
     /// queue is found by Java's `String.hashCode` of the key, so that clients of both languages
-    /// agree. The key is also written into the message (`__SHARDINGKEY`), batches excepted.
+    /// agree. The key is also written into the message (`__SHARDINGKEY`), batches excepted; one with
+    /// `\x01` or `\x02` in it is [`Invalid`](crate::ErrorKind::Invalid).
     #[doc(alias = "SelectMessageQueueByHash")]
     pub fn sharding_key(mut self, key: impl Into<String>) -> Self {
         self.target = Target::Key(key.into());
@@ -73,7 +77,20 @@ impl<'a> PreparedSend<'a> {
     }
 
     /// Sends to the queue whose index this returns. It gets the topic's writable queues, sorted by
-    /// broker name and number, and runs once, on this thread.
+    /// broker name and number, and runs once, on this thread. What it needs (Java's `arg`) is moved into
+    /// it. An index that there is not, and a panic, are [`Invalid`](crate::ErrorKind::Invalid).
+    ///
+    /// ```
+    /// # use rocketmq_blocking::{Message, Producer};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let cluster = rocketmq_blocking::embedded::Cluster::start()?;
+    /// # let producer = Producer::builder("g").name_server(cluster.name_server()).start()?;
+    /// let (message, customer) = (Message::new("Orders", "paid"), 188);
+    /// let receipt = producer.prepare(&message).select(move |queues| customer % queues.len()).send()?;
+    /// # assert_eq!(receipt.queue().id(), 188 % 4);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[doc(alias = "MessageQueueSelector")]
     pub fn select(
         mut self,
@@ -83,7 +100,8 @@ impl<'a> PreparedSend<'a> {
         self
     }
 
-    /// The whole time of this send, retries included, instead of the producer's `send_timeout`.
+    /// The whole time of this send, retries included, instead of the producer's `send_timeout`. (A
+    /// request has its own.)
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self

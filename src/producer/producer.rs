@@ -24,6 +24,24 @@ const DROP_WITHIN: Duration = Duration::from_secs(3);
 ///
 /// Cheap to clone and to share between threads; dropping the last handle closes it, within 3 s.
 ///
+/// ```
+/// use rocketmq_blocking::{Message, Producer};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let cluster = rocketmq_blocking::embedded::Cluster::start()?;
+/// # let name_server = cluster.name_server();
+/// let producer = Producer::builder("orders").name_server(name_server).start()?;
+/// std::thread::scope(|scope| {
+///     for id in 1..=4 {
+///         let producer = &producer;
+///         scope.spawn(move || producer.send(&Message::new("Orders", format!("order {id}"))));
+///     }
+/// });
+/// # assert_eq!(cluster.messages("Orders").len(), 4);
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Threads
 /// The first attempt of every send runs on the calling thread. One reader thread per broker
 /// connection takes answers; callbacks run on callback threads (one per core unless set), further
@@ -53,14 +71,15 @@ impl Producer {
     /// [`status`](SendReceipt::status) may still say that a flush or replica timed out.
     ///
     /// # Errors
-    /// By kind: [`Invalid`](crate::ErrorKind::Invalid) message,
+    /// By kind ([what to do](crate::docs::errors#kinds)): [`Invalid`](crate::ErrorKind::Invalid) message,
     /// [`Closed`](crate::ErrorKind::Closed) producer, [`NoNameServer`](crate::ErrorKind::NoNameServer),
     /// [`NameServer`](crate::ErrorKind::NameServer), [`NoRoute`](crate::ErrorKind::NoRoute),
     /// [`NoBroker`](crate::ErrorKind::NoBroker), [`Dns`](crate::ErrorKind::Dns),
-    /// [`Connect`](crate::ErrorKind::Connect), [`Timeout`](crate::ErrorKind::Timeout),
-    /// [`Disconnected`](crate::ErrorKind::Disconnected), [`Protocol`](crate::ErrorKind::Protocol),
-    /// [`Broker`](crate::ErrorKind::Broker) with its code, or [`Busy`](crate::ErrorKind::Busy) if
-    /// too much was in flight until the deadline. [`Error::delivery`] says whether the message may
+    /// [`Connect`](crate::ErrorKind::Connect), [`Tls`](crate::ErrorKind::Tls),
+    /// [`Timeout`](crate::ErrorKind::Timeout), [`Disconnected`](crate::ErrorKind::Disconnected),
+    /// [`Protocol`](crate::ErrorKind::Protocol), [`Broker`](crate::ErrorKind::Broker) with its code,
+    /// [`Io`](crate::ErrorKind::Io) if the system gives no thread for a connection, or
+    /// [`Busy`](crate::ErrorKind::Busy) if too much was in flight until the deadline. [`Error::delivery`] says whether the message may
     /// be stored all the same; [`Error::attempts`] lists what was tried.
     pub fn send(&self, message: &Message) -> Result<SendReceipt> {
         self.prepare(message).send()
@@ -72,7 +91,27 @@ impl Producer {
     /// The first attempt starts on the calling thread, which may therefore wait for a route, a
     /// connection, or room under the limits for messages in flight, at most to the deadline. No
     /// failure is returned from here: all reach the callback, with the kinds of
-    /// [`send`](Producer::send). A callback may itself send, and its panic is caught and logged.
+    /// [`send`](Producer::send).
+    ///
+    /// Callbacks run side by side on the client's callback threads, in the order of the answers and
+    /// not of the sends. One may itself send, in every way, and drop the producer; its panic is caught
+    /// and logged. One that takes long keeps its thread from the others.
+    ///
+    /// ```
+    /// # use rocketmq_blocking::{Message, Producer};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let cluster = rocketmq_blocking::embedded::Cluster::start()?;
+    /// # let producer = Producer::builder("g").name_server(cluster.name_server()).start()?;
+    /// producer.send_async(Message::new("Orders", "one book"), |result| match result {
+    ///     Ok(receipt) => println!("{receipt}"),
+    ///     Err(error) => eprintln!("{error}"),
+    /// });
+    /// # producer.flush(std::time::Duration::from_secs(20))?;
+    /// # assert_eq!(cluster.messages("Orders").len(), 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[doc(alias = "SendCallback")]
     pub fn send_async(
         &self,
         message: Message,
@@ -81,12 +120,15 @@ impl Producer {
         self.prepare(&message).send_async(callback);
     }
 
-    /// Sends a message without waiting; the handle waits for the result.
+    /// Sends a message without waiting for the answer; the handle waits for the result. As with
+    /// [`send_async`](Producer::send_async), the first attempt starts here, and no failure is returned
+    /// from here.
     ///
-    /// ```no_run
-    /// # fn main() -> rocketmq_blocking::Result<()> {
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # use rocketmq_blocking::{Message, Producer};
-    /// # let producer = Producer::builder("g").name_server("127.0.0.1:9876").start()?;
+    /// # let cluster = rocketmq_blocking::embedded::Cluster::start()?;
+    /// # let producer = Producer::builder("g").name_server(cluster.name_server()).start()?;
     /// let handles: Vec<_> =
     ///     (0..100).map(|i| producer.submit(Message::new("TopicTest", format!("{i}")))).collect();
     /// for handle in handles {
@@ -104,15 +146,31 @@ impl Producer {
     /// accepted has been written.
     ///
     /// # Errors
-    /// Those kinds of [`send`](Producer::send) that can occur before a message leaves.
+    /// Those kinds of [`send`](Producer::send) that can occur before a message leaves: all but
+    /// [`Broker`](crate::ErrorKind::Broker) and [`Protocol`](crate::ErrorKind::Protocol). There is one
+    /// attempt.
+    #[doc(alias = "sendOneway")]
     pub fn send_oneway(&self, message: &Message) -> Result<()> {
         self.prepare(message).send_oneway()
     }
 
     /// Sends a batch and waits until a broker has stored it, whole.
     ///
+    /// ```
+    /// # use rocketmq_blocking::{Batch, Message, Producer};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let cluster = rocketmq_blocking::embedded::Cluster::start()?;
+    /// # let producer = Producer::builder("g").name_server(cluster.name_server()).start()?;
+    /// let batch = Batch::new(["a", "b", "c"].map(|body| Message::new("Orders", body)))?;
+    /// let receipt = producer.send_batch(&batch)?;
+    /// assert_eq!(receipt.message_ids().count(), 3);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
-    /// Those of [`send`](Producer::send).
+    /// Those of [`send`](Producer::send); [`Invalid`](crate::ErrorKind::Invalid) also for one that is
+    /// larger than `max_message_size` when encoded ([`Batch::split`] cuts to a size).
     pub fn send_batch(&self, batch: &Batch) -> Result<SendReceipt> {
         self.prepare_batch(batch).send()
     }
@@ -128,11 +186,17 @@ impl Producer {
     /// reply counts, and later ones are dropped. The reply's body is decompressed, up to
     /// `max_message_size`.
     ///
-    /// ```no_run
-    /// # fn main() -> rocketmq_blocking::Result<()> {
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # use rocketmq_blocking::{Message, Producer};
     /// # use std::time::Duration;
-    /// # let producer = Producer::builder("g").name_server("127.0.0.1:9876").start()?;
+    /// # let cluster = rocketmq_blocking::embedded::Cluster::start()?;
+    /// # let producer = Producer::builder("g").name_server(cluster.name_server()).start()?;
+    /// # let (asked, consumer) = (cluster.subscribe(), producer.clone());
+    /// # std::thread::spawn(move || {
+    /// #     let asked = asked.iter().find(|stored| stored.topic() == "Prices").unwrap();
+    /// #     let _ = consumer.send(&Message::reply_to(&asked.view(), "60 cents").unwrap());
+    /// # });
     /// let question = Message::new("Prices", "apples");
     /// let reply = producer.request(&question, Duration::from_secs(3))?;
     /// println!("{}", String::from_utf8_lossy(&reply.body));
@@ -167,6 +231,20 @@ impl Producer {
     }
 
     /// A send with settings of its own: a queue, a sharding key, a selector, a timeout.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use rocketmq_blocking::{Message, Producer};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let cluster = rocketmq_blocking::embedded::Cluster::start()?;
+    /// # let producer = Producer::builder("g").name_server(cluster.name_server()).start()?;
+    /// let message = Message::new("Orders", "paid");
+    /// let quick = Duration::from_millis(500);
+    /// let receipt = producer.prepare(&message).sharding_key("188").timeout(quick).send()?;
+    /// # assert_eq!(receipt.attempts(), 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn prepare<'a>(&'a self, message: &'a Message) -> PreparedSend<'a> {
         PreparedSend::message(self, message)
     }
@@ -183,8 +261,8 @@ impl Producer {
 
     /// Takes a timer message back that is not due yet, by the
     /// [handle](SendReceipt::recall_handle) of its receipt; returns its unique key. Brokers from
-    /// 5.3.2 on can do that, if their setting `recallMessageEnable` is on; without it receipts have
-    /// no handle. The deadline is the producer's `send_timeout`.
+    /// 5.3.2 on can do that, if their setting `recallMessageEnable` is on; receipts have a handle
+    /// without it too. The deadline is the producer's `send_timeout`.
     ///
     /// # Errors
     /// Those of [`Admin`], and of these [`Invalid`](crate::ErrorKind::Invalid) for a text that is no

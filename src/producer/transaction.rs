@@ -27,14 +27,16 @@ type Failure = Box<dyn StdError + Send + Sync>;
 /// and at most 15 times unless configured otherwise. The closure given to
 /// [`builder`](TransactionProducer::builder) answers.
 ///
-/// ```no_run
+/// ```
 /// use rocketmq_blocking::{Message, TransactionProducer, TransactionState};
 ///
 /// # fn look_up(_: Option<&str>) -> TransactionState { TransactionState::Commit }
 /// # fn pay(_: &str) -> Result<(), std::io::Error> { Ok(()) }
-/// # fn main() -> rocketmq_blocking::Result<()> {
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let cluster = rocketmq_blocking::embedded::Cluster::start()?;
+/// # let name_server = cluster.name_server();
 /// let payments = TransactionProducer::builder("payments", |half| look_up(half.unique_key()))
-///     .name_server("127.0.0.1:9876")
+///     .name_server(name_server)
 ///     .start()?;
 /// let receipt = payments.send_in_transaction(&Message::new("Paid", "order 7"), |half| {
 ///     pay(half.transaction_id())?;
@@ -67,6 +69,8 @@ impl TransactionProducer {
     /// [`unique_key`](MessageView::unique_key) is the transaction's id. A panic in it counts as
     /// [`Unknown`](TransactionState::Unknown) and is reported to the broker.
     #[doc(alias = "checkLocalTransaction")]
+    #[doc(alias = "setTransactionListener")]
+    #[doc(alias = "setTransactionCheckListener")]
     pub fn builder(
         group: impl Into<String>,
         check: impl Fn(&MessageView) -> TransactionState + Send + Sync + 'static,

@@ -9,7 +9,7 @@ use crate::client::{Client, ClientConfig, Throttle};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Sets up a [`TransactionProducer`]; made by [`TransactionProducer::builder`]. Nothing can be
-/// changed once it is started.
+/// changed once it is started. [All settings](crate::docs::settings) are on one page.
 #[derive(Clone)]
 #[must_use = "a builder does nothing until it is started"]
 pub struct TransactionProducerBuilder {
@@ -37,15 +37,16 @@ impl TransactionProducerBuilder {
     producer_setters!();
 
     /// How many threads of this producer answer the brokers' questions about transactions
-    /// (default 1).
-    #[doc(alias = "checkThreadPoolMaxSize")]
+    /// (default 1; 1 to 1024).
+    #[doc(alias = "setCheckThreadPoolMaxSize")]
+    #[doc(alias = "setExecutorService")]
     pub fn check_threads(mut self, threads: usize) -> Self {
         self.check_threads = threads;
         self
     }
 
-    /// How many questions may wait for such a thread (default 2000). What comes when they are full
-    /// is dropped; the broker asks again after its check interval (30 s unless set).
+    /// How many questions may wait for such a thread (default 2000; not zero). What comes when they
+    /// are full is dropped; the broker asks again after its check interval (30 s unless set).
     #[doc(alias = "setCheckRequestHoldMax")]
     pub fn check_queue(mut self, questions: usize) -> Self {
         self.check_queue = questions;

@@ -112,6 +112,9 @@ impl Command {
     }
 
     /// Decodes the header of a frame and copies its body.
+    ///
+    /// # Errors
+    /// The header is none of its format.
     pub fn decode(frame: RawFrame<'_>) -> Result<Command, ProtocolError> {
         Command::decode_reusing(frame, ExtFields::new())
     }
@@ -186,7 +189,10 @@ impl ExtFields {
             .map(|(_, value)| value)
     }
 
-    /// The value of a field as a number (or a `bool`, or whatever else parses).
+    /// The value of a field as a number (or a `bool`, or whatever else parses); `None` without it.
+    ///
+    /// # Errors
+    /// The value is no such thing.
     pub fn parse<T: std::str::FromStr>(
         &self,
         name: &'static str,

@@ -64,6 +64,9 @@ pub fn split(buffer: &[u8]) -> Result<Option<RawFrame<'_>>, ProtocolError> {
 }
 
 /// How long the first frame of a buffer is on the wire, as soon as its first four bytes are there.
+///
+/// # Errors
+/// A length that cannot be.
 pub fn wire_len(buffer: &[u8]) -> Result<Option<usize>, ProtocolError> {
     let Some(prefix) = buffer.get(..4) else {
         return Ok(None);

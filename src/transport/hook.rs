@@ -42,7 +42,6 @@ use crate::protocol::{Command, ExtFields, FieldSink, Fields};
 /// use rocketmq_blocking::hook::RpcHook;
 /// use rocketmq_blocking::protocol::Command;
 ///
-/// #[derive(Debug)]
 /// struct Zone(&'static str);
 ///
 /// impl RpcHook for Zone {
@@ -60,7 +59,7 @@ use crate::protocol::{Command, ExtFields, FieldSink, Fields};
 /// # drop(builder);
 /// ```
 #[doc(alias = "RPCHook")]
-pub trait RpcHook: fmt::Debug + Send + Sync {
+pub trait RpcHook: Send + Sync {
     /// Runs before a request goes to this address. It may change the request's code, header fields,
     /// remark and body; number, flag, language and version are the client's own, and changes to
     /// them have no effect.
@@ -68,6 +67,7 @@ pub trait RpcHook: fmt::Debug + Send + Sync {
     /// # Errors
     /// After an error, or a panic, the request is not sent: the call fails with
     /// [`Invalid`](crate::ErrorKind::Invalid), which names the hook, and is not tried again.
+    #[doc(alias = "doBeforeRequest")]
     fn before(
         &self,
         address: &str,
@@ -88,6 +88,31 @@ pub trait RpcHook: fmt::Debug + Send + Sync {
     /// What errors and logs call this hook (default: its type's name).
     fn name(&self) -> &str {
         std::any::type_name::<Self>()
+    }
+}
+
+/// A hook is shared by an `Arc` if its owner wants to look into it later.
+impl<H: RpcHook + ?Sized> RpcHook for Arc<H> {
+    fn before(
+        &self,
+        address: &str,
+        request: &mut Command,
+    ) -> Result<(), Box<dyn StdError + Send + Sync>> {
+        (**self).before(address, request)
+    }
+
+    fn after(&self, address: &str, request: &Command, outcome: Result<&Command, &Error>) {
+        (**self).after(address, request, outcome);
+    }
+
+    fn name(&self) -> &str {
+        (**self).name()
+    }
+}
+
+impl fmt::Debug for dyn RpcHook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }
 
@@ -284,7 +309,6 @@ mod tests {
     use crate::protocol::{HeaderFormat, Language};
 
     /// Notes what happens, and does as it is told.
-    #[derive(Debug)]
     struct Noting {
         id: &'static str,
         log: Arc<Mutex<Vec<String>>>,
@@ -383,6 +407,19 @@ mod tests {
             "b after true",
         ];
         assert_eq!(*log.lock(), all);
+    }
+
+    #[test]
+    fn a_shared_hook_is_the_hook_itself_and_prints_as_its_name() {
+        let (config, log) = config(&[Then::Refuse]);
+        let shared = Arc::new(config.hooks.user[0].clone());
+        let as_hook: Arc<dyn RpcHook> = shared.clone();
+        let refused = as_hook.before("h:1", &mut Command::request(0));
+        assert!(refused.is_err());
+        as_hook.after("h:1", &Command::request(0), Err(&Error::invalid("no")));
+        assert_eq!(*log.lock(), ["a before h:1", "a after false"]);
+        let name = format!("{as_hook:?}");
+        assert!(name.ends_with("::Noting"), "{name}");
     }
 
     #[test]

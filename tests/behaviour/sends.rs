@@ -5,7 +5,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rocketmq_blocking::embedded::{Cluster, Fault, On, StoredMessage};
 use rocketmq_blocking::protocol::{HeaderFormat, sys_flag};
-use rocketmq_blocking::{Batch, Message, Producer, Schedule, SendStatus};
+use rocketmq_blocking::{
+    AutoBatch, Batch, Message, MessageView, Producer, Schedule, SendStatus, TransactionProducer,
+    TransactionState,
+};
 
 use crate::support::*;
 
@@ -67,6 +70,39 @@ fn every_way_of_sending_stores_the_whole_message_and_leaves_the_callers_alone() 
     }
     let codes: Vec<i32> = sends(&cluster).iter().map(|r| r.command().code).collect();
     assert_eq!(codes, [310; 4]);
+}
+
+#[test]
+fn no_way_of_sending_changes_the_message() {
+    let cluster = cluster();
+    let setup = builder(&cluster).compress_over(1).trace();
+    let producer = setup.clone().namespace("space").start().unwrap();
+    let gathering = setup.auto_batch(AutoBatch::new()).start().unwrap();
+    let check = |_: &MessageView| TransactionState::Unknown;
+    let payments = TransactionProducer::builder("payments", check)
+        .name_server(cluster.name_server())
+        .start()
+        .unwrap();
+    let same = rich().unique_key("own");
+    let message = same.clone();
+    for (_, send) in WAYS {
+        send(&producer, &message);
+        send(&gathering, &message);
+    }
+    let batch = Batch::new([message.clone()]).unwrap();
+    assert!(producer.send_batch(&batch).is_ok());
+    let keyed = producer.prepare(&message).sharding_key("key");
+    assert!(keyed.send().is_ok());
+    assert!(
+        producer.request(&message, ms(50)).is_err(),
+        "nobody replies"
+    );
+    let sent = payments.send_in_transaction(&message, |half| {
+        assert_eq!(*half.message(), same);
+        Ok(TransactionState::Commit)
+    });
+    assert!(sent.is_ok());
+    assert_eq!((&message, batch.messages()), (&same, &[same.clone()][..]));
 }
 
 #[test]

@@ -109,12 +109,14 @@ fn produce_takes_no_more_of_an_endless_line_than_a_message_may_have() {
 
 #[test]
 fn produce_sends_the_longest_line_that_a_message_may_have() {
-    let cluster = Cluster::start().unwrap();
     let line = "x".repeat(FOUR_MIB);
-    let out = produce("--delimiter ;;", &cluster, &format!("{line};;a"));
-    assert_eq!(out.code, 0, "{out:?}");
-    assert_eq!(cluster.messages("TopicTest")[0].body().len(), FOUR_MIB);
-    assert_eq!(cluster.message_count("TopicTest"), 2);
+    for (args, end) in [("--delimiter ;;", ";;"), ("", "\n"), ("", "\r\n")] {
+        let cluster = Cluster::start().unwrap();
+        let out = produce(args, &cluster, &format!("{line}{end}a"));
+        assert_eq!(out.code, 0, "{end:?}: {out:?}");
+        assert_eq!(cluster.messages("TopicTest")[0].body().len(), FOUR_MIB);
+        assert_eq!(cluster.message_count("TopicTest"), 2);
+    }
 }
 
 #[test]

@@ -21,7 +21,6 @@ fn bodies(messages: &[MessageView]) -> Vec<&str> {
 fn a_topic_is_made_on_every_master_and_its_queues_can_be_listed() {
     let cluster = Cluster::builder()
         .brokers(2)
-        .topic("DefaultCluster", 1)
         .auto_create_topics(false)
         .start()
         .unwrap();

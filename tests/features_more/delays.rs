@@ -167,7 +167,7 @@ fn the_handle_of_a_broker_that_the_route_does_not_name_goes_to_any_other() {
 }
 
 #[test]
-fn without_the_setting_there_is_no_handle_and_no_recall() {
+fn without_the_setting_there_is_a_handle_and_no_recall() {
     let cluster = Cluster::builder()
         .topic("T", 1)
         .hold_delayed_messages(true)
@@ -176,13 +176,7 @@ fn without_the_setting_there_is_no_handle_and_no_recall() {
     let producer = producer(&cluster);
     let message = Message::new("T", "x").deliver_after(SECOND);
     let receipt = producer.send(&message).unwrap();
-    assert_eq!(receipt.recall_handle(), None);
-    let handle = RecallHandle {
-        topic: "T".into(),
-        broker: "broker-a".into(),
-        timestamp: i64::MAX,
-        unique_key: receipt.message_id().into(),
-    };
-    let error = producer.recall("T", &handle.encode()).unwrap_err();
+    let handle = receipt.recall_handle().unwrap();
+    let error = producer.recall("T", handle).unwrap_err();
     assert_eq!(error.response_code(), Some(response::NO_PERMISSION));
 }
