@@ -28,6 +28,10 @@ use crate::transport::{
 /// How long dropping the last handle may take.
 const DROP_WITHIN: Duration = Duration::from_secs(3);
 
+/// A route is suspected by every send that fails, of which a connection that ends can have very many:
+/// the routes thread, which makes less of it anyway, is told no oftener than this.
+const SUSPECT_EVERY: Duration = Duration::from_millis(20);
+
 /// Name servers, routes, connections and threads that several producers share.
 ///
 /// A producer makes a client of its own unless it is given one. A shared client is closed by
@@ -64,6 +68,8 @@ pub(crate) struct Inner {
     /// The transaction producers, by group.
     pub(crate) checks: Mutex<BTreeMap<String, Arc<dyn TransactionChecks>>>,
     tickers: Mutex<Option<Tickers>>,
+    /// The topic whose route was suspected last, and when.
+    suspected: Mutex<Option<(Arc<str>, Instant)>>,
     closed: AtomicBool,
     /// Locked for the whole of a shutdown.
     report: Mutex<Option<ShutdownReport>>,
@@ -231,6 +237,7 @@ impl Inner {
                 groups: Mutex::default(),
                 checks: Mutex::default(),
                 tickers: Mutex::new(None),
+                suspected: Mutex::new(None),
                 closed: AtomicBool::new(false),
                 report: Mutex::new(None),
                 config,
@@ -289,6 +296,14 @@ impl Inner {
 
     /// Has a topic's route looked up soon, by the routes thread.
     pub(crate) fn refresh_soon(&self, topic: &Arc<str>) {
+        let now = Instant::now();
+        let mut suspected = self.suspected.lock();
+        let last = suspected.as_ref().filter(|(last, _)| last == topic);
+        if last.is_some_and(|(_, at)| now.saturating_duration_since(*at) < SUSPECT_EVERY) {
+            return;
+        }
+        *suspected = Some((topic.clone(), now));
+        drop(suspected);
         if let Some(tickers) = &*self.tickers.lock() {
             tickers.routes.wake(Order::Refresh(topic.clone()));
         }

@@ -53,7 +53,7 @@ struct Past {
     /// The broker of the last one, which a retry avoids.
     last_broker: Option<Arc<str>>,
     /// A receipt that says "stored, but"; returned if nothing better comes.
-    doubtful: Option<SendReceipt>,
+    doubtful: Option<Box<SendReceipt>>,
 }
 
 /// What follows an attempt.
@@ -225,7 +225,7 @@ impl Send {
     /// An end from outside, which does not turn what is stored into a failure.
     pub(super) fn interrupt(&mut self, error: Error) -> Result<SendReceipt> {
         match self.past.as_mut().and_then(|past| past.doubtful.take()) {
-            Some(receipt) => self.accept(receipt),
+            Some(receipt) => self.accept(*receipt),
             None => Err(self.end_with(error)),
         }
     }
@@ -300,7 +300,7 @@ impl Send {
                 log::warn!("{receipt}; trying another broker");
                 let broker = self.aim.queue.shared_broker().clone();
                 let past = self.past();
-                past.doubtful = Some(receipt);
+                past.doubtful = Some(Box::new(receipt));
                 past.last_broker = Some(broker);
                 Step::Again {
                     pause: Duration::ZERO,
@@ -392,6 +392,10 @@ impl Send {
         let past = self.past();
         past.begun.get_or_insert(begun);
         past.last_broker = Some(broker.clone());
+        if past.failed.is_empty() {
+            // Mostly it stays alone, and a connection that ends can have very many such sends.
+            past.failed.reserve_exact(1);
+        }
         past.failed.push(Attempt {
             broker,
             error,
