@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
+use crate::sync::Mutex;
 
 use super::discovery::Discovery;
 use crate::error::{Delivery, Error, ErrorKind, Result};

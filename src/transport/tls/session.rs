@@ -2,7 +2,7 @@ use std::io::{self, Read};
 use std::net::TcpStream;
 use std::sync::{Arc, OnceLock};
 
-use parking_lot::Mutex;
+use crate::sync::Mutex;
 use rustls::{AlertDescription, ClientConnection};
 
 use super::outgoing::{Outgoing, PIECE};
