@@ -28,6 +28,9 @@ use crate::transport::{
 /// How long dropping the last handle may take.
 const DROP_WITHIN: Duration = Duration::from_secs(3);
 
+/// The most of it that brokers have to hear that groups are gone, and a quarter of the time there is.
+const GOODBYE_WITHIN: Duration = Duration::from_secs(1);
+
 /// A route is suspected by every send that fails, of which a connection that ends can have very many:
 /// the routes thread, which makes less of it anyway, is told no oftener than this.
 const SUSPECT_EVERY: Duration = Duration::from_millis(20);
@@ -119,10 +122,11 @@ impl Client {
         }
     }
 
-    /// Closes all connections and ends all threads, waiting for them at most this long. Producers
-    /// of this client fail with [`Closed`](ErrorKind::Closed) from then on. A second call waits for
-    /// the first one, within its own time, and returns its report; only in a callback, which the
-    /// first may be waiting for, it returns at once.
+    /// Closes all connections and ends all threads, waiting for them at most this long; before that,
+    /// brokers hear that the groups of its producers are gone. Producers of this client fail with
+    /// [`Closed`](ErrorKind::Closed) from then on. A second call waits for the first one, within its
+    /// own time, and returns its report; only in a callback, which the first may be waiting for, it
+    /// returns at once.
     pub fn shutdown_within(&self, most: Duration) -> ShutdownReport {
         let inner = self.inner();
         if inner.process.is_forked() {
@@ -375,7 +379,9 @@ impl Inner {
         self.requests.close();
         let tickers = self.tickers.lock().take();
         drop(tickers);
+        self.say_goodbye(deadline);
         self.remoting.close();
+        self.routes.close();
         let mut stuck_threads = self.workers.end(deadline);
         for checks in checks {
             stuck_threads.extend(checks.join(deadline));
@@ -387,6 +393,16 @@ impl Inner {
         };
         *report = Some(result.clone());
         result
+    }
+
+    /// Tells brokers about the groups whose producers were not shut down before.
+    fn say_goodbye(&self, deadline: Deadline) {
+        let groups: Vec<String> = self.groups.lock().iter().cloned().collect();
+        if !groups.is_empty() {
+            let now = Instant::now();
+            let most = (deadline.remaining(now) / 4).min(GOODBYE_WITHIN);
+            self.unregister(&groups, deadline.capped(now, most));
+        }
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -427,7 +443,8 @@ impl fmt::Debug for Client {
 impl Registration {
     /// Tells the brokers that the group is gone, until the deadline.
     pub(crate) fn unregister(&self, deadline: Deadline) {
-        self.client.unregister(&self.group, deadline);
+        let group = std::slice::from_ref(&self.group);
+        self.client.unregister(group, deadline);
     }
 }
 
