@@ -197,6 +197,7 @@ impl Connection {
         mut batch: Batch<Permit>,
     ) -> Option<MutexGuard<'a, State>> {
         drop(state);
+        batch.gather();
         let result = self.write(&batch);
         self.release(&mut batch);
         let mut state = self.state.lock();
