@@ -5,8 +5,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use crate::sync::Mutex;
-
 use super::api;
 use super::config::{ClientBuilder, ClientConfig};
 use super::describe::{ClientState, ConnectionState};
@@ -21,6 +19,7 @@ use super::shutdown::ShutdownReport;
 use super::ticker::Ticker;
 use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::Command;
+use crate::sync::Mutex;
 use crate::transport::{
     Budget, Connection, Deadline, Inbound, Remoting, RemotingConfig, Tls, Workers,
 };

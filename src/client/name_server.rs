@@ -1,11 +1,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::sync::Mutex;
-
 use super::discovery::Discovery;
 use crate::error::{Delivery, Error, ErrorKind, Result};
 use crate::protocol::Command;
+use crate::sync::Mutex;
 use crate::transport::{Deadline, Remoting, Request};
 
 /// How long the connection to a name server that is not listed any more is left alone: longer than

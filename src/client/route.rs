@@ -3,9 +3,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::sync::channel::{self, Receiver, Sender};
-use crate::sync::{Condvar, Mutex, RwLock};
-
 use super::api;
 use super::describe::TopicState;
 use super::name_server::NameServers;
@@ -13,6 +10,8 @@ use super::publish::{self, PublishInfo};
 use super::rpc::Names;
 use crate::error::{Error, ErrorKind, Result, Wait};
 use crate::protocol::route::TopicRoute;
+use crate::sync::channel::{self, Receiver, Sender};
+use crate::sync::{Condvar, Mutex, RwLock};
 use crate::transport::Deadline;
 
 /// A topic that nobody sent to for so many refreshes (half an hour by default) is forgotten.

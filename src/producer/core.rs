@@ -2,8 +2,6 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::sync::Mutex;
-
 use super::accumulate::Accumulator;
 use super::asynchronous::AsyncSend;
 use super::attempt::Start;
@@ -16,6 +14,7 @@ use super::trace::Tracer;
 use crate::client::{Client, PublishInfo, Registration, ShutdownReport, Ticker};
 use crate::error::{Error, ErrorKind, Result};
 use crate::message::{Batch, Message, MessageQueue};
+use crate::sync::Mutex;
 use crate::transport::{Account, Deadline};
 
 /// How many ended sends are kept: a burst of answers that one read brings.

@@ -4,8 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::sync::{Condvar, Mutex, MutexGuard};
-
 use super::outbox::Outbox;
 use super::patience::Patience;
 use super::pending::{Entry, Pending};
@@ -16,6 +14,7 @@ use super::writer::MOST_QUEUED;
 use super::{Deadline, Encoded, Outcome, Permit, reader};
 use crate::error::{Error, ErrorKind, Wait};
 use crate::protocol::{Command, frame};
+use crate::sync::{Condvar, Mutex, MutexGuard};
 
 /// One TCP connection: who waits on it, what waits to be written, and the socket.
 ///

@@ -2,8 +2,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::sync::{Mutex, RwLock};
-
 use super::connection::{Connection, Refused, Via};
 use super::hook::{Hooked, Observed};
 use super::peer::Peer;
@@ -15,6 +13,7 @@ use super::workers::Workers;
 use super::{Completion, Deadline, Encoded, Inbound, Outcome, Permit, Request};
 use crate::error::{Error, ErrorKind, Wait};
 use crate::protocol::code::response;
+use crate::sync::{Mutex, RwLock};
 
 /// How a dead or retired connection found under a request is replaced before giving up: nothing
 /// was sent, so that trying again cannot duplicate.
@@ -321,7 +320,6 @@ impl Remoting {
 
 /// How a request is dispatched by a thread that has others to serve, and does not wait for a
 /// connection.
-#[derive(Clone)]
 struct Apart {
     peer: Arc<Peer>,
     deadline: Deadline,

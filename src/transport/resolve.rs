@@ -4,10 +4,9 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::sync::{Condvar, Mutex};
-
 use super::{Deadline, Threads};
 use crate::error::{Error, ErrorKind, Wait};
+use crate::sync::{Condvar, Mutex};
 
 /// Turns `host:port` into addresses.
 pub(crate) type Lookup = Arc<dyn Fn(&str) -> io::Result<Vec<SocketAddr>> + Send + Sync>;

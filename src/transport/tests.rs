@@ -7,13 +7,12 @@ use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::sync::Mutex;
-
 use super::receive::Buffer;
 use super::resolve::Lookup;
 use super::*;
 use crate::error::{Delivery, Error, ErrorKind};
 use crate::protocol::{Command, HeaderFormat, Language};
+use crate::sync::Mutex;
 
 mod dials;
 
