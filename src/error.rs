@@ -182,7 +182,7 @@ pub struct Error(Arc<Inner>);
 struct Inner {
     kind: ErrorKind,
     delivery: Delivery,
-    detail: String,
+    detail: Arc<str>,
     wait: Option<Wait>,
     address: Option<Arc<str>>,
     topic: Option<Arc<str>>,
@@ -246,7 +246,7 @@ impl Error {
         &self.0.attempts
     }
 
-    pub(crate) fn new(kind: ErrorKind, detail: impl Into<String>) -> Error {
+    pub(crate) fn new(kind: ErrorKind, detail: impl Into<Arc<str>>) -> Error {
         Error(Arc::new(Inner {
             kind,
             delivery: Delivery::NotSent,
@@ -264,7 +264,7 @@ impl Error {
         }))
     }
 
-    pub(crate) fn invalid(detail: impl Into<String>) -> Error {
+    pub(crate) fn invalid(detail: impl Into<Arc<str>>) -> Error {
         Error::new(ErrorKind::Invalid, detail)
     }
 
@@ -292,7 +292,7 @@ impl Error {
     }
 
     /// Says more than the kind does.
-    pub(crate) fn detailed(self, detail: impl Into<String>) -> Error {
+    pub(crate) fn detailed(self, detail: impl Into<Arc<str>>) -> Error {
         self.with(|e| e.detail = detail.into())
     }
 

@@ -5,8 +5,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
-
 use super::LOG;
 use super::api;
 use super::config::{ClientBuilder, ClientConfig};
@@ -22,12 +20,20 @@ use super::throttle::Throttle;
 use super::ticker::Ticker;
 use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::Command;
+use crate::sync::Mutex;
 use crate::transport::{
     Budget, Connection, Deadline, Inbound, Remoting, RemotingConfig, Tls, Workers,
 };
 
 /// How long dropping the last handle may take.
 const DROP_WITHIN: Duration = Duration::from_secs(3);
+
+/// The most of it that brokers have to hear that groups are gone, and a quarter of the time there is.
+const GOODBYE_WITHIN: Duration = Duration::from_secs(1);
+
+/// A route is suspected by every send that fails, of which a connection that ends can have very many:
+/// the routes thread, which makes less of it anyway, is told no oftener than this.
+const SUSPECT_EVERY: Duration = Duration::from_millis(20);
 
 /// Name servers, routes, connections and threads that several producers share.
 ///
@@ -68,6 +74,8 @@ pub(crate) struct Inner {
     /// The transaction producers, by group.
     pub(crate) checks: Mutex<BTreeMap<String, Arc<dyn TransactionChecks>>>,
     tickers: Mutex<Option<Tickers>>,
+    /// The topic whose route was suspected last, and when.
+    suspected: Mutex<Option<(Arc<str>, Instant)>>,
     closed: AtomicBool,
     /// Locked for the whole of a shutdown.
     report: Mutex<Option<ShutdownReport>>,
@@ -117,10 +125,11 @@ impl Client {
         }
     }
 
-    /// Closes all connections and ends all threads, waiting for them at most this long. Producers
-    /// of this client fail with [`Closed`](ErrorKind::Closed) from then on. A second call waits for
-    /// the first one, within its own time, and returns its report; only in a callback, which the
-    /// first may be waiting for, it returns at once.
+    /// Closes all connections and ends all threads, waiting for them at most this long; before that,
+    /// brokers hear that the groups of its producers are gone. Producers of this client fail with
+    /// [`Closed`](ErrorKind::Closed) from then on. A second call waits for the first one, within its
+    /// own time, and returns its report; only in a callback, which the first may be waiting for, it
+    /// returns at once.
     pub fn shutdown_within(&self, most: Duration) -> ShutdownReport {
         let inner = self.inner();
         if inner.process.is_forked() {
@@ -220,6 +229,7 @@ impl Inner {
                 groups: Mutex::default(),
                 checks: Mutex::default(),
                 tickers: Mutex::new(None),
+                suspected: Mutex::new(None),
                 closed: AtomicBool::new(false),
                 report: Mutex::new(None),
                 config,
@@ -278,6 +288,14 @@ impl Inner {
 
     /// Has a topic's route looked up soon, by the routes thread.
     pub(crate) fn refresh_soon(&self, topic: &Arc<str>) {
+        let now = Instant::now();
+        let mut suspected = self.suspected.lock();
+        let last = suspected.as_ref().filter(|(last, _)| last == topic);
+        if last.is_some_and(|(_, at)| now.saturating_duration_since(*at) < SUSPECT_EVERY) {
+            return;
+        }
+        *suspected = Some((topic.clone(), now));
+        drop(suspected);
         if let Some(tickers) = &*self.tickers.lock() {
             tickers.routes.wake(Order::Refresh(topic.clone()));
         }
@@ -349,7 +367,9 @@ impl Inner {
         self.requests.close();
         let tickers = self.tickers.lock().take();
         drop(tickers);
+        self.say_goodbye(deadline);
         self.remoting.close();
+        self.routes.close();
         let mut stuck_threads = self.workers.end(deadline);
         for checks in checks {
             stuck_threads.extend(checks.join(deadline));
@@ -361,6 +381,16 @@ impl Inner {
         };
         *report = Some(result.clone());
         result
+    }
+
+    /// Tells brokers about the groups whose producers were not shut down before.
+    fn say_goodbye(&self, deadline: Deadline) {
+        let groups: Vec<String> = self.groups.lock().iter().cloned().collect();
+        if !groups.is_empty() {
+            let now = Instant::now();
+            let most = (deadline.remaining(now) / 4).min(GOODBYE_WITHIN);
+            self.unregister(&groups, deadline.capped(now, most));
+        }
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -390,7 +420,8 @@ impl fmt::Debug for Client {
 impl Registration {
     /// Tells the brokers that the group is gone, until the deadline.
     pub(crate) fn unregister(&self, deadline: Deadline) {
-        self.client.unregister(&self.group, deadline);
+        let group = std::slice::from_ref(&self.group);
+        self.client.unregister(group, deadline);
     }
 }
 

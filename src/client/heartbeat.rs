@@ -46,8 +46,11 @@ impl Inner {
         }
     }
 
-    /// Which groups live here; `None` if there is none.
+    /// Which groups live here; `None` if there is none, or none from now on.
     fn own_heartbeat(&self) -> Option<Heartbeat> {
+        if self.is_closed() {
+            return None;
+        }
         let groups = self.groups.lock();
         let client_id = self.identity.client_id();
         let names = groups.iter().map(String::as_str);
@@ -99,28 +102,31 @@ impl Inner {
         );
     }
 
-    /// Tells all connected brokers that a group goes away, all at once, and waits for the answers
-    /// until the deadline.
-    pub(super) fn unregister(&self, group: &str, deadline: Deadline) {
+    /// Tells all connected brokers that groups go away, all at once, and waits for the answers until
+    /// the deadline.
+    pub(super) fn unregister(&self, groups: &[String], deadline: Deadline) {
         let (answered, answers) = crossbeam_channel::unbounded::<()>();
-        let unregister = Unregister {
-            client_id: self.identity.client_id().to_owned(),
-            producer_group: Some(group.to_owned()),
-            consumer_group: None,
-        };
-        for address in self.connected_brokers() {
-            let answered = answered.clone();
-            let completion = move |_: Outcome| {
-                drop(answered);
-                Next::Done
+        let brokers: Vec<_> = self.connected_brokers().collect();
+        for group in groups {
+            let unregister = Unregister {
+                client_id: self.identity.client_id().to_owned(),
+                producer_group: Some(group.clone()),
+                consumer_group: None,
             };
-            api::unregister(
-                &self.remoting,
-                &address,
-                &unregister,
-                deadline,
-                Box::new(completion),
-            );
+            for address in &brokers {
+                let answered = answered.clone();
+                let completion = move |_: Outcome| {
+                    drop(answered);
+                    Next::Done
+                };
+                api::unregister(
+                    &self.remoting,
+                    address,
+                    &unregister,
+                    deadline,
+                    Box::new(completion),
+                );
+            }
         }
         drop(answered);
         // Ends when every completion has dropped its end.

@@ -1,14 +1,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
-
 use super::LOG;
 use super::describe::{self, NameServerState};
 use super::discovery::Discovery;
 use super::throttle::Throttle;
 use crate::error::{Delivery, Error, ErrorKind, Result};
 use crate::protocol::Command;
+use crate::sync::Mutex;
 use crate::transport::{Deadline, Remoting, Request};
 
 /// How long the connection to a name server that is not listed any more is left alone: longer than

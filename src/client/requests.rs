@@ -5,13 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
-
 use super::LOG;
 use crate::error::{Error, ErrorKind, Result, Wait};
 use crate::message::MessageView;
 use crate::protocol::reply::{self, PushedReply};
 use crate::protocol::{Command, ProtocolError};
+use crate::sync::Mutex;
 use crate::transport::{Deadline, Entry, Pending, Timer};
 
 /// The table of a client's requests, by correlation id.

@@ -1,10 +1,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::thread;
 use std::time::{Duration, Instant};
-
-use parking_lot::{Condvar, Mutex, RwLock};
 
 use super::LOG;
 use super::api;
@@ -14,6 +11,8 @@ use super::publish::{self, PublishInfo};
 use super::rpc::Names;
 use crate::error::{Error, ErrorKind, Result, Wait};
 use crate::protocol::route::TopicRoute;
+use crate::sync::channel::{self, Receiver, Sender};
+use crate::sync::{Condvar, Mutex, RwLock};
 use crate::transport::Deadline;
 
 /// A topic that nobody sent to for so many refreshes (half an hour by default) is forgotten.
@@ -31,6 +30,9 @@ pub(crate) struct Routes {
     known: RwLock<HashMap<Arc<str>, Arc<Known>>>,
     /// Lookups under way: one per topic, shared by all who ask.
     flights: Mutex<HashMap<Arc<str>, Arc<Flight>>>,
+    /// Dropped at the end, which wakes those who wait on the other end.
+    open: Mutex<Option<Sender<()>>>,
+    closing: Receiver<()>,
 }
 
 /// Where the settings of topics that do not exist yet come from.
@@ -60,13 +62,22 @@ struct Flight {
 
 impl Routes {
     pub(crate) fn new(name_servers: NameServers, api_timeout: Duration, names: Names) -> Routes {
+        let (open, closing) = channel::bounded(0);
         Routes {
             name_servers,
             api_timeout,
             names,
             known: RwLock::default(),
             flights: Mutex::default(),
+            open: Mutex::new(Some(open)),
+            closing,
         }
+    }
+
+    /// Wakes those who wait for a name server that is left alone. Connections must have been closed
+    /// before: they ask at once.
+    pub(crate) fn close(&self) {
+        drop(self.open.lock().take());
     }
 
     /// Where to write messages of a topic: what is known, else what a name server says, else the
@@ -90,7 +101,8 @@ impl Routes {
             // Nobody was asked, since another call has just failed; that one may have had less time.
             Some(pause) if pause < deadline.remaining(Instant::now()) => {
                 // The rest of a name server's time alone: half a second at most, within the deadline.
-                thread::sleep(pause);
+                // Nothing is ever sent: this ends by time, or by the other end being dropped.
+                let _ = self.closing.recv_timeout(pause);
                 self.fly(topic, default, deadline, find)
             }
             _ => found,

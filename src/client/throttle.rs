@@ -2,7 +2,8 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use log::Level;
-use parking_lot::Mutex;
+
+use crate::sync::Mutex;
 
 /// So many events are warnings, in each second.
 const MOST: u32 = 10;

@@ -9,8 +9,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
-
 use super::asynchronous::{AsyncSend, Listener, Who};
 use super::attempt::Start;
 use super::config::ProducerConfig;
@@ -23,6 +21,7 @@ use crate::client::epoch_millis;
 use crate::error::{Error, ErrorKind, Result};
 use crate::message::{Batch, Extras, Message, MessageQueue, Said, SendReceipt};
 use crate::protocol::properties::MAX_LEN;
+use crate::sync::Mutex;
 use crate::transport::{Deadline, Job, Permit};
 
 /// The groups of one producer that are still open.

@@ -3,8 +3,6 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
-
 use super::accumulate::Members;
 use super::attempt::with_request;
 use super::core::Core;
@@ -18,6 +16,7 @@ use super::target::Target;
 use crate::error::{Error, ErrorKind, Result};
 use crate::message::SendReceipt;
 use crate::protocol::Command;
+use crate::sync::Mutex;
 use crate::transport::{Completion, Deadline, Job, Next, Outcome, Permit, Via};
 
 /// A larger body is not kept for longer than its send lasts.

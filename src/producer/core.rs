@@ -2,8 +2,6 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
-
 use super::LOG;
 use super::accumulate::Accumulator;
 use super::asynchronous::AsyncSend;
@@ -18,6 +16,7 @@ use super::trace::Tracer;
 use crate::client::{Client, PublishInfo, Registration, ShutdownReport, Throttle, Ticker};
 use crate::error::{Error, ErrorKind, Result};
 use crate::message::{Batch, Message, MessageQueue};
+use crate::sync::Mutex;
 use crate::transport::{Account, Deadline};
 
 /// How many ended sends are kept: a burst of answers that one read brings.

@@ -2,10 +2,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex};
-
 use crate::error::{Error, Result, Wait};
 use crate::message::SendReceipt;
+use crate::sync::{Condvar, Mutex};
 use crate::transport::Deadline;
 
 /// A send in flight, to be waited for: pipelining without callbacks.

@@ -55,7 +55,7 @@ struct Past {
     /// The broker of the last one, which a retry avoids.
     last_broker: Option<Arc<str>>,
     /// A receipt that says "stored, but"; returned if nothing better comes.
-    doubtful: Option<SendReceipt>,
+    doubtful: Option<Box<SendReceipt>>,
 }
 
 /// What follows an attempt.
@@ -240,7 +240,7 @@ impl Send {
     /// An end from outside, which does not turn what is stored into a failure.
     pub(super) fn interrupt(&mut self, error: Error) -> Result<SendReceipt> {
         match self.past.as_mut().and_then(|past| past.doubtful.take()) {
-            Some(receipt) => self.accept(receipt),
+            Some(receipt) => self.accept(*receipt),
             None => Err(self.end_with(error)),
         }
     }
@@ -321,7 +321,7 @@ impl Send {
                 log::log!(target: LOG, level, "{receipt}; trying another broker{more}");
                 let broker = self.aim.queue.shared_broker().clone();
                 let past = self.past();
-                past.doubtful = Some(receipt);
+                past.doubtful = Some(Box::new(receipt));
                 past.last_broker = Some(broker);
                 Step::Again {
                     pause: Duration::ZERO,
@@ -414,6 +414,10 @@ impl Send {
         let past = self.past();
         past.begun.get_or_insert(begun);
         past.last_broker = Some(broker.clone());
+        if past.failed.is_empty() {
+            // Mostly it stays alone, and a connection that ends can have very many such sends.
+            past.failed.reserve_exact(1);
+        }
         past.failed.push(Attempt {
             broker,
             error,

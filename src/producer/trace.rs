@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
-use parking_lot::Mutex;
 
 use super::LOG;
 use super::asynchronous::{self, Listener, Who};
@@ -22,6 +21,7 @@ use crate::client::{Client, epoch_millis};
 use crate::error::{Error, ErrorKind, Result};
 use crate::message::{Message, SendStatus};
 use crate::protocol::trace::Record;
+use crate::sync::Mutex;
 use crate::transport::Deadline;
 
 /// Java's figures (`AsyncTraceDispatcher`): records that may wait, records of a batch, the longest

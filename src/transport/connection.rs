@@ -4,8 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex, MutexGuard};
-
 use super::LOG;
 use super::outbox::Outbox;
 use super::patience::Patience;
@@ -17,6 +15,7 @@ use super::writer::MOST_QUEUED;
 use super::{Deadline, Encoded, Outcome, Permit, reader};
 use crate::error::{Error, ErrorKind, Wait};
 use crate::protocol::{Command, frame};
+use crate::sync::{Condvar, Mutex, MutexGuard};
 
 /// One TCP connection: who waits on it, what waits to be written, and the socket.
 ///

@@ -1,6 +1,6 @@
 //! Makes connections: an address's name resolved, a socket connected, TLS where it is asked for.
 
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -20,9 +20,9 @@ pub(super) fn open(
     let addresses = shared.resolver.resolve(address, deadline)?;
     let whole = deadline.capped(Instant::now(), shared.config.connect_timeout);
     let socket = connect_any(address, &addresses, shared, deadline)?;
-    let tls = match &shared.config.tls {
-        Some(tls) => Some(secure(address, tls, &socket, whole, deadline)?),
-        None => None,
+    let (socket, tls) = match &shared.config.tls {
+        Some(tls) => secure(address, tls, socket, shared, whole, deadline)?,
+        None => (socket, None),
     };
     Connection::start(socket, tls, address.clone(), shared.clone(), ended).map_err(|e| {
         let text = format!("connected, but the connection could not be set up: {e}");
@@ -30,14 +30,29 @@ pub(super) fn open(
     })
 }
 
+/// The handshake, on this thread. A socket's own timeouts are late by up to two ticks of the system's
+/// clock, of several milliseconds each: so it is the timer that ends one in time.
 fn secure(
     address: &Arc<str>,
     tls: &Tls,
-    socket: &TcpStream,
+    socket: TcpStream,
+    shared: &Shared,
     whole: Deadline,
     deadline: Deadline,
-) -> Result<Session, Error> {
-    tls.handshake(socket, address, whole).map_err(|e| {
+) -> Result<(TcpStream, Option<Session>), Error> {
+    let socket = Arc::new(socket);
+    let shaking = Arc::downgrade(&socket);
+    shared.workers.timer.schedule(whole.instant(), move |_| {
+        if let Some(socket) = shaking.upgrade() {
+            // Fails only if the peer was faster.
+            let _ = socket.shutdown(Shutdown::Both);
+        }
+    });
+    let session = tls.handshake(&socket, address, whole);
+    // The timer has it: then its time is up just now.
+    let socket = Arc::into_inner(socket).ok_or_else(|| Error::timeout(Wait::Connect));
+    let made = session.and_then(|session| Ok((socket?, Some(session))));
+    made.map_err(|e| {
         if e.kind() == ErrorKind::Timeout && !deadline.has_passed(Instant::now()) {
             let text = "connected, but the TLS handshake took too long";
             return Error::new(ErrorKind::Connect, text).at(address);

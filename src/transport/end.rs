@@ -9,6 +9,10 @@ use super::connection::Connection;
 use super::ready::Ready;
 use crate::error::{Delivery, Error, ErrorKind, Wait};
 
+/// So many answers of a death are handed on at a time: those who hear of them get on while the rest
+/// are made.
+const SLICE: usize = 256;
+
 impl Connection {
     /// The peer wants us to go: new requests use another connection, this one drains.
     pub(super) fn retire(&self) {
@@ -96,7 +100,7 @@ impl Connection {
         let not_sent = cause.clone().delivered(Delivery::NotSent);
         let maybe_stored = cause.delivered(Delivery::MaybeStored);
         let mut ready = Ready::default();
-        for entry in entries {
+        for (i, entry) in entries.enumerate() {
             let sent = entry.end <= written && !refused;
             let error = match (entry.deadline <= now, sent) {
                 (true, true) => self.timed_out(Wait::Response).maybe_stored(),
@@ -105,6 +109,9 @@ impl Connection {
                 (false, false) => not_sent.clone(),
             };
             ready.answer(entry.slot, Err(error), now);
+            if i % SLICE == SLICE - 1 {
+                ready.hand_over(&self.shared);
+            }
         }
         ready.hand_over(&self.shared);
     }

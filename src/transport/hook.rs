@@ -302,7 +302,7 @@ impl Observed {
 mod tests {
     use std::time::Duration;
 
-    use parking_lot::Mutex;
+    use crate::sync::Mutex;
 
     use super::*;
     use crate::error::ErrorKind;

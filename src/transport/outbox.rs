@@ -13,6 +13,13 @@ use std::time::Instant;
 /// header, so that many frames leave in one write. (Copying this much takes less time than a write.)
 const SHARE_FROM: usize = 64 * 1024;
 
+/// Where so much waits, the peer is slow or does not read, and no copy makes it faster: shorter bodies
+/// too are left where they are until somebody writes them, or they would be held twice.
+const BACKED_UP: u64 = 2 * 1024 * 1024;
+
+/// Down to this length.
+const SHARE_LATE_FROM: usize = 512;
+
 /// A batch is closed when it holds this much: what is in a batch can no longer be taken out once a
 /// writer has it, so a batch should leave in about one write.
 const BATCH: usize = 64 * 1024;
@@ -48,6 +55,8 @@ pub(crate) struct Batch<G> {
     frames: Vec<Frame>,
     /// Those of all its frames.
     guards: Vec<G>,
+    /// How many bytes of bodies are yet to be copied behind their headers.
+    late_bytes: usize,
 }
 
 struct Frame {
@@ -86,7 +95,11 @@ impl<G: Guard> Outbox<G> {
         until: Option<Instant>,
     ) -> u64 {
         let body_len = body.map_or(0, |body| body.len());
-        let shared = body.filter(|body| body.len() >= SHARE_FROM).cloned();
+        let share_from = match self.len() {
+            0..BACKED_UP => SHARE_FROM,
+            BACKED_UP.. => SHARE_LATE_FROM,
+        };
+        let shared = body.filter(|body| body.len() >= share_from).cloned();
         let start = self.end;
         self.awaited += usize::from(until.is_some());
         self.end += (head.len() + body_len) as u64;
@@ -95,6 +108,9 @@ impl<G: Guard> Outbox<G> {
         let inline = head.len() + copied.map_or(0, |body| body.len());
         let batch = self.open_batch(start, until, inline);
         batch.until = batch.until.zip(until).map(|(a, b)| a.max(b));
+        if shared.is_some() && body_len < SHARE_FROM {
+            batch.late_bytes += body_len;
+        }
         batch.bytes.extend_from_slice(head);
         if let Some(body) = copied {
             batch.bytes.extend_from_slice(body);
@@ -199,6 +215,7 @@ impl<G: Guard> Outbox<G> {
             batch.idle_bytes = 0;
             batch.frames.clear();
             batch.guards.clear();
+            batch.late_bytes = 0;
             self.spares.push(batch);
         }
     }
@@ -214,15 +231,16 @@ impl<G: Guard> Outbox<G> {
             let mut batch = spare.unwrap_or(Batch {
                 start,
                 until,
-                // Behind another batch this one is likely to become full too, unless bodies do not
-                // count. No more than that: while a peer does not read, there are many of these.
+                // Behind another batch this one is likely to become full too, with more of such frames.
+                // No more than that: while a peer does not read, there are many of these.
                 bytes: Vec::with_capacity(match (self.batches.is_empty(), self.end - start) {
-                    (false, len) if len < BATCH as u64 => BATCH + inline,
+                    (false, len @ 1..) if len < BATCH as u64 => (BATCH / len as usize + 1) * inline,
                     _ => 0,
                 }),
                 idle_bytes: 0,
                 frames: vec![],
                 guards: vec![],
+                late_bytes: 0,
             });
             (batch.start, batch.until) = (start, until);
             self.batches.push_back(batch);
@@ -262,6 +280,26 @@ impl<G> Batch<G> {
         });
         self.frames.shrink_to_fit();
         (self.bytes, self.idle_bytes) = (bytes, 0);
+    }
+
+    /// Copies the bodies that were not worth it when they came, so that all leaves in few writes.
+    pub(crate) fn gather(&mut self) {
+        let late = std::mem::take(&mut self.late_bytes);
+        if late == 0 {
+            return;
+        }
+        let mut bytes = Vec::with_capacity(self.bytes.len() + late);
+        let mut at = 0;
+        for frame in &mut self.frames {
+            let own = at..at + frame.inline;
+            at = own.end;
+            bytes.extend_from_slice(&self.bytes[own]);
+            if let Some(body) = frame.body.take_if(|body| body.len() < SHARE_FROM) {
+                bytes.extend_from_slice(&body);
+                frame.inline += body.len();
+            }
+        }
+        self.bytes = bytes;
     }
 
     /// Where in the stream the batch ends.

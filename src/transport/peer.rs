@@ -52,6 +52,16 @@ impl Peer {
         }
     }
 
+    pub(super) fn address(&self) -> &Arc<str> {
+        &self.address
+    }
+
+    /// As if somebody had begun to dial, who is yet to call [`dial`](Peer::dial).
+    #[cfg(test)]
+    pub(super) fn begin_dial(&self) -> bool {
+        self.state.lock().begin_dial()
+    }
+
     /// The connection if there is a usable one.
     pub(super) fn current(&self) -> Option<Arc<Connection>> {
         self.state
@@ -162,7 +172,8 @@ impl Peer {
         }
     }
 
-    fn dial(
+    /// Makes the connection that this thread has begun to dial, and tells all who wait for it.
+    pub(super) fn dial(
         self: &Arc<Self>,
         shared: &Arc<Shared>,
         deadline: Deadline,

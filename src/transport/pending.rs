@@ -86,9 +86,9 @@ impl<S, K: Copy + Eq + Hash> Pending<S, K> {
     }
 
     /// Takes all waiters.
-    pub(crate) fn drain(&mut self) -> Vec<Entry<S>> {
+    pub(crate) fn drain(&mut self) -> impl ExactSizeIterator<Item = Entry<S>> + use<S, K> {
         self.earliest = None;
-        std::mem::take(&mut self.entries).into_values().collect()
+        std::mem::take(&mut self.entries).into_values()
     }
 
     pub(crate) fn len(&self) -> usize {

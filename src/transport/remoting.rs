@@ -2,8 +2,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use parking_lot::{Mutex, RwLock};
-
 use super::LOG;
 use super::connection::{Connection, Refused, Via};
 use super::hook::{Hooked, Observed};
@@ -16,6 +14,7 @@ use super::workers::Workers;
 use super::{Completion, Deadline, Encoded, Inbound, Outcome, Permit, Request};
 use crate::error::{Error, ErrorKind, Wait};
 use crate::protocol::code::response;
+use crate::sync::{Mutex, RwLock};
 
 /// How a dead or retired connection found under a request is replaced before giving up: nothing
 /// was sent, so that trying again cannot duplicate.
@@ -150,78 +149,26 @@ impl Remoting {
                 completion,
             }),
         };
-        let task = Slot::Task(completion);
+        let mut slot = Slot::Task(completion);
         if self.shared.workers.retries.runs_here() && self.current(address).is_none() {
-            return self.dispatch_apart(address, encoded, deadline, via, task);
+            return match self.peer(address) {
+                Ok(peer) => Apart {
+                    peer,
+                    deadline,
+                    via,
+                }
+                .dispatch(&self.shared, encoded, slot, 1),
+                Err(error) => self.answer(slot, Err(error)),
+            };
         }
-        let mut slot = Some(task);
-        let mut error = None;
         for _ in 0..CONNECTIONS_PER_CALL {
-            let connection = match self.connect(address, deadline) {
-                Ok(connection) => connection,
-                Err(e) => {
-                    error = Some(e);
-                    break;
-                }
-            };
-            match connection.submit(&encoded, slot.take(), None, deadline, via) {
-                Ok(()) => return,
-                Err(Refused::Gone(given, _)) => slot = given,
-                Err(Refused::Never(given, why)) => {
-                    slot = given;
-                    error = Some(why);
-                    break;
-                }
+            let connected = self.connect(address, deadline);
+            match give(&self.shared, connected, &encoded, slot, deadline, via) {
+                None => return,
+                Some(given) => slot = given,
             }
         }
-        if let Some(slot) = slot {
-            self.answer(slot, Err(error.unwrap_or_else(|| gone(address))));
-        }
-    }
-
-    /// The same on a thread that has others to serve: it does not wait for a connection.
-    fn dispatch_apart(
-        &self,
-        address: &Arc<str>,
-        encoded: Encoded,
-        deadline: Deadline,
-        via: Via,
-        slot: Slot,
-    ) {
-        let peer = match self.peer(address) {
-            Ok(peer) => peer,
-            Err(error) => return self.answer(slot, Err(error)),
-        };
-        let waiting = Arc::new(Mutex::new(Some((encoded, slot))));
-        let (late, shared, at) = (waiting.clone(), self.shared.clone(), address.clone());
-        let timer = &self.shared.workers.timer;
-        timer.schedule(deadline.instant(), move |_| {
-            let taken = late.lock().take();
-            if let Some((_, slot)) = taken {
-                answer(&shared, slot, Err(Error::timeout(Wait::Connect).at(&at)));
-            }
-        });
-        let (shared, address) = (self.shared.clone(), address.clone());
-        let then = move |dialled: Result<Arc<Connection>, Error>| {
-            let taken = waiting.lock().take();
-            let Some((encoded, slot)) = taken else {
-                return;
-            };
-            let connection = match dialled {
-                Ok(connection) => connection,
-                Err(why) => return answer(&shared, slot, Err(why)),
-            };
-            let submitted = connection.submit(&encoded, Some(slot), None, deadline, via);
-            let (slot, why) = match submitted {
-                Ok(()) => return,
-                Err(Refused::Never(slot, why)) => (slot, why),
-                Err(Refused::Gone(slot, _)) => (slot, gone(&address)),
-            };
-            if let Some(slot) = slot {
-                answer(&shared, slot, Err(why));
-            }
-        };
-        peer.connect_apart(&self.shared, deadline, Box::new(then));
+        self.answer(slot, Err(gone(address)));
     }
 
     /// Queues a request that has no answer. `Ok` means accepted; the permit is given back when the
@@ -379,6 +326,71 @@ impl Remoting {
         let new = || Arc::new(Peer::new(address.clone()));
         let peer = peers.by_address.entry(address.clone()).or_insert_with(new);
         Ok(peer.clone())
+    }
+}
+
+/// How a request is dispatched by a thread that has others to serve, and does not wait for a
+/// connection.
+struct Apart {
+    peer: Arc<Peer>,
+    deadline: Deadline,
+    via: Via,
+}
+
+impl Apart {
+    /// With this connection, the first one or a further one.
+    fn dispatch(self, shared: &Arc<Shared>, encoded: Encoded, slot: Slot, connection: usize) {
+        let (peer, deadline) = (self.peer.clone(), self.deadline);
+        let waiting = Arc::new(Mutex::new(Some((encoded, slot))));
+        let (late, of_late, late_peer) = (waiting.clone(), shared.clone(), peer.clone());
+        shared.workers.timer.schedule(deadline.instant(), move |_| {
+            let taken = late.lock().take();
+            if let Some((_, slot)) = taken {
+                let error = Error::timeout(Wait::Connect).at(late_peer.address());
+                answer(&of_late, slot, Err(error));
+            }
+        });
+        let of_then = shared.clone();
+        let then = move |dialled: Result<Arc<Connection>, Error>| {
+            let taken = waiting.lock().take();
+            let Some((encoded, slot)) = taken else {
+                return;
+            };
+            match give(&of_then, dialled, &encoded, slot, deadline, self.via) {
+                None => {}
+                Some(slot) if connection < CONNECTIONS_PER_CALL => {
+                    self.dispatch(&of_then, encoded, slot, connection + 1);
+                }
+                Some(slot) => answer(&of_then, slot, Err(gone(self.peer.address()))),
+            }
+        };
+        peer.connect_apart(shared, deadline, Box::new(then));
+    }
+}
+
+/// Gives an asynchronous request to a connection, if there is one. The waiter comes back if that
+/// connection was just at its end: another one may take the request.
+fn give(
+    shared: &Shared,
+    connected: Result<Arc<Connection>, Error>,
+    encoded: &Encoded,
+    slot: Slot,
+    deadline: Deadline,
+    via: Via,
+) -> Option<Slot> {
+    let submitted = match connected {
+        Ok(connection) => connection.submit(encoded, Some(slot), None, deadline, via),
+        Err(why) => Err(Refused::Never(Some(slot), why)),
+    };
+    match submitted {
+        Ok(()) => None,
+        Err(Refused::Gone(slot, _)) => slot,
+        Err(Refused::Never(slot, why)) => {
+            if let Some(slot) = slot {
+                answer(shared, slot, Err(why));
+            }
+            None
+        }
     }
 }
 

@@ -4,11 +4,10 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::Instant;
 
-use parking_lot::{Condvar, Mutex};
-
 use super::LOG;
 use super::{Deadline, Threads};
 use crate::error::{Error, ErrorKind, Wait};
+use crate::sync::{Condvar, Mutex};
 
 /// Turns `host:port` into addresses.
 pub(crate) type Lookup = Arc<dyn Fn(&str) -> io::Result<Vec<SocketAddr>> + Send + Sync>;

@@ -7,13 +7,14 @@ use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
-
 use super::receive::Buffer;
 use super::resolve::Lookup;
 use super::*;
 use crate::error::{Delivery, Error, ErrorKind};
 use crate::protocol::{Command, HeaderFormat, Language};
+use crate::sync::Mutex;
+
+mod dials;
 
 /// Only a failing test waits so long.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -30,24 +31,34 @@ impl Inbound for Nobody {
 }
 
 struct Client {
-    remoting: Remoting,
+    remoting: Arc<Remoting>,
     workers: Workers,
+}
+
+fn config() -> RemotingConfig {
+    RemotingConfig {
+        connect_timeout: PATIENCE,
+        idle_timeout: PATIENCE,
+        header_format: HeaderFormat::Json,
+        language: Language::RUST,
+        version: 0,
+        hooks: Hooks::default(),
+        tls: None,
+    }
 }
 
 impl Client {
     fn start(lookup: Option<Lookup>) -> Client {
-        let config = RemotingConfig {
-            connect_timeout: PATIENCE,
-            idle_timeout: PATIENCE,
-            header_format: HeaderFormat::Json,
-            language: Language::RUST,
-            version: 0,
-            hooks: Hooks::default(),
-            tls: None,
-        };
+        Client::with(lookup, Arc::new(Nobody))
+    }
+
+    fn with(lookup: Option<Lookup>, inbound: Arc<dyn Inbound>) -> Client {
         let workers = Workers::start(1).unwrap();
-        let remoting = Remoting::new(config, workers.clone(), Arc::new(Nobody), lookup);
-        Client { remoting, workers }
+        let remoting = Remoting::new(config(), workers.clone(), inbound, lookup);
+        Client {
+            remoting: Arc::new(remoting),
+            workers,
+        }
     }
 
     fn call(&self, address: &Arc<str>, body: &str) -> Result<String, Error> {

@@ -16,6 +16,9 @@ pub(crate) struct Threads(Arc<Inner>);
 struct Inner {
     running: Mutex<Vec<Running>>,
     ended: Condvar,
+    /// As if the system had none left.
+    #[cfg(test)]
+    none_left: std::sync::atomic::AtomicBool,
 }
 
 struct Running {
@@ -28,6 +31,10 @@ impl Threads {
     /// Starts a thread. Names are at most 15 bytes, which is what Linux shows.
     pub(crate) fn spawn(&self, name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<()> {
         debug_assert!(name.len() <= 15, "{name}");
+        #[cfg(test)]
+        if self.0.none_left.load(std::sync::atomic::Ordering::SeqCst) {
+            return Err(io::Error::other("a test leaves no thread"));
+        }
         let inner = self.0.clone();
         // The lock is held across spawn, so that the thread's own last word finds its entry.
         let mut running = self.0.running.lock();
@@ -44,6 +51,13 @@ impl Threads {
             ended: false,
         });
         Ok(())
+    }
+
+    /// Whether there is none to be had from now on.
+    #[cfg(test)]
+    pub(crate) fn leave_none(&self, none: bool) {
+        let left = &self.0.none_left;
+        left.store(none, std::sync::atomic::Ordering::SeqCst);
     }
 
     /// The lock of something that only one thread shall do and that waits for threads: `None` at

@@ -4,9 +4,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
-use parking_lot::{Condvar, Mutex};
-
 use super::Threads;
+use crate::sync::{Condvar, Mutex};
 
 /// One thread that runs short, non-blocking work of this crate at given times.
 #[derive(Clone)]

@@ -6,12 +6,11 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use parking_lot::MutexGuard;
-
 use super::connection::{Connection, State, Via, WriterThread};
 use super::outbox::{Batch, Run};
 use super::{Deadline, Permit};
 use crate::error::{Error, ErrorKind};
+use crate::sync::MutexGuard;
 
 /// How many batches a caller writes, its own and those of others, before it hands the rest to the
 /// writer thread and goes to wait for its own answer.
@@ -197,6 +196,7 @@ impl Connection {
         mut batch: Batch<Permit>,
     ) -> Option<MutexGuard<'a, State>> {
         drop(state);
+        batch.gather();
         let result = self.write(&batch);
         self.release(&mut batch);
         let mut state = self.state.lock();

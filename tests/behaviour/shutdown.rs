@@ -51,6 +51,40 @@ fn after_a_shutdown_every_call_is_refused() {
     assert!(cluster.name_servers()[0].wait_for_connections(0, PATIENCE));
 }
 
+/// Brokers hear of each group that goes with the client, as they do of a producer that is shut down.
+#[test]
+fn a_shared_client_says_goodbye_for_the_producers_that_are_left() {
+    let cluster = cluster();
+    let client = Client::builder()
+        .name_server(cluster.name_server())
+        .start()
+        .unwrap();
+    let producers = ["one", "two", "three"]
+        .map(|group| Producer::builder(group).client(&client).start().unwrap());
+    let [one, two, _] = &producers;
+    assert!(one.send(&message("x")).is_ok());
+    assert!(two.shutdown_within(PATIENCE).is_clean());
+    assert!(client.shutdown_within(PATIENCE).is_clean());
+    let mut gone: Vec<_> = cluster
+        .requests(&On::Unregister)
+        .iter()
+        .map(|request| {
+            request
+                .command()
+                .ext
+                .get("producerGroup")
+                .map(str::to_owned)
+        })
+        .collect();
+    gone.sort();
+    assert_eq!(
+        gone,
+        ["one", "three", "two"].map(|group| Some(group.to_owned()))
+    );
+    drop(producers);
+    assert_eq!(cluster.requests(&On::Unregister).len(), 3, "once each");
+}
+
 #[test]
 fn eight_threads_may_shut_down_at_once_and_all_return_when_it_is_over() {
     for shared in [false, true] {

@@ -1,5 +1,6 @@
 //! Group G: what is held in memory while a broker takes nothing.
 
+use std::collections::VecDeque;
 use std::fs;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
@@ -7,35 +8,46 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use parking_lot::{Condvar, Mutex};
 use rocketmq_blocking::{Delivery, ErrorKind, Message, Result, SendReceipt};
 
 use crate::apart;
 use crate::bench::*;
+use crate::figures::asked;
 use crate::script::Signal;
 
 /// The default limit of bytes in flight.
 const BUDGET: usize = 64 << 20;
 
-/// For how many seconds, if not otherwise asked for.
+/// For how many seconds, and with bodies of how many bytes, if not otherwise asked for.
 const SECONDS: &str = "STALL_SECONDS";
+const BODY: &str = "STALL_BODY";
+
+const THREADS: usize = 64;
 
 /// In a process of its own, since it is the whole process that is measured.
 #[test]
 #[ignore = "slow: part of the fault slice"]
 fn case_59_a_flood_at_a_stalled_broker_is_busy_within_its_memory() {
-    let mut child = apart::this_binary();
-    // By itself, glibc keeps what was freed in eight heaps for each processor, which tells nothing
-    // about who holds what.
-    child.env("MALLOC_ARENA_MAX", "1");
-    println!("{}", apart::check(child, "limits::alone"));
+    // The longer ones are written from where they are, the others are copied behind their headers.
+    let bodies = match asked(BODY, 0) {
+        0 => vec![64 << 10, 16 << 10],
+        one => vec![one],
+    };
+    for body in bodies {
+        let mut child = apart::this_binary();
+        // By itself, glibc keeps what was freed in eight heaps for each processor, which tells
+        // nothing about who holds what.
+        child.env("MALLOC_ARENA_MAX", "1");
+        child.env(BODY, body.to_string());
+        println!("bodies of {body}: {}", apart::check(child, "limits::alone"));
+    }
 }
 
 #[test]
 #[ignore = "runs alone, in a child process"]
 fn alone() {
-    const THREADS: usize = 64;
-    const BODY: usize = 64 << 10;
-    let seconds = std::env::var(SECONDS).map_or(20, |text| text.parse().expect(SECONDS));
+    let (seconds, body) = (asked(SECONDS, 10) as u64, asked(BODY, 64 << 10));
     check(1, |bench| {
         // No proxy, whose own memory would be measured too.
         let deaf = Deaf::start();
@@ -55,7 +67,7 @@ fn alone() {
                 let (producer, outcomes) = (&producer, &outcomes);
                 scope.spawn(move || {
                     while Instant::now() < end {
-                        let message = Message::new("Flood", vec![b'x'; BODY]);
+                        let message = Message::new("Flood", vec![b'x'; body]);
                         let outcomes = outcomes.clone();
                         let prepared = producer.prepare(&message).timeout(timeout);
                         prepared.send_async(move |outcome| outcomes.note(outcome));
@@ -78,6 +90,51 @@ fn alone() {
         assert!(outcomes.busy.load(Relaxed) > 0, "callers hear of it");
         assert!(grown << 20 <= BUDGET * 5 / 4 + (16 << 20), "{grown} MiB");
     });
+}
+
+/// What the bodies alone cost, without any client: as many threads make them, as many bytes of them are
+/// kept as the client lets in, and one thread frees them at their times. In the process itself, and so
+/// with the heaps that its environment asks for.
+#[test]
+#[ignore = "figures: see src/docs/faults.md"]
+fn bodies_alone() {
+    let (seconds, body) = (asked(SECONDS, 10) as u64, asked(BODY, 64 << 10));
+    let before = resident();
+    let end = Instant::now() + Duration::from_secs(seconds);
+    let (kept, room) = (Mutex::new(VecDeque::new()), Condvar::new());
+    let mut most = before;
+    thread::scope(|scope| {
+        for i in 0..THREADS {
+            let timeout = ms([3000, 100][i % 2]);
+            let (kept, room) = (&kept, &room);
+            scope.spawn(move || {
+                while Instant::now() < end {
+                    let made = vec![b'x'; body];
+                    let due = Instant::now() + timeout;
+                    let mut kept = kept.lock();
+                    while kept.len() * body >= BUDGET && Instant::now() < due {
+                        room.wait_until(&mut kept, due);
+                    }
+                    if kept.len() * body < BUDGET {
+                        kept.push_back((due, made));
+                    }
+                }
+            });
+        }
+        while Instant::now() < end {
+            most = most.max(resident());
+            let now = Instant::now();
+            let mut all = kept.lock();
+            let is_over = |(due, _): &(Instant, Vec<u8>)| *due <= now;
+            let (over, left): (VecDeque<_>, _) = all.drain(..).partition(is_over);
+            *all = left;
+            drop(all);
+            drop(over);
+            room.notify_all();
+            thread::sleep(ms(20));
+        }
+    });
+    println!("{seconds} s: {} MiB more", (most - before) >> 20);
 }
 
 /// A server that takes connections, one at a time, and never reads.

@@ -91,6 +91,11 @@ fn the_library_reads_no_environment_and_has_no_global_state() {
 }
 
 #[test]
+fn locks_come_from_one_place() {
+    assert_none(foreign_locks, "crate::sync has locks");
+}
+
+#[test]
 fn no_deadline_goes_by_the_clock_on_the_wall() {
     assert_none(wall_clock, "a clock that jumps is no clock to wait by");
     for (file, why) in WALL_CLOCKS {
@@ -236,6 +241,14 @@ fn global_state(sources: &[Source]) -> Vec<String> {
         found.extend(statics.map(|p| source.show(p.at)));
     }
     found
+}
+
+/// The in-process cluster is not what is tested.
+fn foreign_locks(sources: &[Source]) -> Vec<String> {
+    find(sources, |source, path| {
+        let free = ["embedded", "sync"].contains(&source.top_module());
+        !free && path.iter().any(|segment| segment == "parking_lot")
+    })
 }
 
 fn wall_clock(sources: &[Source]) -> Vec<String> {
@@ -409,6 +422,10 @@ fn the_rules_find_what_they_forbid_and_nothing_else() {
     check(wall_clock, "transport/a.rs", clock, &[2, 3, 4]);
     check(wall_clock, "client/admin.rs", clock, &[]);
     check(wall_clock, "embedded/a.rs", clock, &[]);
+
+    let locks = "use parking_lot::Mutex;\nuse crate::sync::Mutex;\nlet a = parking_lot::RwLock::new(1);";
+    check(foreign_locks, "transport/a.rs", locks, &[1, 3]);
+    check(foreign_locks, "sync.rs", locks, &[]);
 
     check(prints, "a.rs", "println!(\"a\");\nstd::dbg!(x);\n// println!()\nwriteln!(f, \"\")", &[1, 2]);
 

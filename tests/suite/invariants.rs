@@ -46,6 +46,10 @@ const SLEEPERS: &[(&str, &str)] = &[
         "it is the stop itself that lasts",
     ),
     ("tests/faults/watch.rs", "measures how late a sleep ends"),
+    (
+        "tests/locks/yields.rs",
+        "chance lets other threads go first",
+    ),
     ("tests/logs/main.rs", "looks again and again"),
 ];
 

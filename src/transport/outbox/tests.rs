@@ -155,6 +155,55 @@ fn a_large_body_is_not_copied() {
 }
 
 #[test]
+fn where_much_waits_bodies_are_not_copied_before_they_are_written() {
+    let mut outbox = Outbox::<Count>::new();
+    let (early, late, tiny) = (body(1000), body(1000), body(100));
+    while outbox.len() < BACKED_UP {
+        outbox.push(b"head", Some(&early), None, None);
+    }
+    assert_eq!(Arc::strong_count(&early), 1, "there is speed in a copy");
+    while outbox
+        .batches
+        .back()
+        .is_some_and(|last| last.end() - last.start < BATCH as u64)
+    {
+        outbox.push(b"head", None, None, None);
+    }
+    let start = outbox.end();
+    let ends = [&late, &tiny, &late, &late].map(|b| outbox.push(b"head", Some(b), None, None));
+    assert_eq!((Arc::strong_count(&late), Arc::strong_count(&tiny)), (4, 1));
+    assert!(outbox.cancel(ends[2]));
+    assert_eq!(Arc::strong_count(&late), 3);
+    outbox.push(b"head", Some(&body(SHARE_FROM)), None, None);
+    outbox.batches.drain(..outbox.batches.len() - 1);
+    let mut batch = outbox.take().unwrap();
+    assert_eq!(batch.start, start);
+    let apart = runs(&batch);
+    batch.gather();
+    assert_eq!(Arc::strong_count(&late), 1);
+    let gathered = runs(&batch);
+    let ends_of =
+        |runs: &[(Option<Vec<u8>>, u64)]| -> Vec<u64> { runs.iter().map(|r| r.1).collect() };
+    let large = outbox.end();
+    let head = large - SHARE_FROM as u64;
+    assert_eq!(ends_of(&gathered), [ends[1], ends[2], head, large]);
+    // The same bytes, in fewer runs.
+    let stream = |runs: &[(Option<Vec<u8>>, u64)]| -> Vec<u8> {
+        runs.iter()
+            .filter_map(|run| run.0.clone())
+            .flatten()
+            .collect()
+    };
+    assert!(apart.len() > gathered.len());
+    assert_eq!(stream(&apart), stream(&gathered));
+    outbox.recycle(batch);
+    outbox.push(b"next", None, None, None);
+    let mut next = outbox.take().unwrap();
+    next.gather();
+    assert_eq!(runs(&next), [bytes(b"next", large + 4)]);
+}
+
+#[test]
 fn guards_become_one_and_the_frames_that_were_not_written_are_counted() {
     let mut outbox = Outbox::new();
     let ends = [1, 2, 4].map(|n| outbox.push(b"frame", None, Some(Count(n)), None));

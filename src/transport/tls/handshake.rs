@@ -27,8 +27,9 @@ impl Tls {
         }
     }
 
-    /// Makes a session over a connected socket, on the calling thread. All errors are of kind `Tls`
-    /// and mean that nothing was sent, or say that the deadline has passed.
+    /// Makes a session over a connected socket, on the calling thread, which somebody may shut down at
+    /// the deadline. All errors are of kind `Tls` and mean that nothing was sent, or say that the
+    /// deadline has passed.
     pub(in crate::transport) fn handshake(
         &self,
         socket: &TcpStream,
@@ -41,6 +42,8 @@ impl Tls {
         };
         let mut tls = ClientConnection::new(self.config.clone(), name).map_err(failed)?;
         let broken = |error: io::Error| match error.kind() {
+            // Whatever it looks like: who watches the time ends the socket then.
+            _ if deadline.has_passed(Instant::now()) => Error::timeout(Wait::Connect),
             // What a socket says when its own timeout was over.
             io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => Error::timeout(Wait::Connect),
             io::ErrorKind::UnexpectedEof => Error::new(

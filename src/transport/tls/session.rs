@@ -2,11 +2,11 @@ use std::io::{self, Read};
 use std::net::TcpStream;
 use std::sync::{Arc, OnceLock};
 
-use parking_lot::Mutex;
 use rustls::{AlertDescription, ClientConnection, ProtocolVersion};
 
 use super::outgoing::{Outgoing, PIECE};
 use crate::error::{Error, ErrorKind};
+use crate::sync::Mutex;
 use crate::transport::writer::write_failed;
 use crate::transport::{Connection, reader};
 
