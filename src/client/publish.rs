@@ -21,6 +21,8 @@ pub(crate) struct PublishInfo {
     headless: Vec<Arc<str>>,
     /// Whether some queue's broker has no master; only an ordered topic has such queues.
     orphans: bool,
+    /// Whether the queues have more than one broker's name.
+    several_brokers: bool,
     /// Which broker hosts a logical queue of a static topic, by the name that stands for the broker
     /// and the queue's number; empty for all other topics.
     hosts: BTreeMap<(Arc<str>, i32), Arc<str>>,
@@ -46,6 +48,7 @@ impl PublishInfo {
             masters,
             headless,
             orphans: false,
+            several_brokers: false,
             hosts: BTreeMap::new(),
         };
         match route
@@ -61,6 +64,8 @@ impl PublishInfo {
         }
         let is_orphan = |queue: &MessageQueue| info.master(info.host(queue)).is_none();
         info.orphans = info.queues.iter().any(is_orphan);
+        let of_first = |queue: &MessageQueue| queue.broker() == info.queues[0].broker();
+        info.several_brokers = !info.queues.iter().all(of_first);
         info
     }
 
@@ -114,7 +119,9 @@ impl PublishInfo {
 
     /// Whether another broker than this one has a queue here.
     pub(crate) fn has_other_broker(&self, broker: &str) -> bool {
-        self.queues.iter().any(|queue| queue.broker() != broker)
+        // Every send asks: not a walk through all queues.
+        let first = self.queues.first().map(MessageQueue::broker);
+        self.several_brokers || first.is_some_and(|first| first != broker)
     }
 
     /// A globally ordered topic names its queues itself: `broker-a:4;broker-b:4`.
