@@ -54,7 +54,8 @@ fn run(args: Args) -> Result<(), Box<dyn Error>> {
     fault.remove();
 
     // The broker stores the message, but its answer does not come: nobody can know that from here.
-    // A unique key of one's own stays the same in all copies (a UUID serves well).
+    // A unique key of one's own stays the same in all copies (a UUID serves well); without one, the
+    // error has the key that was made (`error.unique_key()`).
     let order = order.unique_key("7F000001-order-188");
     let fault = broker.inject(Fault::silence().on(On::Send).after_storing());
     attempt(&producer, "a broker that does not answer", &order);
@@ -66,7 +67,7 @@ fn run(args: Args) -> Result<(), Box<dyn Error>> {
 
     // Nothing is reached at all: whatever is sent again later cannot be a copy.
     broker.kill();
-    attempt(&producer, "no broker", &order);
+    attempt(&producer, "no broker", &Message::new(TOPIC, "order 189"));
     Ok(())
 }
 
@@ -81,10 +82,12 @@ fn attempt(producer: &Producer, what: &str, message: &Message) {
     let (kind, delivery) = (error.kind(), error.delivery());
     println!("  kind {}, {}", kind.as_str(), delivery.as_str());
     let then = match (kind, delivery) {
+        (_, Delivery::MaybeStored) => {
+            "send it again with the same unique key: it may be there already"
+        }
         (ErrorKind::Invalid, _) => "mend the message: it can never be sent",
         (ErrorKind::Broker, _) => "read what the broker says: it may be asked again later",
         (_, Delivery::NotSent) => "send it again later: it cannot be there twice",
-        _ => "send it again with the same unique key: it may be there already",
     };
     println!("  -> {then}\n");
 }

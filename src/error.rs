@@ -106,7 +106,9 @@ impl fmt::Display for ErrorKind {
 /// What a failed send promises about the message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Delivery {
-    /// No broker holds the message: sending it again cannot duplicate it.
+    /// No attempt of this call left the message with a broker: sending it again cannot duplicate it.
+    /// (What an earlier call with the same unique key did is not known here: of several, the worst
+    /// counts, and deliveries can be compared for that.)
     NotSent,
     /// A broker may hold the message: sending it again can duplicate it.
     MaybeStored,
@@ -338,6 +340,15 @@ impl Error {
         self
     }
 
+    /// Where the address may be what is wrong, it is worth the space.
+    fn was_not_reached(&self) -> bool {
+        match self.0.kind {
+            ErrorKind::Connect | ErrorKind::Dns | ErrorKind::Tls => true,
+            ErrorKind::Timeout => self.0.wait == Some(Wait::Connect),
+            _ => false,
+        }
+    }
+
     /// The cause without topic and attempts: `SYSTEM_BUSY (2): disk full`.
     fn write_cause(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let e = &*self.0;
@@ -371,7 +382,15 @@ impl fmt::Display for Error {
                 if i > 0 {
                     f.write_str("; ")?;
                 }
-                write!(f, "{}: ", Printable(&attempt.broker))?;
+                write!(f, "{}", Printable(&attempt.broker))?;
+                match attempt
+                    .error
+                    .address()
+                    .filter(|_| attempt.error.was_not_reached())
+                {
+                    Some(address) => write!(f, " ({}): ", Printable(address))?,
+                    None => f.write_str(": ")?,
+                }
                 attempt.error.write_cause(f)?;
             }
             let last_differs = e.attempts.last().is_some_and(|a| a.error.kind() != e.kind);

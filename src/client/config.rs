@@ -353,6 +353,9 @@ pub(super) fn check_address(address: &str) -> Result<()> {
         let text = format!("name server address {address:?} {why}; expected host:port");
         Err(Error::new(ErrorKind::Config, text))
     };
+    if address.contains(',') {
+        return bad("has a comma; several addresses are separated by semicolons");
+    }
     let Some((host, port)) = address.rsplit_once(':') else {
         return bad("has no port");
     };

@@ -95,7 +95,8 @@ macro_rules! rpc_setters {
         }
 
         /// Whether messages go to the brokers' port for sends only, which is theirs less 2
-        /// (default no; where there is no such port, to the ordinary one). Heartbeats use the
+        /// (default no; to the ordinary one where its number leaves no such port). A broker that does not
+        /// listen there (the embedded ones do not) cannot be sent to. Heartbeats use the
         /// ordinary port, so that each broker has two connections.
         #[doc(alias = "setVipChannelEnabled")]
         #[doc(alias = "setSendMessageWithVIPChannel")]

@@ -37,6 +37,7 @@
 //! | masters | every broker is one | slaves, replication, elections |
 //! | compression | bodies are kept as they came, and read decompressed | |
 //! | flush and replication that are late | as a code ([`Fault::answer`] with 10, 11 or 12) | in earnest |
+//! | the VIP channel | | yes: leave `vip_channel` off in tests |
 //! | TLS, access control, quotas, files | | yes |
 //!
 //! # Faults

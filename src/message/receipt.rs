@@ -127,6 +127,7 @@ impl SendReceipt {
     }
 
     /// The broker's region (`DefaultRegion` unless configured).
+    #[doc(alias = "getRegionId")]
     pub fn region(&self) -> Option<&str> {
         match &self.extras {
             Extras::Usual { has_region, .. } => has_region.then_some(DEFAULT_REGION),
@@ -135,6 +136,7 @@ impl SendReceipt {
     }
 
     /// Whether the broker wants this message traced.
+    #[doc(alias = "isTraceOn")]
     pub fn trace_on(&self) -> bool {
         self.trace_on
     }

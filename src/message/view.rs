@@ -11,10 +11,12 @@ pub struct MessageView {
     /// The topic.
     pub topic: String,
     /// The body, decompressed.
+    #[doc(alias = "getBody")]
     pub body: Vec<u8>,
     /// The sender's flag.
     pub flag: i32,
     /// All properties, the system's included.
+    #[doc(alias = "getUserProperty")]
     pub properties: Properties,
     /// The system flag as stored: compression, transaction state, address families.
     pub sys_flag: i32,
@@ -27,8 +29,10 @@ pub struct MessageView {
     /// When the sender made it, epoch milliseconds.
     pub born_timestamp: i64,
     /// The sender's address as the broker saw it.
+    #[doc(alias = "getBornHost")]
     pub born_host: SocketAddr,
     /// When the broker stored it, epoch milliseconds.
+    #[doc(alias = "getStoreTimestamp")]
     pub store_timestamp: i64,
     /// The broker's own address.
     pub store_host: SocketAddr,
@@ -45,11 +49,13 @@ impl MessageView {
     }
 
     /// The tag.
+    #[doc(alias = "getTags")]
     pub fn tag(&self) -> Option<&str> {
         self.properties.get(name::TAGS)
     }
 
     /// The business keys: the stored text, cut at its spaces.
+    #[doc(alias = "getKeys")]
     pub fn keys(&self) -> impl Iterator<Item = &str> {
         self.properties
             .get(name::KEYS)

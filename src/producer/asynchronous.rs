@@ -82,7 +82,7 @@ enum Work {
     Nothing,
     Pause {
         pause: Duration,
-        refresh: bool,
+        then: Box<Work>,
     },
     Aim {
         refresh: bool,
@@ -91,6 +91,18 @@ enum Work {
     /// Hooks are to hear of the answer before it is judged.
     Settle(Box<(Outcome, Instant)>),
     Call(Result<SendReceipt>),
+}
+
+impl Work {
+    fn after(self, pause: Duration) -> Work {
+        match pause.is_zero() {
+            true => self,
+            false => Work::Pause {
+                pause,
+                then: Box::new(self),
+            },
+        }
+    }
 }
 
 /// Makes the first attempt of an asynchronous send, on this thread. No failure is returned: all are
@@ -195,9 +207,8 @@ impl AsyncSend {
     fn settle(mut self: Box<Self>, answer: Result<&Command>, at: Instant) -> Next {
         self.next = match self.send.settle(answer, at) {
             Step::Done(result) => return self.finish(result),
-            Step::Resend => Work::Resend,
-            Step::Again { pause, refresh } if pause.is_zero() => Work::Aim { refresh },
-            Step::Again { pause, refresh } => Work::Pause { pause, refresh },
+            Step::Resend { pause } => Work::Resend.after(pause),
+            Step::Again { pause, refresh } => Work::Aim { refresh }.after(pause),
         };
         Next::Retry(self.queue_up())
     }
@@ -234,8 +245,8 @@ impl AsyncSend {
         Box::new(turn)
     }
 
-    fn go_on_after(mut self: Box<Self>, pause: Duration, refresh: bool) {
-        self.next = Work::Aim { refresh };
+    fn go_on_after(mut self: Box<Self>, pause: Duration, then: Work) {
+        self.next = then;
         let client = self.send.core.client.inner();
         let (timer, retries) = (client.workers.timer.clone(), client.workers.retries.clone());
         let pause = self.send.within_deadline(pause);
@@ -279,7 +290,7 @@ impl Job for AsyncSend {
     fn run(mut self: Box<Self>) {
         match std::mem::replace(&mut self.next, Work::Nothing) {
             Work::Nothing => {}
-            Work::Pause { pause, refresh } => self.go_on_after(pause, refresh),
+            Work::Pause { pause, then } => self.go_on_after(pause, *then),
             Work::Aim { refresh } => self.go_on(refresh),
             Work::Resend => self.attempt_again(),
             Work::Settle(settle) => {

@@ -112,6 +112,8 @@ impl Producer {
     /// # }
     /// ```
     #[doc(alias = "SendCallback")]
+    #[doc(alias = "onSuccess")]
+    #[doc(alias = "onException")]
     pub fn send_async(
         &self,
         message: Message,
@@ -322,7 +324,7 @@ impl Producer {
         &self.core().client
     }
 
-    /// Closes the producer within 5 s, like [`shutdown_within`](Producer::shutdown_within).
+    /// Closes the producer within 5 s (dropping the last handle waits 3 s at most), like [`shutdown_within`](Producer::shutdown_within).
     pub fn shutdown(&self) {
         let report = self.shutdown_within(SHUTDOWN_WITHIN);
         if !report.is_clean() {

@@ -52,6 +52,9 @@ pub(super) struct Situation {
     pub(super) refreshed: bool,
     /// The peer has already said "go away" to this attempt.
     pub(super) went_away: bool,
+    /// Nobody was asked: after a refusal the address is left alone for so long yet, which is within
+    /// the deadline. Said once for an attempt.
+    pub(super) held_back: Option<Duration>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,7 +62,7 @@ pub(super) enum Verdict {
     /// The message is stored: return the receipt.
     Accept,
     /// It was not executed: the same once more over a new connection, not counted as an attempt.
-    Resend,
+    Resend { pause: Duration },
     /// Look the route up, then make another attempt.
     RefreshAndRetry,
     /// Another attempt, on another broker if there is one.
@@ -80,7 +83,13 @@ pub(super) fn judge(policy: &Policy, at: &Situation, outcome: Outcome<'_>) -> Ve
         Outcome::Refused {
             code: response::GO_AWAY,
             ..
-        } if !at.went_away => Verdict::Resend,
+        } if !at.went_away => Verdict::Resend {
+            pause: Duration::ZERO,
+        },
+        // With one queue to go to, an attempt is not over before somebody was asked.
+        Outcome::Failed(_) if at.fixed_queue && at.held_back.is_some() => Verdict::Resend {
+            pause: at.held_back.unwrap_or_default(),
+        },
         _ if !may_retry => Verdict::Fail,
         Outcome::Refused {
             code: response::INVALID_PARAMETER,
@@ -140,6 +149,9 @@ mod tests {
     const NOW: Verdict = Verdict::Retry {
         pause: Duration::ZERO,
     };
+    const RESEND: Verdict = Verdict::Resend {
+        pause: Duration::ZERO,
+    };
     const PAUSE: Verdict = Verdict::Retry { pause: BUSY_PAUSE };
 
     fn policy() -> Policy {
@@ -157,6 +169,7 @@ mod tests {
             other_broker: true,
             refreshed: false,
             went_away: false,
+            held_back: None,
         }
     }
 
@@ -267,7 +280,7 @@ mod tests {
             left: 0,
             ..situation()
         };
-        check(fixed, refused(1500), Verdict::Resend);
+        check(fixed, refused(1500), RESEND);
         check(
             Situation {
                 went_away: true,
@@ -338,6 +351,17 @@ mod tests {
         let hint = Duration::from_millis(70);
         let hinted = connect.retriable_after(hint);
         failed(&hinted, alone, Verdict::Retry { pause: hint });
+        let fixed = Situation {
+            fixed_queue: true,
+            left: 0,
+            ..situation()
+        };
+        failed(&hinted, fixed, Verdict::Fail);
+        let held_back = Situation {
+            held_back: Some(hint),
+            ..fixed
+        };
+        failed(&hinted, held_back, Verdict::Resend { pause: hint });
         for kind in [
             ErrorKind::Tls,
             ErrorKind::Dns,

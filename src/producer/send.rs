@@ -41,6 +41,7 @@ pub(super) struct Send {
     other_broker: bool,
     refreshed: bool,
     went_away: bool,
+    held_back: bool,
     pub(super) mode: SendMode,
     /// What hooks were shown of the current attempt; taken when they hear of its end.
     pub(super) watched: Option<Box<SendContext>>,
@@ -66,8 +67,10 @@ pub(super) enum Step {
         pause: Duration,
         refresh: bool,
     },
-    /// The same attempt over a new connection.
-    Resend,
+    /// The same attempt over a new connection, after a pause.
+    Resend {
+        pause: Duration,
+    },
 }
 
 impl Send {
@@ -115,6 +118,7 @@ impl Send {
             other_broker: false,
             refreshed: false,
             went_away: false,
+            held_back: false,
             mode,
             watched: None,
         };
@@ -144,7 +148,7 @@ impl Send {
             };
             match step {
                 Step::Done(result) => return result,
-                Step::Resend => {}
+                Step::Resend { pause } => self.core.pause(pause),
                 Step::Again { pause, refresh } => {
                     self.core.pause(self.within_deadline(pause));
                     if let Some(end) = self.aim_again(refresh) {
@@ -193,10 +197,19 @@ impl Send {
             },
             _ => Outcome::Failed(&error),
         };
-        let verdict = retry::judge(&self.core.config.policy, &self.situation(), outcome);
-        if verdict == Verdict::Resend {
-            self.went_away = true;
-            return Step::Resend;
+        let situation = Situation {
+            held_back: error
+                .retry_after()
+                .filter(|pause| self.may_wait(at, *pause)),
+            ..self.situation()
+        };
+        let verdict = retry::judge(&self.core.config.policy, &situation, outcome);
+        if let Verdict::Resend { pause } = verdict {
+            match situation.held_back {
+                Some(_) => self.held_back = true,
+                None => self.went_away = true,
+            }
+            return Step::Resend { pause };
         }
         let counters = &self.core.counters;
         counters.not_stored(&self.aim.host, &error, took);
@@ -283,7 +296,7 @@ impl Send {
     /// Starts the attempt that is aimed.
     fn begin(&mut self, info: &PublishInfo) -> Result<()> {
         self.made += 1;
-        self.went_away = false;
+        (self.went_away, self.held_back) = (false, false);
         self.other_broker = info.has_other_broker(self.aim.queue.broker());
         if self.made < self.most_attempts {
             // While another broker could still be tried, this one must not eat the whole time.
@@ -369,7 +382,13 @@ impl Send {
             other_broker: self.other_broker,
             refreshed: self.refreshed,
             went_away: self.went_away,
+            held_back: None,
         }
+    }
+
+    /// Whether there is time to wait until the address is no longer left alone; once.
+    fn may_wait(&self, now: Instant, pause: Duration) -> bool {
+        !self.held_back && pause < self.deadline.remaining(now)
     }
 
     /// Remembers a failed attempt, and has the route looked at if it may be why.

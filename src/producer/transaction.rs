@@ -304,6 +304,7 @@ impl TransactionReceipt {
     }
 
     /// The transaction's id, which is the message's unique key.
+    #[doc(alias = "getTransactionId")]
     pub fn transaction_id(&self) -> &str {
         self.receipt.message_id()
     }

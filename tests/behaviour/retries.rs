@@ -209,6 +209,29 @@ fn a_chosen_queue_is_never_changed_for_another() {
 }
 
 #[test]
+fn a_send_to_a_chosen_queue_is_not_over_before_its_broker_was_asked() {
+    let cluster = brokers(1);
+    let producer = producer(&cluster);
+    let message = message("x");
+    let keyed = || producer.prepare(&message).sharding_key("key");
+    let submit = || keyed().submit().wait();
+    let _stored = keyed().send().unwrap();
+    let broker = cluster.broker("broker-a");
+    for send in [&|| keyed().send(), &submit as &dyn Fn() -> _] {
+        broker.kill();
+        assert!(send().is_err(), "over the old connection, or not");
+        // Each refusal has the address left alone for longer.
+        for _ in 0..4 {
+            let error = send().unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Connect, "{error}");
+            assert_eq!(error.attempts().len(), 1, "{error}");
+        }
+        broker.restart().unwrap();
+        assert_eq!(send().unwrap().attempts(), 1);
+    }
+}
+
+#[test]
 fn a_refused_connection_leads_to_the_other_broker() {
     for mode in MODES {
         let cluster = brokers(2);
