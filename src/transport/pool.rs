@@ -87,9 +87,7 @@ impl Pool {
             return;
         }
         queue.jobs.extend(jobs.drain(..));
-        // Who runs jobs comes to these too, and who looks on takes them over if need be.
-        let wake = queue.idle > 0 && !queue.watched;
-        queue.watched |= wake && queue.busy > 0;
+        let wake = queue.idle > 0;
         drop(queue);
         if wake {
             self.0.work.notify_one();
