@@ -376,12 +376,12 @@ impl Connection {
         }
     }
 
-    /// Takes the waiters of responses.
+    /// Takes the waiters of responses; says how many others wait.
     pub(super) fn complete(
         self: &Arc<Self>,
         responses: &mut Vec<Command>,
         taken: &mut Vec<(Slot, Command)>,
-    ) {
+    ) -> usize {
         let all = responses.len();
         let mut state = self.state.lock();
         for response in responses.drain(..) {
@@ -390,6 +390,7 @@ impl Connection {
             }
         }
         self.end_gathering(&mut state);
+        let awaited = state.pending.len();
         drop(state);
         let unknown = all - taken.len();
         if unknown > 0 {
@@ -399,6 +400,12 @@ impl Connection {
                 self.address
             );
         }
+        awaited
+    }
+
+    /// Whether callers wait, each for its own answer.
+    pub(super) fn has_callers(&self) -> bool {
+        self.callers.load(Ordering::Relaxed) > 0
     }
 
     /// Notes that bytes were read: whatever was written by now has been heard of since.

@@ -3,7 +3,8 @@
 use std::io::{self, Read};
 use std::net::TcpStream;
 use std::sync::Arc;
-use std::time::Instant;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use super::Connection;
 use super::LOG;
@@ -28,12 +29,15 @@ pub(super) fn run(connection: &Arc<Connection>) {
             Err(error) => break error,
         }
         let read = inbox.take_frames(&mut buffer);
-        inbox.deliver(connection, &mut buffer);
+        let few = inbox.deliver(connection, &mut buffer);
         if let Err(error) = read {
             log::warn!(target: LOG, "{}: {error}; closing the connection", connection.address());
             break error.into();
         }
         connection.end_if_drained();
+        if few && !connection.has_callers() {
+            thread::sleep(MOMENT);
+        }
     };
     connection.kill(cause);
 }
@@ -45,6 +49,19 @@ struct Inbox {
     requests: Vec<Command>,
     taken: Vec<(super::slot::Slot, Command)>,
     ready: Ready,
+}
+
+/// After a read that brought few of many answers the reader lets others come, which it then reads and
+/// hands on together: with a broker that answers one by one, being woken for each (this thread, then a
+/// callback worker, then perhaps who waits for room) would cost far more than all else. Not while
+/// anybody waits for an answer of his own.
+const MOMENT: Duration = Duration::from_micros(100);
+const MANY: usize = 64;
+const FEW: usize = 16;
+
+/// Whether so many answers are few beside those that are still awaited.
+fn are_few(answers: usize, awaited: usize) -> bool {
+    awaited >= MANY && answers * FEW < awaited
 }
 
 impl Inbox {
@@ -59,7 +76,9 @@ impl Inbox {
         })
     }
 
-    fn deliver(&mut self, connection: &Arc<Connection>, buffer: &mut Buffer) {
+    /// Hands everything on; says whether that was few.
+    fn deliver(&mut self, connection: &Arc<Connection>, buffer: &mut Buffer) -> bool {
+        let mut few = false;
         for answer in &self.responses {
             if answer.code == response::GO_AWAY {
                 connection.retire();
@@ -68,7 +87,8 @@ impl Inbox {
             }
         }
         if !self.responses.is_empty() {
-            connection.complete(&mut self.responses, &mut self.taken);
+            let awaited = connection.complete(&mut self.responses, &mut self.taken);
+            few = are_few(self.taken.len(), awaited);
             let now = Instant::now();
             for (slot, mut answer) in self.taken.drain(..) {
                 self.ready.respond(slot, &mut answer, now);
@@ -79,6 +99,7 @@ impl Inbox {
         for request in self.requests.drain(..) {
             answer_request(connection, request);
         }
+        few
     }
 }
 
@@ -104,6 +125,25 @@ pub(super) fn receive(mut socket: &TcpStream, room: &mut [u8]) -> Result<usize, 
                 let text = format!("read failed: {e}");
                 return Err(Error::new(ErrorKind::Disconnected, text).caused_by(e));
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_answers_are_those_behind_which_many_more_are_awaited() {
+        for (answers, awaited, few) in [
+            (1, 0, false),
+            (1, MANY - 1, false),
+            (1, MANY, true),
+            (4, MANY, false),
+            (63, 1024, true),
+            (64, 1024, false),
+        ] {
+            assert_eq!(are_few(answers, awaited), few, "{answers} of {awaited}");
         }
     }
 }
