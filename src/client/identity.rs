@@ -39,9 +39,16 @@ impl Identity {
 
     /// A new unique key for a message made at this time.
     pub(crate) fn unique_key(&self, epoch_millis: i64) -> String {
+        let mut key = String::with_capacity(self.keys.len());
+        self.push_unique_key(epoch_millis, &mut key);
+        key
+    }
+
+    /// Appends one.
+    pub(crate) fn push_unique_key(&self, epoch_millis: i64, text: &mut String) {
         let counter = self.counter.fetch_add(1, Ordering::Relaxed);
         let time = id::millis_of_month(epoch_millis);
-        self.keys.key(time, counter)
+        self.keys.push(time, counter, text);
     }
 }
 

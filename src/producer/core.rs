@@ -161,7 +161,9 @@ impl Core {
 
     pub(super) fn outgoing_batch(&self, batch: &Batch) -> Result<Outgoing> {
         let identity = &self.client.inner().identity;
-        Outgoing::batch(&self.config, batch, |now| identity.unique_key(now))
+        Outgoing::batch(&self.config, batch, |now, keys| {
+            identity.push_unique_key(now, keys)
+        })
     }
 
     /// Waits between two attempts; shorter if the producer is closed meanwhile.

@@ -46,7 +46,7 @@ impl Outgoing {
         config: &ProducerConfig,
         message: &Message,
         sharding_key: Option<&str>,
-        new_key: impl Fn(i64) -> String,
+        new_key: impl FnOnce(i64) -> String,
         start: Start,
         buffer: String,
     ) -> Result<Outgoing> {
@@ -63,7 +63,8 @@ impl Outgoing {
             ),
             false => config.topics(message.shared_topic())?,
         };
-        let key = unique_key(message, start, &new_key);
+        let key = given_key(message).map(str::to_owned);
+        let key = key.unwrap_or_else(|| new_key(start.epoch_millis));
         let namespace = config.names.namespace();
         let mut properties = buffer;
         properties.clear();
@@ -98,7 +99,7 @@ impl Outgoing {
     pub(super) fn batch(
         config: &ProducerConfig,
         batch: &Batch,
-        new_key: impl Fn(i64) -> String,
+        push_new_key: impl Fn(i64, &mut String),
     ) -> Result<Outgoing> {
         validate::topic(batch.topic())?;
         // With room for what a message usually carries besides its body.
@@ -111,15 +112,18 @@ impl Outgoing {
         let mut properties = String::with_capacity(USUAL_PROPERTIES);
         for child in batch.messages() {
             validate::contents(child, config.max_message_size)?;
-            let key = unique_key(child, start, &new_key);
-            properties.clear();
-            append_properties(child, &key, None, None, &mut properties)?;
-            message::encode_batch_entry(child.get_flag(), child.body(), &properties, &mut body)
-                .map_err(|e| Error::invalid(e.to_string()))?;
             if !keys.is_empty() {
                 keys.push(',');
             }
-            keys.push_str(&key);
+            let before = keys.len();
+            match given_key(child) {
+                Some(key) => keys.push_str(key),
+                None => push_new_key(start.epoch_millis, &mut keys),
+            }
+            properties.clear();
+            append_properties(child, &keys[before..], None, None, &mut properties)?;
+            message::encode_batch_entry(child.get_flag(), child.body(), &properties, &mut body)
+                .map_err(|e| Error::invalid(e.to_string()))?;
         }
         validate::size("batch", body.len(), config.max_message_size)?;
         let first = &batch.messages()[0];
@@ -190,11 +194,8 @@ fn times(times: u32) -> i32 {
     i32::try_from(times).unwrap_or(i32::MAX)
 }
 
-fn unique_key(message: &Message, start: Start, new_key: &impl Fn(i64) -> String) -> String {
-    match message.get_unique_key() {
-        Some(key) if !key.is_empty() => key.to_owned(),
-        _ => new_key(start.epoch_millis),
-    }
+fn given_key(message: &Message) -> Option<&str> {
+    message.get_unique_key().filter(|key| !key.is_empty())
 }
 
 fn wait(message: &Message) -> &'static str {
@@ -265,7 +266,7 @@ mod tests {
         let message = || Message::new("T", "x").wait_store(false).tag("a");
         let batch = Batch::new([message(), message()]).unwrap();
         let config = ProducerConfig::new("g".to_owned());
-        let out = Outgoing::batch(&config, &batch, |_| "key".to_owned()).unwrap();
+        let out = Outgoing::batch(&config, &batch, |_, keys| keys.push_str("key")).unwrap();
         let header: Vec<_> = properties::decode(&out.properties)
             .iter()
             .map(|(name, value)| format!("{name}={value}"))

@@ -26,14 +26,28 @@ impl UniqueKeys {
         UniqueKeys { head }
     }
 
+    /// How long they are.
+    #[expect(clippy::len_without_is_empty, reason = "none is empty")]
+    pub fn len(&self) -> usize {
+        self.head.len() + KEY_TAIL
+    }
+
     /// The key of a message made at this [time](millis_of_month).
     pub fn key(&self, time: u32, counter: u16) -> String {
-        let mut key = String::with_capacity(self.head.len() + 12);
-        key.push_str(&self.head);
-        push_hex::<12>(u64::from(time) << 16 | u64::from(counter), &mut key);
+        let mut key = String::with_capacity(self.len());
+        self.push(time, counter, &mut key);
         key
     }
+
+    /// Appends the key of a message made at this [time](millis_of_month).
+    pub fn push(&self, time: u32, counter: u16, text: &mut String) {
+        text.push_str(&self.head);
+        push_hex::<KEY_TAIL>(u64::from(time) << 16 | u64::from(counter), text);
+    }
 }
+
+/// Digits of time and counter.
+const KEY_TAIL: usize = 12;
 
 /// The time part of a unique key: milliseconds since the month began (UTC; Java takes its own time
 /// zone, and nobody compares the two).

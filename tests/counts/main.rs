@@ -113,7 +113,7 @@ fn oneway_messages_leave_in_few_writes() {
 #[test]
 fn a_batch_is_one_write_and_costs_each_message_little() {
     const BATCH: usize = 32;
-    check("batch of 32", 4.6, 0.04, |producer, messages| {
+    check("batch of 32", 3.6, 0.04, |producer, messages| {
         for _ in 0..messages / BATCH {
             let batch = Batch::new((0..BATCH).map(|_| message(1024))).unwrap();
             let _receipt = producer.send_batch(&batch).unwrap();
