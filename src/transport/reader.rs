@@ -56,8 +56,10 @@ struct Inbox {
 /// callback worker, then perhaps who waits for room) would cost far more than all else. Not while
 /// anybody waits for an answer of his own.
 const MOMENT: Duration = Duration::from_micros(100);
-const MANY: usize = 64;
 const FEW: usize = 16;
+
+/// With so many answers awaited, it is throughput that counts.
+pub(super) const MANY: usize = 64;
 
 /// Whether so many answers are few beside those that are still awaited.
 fn are_few(answers: usize, awaited: usize) -> bool {

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::connection::{Connection, State, Via, WriterThread};
 use super::outbox::{Batch, Run};
+use super::reader::MANY;
 use super::{Deadline, Permit};
 use crate::error::{Error, ErrorKind};
 use crate::sync::MutexGuard;
@@ -19,9 +20,9 @@ const BATCHES_BY_CALLER: usize = 8;
 /// How much later than its own deadline a frame of others may end that a caller writes for them.
 const GRACE: Duration = Duration::from_millis(50);
 
-/// After a burst the writer thread waits for more frames, so that they leave in few writes: until
-/// there are so many bytes, or answers come, or at most for so long. (This is Nagle's idea, with a
-/// clock.)
+/// After a burst, or when many answers are awaited, the writer thread waits for more frames, so that
+/// they leave in few writes: until there are so many bytes, or answers come, or at most for so long.
+/// (This is Nagle's idea, with a clock.)
 const GATHERING: Duration = Duration::from_micros(100);
 const WORTH_WAKING: u64 = 60 * 1024;
 
@@ -121,20 +122,20 @@ impl Connection {
 
     fn run_writer(self: &Arc<Self>) {
         let mut state = self.state.lock();
-        let mut in_burst = false;
+        let mut gather = false;
         while state.death.is_none() {
-            if in_burst && !state.urgent && state.may_gather() {
+            if gather && !state.urgent && state.may_gather() {
                 // More frames are about to come: they had better leave together.
-                in_burst = false;
+                gather = false;
                 state.writer_thread = WriterThread::Gathering;
                 self.work.wait_for(&mut state, GATHERING);
                 state.writer_thread = WriterThread::Busy;
             } else if state.writing || state.outbox.is_empty() {
-                in_burst = false;
                 state.writer_thread = WriterThread::Idle;
                 self.work.wait(&mut state);
+                gather = state.pending.len() >= MANY;
             } else if let Some(batch) = state.outbox.take() {
-                in_burst = batch.is_burst();
+                gather = batch.is_burst() || state.pending.len() >= MANY;
                 state.writer_thread = WriterThread::Busy;
                 state.writing = true;
                 let Some(next) = self.write_batch(state, batch) else {
