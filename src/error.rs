@@ -233,7 +233,8 @@ impl Error {
     /// [`Message::unique_key`](crate::Message::unique_key) the same message can be sent again under it,
     /// and [`Admin`](crate::Admin) looks for it. For a batch, those of all its messages with commas
     /// between them. `None` for what was refused before it had one (an invalid message, a closed
-    /// producer), and for a request that was sent and got no reply.
+    /// producer), for a request that was sent and got no reply, and when a
+    /// [`SendHandle`](crate::SendHandle) is not waited for any longer.
     pub fn unique_key(&self) -> Option<&str> {
         self.0.unique_key.as_deref()
     }

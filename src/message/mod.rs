@@ -165,8 +165,8 @@ impl Message {
 
     /// Sets the unique key instead of having a new one made at each send, so that consumers can
     /// recognise a message that was sent again ([Sending again](crate::docs::errors#sending-again)).
-    /// It becomes the [id of the receipt](SendReceipt::message_id); any text without `\x01` and
-    /// `\x02` will do, as long as no other message has it.
+    /// It becomes the [id of the receipt](SendReceipt::message_id); any text without a comma,
+    /// `\x01` and `\x02` will do, as long as no other message has it.
     #[doc(alias = "UNIQ_KEY")]
     pub fn unique_key(mut self, key: impl Into<String>) -> Message {
         self.unique_key = Some(key.into());

@@ -346,6 +346,11 @@ impl Members {
     fn tell(&mut self, result: Result<SendReceipt>) {
         let members = std::mem::take(&mut self.list);
         let count = members.len();
+        // Cut once: a broker chooses how long it is.
+        let offset_ids: Vec<&str> = match &result {
+            Ok(receipt) => receipt.offset_message_ids().take(count + 1).collect(),
+            Err(_) => Vec::new(),
+        };
         let mut callbacks: Vec<Box<dyn Job>> = Vec::new();
         for (i, member) in members.into_iter().enumerate() {
             let Member {
@@ -355,7 +360,7 @@ impl Members {
                 held,
             } = member;
             let part = match &result {
-                Ok(receipt) => Ok(part(receipt, unique_key, i, count)),
+                Ok(receipt) => Ok(part(receipt, &offset_ids, unique_key, i, count)),
                 Err(error) => Err(error.clone().with_unique_key(&unique_key)),
             };
             self.core.counters.end(listener.size, &part);
@@ -395,16 +400,22 @@ impl Drop for Held {
 
 /// The receipt of one message of a batch. Where brokers store a batch as one (`BatchCQ` topics) it
 /// has one offset id, which is then everybody's.
-fn part(receipt: &SendReceipt, unique_key: String, index: usize, count: usize) -> SendReceipt {
-    let ids = receipt.offset_message_ids().count();
-    let own = receipt.offset_message_ids().nth(index);
+fn part(
+    receipt: &SendReceipt,
+    offset_ids: &[&str],
+    unique_key: String,
+    index: usize,
+    count: usize,
+) -> SendReceipt {
     SendReceipt {
         message_id: unique_key.into(),
-        offset_message_id: match own {
-            Some(id) if ids == count => id.into(),
+        offset_message_id: match offset_ids.get(index) {
+            Some(id) if offset_ids.len() == count => (*id).into(),
             _ => receipt.offset_message_id.clone(),
         },
-        queue_offset: receipt.queue_offset + i64::try_from(index).unwrap_or(0),
+        queue_offset: receipt
+            .queue_offset
+            .saturating_add(i64::try_from(index).unwrap_or(0)),
         extras: match count {
             1 => receipt.extras.clone(),
             // The batch's own transaction id is nobody's.
@@ -446,7 +457,7 @@ mod tests {
             extras: extras(Some("of the batch")),
             attempts: 2,
         };
-        let own = part(&receipt("A,B"), "K1".into(), 1, 2);
+        let own = part(&receipt("A,B"), &["A", "B"], "K1".into(), 1, 2);
         let expected = SendReceipt {
             message_id: "K1".into(),
             offset_message_id: "B".into(),
@@ -455,9 +466,15 @@ mod tests {
             ..receipt("")
         };
         assert_eq!(own, expected);
-        let inner = part(&receipt("A"), "K1".into(), 1, 2);
+        let inner = part(&receipt("A"), &["A"], "K1".into(), 1, 2);
         assert_eq!((inner.message_id(), inner.offset_message_id()), ("K1", "A"));
-        let alone = part(&receipt("A"), "K0".into(), 0, 1);
+        let alone = part(&receipt("A"), &["A"], "K0".into(), 0, 1);
         assert_eq!(alone.transaction_id(), Some("of the batch"));
+        let absurd = SendReceipt {
+            queue_offset: i64::MAX,
+            ..receipt("A,B")
+        };
+        let second = part(&absurd, &["A", "B"], "K1".into(), 1, 2);
+        assert_eq!(second.queue_offset(), i64::MAX);
     }
 }

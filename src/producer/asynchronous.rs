@@ -251,6 +251,7 @@ impl AsyncSend {
         let (timer, retries) = (client.workers.timer.clone(), client.workers.retries.clone());
         let pause = self.send.within_deadline(pause);
         timer.schedule(Instant::now() + pause, move |_| {
+            self.send.resume(pause);
             retries.submit(self.queue_up())
         });
     }

@@ -1,7 +1,8 @@
 //! How long attempts took, in little memory however many they are.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::time::Duration;
 
 /// Each power of two has so many buckets of the same width: what a bucket holds differs by less than
@@ -50,12 +51,12 @@ impl Histogram {
         if nanos > self.longest.load(Relaxed) {
             self.longest.fetch_max(nanos, Relaxed);
         }
-        self.buckets[bucket((nanos >> UNIT_BITS).min(LONGEST))].fetch_add(1, Relaxed);
+        self.buckets[bucket((nanos >> UNIT_BITS).min(LONGEST))].fetch_add(1, Release);
     }
 
     pub(super) fn read(&self) -> Latency {
         Latency {
-            buckets: self.buckets.iter().map(|n| n.load(Relaxed)).collect(),
+            buckets: self.buckets.iter().map(|n| n.load(Acquire)).collect(),
             longest: Duration::from_nanos(self.longest.load(Relaxed)),
         }
     }

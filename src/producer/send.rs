@@ -41,7 +41,6 @@ pub(super) struct Send {
     other_broker: bool,
     refreshed: bool,
     went_away: bool,
-    held_back: bool,
     pub(super) mode: SendMode,
     /// What hooks were shown of the current attempt; taken when they hear of its end.
     pub(super) watched: Option<Box<SendContext>>,
@@ -53,6 +52,8 @@ struct Past {
     failed: Vec<Attempt>,
     /// When the first of them began.
     begun: Option<Instant>,
+    /// Why the current one waits until its address may be asked.
+    held_back: Option<Error>,
     /// The broker of the last one, which a retry avoids.
     last_broker: Option<Arc<str>>,
     /// A receipt that says "stored, but"; returned if nothing better comes.
@@ -118,7 +119,6 @@ impl Send {
             other_broker: false,
             refreshed: false,
             went_away: false,
-            held_back: false,
             mode,
             watched: None,
         };
@@ -148,7 +148,10 @@ impl Send {
             };
             match step {
                 Step::Done(result) => return result,
-                Step::Resend { pause } => self.core.pause(pause),
+                Step::Resend { pause } => {
+                    self.core.pause(pause);
+                    self.resume(pause);
+                }
                 Step::Again { pause, refresh } => {
                     self.core.pause(self.within_deadline(pause));
                     if let Some(end) = self.aim_again(refresh) {
@@ -206,7 +209,12 @@ impl Send {
         let verdict = retry::judge(&self.core.config.policy, &situation, outcome);
         if let Verdict::Resend { pause } = verdict {
             match situation.held_back {
-                Some(_) => self.held_back = true,
+                Some(_) => {
+                    let begun = self.out.begun.at;
+                    let past = self.past();
+                    past.begun.get_or_insert(begun);
+                    past.held_back = Some(error);
+                }
                 None => self.went_away = true,
             }
             return Step::Resend { pause };
@@ -296,7 +304,10 @@ impl Send {
     /// Starts the attempt that is aimed.
     fn begin(&mut self, info: &PublishInfo) -> Result<()> {
         self.made += 1;
-        (self.went_away, self.held_back) = (false, false);
+        self.went_away = false;
+        if let Some(past) = &mut self.past {
+            past.held_back = None;
+        }
         self.other_broker = info.has_other_broker(self.aim.queue.broker());
         if self.made < self.most_attempts {
             // While another broker could still be tried, this one must not eat the whole time.
@@ -386,9 +397,20 @@ impl Send {
         }
     }
 
+    /// Goes on with an attempt after a pause, which was not the broker's doing.
+    pub(super) fn resume(&mut self, pause: Duration) {
+        if !pause.is_zero() {
+            self.out.begun = Start::now();
+        }
+    }
+
     /// Whether there is time to wait until the address is no longer left alone; once.
     fn may_wait(&self, now: Instant, pause: Duration) -> bool {
-        !self.held_back && pause < self.deadline.remaining(now)
+        let first = self
+            .past
+            .as_ref()
+            .is_none_or(|past| past.held_back.is_none());
+        first && pause < self.deadline.remaining(now)
     }
 
     /// Remembers a failed attempt, and has the route looked at if it may be why.
@@ -447,9 +469,11 @@ impl Send {
     /// The end without a good receipt: a doubtful one, or the error of all attempts, whose kind is
     /// that of the last.
     pub(super) fn fail(&mut self) -> Result<SendReceipt> {
-        let last = match self.failed().last() {
-            Some(attempt) => attempt.error.clone(),
-            None => Error::timeout(Wait::Queue),
+        let held_back = self.past.as_mut().and_then(|past| past.held_back.take());
+        let last = match (self.failed().last(), held_back) {
+            (Some(attempt), _) => attempt.error.clone(),
+            (None, Some(error)) => error,
+            (None, None) => Error::timeout(Wait::Queue),
         };
         self.interrupt(last)
     }

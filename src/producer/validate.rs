@@ -68,9 +68,12 @@ pub(super) fn contents(message: &Message, max_size: usize) -> Result<()> {
     for (key, value) in message.system_properties().iter() {
         separators(key, value)?;
     }
-    message
-        .get_unique_key()
-        .map_or(Ok(()), |key| separators(name::UNIQ_KEY, key))
+    let key = message.get_unique_key().unwrap_or_default();
+    if key.contains(',') {
+        let text = "the unique key has a comma, which stands between those of a batch's messages";
+        return Err(Error::invalid(text));
+    }
+    separators(name::UNIQ_KEY, key)
 }
 
 pub(super) fn sharding_key(key: &str) -> Result<()> {
@@ -155,6 +158,7 @@ mod tests {
             check(Message::new("T", "x").key(bad), false);
             check(Message::new("T", "x").unique_key(bad), false);
         }
+        check(Message::new("T", "x").unique_key("a,b"), false);
     }
 
     #[test]

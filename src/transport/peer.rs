@@ -128,9 +128,9 @@ impl Peer {
         state.parked.push(Parked { deadline, then });
         let dials = state.begin_dial();
         drop(state);
-        if dials && self.dial_apart(shared, deadline).is_err() {
-            // What is begun ends: on this thread, which is a worker, and within the one deadline.
-            drop(self.dial(shared, deadline));
+        if let Some(Err(why)) = dials.then(|| self.dial_apart(shared, deadline)) {
+            // A connection would need a thread too.
+            self.give_up_parked(why);
         }
     }
 

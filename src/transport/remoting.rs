@@ -150,19 +150,23 @@ impl Remoting {
             }),
         };
         let mut slot = Slot::Task(completion);
-        if self.shared.workers.retries.runs_here() && self.current(address).is_none() {
-            return match self.peer(address) {
-                Ok(peer) => Apart {
-                    peer,
-                    deadline,
-                    via,
+        for connection in 1..=CONNECTIONS_PER_CALL {
+            let connected = match self.current(address) {
+                Some(connection) => Ok(connection),
+                // A thread that has others to serve waits for no dial.
+                None if self.shared.workers.retries.runs_here() => {
+                    return match self.peer(address) {
+                        Ok(peer) => Apart {
+                            peer,
+                            deadline,
+                            via,
+                        }
+                        .dispatch(&self.shared, encoded, slot, connection),
+                        Err(error) => self.answer(slot, Err(error)),
+                    };
                 }
-                .dispatch(&self.shared, encoded, slot, 1),
-                Err(error) => self.answer(slot, Err(error)),
+                None => self.connect(address, deadline),
             };
-        }
-        for _ in 0..CONNECTIONS_PER_CALL {
-            let connected = self.connect(address, deadline);
             match give(&self.shared, connected, &encoded, slot, deadline, via) {
                 None => return,
                 Some(given) => slot = given,

@@ -69,6 +69,8 @@ impl Connection {
         }
         // Looked at again: a frame that was added may have more time than this caller. And whoever
         // has killed the connection meanwhile has left it to this thread to answer everybody.
+        // A writer that is to write for a caller does not wait for more before.
+        state.urgent |= via == Via::Caller;
         if state.death.is_some() || by_caller(&state) || !self.wake_writer(&mut state) {
             state.writing = true;
             self.write_batches(state, limit);

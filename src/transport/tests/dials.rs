@@ -104,7 +104,7 @@ fn who_waits_for_a_dial_is_answered_when_no_thread_can_be_had_for_it() {
     }
     assert!(!peer.is_awaited(), "nobody dials");
 
-    // Who finds no thread for its own dial makes it, and hears what became of it.
+    // So is who finds no thread for a dial of its own.
     let error = park(&peer, &shared).try_recv().unwrap().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Io, "{error}");
 
