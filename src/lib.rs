@@ -126,11 +126,11 @@
 //!
 //! # Logging
 //! Through the [`log`] facade, never a message body or a secret. Levels and targets are kept stable, the
-//! texts are not. Targets are `rocketmq_blocking::` and the word in the table, wherever the code is.
+//! texts are not. A logger that panics changes nothing for a send. Targets are `rocketmq_blocking::` and the word in the table, wherever the code is.
 //!
 //! | level | target | events |
 //! |---|---|---|
-//! | error | `transport` | a callback that panicked; an RPC hook that panicked; a thread of ours that panicked |
+//! | error | `transport` | a callback that panicked; an RPC hook that panicked; something of our own that panicked |
 //! | error | `producer` | a hook that panicked |
 //! | warn | `transport` | oneway messages lost with their connection; bytes that break the protocol; TLS that accepts any certificate |
 //! | warn | `client` | a name server that does not answer*; a route that cannot be looked up again; a heartbeat that failed*; a broker's question that cannot be read or has no addressee*; a broker that fails where several are asked; a client's shutdown that was not clean |
@@ -207,6 +207,7 @@
 
 mod client;
 mod error;
+mod logging;
 mod message;
 mod producer;
 pub mod protocol;

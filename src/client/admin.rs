@@ -9,6 +9,7 @@ use super::core::{Client, Inner};
 use super::publish::{self, PublishInfo};
 use super::{LONGEST_TOPIC, Names, api};
 use crate::error::{Error, ErrorKind, Result};
+use crate::logging;
 use crate::message::{MessageQueue, MessageView, name};
 use crate::protocol::admin::{CreateTopic, QueryMessage, QueueQuery, RecallMessage, ViewMessage};
 use crate::protocol::code::request;
@@ -385,7 +386,7 @@ impl<'a> Admin<'a> {
             match ask(broker, deadline.capped(now, share)) {
                 Ok(answer) => answers.push(answer),
                 Err(error) => {
-                    log::warn!(target: LOG, "{what}: {error}");
+                    logging::warn!(target: LOG, "{what}: {error}");
                     failed = Some(error);
                 }
             }

@@ -19,6 +19,7 @@ use super::shutdown::ShutdownReport;
 use super::throttle::Throttle;
 use super::ticker::Ticker;
 use crate::error::{Error, ErrorKind, Result};
+use crate::logging;
 use crate::protocol::Command;
 use crate::sync::Mutex;
 use crate::transport::{
@@ -121,7 +122,7 @@ impl Client {
     pub fn shutdown(&self) {
         let report = self.shutdown_within(DROP_WITHIN);
         if !report.is_clean() {
-            log::warn!(target: LOG, "{report}");
+            logging::warn!(target: LOG, "{report}");
         }
     }
 
@@ -403,7 +404,7 @@ impl Drop for Handle {
         if !self.0.is_closed() && !self.0.process.is_forked() {
             let report = self.0.close(Deadline::after(Instant::now(), DROP_WITHIN));
             if !report.is_clean() {
-                log::warn!(target: LOG, "client dropped: {report}");
+                logging::warn!(target: LOG, "client dropped: {report}");
             }
         }
     }

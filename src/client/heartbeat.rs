@@ -4,6 +4,7 @@ use std::time::Instant;
 use super::LOG;
 use super::api;
 use super::core::Inner;
+use crate::logging;
 use crate::protocol::code::response;
 use crate::protocol::heartbeat::{Heartbeat, Unregister};
 use crate::transport::{Deadline, Next, Outcome};
@@ -35,7 +36,7 @@ impl Inner {
             Ok(()) => connection.note_introduced(),
             Err(error) => {
                 let (level, more) = self.warnings.level(Instant::now());
-                log::log!(target: LOG, level, "heartbeat before a request failed: {error}{more}");
+                logging::log!(target: LOG, level, "heartbeat before a request failed: {error}{more}");
             }
         }
         // The reply can come by way of another broker.
@@ -90,7 +91,7 @@ impl Inner {
                 Err(error) => format!("heartbeat failed: {error}"),
             };
             let (level, more) = warnings.level(Instant::now());
-            log::log!(target: LOG, level, "{why}{more}");
+            logging::log!(target: LOG, level, "{why}{more}");
             Next::Done
         };
         api::heartbeat(

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use super::LOG;
 use super::core::Inner;
+use crate::logging;
 use crate::message::{MessageView, name};
 use crate::protocol::code::{request, response};
 use crate::protocol::transaction::CheckTransaction;
@@ -39,7 +40,7 @@ impl Inner {
         if let Err(error) = &done {
             let (broker, code) = (connection.address(), request.code);
             let (level, more) = self.warnings.level(Instant::now());
-            log::log!(target: LOG, level, "{broker}: request {code} cannot be read: {error}{more}");
+            logging::log!(target: LOG, level, "{broker}: request {code} cannot be read: {error}{more}");
         }
         // Checks are asked oneway. A broker that does not must still not wait for ever.
         if !request.is_oneway() {
@@ -68,7 +69,7 @@ impl Inner {
             Some(checks) => checks.check(connection, question, half),
             None => {
                 let (level, more) = self.warnings.level(Instant::now());
-                log::log!(
+                logging::log!(
                     target: LOG,
                     level,
                     "{}: check of a transaction of group {group:?}, which has no transaction producer \

@@ -6,6 +6,7 @@ use super::describe::{self, NameServerState};
 use super::discovery::Discovery;
 use super::throttle::Throttle;
 use crate::error::{Delivery, Error, ErrorKind, Result};
+use crate::logging;
 use crate::protocol::Command;
 use crate::sync::Mutex;
 use crate::transport::{Deadline, Remoting, Request};
@@ -72,7 +73,7 @@ impl NameServers {
                     // No message is on its way yet.
                     let error = error.delivered(Delivery::NotSent);
                     let (level, more) = self.warnings.level(Instant::now());
-                    log::log!(target: LOG, level, "name server {error}{more}");
+                    logging::log!(target: LOG, level, "name server {error}{more}");
                     self.choice.lock().failed(server, &error, Instant::now());
                     left_alone = left_alone.zip(error.retry_after()).map(|(a, b)| a.min(b));
                     last = Some(error);
@@ -121,7 +122,7 @@ impl NameServers {
         if let Some(discovery) = &self.discovery {
             let deadline = Deadline::after(Instant::now(), MOST);
             if let Err(error) = discovery.fetch(deadline, |servers| self.swap(servers)) {
-                log::warn!(target: LOG, "{error}; going on with the list known");
+                logging::warn!(target: LOG, "{error}; going on with the list known");
             }
         }
     }
@@ -130,7 +131,7 @@ impl NameServers {
     fn swap(&self, servers: Vec<Arc<str>>) {
         let names = servers.join(", ");
         if self.choice.lock().swap(servers, Instant::now()) {
-            log::info!(target: LOG, "name servers: {names}");
+            logging::info!(target: LOG, "name servers: {names}");
         }
     }
 

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::LOG;
 use crate::error::{Error, ErrorKind, Result, Wait};
+use crate::logging;
 use crate::message::MessageView;
 use crate::protocol::reply::{self, PushedReply};
 use crate::protocol::{Command, ProtocolError};
@@ -108,7 +109,7 @@ impl Requests {
         let header = PushedReply::decode(&request.ext)?;
         let waiting = reply::correlation_of(&header.properties()).and_then(|id| self.take(id));
         let Some(waiting) = waiting else {
-            log::debug!(target: LOG, "a reply came that nobody waits for (late or unknown)");
+            logging::debug!(target: LOG, "a reply came that nobody waits for (late or unknown)");
             return Ok(());
         };
         match header.message(&request.body, waiting.limit) {

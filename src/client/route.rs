@@ -10,6 +10,7 @@ use super::name_server::NameServers;
 use super::publish::{self, PublishInfo};
 use super::rpc::Names;
 use crate::error::{Error, ErrorKind, Result, Wait};
+use crate::logging;
 use crate::protocol::route::TopicRoute;
 use crate::sync::channel::{self, Receiver, Sender};
 use crate::sync::{Condvar, Mutex, RwLock};
@@ -191,7 +192,7 @@ impl Routes {
             .collect();
         for (topic, known) in topics {
             if known.refreshes_unused.fetch_add(1, Ordering::Relaxed) >= FORGET_AFTER {
-                log::debug!(target: LOG, "{topic}: unused for long; its route is forgotten");
+                logging::debug!(target: LOG, "{topic}: unused for long; its route is forgotten");
                 self.known.write().remove(&topic);
                 continue;
             }
@@ -199,10 +200,10 @@ impl Routes {
             match self.look_up(&topic, &known.default, deadline) {
                 Ok(_) => {}
                 Err(error) if error.kind() == ErrorKind::NoRoute => {
-                    log::info!(target: LOG, "{error}")
+                    logging::info!(target: LOG, "{error}")
                 }
                 Err(error) => {
-                    log::warn!(
+                    logging::warn!(
                         target: LOG,
                         "route refresh: {error}; going on with the routes known"
                     );
@@ -226,7 +227,7 @@ impl Routes {
         drop(hurried);
         let deadline = Deadline::after(now, self.api_timeout);
         if let Err(error) = self.look_up(topic, &known.default, deadline) {
-            log::warn!(target: LOG, "route refresh: {error}; going on with the route known");
+            logging::warn!(target: LOG, "route refresh: {error}; going on with the route known");
         }
     }
 
@@ -234,7 +235,7 @@ impl Routes {
     pub(crate) fn learn(&self, topic: &Arc<str>, default: &DefaultTopic) {
         let deadline = Deadline::after(Instant::now(), self.api_timeout);
         if let Err(error) = self.publish_info(topic, default, deadline) {
-            log::warn!(target: LOG, "route of a topic named at start: {error}");
+            logging::warn!(target: LOG, "route of a topic named at start: {error}");
         }
     }
 
@@ -333,7 +334,7 @@ impl Routes {
         };
         table.insert(topic.clone(), Arc::new(known));
         drop(table);
-        log::info!(target: LOG, "{topic}: {} queues to write to", info.queues.len());
+        logging::info!(target: LOG, "{topic}: {} queues to write to", info.queues.len());
     }
 
     fn route_or_default(

@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{RecvTimeoutError, Sender, TrySendError, bounded};
 
-use crate::transport::{Deadline, Threads};
+use crate::transport::{Deadline, Threads, contained};
 
 /// A thread that does something at intervals, and at once when it is told to. It ends when this is
 /// dropped.
@@ -31,9 +31,9 @@ impl<T: Send + 'static> Ticker<T> {
                     false => woken.recv_deadline(due.instant()),
                 };
                 match order {
-                    Ok(what) => work(Some(what)),
+                    Ok(what) => drop(contained("a background task", || work(Some(what)))),
                     Err(RecvTimeoutError::Timeout) => {
-                        work(None);
+                        contained("a background task", || work(None));
                         due = Deadline::after(Instant::now(), interval);
                     }
                     Err(RecvTimeoutError::Disconnected) => return,

@@ -11,6 +11,7 @@ use super::LOG;
 use super::fault::{Action, Rule};
 use super::requests::ReceivedRequest;
 use super::server::{Peer, Shared};
+use crate::logging;
 use crate::protocol::frame::{self, MAX_FRAME};
 use crate::protocol::{Command, HeaderFormat, ProtocolError};
 
@@ -86,7 +87,7 @@ pub(super) fn serve(shared: &Arc<Shared>, connection: &Arc<Connection>) {
     };
     match worker.run() {
         Err(End::Protocol(error)) => {
-            log::debug!(target: LOG, "{}: {}: {error}", shared.name, connection.peer.address);
+            logging::debug!(target: LOG, "{}: {}: {error}", shared.name, connection.peer.address);
         }
         Err(End::Io | End::HangUp | End::StopReading) | Ok(()) => {}
     }

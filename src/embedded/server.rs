@@ -14,6 +14,7 @@ use super::LOG;
 use super::connection::{self, Connection};
 use super::fault::Faults;
 use super::requests::RequestLog;
+use crate::logging;
 use crate::protocol::Command;
 
 /// How long a restart tries to get its port back: another process may hold it for a moment.
@@ -218,7 +219,7 @@ impl Shared {
                 Ok((stream, peer)) => self.admit(&mut state, stream, peer),
                 Err(error) => {
                     drop(state);
-                    log::warn!(target: LOG, "{}: cannot accept a connection: {error}", self.name);
+                    logging::warn!(target: LOG, "{}: cannot accept a connection: {error}", self.name);
                     // Most likely the process is out of file descriptors: do not spin.
                     thread::sleep(Duration::from_millis(5));
                 }
@@ -245,7 +246,7 @@ impl Shared {
             match thread::Builder::new().name("mq-conn".into()).spawn(serving) {
                 Ok(spawned) => thread = Some(spawned),
                 Err(error) => {
-                    return log::warn!(target: LOG, "{}: no thread: {error}", self.name);
+                    return logging::warn!(target: LOG, "{}: no thread: {error}", self.name);
                 }
             }
         }

@@ -10,6 +10,7 @@ use super::LOG;
 use super::broker::{BrokerService, bad_request};
 use super::store::Draft;
 use super::stored::StoredMessage;
+use crate::logging;
 use crate::message::{TransactionState, name};
 use crate::protocol::code::{request, response};
 use crate::protocol::transaction::{CheckTransaction, EndTransaction};
@@ -215,7 +216,7 @@ impl BrokerService {
         match self.transactions.end(&self.name, &end, remark, show) {
             Ok(()) => Command::response_to(request, response::SUCCESS),
             Err(remark) => {
-                log::warn!(target: LOG, "{}: end of a transaction refused: {remark}", self.name);
+                logging::warn!(target: LOG, "{}: end of a transaction refused: {remark}", self.name);
                 Command::response_to(request, response::SYSTEM_ERROR).with_remark(remark)
             }
         }

@@ -14,6 +14,7 @@ use super::config::ProducerConfig;
 use super::hook::EndTransactionContext;
 use crate::client::{Throttle, TransactionChecks};
 use crate::error::Printable;
+use crate::logging;
 use crate::message::{MessageView, TransactionState, name};
 use crate::protocol::code::request;
 use crate::protocol::message;
@@ -93,7 +94,7 @@ impl Checks {
         if let Err(error) = told {
             let id = &end.message_id;
             let (level, more) = self.warnings.level(Instant::now());
-            log::log!(
+            logging::log!(
                 target: LOG,
                 level,
                 "the answer ({state}) about transaction {id:?} was not taken, the broker asks again: {error}{more}"
@@ -119,7 +120,7 @@ impl TransactionChecks for Running {
             self.waiting.fetch_sub(1, Ordering::Relaxed);
             let (broker, group) = (from.address(), &self.checks.config.group);
             let (level, more) = self.checks.warnings.level(Instant::now());
-            log::log!(
+            logging::log!(
                 target: LOG,
                 level,
                 "{broker}: too many checks of group {group} wait; it will ask again{more}"
@@ -151,7 +152,7 @@ pub(super) fn with_end<T>(
 ) -> T {
     let remark = failure.map(|text| Printable(&text).to_string());
     if let (Some(remark), Some(id)) = (&remark, &end.message_id) {
-        log::warn!(target: LOG, "transaction {id} of group {}: {remark}", end.producer_group);
+        logging::warn!(target: LOG, "transaction {id} of group {}: {remark}", end.producer_group);
     }
     let request = Request::new(request::END_TRANSACTION, end);
     run(&request.with_remark(remark.as_deref()))

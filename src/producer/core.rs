@@ -15,6 +15,7 @@ use super::spares::Spares;
 use super::trace::Tracer;
 use crate::client::{Client, PublishInfo, Registration, ShutdownReport, Throttle, Ticker};
 use crate::error::{Error, ErrorKind, Result};
+use crate::logging;
 use crate::message::{Batch, Message, MessageQueue};
 use crate::sync::Mutex;
 use crate::transport::{Account, Deadline};
@@ -180,7 +181,7 @@ impl Core {
         for topic in &self.config.learn {
             match self.config.topics(topic) {
                 Ok((_, on_wire)) => topics.push(on_wire),
-                Err(error) => log::warn!(target: LOG, "{topic}: {error}"),
+                Err(error) => logging::warn!(target: LOG, "{topic}: {error}"),
             }
         }
         if !topics.is_empty() {
@@ -220,7 +221,7 @@ impl Core {
             let deadline = Deadline::after(Instant::now(), timeout);
             match self.client.inner().probe(&broker, deadline) {
                 Some(true) => {
-                    log::info!(target: LOG, "{broker}: answers again");
+                    logging::info!(target: LOG, "{broker}: answers again");
                     faults.table.lock().probed(&broker);
                 }
                 Some(false) => {}
@@ -290,7 +291,7 @@ fn start_tracer(client: &Client, config: &ProducerConfig) -> Option<Tracer> {
     match Tracer::start(client, &config.group, topic) {
         Ok(tracer) => Some(tracer),
         Err(error) => {
-            log::warn!(target: LOG, "message trace is off: {error}");
+            logging::warn!(target: LOG, "message trace is off: {error}");
             None
         }
     }

@@ -51,6 +51,7 @@ use std::time::Instant;
 
 use super::LOG;
 use crate::error::Error;
+use crate::logging;
 use crate::message::{Batch, Message, MessageQueue, SendReceipt, name};
 
 /// Runs before and after each attempt of a send.
@@ -258,7 +259,7 @@ impl Hooks {
 
 fn guarded(what: &str, run: impl FnOnce()) {
     if catch_unwind(AssertUnwindSafe(run)).is_err() {
-        log::error!(target: LOG, "a {what} panicked; the send goes on");
+        logging::error!(target: LOG, "a {what} panicked; the send goes on");
     }
 }
 

@@ -6,6 +6,7 @@ use super::config::ProducerConfig;
 use super::hook::Payload;
 use super::validate;
 use crate::error::{Error, Result};
+use crate::logging;
 use crate::message::{Batch, Message, name};
 use crate::protocol::properties::MAX_LEN;
 use crate::protocol::{message, properties, sys_flag};
@@ -250,7 +251,7 @@ fn compressed(config: &ProducerConfig, message: &Message) -> (Arc<Vec<u8>>, i32)
             }
             Ok(_) => {}
             Err(error) => {
-                log::warn!(target: LOG, "a body goes uncompressed: {error}")
+                logging::warn!(target: LOG, "a body goes uncompressed: {error}")
             }
         }
     }

@@ -11,6 +11,7 @@ use super::prepared::PreparedSend;
 use super::stats::ProducerStats;
 use crate::client::{Admin, Client, ShutdownReport};
 use crate::error::{Error, Result, Wait};
+use crate::logging;
 use crate::message::{Batch, Message, MessageView, SendReceipt};
 use crate::transport::Deadline;
 
@@ -328,7 +329,7 @@ impl Producer {
     pub fn shutdown(&self) {
         let report = self.shutdown_within(SHUTDOWN_WITHIN);
         if !report.is_clean() {
-            log::warn!(target: LOG, "producer {}: {report}", self.group());
+            logging::warn!(target: LOG, "producer {}: {report}", self.group());
         }
     }
 
@@ -365,7 +366,7 @@ impl Drop for Handle {
     fn drop(&mut self) {
         let report = self.0.shutdown(DROP_WITHIN);
         if !report.is_clean() {
-            log::warn!(target: LOG, "producer {} dropped: {report}", self.0.config.group);
+            logging::warn!(target: LOG, "producer {} dropped: {report}", self.0.config.group);
         }
     }
 }

@@ -13,6 +13,7 @@ use super::retry::{self, Outcome, Situation, Verdict};
 use super::target::{self, Target};
 use crate::client::PublishInfo;
 use crate::error::{Attempt, Delivery, Error, ErrorKind, Result, Wait};
+use crate::logging;
 use crate::message::{SendReceipt, SendStatus};
 use crate::protocol::Command;
 use crate::protocol::code::response;
@@ -252,7 +253,7 @@ impl Send {
             }
             // There was an attempt before, and how it ended says more about why.
             Err(error) => {
-                log::debug!(target: LOG, "{}: no further attempt: {error}", self.out.topic);
+                logging::debug!(target: LOG, "{}: no further attempt: {error}", self.out.topic);
                 Some(self.fail())
             }
         }
@@ -288,7 +289,7 @@ impl Send {
             let routes = &self.core.client.inner().routes;
             if let Err(error) = routes.look_up(topic, default, self.deadline) {
                 let (level, more) = self.core.warnings.level(Instant::now());
-                log::log!(target: LOG, level, "{error}; going on with the route known{more}");
+                logging::log!(target: LOG, level, "{error}; going on with the route known{more}");
             }
         }
         let info = publish_info(&self.core, topic, self.deadline)?;
@@ -342,7 +343,7 @@ impl Send {
             Verdict::Accept => Step::Done(self.accept(receipt)),
             _ => {
                 let (level, more) = self.core.warnings.level(Instant::now());
-                log::log!(target: LOG, level, "{receipt}; trying another broker{more}");
+                logging::log!(target: LOG, level, "{receipt}; trying another broker{more}");
                 let broker = self.aim.queue.shared_broker().clone();
                 let past = self.past();
                 past.doubtful = Some(Box::new(receipt));
@@ -445,7 +446,7 @@ impl Send {
         if verdict != Verdict::Fail {
             let (topic, id, made) = (&self.out.topic, &self.out.message_id, self.made);
             let (level, more) = self.core.warnings.level(Instant::now());
-            log::log!(
+            logging::log!(
                 target: LOG,
                 level,
                 "{topic}: attempt {made} of message {id} on {broker} failed, trying again: {error}{more}"

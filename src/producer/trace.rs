@@ -19,6 +19,7 @@ use super::hook::{
 use super::target::Target;
 use crate::client::{Client, epoch_millis};
 use crate::error::{Error, ErrorKind, Result};
+use crate::logging;
 use crate::message::{Message, SendStatus};
 use crate::protocol::trace::Record;
 use crate::sync::Mutex;
@@ -88,7 +89,7 @@ impl Tracer {
         let _ = self.0.ended.recv_deadline(deadline.instant());
         let dropped = self.0.dropped.load(Ordering::Relaxed);
         if dropped > 0 {
-            log::warn!(
+            logging::warn!(
                 target: LOG,
                 "{dropped} trace records were dropped: sends were faster than their trace"
             );
@@ -246,7 +247,7 @@ fn send(core: &Arc<Core>, trace_topic: &Arc<str>, body: String, keys: Vec<String
     let listener = Listener::uncounted(Who::Callback(Box::new(move |result| {
         if let Err(error) = result {
             let (level, more) = own.warnings.level(Instant::now());
-            log::log!(target: LOG, level, "trace records were lost: {error}{more}");
+            logging::log!(target: LOG, level, "trace records were lost: {error}{more}");
         }
     })));
     let ready = core

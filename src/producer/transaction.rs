@@ -11,6 +11,7 @@ use super::stats::ProducerStats;
 use super::transaction_builder::TransactionProducerBuilder;
 use crate::client::ShutdownReport;
 use crate::error::{Error, Result};
+use crate::logging;
 use crate::message::{Message, MessageView, SendReceipt, SendStatus, TransactionState, name};
 use crate::protocol::id::OffsetMessageId;
 use crate::protocol::transaction::EndTransaction;
@@ -168,7 +169,7 @@ impl TransactionProducer {
         if let Err(error) = self.tell(message, done, permit, &mut address) {
             let (id, state) = (done.transaction_id(), done.state);
             let (level, more) = core.warnings.level(Instant::now());
-            log::log!(
+            logging::log!(
                 target: LOG,
                 level,
                 "transaction {id}: its end ({state}) cannot be told, the broker will ask: {error}{more}"

@@ -14,6 +14,7 @@ use super::tls::Session;
 use super::writer::MOST_QUEUED;
 use super::{Deadline, Encoded, Outcome, Permit, reader};
 use crate::error::{Error, ErrorKind, Wait};
+use crate::logging;
 use crate::protocol::{Command, frame};
 use crate::sync::{Condvar, Mutex, MutexGuard};
 
@@ -394,7 +395,7 @@ impl Connection {
         drop(state);
         let unknown = all - taken.len();
         if unknown > 0 {
-            log::debug!(
+            logging::debug!(
                 target: LOG,
                 "{}: {unknown} responses to nobody (late or unknown)",
                 self.address

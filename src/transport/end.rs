@@ -8,6 +8,7 @@ use super::LOG;
 use super::connection::Connection;
 use super::ready::Ready;
 use crate::error::{Delivery, Error, ErrorKind, Wait};
+use crate::logging;
 
 /// So many answers of a death are handed on at a time: those who hear of them get on while the rest
 /// are made.
@@ -17,7 +18,7 @@ impl Connection {
     /// The peer wants us to go: new requests use another connection, this one drains.
     pub(super) fn retire(&self) {
         if !self.retired.swap(true, Ordering::Relaxed) {
-            log::info!(
+            logging::info!(
                 target: LOG,
                 "{}: peer is going away; the connection drains",
                 self.address()
@@ -49,7 +50,7 @@ impl Connection {
             state.idle_since = (activity.0, activity.1, now);
         } else if now.saturating_duration_since(since) >= idle {
             drop(state);
-            log::debug!(target: LOG, "{}: closing an idle connection", self.address());
+            logging::debug!(target: LOG, "{}: closing an idle connection", self.address());
             self.kill(Error::new(
                 ErrorKind::Disconnected,
                 "the connection was idle",

@@ -11,6 +11,7 @@ use super::LOG;
 use super::shared::{RemotingConfig, Shared};
 use super::{Completion, Next, Outcome, Request};
 use crate::error::Error;
+use crate::logging;
 #[cfg(feature = "acl")]
 use crate::protocol::acl::Credentials;
 use crate::protocol::{Command, ExtFields, FieldSink, Fields};
@@ -230,7 +231,7 @@ impl Hooked {
             let run = || hook.after(address, &self.command, outcome.as_ref());
             if catch_unwind(AssertUnwindSafe(run)).is_err() {
                 let name = hook.name();
-                log::error!(
+                logging::error!(
                     target: LOG,
                     "rpc hook {name} panicked after a request to {address}; going on"
                 );

@@ -51,7 +51,7 @@ pub(crate) use shared::RemotingConfig;
 #[cfg(feature = "internals")]
 pub(crate) use slot::Slot;
 pub(crate) use slot::{Completion, Next, Outcome};
-pub(crate) use threads::Threads;
+pub(crate) use threads::{Threads, contained};
 pub(crate) use timer::Timer;
 pub(crate) use tls::Tls;
 #[cfg(feature = "tls")]

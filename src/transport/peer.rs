@@ -6,6 +6,7 @@ use super::LOG;
 use super::shared::Shared;
 use super::{Connection, Deadline, backoff, dial};
 use crate::error::{Error, ErrorKind, Wait};
+use crate::logging;
 use crate::sync::{Condvar, Mutex};
 
 /// One address: its connection, or who is making one, or why there is none.
@@ -220,12 +221,12 @@ impl Peer {
                 Err(why)
             }
             (Ok(connection), None) => {
-                log::debug!(target: LOG, "{}: connected", self.address);
+                logging::debug!(target: LOG, "{}: connected", self.address);
                 shared.inbound.connected(&connection);
                 Ok(connection)
             }
             (Err(error), _) => {
-                log::debug!(target: LOG, "{error}");
+                logging::debug!(target: LOG, "{error}");
                 Err(error)
             }
         };

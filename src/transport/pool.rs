@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::LOG;
 use super::Threads;
+use crate::logging;
 use crate::sync::thread::{self, ThreadId};
 use crate::sync::{Condvar, Mutex, MutexGuard};
 
@@ -158,7 +159,7 @@ impl Inner {
 
 fn run(job: Box<dyn Job>) {
     if catch_unwind(AssertUnwindSafe(|| job.run())).is_err() {
-        log::error!(target: LOG, "user code panicked in a callback; the worker goes on");
+        logging::error!(target: LOG, "user code panicked in a callback; the worker goes on");
     }
 }
 

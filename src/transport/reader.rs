@@ -6,40 +6,48 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::Connection;
 use super::LOG;
 use super::ready::Ready;
 use super::receive::Buffer;
+use super::{Connection, contained};
 use crate::error::{Error, ErrorKind};
+use crate::logging;
 use crate::protocol::code::response;
 use crate::protocol::{Command, ProtocolError};
 
 /// Reads until the connection dies.
 pub(super) fn run(connection: &Arc<Connection>) {
+    let cause = contained("a reader", || read(connection));
+    // Without a reader nobody would be answered any more.
+    let cause = cause.unwrap_or_else(|| Error::new(ErrorKind::Disconnected, "its reader panicked"));
+    connection.kill(cause);
+}
+
+/// Why it is over.
+fn read(connection: &Arc<Connection>) -> Error {
     let mut buffer = Buffer::new();
     let mut inbox = Inbox::default();
-    let cause = loop {
+    loop {
         let read = buffer.fill(|room| match &connection.tls {
             None => receive(&connection.socket, room),
             Some(session) => session.read(connection, room),
         });
         match read {
-            Ok(0) => break Error::new(ErrorKind::Disconnected, "the peer closed the connection"),
+            Ok(0) => return Error::new(ErrorKind::Disconnected, "the peer closed the connection"),
             Ok(_) => connection.note_read(),
-            Err(error) => break error,
+            Err(error) => return error,
         }
         let read = inbox.take_frames(&mut buffer);
         let few = inbox.deliver(connection, &mut buffer);
         if let Err(error) = read {
-            log::warn!(target: LOG, "{}: {error}; closing the connection", connection.address());
-            break error.into();
+            logging::warn!(target: LOG, "{}: {error}; closing the connection", connection.address());
+            return error.into();
         }
         connection.end_if_drained();
         if few && !connection.has_callers() {
             thread::sleep(MOMENT);
         }
-    };
-    connection.kill(cause);
+    }
 }
 
 /// What one read brought.
@@ -99,7 +107,7 @@ impl Inbox {
             self.ready.hand_over(&connection.shared);
         }
         for request in self.requests.drain(..) {
-            answer_request(connection, request);
+            contained("a broker's request", || answer_request(connection, request));
         }
         few
     }
@@ -108,7 +116,7 @@ impl Inbox {
 fn answer_request(connection: &Arc<Connection>, request: Command) {
     if let Err(unknown) = connection.shared.inbound.request(connection, request) {
         let code = unknown.code;
-        log::debug!(target: LOG, "{}: request code {code} is not supported", connection.address());
+        logging::debug!(target: LOG, "{}: request code {code} is not supported", connection.address());
         if !unknown.is_oneway() {
             let answer = Command::response_to(&unknown, response::REQUEST_CODE_NOT_SUPPORTED)
                 .with_remark(format!(" request type {code} not supported"));

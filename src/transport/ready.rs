@@ -2,7 +2,7 @@ use std::time::Instant;
 
 use super::shared::Shared;
 use super::slot::Slot;
-use super::{Job, Next, Outcome};
+use super::{Job, Next, Outcome, contained};
 use crate::protocol::Command;
 
 /// Continuations that are to go on, gathered so that each pool is woken once.
@@ -17,7 +17,7 @@ impl Ready {
     pub(super) fn answer(&mut self, slot: Slot, outcome: Outcome, at: Instant) {
         match slot {
             Slot::Thread(waiter) => waiter.answer(outcome),
-            Slot::Task(task) => self.add(task.complete(outcome, at)),
+            Slot::Task(task) => self.add(|| task.complete(outcome, at)),
         }
     }
 
@@ -25,15 +25,16 @@ impl Ready {
     pub(super) fn respond(&mut self, slot: Slot, answer: &mut Command, at: Instant) {
         match slot {
             Slot::Thread(waiter) => waiter.answer(Ok(answer.take())),
-            Slot::Task(task) => self.add(task.answer(answer, at)),
+            Slot::Task(task) => self.add(|| task.answer(answer, at)),
         }
     }
 
-    fn add(&mut self, next: Next) {
-        match next {
-            Next::Callback(job) => self.callbacks.push(job),
-            Next::Retry(job) => self.retries.push(job),
-            Next::Done => {}
+    /// The others' answers are in the same hands: one continuation that panics must not lose them.
+    fn add(&mut self, next: impl FnOnce() -> Next) {
+        match contained("a continuation", next) {
+            Some(Next::Callback(job)) => self.callbacks.push(job),
+            Some(Next::Retry(job)) => self.retries.push(job),
+            Some(Next::Done) | None => {}
         }
     }
 

@@ -13,6 +13,7 @@ use super::slot::Slot;
 use super::workers::Workers;
 use super::{Completion, Deadline, Encoded, Inbound, Outcome, Permit, Request};
 use crate::error::{Error, ErrorKind, Wait};
+use crate::logging;
 use crate::protocol::code::response;
 use crate::sync::{Mutex, RwLock};
 
@@ -254,7 +255,7 @@ impl Remoting {
         }
         let forgotten = self.peers.write().by_address.remove(address);
         if let Some(peer) = forgotten {
-            log::info!(target: LOG, "{address}: in no route any more; closing");
+            logging::info!(target: LOG, "{address}: in no route any more; closing");
             // Who is just about to use it may try another one.
             let text = "the broker left all routes";
             peer.close(&Error::new(ErrorKind::Disconnected, text).at(address));

@@ -7,6 +7,7 @@ use std::time::Instant;
 use super::LOG;
 use super::{Deadline, Threads};
 use crate::error::{Error, ErrorKind, Wait};
+use crate::logging;
 use crate::sync::{Condvar, Mutex};
 
 /// Turns `host:port` into addresses.
@@ -79,7 +80,7 @@ impl Resolver {
         let spawned = self.threads.spawn("rmq-resolve", move || {
             let started = Instant::now();
             let result = lookup(&name).map_err(|e| e.to_string());
-            log::debug!(target: LOG, "{name} resolved in {:?}", started.elapsed());
+            logging::debug!(target: LOG, "{name} resolved in {:?}", started.elapsed());
             table.lock().remove(&name);
             *to.result.lock() = Some(result);
             to.there.notify_all();

@@ -8,6 +8,7 @@ use super::LOG;
 use super::resolve::{Lookup, Resolver};
 use super::workers::Workers;
 use super::{Hooks, Inbound, Tls};
+use crate::logging;
 use crate::protocol::{HeaderFormat, Language};
 
 #[derive(Debug, Clone)]
@@ -76,7 +77,7 @@ impl Shared {
     pub(super) fn note_lost_oneway(&self, address: &str, lost: usize) {
         if lost > 0 {
             self.lost_oneway.fetch_add(lost as u64, Ordering::Relaxed);
-            log::warn!(
+            logging::warn!(
                 target: LOG,
                 "{address}: {lost} oneway messages were lost with the connection"
             );

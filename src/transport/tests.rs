@@ -187,6 +187,38 @@ fn numbers_that_wrap_with_65535_in_flight_mix_up_no_answers() {
     }
 }
 
+/// A continuation is ours and ought not to panic; the answers behind it came in the same read.
+#[test]
+fn a_continuation_that_panics_loses_no_other_answer_and_no_connection() {
+    struct Panics;
+    impl Completion for Panics {
+        fn complete(self: Box<Self>, _: Outcome, _: Instant) -> Next {
+            panic!("a test's own panic")
+        }
+    }
+    let (listener, address) = listener();
+    let address: Arc<str> = address.to_string().into();
+    let client = Client::start(None);
+    let outcomes = Outcomes::default();
+    let body = Arc::new(Vec::new());
+    let request = Request::new(1, &()).with_body(&body);
+    let via = Via::WriterThread;
+    let panics = Box::new(Panics);
+    client
+        .remoting
+        .invoke_async(&address, &request, soon(), via, panics);
+    (100..103).for_each(|number| client.begin(&address, number, &outcomes));
+    let mut link = Link::accept(&listener);
+    let requests = link.requests(4);
+    link.answer(&requests, |_| Vec::new());
+    eventually("all others are answered", || outcomes.lock().len() == 3);
+    client.begin(&address, 103, &outcomes);
+    let request = link.requests(1);
+    link.answer(&request, |_| Vec::new());
+    eventually("the connection goes on", || outcomes.lock().len() == 4);
+    assert!(outcomes.lock().values().all(|of| of[0].is_ok()));
+}
+
 /// Four billion requests later.
 #[test]
 fn a_number_that_is_still_waited_for_is_not_given_out_again() {

@@ -1,9 +1,11 @@
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
 
 use super::Deadline;
 use super::LOG;
+use crate::logging;
 use crate::sync::thread::{self, JoinHandle};
 use crate::sync::{Condvar, Mutex, MutexGuard};
 
@@ -108,7 +110,7 @@ fn reap(running: &mut Vec<Running>) {
         if running[i].ended && running[i].handle.thread().id() != me {
             let thread = running.swap_remove(i);
             if thread.handle.join().is_err() {
-                log::error!(
+                logging::error!(
                     target: LOG,
                     "thread {} panicked: this is a bug of this crate",
                     thread.name
@@ -118,6 +120,16 @@ fn reap(running: &mut Vec<Running>) {
             i += 1;
         }
     }
+}
+
+/// Runs something on a thread that many depend on. It is ours and ought not to panic; if it does, that
+/// harms nothing else. `None` then.
+pub(crate) fn contained<T>(what: &str, run: impl FnOnce() -> T) -> Option<T> {
+    let ran = catch_unwind(AssertUnwindSafe(run));
+    if ran.is_err() {
+        logging::error!(target: LOG, "{what} panicked: this is a bug of this crate");
+    }
+    ran.ok()
 }
 
 struct LastWord(Arc<Inner>);

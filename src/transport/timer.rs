@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::Threads;
+use super::{Threads, contained};
 use crate::sync::{Condvar, Mutex};
 
 /// One thread that runs short, non-blocking work of this crate at given times.
@@ -77,7 +77,7 @@ impl Timer {
 impl Inner {
     fn run(&self) {
         while let Some(work) = self.next() {
-            work(Instant::now());
+            contained("timed work", || work(Instant::now()));
         }
     }
 
@@ -125,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn work_runs_in_the_order_of_its_times() {
+    fn work_runs_in_the_order_of_its_times_and_a_panic_ends_none_but_its_own() {
         let threads = Threads::default();
         let timer = Timer::start(&threads).unwrap();
         let (ran, order) = crossbeam_channel::unbounded();
@@ -141,6 +141,10 @@ mod tests {
             .map(|_| order.recv_timeout(Duration::from_secs(10)).unwrap())
             .collect();
         assert_eq!(got, [(10, true), (20, true), (30, true)]);
+        timer.schedule(now, |_| panic!("a test's own panic"));
+        timer.schedule(now, move |_| ran.send((0, true)).unwrap());
+        let after = order.recv_timeout(Duration::from_secs(10));
+        assert_eq!(after, Ok((0, true)), "the thread goes on");
         timer.close();
         let late = crate::transport::Deadline::after(Instant::now(), Duration::from_secs(10));
         assert!(threads.join(late).is_empty());

@@ -1,5 +1,6 @@
 //! Keeps everything that is logged in this process.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
@@ -12,6 +13,9 @@ pub struct Line {
     pub text: String,
 }
 
+/// Whether the logger panics at each line, once it has kept it.
+static PANICS: AtomicBool = AtomicBool::new(false);
+
 static LINES: Mutex<Vec<Line>> = Mutex::new(Vec::new());
 
 struct Everything;
@@ -23,6 +27,24 @@ pub fn start() {
         log::set_logger(&Everything).expect("the only logger");
         log::set_max_level(LevelFilter::Trace);
     });
+}
+
+/// For as long as this lives, the logger panics at each line.
+#[allow(dead_code, reason = "not every binary does")]
+pub struct Panicking(());
+
+impl Panicking {
+    #[allow(dead_code, reason = "not every binary does")]
+    pub fn start() -> Panicking {
+        PANICS.store(true, Ordering::SeqCst);
+        Panicking(())
+    }
+}
+
+impl Drop for Panicking {
+    fn drop(&mut self) {
+        PANICS.store(false, Ordering::SeqCst);
+    }
 }
 
 /// What was logged so far.
@@ -52,6 +74,10 @@ impl Log for Everything {
             text: record.args().to_string(),
         };
         locked().push(line);
+        if PANICS.load(Ordering::SeqCst) {
+            // Without a word from the panic hook, which these would fill the output of the tests with.
+            std::panic::resume_unwind(Box::new("a logger's panic"));
+        }
     }
 
     fn flush(&self) {}

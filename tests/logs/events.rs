@@ -382,7 +382,7 @@ const EVENTS: &[Event] = &[
 /// Those of the table that no test brings about, and why.
 const NOT_PROVOKED: &[&str] = &[
     // It would be a bug of ours.
-    "a thread of ours that panicked",
+    "something of our own that panicked",
     // The compressors take any body.
     "a body that cannot be compressed",
     // It needs a web server.

@@ -4,6 +4,7 @@
 
 mod capture;
 mod events;
+mod panics;
 mod provoke;
 mod volume;
 

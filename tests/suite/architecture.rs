@@ -11,6 +11,7 @@ const LEVELS: &[(&str, u32)] = &[
     ("message", 0),
     ("protocol", 1),
     ("sync", 1),
+    ("logging", 1),
     ("transport", 2),
     ("client", 3),
     ("producer", 4),
@@ -20,8 +21,8 @@ const LEVELS: &[(&str, u32)] = &[
 ];
 
 /// What the in-process cluster may import: it has sockets of its own, and shares only the wire
-/// format with the client it is to test.
-const EMBEDDED_IMPORTS: &[&str] = &["error", "message", "protocol"];
+/// format, and where log lines go, with the client it is to test.
+const EMBEDDED_IMPORTS: &[&str] = &["error", "logging", "message", "protocol"];
 
 /// Files (below `src`) that may use `thread_local!`, and why.
 const THREAD_LOCALS: &[(&str, &str)] = &[
@@ -126,6 +127,14 @@ fn names_of_threads_fit() {
 #[test]
 fn every_line_of_the_log_has_the_target_of_its_layer() {
     assert_none(other_targets, "a module's path is no name to filter by");
+}
+
+#[test]
+fn the_logger_is_called_in_one_place() {
+    assert_none(
+        bare_loggers,
+        "a logger that panics ends a thread that many sends depend on",
+    );
 }
 
 #[test]
@@ -274,10 +283,24 @@ fn prints(sources: &[Source]) -> Vec<String> {
 fn other_targets(sources: &[Source]) -> Vec<String> {
     let names = ["error", "warn", "info", "debug", "trace", "log"];
     let mut found = Vec::new();
-    for source in sources {
+    for source in sources.iter().filter(|s| s.path != "logging.rs") {
         for at in source.macros(&names) {
             let arguments = source.code[at..].split_once("!(").map(|(_, rest)| rest);
             if !arguments.is_some_and(|rest| rest.trim_start().starts_with("target: LOG,")) {
+                found.push(source.show(at));
+            }
+        }
+    }
+    found
+}
+
+/// `logging.rs` guards what a logger does.
+fn bare_loggers(sources: &[Source]) -> Vec<String> {
+    let names = ["error", "warn", "info", "debug", "trace", "log"];
+    let mut found = Vec::new();
+    for source in sources.iter().filter(|s| s.path != "logging.rs") {
+        for at in source.macros(&names) {
+            if !source.code[..at].ends_with("logging::") {
                 found.push(source.show(at));
             }
         }
@@ -433,6 +456,9 @@ fn the_rules_find_what_they_forbid_and_nothing_else() {
     check(other_targets, "a.rs", "log::warn!(\"a\");\nlog::log!(level, x);\nwarn!(target: T, x)", &[1, 2, 3]);
 
     let name = "b.name(\"exactly-15-long\".into()).spawn(f);\nb.name(format!(\"rmq-callback-{n}\"))";
+    check(bare_loggers, "a.rs", "logging::warn!(target: LOG, \"a\");\nlog::warn!(target: LOG, x);\nwarn!(x)", &[2, 3]);
+    check(bare_loggers, "logging.rs", "log::log!(target: LOG, \"a\");", &[]);
+
     check(long_thread_names, "a.rs", name, &[]);
     let name = "b.name(\n\"sixteen-bytes-ok\".into())\nb.name(format!(\"rmq-callback-x{n}\"))\nx.name()";
     check(long_thread_names, "a.rs", name, &[1, 3]);

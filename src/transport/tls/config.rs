@@ -11,6 +11,7 @@ use rustls::{ClientConfig, ConfigBuilder, RootCertStore};
 use super::Tls;
 use super::any::AnyCertificate;
 use crate::error::{Error, ErrorKind, Result};
+use crate::logging;
 use crate::transport::LOG;
 
 /// How connections to name servers and brokers are secured (feature `tls`).
@@ -147,7 +148,7 @@ impl TlsConfig {
         provider: Arc<CryptoProvider>,
     ) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>> {
         if self.accept_any {
-            log::warn!(target: LOG, "TLS accepts any certificate: the servers are not verified");
+            logging::warn!(target: LOG, "TLS accepts any certificate: the servers are not verified");
             let verifier = Arc::new(AnyCertificate(provider));
             return Ok(builder
                 .dangerous()

@@ -5,11 +5,13 @@
 //! failure prints its schedule, which `MODEL_REPLAY=<schedule> cargo test -p models NAME` has again.
 
 // Each file is compiled whole, and a model uses a part of it.
-#![allow(dead_code, unused_imports)]
+#![allow(dead_code, unused_imports, unused_macros)]
 
 pub mod check;
 #[path = "../../../src/error.rs"]
 mod error;
+#[path = "../../../src/logging.rs"]
+mod logging;
 pub mod producer;
 mod protocol;
 mod sync;

@@ -1,0 +1,49 @@
+//! The lines that this crate logs, all of them through here. A logger is the program's own code, and it
+//! is called on threads that many sends depend on: its panic ends none of them, and is swallowed.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+macro_rules! log_at {
+    (target: $target:expr, $level:expr, $($text:tt)+) => {{
+        let level = $level;
+        if level <= ::log::STATIC_MAX_LEVEL && level <= ::log::max_level() {
+            $crate::logging::guarded(|| ::log::log!(target: $target, level, $($text)+));
+        }
+    }};
+}
+
+macro_rules! log_error {
+    (target: $target:expr, $($text:tt)+) => {
+        $crate::logging::log!(target: $target, ::log::Level::Error, $($text)+)
+    };
+}
+
+macro_rules! log_warn {
+    (target: $target:expr, $($text:tt)+) => {
+        $crate::logging::log!(target: $target, ::log::Level::Warn, $($text)+)
+    };
+}
+
+macro_rules! log_info {
+    (target: $target:expr, $($text:tt)+) => {
+        $crate::logging::log!(target: $target, ::log::Level::Info, $($text)+)
+    };
+}
+
+macro_rules! log_debug {
+    (target: $target:expr, $($text:tt)+) => {
+        $crate::logging::log!(target: $target, ::log::Level::Debug, $($text)+)
+    };
+}
+
+// Macros of this name alone would be taken for attributes of the language.
+pub(crate) use {
+    log_at as log, log_debug as debug, log_error as error, log_info as info, log_warn as warn,
+};
+
+/// Out of line, so that a line costs little where nobody wants it.
+#[cold]
+pub(crate) fn guarded(log: impl FnOnce()) {
+    // What it has to say of itself, its panic hook has said.
+    drop(catch_unwind(AssertUnwindSafe(log)));
+}
