@@ -86,6 +86,35 @@ fn every_test_that_the_table_names_exists() {
     assert!(missing.is_empty(), "no such tests: {missing:?}");
 }
 
+/// What is run again and again is all of it.
+#[test]
+fn the_script_runs_every_binary_that_the_table_names() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    // The crate as published has neither.
+    let Ok(script) = fs::read_to_string(root.join(".ci/faults")) else {
+        return;
+    };
+    let servers = fs::read_to_string(root.join("tests/rocketmq/all.sh")).expect("the other script");
+    let (servers, _) = servers.split_once("exit 0").expect("the end of the faults");
+    let runs = |test: &str| {
+        let parts: Vec<&str> = test.split("::").collect();
+        match parts[..] {
+            ["unit", ..] => script.contains(" --lib "),
+            ["interop", module, _] => servers.contains(&format!(" {module}::")),
+            [binary, ..] => [&*script, servers].iter().any(|text| {
+                let words: Vec<&str> = text.split_whitespace().collect();
+                let named =
+                    |pair: &[&str]| ["--test", "-p"].contains(&pair[0]) && pair[1] == binary;
+                words.windows(2).any(named)
+            }),
+            _ => false,
+        }
+    };
+    let named = rows().into_iter().flat_map(|(_, cell)| tests(cell));
+    let missing: Vec<&str> = named.filter(|test| !runs(test)).collect();
+    assert!(missing.is_empty(), "not run: {missing:?}");
+}
+
 /// A case that nobody finds in the table might as well not be there.
 #[test]
 fn every_case_of_this_binary_stands_in_the_table() {
