@@ -13,6 +13,8 @@ mod leftovers;
 mod limits;
 mod link;
 mod name_servers;
+#[cfg(target_os = "linux")]
+mod netns;
 mod overshoot;
 mod pending;
 mod proxy;
