@@ -331,6 +331,10 @@ mod tests {
     fn an_absurd_number_of_queues_is_cut() {
         let info = PublishInfo::new(&"T".into(), &route(&[("a", i32::MAX, 6)], &["a"]));
         assert_eq!(info.queues.len(), MOST_QUEUES);
+        for none in [0, -1, i32::MIN] {
+            let info = PublishInfo::new(&"T".into(), &route(&[("a", none, 6)], &["a"]));
+            assert!(info.queues.is_empty(), "{none}");
+        }
     }
 
     #[test]

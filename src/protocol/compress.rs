@@ -227,6 +227,15 @@ mod tests {
         assert!(decompress(b"x", unknown, 100).is_err());
     }
 
+    /// An error behind all of it would come too late: what was read has been held.
+    #[test]
+    fn no_more_is_read_than_what_shows_that_it_is_too_much() {
+        let mut endless = io::repeat(0).take(1 << 20);
+        let error = read("endless", &mut endless, 1000).unwrap_err();
+        assert!(error.to_string().contains("beyond 1000"), "{error}");
+        assert_eq!((1 << 20) - endless.limit(), 1001);
+    }
+
     #[test]
     fn a_body_that_is_cut_anywhere_is_an_error() {
         let body: Vec<u8> = (0..600u32).flat_map(|i| (i * i).to_le_bytes()).collect();

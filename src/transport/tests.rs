@@ -142,7 +142,7 @@ fn soon() -> Deadline {
 }
 
 #[track_caller]
-fn eventually(what: &str, so: impl Fn() -> bool) {
+fn eventually(what: &str, mut so: impl FnMut() -> bool) {
     let start = Instant::now();
     while !so() {
         assert!(start.elapsed() < PATIENCE, "not in time: {what}");
@@ -277,6 +277,38 @@ fn a_name_whose_address_changes_is_found_at_the_next_dial() {
     let new = serve(after, 1, b"after");
     assert_eq!(client.call(&name, "c").unwrap(), "after");
     drop((listener, new.join().unwrap()));
+}
+
+/// A peer that asks and does not read what it is answered fills no more than a bound: what does not fit
+/// is not answered.
+#[test]
+fn answers_that_a_peer_does_not_read_do_not_pile_up() {
+    const REQUESTS: usize = 200_000;
+    /// What may wait, and one more answer.
+    const MOST: u64 = (4 << 20) + 1024;
+    let (listener, address) = listener();
+    let address: Arc<str> = address.to_string().into();
+    let client = Client::start(None);
+    let outcomes = Outcomes::default();
+    client.begin(&address, 1, &outcomes);
+    let mut link = Link::accept(&listener);
+    let request = link.requests(1);
+    let connection = client.remoting.usable().remove(0);
+    let mut bytes = Vec::new();
+    Command::request(9999).encode(HeaderFormat::Json, &mut bytes);
+    let some = bytes.repeat(1000);
+    let mut most = 0;
+    for _ in 0..REQUESTS / 1000 {
+        // In vain once the client has given up a peer that does not read, which is as good.
+        let _ = link.0.write_all(&some);
+        most = most.max(connection.load().queued_bytes);
+    }
+    link.answer(&request, |_| Vec::new());
+    eventually("all before the answer was read", || {
+        most = most.max(connection.load().queued_bytes);
+        !outcomes.lock().is_empty()
+    });
+    assert!(most <= MOST, "{most} bytes wait");
 }
 
 /// Nobody asks for the address any more, and still nothing is left of the connection: neither its

@@ -52,14 +52,26 @@ fn the_send_is_repeated_once_over_a_new_connection_while_the_old_one_drains() {
 
 #[test]
 fn a_second_refusal_leads_to_another_broker() {
-    for mode in MODES {
+    // A broker that answers heartbeats and refuses sends has its connections taken for good ones.
+    for (mode, on) in MODES
+        .into_iter()
+        .flat_map(|m| [(m, On::Any), (m, On::Send)])
+    {
         let cluster = brokers(2);
-        cluster.broker("broker-a").inject(Fault::go_away());
+        cluster.broker("broker-a").inject(Fault::go_away().on(on));
         let producer = producer(&cluster);
         for _ in 0..4 {
             let receipt = mode.send(&producer, &message("x")).unwrap();
             assert_eq!(receipt.queue().broker(), "broker-b");
         }
+        let sends = sends(&cluster);
+        let key = |request| property(request, "UNIQ_KEY").expect("a key");
+        let refused: Vec<_> = sends.iter().filter(|r| r.server() == "broker-a").collect();
+        for request in &refused {
+            let same = refused.iter().filter(|other| key(other) == key(request));
+            assert!(same.count() <= 2, "{mode:?}: {refused:?}");
+        }
+        assert!(!refused.is_empty());
     }
 }
 
@@ -142,4 +154,19 @@ fn a_draining_connection_ends_when_its_last_wait_times_out() {
     assert!(producer.send(&message).is_ok());
     assert_eq!(error(lost.wait()).kind(), ErrorKind::Timeout);
     assert!(broker.wait_for_connections(1, PATIENCE));
+}
+
+/// It is not only sends that a server which goes away has not executed.
+#[test]
+fn a_question_for_a_route_is_repeated_too() {
+    let cluster = cluster();
+    let server = &cluster.name_servers()[0];
+    let away = server.inject(Fault::go_away().on(On::Route).once());
+    assert!(producer(&cluster).send(&message("x")).is_ok());
+    assert_eq!(away.hits(), 1);
+    let asked = cluster.requests(&On::Route);
+    let [first, second] = &asked[..] else {
+        panic!("two questions, not {asked:?}");
+    };
+    assert_ne!(first.connection(), second.connection());
 }

@@ -122,11 +122,12 @@ fn a_failed_send_gives_its_room_back() {
         .unwrap();
     cluster
         .broker("broker-a")
-        .inject(Fault::hang_up().on(On::Send).times(10));
+        .inject(Fault::hang_up().on(On::Send).times(15));
     let unknown = Message::new("bad topic!", "x");
     for i in 0..40 {
         let _ = MODES[i % 2].send(&producer, &message("0123456789"));
         let _ = MODES[i % 2].send(&producer, &unknown);
+        let _ = producer.submit(message("0123456789")).wait();
         let _ = producer.send_oneway(&message("0123456789"));
     }
     assert!(producer.flush(PATIENCE).is_ok());

@@ -83,6 +83,56 @@ fn other_codes_fail_at_once() {
     }
 }
 
+/// Each of these codes is tried again, and says in the end that nothing was stored: but for the one
+/// that says nothing in particular.
+#[test]
+fn a_code_that_stays_promises_what_it_says_of_the_message() {
+    for (code, delivery) in [
+        (1, Delivery::MaybeStored),
+        (2, Delivery::NotSent),
+        (14, Delivery::NotSent),
+        (16, Delivery::NotSent),
+        (17, Delivery::NotSent),
+        (29, Delivery::NotSent),
+        (204, Delivery::NotSent),
+        (205, Delivery::NotSent),
+        (1500, Delivery::NotSent),
+    ] {
+        for mode in MODES {
+            let cluster = brokers(2);
+            inject(&cluster, &Fault::answer(code, "no").on(On::Send));
+            let error = error(mode.send(&producer(&cluster), &message("x")));
+            assert_eq!(error.kind(), ErrorKind::Broker, "{error}");
+            assert_eq!(error.response_code(), Some(code), "{error}");
+            assert_eq!(error.delivery(), delivery, "{mode:?}: {error}");
+            let attempts = if code == 29 { 2 } else { 3 };
+            assert_eq!(error.attempts().len(), attempts, "{mode:?}: {error}");
+        }
+    }
+}
+
+/// Brokers say "busy" with several remarks, all of which mean the same.
+#[test]
+fn a_broker_that_stays_busy_has_stored_nothing_whatever_it_says_of_why() {
+    for remark in [
+        "[REJECTREQUEST]system busy, start flow control for a while",
+        "[OVERLOAD]system busy, start flow control for a while",
+        "[TIMEOUT_CLEAN_QUEUE]broker busy, start flow control for a while",
+        "[PCBUSY_CLEAN_QUEUE]broker busy, start flow control for a while",
+        "[PC_SYNCHRONIZED]broker busy, start flow control for a while",
+    ] {
+        for mode in MODES {
+            let cluster = brokers(2);
+            inject(&cluster, &Fault::answer(2, remark).on(On::Send));
+            let error = error(mode.send(&producer(&cluster), &message("x")));
+            assert_eq!(error.kind(), ErrorKind::Broker, "{error}");
+            assert_eq!(error.remark(), Some(remark));
+            assert_eq!(error.delivery(), Delivery::NotSent, "{mode:?}: {error}");
+            assert_eq!(error.attempts().len(), 3, "{mode:?}: {error}");
+        }
+    }
+}
+
 #[test]
 fn the_final_error_lists_every_attempt() {
     for mode in MODES {

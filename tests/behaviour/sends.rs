@@ -349,13 +349,16 @@ fn an_answer_without_fields_is_still_a_receipt_and_a_broken_number_may_be_stored
             }
         });
         let cluster = stub.cluster();
-        let producer = builder(&cluster).retries(0).start().unwrap();
-        match producer.send(&message("x")) {
-            Ok(receipt) => assert!(good, "{receipt}"),
-            Err(error) => {
-                assert!(!good, "{error}");
-                assert_eq!(error.kind(), rocketmq_blocking::ErrorKind::Protocol);
-                assert_eq!(error.delivery(), rocketmq_blocking::Delivery::MaybeStored);
+        let setup = builder(&cluster).retries(0).async_retries(0);
+        let producer = setup.start().unwrap();
+        for mode in MODES {
+            match mode.send(&producer, &message("x")) {
+                Ok(receipt) => assert!(good, "{receipt}"),
+                Err(error) => {
+                    assert!(!good, "{error}");
+                    assert_eq!(error.kind(), rocketmq_blocking::ErrorKind::Protocol);
+                    assert_eq!(error.delivery(), rocketmq_blocking::Delivery::MaybeStored);
+                }
             }
         }
     }

@@ -4,7 +4,7 @@ use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::bounded;
+use crossbeam_channel::{TryRecvError, bounded, unbounded};
 use rocketmq_blocking::embedded::{Accept, Cluster, Fault, Gate, On};
 use rocketmq_blocking::{Client, Delivery, ErrorKind, Producer};
 
@@ -322,6 +322,54 @@ fn dropping_the_last_handle_answers_everything() {
     assert!(cluster.broker("broker-a").wait_for_connections(0, PATIENCE));
 }
 
+/// Very many, by the drop of the last handle: each hears of it once, and before the drop is over.
+#[test]
+fn ten_thousand_in_flight_are_answered_once_when_the_last_handle_is_dropped() {
+    const SENDS: usize = 10_000;
+    let cluster = cluster();
+    let broker = cluster.broker("broker-a");
+    let silent = broker.inject(Fault::silence().on(On::Send));
+    let producer = patient(&cluster);
+    let (done, results) = unbounded();
+    for i in 0..SENDS {
+        let done = done.clone();
+        let told = move |result: rocketmq_blocking::Result<_>| {
+            let error: rocketmq_blocking::Error = result.map(drop).unwrap_err();
+            done.send((i, error.kind(), error.delivery())).unwrap();
+        };
+        producer.send_async(message("x"), told);
+    }
+    drop(done);
+    assert!(silent.wait_hits(SENDS, PATIENCE));
+    drop(producer);
+    // The channel ends with the last callback, so that none can come later.
+    let mut told: Vec<_> = results.try_iter().collect();
+    assert_eq!(results.try_recv(), Err(TryRecvError::Disconnected));
+    told.sort_by_key(|(i, ..)| *i);
+    let once = |i| (i, ErrorKind::Closed, Delivery::MaybeStored);
+    assert!(told == (0..SENDS).map(once).collect::<Vec<_>>());
+    assert!(broker.wait_for_connections(0, PATIENCE));
+}
+
+/// The best of a few shows what it costs when the machine has nothing else to do.
+#[test]
+fn the_end_comes_when_it_was_asked_for() {
+    let cluster = cluster();
+    cluster.broker("broker-a").inject(Fault::silence());
+    let took = || {
+        let producer = patient(&cluster);
+        let lost = send_async(&producer, message("x"));
+        let start = Instant::now();
+        let report = producer.shutdown_within(ms(200));
+        let took = start.elapsed();
+        assert_eq!(report.unanswered, 1);
+        assert_eq!(error(only(&lost)).kind(), ErrorKind::Closed);
+        took
+    };
+    let best = (0..10).map(|_| took()).find(|took| *took <= ms(250));
+    assert!(best.is_some(), "none of ten within 50 ms of its time");
+}
+
 #[test]
 fn a_callback_may_drop_the_last_handle() {
     let cluster = cluster();
@@ -363,6 +411,33 @@ fn a_send_under_way_connects_nothing_after_the_end() {
     drop(producer);
     assert!(sends(&cluster).is_empty());
     assert_eq!(cluster.broker("broker-a").connections(), 0);
+}
+
+/// The room is the client's, which goes on, and nobody else would wake them.
+#[test]
+fn the_end_of_one_producer_wakes_those_who_wait_for_room_in_a_shared_client() {
+    let cluster = cluster();
+    let broker = cluster.broker("broker-a");
+    let silent = broker.inject(Fault::silence().on(On::Send));
+    let client = Client::builder().name_server(cluster.name_server());
+    let client = client.max_in_flight_messages(1).start().unwrap();
+    let with = |group: &str| {
+        let setup = Producer::builder(group).client(&client);
+        setup.send_timeout(PATIENCE * 3).start().unwrap()
+    };
+    let (other, ending) = (with("other"), with("ending"));
+    let held = send_async(&other, message("x"));
+    assert!(silent.wait_hits(1, PATIENCE));
+    thread::scope(|scope| {
+        let waits = scope.spawn(|| ending.send_oneway(&message("x")).unwrap_err());
+        // Until it has taken its place among those who wait, the end would find nobody.
+        thread::sleep(ms(20));
+        let _ = ending.shutdown_within(ms(1000));
+        eventually("it is woken", || waits.is_finished());
+        assert_eq!(waits.join().unwrap().kind(), ErrorKind::Closed);
+    });
+    assert!(held.try_recv().is_err(), "the other one goes on");
+    let _ = client.shutdown_within(ms(100));
 }
 
 #[test]

@@ -10,6 +10,9 @@ use rocketmq_blocking::{Delivery, ErrorKind, Wait};
 use crate::bench::*;
 use crate::script::{Script, Signal, Step};
 
+/// More sends than there are threads for further attempts.
+const WAITING: usize = 32;
+
 #[test]
 fn case_45_with_all_name_servers_down_a_start_works_and_sends_say_why_they_fail() {
     check_with(1, 2, |bench| {
@@ -85,6 +88,37 @@ fn case_47_a_hundred_first_sends_end_at_their_own_time_when_all_name_servers_sta
         });
         let asked = bench.name_servers.iter().map(|server| server.accepted());
         assert!(asked.sum::<usize>() < 10, "they ask one at a time");
+    });
+}
+
+/// Further attempts of asynchronous sends share a few threads, and those all wait for a route.
+#[test]
+fn case_47_a_retry_ends_at_its_own_time_while_others_wait_for_a_route() {
+    check(1, |bench| {
+        let broker = &bench.cluster.brokers()[0];
+        let producer = bench.producer(|setup| {
+            let setup = setup.retries(0).async_retries(u32::MAX);
+            setup.api_timeout(LONG).send_timeout(LONG)
+        });
+        assert!(bench.send(&producer, LONG).is_ok());
+        let name_server = &bench.cluster.name_servers()[0];
+        let silent = name_server.inject(Fault::silence().on(On::Route));
+        // A wrong queue has the route asked for anew, and a busy broker is asked again.
+        let wrong = broker.inject(Fault::answer(29, "wrong queue").on(On::Send).times(WAITING));
+        let waiting: Vec<_> = (0..WAITING)
+            .map(|_| bench.submit(&producer, LONG))
+            .collect();
+        assert!(wrong.wait_hits(WAITING, PATIENCE));
+        let busy = broker.inject(Fault::answer(2, "busy").on(On::Send));
+        for _ in 0..2 {
+            let result = bench.submit(&producer, ms(200)).outcome();
+            check_error(result, &[ErrorKind::Broker], Delivery::NotSent);
+        }
+        assert!(waiting.iter().all(|sent| !sent.is_over()));
+        busy.remove();
+        silent.remove();
+        // Who asked in vain has asked; the end of that connection is an answer too.
+        bench.name_servers[0].cut();
     });
 }
 

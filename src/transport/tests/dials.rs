@@ -23,21 +23,35 @@ impl Inbound for Retiring {
     }
 }
 
-/// What becomes of a request if so many connections in a row are of no use: one that is sent by the
-/// calling thread, or by a worker that does not wait for dials.
-fn outcome(retiring: usize, by_worker: bool) -> Outcome {
+/// Who sends a request: a thread that waits for the answer, one that does not, or a worker, which does
+/// not wait for dials either.
+#[derive(Debug, Clone, Copy)]
+enum By {
+    Waiting,
+    Calling,
+    Worker,
+}
+
+/// What becomes of a request if so many connections in a row are of no use.
+fn outcome(retiring: usize, by: By) -> Outcome {
     let (listener, address) = listener();
     let address: Arc<str> = address.to_string().into();
     let client = Client::with(None, Arc::new(Retiring(AtomicUsize::new(retiring))));
     let (tell, told) = crossbeam_channel::bounded(1);
     let remoting = client.remoting.clone();
     let send = move || {
+        let request = Request::new(1, &());
+        if let By::Waiting = by {
+            tell.send(remoting.invoke(&address, &request, soon()))
+                .unwrap();
+            return;
+        }
         let note = move |outcome: Outcome| {
             tell.send(outcome).unwrap();
             Next::Done
         };
         let (note, via) = (Box::new(note), Via::WriterThread);
-        remoting.invoke_async(&address, &Request::new(1, &()), soon(), via, note);
+        remoting.invoke_async(&address, &request, soon(), via, note);
     };
     // Only the last one is asked anything.
     let peer = thread::spawn(move || {
@@ -50,9 +64,9 @@ fn outcome(retiring: usize, by_worker: bool) -> Outcome {
         }
         drop(unused);
     });
-    match by_worker {
-        true => client.workers.retries.submit(Box::new(send)),
-        false => send(),
+    match by {
+        By::Worker => client.workers.retries.submit(Box::new(send)),
+        By::Waiting | By::Calling => send(),
     }
     let outcome = told.recv_timeout(PATIENCE).expect("an outcome");
     peer.join().unwrap();
@@ -61,13 +75,13 @@ fn outcome(retiring: usize, by_worker: bool) -> Outcome {
 
 #[test]
 fn a_connection_that_ends_under_a_request_is_replaced_also_where_nobody_waits_for_it() {
-    for by_worker in [false, true] {
+    for by in [By::Waiting, By::Calling, By::Worker] {
         for retiring in [0, 1] {
-            let answer = outcome(retiring, by_worker).unwrap();
-            assert_eq!(answer.body.to_vec(), b"here", "{retiring}, {by_worker}");
+            let answer = outcome(retiring, by).unwrap();
+            assert_eq!(answer.body.to_vec(), b"here", "{retiring}, {by:?}");
         }
         // A peer of which no connection is of any use is left alone.
-        let error = outcome(2, by_worker).unwrap_err();
+        let error = outcome(2, by).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Connect, "{error}");
         assert_eq!(error.delivery(), Delivery::NotSent, "{error}");
     }
@@ -115,4 +129,87 @@ fn who_waits_for_a_dial_is_answered_when_no_thread_can_be_had_for_it() {
     });
     peer.close(&Error::new(ErrorKind::Closed, "the test is over"));
     assert!(workers.end(soon()).is_empty());
+}
+
+/// A caller that had no time says nothing of the address, which others may dial at once.
+#[test]
+fn a_dial_that_had_no_time_is_no_failure_of_the_address() {
+    let (_listener, address) = listener();
+    let workers = Workers::start(1).unwrap();
+    let shared = Shared::new(config(), workers.clone(), Arc::new(Nobody), None);
+    let (shared, peer) = (Arc::new(shared), Peer::new(address.to_string().into()));
+    let peer = Arc::new(peer);
+    assert!(peer.begin_dial());
+    let passed = Deadline::after(Instant::now(), Duration::ZERO);
+    let own = peer.dial(&shared, passed).map(drop).unwrap_err();
+    assert_eq!(own.kind(), ErrorKind::Timeout, "{own}");
+    assert!(peer.dial_failure().is_none());
+    assert!(peer.connect(&shared, soon()).is_ok());
+    peer.close(&Error::new(ErrorKind::Closed, "the test is over"));
+    assert!(workers.end(soon()).is_empty());
+}
+
+/// Nobody else would: the dial may last longer than the client, whose timer ends with it.
+#[test]
+fn who_waits_for_a_dial_is_answered_when_the_client_ends() {
+    let (_listener, address) = listener();
+    let workers = Workers::start(1).unwrap();
+    let shared = Shared::new(config(), workers.clone(), Arc::new(Nobody), None);
+    let (shared, peer) = (Arc::new(shared), Peer::new(address.to_string().into()));
+    let peer = Arc::new(peer);
+    assert!(peer.begin_dial());
+    let parked = [(); 2].map(|()| park(&peer, &shared));
+    peer.close(&Error::new(ErrorKind::Closed, "the test is over"));
+    for told in parked {
+        let error = told.try_recv().expect("told by now").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Closed, "{error}");
+    }
+    // So is who comes later, and who dials.
+    let error = park(&peer, &shared).try_recv().unwrap().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Closed, "{error}");
+    let own = peer.dial(&shared, soon()).map(drop).unwrap_err();
+    assert_eq!(own.kind(), ErrorKind::Closed, "{own}");
+    assert!(workers.end(soon()).is_empty());
+}
+
+/// An address at which nobody listens, for as long as the connection whose own end it is lives.
+fn refusing() -> (TcpStream, SocketAddr) {
+    let (listener, address) = listener();
+    let taken = TcpStream::connect(address).unwrap();
+    drop(listener);
+    let address = taken.local_addr().unwrap();
+    (taken, address)
+}
+
+/// A refusal takes no time: without pauses, whoever tries again at once would be a storm of dials.
+#[test]
+fn a_refused_address_is_dialled_with_pauses() {
+    const THREADS: usize = 8;
+    let (_taken, address) = refusing();
+    let dials = Arc::new(AtomicUsize::new(0));
+    let count = dials.clone();
+    let client = Client::start(Some(Arc::new(move |_| {
+        count.fetch_add(1, SeqCst);
+        Ok(vec![address])
+    })));
+    let name: Arc<str> = "broker:10911".into();
+    let start = Instant::now();
+    thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| {
+                while dials.load(SeqCst) < 4 {
+                    let error = client.call(&name, "x").unwrap_err();
+                    assert_eq!(error.kind(), ErrorKind::Connect, "{error}");
+                    assert_eq!(error.delivery(), Delivery::NotSent, "{error}");
+                    let pause = error.retry_after().unwrap_or_default();
+                    assert!(pause <= Duration::from_millis(500), "{pause:?}");
+                    thread::yield_now();
+                }
+            });
+        }
+    });
+    // 50, 100 and 200 ms lie between the first four, each up to a quarter less.
+    let least = Duration::from_micros(37_500 + 75_000 + 150_000);
+    assert!(start.elapsed() >= least, "{:?}", start.elapsed());
+    assert_eq!(dials.load(SeqCst), 4, "one at a time");
 }
