@@ -71,7 +71,6 @@ fn a_second_refusal_leads_to_another_broker() {
             let same = refused.iter().filter(|other| key(other) == key(request));
             assert!(same.count() <= 2, "{mode:?}: {refused:?}");
         }
-        assert!(!refused.is_empty());
     }
 }
 
