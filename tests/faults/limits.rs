@@ -20,10 +20,10 @@ use crate::script::Signal;
 const BUDGET: usize = 64 << 20;
 
 /// For how many seconds, and with bodies of how many bytes, if not otherwise asked for.
-const SECONDS: &str = "STALL_SECONDS";
-const BODY: &str = "STALL_BODY";
+pub const SECONDS: &str = "STALL_SECONDS";
+pub const BODY: &str = "STALL_BODY";
 
-const THREADS: usize = 64;
+pub const THREADS: usize = 64;
 
 /// In a process of its own, since it is the whole process that is measured.
 #[test]
@@ -49,11 +49,7 @@ fn case_59_a_flood_at_a_stalled_broker_is_busy_within_its_memory() {
 fn alone() {
     let (seconds, body) = (asked(SECONDS, 10) as u64, asked(BODY, 64 << 10));
     check(1, |bench| {
-        // No proxy, whose own memory would be measured too.
-        let deaf = Deaf::start();
-        let broker = ("broker-a".to_owned(), deaf.address.to_string());
-        let known = route([broker].into_iter());
-        bench.cluster.set_route("Flood", Some(known));
+        let _stalled = Deaf::start(bench);
         let producer = bench.producer(|setup| setup.compress_over(usize::MAX).async_retries(0));
         let outcomes = Arc::new(Outcomes::default());
         let before = resident();
@@ -137,17 +133,21 @@ fn bodies_alone() {
     println!("{seconds} s: {} MiB more", (most - before) >> 20);
 }
 
-/// A server that takes connections, one at a time, and never reads.
-struct Deaf {
+/// A broker of the topic `Flood` that takes connections, one at a time, and never reads. No proxy, whose
+/// own memory would be measured too.
+pub struct Deaf {
     address: SocketAddr,
     over: Signal,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Deaf {
-    fn start() -> Deaf {
+    pub fn start(bench: &Bench) -> Deaf {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("its address");
+        let broker = ("broker-a".to_owned(), address.to_string());
+        let known = route([broker].into_iter());
+        bench.cluster.set_route("Flood", Some(known));
         let over = Signal::new();
         let end = over.clone();
         let hold = move || {

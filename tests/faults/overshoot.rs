@@ -1,17 +1,18 @@
 //! G4: how late a send ends that runs into its deadline, for each kind of stall, beside how late a
 //! plain timed wait ends on the same machine at the same time.
 
+use std::collections::BTreeMap;
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 use rocketmq_blocking::embedded::{Fault, On};
-use rocketmq_blocking::{ErrorKind, Message, Producer, ProducerBuilder};
 
 use crate::bench::*;
 use crate::figures::{asked, print, spread};
 use crate::script::{Script, Signal, Step};
+use crate::sender::{HUGE, Late, Ours, Sender, Setup};
 
 /// Longer than a silence that says nothing of a broker.
 const TIMEOUT: Duration = Duration::from_millis(400);
@@ -23,25 +24,23 @@ const WAITS: usize = 8;
 /// More than all the buffers on the way hold, with so many of them.
 const LARGE: usize = 500_000;
 
-const HUGE: usize = 15 << 20;
-
 /// A kind of stall, by the number of its case.
 struct Stall {
     name: &'static str,
     bytes: usize,
     /// Holds until the signal is raised.
     begin: fn(&Bench, &Signal),
-    setup: fn(ProducerBuilder) -> ProducerBuilder,
-    /// What goes before.
-    before: fn(&Producer),
+    tls: bool,
+    /// What goes before, with so many bytes. A synchronous one is to succeed.
+    before: Option<(Mode, usize)>,
 }
 
 const PLAIN: Stall = Stall {
     name: "",
     bytes: 1,
     begin: |_, _| (),
-    setup: |setup| setup,
-    before: |_| (),
+    tls: false,
+    before: None,
 };
 
 fn stalls() -> Vec<Stall> {
@@ -88,11 +87,7 @@ fn stalls() -> Vec<Stall> {
         Stall {
             name: "28, behind a send that is stuck",
             begin: deaf,
-            before: |producer| {
-                let message = Message::new("Figures", vec![7; HUGE]);
-                let prepared = producer.prepare(&message).timeout(LONG);
-                prepared.send_async(drop);
-            },
+            before: Some((Mode::Async, HUGE)),
             ..PLAIN
         },
         Stall {
@@ -102,11 +97,7 @@ fn stalls() -> Vec<Stall> {
                 let script = Script::replies(one.clone()).and_requests(one);
                 bench.broker().always(script);
             },
-            before: |producer| {
-                let message = Message::new("Figures", "x");
-                let sent = producer.prepare(&message).timeout(LONG).send();
-                assert!(sent.is_ok());
-            },
+            before: Some((Mode::Sync, 1)),
             ..PLAIN
         },
         Stall {
@@ -118,7 +109,7 @@ fn stalls() -> Vec<Stall> {
         Stall {
             name: "60, the handshake stalls (TLS, name servers)",
             begin: mute,
-            setup: |setup| setup.tls(rocketmq_blocking::TlsConfig::new()),
+            tls: true,
             ..PLAIN
         },
     ];
@@ -139,13 +130,17 @@ fn mute(bench: &Bench, over: &Signal) {
 
 impl Stall {
     /// A producer of its own, for which everything stalls now until the signal is raised.
-    fn meet(&self, bench: &Bench, over: &Signal) -> Producer {
+    fn meet(&self, bench: &Bench, sender: &mut dyn Sender, over: &Signal) {
         (self.begin)(bench, over);
-        let setup = bench.setup("overshoot").retries(0).async_retries(0);
-        let setup = setup.max_message_size(HUGE).compress_over(usize::MAX);
-        let producer = (self.setup)(setup).start().expect("a producer");
-        (self.before)(&producer);
-        producer
+        let setup = Setup {
+            tls: self.tls,
+            ..Setup::default()
+        };
+        sender.start(bench, setup);
+        if let Some((mode, bytes)) = self.before {
+            sender.begin(mode, 1, bytes);
+            assert!(mode == Mode::Async || sender.over().1 == 0);
+        }
     }
 }
 
@@ -158,15 +153,14 @@ fn check_prompt(mode: Mode) {
     for stall in stalls() {
         check_with(1, 2, |bench| {
             bench.add_topic("Figures");
-            let mut seen = Vec::new();
+            let (mut sender, mut seen) = (Ours::default(), Vec::new());
             let in_time = (0..WAVES).any(|_| {
-                let over = Signal::new();
-                let producer = stall.meet(bench, &over);
-                let wave = wave(&producer, stall.bytes, [mode; 2]);
-                let _ = producer.shutdown_within(ms(100));
-                end(bench, &over);
-                let last = wave.sends.iter().max().copied();
-                let machine = wave.waits.iter().max().copied().unwrap_or_default();
+                let (over, mut waits) = (Signal::new(), Vec::new());
+                stall.meet(bench, &mut sender, &over);
+                let sends = wave(&mut sender, &[mode], stall.bytes, &mut waits);
+                end(bench, &mut sender, &over);
+                let last = sends.iter().filter_map(|send| send.late).max();
+                let machine = waits.iter().max().copied().unwrap_or_default();
                 seen.push((last, machine));
                 last.is_some_and(|last| last <= ms(50) + machine)
             });
@@ -188,32 +182,35 @@ fn asynchronous_sends_end_within_milliseconds_of_their_time_in_every_stall() {
 #[test]
 #[ignore = "figures: see src/docs/faults.md"]
 fn figures() {
+    overshoot_of(&mut Ours::default(), &MODES);
+}
+
+pub fn overshoot_of(sender: &mut dyn Sender, modes: &[Mode]) {
     let waves = asked("FIGURE_WAVES", 20);
-    for stall in stalls() {
+    let only = std::env::var("FIGURE_STALL").unwrap_or_default();
+    let asked_for = |stall: &Stall| stall.name.starts_with(&only);
+    for stall in stalls().into_iter().filter(asked_for) {
         check_with(1, 2, |bench| {
             bench.add_topic("Figures");
-            let (mut sends, mut waits, mut early) = (Vec::new(), Vec::new(), 0);
+            let (mut sends, mut waits) = (Vec::new(), Vec::new());
             for _ in 0..waves {
                 let over = Signal::new();
-                let producer = stall.meet(bench, &over);
-                let wave = wave(&producer, stall.bytes, MODES);
-                sends.extend(wave.sends);
-                waits.extend(wave.waits);
-                early += wave.early;
-                let _ = producer.shutdown_within(ms(100));
-                end(bench, &over);
+                stall.meet(bench, sender, &over);
+                sends.extend(wave(sender, modes, stall.bytes, &mut waits));
+                end(bench, sender, &over);
             }
-            let (sends, waits) = (spread(&mut sends), spread(&mut waits));
-            let seen = format!("{sends} ({early} early); plain waits {waits}");
-            print(&format!("overshoot {}", stall.name), &seen);
+            let name = format!("{}overshoot {}", sender.name(), stall.name);
+            print(&name, &told(&sends, &mut waits));
         });
     }
 }
 
 /// What was held back goes by, and is not stored.
-fn end(bench: &Bench, over: &Signal) {
+fn end(bench: &Bench, sender: &mut dyn Sender, over: &Signal) {
     let lost = bench.cluster.brokers()[0].inject(Fault::silence().on(On::Send));
+    // First, so that a shutdown that says goodbye to its brokers is not what is measured.
     over.raise();
+    sender.stop(ms(100));
     let proxies = || bench.brokers.iter().chain(&bench.name_servers);
     eventually("all connections end", || {
         proxies().map(|proxy| proxy.live()).sum::<usize>() == 0
@@ -221,38 +218,16 @@ fn end(bench: &Bench, over: &Signal) {
     lost.remove();
 }
 
-/// How much later than its deadline each of many sends ended, and each of the plain waits beside them.
-/// Early are those whose connection is given up by another's timeout long before their own.
-#[derive(Default)]
-struct Wave {
-    sends: Vec<Duration>,
-    waits: Vec<Duration>,
-    early: usize,
-}
-
-/// Many at once, of these modes in turn.
-fn wave(producer: &Producer, bytes: usize, modes: [Mode; 2]) -> Wave {
-    let mut seen = Wave::default();
-    let message = Message::new("Figures", vec![7; bytes]);
-    let (send, sent) = mpsc::channel();
+/// Many at once: how much later than its deadline each of them ends, and beside them how much later
+/// plain waits do.
+fn wave(
+    sender: &mut dyn Sender,
+    modes: &[Mode],
+    bytes: usize,
+    waits: &mut Vec<Duration>,
+) -> Vec<Late> {
     let (wait, waited) = mpsc::channel();
-    thread::scope(|scope| {
-        for i in 0..SENDS {
-            let (message, send) = (&message, send.clone());
-            scope.spawn(move || {
-                let prepared = producer.prepare(message).timeout(TIMEOUT);
-                let due = Instant::now() + TIMEOUT;
-                let note = move |outcome: Result<_, rocketmq_blocking::Error>| {
-                    let now = Instant::now();
-                    let kind = outcome.map(|_: rocketmq_blocking::SendReceipt| ());
-                    let _ = send.send((due, now, kind.map_err(|error| error.kind())));
-                };
-                match modes[i % 2] {
-                    Mode::Sync => note(prepared.send()),
-                    Mode::Async => prepared.send_async(note),
-                }
-            });
-        }
+    let sends = thread::scope(|scope| {
         for _ in 0..WAITS {
             let wait = wait.clone();
             scope.spawn(move || {
@@ -262,17 +237,24 @@ fn wave(producer: &Producer, bytes: usize, modes: [Mode; 2]) -> Wave {
                 let _ = wait.send(Instant::now().saturating_duration_since(due));
             });
         }
+        sender.wave(modes, SENDS, bytes, TIMEOUT)
     });
-    for _ in 0..SENDS {
-        let (due, now, outcome) = sent.recv_timeout(PATIENCE).expect("an outcome");
-        let kind = outcome.expect_err("nobody is served");
-        let soon = due.saturating_duration_since(now) > ms(50);
-        match soon || kind != ErrorKind::Timeout {
-            true => seen.early += 1,
-            false => seen.sends.push(now.saturating_duration_since(due)),
-        }
-    }
     drop(wait);
-    seen.waits.extend(waited);
-    seen
+    waits.extend(waited);
+    sends
+}
+
+fn told(sends: &[Late], waits: &mut [Duration]) -> String {
+    let mut times: Vec<Duration> = sends.iter().filter_map(|send| send.late).collect();
+    let early = sends.len() - times.len();
+    let seen = match times.is_empty() {
+        true => "none".to_owned(),
+        false => spread(&mut times),
+    };
+    let mut errors: BTreeMap<&str, usize> = BTreeMap::new();
+    for send in sends.iter().filter(|send| send.late.is_some()) {
+        *errors.entry(&send.error).or_default() += 1;
+    }
+    let waits = spread(waits);
+    format!("{seen} ({early} early), by {errors:?}; plain waits {waits}")
 }
