@@ -140,6 +140,10 @@ fn without_the_right_secret_nothing_is_accepted() {
             builder("AclGroup").credentials(&key, "wrongSecretKey"),
         ),
         (
+            "a secret beyond ASCII",
+            builder("AclGroup").credentials(&key, "gr\u{fc}n \u{20ac}"),
+        ),
+        (
             "key",
             builder("AclGroup").credentials("unknownKey", "wrongSecretKey"),
         ),

@@ -107,6 +107,7 @@ mod tests {
         check("goldenSecretKey123", &[("a", ""), ("b", "2")], b"", "uhn+qZgj2KQRSJxTy9fERR36ieU="); // "2"
         check("plainSecret99", &[("a", "gr\u{fc}n\u{1}")], "\u{20ac}".as_bytes(), "5HJg/TfNehX1wdyeeTp6P+df5fg="); // "grün\x01€"
         check(&long, &[("a", "1")], b"", "wb5D1xsmrDOLon6GtFk6CHZt6dM="); // "1"
+        check("s\u{fc}\u{20ac}", &[("a", "1")], b"x", "hRqqXG8hYsbhqpDa4q4H0LaBsew="); // "1x"
         // U+FF5E has the larger UTF-16 unit, and the smaller code point.
         check("s", &[("\u{ff5e}", "later"), ("\u{1f600}", "first")], b"", "YAbeYRUpJOYWZKJMZm7KtTfeQhE="); // "firstlater"
     }
