@@ -141,6 +141,16 @@ impl Bench {
         self.producer(|setup| setup.retries(0).async_retries(0).send_timeout(LONG))
     }
 
+    /// One that knows the route: short sends have all their time for the broker.
+    #[track_caller]
+    pub fn taught(&self, set: impl FnOnce(ProducerBuilder) -> ProducerBuilder) -> Producer {
+        let producer = self.producer(|setup| set(setup.retries(0).async_retries(0)).topics(["T"]));
+        eventually("it knows the route", || {
+            !producer.client().describe().topics.is_empty()
+        });
+        producer
+    }
+
     /// A producer that is no part of the bench, which does not look at it at the end.
     pub fn setup(&self, group: &str) -> ProducerBuilder {
         Producer::builder(group).name_server(self.name_server())

@@ -46,7 +46,7 @@ fn case_19_a_refusal_costs_no_time_and_another_broker_is_tried() {
 fn case_20_a_broker_that_drops_what_comes_costs_the_time_of_the_call() {
     check(1, |bench| {
         bench.broker().hole();
-        let producer = bench.patient();
+        let producer = bench.taught(|setup| setup);
         for mode in MODES {
             let result = bench.send_in(mode, &producer, SHORT);
             check_timeout(result, Wait::Connect, Delivery::NotSent);

@@ -153,7 +153,7 @@ mod alone {
     #[ignore = "runs alone, in a child process"]
     fn dials() {
         check_over_links(|bench, relay| {
-            let producer = bench.patient();
+            let producer = bench.taught(|setup| setup);
             relay.link("down");
             for mode in MODES {
                 let result = bench.send_in(mode, &producer, SHORT);

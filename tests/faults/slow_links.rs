@@ -16,7 +16,7 @@ fn case_25_an_answer_that_drips_costs_its_send_only() {
         bench
             .broker()
             .next(Script::replies([Step::UntilSend, drip]));
-        let producer = bench.patient();
+        let producer = bench.taught(|setup| setup);
         let slow = bench.submit(&producer, SHORT);
         let patient = bench.submit(&producer, LONG);
         check_timeout(slow.outcome(), Wait::Response, Delivery::MaybeStored);
@@ -34,10 +34,8 @@ fn case_27_a_peer_that_drips_reads_gets_no_second_frame_behind_half_a_one() {
             let drip = Step::Drip(1024, ms(100), never);
             let script = Script::requests([Step::UntilSend, drip]);
             bench.broker().next(script);
-            let producer = bench.producer(|setup| {
-                let setup = setup.retries(0).async_retries(0);
-                setup.max_message_size(LARGE).compress_over(usize::MAX)
-            });
+            let producer =
+                bench.taught(|setup| setup.max_message_size(LARGE).compress_over(usize::MAX));
             let result = bench.send_bytes(mode, &producer, SHORT, LARGE);
             check_timeout(result, Wait::Write, Delivery::NotSent);
             bench.check_heals(&producer);
