@@ -1,6 +1,7 @@
 //! The lines that this crate logs, all of them through here. A logger is the program's own code, and it
 //! is called on threads that many sends depend on: its panic ends none of them, and is swallowed.
 
+use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 macro_rules! log_at {
@@ -43,7 +44,10 @@ pub(crate) use {
 
 /// Out of line, so that a line costs little where nobody wants it.
 #[cold]
+#[inline(never)]
 pub(crate) fn guarded(log: impl FnOnce()) {
-    // What it has to say of itself, its panic hook has said.
-    drop(catch_unwind(AssertUnwindSafe(log)));
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(log)) {
+        // It has said what it had to say through the panic hook, and its end could panic too.
+        mem::forget(payload);
+    }
 }

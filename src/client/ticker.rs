@@ -50,3 +50,28 @@ impl<T: Send + 'static> Ticker<T> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_task_that_panics_is_done_again() {
+        let threads = Threads::default();
+        let (done, tasks) = bounded(16);
+        let work = move |order: Option<bool>| {
+            done.send(order).expect("a test that looks");
+            assert!(order != Some(false), "a test's own panic");
+        };
+        let interval = Duration::from_secs(60);
+        let ticker = Ticker::start(&threads, "test-ticker", interval, work).expect("a thread");
+        for order in [false, true] {
+            ticker.wake(order);
+            let seen = tasks.recv_timeout(Duration::from_secs(10));
+            assert_eq!(seen, Ok(Some(order)));
+        }
+        drop(ticker);
+        let late = Deadline::after(Instant::now(), Duration::from_secs(10));
+        assert!(threads.join(late).is_empty());
+    }
+}

@@ -9,7 +9,7 @@ use super::outbox::Outbox;
 use super::patience::Patience;
 use super::pending::{Entry, Pending};
 use super::shared::Shared;
-use super::slot::{Slot, Waiter};
+use super::slot::{Claim, Slot, Waiter};
 use super::tls::Session;
 use super::writer::MOST_QUEUED;
 use super::{Deadline, Encoded, Outcome, Permit, reader};
@@ -214,7 +214,7 @@ impl Connection {
         deadline: Deadline,
     ) -> Result<Outcome, Refused> {
         let waiter = Waiter::take();
-        let slot = Slot::Thread(waiter.clone());
+        let slot = Slot::Thread(Claim::new(waiter.clone()));
         let alone = self.callers.fetch_add(1, Ordering::Relaxed) == 0;
         let submitted = self.submit(request, Some(slot), None, deadline, Via::Caller);
         let outcome = submitted.map(|()| {

@@ -16,7 +16,7 @@ impl Ready {
     /// `at` is when the outcome was there: one look at the clock does for all that one read brings.
     pub(super) fn answer(&mut self, slot: Slot, outcome: Outcome, at: Instant) {
         match slot {
-            Slot::Thread(waiter) => waiter.answer(outcome),
+            Slot::Thread(claim) => claim.answer(outcome),
             Slot::Task(task) => self.add(|| task.complete(outcome, at)),
         }
     }
@@ -24,7 +24,7 @@ impl Ready {
     /// The same with an answer of which something may be left.
     pub(super) fn respond(&mut self, slot: Slot, answer: &mut Command, at: Instant) {
         match slot {
-            Slot::Thread(waiter) => waiter.answer(Ok(answer.take())),
+            Slot::Thread(claim) => claim.answer(Ok(answer.take())),
             Slot::Task(task) => self.add(|| task.answer(answer, at)),
         }
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{Deadline, Job};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::protocol::Command;
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Condvar, Mutex};
@@ -15,9 +15,33 @@ pub(crate) type Outcome = Result<Command, Error>;
 /// Who waits for an answer.
 pub(crate) enum Slot {
     /// A thread.
-    Thread(Arc<Waiter>),
+    Thread(Claim),
     /// Something that goes on when the answer is there.
     Task(Box<dyn Completion>),
+}
+
+/// A thread's claim to an answer. It waits without a bound once its waiter is taken from the table: so
+/// whatever happens to who took it, it is answered.
+pub(crate) struct Claim(Arc<Waiter>);
+
+impl Claim {
+    pub(crate) fn new(waiter: Arc<Waiter>) -> Claim {
+        Claim(waiter)
+    }
+
+    pub(crate) fn answer(self, outcome: Outcome) {
+        self.0.answer(outcome);
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        if !self.0.answered.load(Ordering::Acquire) {
+            let lost = "the answer was lost inside the client: this is a bug of this crate";
+            let error = Error::new(ErrorKind::Disconnected, lost);
+            self.0.answer(Err(error.maybe_stored()));
+        }
+    }
 }
 
 /// An asynchronous request's continuation.

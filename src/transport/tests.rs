@@ -219,6 +219,42 @@ fn a_continuation_that_panics_loses_no_other_answer_and_no_connection() {
     assert!(outcomes.lock().values().all(|of| of[0].is_ok()));
 }
 
+#[test]
+fn a_brokers_request_that_panics_here_harms_no_answer() {
+    struct Panics;
+    impl Inbound for Panics {
+        fn connected(&self, _: &Arc<Connection>) {}
+
+        fn request(&self, _: &Arc<Connection>, _: Command) -> Result<(), Command> {
+            panic!("a test's own panic")
+        }
+    }
+    let (listener, address) = listener();
+    let address: Arc<str> = address.to_string().into();
+    let client = Client::with(None, Arc::new(Panics));
+    let outcomes = Outcomes::default();
+    client.begin(&address, 1, &outcomes);
+    let mut link = Link::accept(&listener);
+    let request = link.requests(1);
+    let mut bytes = Vec::new();
+    Command::request(39).encode(HeaderFormat::Json, &mut bytes);
+    link.0.write_all(&bytes).unwrap();
+    link.answer(&request, |_| Vec::new());
+    eventually("the answer is read", || !outcomes.lock().is_empty());
+    assert!(outcomes.lock()[&1][0].is_ok());
+}
+
+/// Its thread waits without a bound once its waiter is taken.
+#[test]
+fn a_claim_that_gets_lost_is_an_answer() {
+    let waiter = Arc::new(slot::Waiter::new());
+    drop(slot::Claim::new(waiter.clone()));
+    let error = waiter.wait().unwrap_err();
+    assert_eq!(error.delivery(), Delivery::MaybeStored, "{error}");
+    slot::Claim::new(waiter.clone()).answer(Ok(Command::request(7)));
+    assert_eq!(waiter.wait().unwrap().code, 7);
+}
+
 /// Four billion requests later.
 #[test]
 fn a_number_that_is_still_waited_for_is_not_given_out_again() {

@@ -108,22 +108,16 @@ fn reap(running: &mut Vec<Running>) {
     let mut i = 0;
     while i < running.len() {
         if running[i].ended && running[i].handle.thread().id() != me {
-            let thread = running.swap_remove(i);
-            if thread.handle.join().is_err() {
-                logging::error!(
-                    target: LOG,
-                    "thread {} panicked: this is a bug of this crate",
-                    thread.name
-                );
-            }
+            // Whether it panicked, it has said itself: here, under locks, is no place to log.
+            let _ = running.swap_remove(i).handle.join();
         } else {
             i += 1;
         }
     }
 }
 
-/// Runs something on a thread that many depend on. It is ours and ought not to panic; if it does, that
-/// harms nothing else. `None` then.
+/// Runs something on a thread that many depend on. It is ours and ought not to panic; if it does, the
+/// thread goes on. `None` then.
 pub(crate) fn contained<T>(what: &str, run: impl FnOnce() -> T) -> Option<T> {
     let ran = catch_unwind(AssertUnwindSafe(run));
     if ran.is_err() {
@@ -136,6 +130,11 @@ struct LastWord(Arc<Inner>);
 
 impl Drop for LastWord {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            let this = thread::current();
+            let name = this.name().unwrap_or_default();
+            logging::error!(target: LOG, "thread {name} panicked: this is a bug of this crate");
+        }
         let me = thread::current().id();
         let mut running = self.0.running.lock();
         if let Some(thread) = running.iter_mut().find(|t| t.handle.thread().id() == me) {

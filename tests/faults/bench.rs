@@ -270,15 +270,22 @@ impl Bench {
         );
     }
 
-    /// That something takes no longer than this. The machine may have other things to do just then, at
-    /// random; what the client adds is there each time: so it is the best of some tries that tells.
+    /// That something takes no longer than this. The machine may have other things to do just then; what
+    /// the client adds is there each time: so it is the best of many tries that tells.
     #[track_caller]
     pub fn check_prompt(&self, most: Duration, mut took: impl FnMut() -> Duration) {
-        const TRIES: usize = 10;
-        let mut all = Vec::new();
-        while all.last().is_none_or(|last| *last > most) {
-            assert!(all.len() < TRIES, "not once within {most:?}: {all:?}");
-            all.push(took());
+        let (start, mut best) = (Instant::now(), Duration::MAX);
+        loop {
+            best = best.min(took());
+            if best <= most {
+                return;
+            }
+            assert!(
+                start.elapsed() < PATIENCE,
+                "not once within {most:?}: {best:?}"
+            );
+            // Other tests come in bursts.
+            thread::sleep(ms(20));
         }
     }
 

@@ -7,7 +7,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::mpsc::{self, Receiver};
+use std::sync::mpsc::{self, Receiver, TryRecvError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -253,15 +253,20 @@ impl Sender for Java {
             ..Called::default()
         };
         loop {
-            let Ok((_, line)) = self.lines.try_recv() else {
-                meanwhile();
-                continue;
+            let line = match self.lines.try_recv() {
+                Ok((_, line)) => line,
+                Err(TryRecvError::Empty) => {
+                    meanwhile();
+                    continue;
+                }
+                Err(TryRecvError::Disconnected) => panic!("the Java process has ended"),
             };
             let words: Vec<&str> = line.split(' ').collect();
             let number = |i: usize| words[i].parse::<usize>().expect("a number");
             match words[0] {
                 "unconfirmed" => called.confirmed[number(1)] = false,
-                _ => {
+                word => {
+                    assert_eq!(word, "called", "{line}");
                     (called.lost, called.doubled) = (number(1), number(2));
                     return called;
                 }

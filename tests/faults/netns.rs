@@ -19,6 +19,9 @@ const INNER: [Ipv4Addr; 2] = [Ipv4Addr::new(10, 98, 0, 1), Ipv4Addr::new(10, 98,
 
 const PORT: u16 = 10911;
 
+/// 200 kbit a second.
+const NARROW: &str = "tbf rate 200kbit burst 16kb latency 2s";
+
 #[test]
 fn case_20_dials_over_a_dead_link_cost_the_time_of_the_call() {
     in_a_namespace("netns::alone::dials");
@@ -40,8 +43,10 @@ fn in_a_namespace(test: &str) {
         let quiet = command.stdout(Stdio::null()).stderr(Stdio::null());
         quiet.args(arguments).status().is_ok_and(|s| s.success())
     };
-    let link = ["--net", "ip", "link", "add", "outer", "type", "veth"];
-    if !works("unshare", &link) || !works("nsenter", &["--version"]) || !works("tc", &["-V"]) {
+    let all = format!(
+        "ip link add outer type veth && tc qdisc add dev outer root {NARROW} && nsenter --net=/proc/$$/ns/net true"
+    );
+    if !works("unshare", &["--net", "sh", "-c", &all]) {
         // Past the test harness, which keeps what a passing test prints to itself.
         let _ = writeln!(
             std::io::stderr(),
@@ -131,6 +136,12 @@ fn run(line: &str) {
 
 /// A bench whose broker is behind the relay.
 fn check_over_links(case: impl FnOnce(&Bench, &Relay)) {
+    let devices = std::fs::read_to_string("/proc/net/dev").expect("Linux");
+    assert_eq!(
+        devices.lines().skip(2).count(),
+        1,
+        "not where others have links: {devices}"
+    );
     // Before the bench, which looks for files and threads that are left.
     let mut relay = Relay::start();
     check_at(INNER[0].into(), 1, 1, |bench| {
@@ -203,7 +214,7 @@ mod alone {
                 let setup = setup.retries(0).async_retries(0).send_timeout(LONG);
                 setup.max_message_size(2 * LARGE).compress_over(usize::MAX)
             });
-            run("tc qdisc add dev outer root tbf rate 200kbit burst 16kb latency 2s");
+            run(&format!("tc qdisc add dev outer root {NARROW}"));
             assert!(
                 bench
                     .send_bytes(Mode::Sync, &producer, LONG, 30_000)

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use rocketmq_blocking::embedded::{Fault, On};
+use rocketmq_blocking::embedded::{Fault, Gate, On};
 use rocketmq_blocking::{Delivery, ErrorKind};
 
 use super::*;
@@ -28,13 +28,23 @@ fn a_logger_that_panics_at_every_line_changes_no_outcome() {
     assert_eq!(error.delivery(), Delivery::MaybeStored, "{error}");
     eventually("a connection again", || producer.send(&message()).is_ok());
 
-    let late = message();
-    // An answer that comes too late, and one behind it in the same connection.
-    broker.inject(Fault::silence().on(On::Send).times(1));
-    let prepared = producer.prepare(&late).timeout(Duration::from_millis(20));
-    let error = prepared.send().unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
-    assert!(producer.send(&message()).is_ok());
+    // An answer to nobody: noticed on the reader, with other answers in its hands.
+    let nobody = || {
+        let gate = Gate::new();
+        let held = broker.inject(Fault::hold(&gate).on(On::Send).times(1));
+        let late = message();
+        // Too short a silence for the connection to be given up.
+        let prepared = producer.prepare(&late).timeout(Duration::from_millis(200));
+        let error = prepared.send().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
+        held.remove();
+        gate.open();
+        assert!(producer.send(&message()).is_ok());
+        capture::lines()
+            .iter()
+            .any(|line| line.text.contains("responses to nobody"))
+    };
+    eventually("an answer came too late", nobody);
 
     // Many in flight on a connection that ends; those whose attempt may be repeated are.
     let before = cluster.requests(&On::Send).len();

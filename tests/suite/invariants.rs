@@ -13,6 +13,7 @@ const STYLE: &str = include_str!("../../src/docs/style.md");
 /// Files of tests that may sleep, and why they are right whatever the time takes. (Tests for real
 /// servers, `interop*`, may: those do things in a time of their own.)
 const SLEEPERS: &[(&str, &str)] = &[
+    ("src/transport/tests/dials.rs", "tries again and again"),
     ("tests/behaviour/faults.rs", "paces sends that fail at once"),
     (
         "tests/behaviour/fork.rs",

@@ -7,7 +7,7 @@ use shuttle::thread;
 
 use super::budget::{Account, Budget, Permit};
 use super::pending::{Entry, Pending};
-use super::slot::{Next, Outcome, Slot, Waiter};
+use super::slot::{Claim, Next, Outcome, Slot, Waiter};
 use super::{never, passed};
 use crate::check::join_all;
 use crate::error::{Error, ErrorKind, Wait};
@@ -63,7 +63,7 @@ impl Link {
 
 fn answer(slot: Slot, outcome: Outcome) {
     match slot {
-        Slot::Thread(waiter) => waiter.answer(outcome),
+        Slot::Thread(claim) => claim.answer(outcome),
         Slot::Task(task) => drop(task.complete(outcome, Instant::now())),
     }
 }
@@ -111,7 +111,10 @@ pub fn everybody_is_answered_exactly_once() {
         answer(refused, timed_out());
     }
     let waiter = Arc::new(Waiter::new());
-    if link.register(3, Slot::Thread(waiter.clone())).is_ok() {
+    if link
+        .register(3, Slot::Thread(Claim::new(waiter.clone())))
+        .is_ok()
+    {
         if waiter.wait_until(passed()).is_none() {
             link.complete(3, timed_out());
             let _one_of_them = waiter.wait();
