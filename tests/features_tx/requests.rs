@@ -150,7 +150,7 @@ fn without_a_replier_the_time_is_kept_exactly() {
         check_no_reply(&error);
         assert_eq!(error.topic(), Some("Prices"));
         assert!(
-            took >= timeout && took < timeout + Duration::from_millis(700),
+            took >= timeout && took < timeout + Duration::from_secs(2),
             "{took:?}"
         );
     }
@@ -162,7 +162,7 @@ fn without_a_replier_the_time_is_kept_exactly() {
     let (reply, took) = replies.recv_timeout(PATIENCE).expect("called");
     check_no_reply(&reply.unwrap_err());
     assert!(
-        took >= timeout && took < timeout + Duration::from_millis(700),
+        took >= timeout && took < timeout + Duration::from_secs(2),
         "{took:?}"
     );
 }
