@@ -444,7 +444,7 @@ fn a_shutdown_does_not_turn_a_doubtful_receipt_into_a_failure() {
 fn retries_without_end_end_with_the_time() {
     for mode in MODES {
         let cluster = brokers(2);
-        let setup = builder(&cluster).send_timeout(ms(300));
+        let setup = builder(&cluster).send_timeout(ms(1000));
         let producer = setup
             .retries(u32::MAX)
             .async_retries(u32::MAX)
@@ -454,10 +454,10 @@ fn retries_without_end_end_with_the_time() {
         let start = Instant::now();
         let error = error(mode.send(&producer, &message("x")));
         assert_eq!(error.response_code(), Some(2), "{error}");
-        assert!(start.elapsed() < ms(300) + SLACK);
+        assert!(start.elapsed() < ms(1000) + SLACK);
         let made = sends(&cluster).len();
         assert!(
-            (2..20).contains(&made),
+            (2..40).contains(&made),
             "{made} attempts, with pauses between"
         );
         assert_eq!(error.attempts().len(), made, "{mode:?}: {error}");
