@@ -212,7 +212,8 @@ fn a_callback_may_send_in_every_way() {
     });
     let all = results.recv_timeout(PATIENCE).unwrap();
     assert!(all.iter().all(|result| result.is_ok()), "{all:?}");
-    assert_eq!(cluster.message_count("T"), 5);
+    // The oneway one was written, and its broker may be slower than that of the last one.
+    assert_eq!(cluster.wait_for_messages("T", 5, PATIENCE).len(), 5);
 }
 
 #[test]
