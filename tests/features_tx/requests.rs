@@ -381,6 +381,22 @@ fn every_broker_knows_the_client_before_it_gets_the_request() {
         for broker in cluster.brokers() {
             broker.disconnect_all();
         }
+        // A connection that is dead, and not yet found to be, would be taken for one that is known.
+        let addresses: Vec<String> = cluster
+            .brokers()
+            .iter()
+            .map(|b| b.address().to_string())
+            .collect();
+        let start = Instant::now();
+        let is_there = || {
+            let connections = producer.client().describe().connections;
+            let mut brokers = addresses.iter();
+            brokers.any(|broker| connections.iter().any(|c| *c.address == **broker))
+        };
+        while is_there() {
+            assert!(start.elapsed() < PATIENCE, "the ends are not seen");
+            thread::yield_now();
+        }
     }
     let mut known = BTreeSet::new();
     for one in cluster.requests(&On::Any) {
