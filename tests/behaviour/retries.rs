@@ -453,7 +453,9 @@ fn retries_without_end_end_with_the_time() {
         inject(&cluster, &Fault::answer(2, "busy").on(On::Send));
         let start = Instant::now();
         let error = error(mode.send(&producer, &message("x")));
-        assert_eq!(error.response_code(), Some(2), "{error}");
+        // The last one may have had no time left for its answer.
+        let first = &error.attempts()[0].error;
+        assert_eq!(first.response_code(), Some(2), "{error}");
         assert!(start.elapsed() < ms(1000) + SLACK);
         let made = sends(&cluster).len();
         assert!(

@@ -16,7 +16,7 @@ use rocketmq_blocking::{
 use crate::common::PATIENCE;
 
 /// For requests that nobody answers: long enough to connect, even on a busy machine.
-const UNANSWERED: Duration = Duration::from_millis(500);
+const UNANSWERED: Duration = Duration::from_millis(1500);
 
 fn cluster() -> Cluster {
     Cluster::builder()
