@@ -126,7 +126,8 @@
 //!
 //! # Logging
 //! Through the [`log`] facade, never a message body or a secret. Levels and targets are kept stable, the
-//! texts are not. A logger that panics changes nothing for a send. Targets are `rocketmq_blocking::` and the word in the table, wherever the code is.
+//! texts are not. A logger that panics changes nothing for a send. Targets are `rocketmq_blocking::` and the
+//! word in the table, wherever the code is.
 //!
 //! | level | target | events |
 //! |---|---|---|

@@ -7,6 +7,7 @@ mod api;
 mod deadlines;
 mod describe;
 mod faults;
+mod final_errors;
 #[cfg(unix)]
 mod fork;
 mod goaway;

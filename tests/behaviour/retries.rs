@@ -5,9 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use rocketmq_blocking::embedded::{Cluster, Fault, On};
-use rocketmq_blocking::{
-    AutoBatch, Batch, Delivery, ErrorKind, Message, MessageQueue, SendStatus, Wait,
-};
+use rocketmq_blocking::{Delivery, ErrorKind, MessageQueue, SendStatus, Wait};
 
 use crate::support::*;
 
@@ -15,12 +13,6 @@ use crate::support::*;
 fn first_send() -> On {
     let met = Arc::new(AtomicBool::new(false));
     On::when(move |command| On::Send.matches(command) && !met.swap(true, Ordering::SeqCst))
-}
-
-fn inject(cluster: &Cluster, fault: &Fault) {
-    for broker in cluster.brokers() {
-        broker.inject(fault.clone());
-    }
 }
 
 #[test]
@@ -80,99 +72,6 @@ fn other_codes_fail_at_once() {
             // A wrong signature stores nothing, although its code is that of unknown outcomes.
             assert_eq!(error.delivery(), Delivery::NotSent);
         }
-    }
-}
-
-/// Each of these codes is tried again, and says in the end that nothing was stored: but for the one
-/// that says nothing in particular.
-#[test]
-fn a_code_that_stays_promises_what_it_says_of_the_message() {
-    for (code, delivery) in [
-        (1, Delivery::MaybeStored),
-        (2, Delivery::NotSent),
-        (14, Delivery::NotSent),
-        (16, Delivery::NotSent),
-        (17, Delivery::NotSent),
-        (29, Delivery::NotSent),
-        (204, Delivery::NotSent),
-        (205, Delivery::NotSent),
-        (1500, Delivery::NotSent),
-    ] {
-        for mode in MODES {
-            let cluster = brokers(2);
-            inject(&cluster, &Fault::answer(code, "no").on(On::Send));
-            let error = error(mode.send(&producer(&cluster), &message("x")));
-            assert_eq!(error.kind(), ErrorKind::Broker, "{error}");
-            assert_eq!(error.response_code(), Some(code), "{error}");
-            assert_eq!(error.delivery(), delivery, "{mode:?}: {error}");
-            let attempts = if code == 29 { 2 } else { 3 };
-            assert_eq!(error.attempts().len(), attempts, "{mode:?}: {error}");
-        }
-    }
-}
-
-/// Brokers say "busy" with several remarks, all of which mean the same.
-#[test]
-fn a_broker_that_stays_busy_has_stored_nothing_whatever_it_says_of_why() {
-    for remark in [
-        "[REJECTREQUEST]system busy, start flow control for a while",
-        "[OVERLOAD]system busy, start flow control for a while",
-        "[TIMEOUT_CLEAN_QUEUE]broker busy, start flow control for a while",
-        "[PCBUSY_CLEAN_QUEUE]broker busy, start flow control for a while",
-        "[PC_SYNCHRONIZED]broker busy, start flow control for a while",
-    ] {
-        for mode in MODES {
-            let cluster = brokers(2);
-            inject(&cluster, &Fault::answer(2, remark).on(On::Send));
-            let error = error(mode.send(&producer(&cluster), &message("x")));
-            assert_eq!(error.kind(), ErrorKind::Broker, "{error}");
-            assert_eq!(error.remark(), Some(remark));
-            assert_eq!(error.delivery(), Delivery::NotSent, "{mode:?}: {error}");
-            assert_eq!(error.attempts().len(), 3, "{mode:?}: {error}");
-        }
-    }
-}
-
-#[test]
-fn the_final_error_lists_every_attempt() {
-    for mode in MODES {
-        let cluster = brokers(2);
-        cluster
-            .broker("broker-a")
-            .inject(Fault::answer(1, "odd").on(On::Send));
-        cluster
-            .broker("broker-b")
-            .inject(Fault::answer(2, "busy").on(On::Send));
-        let producer = builder(&cluster)
-            .retries(3)
-            .async_retries(3)
-            .start()
-            .unwrap();
-        let error = error(mode.send(&producer, &message("x")));
-        assert_eq!(error.kind(), ErrorKind::Broker);
-        assert_eq!(error.attempts().len(), 4);
-        assert_eq!(sends(&cluster).len(), 4);
-        // One of them may have stored it, whichever came last.
-        assert_eq!(error.delivery(), Delivery::MaybeStored);
-        assert_eq!(error.topic(), Some("T"));
-        for (i, attempt) in error.attempts().iter().enumerate() {
-            let (code, remark, delivery) = match &*attempt.broker {
-                "broker-a" => (1, "odd", Delivery::MaybeStored),
-                _ => (2, "busy", Delivery::NotSent),
-            };
-            assert_eq!(attempt.error.response_code(), Some(code));
-            assert_eq!(attempt.error.remark(), Some(remark));
-            assert_eq!(attempt.error.delivery(), delivery);
-            assert_eq!(*attempt.broker, *sends(&cluster)[i].server());
-        }
-        let last = &error.attempts()[3].error;
-        assert_eq!(error.response_code(), last.response_code());
-        let text = error.to_string();
-        assert!(
-            text.starts_with("send to T failed after 4 attempts in "),
-            "{text}"
-        );
-        assert!(text.contains("SYSTEM_BUSY (2): busy"), "{text}");
     }
 }
 
@@ -484,49 +383,4 @@ fn a_oneway_send_makes_one_attempt() {
     }
     assert_eq!((sent, refused), (4, 4));
     assert_eq!(cluster.wait_for_messages("T", 4, PATIENCE).len(), 4);
-}
-
-#[test]
-fn a_failed_send_names_the_key_under_which_the_message_can_be_sent_again() {
-    for mode in MODES {
-        let cluster = cluster();
-        let producer = builder(&cluster)
-            .retries(0)
-            .async_retries(0)
-            .start()
-            .unwrap();
-        let lost = Fault::hang_up().after_storing().on(On::Send).once();
-        cluster.broker("broker-a").inject(lost);
-        let failed = error(mode.send(&producer, &message("x")));
-        let key = failed.unique_key().expect("a key").to_owned();
-        let again = message("x").unique_key(&key);
-        assert_eq!(mode.send(&producer, &again).unwrap().message_id(), key);
-        let stored = cluster.messages("T");
-        let keys: Vec<_> = stored.iter().filter_map(|m| m.unique_key()).collect();
-        assert_eq!(keys, [&key, &key], "{mode:?}");
-
-        let invalid = error(mode.send(&producer, &Message::new("no topic", "x")));
-        assert_eq!(invalid.unique_key(), None);
-    }
-}
-
-#[test]
-fn the_failed_messages_of_a_batch_have_their_own_keys() {
-    let cluster = cluster();
-    cluster
-        .broker("broker-a")
-        .inject(Fault::answer(13, "no").on(On::Send));
-    let keyed = |key: &str| message("x").unique_key(key);
-    let batch = Batch::new([keyed("A"), keyed("B")]).unwrap();
-    let failed = error(producer(&cluster).send_batch(&batch));
-    assert_eq!(failed.unique_key(), Some("A,B"));
-    let gathering = builder(&cluster).auto_batch(AutoBatch::new().max_delay(ms(50)));
-    let producer = gathering.start().unwrap();
-    let handles = ["A", "B"].map(|key| (key, producer.submit(keyed(key))));
-    for (key, handle) in handles {
-        assert_eq!(error(handle.wait()).unique_key(), Some(key));
-    }
-    let missing = MessageQueue::new("T", "broker-z", 0);
-    let refused = producer.prepare(&keyed("C")).queue(missing).send_oneway();
-    assert_eq!(refused.unwrap_err().unique_key(), Some("C"));
 }

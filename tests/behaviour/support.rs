@@ -8,7 +8,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, unbounded};
-use rocketmq_blocking::embedded::{Cluster, NameServer, On, ReceivedRequest};
+use rocketmq_blocking::embedded::{Cluster, Fault, NameServer, On, ReceivedRequest};
 use rocketmq_blocking::protocol::route::{BrokerData, QueueData, TopicRoute};
 use rocketmq_blocking::protocol::{Command, HeaderFormat, frame};
 use rocketmq_blocking::{Error, Message, Producer, ProducerBuilder, Result, SendReceipt};
@@ -260,5 +260,12 @@ impl Peer {
         if !request.is_oneway() {
             self.write(&Command::response_to(request, 0));
         }
+    }
+}
+
+/// Has all brokers do this.
+pub fn inject(cluster: &Cluster, fault: &Fault) {
+    for broker in cluster.brokers() {
+        broker.inject(fault.clone());
     }
 }

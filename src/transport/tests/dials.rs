@@ -96,14 +96,19 @@ fn park(peer: &Arc<Peer>, shared: &Arc<Shared>) -> Told {
     told
 }
 
+/// An address by itself, and what it needs.
+fn peer_at(address: SocketAddr) -> (Workers, Arc<Shared>, Arc<Peer>) {
+    let workers = Workers::start(1).unwrap();
+    let shared = Shared::new(config(), workers.clone(), Arc::new(Nobody), None);
+    let peer = Peer::new(address.to_string().into());
+    (workers, Arc::new(shared), Arc::new(peer))
+}
+
 /// The caller who dials has no time left, and there is no thread to go on for those that have.
 #[test]
 fn who_waits_for_a_dial_is_answered_when_no_thread_can_be_had_for_it() {
     let (_listener, address) = listener();
-    let workers = Workers::start(1).unwrap();
-    let shared = Shared::new(config(), workers.clone(), Arc::new(Nobody), None);
-    let (shared, peer) = (Arc::new(shared), Peer::new(address.to_string().into()));
-    let peer = Arc::new(peer);
+    let (workers, shared, peer) = peer_at(address);
 
     assert!(peer.begin_dial());
     let parked = [(); 2].map(|()| park(&peer, &shared));
@@ -135,10 +140,7 @@ fn who_waits_for_a_dial_is_answered_when_no_thread_can_be_had_for_it() {
 #[test]
 fn a_dial_that_had_no_time_is_no_failure_of_the_address() {
     let (_listener, address) = listener();
-    let workers = Workers::start(1).unwrap();
-    let shared = Shared::new(config(), workers.clone(), Arc::new(Nobody), None);
-    let (shared, peer) = (Arc::new(shared), Peer::new(address.to_string().into()));
-    let peer = Arc::new(peer);
+    let (workers, shared, peer) = peer_at(address);
     assert!(peer.begin_dial());
     let passed = Deadline::after(Instant::now(), Duration::ZERO);
     let own = peer.dial(&shared, passed).map(drop).unwrap_err();
@@ -153,10 +155,7 @@ fn a_dial_that_had_no_time_is_no_failure_of_the_address() {
 #[test]
 fn who_waits_for_a_dial_is_answered_when_the_client_ends() {
     let (_listener, address) = listener();
-    let workers = Workers::start(1).unwrap();
-    let shared = Shared::new(config(), workers.clone(), Arc::new(Nobody), None);
-    let (shared, peer) = (Arc::new(shared), Peer::new(address.to_string().into()));
-    let peer = Arc::new(peer);
+    let (workers, shared, peer) = peer_at(address);
     assert!(peer.begin_dial());
     let parked = [(); 2].map(|()| park(&peer, &shared));
     peer.close(&Error::new(ErrorKind::Closed, "the test is over"));
