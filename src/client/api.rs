@@ -15,7 +15,7 @@ use crate::protocol::code::{request, response};
 use crate::protocol::heartbeat::{Heartbeat, Unregister};
 use crate::protocol::route::{RouteRequest, TopicRoute};
 use crate::protocol::{Command, message};
-use crate::transport::{Completion, Deadline, Remoting, Request, Via};
+use crate::transport::{Completion, Connection, Deadline, Remoting, Request, To, Via};
 
 /// The most that the bodies of one answer may inflate to: what a frame can carry, several times
 /// over.
@@ -173,21 +173,22 @@ pub(super) fn heartbeat(
     remoting.invoke_async(broker, &request, deadline, Via::Caller, completion);
 }
 
-/// Tells a broker which groups live here, and waits until it has understood.
+/// Tells the broker at the end of this connection which groups live here, and waits until it has
+/// understood.
 pub(super) fn heartbeat_and_wait(
     remoting: &Remoting,
-    broker: &Arc<str>,
+    connection: &Arc<Connection>,
     heartbeat: &Heartbeat,
     deadline: Deadline,
 ) -> Result<()> {
     let body = Arc::new(heartbeat.encode());
     let request = Request::new(request::HEART_BEAT, &()).with_body(&body);
-    let answer = remoting.invoke(broker, &request, deadline)?;
+    let answer = remoting.invoke_once(To::Connection(connection), &request, deadline)?;
     match answer.code {
         response::SUCCESS => Ok(()),
         code => {
             let error = Error::response(code, response::name(code), answer.remark.as_deref());
-            Err(error.at(broker))
+            Err(error.at(connection.address()))
         }
     }
 }

@@ -7,7 +7,10 @@ use super::core::Inner;
 use crate::logging;
 use crate::protocol::code::response;
 use crate::protocol::heartbeat::{Heartbeat, Unregister};
-use crate::transport::{Deadline, Next, Outcome};
+use crate::transport::{Connection, Deadline, Next, Outcome};
+
+/// A connection can turn out to be at its end when it is first used, and the next one too.
+const CONNECTIONS_TO_MEET: usize = 3;
 
 impl Inner {
     /// Tells the masters of all known routes which groups live here.
@@ -18,33 +21,50 @@ impl Inner {
     }
 
     /// Sees that a broker knows this client before it is to push something to it: the first time
-    /// on each connection this waits for the answer to a heartbeat. What goes wrong is left for the
-    /// request that follows to find out.
-    pub(crate) fn introduce(&self, broker: &Arc<str>, deadline: Deadline) {
+    /// on each connection this waits for the answer to a heartbeat. Returns the connection that the
+    /// broker knows: on another one the client would be a stranger. `None` if sends go to another
+    /// port, and where something went wrong: what, is left for the request that follows to find out.
+    pub(crate) fn introduce(
+        &self,
+        address: &Arc<str>,
+        deadline: Deadline,
+    ) -> Option<Arc<Connection>> {
         // Over the ordinary port, as all heartbeats.
-        let ordinary = self.broker_of_send_address(broker);
-        let broker = ordinary.as_ref().unwrap_or(broker);
-        let connection = match self.remoting.connect(broker, deadline) {
-            Ok(connection) if !connection.is_introduced() => connection,
-            _ => return,
-        };
-        let Some(heartbeat) = self.own_heartbeat() else {
-            return;
-        };
-        let deadline = deadline.capped(Instant::now(), self.config.api_timeout);
-        match api::heartbeat_and_wait(&self.remoting, broker, &heartbeat, deadline) {
-            Ok(()) => connection.note_introduced(),
-            Err(error) => {
-                let (level, more) = self.warnings.level(Instant::now());
-                logging::log!(target: LOG, level, "heartbeat before a request failed: {error}{more}");
+        let ordinary = self.broker_of_send_address(address);
+        let broker = ordinary.as_ref().unwrap_or(address);
+        for _ in 0..CONNECTIONS_TO_MEET {
+            let connection = self.remoting.connect(broker, deadline).ok()?;
+            if connection.is_introduced() || self.meet(&connection, deadline) {
+                return ordinary.is_none().then_some(connection);
+            }
+            if connection.is_usable() {
+                break;
             }
         }
+        None
+    }
+
+    /// Tells the broker at the other end of a connection who is here. Says whether it has understood.
+    fn meet(&self, connection: &Arc<Connection>, deadline: Deadline) -> bool {
+        let Some(heartbeat) = self.own_heartbeat() else {
+            return false;
+        };
+        let deadline = deadline.capped(Instant::now(), self.config.api_timeout);
+        if let Err(error) =
+            api::heartbeat_and_wait(&self.remoting, connection, &heartbeat, deadline)
+        {
+            let (level, more) = self.warnings.level(Instant::now());
+            logging::log!(target: LOG, level, "heartbeat before a request failed: {error}{more}");
+            return false;
+        }
+        connection.note_introduced();
         // The reply can come by way of another broker.
         for other in self.routes.masters() {
-            if other != *broker {
+            if other != *connection.address() {
                 self.heartbeat_soon(other);
             }
         }
+        true
     }
 
     /// Which groups live here; `None` if there is none, or none from now on.

@@ -17,7 +17,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::message::SendReceipt;
 use crate::protocol::Command;
 use crate::sync::Mutex;
-use crate::transport::{Completion, Deadline, Job, Next, Outcome, Permit, Via};
+use crate::transport::{Completion, Deadline, Job, Next, Outcome, Permit, To, Via};
 
 /// A larger body is not kept for longer than its send lasts.
 const LARGEST_SPARE: usize = 16 * 1024;
@@ -167,11 +167,13 @@ impl AsyncSend {
 
     /// Makes an attempt on this thread; `core` is its own, which goes with it.
     fn attempt(self: Box<Self>, core: &Core) {
+        let introduced = self.send.introduce();
         let Send { out, aim, .. } = &self.send;
         let (address, deadline) = (aim.address.clone(), aim.deadline);
         let remoting = &core.client.inner().remoting;
         let encoded = with_request(core, out, aim, |r| remoting.encode(&address, r, false));
-        remoting.dispatch(&address, encoded, deadline, Via::WriterThread, self);
+        let to = To::over(introduced.as_ref(), &address);
+        remoting.dispatch(to, encoded, deadline, Via::WriterThread, self);
     }
 
     fn attempt_again(self: Box<Self>) {

@@ -18,7 +18,7 @@ use crate::message::{SendReceipt, SendStatus};
 use crate::protocol::Command;
 use crate::protocol::code::response;
 use crate::protocol::send as wire;
-use crate::transport::{Deadline, Permit};
+use crate::transport::{Connection, Deadline, Permit, To};
 
 /// However short its share, an attempt gets this long before it is given up for another broker.
 const SHORTEST_ATTEMPT: Duration = Duration::from_millis(500);
@@ -135,12 +135,11 @@ impl Send {
     /// Attempts until the end, on this thread.
     pub(super) fn run(mut self) -> Result<SendReceipt> {
         loop {
-            let Aim {
-                address, deadline, ..
-            } = &self.aim;
             let remoting = &self.core.client.inner().remoting;
+            let introduced = self.introduce();
+            let to = To::over(introduced.as_ref(), &self.aim.address);
             let answer = with_request(&self.core, &self.out, &self.aim, |request| {
-                remoting.invoke_once(address, request, *deadline)
+                remoting.invoke_once(to, request, self.aim.deadline)
             });
             let now = Instant::now();
             let step = match answer {
@@ -161,6 +160,14 @@ impl Send {
                 }
             }
         }
+    }
+
+    /// The connection for an attempt whose reply the broker is to push to this client.
+    pub(super) fn introduce(&self) -> Option<Arc<Connection>> {
+        let client = self.core.client.inner();
+        let (address, deadline) = (&self.aim.address, self.aim.deadline);
+        let asks = self.out.wants_reply;
+        asks.then(|| client.introduce(address, deadline)).flatten()
     }
 
     /// Makes the only attempt of a oneway send: `Ok` once the connection has accepted it.
@@ -319,10 +326,6 @@ impl Send {
             {
                 self.aim.deadline = self.aim.deadline.capped(self.out.begun.at, cap);
             }
-        }
-        if self.out.wants_reply {
-            let (address, deadline) = (&self.aim.address, self.aim.deadline);
-            self.core.client.inner().introduce(address, deadline);
         }
         self.ask_hooks()?;
         if self.made > 1 {

@@ -185,7 +185,7 @@ impl Connection {
     }
 
     /// Whether new requests may use it.
-    pub(super) fn is_usable(&self) -> bool {
+    pub(crate) fn is_usable(&self) -> bool {
         !self.retired.load(Ordering::Relaxed) && !self.dead.load(Ordering::Relaxed)
     }
 

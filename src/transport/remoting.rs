@@ -21,6 +21,37 @@ use crate::sync::{Mutex, RwLock};
 /// was sent, so that trying again cannot duplicate.
 const CONNECTIONS_PER_CALL: usize = 3;
 
+/// Where a request goes.
+#[derive(Clone, Copy)]
+pub(crate) enum To<'a> {
+    /// To this address, over its usable connection, which is made if need be.
+    Address(&'a Arc<str>),
+    /// Over this very connection or, if that is at its end, not at all.
+    Connection(&'a Arc<Connection>),
+}
+
+impl<'a> To<'a> {
+    /// Over this connection to the address, if there is one that it has to be.
+    pub(crate) fn over(connection: Option<&'a Arc<Connection>>, address: &'a Arc<str>) -> To<'a> {
+        connection.map_or(To::Address(address), To::Connection)
+    }
+
+    fn address(self) -> &'a Arc<str> {
+        match self {
+            To::Address(address) => address,
+            To::Connection(connection) => connection.address(),
+        }
+    }
+
+    /// How many connections may be tried.
+    fn connections(self) -> usize {
+        match self {
+            To::Address(_) => CONNECTIONS_PER_CALL,
+            To::Connection(_) => 1,
+        }
+    }
+}
+
 /// All connections of a client, by address.
 pub(crate) struct Remoting {
     shared: Arc<Shared>,
@@ -57,9 +88,9 @@ impl Remoting {
         request: &Request<'_>,
         deadline: Deadline,
     ) -> Outcome {
-        match self.invoke_once(address, request, deadline) {
+        match self.invoke_once(To::Address(address), request, deadline) {
             Ok(answer) if answer.code == response::GO_AWAY => {
-                self.invoke_once(address, request, deadline)
+                self.invoke_once(To::Address(address), request, deadline)
             }
             outcome => outcome,
         }
@@ -68,27 +99,31 @@ impl Remoting {
     /// Sends a request and waits for its answer, whatever that is.
     pub(crate) fn invoke_once(
         &self,
-        address: &Arc<str>,
+        to: To<'_>,
         request: &Request<'_>,
         deadline: Deadline,
     ) -> Outcome {
-        let encoded = self.encode(address, request, false)?;
-        let outcome = self.exchange(address, &encoded, deadline);
+        let encoded = self.encode(to.address(), request, false)?;
+        let outcome = self.exchange(to, &encoded, deadline);
         if let Some(hooked) = &encoded.hooked {
-            hooked.after(&self.shared.config.hooks.user, address, &outcome);
+            hooked.after(&self.shared.config.hooks.user, to.address(), &outcome);
         }
         outcome
     }
 
-    fn exchange(&self, address: &Arc<str>, request: &Encoded, deadline: Deadline) -> Outcome {
-        for _ in 0..CONNECTIONS_PER_CALL {
-            match self.connect(address, deadline)?.call(request, deadline) {
+    fn exchange(&self, to: To<'_>, request: &Encoded, deadline: Deadline) -> Outcome {
+        for _ in 0..to.connections() {
+            let called = match to {
+                To::Address(address) => self.connect(address, deadline)?.call(request, deadline),
+                To::Connection(connection) => connection.call(request, deadline),
+            };
+            match called {
                 Ok(outcome) => return outcome,
                 Err(Refused::Never(_, error)) => return Err(error),
                 Err(Refused::Gone(..)) => {}
             }
         }
-        Err(gone(address))
+        Err(gone(to.address()))
     }
 
     /// A request as it goes out, after all that comes before it.
@@ -125,13 +160,13 @@ impl Remoting {
         completion: Box<dyn Completion>,
     ) {
         let encoded = self.encode(address, request, false);
-        self.dispatch(address, encoded, deadline, via, completion);
+        self.dispatch(To::Address(address), encoded, deadline, via, completion);
     }
 
     /// The same for a request that is encoded, or could not be.
     pub(crate) fn dispatch(
         &self,
-        address: &Arc<str>,
+        to: To<'_>,
         encoded: Result<Encoded, Error>,
         deadline: Deadline,
         via: Via,
@@ -145,14 +180,18 @@ impl Remoting {
             None => completion,
             Some(hooked) => Box::new(Observed {
                 shared: self.shared.clone(),
-                address: address.clone(),
+                address: to.address().clone(),
                 hooked,
                 completion,
             }),
         };
         let mut slot = Slot::Task(completion);
-        for connection in 1..=CONNECTIONS_PER_CALL {
-            let connected = match self.current(address) {
+        for connection in 1..=to.connections() {
+            let (known, address) = match to {
+                To::Address(address) => (self.current(address), address),
+                To::Connection(connection) => (Some(connection.clone()), connection.address()),
+            };
+            let connected = match known {
                 Some(connection) => Ok(connection),
                 // A thread that has others to serve waits for no dial.
                 None if self.shared.workers.retries.runs_here() => {
@@ -173,7 +212,7 @@ impl Remoting {
                 Some(given) => slot = given,
             }
         }
-        self.answer(slot, Err(gone(address)));
+        self.answer(slot, Err(gone(to.address())));
     }
 
     /// Queues a request that has no answer. `Ok` means accepted; the permit is given back when the

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, bounded, unbounded};
-use rocketmq_blocking::embedded::{Cluster, Fault, On, StoredMessage};
+use rocketmq_blocking::embedded::{Cluster, Fault, Gate, On, StoredMessage};
 use rocketmq_blocking::protocol::code::request;
 use rocketmq_blocking::protocol::send::SendRequest;
 use rocketmq_blocking::{
@@ -381,22 +381,6 @@ fn every_broker_knows_the_client_before_it_gets_the_request() {
         for broker in cluster.brokers() {
             broker.disconnect_all();
         }
-        // A connection that is dead, and not yet found to be, would be taken for one that is known.
-        let addresses: Vec<String> = cluster
-            .brokers()
-            .iter()
-            .map(|b| b.address().to_string())
-            .collect();
-        let start = Instant::now();
-        let is_there = || {
-            let connections = producer.client().describe().connections;
-            let mut brokers = addresses.iter();
-            brokers.any(|broker| connections.iter().any(|c| *c.address == **broker))
-        };
-        while is_there() {
-            assert!(start.elapsed() < PATIENCE, "the ends are not seen");
-            thread::yield_now();
-        }
     }
     let mut known = BTreeSet::new();
     for one in cluster.requests(&On::Any) {
@@ -408,6 +392,40 @@ fn every_broker_knows_the_client_before_it_gets_the_request() {
     }
     assert!(known.len() >= 4, "{known:?}");
     assert!(cluster.message_count("Prices") >= 8);
+}
+
+/// The new connection has a heartbeat of its own accord too, which nobody waits for: both are held.
+#[test]
+fn a_request_sent_again_goes_over_a_connection_that_the_broker_knows() {
+    for asynchronous in [false, true] {
+        let cluster = cluster();
+        replier(&cluster, |question| format!("re {question}"));
+        let broker = cluster.broker("broker-a");
+        let producer = Arc::new(producer(&cluster, "askers"));
+        assert!(
+            producer
+                .request(&Message::new("Prices", "1"), PATIENCE)
+                .is_ok()
+        );
+        let away = broker.inject(Fault::go_away().on(On::send_to("Prices")).once());
+        let gate = Gate::new();
+        let held = broker.inject(Fault::hold(&gate).on(On::Heartbeat));
+        let (got, replies) = unbounded();
+        let answered = move |reply| got.send(reply).expect("the test waits");
+        let question = Message::new("Prices", "2");
+        match asynchronous {
+            true => producer.request_async(question, PATIENCE, answered),
+            false => {
+                let asker = producer.clone();
+                thread::spawn(move || answered(asker.request(&question, PATIENCE)));
+            }
+        }
+        assert!(held.wait_hits(2, PATIENCE), "{asynchronous}");
+        assert_eq!((away.hits(), cluster.message_count("Prices")), (1, 1));
+        gate.open();
+        let reply = replies.recv_timeout(PATIENCE).expect("an end");
+        assert_eq!(text(&reply.expect("a reply")), "re 2");
+    }
 }
 
 #[test]
