@@ -210,6 +210,7 @@ mod client;
 mod error;
 mod logging;
 mod message;
+mod panics;
 mod producer;
 pub mod protocol;
 mod sync;

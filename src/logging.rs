@@ -1,8 +1,7 @@
 //! The lines that this crate logs, all of them through here. A logger is the program's own code, and it
 //! is called on threads that many sends depend on: its panic ends none of them, and is swallowed.
 
-use std::mem;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use crate::panics::caught;
 
 macro_rules! log_at {
     (target: $target:expr, $level:expr, $($text:tt)+) => {{
@@ -46,8 +45,6 @@ pub(crate) use {
 #[cold]
 #[inline(never)]
 pub(crate) fn guarded(log: impl FnOnce()) {
-    if let Err(payload) = catch_unwind(AssertUnwindSafe(log)) {
-        // It has said what it had to say through the panic hook, and its end could panic too.
-        mem::forget(payload);
-    }
+    // It has said what it had to say through the panic hook.
+    let _ = caught(log);
 }

@@ -163,14 +163,14 @@ fn ask(
 /// Tells a broker which groups live here; the answer goes to `completion`.
 pub(super) fn heartbeat(
     remoting: &Remoting,
-    broker: &Arc<str>,
+    to: To<'_>,
     heartbeat: &Heartbeat,
     deadline: Deadline,
     completion: Box<dyn Completion>,
 ) {
     let body = Arc::new(heartbeat.encode());
     let request = Request::new(request::HEART_BEAT, &()).with_body(&body);
-    remoting.invoke_async(broker, &request, deadline, Via::Caller, completion);
+    remoting.invoke_async(to, &request, deadline, Via::Caller, completion);
 }
 
 /// Tells the broker at the end of this connection which groups live here, and waits until it has
@@ -184,11 +184,16 @@ pub(super) fn heartbeat_and_wait(
     let body = Arc::new(heartbeat.encode());
     let request = Request::new(request::HEART_BEAT, &()).with_body(&body);
     let answer = remoting.invoke_once(To::Connection(connection), &request, deadline)?;
+    check(&answer, connection.address())
+}
+
+/// Whether a broker has done what it was asked for.
+pub(super) fn check(answer: &Command, broker: &Arc<str>) -> Result<()> {
     match answer.code {
         response::SUCCESS => Ok(()),
         code => {
-            let error = Error::response(code, response::name(code), answer.remark.as_deref());
-            Err(error.at(connection.address()))
+            let name = response::name(code);
+            Err(Error::response(code, name, answer.remark.as_deref()).at(broker))
         }
     }
 }
@@ -202,5 +207,11 @@ pub(super) fn unregister(
     completion: Box<dyn Completion>,
 ) {
     let request = Request::new(request::UNREGISTER_CLIENT, unregister);
-    remoting.invoke_async(broker, &request, deadline, Via::Caller, completion);
+    remoting.invoke_async(
+        To::Address(broker),
+        &request,
+        deadline,
+        Via::Caller,
+        completion,
+    );
 }

@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
+use crossbeam_channel::{Receiver, Sender};
+
 use super::LOG;
 use super::api;
 use super::config::{ClientBuilder, ClientConfig};
@@ -78,6 +80,9 @@ pub(crate) struct Inner {
     /// The topic whose route was suspected last, and when.
     suspected: Mutex<Option<(Arc<str>, Instant)>>,
     closed: AtomicBool,
+    /// Dropped when the client is closed, which threads that live as long see at the other end.
+    open: Mutex<Option<Sender<()>>>,
+    closing: Receiver<()>,
     /// Locked for the whole of a shutdown.
     report: Mutex<Option<ShutdownReport>>,
 }
@@ -216,6 +221,7 @@ impl Inner {
             });
             let remoting = Remoting::new(remoting_config, workers.clone(), inbound, None);
             let remoting = Arc::new(remoting);
+            let (open, closing) = crossbeam_channel::bounded(0);
             let random = RandomState::new().hash_one(0);
             let name_servers = NameServers::new(remoting.clone(), name_servers, discovery, random);
             Inner {
@@ -232,6 +238,8 @@ impl Inner {
                 tickers: Mutex::new(None),
                 suspected: Mutex::new(None),
                 closed: AtomicBool::new(false),
+                open: Mutex::new(Some(open)),
+                closing,
                 report: Mutex::new(None),
                 config,
             }
@@ -251,7 +259,13 @@ impl Inner {
                 None => client.refresh_all(),
             }
         };
-        let routes = Ticker::start(threads, "rmq-routes", self.config.route_interval, refresh)?;
+        let routes = Ticker::start(
+            threads,
+            "rmq-routes",
+            self.config.route_interval,
+            self.closing(),
+            refresh,
+        )?;
         let client = Arc::downgrade(self);
         let beat = move |broker: Option<Arc<str>>| {
             let Some(client) = client.upgrade() else {
@@ -263,7 +277,7 @@ impl Inner {
             }
         };
         let interval = self.config.heartbeat_interval;
-        let heartbeats = Ticker::start(threads, "rmq-heartbeat", interval, beat)?;
+        let heartbeats = Ticker::start(threads, "rmq-heartbeat", interval, self.closing(), beat)?;
         Ok(Tickers {
             routes,
             heartbeats,
@@ -284,7 +298,8 @@ impl Inner {
             }
         };
         let interval = self.config.discovery_interval;
-        Ticker::start(&self.workers.threads, "rmq-discover", interval, discover).map(Some)
+        let threads = &self.workers.threads;
+        Ticker::start(threads, "rmq-discover", interval, self.closing(), discover).map(Some)
     }
 
     /// Has a topic's route looked up soon, by the routes thread.
@@ -332,7 +347,10 @@ impl Inner {
     }
 
     fn refresh_all(&self) {
-        self.routes.refresh_all();
+        // Brokers ask a transaction producer long after its last send.
+        let is_awaited = !self.checks.lock().is_empty();
+        self.routes
+            .refresh_all(self.config.route_interval, is_awaited);
         // The addresses first: whoever connects meanwhile has found a route before.
         let addresses = self.remoting.addresses();
         let masters = self.routes.masters();
@@ -360,6 +378,7 @@ impl Inner {
             return report.clone();
         }
         self.closed.store(true, Ordering::SeqCst);
+        drop(self.open.lock().take());
         self.budget.close();
         let checks: Vec<_> = std::mem::take(&mut *self.checks.lock())
             .into_values()
@@ -392,6 +411,11 @@ impl Inner {
             let most = (deadline.remaining(now) / 4).min(GOODBYE_WITHIN);
             self.unregister(&groups, deadline.capped(now, most));
         }
+    }
+
+    /// Disconnected when the client is closed; nothing is ever sent.
+    pub(crate) fn closing(&self) -> Receiver<()> {
+        self.closing.clone()
     }
 
     pub(crate) fn is_closed(&self) -> bool {

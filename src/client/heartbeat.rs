@@ -4,10 +4,12 @@ use std::time::Instant;
 use super::LOG;
 use super::api;
 use super::core::Inner;
+use crate::error::Result;
 use crate::logging;
 use crate::protocol::code::response;
 use crate::protocol::heartbeat::{Heartbeat, Unregister};
-use crate::transport::{Connection, Deadline, Next, Outcome};
+use crate::sync::Mutex;
+use crate::transport::{Connection, Deadline, Next, Outcome, To};
 
 /// A connection can turn out to be at its end when it is first used, and the next one too.
 const CONNECTIONS_TO_MEET: usize = 3;
@@ -44,15 +46,77 @@ impl Inner {
         None
     }
 
+    /// The same for who may not wait. `then` runs once, on whatever thread, and by the deadline.
+    pub(crate) fn introduce_apart(
+        self: &Arc<Self>,
+        address: &Arc<str>,
+        deadline: Deadline,
+        then: Box<dyn FnOnce() + Send>,
+    ) {
+        // At the deadline too: who dials may have more time than this one.
+        let once = Arc::new(Mutex::new(Some(then)));
+        let late = once.clone();
+        let timer = &self.workers.timer;
+        timer.schedule(deadline.instant(), move |_| go_on(&late));
+        let then = Box::new(move || go_on(&once));
+        let ordinary = self.broker_of_send_address(address);
+        let broker = ordinary.as_ref().unwrap_or(address);
+        let client = self.clone();
+        let met = move |connection: Result<Arc<Connection>>| match connection {
+            Ok(connection) if !connection.is_introduced() => {
+                client.meet_apart(connection, deadline, then);
+            }
+            _ => then(),
+        };
+        self.remoting.connect_apart(broker, deadline, Box::new(met));
+    }
+
+    /// The connection to this address, if its broker knows this client and sends go there.
+    pub(crate) fn introduced(&self, address: &Arc<str>) -> Option<Arc<Connection>> {
+        let connection = self.remoting.current(address)?;
+        let known = connection.is_introduced() && self.broker_of_send_address(address).is_none();
+        known.then_some(connection)
+    }
+
     /// Tells the broker at the other end of a connection who is here. Says whether it has understood.
     fn meet(&self, connection: &Arc<Connection>, deadline: Deadline) -> bool {
         let Some(heartbeat) = self.own_heartbeat() else {
             return false;
         };
         let deadline = deadline.capped(Instant::now(), self.config.api_timeout);
-        if let Err(error) =
-            api::heartbeat_and_wait(&self.remoting, connection, &heartbeat, deadline)
-        {
+        let answer = api::heartbeat_and_wait(&self.remoting, connection, &heartbeat, deadline);
+        self.note_met(connection, answer)
+    }
+
+    fn meet_apart(
+        self: Arc<Self>,
+        connection: Arc<Connection>,
+        deadline: Deadline,
+        then: Box<dyn FnOnce() + Send>,
+    ) {
+        let Some(heartbeat) = self.own_heartbeat() else {
+            return then();
+        };
+        let deadline = deadline.capped(Instant::now(), self.config.api_timeout);
+        let (client, known) = (self.clone(), connection.clone());
+        let completion = move |answer: Outcome| {
+            let answer = answer.and_then(|answer| api::check(&answer, known.address()));
+            client.note_met(&known, answer);
+            then();
+            Next::Done
+        };
+        let to = To::Connection(&connection);
+        api::heartbeat(
+            &self.remoting,
+            to,
+            &heartbeat,
+            deadline,
+            Box::new(completion),
+        );
+    }
+
+    fn note_met(&self, connection: &Arc<Connection>, answer: Result<()>) -> bool {
+        if let Err(error) = answer {
             let (level, more) = self.warnings.level(Instant::now());
             logging::log!(target: LOG, level, "heartbeat before a request failed: {error}{more}");
             return false;
@@ -114,9 +178,10 @@ impl Inner {
             logging::log!(target: LOG, level, "{why}{more}");
             Next::Done
         };
+        let to = To::Address(broker);
         api::heartbeat(
             &self.remoting,
-            broker,
+            to,
             &heartbeat,
             deadline,
             Box::new(completion),
@@ -152,5 +217,13 @@ impl Inner {
         drop(answered);
         // Ends when every completion has dropped its end.
         let _ = answers.recv_deadline(deadline.instant());
+    }
+}
+
+/// Does what is to be done once.
+fn go_on(once: &Mutex<Option<Box<dyn FnOnce() + Send>>>) {
+    let taken = once.lock().take();
+    if let Some(then) = taken {
+        then();
     }
 }

@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 pub(crate) struct Process(u32);
 
 thread_local! {
-    static LOOKED: Cell<Option<Instant>> = const { Cell::new(None) };
+    /// Which process this was found to be, and when.
+    static LOOKED: Cell<Option<(u32, Instant)>> = const { Cell::new(None) };
 }
 
 /// In bursts, where the system call would cost a good part of a message, it is made this often.
@@ -24,23 +25,38 @@ impl Process {
 
     /// Whether the current process is a fork of it.
     pub(crate) fn is_forked(&self) -> bool {
-        let forked = process::id() != self.0;
-        if forked {
-            LOOKED.set(None);
-        }
-        forked
+        process::id() != self.0
     }
 
     /// The same for what is done often: a look of a moment ago counts as one.
     pub(crate) fn is_forked_by(&self, now: Instant) -> bool {
         let looked = LOOKED.get();
-        if looked.is_some_and(|looked| now.saturating_duration_since(looked) < EVERY) {
-            return false;
+        let looked = looked.filter(|(_, at)| now.saturating_duration_since(*at) < EVERY);
+        let (here, _) = looked.unwrap_or_else(|| {
+            let looked = (process::id(), now);
+            LOOKED.set(Some(looked));
+            looked
+        });
+        // A look of just before the fork says too little about a client of the fork's own.
+        here != self.0 && self.is_forked()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// In a fork, clients of its own stand beside those that it was given.
+    #[test]
+    fn a_look_for_one_client_says_nothing_of_another_process_client() {
+        let (own, parents) = (Process::current(), Process(process::id() + 1));
+        let now = Instant::now();
+        for _ in 0..2 {
+            assert!(!own.is_forked_by(now));
+            assert!(parents.is_forked_by(now));
         }
-        let forked = self.is_forked();
-        if !forked {
-            LOOKED.set(Some(now));
-        }
-        forked
+        // As a look of the parent's, of just before the fork.
+        LOOKED.set(Some((parents.0, now)));
+        assert!(!own.is_forked_by(now));
     }
 }

@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -14,10 +14,11 @@ use crate::logging;
 use crate::protocol::route::TopicRoute;
 use crate::sync::channel::{self, Receiver, Sender};
 use crate::sync::{Condvar, Mutex, RwLock};
-use crate::transport::Deadline;
+use crate::transport::{Deadline, contained};
 
-/// A topic that nobody sent to for so many refreshes (half an hour by default) is forgotten.
-const FORGET_AFTER: u32 = 60;
+/// A topic that nobody sent to for so long, and for so many refreshes, is forgotten.
+const FORGET_AFTER: Duration = Duration::from_secs(30 * 60);
+const FORGET_AFTER_REFRESHES: u32 = 60;
 
 /// However many sends suspect a route, it is asked for again at most so often.
 const HURRY_EVERY: Duration = Duration::from_millis(200);
@@ -29,6 +30,8 @@ pub(crate) struct Routes {
     /// Topics are known here by their names on the wire; their queues name them as users do.
     names: Names,
     known: RwLock<HashMap<Arc<str>, Arc<Known>>>,
+    /// Those that a producer named at its start: its brokers are to know it, however quiet it is.
+    named: Mutex<HashSet<Arc<str>>>,
     /// Lookups under way: one per topic, shared by all who ask.
     flights: Mutex<HashMap<Arc<str>, Arc<Flight>>>,
     /// Dropped at the end, which wakes those who wait on the other end.
@@ -61,6 +64,11 @@ struct Flight {
     landed: Condvar,
 }
 
+/// Whether a topic was not used for so many refreshes that it may be forgotten.
+fn is_stale(unused: u32, interval: Duration) -> bool {
+    unused >= FORGET_AFTER_REFRESHES && interval.saturating_mul(unused) >= FORGET_AFTER
+}
+
 impl Routes {
     pub(crate) fn new(name_servers: NameServers, api_timeout: Duration, names: Names) -> Routes {
         let (open, closing) = channel::bounded(0);
@@ -69,6 +77,7 @@ impl Routes {
             api_timeout,
             names,
             known: RwLock::default(),
+            named: Mutex::default(),
             flights: Mutex::default(),
             open: Mutex::new(Some(open)),
             closing,
@@ -157,7 +166,12 @@ impl Routes {
             if mine {
                 let result = match find() {
                     Some(info) => Ok(info),
-                    None => self.ask(topic, default, deadline),
+                    None => contained("a question for a route", || {
+                        self.ask(topic, default, deadline)
+                    })
+                    .unwrap_or_else(|| {
+                        Err(Error::new(ErrorKind::NameServer, "the question panicked"))
+                    }),
                 };
                 self.flights.lock().remove(topic);
                 *flight.result.lock() = Some(result.clone());
@@ -182,8 +196,9 @@ impl Routes {
         }
     }
 
-    /// Asks again for every known topic. Stops when no name server answers, keeping the rest.
-    pub(crate) fn refresh_all(&self) {
+    /// Asks again for every known topic. Stops when no name server answers, keeping the rest. Unused
+    /// ones are forgotten, unless the client is to be found by brokers for as long as it lives.
+    pub(crate) fn refresh_all(&self, interval: Duration, is_awaited: bool) {
         let topics: Vec<_> = self
             .known
             .read()
@@ -191,7 +206,9 @@ impl Routes {
             .map(|(topic, k)| (topic.clone(), k.clone()))
             .collect();
         for (topic, known) in topics {
-            if known.refreshes_unused.fetch_add(1, Ordering::Relaxed) >= FORGET_AFTER {
+            let unused = known.refreshes_unused.fetch_add(1, Ordering::Relaxed);
+            let wanted = is_awaited || self.named.lock().contains(&topic);
+            if !wanted && is_stale(unused, interval) {
                 logging::debug!(target: LOG, "{topic}: unused for long; its route is forgotten");
                 self.known.write().remove(&topic);
                 continue;
@@ -207,7 +224,11 @@ impl Routes {
                         target: LOG,
                         "route refresh: {error}; going on with the routes known"
                     );
-                    return;
+                    // What is wrong with one topic's route says nothing about the others'.
+                    let of_topic = [ErrorKind::NameServer, ErrorKind::Invalid];
+                    if !of_topic.contains(&error.kind()) {
+                        return;
+                    }
                 }
             }
         }
@@ -231,8 +252,9 @@ impl Routes {
         }
     }
 
-    /// Learns a topic's route before a send needs it.
+    /// Learns a topic's route before a send needs it, and does not forget it.
     pub(crate) fn learn(&self, topic: &Arc<str>, default: &DefaultTopic) {
+        self.named.lock().insert(topic.clone());
         let deadline = Deadline::after(Instant::now(), self.api_timeout);
         if let Err(error) = self.publish_info(topic, default, deadline) {
             logging::warn!(target: LOG, "route of a topic named at start: {error}");
@@ -317,20 +339,18 @@ impl Routes {
 
     fn remember(&self, topic: &Arc<str>, default: &DefaultTopic, info: &Arc<PublishInfo>) {
         let mut table = self.known.write();
-        let unused = match table.get(topic) {
-            Some(known) if known.info == *info => {
-                *known.confirmed.lock() = Instant::now();
-                return;
-            }
-            Some(known) => known.refreshes_unused.load(Ordering::Relaxed),
-            None => 0,
-        };
+        let before = table.get(topic);
+        if let Some(known) = before.filter(|known| known.info == *info) {
+            *known.confirmed.lock() = Instant::now();
+            return;
+        }
+        let unused = before.map_or(0, |known| known.refreshes_unused.load(Ordering::Relaxed));
         let known = Known {
             info: info.clone(),
             default: default.clone(),
             refreshes_unused: AtomicU32::new(unused),
             confirmed: Mutex::new(Instant::now()),
-            hurried: Mutex::new(table.get(topic).and_then(|known| *known.hurried.lock())),
+            hurried: Mutex::new(before.and_then(|known| *known.hurried.lock())),
         };
         table.insert(topic.clone(), Arc::new(known));
         drop(table);
@@ -358,5 +378,29 @@ impl Routes {
             default.name
         );
         Err(Error::new(ErrorKind::NoRoute, text))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_topic_is_stale_after_half_an_hour_and_sixty_refreshes() {
+        let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
+        for (unused, interval, expected) in [
+            (60, Duration::from_secs(30), true),
+            (59, Duration::from_secs(30), false),
+            (60, Duration::from_secs(5), false),
+            (360, Duration::from_secs(5), true),
+            (30, minutes(10), false),
+            (60, Duration::MAX, true),
+        ] {
+            assert_eq!(
+                is_stale(unused, interval),
+                expected,
+                "{unused} x {interval:?}"
+            );
+        }
     }
 }

@@ -1,12 +1,12 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{RecvTimeoutError, Sender, TrySendError, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded, select};
 
 use crate::transport::{Deadline, Threads, contained};
 
 /// A thread that does something at intervals, and at once when it is told to. It ends when this is
-/// dropped.
+/// dropped, or its client is closed.
 pub(crate) struct Ticker<T> {
     wake: Sender<T>,
 }
@@ -17,6 +17,7 @@ impl<T: Send + 'static> Ticker<T> {
         threads: &Threads,
         name: &str,
         interval: Duration,
+        closing: Receiver<()>,
         mut work: impl FnMut(Option<T>) + Send + 'static,
     ) -> io::Result<Ticker<T>> {
         // A few orders may wait; more of them are not worth more than that.
@@ -28,7 +29,11 @@ impl<T: Send + 'static> Ticker<T> {
                 let now = Instant::now();
                 let order = match due.has_passed(now) {
                     true => Err(RecvTimeoutError::Timeout),
-                    false => woken.recv_deadline(due.instant()),
+                    false => select! {
+                        recv(woken) -> order => order.map_err(RecvTimeoutError::from),
+                        recv(closing) -> _ => return,
+                        default(due.remaining(now)) => Err(RecvTimeoutError::Timeout),
+                    },
                 };
                 match order {
                     Ok(what) => drop(contained("a background task", || work(Some(what)))),
@@ -53,6 +58,8 @@ impl<T: Send + 'static> Ticker<T> {
 
 #[cfg(test)]
 mod tests {
+    use crossbeam_channel::never;
+
     use super::*;
 
     #[test]
@@ -64,7 +71,8 @@ mod tests {
             assert!(order != Some(false), "a test's own panic");
         };
         let interval = Duration::from_secs(60);
-        let ticker = Ticker::start(&threads, "test-ticker", interval, work).expect("a thread");
+        let ticker =
+            Ticker::start(&threads, "test-ticker", interval, never(), work).expect("a thread");
         for order in [false, true] {
             ticker.wake(order);
             let seen = tasks.recv_timeout(Duration::from_secs(10));

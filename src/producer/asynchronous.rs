@@ -17,7 +17,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::message::SendReceipt;
 use crate::protocol::Command;
 use crate::sync::Mutex;
-use crate::transport::{Completion, Deadline, Job, Next, Outcome, Permit, To, Via};
+use crate::transport::{Completion, Connection, Deadline, Job, Next, Outcome, Permit, To, Via};
 
 /// A larger body is not kept for longer than its send lasts.
 const LARGEST_SPARE: usize = 16 * 1024;
@@ -75,6 +75,8 @@ pub(super) struct AsyncSend {
     listener: Option<Listener>,
     permit: Option<Permit>,
     next: Work,
+    /// Where it waits for a worker, once it has: the timer knows this place. Empty meanwhile.
+    turn: Option<Turn>,
 }
 
 /// What a worker does with it.
@@ -88,6 +90,8 @@ enum Work {
         refresh: bool,
     },
     Resend,
+    /// The broker knows this client, or could not be told.
+    Introduced,
     /// Hooks are to hear of the answer before it is judged.
     Settle(Box<(Outcome, Instant)>),
     Call(Result<SendReceipt>),
@@ -141,6 +145,7 @@ impl AsyncSend {
             listener: Some(listener),
             permit,
             next: Work::Nothing,
+            turn: None,
         };
         let boxed = match spare {
             Some(mut spare) => {
@@ -158,27 +163,43 @@ impl AsyncSend {
     }
 
     /// The end of a send that has told its result: what is left of it serves the next one.
-    fn retire(self: Box<Self>) {
+    fn retire(mut self: Box<Self>) {
+        self.turn = None;
         if self.send.out.body.len() <= LARGEST_SPARE {
             let core = self.send.core.clone();
             core.spares.give(self);
         }
     }
 
-    /// Makes an attempt on this thread; `core` is its own, which goes with it.
+    /// Makes the first attempt; `core` is its own, which goes with it.
     fn attempt(self: Box<Self>, core: &Core) {
         let introduced = self.send.introduce();
+        self.dispatch(core, introduced);
+    }
+
+    /// Makes another attempt, on a thread that has others to serve and does not wait until a broker
+    /// knows this client.
+    fn attempt_again(mut self: Box<Self>) {
+        let core = self.send.core.clone();
+        if !self.send.out.wants_reply {
+            return self.dispatch(&core, None);
+        }
+        let client = core.client.inner();
+        let (address, deadline) = (self.send.aim.address.clone(), self.send.aim.deadline);
+        let retries = client.workers.retries.clone();
+        self.next = Work::Introduced;
+        let job = self.queue_up();
+        let then = move || retries.submit(job);
+        client.introduce_apart(&address, deadline, Box::new(then));
+    }
+
+    fn dispatch(self: Box<Self>, core: &Core, introduced: Option<Arc<Connection>>) {
         let Send { out, aim, .. } = &self.send;
         let (address, deadline) = (aim.address.clone(), aim.deadline);
         let remoting = &core.client.inner().remoting;
         let encoded = with_request(core, out, aim, |r| remoting.encode(&address, r, false));
         let to = To::over(introduced.as_ref(), &address);
         remoting.dispatch(to, encoded, deadline, Via::WriterThread, self);
-    }
-
-    fn attempt_again(self: Box<Self>) {
-        let core = self.send.core.clone();
-        self.attempt(&core);
     }
 
     /// Gives the result to whoever listens: to a handle right here, to user code by way of the
@@ -232,19 +253,40 @@ impl AsyncSend {
 
     /// What the retry workers are given: they may all be busy, dialling for others, until after this
     /// send's deadline, and then the timer ends it.
-    fn queue_up(self: Box<Self>) -> Box<dyn Job> {
+    fn queue_up(mut self: Box<Self>) -> Box<dyn Job> {
+        let deadline = self.send.deadline;
         let timer = self.send.core.client.inner().workers.timer.clone();
-        let deadline = self.send.deadline.instant();
-        let turn = Turn(Arc::new(Mutex::new(Some(self))));
+        let known = self.turn.take();
+        let is_new = known.is_none();
+        let turn = known.unwrap_or_else(|| Turn(Arc::default()));
         let waiting = Arc::downgrade(&turn.0);
-        timer.schedule(deadline, move |_| {
-            let taken = waiting.upgrade().and_then(|turn| turn.lock().take());
-            if let Some(mut send) = taken {
-                let end = send.send.fail();
-                send.end(end);
-            }
-        });
+        *turn.0.lock() = Some(self);
+        // Once for all attempts of the send, however many; if the timer has come by already, again.
+        if is_new || deadline.has_passed(Instant::now()) {
+            timer.schedule(deadline.instant(), move |_| {
+                let taken = waiting.upgrade().and_then(|turn| turn.lock().take());
+                if let Some(send) = taken {
+                    send.end_late();
+                }
+            });
+        }
         Box::new(turn)
+    }
+
+    /// The end of a send whose time is up while it waits. Not of those in flight, which the connection
+    /// ends.
+    fn end_late(mut self: Box<Self>) {
+        let callbacks = self.send.core.client.inner().workers.callbacks.clone();
+        let watched = self.send.is_watched();
+        let end = move || {
+            let end = self.send.fail();
+            self.end(end);
+        };
+        // Hooks hear of the end, and they are user code.
+        match watched {
+            true => callbacks.submit(Box::new(end)),
+            false => end(),
+        }
     }
 
     fn go_on_after(mut self: Box<Self>, pause: Duration, then: Work) {
@@ -265,7 +307,8 @@ struct Turn(Arc<Mutex<Option<Box<AsyncSend>>>>);
 impl Job for Turn {
     fn run(self: Box<Self>) {
         let taken = self.0.lock().take();
-        if let Some(send) = taken {
+        if let Some(mut send) = taken {
+            send.turn = Some(*self);
             send.run();
         }
     }
@@ -296,6 +339,11 @@ impl Job for AsyncSend {
             Work::Pause { pause, then } => self.go_on_after(pause, *then),
             Work::Aim { refresh } => self.go_on(refresh),
             Work::Resend => self.attempt_again(),
+            Work::Introduced => {
+                let core = self.send.core.clone();
+                let introduced = core.client.inner().introduced(&self.send.aim.address);
+                self.dispatch(&core, introduced);
+            }
             Work::Settle(settle) => {
                 let workers = self.send.core.client.inner().workers.clone();
                 let (outcome, at) = *settle;
@@ -328,13 +376,62 @@ impl Drop for AsyncSend {
     /// What is dropped on the way (a timer that was closed, a worker that panicked) still answers.
     fn drop(&mut self) {
         if let Some(listener) = self.listener.take() {
-            let error = Error::new(
-                ErrorKind::Closed,
-                "the producer was shut down during the send",
-            );
             let core = self.send.core.clone();
-            let result = self.send.interrupt(error);
+            let result = match core.check_open() {
+                Err(_) => self.send.interrupt(Error::new(
+                    ErrorKind::Closed,
+                    "the producer was shut down during the send",
+                )),
+                // Then only a panic can do this, and nobody knows how far the send came.
+                Ok(()) => self
+                    .send
+                    .interrupt(Error::lost())
+                    .map_err(Error::maybe_stored),
+            };
             listener.tell(&core, result);
         }
+    }
+}
+
+#[cfg(all(test, feature = "embedded"))]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::attempt::Start;
+    use super::*;
+    use crate::embedded::Cluster;
+    use crate::error::Delivery;
+    use crate::message::Message;
+    use crate::producer::Producer;
+
+    /// Drops a send that is in flight, and returns what its callback hears.
+    fn forget_one(core: &Arc<Core>) -> Error {
+        let deadline = Deadline::after(Instant::now(), Duration::from_secs(20));
+        let message = Message::new("Orders", "x");
+        let out = core.outgoing(&message, None, Start::now(), String::new());
+        let out = out.expect("a message");
+        let send = Send::new(core, out, Target::Any, deadline, SendMode::Async).expect("a route");
+        let (tell, told) = crossbeam_channel::bounded(1);
+        let callback: Callback = Box::new(move |result| tell.send(result).expect("one"));
+        let forgotten = AsyncSend {
+            send,
+            listener: Some(Listener::uncounted(Who::Callback(callback))),
+            permit: None,
+            next: Work::Nothing,
+            turn: None,
+        };
+        drop(forgotten);
+        told.recv().expect("an answer").expect_err("no receipt")
+    }
+
+    #[test]
+    fn a_send_that_gets_lost_inside_says_that_its_message_may_be_stored() {
+        let cluster = Cluster::start().expect("ports");
+        let builder = Producer::builder("g").name_server(cluster.name_server());
+        let producer = builder.start().expect("started");
+        let lost = forget_one(producer.core());
+        assert_eq!(lost.kind(), ErrorKind::Disconnected, "{lost}");
+        assert_eq!(lost.delivery(), Delivery::MaybeStored);
+        assert!(lost.to_string().contains("bug of this crate"), "{lost}");
     }
 }

@@ -4,7 +4,6 @@ use std::any::Any;
 use std::error::Error as StdError;
 use std::fmt;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -16,6 +15,7 @@ use crate::client::{Throttle, TransactionChecks};
 use crate::error::Printable;
 use crate::logging;
 use crate::message::{MessageView, TransactionState, name};
+use crate::panics::caught;
 use crate::protocol::code::request;
 use crate::protocol::message;
 use crate::protocol::transaction::{CheckTransaction, EndTransaction};
@@ -169,7 +169,7 @@ pub(super) fn java_name(state: TransactionState) -> &'static str {
 
 /// Runs the user's code; its panic comes back as an error.
 pub(super) fn catch<T>(run: impl FnOnce() -> T) -> Result<T, Panicked> {
-    catch_unwind(AssertUnwindSafe(run)).map_err(|payload| Panicked(panic_text(&*payload)))
+    caught(run).map_err(|payload| Panicked(panic_text(&**payload)))
 }
 
 /// The user's code panicked.

@@ -200,12 +200,14 @@ impl Core {
             return Ok(());
         };
         let core = Arc::downgrade(self);
-        let threads = &self.client.inner().workers.threads;
-        let detector = Ticker::start(threads, "rmq-detector", interval, move |_: Option<()>| {
+        let client = self.client.inner();
+        let probe = move |_: Option<()>| {
             if let Some(core) = core.upgrade() {
                 core.probe(timeout);
             }
-        });
+        };
+        let (threads, closing) = (&client.workers.threads, client.closing());
+        let detector = Ticker::start(threads, "rmq-detector", interval, closing, probe);
         let detector = detector.map_err(|error| {
             let text = format!("the detector's thread cannot be started: {error}");
             Error::new(ErrorKind::Io, text).caused_by(error)

@@ -45,7 +45,6 @@
 use std::error::Error as StdError;
 use std::fmt;
 use std::net::IpAddr;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -53,6 +52,7 @@ use super::LOG;
 use crate::error::Error;
 use crate::logging;
 use crate::message::{Batch, Message, MessageQueue, SendReceipt, name};
+use crate::panics::caught;
 
 /// Runs before and after each attempt of a send.
 ///
@@ -223,7 +223,7 @@ impl Hooks {
 
     pub(super) fn check(&self, context: &SendContext) -> Result<(), Error> {
         for hook in &self.forbid {
-            match catch_unwind(AssertUnwindSafe(|| hook.check(context))) {
+            match caught(|| hook.check(context)) {
                 Ok(Ok(())) => {}
                 Ok(Err(why)) => {
                     return Err(Error::invalid(format!("a hook forbids the send: {why}")));
@@ -258,7 +258,7 @@ impl Hooks {
 }
 
 fn guarded(what: &str, run: impl FnOnce()) {
-    if catch_unwind(AssertUnwindSafe(run)).is_err() {
+    if caught(run).is_err() {
         logging::error!(target: LOG, "a {what} panicked; the send goes on");
     }
 }

@@ -1,11 +1,11 @@
 //! Which queue gets a message. Pure but for the index that each thread keeps for itself.
 
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::hash::{BuildHasher, RandomState};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::error::{Error, Result};
 use crate::message::MessageQueue;
+use crate::panics::caught;
 
 /// How many topics a thread remembers its place in.
 const TOPICS_PER_THREAD: usize = 16;
@@ -13,7 +13,7 @@ const TOPICS_PER_THREAD: usize = 16;
 thread_local! {
     /// The thread's place in the queues of the topics it sent to last. Round robin per thread needs
     /// no shared counter; where a thread starts is random.
-    static PLACES: RefCell<Vec<(String, usize)>> = const { RefCell::new(Vec::new()) };
+    static PLACES: Cell<Vec<(String, usize)>> = const { Cell::new(Vec::new()) };
 }
 
 /// The next queue in turn: one that can be reached, not of the broker to avoid, if there is one.
@@ -35,21 +35,23 @@ pub(super) fn in_turn<'a>(
     queues: &'a [MessageQueue],
     choose: impl FnOnce(usize) -> usize,
 ) -> &'a MessageQueue {
-    PLACES.with_borrow_mut(|places| {
-        let found = places.iter().position(|(known, _)| known == topic);
-        let i = found.unwrap_or_else(|| {
-            if places.len() == TOPICS_PER_THREAD {
-                places.remove(0);
-            }
-            let start = RandomState::new().hash_one(topic) as usize;
-            places.push((topic.to_owned(), start));
-            places.len() - 1
-        });
-        // Reduced first: an index that wraps at the end of its type would skip queues there.
-        let first = (places[i].1 % queues.len() + 1) % queues.len();
-        places[i].1 = choose(first);
-        &queues[places[i].1 % queues.len()]
-    })
+    // At the end of the thread, when a value of its may yet send, there are none any more.
+    let mut places = PLACES.try_with(Cell::take).unwrap_or_default();
+    let found = places.iter().position(|(known, _)| known == topic);
+    let i = found.unwrap_or_else(|| {
+        if places.len() == TOPICS_PER_THREAD {
+            places.remove(0);
+        }
+        let start = RandomState::new().hash_one(topic) as usize;
+        places.push((topic.to_owned(), start));
+        places.len() - 1
+    });
+    // Reduced first: an index that wraps at the end of its type would skip queues there.
+    let first = (places[i].1 % queues.len() + 1) % queues.len();
+    let chosen = choose(first);
+    places[i].1 = chosen;
+    let _ = PLACES.try_with(|kept| kept.set(places));
+    &queues[chosen % queues.len()]
 }
 
 fn next(
@@ -80,7 +82,7 @@ pub(super) fn by_function(
     choose: impl FnOnce(&[MessageQueue]) -> usize,
     queues: &[MessageQueue],
 ) -> Result<&MessageQueue> {
-    let chosen = catch_unwind(AssertUnwindSafe(|| choose(queues)));
+    let chosen = caught(|| choose(queues));
     let index = chosen.map_err(|_| Error::invalid("the selector panicked"))?;
     queues.get(index).ok_or_else(|| {
         let text = format!(
@@ -131,7 +133,7 @@ mod tests {
     #[test]
     fn the_index_wraps_without_a_panic_and_without_skipping() {
         let queues = queues("aab");
-        PLACES.with_borrow_mut(|places| places.push(("wrap".into(), usize::MAX)));
+        PLACES.set(vec![("wrap".into(), usize::MAX)]);
         let mut seen: Vec<i32> = (0..3)
             .map(|_| round_robin("wrap", &queues, None, |_| true).id())
             .collect();
@@ -152,7 +154,7 @@ mod tests {
         for i in 0..100 {
             round_robin(&format!("select-test-many-{i}"), &queues, None, |_| true);
         }
-        assert!(PLACES.with_borrow(|places| places.len() <= TOPICS_PER_THREAD));
+        assert!(PLACES.take().len() <= TOPICS_PER_THREAD);
     }
 
     /// Hashes printed by Java's `String.hashCode`.

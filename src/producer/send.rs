@@ -12,7 +12,7 @@ use super::outgoing::Outgoing;
 use super::retry::{self, Outcome, Situation, Verdict};
 use super::target::{self, Target};
 use crate::client::PublishInfo;
-use crate::error::{Attempt, Delivery, Error, ErrorKind, Result, Wait};
+use crate::error::{Attempt, Attempts, Delivery, Error, ErrorKind, Result, Wait};
 use crate::logging;
 use crate::message::{SendReceipt, SendStatus};
 use crate::protocol::Command;
@@ -50,7 +50,7 @@ pub(super) struct Send {
 /// The attempts that did not end the send.
 #[derive(Default)]
 struct Past {
-    failed: Vec<Attempt>,
+    failed: Attempts,
     /// When the first of them began.
     begun: Option<Instant>,
     /// Why the current one waits until its address may be asked.
@@ -254,9 +254,8 @@ impl Send {
             Ok((info, aim)) => {
                 self.aim = aim;
                 self.out.begun = Start::now();
-                self.begin(&info)
-                    .err()
-                    .map(|refused| Err(self.end_with(refused)))
+                let refused = self.begin(&info).err();
+                refused.map(|refused| self.interrupt(refused))
             }
             // There was an attempt before, and how it ended says more about why.
             Err(error) => {
@@ -278,12 +277,11 @@ impl Send {
     fn end_with(&mut self, error: Error) -> Error {
         self.tell_hooks(SendOutcome::Failed(&error));
         let took = self.tried_for();
-        let failed = std::mem::take(&mut self.past().failed);
-        let worst = failed.iter().map(|attempt| attempt.error.delivery()).max();
+        let past = self.past.take().map(|past| *past).unwrap_or_default();
         self.out
             .failed(error)
-            .delivered(worst.unwrap_or(Delivery::NotSent))
-            .with_attempts(failed, took)
+            .delivered(past.failed.worst().unwrap_or(Delivery::NotSent))
+            .with_attempts(past.failed, took)
     }
 
     fn next_aim(&self, refresh: bool) -> Result<(Arc<PublishInfo>, Aim)> {
@@ -365,11 +363,13 @@ impl Send {
         match wire::code(receipt.status) {
             code if strict && receipt.status != SendStatus::Ok => {
                 let text = format!("stored as {} at {}", receipt.message_id, receipt.queue);
+                let past = self.past.as_ref();
+                let failed = past.map_or_else(Attempts::default, |past| past.failed.clone());
                 let error = Error::response(code, response::name(code), Some(&text));
                 Err(self
                     .out
                     .failed(error.maybe_stored().at(&self.aim.address))
-                    .with_attempts(self.failed().to_vec(), self.tried_for()))
+                    .with_attempts(failed, self.tried_for()))
             }
             _ => Ok(receipt),
         }
@@ -381,7 +381,7 @@ impl Send {
 
     /// The attempts that failed.
     fn failed(&self) -> &[Attempt] {
-        self.past.as_ref().map_or(&[], |past| &past.failed)
+        self.past.as_ref().map_or(&[], |past| past.failed.listed())
     }
 
     /// From the first of them until now.
@@ -459,10 +459,6 @@ impl Send {
         let past = self.past();
         past.begun.get_or_insert(begun);
         past.last_broker = Some(broker.clone());
-        if past.failed.is_empty() {
-            // Mostly it stays alone, and a connection that ends can have very many such sends.
-            past.failed.reserve_exact(1);
-        }
         past.failed.push(Attempt {
             broker,
             error,

@@ -1,11 +1,12 @@
 //! Message trace: what was sent, told to a topic of the broker in Java's form.
 
 use std::collections::BTreeMap;
+use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, select};
 
 use super::LOG;
 use super::asynchronous::{self, Listener, Who};
@@ -31,6 +32,10 @@ const QUEUE: usize = 2048;
 const BATCH: usize = 10;
 const FLUSH_EVERY: Duration = Duration::from_secs(5);
 const MAX_BODY: usize = 128_000;
+
+/// Ours: keys are a property, and all properties of a message have 32,767 bytes. The ids of large batches
+/// would be more; what does not fit is still in the body.
+const MAX_KEYS: usize = 30_000;
 const SEND_TIMEOUT: Duration = Duration::from_secs(5);
 
 const DEFAULT_REGION: &str = "DefaultRegion";
@@ -64,9 +69,9 @@ impl Tracer {
         let core = Arc::new(Core::start(config, client.clone(), false)?);
         let (queue, records) = bounded(QUEUE);
         let (running, ended) = bounded(0);
-        let trace_topic = topic.clone();
+        let (trace_topic, closing) = (topic.clone(), client.inner().closing());
         let spawned = client.inner().workers.threads.spawn("rmq-trace", move || {
-            run(&core, &trace_topic, &records);
+            run(&core, &trace_topic, &records, &closing);
             let _ = core.shutdown(Duration::from_secs(1));
             drop::<Sender<()>>(running);
         });
@@ -182,15 +187,25 @@ impl EndTransactionHook for Tracer {
     }
 }
 
-/// Gathers records until there are enough or the oldest has waited long enough.
-fn run(core: &Arc<Core>, trace_topic: &Arc<str>, records: &Receiver<Traced>) {
+/// Gathers records until there are enough or the oldest has waited long enough; until the producer is
+/// shut down, or the client.
+fn run(
+    core: &Arc<Core>,
+    trace_topic: &Arc<str>,
+    records: &Receiver<Traced>,
+    closing: &Receiver<()>,
+) {
     let mut waiting: Vec<Traced> = Vec::new();
     let mut flush_at = Instant::now();
     loop {
-        let next = if waiting.is_empty() {
-            records.recv().map_err(|_| RecvTimeoutError::Disconnected)
-        } else {
-            records.recv_deadline(flush_at)
+        let wait = match waiting.is_empty() {
+            true => Duration::MAX,
+            false => flush_at.saturating_duration_since(Instant::now()),
+        };
+        let next = select! {
+            recv(records) -> record => record.map_err(RecvTimeoutError::from),
+            recv(closing) -> _ => Err(RecvTimeoutError::Disconnected),
+            default(wait) => Err(RecvTimeoutError::Timeout),
         };
         match next {
             Ok(traced) => {
@@ -204,6 +219,8 @@ fn run(core: &Arc<Core>, trace_topic: &Arc<str>, records: &Receiver<Traced>) {
             }
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => {
+                // Of a client that is closed under its producer some may be left: they are said to be lost.
+                waiting.extend(records.try_iter());
                 flush(core, trace_topic, &mut waiting);
                 return;
             }
@@ -223,25 +240,47 @@ fn flush(core: &Arc<Core>, trace_topic: &Arc<str>, waiting: &mut Vec<Traced>) {
     }
     for records in by_topic.into_values() {
         let mut body = String::new();
-        let mut keys: Vec<String> = Vec::new();
+        let mut keys = String::new();
         for traced in records {
-            if !body.is_empty() && body.len() + traced.text.len() > MAX_BODY {
+            let own_keys = within(&traced.keys, MAX_KEYS);
+            let full = body.len() + traced.text.len() > MAX_BODY
+                || keys.len() + 1 + own_keys.len() > MAX_KEYS;
+            if !body.is_empty() && full {
                 send(
                     core,
                     trace_topic,
-                    std::mem::take(&mut body),
-                    std::mem::take(&mut keys),
+                    mem::take(&mut body),
+                    mem::take(&mut keys),
                 );
             }
             body.push_str(&traced.text);
-            keys.extend(traced.keys);
+            if !keys.is_empty() {
+                keys.push(' ');
+            }
+            keys.push_str(&own_keys);
         }
         send(core, trace_topic, body, keys);
     }
 }
 
-fn send(core: &Arc<Core>, trace_topic: &Arc<str>, body: String, keys: Vec<String>) {
-    let message = Message::new(trace_topic.clone(), body).key(keys.join(" "));
+/// As many keys as fit into so many bytes, the first ones.
+fn within(keys: &[String], most: usize) -> String {
+    let mut text = String::new();
+    for key in keys {
+        let gap = usize::from(!text.is_empty());
+        if text.len() + gap + key.len() > most {
+            break;
+        }
+        if gap > 0 {
+            text.push(' ');
+        }
+        text.push_str(key);
+    }
+    text
+}
+
+fn send(core: &Arc<Core>, trace_topic: &Arc<str>, body: String, keys: String) {
+    let message = Message::new(trace_topic.clone(), body).key(keys);
     let deadline = Deadline::after(Instant::now(), SEND_TIMEOUT);
     let own = core.clone();
     let listener = Listener::uncounted(Who::Callback(Box::new(move |result| {

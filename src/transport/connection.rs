@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use super::LOG;
 use super::outbox::Outbox;
 use super::patience::Patience;
 use super::pending::{Entry, Pending};
@@ -14,7 +13,6 @@ use super::tls::Session;
 use super::writer::MOST_QUEUED;
 use super::{Deadline, Encoded, Outcome, Permit, reader};
 use crate::error::{Error, ErrorKind, Wait};
-use crate::logging;
 use crate::protocol::{Command, frame};
 use crate::sync::{Condvar, Mutex, MutexGuard};
 
@@ -372,36 +370,35 @@ impl Connection {
         let mut state = self.state.lock();
         if state.death.is_none() {
             state.outbox.call_writer();
-            let deadline = Deadline::after(Instant::now(), REPLY_WITHIN);
+            let now = Instant::now();
+            let deadline = Deadline::after(now, REPLY_WITHIN);
+            self.watch(&mut state, deadline, now);
             self.write_soon(state, Via::WriterThread, deadline);
         }
     }
 
-    /// Takes the waiters of responses; says how many others wait.
+    /// Takes the waiters of responses; says how many others wait. Who is taken is to be answered before
+    /// anything else, a line of the log included: he waits without a bound.
     pub(super) fn complete(
         self: &Arc<Self>,
         responses: &mut Vec<Command>,
-        taken: &mut Vec<(Slot, Command)>,
+        taken: &mut Vec<(Option<Slot>, Command)>,
     ) -> usize {
-        let all = responses.len();
         let mut state = self.state.lock();
         for response in responses.drain(..) {
-            if let Some(entry) = state.pending.complete(response.opaque) {
-                taken.push((entry.slot, response));
+            let Some(entry) = state.pending.complete(response.opaque) else {
+                continue;
+            };
+            if entry.end > self.written.load(Ordering::Relaxed) {
+                // Answered before it was sent, or the writer has not come to say so yet. Nobody waits
+                // for this frame any more, whose deadline would end a write that is stuck.
+                let now = Instant::now();
+                self.watch(&mut state, Deadline::after(now, Duration::ZERO), now);
             }
+            taken.push((Some(entry.slot), response));
         }
         self.end_gathering(&mut state);
-        let awaited = state.pending.len();
-        drop(state);
-        let unknown = all - taken.len();
-        if unknown > 0 {
-            logging::debug!(
-                target: LOG,
-                "{}: {unknown} responses to nobody (late or unknown)",
-                self.address
-            );
-        }
-        awaited
+        state.pending.len()
     }
 
     /// Whether callers wait, each for its own answer.

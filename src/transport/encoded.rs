@@ -14,6 +14,8 @@ thread_local! {
     static HEAD: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
     static ENCODER: RefCell<Encoder> = RefCell::default();
 }
+// Asked for with `try_with`, as everything of a thread that has an end: at the end of a thread its
+// values go one by one, and one of them may be a producer, which says goodbye then.
 
 /// A header of unusual size must not stay with the thread.
 const KEEP_HEAD: usize = 64 * 1024;
@@ -40,12 +42,18 @@ impl Encoded {
             remark: request.remark,
             format: config.header_format,
         };
-        let mut buffer = HEAD.take();
+        let mut buffer = HEAD.try_with(Cell::take).unwrap_or_default();
         buffer.clear();
         let body_len = request.body.map_or(0, |body| body.len());
-        ENCODER.with_borrow_mut(|encoder| {
+        let mut encode = |encoder: &mut Encoder| {
             encoder.encode_head(&head, request.fields, body_len, &mut buffer);
-        });
+        };
+        if ENCODER
+            .try_with(|own| encode(&mut own.borrow_mut()))
+            .is_err()
+        {
+            encode(&mut Encoder::default());
+        }
         Encoded {
             opaque: head.opaque,
             head: buffer,
@@ -62,7 +70,8 @@ impl Encoded {
 impl Drop for Encoded {
     fn drop(&mut self) {
         if self.head.capacity() <= KEEP_HEAD {
-            HEAD.set(mem::take(&mut self.head));
+            let head = mem::take(&mut self.head);
+            let _ = HEAD.try_with(|kept| kept.set(head));
         }
     }
 }

@@ -4,11 +4,14 @@ use std::net::Shutdown;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use super::Entry;
 use super::LOG;
-use super::connection::Connection;
+use super::connection::{Connection, State};
 use super::ready::Ready;
+use super::slot::Slot;
 use crate::error::{Delivery, Error, ErrorKind, Wait};
 use crate::logging;
+use crate::sync::MutexGuard;
 
 /// So many answers of a death are handed on at a time: those who hear of them get on while the rest
 /// are made.
@@ -46,22 +49,25 @@ impl Connection {
             self.read_mark.load(Ordering::Relaxed),
         );
         let (written, read, since) = state.idle_since;
-        if (written, read) != activity || !state.pending.is_empty() {
+        let busy = !state.pending.is_empty() || !state.outbox.is_empty() || state.writing;
+        if (written, read) != activity || busy {
             state.idle_since = (activity.0, activity.1, now);
         } else if now.saturating_duration_since(since) >= idle {
-            drop(state);
-            logging::debug!(target: LOG, "{}: closing an idle connection", self.address());
-            self.kill(Error::new(
-                ErrorKind::Disconnected,
-                "the connection was idle",
-            ));
+            // Under the same lock: who comes now takes another connection.
+            let cause = Error::new(ErrorKind::Disconnected, "the connection was idle");
+            self.end(state, cause);
+            logging::debug!(target: LOG, "{}: closed an idle connection", self.address());
         }
     }
 
     /// Ends the connection. Every waiter is answered: by this call, or by the thread that is
     /// writing right now, which alone knows how much the socket took.
     pub(super) fn kill(&self, cause: Error) {
-        let mut state = self.state.lock();
+        let state = self.state.lock();
+        self.end(state, cause);
+    }
+
+    fn end(&self, mut state: MutexGuard<'_, State>, cause: Error) {
         if state.death.is_some() {
             return;
         }
@@ -96,12 +102,10 @@ impl Connection {
         let written = self.written.load(Ordering::Relaxed);
         let lost = unsent.iter().map(|batch| batch.lost(written)).sum();
         drop(unsent);
-        self.shared.note_lost_oneway(self.address(), lost);
         let now = Instant::now();
         let not_sent = cause.clone().delivered(Delivery::NotSent);
         let maybe_stored = cause.delivered(Delivery::MaybeStored);
-        let mut ready = Ready::default();
-        for (i, entry) in entries.enumerate() {
+        let answer = |ready: &mut Ready, entry: Entry<Slot>| {
             let sent = entry.end <= written && !refused;
             let error = match (entry.deadline <= now, sent) {
                 (true, true) => self.timed_out(Wait::Response).maybe_stored(),
@@ -110,10 +114,20 @@ impl Connection {
                 (false, false) => not_sent.clone(),
             };
             ready.answer(entry.slot, Err(error), now);
+        };
+        // Threads first: continuations may have something to log, and a logger may be slow.
+        let (threads, tasks): (Vec<_>, Vec<_>) = entries.partition(|entry| entry.slot.is_thread());
+        let mut ready = Ready::default();
+        for entry in threads {
+            answer(&mut ready, entry);
+        }
+        for (i, entry) in tasks.into_iter().enumerate() {
+            answer(&mut ready, entry);
             if i % SLICE == SLICE - 1 {
                 ready.hand_over(&self.shared);
             }
         }
         ready.hand_over(&self.shared);
+        self.shared.note_lost_oneway(self.address(), lost);
     }
 }

@@ -46,7 +46,7 @@ impl Connection {
         let Some(entry) = state.pending.get(opaque) else {
             return;
         };
-        let (end, since) = (entry.end, entry.since);
+        let (end, since, of_thread) = (entry.end, entry.since, entry.slot.is_thread());
         let sent = end <= self.written.load(Ordering::Relaxed);
         let (wait, delivery) = if sent {
             (Wait::Response, Delivery::MaybeStored)
@@ -54,23 +54,28 @@ impl Connection {
             (Wait::Queue, Delivery::NotSent)
         } else if since.elapsed() < SILENCE {
             // Whoever writes it may have lost the processor just now. It leaves late, or it is found
-            // to be stuck.
+            // to be stuck: soon, if it may be the thread whose time is up that writes.
             let now = Instant::now();
-            self.watch(&mut state, Deadline::after(now, STUCK.0), now);
+            match of_thread {
+                true => self.end_if_unsent_at(since + SILENCE, end),
+                false => self.watch(&mut state, Deadline::after(now, STUCK.0), now),
+            }
             (Wait::Write, Delivery::MaybeStored)
         } else {
             drop(state);
             self.kill(stopped_reading());
             return;
         };
-        let dead = sent && self.is_silent(&mut state, end, since);
-        let entry = state.pending.complete(opaque);
-        drop(state);
-        if dead {
-            // Before the answer, or its thread could send again on a connection that is about to die.
+        if sent && self.is_silent(&mut state, end, since) {
+            drop(state);
+            // This answers it with the others, and not before: its thread could send again on a
+            // connection that is about to die.
             let silent = "the peer was silent since a request that timed out";
             self.kill(Error::new(ErrorKind::Disconnected, silent));
+            return;
         }
+        let entry = state.pending.complete(opaque);
+        drop(state);
         if let Some(entry) = entry {
             let mut ready = Ready::default();
             let error = self.timed_out(wait).delivered(delivery);
@@ -78,6 +83,17 @@ impl Connection {
             ready.hand_over(&self.shared);
         }
         self.end_if_drained();
+    }
+
+    fn end_if_unsent_at(self: &Arc<Self>, at: Instant, end: u64) {
+        let connection = Arc::downgrade(self);
+        self.shared.workers.timer.schedule(at, move |_| {
+            if let Some(connection) = connection.upgrade() {
+                if connection.written.load(Ordering::Relaxed) < end {
+                    connection.kill(stopped_reading());
+                }
+            }
+        });
     }
 
     /// Whether nothing was read for long since a frame was written that ends here.

@@ -3,7 +3,6 @@
 
 use std::error::Error as StdError;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -12,6 +11,7 @@ use super::shared::{RemotingConfig, Shared};
 use super::{Completion, Next, Outcome, Request};
 use crate::error::Error;
 use crate::logging;
+use crate::panics::caught;
 #[cfg(feature = "acl")]
 use crate::protocol::acl::Credentials;
 use crate::protocol::{Command, ExtFields, FieldSink, Fields};
@@ -229,7 +229,7 @@ impl Hooked {
     pub(super) fn after(&self, hooks: &[Arc<dyn RpcHook>], address: &str, outcome: &Outcome) {
         for hook in hooks {
             let run = || hook.after(address, &self.command, outcome.as_ref());
-            if catch_unwind(AssertUnwindSafe(run)).is_err() {
+            if caught(run).is_err() {
                 let name = hook.name();
                 logging::error!(
                     target: LOG,
@@ -246,7 +246,7 @@ impl Hooked {
         }
         for (i, hook) in hooks.iter().enumerate() {
             let run = || hook.before(address, &mut self.command);
-            let error = match catch_unwind(AssertUnwindSafe(run)) {
+            let error = match caught(run) {
                 Ok(Ok(())) => continue,
                 Ok(Err(error)) => {
                     let text = format!("rpc hook {} refused the request: {error}", hook.name());

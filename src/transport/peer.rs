@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::LOG;
 use super::shared::Shared;
-use super::{Connection, Deadline, backoff, dial};
+use super::{Connection, Deadline, backoff, contained, dial};
 use crate::error::{Error, ErrorKind, Wait};
 use crate::logging;
 use crate::sync::{Condvar, Mutex};
@@ -20,7 +20,7 @@ pub(super) struct Peer {
 }
 
 /// What goes on with the connection, or without one.
-pub(super) type Then = Box<dyn FnOnce(Result<Arc<Connection>, Error>) + Send>;
+pub(crate) type Then = Box<dyn FnOnce(Result<Arc<Connection>, Error>) + Send>;
 
 /// Somebody who waits for a dial without a thread.
 struct Parked {
@@ -186,7 +186,13 @@ impl Peer {
                 peer.state.lock().forget_unusable(&of_peer);
             }
         };
-        let result = dial::open(&self.address, shared, deadline, ended);
+        // Whoever dials answers for the others, too.
+        let dialled = contained("a dial", || {
+            dial::open(&self.address, shared, deadline, ended)
+        });
+        let result = dialled.unwrap_or_else(|| {
+            Err(Error::new(ErrorKind::Io, "the dial panicked").at(&self.address))
+        });
         let mut state = self.state.lock();
         state.dials += 1;
         let closed = state.closed.clone();

@@ -1,12 +1,12 @@
 use std::collections::VecDeque;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::LOG;
 use super::Threads;
 use crate::logging;
+use crate::panics::caught;
 use crate::sync::thread::{self, ThreadId};
 use crate::sync::{Condvar, Mutex, MutexGuard};
 
@@ -158,7 +158,7 @@ impl Inner {
 }
 
 fn run(job: Box<dyn Job>) {
-    if catch_unwind(AssertUnwindSafe(|| job.run())).is_err() {
+    if caught(|| job.run()).is_err() {
         logging::error!(target: LOG, "user code panicked in a callback; the worker goes on");
     }
 }

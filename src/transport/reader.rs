@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use super::LOG;
 use super::ready::Ready;
 use super::receive::Buffer;
+use super::slot::Slot;
 use super::{Connection, contained};
 use crate::error::{Error, ErrorKind};
 use crate::logging;
@@ -55,7 +56,7 @@ fn read(connection: &Arc<Connection>) -> Error {
 struct Inbox {
     responses: Vec<Command>,
     requests: Vec<Command>,
-    taken: Vec<(super::slot::Slot, Command)>,
+    taken: Vec<(Option<Slot>, Command)>,
     ready: Ready,
 }
 
@@ -97,14 +98,28 @@ impl Inbox {
             }
         }
         if !self.responses.is_empty() {
+            let all = self.responses.len();
             let awaited = connection.complete(&mut self.responses, &mut self.taken);
             few = are_few(self.taken.len(), awaited);
+            let unknown = all - self.taken.len();
             let now = Instant::now();
+            // Threads first: continuations may have something to log, and a logger may be slow.
+            for (slot, answer) in &mut self.taken {
+                if let Some(Slot::Thread(claim)) = slot.take_if(|slot| slot.is_thread()) {
+                    claim.answer(Ok(answer.take()));
+                }
+            }
             for (slot, mut answer) in self.taken.drain(..) {
-                self.ready.respond(slot, &mut answer, now);
+                if let Some(slot) = slot {
+                    self.ready.respond(slot, &mut answer, now);
+                }
                 buffer.recycle(answer);
             }
             self.ready.hand_over(&connection.shared);
+            if unknown > 0 {
+                let address = connection.address();
+                logging::debug!(target: LOG, "{address}: {unknown} responses to nobody (late or unknown)");
+            }
         }
         for request in self.requests.drain(..) {
             contained("a broker's request", || answer_request(connection, request));

@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::LOG;
 use super::connection::{Connection, Refused, Via};
 use super::hook::{Hooked, Observed};
-use super::peer::Peer;
+use super::peer::{Peer, Then};
 use super::ready::Ready;
 use super::resolve::Lookup;
 use super::shared::{RemotingConfig, Shared};
@@ -153,14 +153,14 @@ impl Remoting {
     /// now; every failure goes to the completion too.
     pub(crate) fn invoke_async(
         &self,
-        address: &Arc<str>,
+        to: To<'_>,
         request: &Request<'_>,
         deadline: Deadline,
         via: Via,
         completion: Box<dyn Completion>,
     ) {
-        let encoded = self.encode(address, request, false);
-        self.dispatch(To::Address(address), encoded, deadline, via, completion);
+        let encoded = self.encode(to.address(), request, false);
+        self.dispatch(to, encoded, deadline, via, completion);
     }
 
     /// The same for a request that is encoded, or could not be.
@@ -336,7 +336,7 @@ impl Remoting {
     }
 
     /// The usable connection to this address.
-    fn current(&self, address: &Arc<str>) -> Option<Arc<Connection>> {
+    pub(crate) fn current(&self, address: &Arc<str>) -> Option<Arc<Connection>> {
         let peers = self.peers.read();
         let known = peers.by_address.get(address);
         known.and_then(|peer| peer.current())
@@ -355,6 +355,15 @@ impl Remoting {
         }
         drop(peers);
         self.peer(address)?.connect(&self.shared, deadline)
+    }
+
+    /// The same for who may not wait: `then` runs once, on whatever thread; after the deadline it may be
+    /// that it does not.
+    pub(crate) fn connect_apart(&self, address: &Arc<str>, deadline: Deadline, then: Then) {
+        match self.peer(address) {
+            Ok(peer) => peer.connect_apart(&self.shared, deadline, then),
+            Err(error) => then(Err(error)),
+        }
     }
 
     fn peer(&self, address: &Arc<str>) -> Result<Arc<Peer>, Error> {

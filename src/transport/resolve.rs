@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::LOG;
-use super::{Deadline, Threads};
+use super::{Deadline, Threads, contained};
 use crate::error::{Error, ErrorKind, Wait};
 use crate::logging;
 use crate::sync::{Condvar, Mutex};
@@ -79,7 +79,9 @@ impl Resolver {
         let (name, to) = (address.clone(), answer.clone());
         let spawned = self.threads.spawn("rmq-resolve", move || {
             let started = Instant::now();
-            let result = lookup(&name).map_err(|e| e.to_string());
+            let looked_up = contained("a look at a name", || lookup(&name));
+            let result = looked_up.unwrap_or_else(|| Err(io::Error::other("it panicked")));
+            let result = result.map_err(|e| e.to_string());
             logging::debug!(target: LOG, "{name} resolved in {:?}", started.elapsed());
             table.lock().remove(&name);
             *to.result.lock() = Some(result);
@@ -106,6 +108,19 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+
+    #[test]
+    fn a_resolver_that_panics_is_an_error_and_can_be_asked_again() {
+        let threads = Threads::default();
+        let lookup: Lookup = Arc::new(|_| panic!("a resolver that panics"));
+        let resolver = Resolver::new(lookup, threads.clone());
+        let late = Deadline::after(Instant::now(), Duration::from_secs(10));
+        for _ in 0..2 {
+            let error = resolver.resolve(&"name:9".into(), late).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Dns, "{error}");
+        }
+        assert!(threads.join(late).is_empty());
+    }
 
     #[test]
     fn a_stuck_resolver_costs_one_thread_and_no_deadline() {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{Deadline, Job};
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::protocol::Command;
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Condvar, Mutex};
@@ -18,6 +18,12 @@ pub(crate) enum Slot {
     Thread(Claim),
     /// Something that goes on when the answer is there.
     Task(Box<dyn Completion>),
+}
+
+impl Slot {
+    pub(crate) fn is_thread(&self) -> bool {
+        matches!(self, Slot::Thread(_))
+    }
 }
 
 /// A thread's claim to an answer. It waits without a bound once its waiter is taken from the table: so
@@ -37,9 +43,7 @@ impl Claim {
 impl Drop for Claim {
     fn drop(&mut self) {
         if !self.0.answered.load(Ordering::Acquire) {
-            let lost = "the answer was lost inside the client: this is a bug of this crate";
-            let error = Error::new(ErrorKind::Disconnected, lost);
-            self.0.answer(Err(error.maybe_stored()));
+            self.0.answer(Err(Error::lost()));
         }
     }
 }
@@ -95,14 +99,16 @@ impl Waiter {
 
     /// One that this thread has used before, if nobody else has it any more, or a new one.
     pub(crate) fn take() -> Arc<Waiter> {
-        SPARE.take().unwrap_or_else(|| Arc::new(Waiter::new()))
+        let spare = SPARE.try_with(Cell::take).ok().flatten();
+        spare.unwrap_or_else(|| Arc::new(Waiter::new()))
     }
 
     /// For the next [`Waiter::take`], after the wait.
     pub(crate) fn give_back(mut self: Arc<Waiter>) {
         if let Some(waiter) = Arc::get_mut(&mut self) {
             *waiter = Waiter::new();
-            SPARE.set(Some(self));
+            // At the end of the thread there is no next one.
+            let _ = SPARE.try_with(|spare| spare.set(Some(self)));
         }
     }
 

@@ -15,6 +15,7 @@ use crate::protocol::{Command, HeaderFormat, Language};
 use crate::sync::Mutex;
 
 mod dials;
+mod order;
 
 /// Only a failing test waits so long.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -76,7 +77,7 @@ impl Client {
         let note = Box::new(Note(opaque, outcomes.clone()));
         let via = Via::WriterThread;
         self.remoting
-            .invoke_async(address, &request, soon(), via, note);
+            .invoke_async(To::Address(address), &request, soon(), via, note);
     }
 }
 
@@ -206,7 +207,7 @@ fn a_continuation_that_panics_loses_no_other_answer_and_no_connection() {
     let panics = Box::new(Panics);
     client
         .remoting
-        .invoke_async(&address, &request, soon(), via, panics);
+        .invoke_async(To::Address(&address), &request, soon(), via, panics);
     (100..103).for_each(|number| client.begin(&address, number, &outcomes));
     let mut link = Link::accept(&listener);
     let requests = link.requests(4);

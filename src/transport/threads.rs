@@ -1,11 +1,11 @@
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
 
 use super::Deadline;
 use super::LOG;
 use crate::logging;
+use crate::panics::caught;
 use crate::sync::thread::{self, JoinHandle};
 use crate::sync::{Condvar, Mutex, MutexGuard};
 
@@ -102,14 +102,14 @@ impl Threads {
     }
 }
 
-/// Forgets the threads that have said their last word; joining them takes no time.
+/// Forgets the threads that have said their last word. They are not joined: what user code has left in a
+/// thread's own values ends behind that word, and may take its time.
 fn reap(running: &mut Vec<Running>) {
     let me = thread::current().id();
     let mut i = 0;
     while i < running.len() {
         if running[i].ended && running[i].handle.thread().id() != me {
-            // Whether it panicked, it has said itself: here, under locks, is no place to log.
-            let _ = running.swap_remove(i).handle.join();
+            drop(running.swap_remove(i));
         } else {
             i += 1;
         }
@@ -119,7 +119,7 @@ fn reap(running: &mut Vec<Running>) {
 /// Runs something on a thread that many depend on. It is ours and ought not to panic; if it does, the
 /// thread goes on. `None` then.
 pub(crate) fn contained<T>(what: &str, run: impl FnOnce() -> T) -> Option<T> {
-    let ran = catch_unwind(AssertUnwindSafe(run));
+    let ran = caught(run);
     if ran.is_err() {
         logging::error!(target: LOG, "{what} panicked: this is a bug of this crate");
     }

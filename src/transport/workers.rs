@@ -1,4 +1,5 @@
 use std::io;
+use std::time::Instant;
 
 use super::{Deadline, Pool, Threads, Timer};
 
@@ -43,8 +44,11 @@ impl Workers {
     pub(crate) fn end(&self, deadline: Deadline) -> Vec<String> {
         self.timer.close();
         self.retries.close();
-        // Callbacks last: the others may still have answers to hand over.
-        self.threads.join_all_but(CALLBACK_THREAD, deadline);
+        // Callbacks last: the others may still have answers to hand over. Not all of the time, or one
+        // thread that does not end would have those called stuck too.
+        let now = Instant::now();
+        let most = deadline.capped(now, deadline.remaining(now) * 7 / 8);
+        self.threads.join_all_but(CALLBACK_THREAD, most);
         self.callbacks.close();
         self.threads.join(deadline)
     }

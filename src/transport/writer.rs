@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::connection::{Connection, State, Via, WriterThread};
 use super::outbox::{Batch, Run};
 use super::reader::MANY;
-use super::{Deadline, Permit};
+use super::{Deadline, Permit, contained};
 use crate::error::{Error, ErrorKind};
 use crate::sync::MutexGuard;
 
@@ -200,8 +200,12 @@ impl Connection {
     ) -> Option<MutexGuard<'a, State>> {
         drop(state);
         batch.gather();
-        let result = self.write(&batch);
-        self.release(&mut batch);
+        // Whoever writes answers for all others when the connection dies.
+        let written = contained("a writer", || self.write(&batch));
+        let panicked = || Error::new(ErrorKind::Disconnected, "its writer panicked");
+        let result = written.unwrap_or_else(|| Err(panicked()));
+        let lost = batch.lost(self.written.load(Ordering::Relaxed));
+        batch.release();
         let mut state = self.state.lock();
         state.outbox.recycle(batch);
         state.urgent &= !state.outbox.is_empty();
@@ -223,6 +227,7 @@ impl Connection {
         self.work.notify_all();
         self.room.notify_all();
         self.answer_all();
+        self.shared.note_lost_oneway(self.address(), lost);
         None
     }
 
@@ -260,13 +265,6 @@ impl Connection {
             }
         }
         Ok(())
-    }
-
-    /// Gives back the permits of oneway frames, and counts those that were lost.
-    fn release(&self, batch: &mut Batch<Permit>) {
-        let lost = batch.lost(self.written.load(Ordering::Relaxed));
-        batch.release();
-        self.shared.note_lost_oneway(self.address(), lost);
     }
 }
 

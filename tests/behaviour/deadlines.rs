@@ -101,6 +101,23 @@ fn a_frame_that_had_little_time_to_be_written_may_still_leave() {
     });
 }
 
+/// It is the sender's own thread that writes, and nobody can answer a thread that is in a write.
+#[test]
+fn a_short_send_that_is_stuck_in_its_own_write_is_not_late_for_long() {
+    let late = || {
+        let cluster = cluster();
+        cluster.broker("broker-a").set_accept(Accept::NeverRead);
+        let (producer, message) = large(&cluster);
+        let start = Instant::now();
+        let result = producer.prepare(&message).timeout(ms(100)).send();
+        let error = error(result);
+        assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
+        start.elapsed()
+    };
+    let quickest = (0..3).map(|_| late()).min();
+    assert!(quickest < Some(ms(900)), "{quickest:?}");
+}
+
 /// The large frame has time until long after the small one's end; the small one's thread must not
 /// be the one that writes it.
 #[test]

@@ -1,10 +1,11 @@
 //! Which failures lead to another attempt, where it goes, and what the final error tells.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Instant;
 
 use rocketmq_blocking::embedded::{Cluster, Fault, On};
+use rocketmq_blocking::hook::{CheckForbiddenHook, SendContext};
 use rocketmq_blocking::{Delivery, ErrorKind, MessageQueue, SendStatus, Wait};
 
 use crate::support::*;
@@ -361,7 +362,56 @@ fn retries_without_end_end_with_the_time() {
             (2..40).contains(&made),
             "{made} attempts, with pauses between"
         );
-        assert_eq!(error.attempts().len(), made, "{mode:?}: {error}");
+        assert_eq!(error.attempts().len(), made.min(32), "{mode:?}: {error}");
+    }
+}
+
+/// What is kept of them does not grow with their number; the message has it.
+#[test]
+fn of_very_many_attempts_the_first_and_the_last_are_listed() {
+    for mode in MODES {
+        let cluster = brokers(2);
+        let setup = builder(&cluster).retries(99).async_retries(99);
+        let producer = setup.send_timeout(PATIENCE).start().unwrap();
+        inject(
+            &cluster,
+            &Fault::answer(1, "at first").on(On::Send).times(1),
+        );
+        inject(&cluster, &Fault::answer(1, "later").on(On::Send));
+        let error = error(mode.send(&producer, &message("x")));
+        assert_eq!(sends(&cluster).len(), 100);
+        let remarks = error.attempts().iter().map(|a| a.error.remark());
+        let remarks: Vec<_> = remarks.collect();
+        assert_eq!(remarks.len(), 32);
+        assert_eq!((remarks[0], remarks[31]), (Some("at first"), Some("later")));
+        let text = error.to_string();
+        assert!(text.contains("failed after 100 attempts"), "{text}");
+        assert!(text.contains("; (68 more); "), "{text}");
+    }
+}
+
+/// Asked for leave each time, and the second time in vain.
+#[test]
+fn a_hook_that_forbids_another_attempt_does_not_turn_a_doubtful_receipt_into_a_failure() {
+    struct Once(AtomicUsize);
+    impl CheckForbiddenHook for Once {
+        fn check(&self, _: &SendContext) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+            match self.0.fetch_add(1, Ordering::SeqCst) {
+                0 => Ok(()),
+                _ => Err("once is enough".into()),
+            }
+        }
+    }
+    for mode in MODES {
+        let cluster = brokers(2);
+        let not_ok = Fault::answer(11, "").after_storing();
+        inject(&cluster, &not_ok.on(On::Send));
+        let setup = builder(&cluster).retry_another_broker_when_not_stored(true);
+        let hook = Once(AtomicUsize::new(0));
+        let producer = setup.check_forbidden_hook(hook).start().unwrap();
+        let receipt = mode.send(&producer, &message("x")).unwrap();
+        assert_eq!(receipt.status(), SendStatus::SlaveNotAvailable);
+        assert_eq!(cluster.message_count("T"), 1);
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
 use rocketmq_blocking::embedded::{Accept, Cluster, Fault, Gate, On};
+use rocketmq_blocking::protocol::Command;
 use rocketmq_blocking::protocol::route::{QueueMapping, TopicRoute};
 use rocketmq_blocking::{Delivery, Error, ErrorKind, Message, Producer, Wait};
 
@@ -274,6 +275,34 @@ fn a_topic_that_keeps_failing_does_not_put_off_the_refresh_of_the_others() {
         assert!(producer.send(&Message::new("Bad", "x")).is_err());
         queues_seen(&producer, "T").len() == 8
     });
+}
+
+/// In whatever order they are asked for.
+#[test]
+fn a_topic_whose_route_is_bad_does_not_end_the_refresh_of_the_others() {
+    let cluster = cluster();
+    let topics: Vec<String> = (0..8).map(|i| format!("Topic{i}")).collect();
+    topics
+        .iter()
+        .for_each(|topic| cluster.create_topic(topic, 4));
+    let setup = builder(&cluster).route_interval(ms(20));
+    let producer = setup.start().unwrap();
+    for topic in &topics {
+        assert_eq!(queues_seen(&producer, topic).len(), 4);
+    }
+    let is_bad = |command: &Command| command.ext.get("topic") == Some("Topic0");
+    let server = &cluster.name_servers()[0];
+    let bad = server.inject(Fault::answer(1, "a broken route").on(On::when(is_bad)));
+    assert!(bad.wait_hits(1, PATIENCE));
+    topics
+        .iter()
+        .for_each(|topic| cluster.create_topic(topic, 8));
+    for topic in &topics[1..] {
+        eventually("the new queues are found", || {
+            queues_seen(&producer, topic).len() == 8
+        });
+    }
+    assert_eq!(queues_seen(&producer, "Topic0").len(), 4);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! No thread of a producer outlives it. Counted in a process of its own, since the threads of other
 //! tests have the same names.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::fs;
 use std::thread;
@@ -160,6 +161,32 @@ fn alone() {
         });
         drop(producer);
         ended.recv_timeout(PATIENCE).unwrap();
+    });
+    // Closed under its producers, whose own threads end too.
+    check(|cluster| {
+        let client = Client::builder().name_server(cluster.name_server());
+        let client = client.start().unwrap();
+        let strategy = FaultStrategy::v4().detector(PATIENCE, PATIENCE);
+        let setup = Producer::builder("a").client(&client).trace();
+        let producer = setup.latency_fault(strategy).start().unwrap();
+        assert!(producer.send(&message("x")).is_ok());
+        let report = client.shutdown_within(PATIENCE);
+        assert!(report.is_clean(), "{report}");
+    });
+    // A producer of a thread's own ends with the thread, when others of its values have gone.
+    check(|cluster| {
+        thread_local! {
+            static OWN: OnceCell<Producer> = const { OnceCell::new() };
+        }
+        let send = || {
+            OWN.with(|own| {
+                let producer = own.get_or_init(|| producer(cluster));
+                for mode in MODES {
+                    assert!(mode.send(producer, &message("x")).is_ok());
+                }
+            });
+        };
+        thread::scope(|scope| scope.spawn(send).join().unwrap());
     });
     check(broken_connections);
     check(|cluster| {

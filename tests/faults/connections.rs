@@ -1,9 +1,10 @@
 //! Group C: connections that cannot be made, and connections that break.
 
+use std::fs;
 use std::net::Ipv6Addr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rocketmq_blocking::embedded::{Fault, On};
 use rocketmq_blocking::{Delivery, ErrorKind, Producer, Wait};
@@ -291,6 +292,13 @@ fn case_29_a_half_open_connection_is_left_and_heals_within_a_second() {
     });
 }
 
+/// The nanoseconds that this thread has run, where the system says so: Linux does.
+fn on_a_processor() -> u64 {
+    let said = fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    let nanos = said.split(' ').next();
+    nanos.and_then(|nanos| nanos.parse().ok()).unwrap_or(0)
+}
+
 /// How many threads come at a broker that is down, and how long it stays so.
 #[track_caller]
 fn check_down(threads: usize, millis: u64) {
@@ -299,12 +307,13 @@ fn check_down(threads: usize, millis: u64) {
         bench.broker().always(Script::replies([Step::Fin]));
         let producer = bench.producer(|setup| setup.retries(u32::MAX));
         let start = Instant::now();
-        let tried = AtomicUsize::new(0);
+        let (tried, busy) = (AtomicUsize::new(0), AtomicU64::new(0));
         thread::scope(|scope| {
             for _ in 0..threads {
                 scope.spawn(|| {
                     let error = error(bench.send(&producer, ms(millis)));
                     tried.fetch_max(error.attempts().len(), Ordering::SeqCst);
+                    busy.fetch_add(on_a_processor(), Ordering::SeqCst);
                 });
             }
         });
@@ -315,6 +324,13 @@ fn check_down(threads: usize, millis: u64) {
         // Between two dials nobody is busy trying.
         let tried = tried.into_inner();
         assert!(tried <= 2 * most, "{tried} attempts of one send");
+        let busy = Duration::from_nanos(busy.into_inner());
+        let most_busy = start.elapsed() / 20 + ms(threads as u64);
+        println!("busy for {busy:?} of {:?}", start.elapsed());
+        assert!(
+            busy <= most_busy,
+            "{threads} threads were busy for {busy:?}"
+        );
         bench.broker().always(Script::default());
         bench.check_heals(&producer);
     });

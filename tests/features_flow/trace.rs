@@ -1,5 +1,5 @@
 use rocketmq_blocking::embedded::Cluster;
-use rocketmq_blocking::{Message, Producer};
+use rocketmq_blocking::{Batch, Message, Producer};
 
 use crate::{PATIENCE, builder, two_brokers};
 
@@ -61,4 +61,24 @@ fn a_trace_that_cannot_start_is_only_a_warning() {
         .unwrap()
         .send(&Message::new("T", "x"))
         .unwrap();
+}
+
+/// Its keys would be more than the properties of a message may be.
+#[test]
+fn a_trace_of_large_batches_has_as_many_keys_as_fit() {
+    let cluster = two_brokers();
+    let producer = builder(&cluster).trace().start().unwrap();
+    let batch = || Batch::new((0..1200).map(|_| Message::new("T", "x"))).unwrap();
+    for _ in 0..3 {
+        assert!(producer.send_batch(&batch()).is_ok());
+    }
+    assert!(producer.shutdown_within(PATIENCE).is_clean());
+    let traces = cluster.messages(TOPIC);
+    assert_eq!(traces.len(), 3);
+    for trace in traces {
+        assert!((800..1200).contains(&trace.keys().count()));
+        let text = String::from_utf8(trace.body().to_vec()).unwrap();
+        // Ids, and ids of offsets.
+        assert_eq!(text.matches(',').count(), 2 * 1199);
+    }
 }

@@ -2,6 +2,7 @@
 
 mod checks;
 mod common;
+mod introductions;
 mod requests;
 mod surroundings;
 mod transactions;

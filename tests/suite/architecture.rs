@@ -9,6 +9,7 @@ use crate::source::Source;
 const LEVELS: &[(&str, u32)] = &[
     ("error", 0),
     ("message", 0),
+    ("panics", 0),
     ("protocol", 1),
     ("sync", 1),
     ("logging", 1),

@@ -51,7 +51,7 @@ fn outcome(retiring: usize, by: By) -> Outcome {
             Next::Done
         };
         let (note, via) = (Box::new(note), Via::WriterThread);
-        remoting.invoke_async(&address, &request, soon(), via, note);
+        remoting.invoke_async(To::Address(&address), &request, soon(), via, note);
     };
     // Only the last one is asked anything.
     let peer = thread::spawn(move || {

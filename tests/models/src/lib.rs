@@ -8,10 +8,12 @@
 #![allow(dead_code, unused_imports, unused_macros)]
 
 pub mod check;
-#[path = "../../../src/error.rs"]
+#[path = "../../../src/error/mod.rs"]
 mod error;
 #[path = "../../../src/logging.rs"]
 mod logging;
+#[path = "../../../src/panics.rs"]
+mod panics;
 pub mod producer;
 mod protocol;
 mod sync;

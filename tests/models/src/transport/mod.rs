@@ -28,7 +28,7 @@ use std::time::{Duration, Instant};
 use connection::Connection;
 use deadline::Deadline;
 use pool::Job;
-use threads::Threads;
+use threads::{Threads, contained};
 
 const LOG: &str = "models";
 

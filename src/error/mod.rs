@@ -1,8 +1,13 @@
 //! What a failed call says: its kind, whether the message may be stored, and how it was tried.
 
+mod attempts;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
+
+pub use attempts::Attempt;
+pub(crate) use attempts::Attempts;
 
 /// Shorthand for results of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -158,18 +163,6 @@ impl Wait {
     }
 }
 
-/// One attempt of a send that failed in the end.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct Attempt {
-    /// Name of the broker that was tried.
-    pub broker: Arc<str>,
-    /// Why this attempt failed.
-    pub error: Error,
-    /// How long this attempt took.
-    pub elapsed: Duration,
-}
-
 /// Why a call failed, for which topic and broker, and how often it was tried.
 ///
 /// One word wide and cheap to clone; the message reads well alone. All details have accessors:
@@ -192,7 +185,7 @@ struct Inner {
     code: Option<i32>,
     remark: Option<String>,
     retry_after: Option<Duration>,
-    attempts: Vec<Attempt>,
+    attempts: Attempts,
     /// From the first attempt to the end, pauses included.
     took: Duration,
     source: Option<Arc<dyn std::error::Error + Send + Sync>>,
@@ -244,9 +237,10 @@ impl Error {
         self.0.address.as_deref()
     }
 
-    /// All attempts of a send, in order; empty if it failed before the first.
+    /// The attempts of a send, in order; empty if it failed before the first. Of more than 32 the first
+    /// 16 and the last 16: the message says how many there were.
     pub fn attempts(&self) -> &[Attempt] {
-        &self.0.attempts
+        self.0.attempts.listed()
     }
 
     pub(crate) fn new(kind: ErrorKind, detail: impl Into<Arc<str>>) -> Error {
@@ -261,7 +255,7 @@ impl Error {
             code: None,
             remark: None,
             retry_after: None,
-            attempts: Vec::new(),
+            attempts: Attempts::default(),
             took: Duration::ZERO,
             source: None,
         }))
@@ -284,6 +278,12 @@ impl Error {
             e.code = Some(code);
             e.remark = remark.map(str::to_owned);
         })
+    }
+
+    /// Somebody who must be answered was forgotten, which only a bug of this crate can do.
+    pub(crate) fn lost() -> Error {
+        let text = "the answer was lost inside the client: this is a bug of this crate";
+        Error::new(ErrorKind::Disconnected, text).maybe_stored()
     }
 
     pub(crate) fn maybe_stored(self) -> Error {
@@ -316,7 +316,7 @@ impl Error {
     }
 
     /// With what was tried, and how long that took, pauses included.
-    pub(crate) fn with_attempts(self, attempts: Vec<Attempt>, took: Duration) -> Error {
+    pub(crate) fn with_attempts(self, attempts: Attempts, took: Duration) -> Error {
         self.with(|e| (e.attempts, e.took) = (attempts, took))
     }
 
@@ -374,27 +374,13 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let e = &*self.0;
-        if !e.attempts.is_empty() {
-            let (took, n) = (e.took, e.attempts.len());
+        let (last, n) = (e.attempts.listed().last(), e.attempts.made());
+        if n > 0 {
             let plural = if n == 1 { "" } else { "s" };
             write!(f, "send to {} ", e.topic.as_deref().unwrap_or("?"))?;
-            write!(f, "failed after {n} attempt{plural} in {took:.1?}: ")?;
-            for (i, attempt) in e.attempts.iter().enumerate() {
-                if i > 0 {
-                    f.write_str("; ")?;
-                }
-                write!(f, "{}", Printable(&attempt.broker))?;
-                match attempt
-                    .error
-                    .address()
-                    .filter(|_| attempt.error.was_not_reached())
-                {
-                    Some(address) => write!(f, " ({}): ", Printable(address))?,
-                    None => f.write_str(": ")?,
-                }
-                attempt.error.write_cause(f)?;
-            }
-            let last_differs = e.attempts.last().is_some_and(|a| a.error.kind() != e.kind);
+            write!(f, "failed after {n} attempt{plural} in {:.1?}: ", e.took)?;
+            write!(f, "{}", e.attempts)?;
+            let last_differs = last.is_some_and(|a| a.error.kind() != e.kind);
             if last_differs {
                 f.write_str("; then ")?;
                 self.write_cause(f)?;
@@ -433,6 +419,7 @@ impl std::error::Error for Error {
             Some(source) => Some(&**source),
             None => e
                 .attempts
+                .listed()
                 .last()
                 .map(|a| &a.error as &(dyn std::error::Error + 'static)),
         }
@@ -476,17 +463,14 @@ mod tests {
             elapsed: Duration::from_millis(600),
         };
         let busy = Error::response(2, Some("SYSTEM_BUSY"), Some("disk\u{1b}[31m full\n"));
+        let mut attempts = Attempts::default();
+        attempts.push(attempt("broker-a", Error::timeout(Wait::Response)));
+        attempts.push(attempt("broker-b", busy.clone()));
         let error = busy
             .clone()
             .maybe_stored()
             .on_topic(&"TopicTest".into())
-            .with_attempts(
-                vec![
-                    attempt("broker-a", Error::timeout(Wait::Response)),
-                    attempt("broker-b", busy),
-                ],
-                Duration::from_millis(1250),
-            );
+            .with_attempts(attempts, Duration::from_millis(1250));
         assert_eq!(
             error.to_string(),
             "send to TopicTest failed after 2 attempts in 1.2s: broker-a: timeout while waiting for the response; \
