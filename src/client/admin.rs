@@ -354,14 +354,12 @@ impl<'a> Admin<'a> {
         let deadline = self.begin()?;
         let topic = self.on_wire(queue.topic());
         let routes = &self.inner().routes;
-        let broker = match routes.known_master(&topic, queue.broker()) {
+        let broker = match routes.known_host(&topic, queue) {
             Some(broker) => broker,
             None => {
                 let route = self.route(&topic, deadline)?;
-                let master = route.master(queue.broker());
-                master
-                    .ok_or_else(|| no_master(queue.broker(), &route))?
-                    .into()
+                let info = PublishInfo::new(&queue.topic().into(), &route);
+                info.master_of(info.host(queue))?.clone()
             }
         };
         ask(self, &self.address(&broker), deadline)
@@ -454,9 +452,7 @@ impl<'a> Admin<'a> {
     }
 
     fn begin(&self) -> Result<Deadline> {
-        if self.inner().is_closed() {
-            return Err(Error::new(ErrorKind::Closed, "the client is shut down"));
-        }
+        self.inner().check_open()?;
         Ok(Deadline::after(Instant::now(), self.timeout))
     }
 

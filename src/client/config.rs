@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use super::Client;
 use super::discovery::Discovery;
+#[cfg(feature = "discovery")]
+use super::discovery::WebAddress;
 use super::rpc::RpcConfig;
 use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::{HeaderFormat, Language, frame};
@@ -28,7 +30,7 @@ pub(crate) struct ClientConfig {
     pub(crate) max_in_flight_bytes: usize,
     pub(crate) rpc: RpcConfig,
     #[cfg(feature = "discovery")]
-    pub(crate) name_server_url: Option<String>,
+    pub(crate) name_server_url: Option<WebAddress>,
     #[cfg(feature = "discovery")]
     pub(crate) discovery_interval: Duration,
     #[cfg(feature = "tls")]
@@ -203,7 +205,7 @@ macro_rules! client_setters {
         #[doc(alias = "rocketmq.namesrv.domain")]
         #[doc(alias = "DefaultTopAddressing")]
         pub fn name_server_url(mut self, url: impl Into<String>) -> Self {
-            self.$config().name_server_url = Some(url.into());
+            self.$config().name_server_url = Some($crate::client::WebAddress(url.into()));
             self
         }
 
@@ -282,7 +284,7 @@ impl ClientConfig {
     pub(super) fn discovery(&self) -> Result<Option<Discovery>> {
         #[cfg(feature = "discovery")]
         if let Some(url) = &self.name_server_url {
-            return Discovery::new(url, self.rpc.unit_name.as_deref()).map(Some);
+            return Discovery::new(&url.0, self.rpc.unit_name.as_deref()).map(Some);
         }
         Ok(None)
     }

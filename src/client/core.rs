@@ -173,9 +173,7 @@ impl Client {
     /// Takes a producer group's name, which only one producer of a client may have.
     pub(crate) fn register(&self, group: &str) -> Result<Registration> {
         let inner = self.inner();
-        if inner.is_closed() {
-            return Err(Error::new(ErrorKind::Closed, "the client is shut down"));
-        }
+        inner.check_open()?;
         let on_wire = inner.config.rpc.names().on_wire(&group.into()).to_string();
         if !inner.groups.lock().insert(on_wire.clone()) {
             let text = format!("producer group {group} is already in use on this client");
@@ -416,6 +414,18 @@ impl Inner {
     /// Disconnected when the client is closed; nothing is ever sent.
     pub(crate) fn closing(&self) -> Receiver<()> {
         self.closing.clone()
+    }
+
+    /// `Closed` if it is shut down, or of the process that this one was forked from.
+    pub(crate) fn check_open(&self) -> Result<()> {
+        let text = match self.process.is_forked() {
+            true => {
+                "the client belongs to the process that this one was forked from; start one here"
+            }
+            false if self.is_closed() => "the client is shut down",
+            false => return Ok(()),
+        };
+        Err(Error::new(ErrorKind::Closed, text))
     }
 
     pub(crate) fn is_closed(&self) -> bool {

@@ -1,5 +1,6 @@
 //! The list of name servers from a web server (Java: `DefaultTopAddressing`).
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -36,6 +37,7 @@ impl Discovery {
     pub(super) fn new(url: &str, unit: Option<&str>) -> Result<Discovery> {
         let url = with_unit(url, unit);
         let bad = |why: &str| {
+            let url = shown(&url);
             let text = format!("name_server_url {url:?} {why}; expected http://host:port/path");
             Error::new(ErrorKind::Config, text)
         };
@@ -94,9 +96,30 @@ impl Discovery {
     }
 
     fn failed(&self, why: String) -> Error {
-        let text = format!("{} gave no list of name servers: {why}", self.url);
+        let url = shown(&self.url);
+        let text = format!("{url} gave no list of name servers: {why}");
         Error::new(ErrorKind::NoNameServer, text)
     }
+}
+
+/// The address of the list. What prints it shows nothing secret.
+#[derive(Clone)]
+pub(crate) struct WebAddress(pub(crate) String);
+
+impl fmt::Debug for WebAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        shown(&self.0).fmt(f)
+    }
+}
+
+/// An address for people: without what may be secret in it, a password or what is asked for.
+fn shown(url: &str) -> String {
+    let url = url.split(['?', '#']).next().unwrap_or_default();
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    let gap = if scheme.is_empty() { "" } else { "://" };
+    format!("{scheme}{gap}{host}{path}")
 }
 
 fn with_unit(url: &str, unit: Option<&str>) -> String {
@@ -125,6 +148,31 @@ fn parse(text: &str) -> Result<Servers> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_is_shown_without_what_may_be_secret() {
+        for (url, expected) in [
+            (
+                "http://user:secret@web:80/ns?token=secret#secret",
+                "http://web:80/ns",
+            ),
+            ("http://web/a@b", "http://web/a@b"),
+            ("http://user:secret@", "http://"),
+            ("user:secret@web", "web"),
+        ] {
+            assert_eq!(shown(url), expected);
+            assert_eq!(
+                format!("{:?}", WebAddress(url.into())),
+                format!("{expected:?}")
+            );
+        }
+        let refused = Discovery::new("https://user:secret@web/ns", None);
+        let text = refused.err().expect("no plain web").to_string();
+        assert!(
+            !text.contains("secret") && text.contains("https://web/ns"),
+            "{text}"
+        );
+    }
 
     #[test]
     fn a_unit_has_a_list_of_its_own() {

@@ -53,18 +53,31 @@ impl Inner {
         deadline: Deadline,
         then: Box<dyn FnOnce() + Send>,
     ) {
-        // At the deadline too: who dials may have more time than this one.
         let once = Arc::new(Mutex::new(Some(then)));
         let late = once.clone();
-        let timer = &self.workers.timer;
-        timer.schedule(deadline.instant(), move |_| go_on(&late));
-        let then = Box::new(move || go_on(&once));
         let ordinary = self.broker_of_send_address(address);
+        let then = Box::new(move || go_on(&once));
         let broker = ordinary.as_ref().unwrap_or(address);
+        self.clone()
+            .connect_and_meet(broker, deadline, CONNECTIONS_TO_MEET, then);
+        // At the deadline too: who dials may have more time than this one.
+        if late.lock().is_some() {
+            let timer = &self.workers.timer;
+            timer.schedule(deadline.instant(), move |_| go_on(&late));
+        }
+    }
+
+    fn connect_and_meet(
+        self: Arc<Self>,
+        broker: &Arc<str>,
+        deadline: Deadline,
+        connections: usize,
+        then: Box<dyn FnOnce() + Send>,
+    ) {
         let client = self.clone();
         let met = move |connection: Result<Arc<Connection>>| match connection {
             Ok(connection) if !connection.is_introduced() => {
-                client.meet_apart(connection, deadline, then);
+                client.meet_apart(connection, deadline, connections, then);
             }
             _ => then(),
         };
@@ -92,27 +105,25 @@ impl Inner {
         self: Arc<Self>,
         connection: Arc<Connection>,
         deadline: Deadline,
+        connections: usize,
         then: Box<dyn FnOnce() + Send>,
     ) {
         let Some(heartbeat) = self.own_heartbeat() else {
             return then();
         };
-        let deadline = deadline.capped(Instant::now(), self.config.api_timeout);
+        let most = deadline.capped(Instant::now(), self.config.api_timeout);
         let (client, known) = (self.clone(), connection.clone());
         let completion = move |answer: Outcome| {
             let answer = answer.and_then(|answer| api::check(&answer, known.address()));
-            client.note_met(&known, answer);
-            then();
+            let met = client.note_met(&known, answer);
+            match connections > 1 && !met && !known.is_usable() {
+                true => client.connect_and_meet(known.address(), deadline, connections - 1, then),
+                false => then(),
+            }
             Next::Done
         };
         let to = To::Connection(&connection);
-        api::heartbeat(
-            &self.remoting,
-            to,
-            &heartbeat,
-            deadline,
-            Box::new(completion),
-        );
+        api::heartbeat(&self.remoting, to, &heartbeat, most, Box::new(completion));
     }
 
     fn note_met(&self, connection: &Arc<Connection>, answer: Result<()>) -> bool {

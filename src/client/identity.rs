@@ -47,10 +47,14 @@ impl Identity {
     /// Appends one.
     pub(crate) fn push_unique_key(&self, epoch_millis: i64, text: &mut String) {
         let counter = self.counter.fetch_add(1, Ordering::Relaxed);
-        let time = id::millis_of_month(epoch_millis);
+        let time = id::millis_of_month(epoch_millis - HALF_A_DAY);
         self.keys.push(time, counter, text);
     }
 }
+
+/// Java's tools take the time in a key for one of their own time zone, and look for the message among
+/// those stored from then on. West of UTC that would be too late; half a day earlier it is nowhere.
+const HALF_A_DAY: i64 = 12 * 3600 * 1000;
 
 /// Now, as messages carry it.
 pub(crate) fn epoch_millis() -> i64 {

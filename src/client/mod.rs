@@ -29,6 +29,8 @@ pub use shutdown::ShutdownReport;
 
 pub(crate) use config::{ClientConfig, check_name, client_setters};
 pub(crate) use core::Registration;
+#[cfg(feature = "discovery")]
+pub(crate) use discovery::WebAddress;
 pub(crate) use identity::epoch_millis;
 pub(crate) use inbound::TransactionChecks;
 pub(crate) use publish::PublishInfo;

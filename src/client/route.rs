@@ -1,4 +1,4 @@
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -11,6 +11,7 @@ use super::publish::{self, PublishInfo};
 use super::rpc::Names;
 use crate::error::{Error, ErrorKind, Result, Wait};
 use crate::logging;
+use crate::message::MessageQueue;
 use crate::protocol::route::TopicRoute;
 use crate::sync::channel::{self, Receiver, Sender};
 use crate::sync::{Condvar, Mutex, RwLock};
@@ -30,8 +31,6 @@ pub(crate) struct Routes {
     /// Topics are known here by their names on the wire; their queues name them as users do.
     names: Names,
     known: RwLock<HashMap<Arc<str>, Arc<Known>>>,
-    /// Those that a producer named at its start: its brokers are to know it, however quiet it is.
-    named: Mutex<HashSet<Arc<str>>>,
     /// Lookups under way: one per topic, shared by all who ask.
     flights: Mutex<HashMap<Arc<str>, Arc<Flight>>>,
     /// Dropped at the end, which wakes those who wait on the other end.
@@ -77,7 +76,6 @@ impl Routes {
             api_timeout,
             names,
             known: RwLock::default(),
-            named: Mutex::default(),
             flights: Mutex::default(),
             open: Mutex::new(Some(open)),
             closing,
@@ -197,7 +195,8 @@ impl Routes {
     }
 
     /// Asks again for every known topic. Stops when no name server answers, keeping the rest. Unused
-    /// ones are forgotten, unless the client is to be found by brokers for as long as it lives.
+    /// ones are forgotten; if brokers are to find this client for as long as it lives, not the last ones
+    /// of a broker.
     pub(crate) fn refresh_all(&self, interval: Duration, is_awaited: bool) {
         let topics: Vec<_> = self
             .known
@@ -207,8 +206,8 @@ impl Routes {
             .collect();
         for (topic, known) in topics {
             let unused = known.refreshes_unused.fetch_add(1, Ordering::Relaxed);
-            let wanted = is_awaited || self.named.lock().contains(&topic);
-            if !wanted && is_stale(unused, interval) {
+            let wanted = || is_awaited && self.is_alone(&topic, &known);
+            if is_stale(unused, interval) && !wanted() {
                 logging::debug!(target: LOG, "{topic}: unused for long; its route is forgotten");
                 self.known.write().remove(&topic);
                 continue;
@@ -234,6 +233,14 @@ impl Routes {
         }
     }
 
+    /// Whether a master of this topic has no other topic here.
+    fn is_alone(&self, topic: &Arc<str>, known: &Known) -> bool {
+        let table = self.known.read();
+        let others = || table.iter().filter(|(other, _)| *other != topic);
+        let has = |master| others().any(|(_, other)| other.info.addresses().any(|a| a == master));
+        known.info.addresses().any(|master| !has(master))
+    }
+
     /// Asks again for one topic out of turn, if it is known and that was not done just now.
     pub(crate) fn refresh(&self, topic: &Arc<str>) {
         let Some(known) = self.known.read().get(topic).cloned() else {
@@ -252,9 +259,8 @@ impl Routes {
         }
     }
 
-    /// Learns a topic's route before a send needs it, and does not forget it.
+    /// Learns a topic's route before a send needs it.
     pub(crate) fn learn(&self, topic: &Arc<str>, default: &DefaultTopic) {
-        self.named.lock().insert(topic.clone());
         let deadline = Deadline::after(Instant::now(), self.api_timeout);
         if let Err(error) = self.publish_info(topic, default, deadline) {
             logging::warn!(target: LOG, "route of a topic named at start: {error}");
@@ -279,6 +285,13 @@ impl Routes {
     pub(crate) fn known_master(&self, topic: &str, broker: &str) -> Option<Arc<str>> {
         let known = self.known.read();
         known.get(topic)?.info.master(broker).cloned()
+    }
+
+    /// The master that hosts a queue, as the route of a known topic has it.
+    pub(crate) fn known_host(&self, topic: &str, queue: &MessageQueue) -> Option<Arc<str>> {
+        let known = self.known.read();
+        let info = &known.get(topic)?.info;
+        info.master(info.host(queue)).cloned()
     }
 
     /// The masters of all known routes.

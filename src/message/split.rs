@@ -1,6 +1,6 @@
 use std::fmt;
 
-use super::{Batch, Message, Schedule, name};
+use super::{Batch, Message, name};
 use crate::error::{Error, Result};
 
 /// What a message takes in a batch beside body and properties: five numbers of four bytes, and two
@@ -125,7 +125,7 @@ impl Message {
 
     /// What keeps this message out of every batch, whatever its size.
     pub(super) fn keeps_out_of_batches(&self) -> Option<Why> {
-        if *self.get_schedule() != Schedule::Now {
+        if self.get_schedule().property().is_some() {
             Some(Why::Scheduled)
         } else if self.topic().starts_with(name::RETRY_PREFIX) {
             Some(Why::Retry)

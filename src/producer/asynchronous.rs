@@ -1,6 +1,6 @@
 //! Asynchronous sends: the same flow, driven by answers instead of by a waiting thread.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use super::accumulate::Members;
@@ -17,7 +17,12 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::message::SendReceipt;
 use crate::protocol::Command;
 use crate::sync::Mutex;
-use crate::transport::{Completion, Connection, Deadline, Job, Next, Outcome, Permit, To, Via};
+use crate::transport::{
+    Completion, Connection, Deadline, Job, Next, Outcome, Permit, Timer, To, Via,
+};
+
+/// How long the timer remembers a send that is over.
+const LOOK_EVERY: Duration = Duration::from_secs(30);
 
 /// A larger body is not kept for longer than its send lasts.
 const LARGEST_SPARE: usize = 16 * 1024;
@@ -57,12 +62,7 @@ impl Listener {
             Who::Handle(promise) => promise.keep(result),
             Who::Batch(members) => members.answer(result),
             Who::Asked(asked) => asked.sent(result),
-            // In a fork of the process there are no workers, and no lock can be trusted.
-            Who::Callback(callback) if core.is_forked() => callback(result),
-            Who::Callback(callback) => {
-                let job = move || callback(result);
-                core.client.inner().workers.callbacks.submit(Box::new(job));
-            }
+            Who::Callback(callback) => core.call_back(move || callback(result)),
         }
     }
 }
@@ -263,12 +263,7 @@ impl AsyncSend {
         *turn.0.lock() = Some(self);
         // Once for all attempts of the send, however many; if the timer has come by already, again.
         if is_new || deadline.has_passed(Instant::now()) {
-            timer.schedule(deadline.instant(), move |_| {
-                let taken = waiting.upgrade().and_then(|turn| turn.lock().take());
-                if let Some(send) = taken {
-                    send.end_late();
-                }
-            });
+            look_for_late(&timer, waiting, deadline);
         }
         Box::new(turn)
     }
@@ -299,6 +294,25 @@ impl AsyncSend {
             retries.submit(self.queue_up())
         });
     }
+}
+
+/// Ends the send that waits in its turn at its deadline. By then it may be over for long: so the timer
+/// comes by before, and forgets it.
+fn look_for_late(timer: &Timer, waiting: Weak<Mutex<Option<Box<AsyncSend>>>>, deadline: Deadline) {
+    let at = deadline.capped(Instant::now(), LOOK_EVERY).instant();
+    let again = timer.clone();
+    timer.schedule(at, move |now| {
+        let Some(turn) = waiting.upgrade() else {
+            return;
+        };
+        if !deadline.has_passed(now) {
+            return look_for_late(&again, waiting, deadline);
+        }
+        let taken = turn.lock().take();
+        if let Some(send) = taken {
+            send.end_late();
+        }
+    });
 }
 
 /// A send that waits for a worker, until the worker or the timer takes it.

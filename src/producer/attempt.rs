@@ -8,12 +8,15 @@ use super::outgoing::Outgoing;
 use super::retry;
 use super::send::Send;
 use crate::client::{PublishInfo, epoch_millis};
-use crate::error::{Error, Result};
+use crate::error::{Delivery, Error, Result};
 use crate::message::{Extras, MessageQueue, Said, SendReceipt, SendStatus};
 use crate::protocol::Command;
 use crate::protocol::code::{request, response};
 use crate::protocol::send::{self as wire, SendHeader, SendResponse, V1};
-use crate::transport::{Deadline, Request};
+use crate::transport::{Connection, Deadline, Outcome, Request, To};
+
+/// A connection can be at its end before the request is on it, and the next one too.
+const CONNECTIONS_PER_ATTEMPT: usize = 3;
 
 /// Where an attempt goes, and until when.
 #[derive(Clone)]
@@ -106,6 +109,35 @@ pub(super) fn with_request<T>(
 }
 
 impl Send {
+    /// One attempt and its answer. One that was not sent, since the connection that the broker knows was
+    /// just at its end, is made over the next one.
+    pub(super) fn exchange(&self) -> Outcome {
+        let remoting = &self.core.client.inner().remoting;
+        let mut connections = CONNECTIONS_PER_ATTEMPT;
+        loop {
+            connections -= 1;
+            let introduced = self.introduce();
+            let to = To::over(introduced.as_ref(), &self.aim.address);
+            let answer = with_request(&self.core, &self.out, &self.aim, |request| {
+                remoting.invoke_once(to, request, self.aim.deadline)
+            });
+            let is_over = introduced.is_some_and(|connection| !connection.is_usable());
+            match &answer {
+                Err(error)
+                    if connections > 0 && is_over && error.delivery() == Delivery::NotSent => {}
+                _ => return answer,
+            }
+        }
+    }
+
+    /// The connection for an attempt whose reply the broker is to push to this client.
+    pub(super) fn introduce(&self) -> Option<Arc<Connection>> {
+        let client = self.core.client.inner();
+        let (address, deadline) = (&self.aim.address, self.aim.deadline);
+        let asks = self.out.wants_reply;
+        asks.then(|| client.introduce(address, deadline)).flatten()
+    }
+
     /// The receipt in an answer, or the error that the answer is.
     pub(super) fn read(&mut self, answer: &Command) -> Result<SendReceipt> {
         let Some(status) = wire::status(answer.code) else {

@@ -157,9 +157,8 @@ macro_rules! producer_setters {
         }
 
         /// Learns the routes of these topics at once, in the background, instead of at their first
-        /// send (default: none), and does not forget them: others that were not sent to for half an hour
-        /// are, unless this client has a transaction producer, whose brokers are to find it for their
-        /// checks. Adds to earlier ones. A name that no topic can have is
+        /// send (default: none). A transaction producer that sends nothing is found by the brokers of
+        /// these topics for their checks. Adds to earlier ones. A name that no topic can have is
         /// [`Invalid`](crate::ErrorKind::Invalid) at the start.
         #[doc(alias = "setTopics")]
         pub fn topics<T: Into<String>>(mut self, topics: impl IntoIterator<Item = T>) -> Self {

@@ -129,6 +129,15 @@ impl Core {
         self.check(self.client.inner().process.is_forked_by(now))
     }
 
+    /// Runs user code on a callback worker. A fork of the process has none, nor locks to trust: there it
+    /// runs here.
+    pub(super) fn call_back(&self, job: impl FnOnce() + Send + 'static) {
+        match self.is_forked() {
+            true => job(),
+            false => self.client.inner().workers.callbacks.submit(Box::new(job)),
+        }
+    }
+
     pub(super) fn is_forked(&self) -> bool {
         self.client.inner().process.is_forked()
     }

@@ -5,6 +5,7 @@ use super::attempt::Start;
 use super::config::ProducerConfig;
 use super::hook::Payload;
 use super::validate;
+use crate::client::epoch_millis;
 use crate::error::{Error, Result};
 use crate::logging;
 use crate::message::{Batch, Message, name};
@@ -15,6 +16,10 @@ use crate::transport::{Account, Deadline, Permit};
 /// Room for the properties that every message has, and a few more; also for what a message of a
 /// batch has besides its body.
 const USUAL_PROPERTIES: usize = 192;
+
+/// Keys of one millisecond differ by a number of 16 bits, which all producers of the client share: the
+/// clock is looked at again for so many of a batch.
+const KEYS_OF_A_TIME: usize = 1024;
 
 /// What is the same in every attempt of a send: checked, keyed, compressed and encoded once.
 pub(super) struct Outgoing {
@@ -111,7 +116,11 @@ impl Outgoing {
         let watched = config.hooks.watch_sends();
         let start = Start::now();
         let mut properties = String::with_capacity(USUAL_PROPERTIES);
-        for child in batch.messages() {
+        let mut made_at = start.epoch_millis;
+        for (i, child) in batch.messages().iter().enumerate() {
+            if i > 0 && i % KEYS_OF_A_TIME == 0 {
+                made_at = epoch_millis();
+            }
             validate::contents(child, config.max_message_size)?;
             if !keys.is_empty() {
                 keys.push(',');
@@ -119,7 +128,7 @@ impl Outgoing {
             let before = keys.len();
             match given_key(child) {
                 Some(key) => keys.push_str(key),
-                None => push_new_key(start.epoch_millis, &mut keys),
+                None => push_new_key(made_at, &mut keys),
             }
             properties.clear();
             append_properties(child, &keys[before..], None, None, &mut properties)?;

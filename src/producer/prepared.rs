@@ -185,8 +185,7 @@ impl<'a> PreparedSend<'a> {
                 question.ask_async(Box::new(callback));
             }
             Err(error) => {
-                let callbacks = &core.client.inner().workers.callbacks;
-                callbacks.submit(Box::new(move || callback(Err(error))));
+                core.call_back(move || callback(Err(error)));
             }
         }
     }

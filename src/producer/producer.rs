@@ -283,9 +283,13 @@ impl Producer {
     /// and accepted oneway messages are written.
     ///
     /// # Errors
-    /// [`Timeout`](crate::ErrorKind::Timeout) if that takes longer.
+    /// [`Timeout`](crate::ErrorKind::Timeout) if that takes longer; [`Closed`](crate::ErrorKind::Closed)
+    /// in a fork of the producer's process.
     pub fn flush(&self, most: Duration) -> Result<()> {
         let deadline = Deadline::after(Instant::now(), most);
+        if self.core().is_forked() {
+            return self.core().check_open();
+        }
         if let Some(accumulator) = &self.core().accumulator {
             accumulator.flush();
         }

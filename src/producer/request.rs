@@ -86,7 +86,7 @@ impl Question<'_> {
         });
         let (out, permit) = match ready {
             Ok(ready) => ready,
-            Err(error) => return callbacks.submit(Box::new(move || callback(Err(error)))),
+            Err(error) => return core.call_back(move || callback(Err(error))),
         };
         let answer = move |reply| {
             callbacks.submit(Box::new(move || {

@@ -18,7 +18,7 @@ use crate::message::{SendReceipt, SendStatus};
 use crate::protocol::Command;
 use crate::protocol::code::response;
 use crate::protocol::send as wire;
-use crate::transport::{Connection, Deadline, Permit, To};
+use crate::transport::{Deadline, Permit};
 
 /// However short its share, an attempt gets this long before it is given up for another broker.
 const SHORTEST_ATTEMPT: Duration = Duration::from_millis(500);
@@ -135,12 +135,7 @@ impl Send {
     /// Attempts until the end, on this thread.
     pub(super) fn run(mut self) -> Result<SendReceipt> {
         loop {
-            let remoting = &self.core.client.inner().remoting;
-            let introduced = self.introduce();
-            let to = To::over(introduced.as_ref(), &self.aim.address);
-            let answer = with_request(&self.core, &self.out, &self.aim, |request| {
-                remoting.invoke_once(to, request, self.aim.deadline)
-            });
+            let answer = self.exchange();
             let now = Instant::now();
             let step = match answer {
                 Ok(answer) => self.settle(Ok(&answer), now),
@@ -160,14 +155,6 @@ impl Send {
                 }
             }
         }
-    }
-
-    /// The connection for an attempt whose reply the broker is to push to this client.
-    pub(super) fn introduce(&self) -> Option<Arc<Connection>> {
-        let client = self.core.client.inner();
-        let (address, deadline) = (&self.aim.address, self.aim.deadline);
-        let asks = self.out.wants_reply;
-        asks.then(|| client.introduce(address, deadline)).flatten()
     }
 
     /// Makes the only attempt of a oneway send: `Ok` once the connection has accepted it.

@@ -220,7 +220,10 @@ impl Fields for QueryMessage {
         sink.display("maxNum", &self.max_num);
         sink.display("beginTimestamp", &self.begin_timestamp);
         sink.display("endTimestamp", &self.end_timestamp);
-        sink.display(UNIQUE_KEY_QUERY, &self.unique);
+        // Not said where it is not so: brokers of 4.x leave it out of what a signature is made of.
+        if self.unique {
+            sink.display(UNIQUE_KEY_QUERY, &true);
+        }
     }
 }
 

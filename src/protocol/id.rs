@@ -50,7 +50,7 @@ impl UniqueKeys {
 const KEY_TAIL: usize = 12;
 
 /// The time part of a unique key: milliseconds since the month began (UTC; Java takes its own time
-/// zone, and nobody compares the two).
+/// zone).
 pub fn millis_of_month(epoch_millis: i64) -> u32 {
     const DAY: i64 = 24 * 3600 * 1000;
     let days = epoch_millis.div_euclid(DAY);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
 
-use serde::de::{self, SeqAccess, Visitor};
+use serde::de::{self, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::json::Object;
@@ -40,7 +40,7 @@ pub struct TopicRoute {
     /// Static topics only: which logical queues each broker hosts.
     #[serde(
         default,
-        deserialize_with = "null_as_default",
+        deserialize_with = "few",
         skip_serializing_if = "BTreeMap::is_empty"
     )]
     pub topic_queue_mapping_by_broker: BTreeMap<String, QueueMapping>,
@@ -62,7 +62,7 @@ pub struct QueueMapping {
     #[serde(default)]
     pub epoch: i64,
     /// Numbers of logical queues, and of the broker's own that stand for them.
-    #[serde(default, deserialize_with = "null_as_default")]
+    #[serde(default, deserialize_with = "few")]
     pub curr_id_map: BTreeMap<i32, i32>,
 }
 
@@ -114,7 +114,7 @@ pub struct BrokerData {
     /// The broker's name.
     pub broker_name: String,
     /// Addresses (`host:port`) by id; [`MASTER`] is the one to write to.
-    #[serde(default, deserialize_with = "null_as_default")]
+    #[serde(default, deserialize_with = "few")]
     pub broker_addrs: BTreeMap<i64, String>,
     /// Whether a slave may stand in for a lost master (brokers from 5.x on).
     #[serde(default)]
@@ -249,6 +249,7 @@ where
 /// More entries than any topic has, and few enough for what they become to stay small: an entry
 /// takes several times the memory that it takes on the wire.
 const MOST_ENTRIES: usize = 16 * 1024;
+const TOO_MANY: &str = "more entries than a topic can have";
 
 struct Bounded<T>(Vec<T>);
 
@@ -272,7 +273,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Bounded<T> {
                 let mut list = Vec::new();
                 while let Some(Object(item)) = seq.next_element()? {
                     if list.len() == MOST_ENTRIES {
-                        return Err(de::Error::custom("more entries than a topic can have"));
+                        return Err(de::Error::custom(TOO_MANY));
                     }
                     list.push(item);
                 }
@@ -280,6 +281,49 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Bounded<T> {
             }
         }
         deserializer.deserialize_seq(List(PhantomData))
+    }
+}
+
+/// A map, or null, of no more entries than a list may have.
+fn few<'de, D, K, V>(deserializer: D) -> Result<BTreeMap<K, V>, D::Error>
+where
+    D: Deserializer<'de>,
+    K: Deserialize<'de> + Ord,
+    V: Deserialize<'de>,
+{
+    null_as_default(deserializer).map(|Few(map)| map)
+}
+
+struct Few<K, V>(BTreeMap<K, V>);
+
+impl<K, V> Default for Few<K, V> {
+    fn default() -> Few<K, V> {
+        Few(BTreeMap::new())
+    }
+}
+
+impl<'de, K: Deserialize<'de> + Ord, V: Deserialize<'de>> Deserialize<'de> for Few<K, V> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Few<K, V>, D::Error> {
+        struct Entries<K, V>(PhantomData<(K, V)>);
+        impl<'de, K: Deserialize<'de> + Ord, V: Deserialize<'de>> Visitor<'de> for Entries<K, V> {
+            type Value = Few<K, V>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a map")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Few<K, V>, A::Error> {
+                let mut entries = BTreeMap::new();
+                while let Some((key, value)) = map.next_entry()? {
+                    if entries.len() == MOST_ENTRIES {
+                        return Err(de::Error::custom(TOO_MANY));
+                    }
+                    entries.insert(key, value);
+                }
+                Ok(Few(entries))
+            }
+        }
+        deserializer.deserialize_map(Entries(PhantomData))
     }
 }
 

@@ -370,9 +370,7 @@ impl Connection {
         let mut state = self.state.lock();
         if state.death.is_none() {
             state.outbox.call_writer();
-            let now = Instant::now();
-            let deadline = Deadline::after(now, REPLY_WITHIN);
-            self.watch(&mut state, deadline, now);
+            let deadline = Deadline::after(Instant::now(), REPLY_WITHIN);
             self.write_soon(state, Via::WriterThread, deadline);
         }
     }
@@ -391,9 +389,8 @@ impl Connection {
             };
             if entry.end > self.written.load(Ordering::Relaxed) {
                 // Answered before it was sent, or the writer has not come to say so yet. Nobody waits
-                // for this frame any more, whose deadline would end a write that is stuck.
-                let now = Instant::now();
-                self.watch(&mut state, Deadline::after(now, Duration::ZERO), now);
+                // for this frame any more; its deadline ends a write that is stuck all the same.
+                self.end_if_unsent_by(entry.deadline, entry.since, entry.end);
             }
             taken.push((Some(entry.slot), response));
         }

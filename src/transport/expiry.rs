@@ -57,7 +57,7 @@ impl Connection {
             // to be stuck: soon, if it may be the thread whose time is up that writes.
             let now = Instant::now();
             match of_thread {
-                true => self.end_if_unsent_at(since + SILENCE, end),
+                true => self.end_if_unsent_by(now, since, end),
                 false => self.watch(&mut state, Deadline::after(now, STUCK.0), now),
             }
             (Wait::Write, Delivery::MaybeStored)
@@ -85,8 +85,11 @@ impl Connection {
         self.end_if_drained();
     }
 
-    fn end_if_unsent_at(self: &Arc<Self>, at: Instant, end: u64) {
+    /// Ends the connection at this time, but not too soon after the frame that ends here was queued, if
+    /// that was not written by then.
+    pub(super) fn end_if_unsent_by(self: &Arc<Self>, deadline: Instant, since: Instant, end: u64) {
         let connection = Arc::downgrade(self);
+        let at = deadline.max(since + SILENCE);
         self.shared.workers.timer.schedule(at, move |_| {
             if let Some(connection) = connection.upgrade() {
                 if connection.written.load(Ordering::Relaxed) < end {

@@ -396,13 +396,6 @@ impl Apart {
         let (peer, deadline) = (self.peer.clone(), self.deadline);
         let waiting = Arc::new(Mutex::new(Some((encoded, slot))));
         let (late, of_late, late_peer) = (waiting.clone(), shared.clone(), peer.clone());
-        shared.workers.timer.schedule(deadline.instant(), move |_| {
-            let taken = late.lock().take();
-            if let Some((_, slot)) = taken {
-                let error = Error::timeout(Wait::Connect).at(late_peer.address());
-                answer(&of_late, slot, Err(error));
-            }
-        });
         let of_then = shared.clone();
         let then = move |dialled: Result<Arc<Connection>, Error>| {
             let taken = waiting.lock().take();
@@ -418,6 +411,16 @@ impl Apart {
             }
         };
         peer.connect_apart(shared, deadline, Box::new(then));
+        if late.lock().is_none() {
+            return;
+        }
+        shared.workers.timer.schedule(deadline.instant(), move |_| {
+            let taken = late.lock().take();
+            if let Some((_, slot)) = taken {
+                let error = Error::timeout(Wait::Connect).at(late_peer.address());
+                answer(&of_late, slot, Err(error));
+            }
+        });
     }
 }
 

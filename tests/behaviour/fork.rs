@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use rocketmq_blocking::ErrorKind;
+use rocketmq_blocking::{ErrorKind, Producer};
 
 use crate::support::{PATIENCE, cluster, message, producer};
 
@@ -30,6 +30,13 @@ fn a_fork_is_refused_and_leaves_the_parent_alone() {
             producer.send_async(message("child"), move |result| told.send(result).unwrap());
             is_refused(result.try_recv().unwrap().map(drop));
             is_refused(producer.submit(message("child")).wait().map(drop));
+            let (told, result) = mpsc::channel();
+            producer.request_async(message("child"), PATIENCE, move |r| told.send(r).unwrap());
+            is_refused(result.try_recv().unwrap().map(drop));
+            is_refused(producer.flush(PATIENCE));
+            is_refused(producer.admin().create_topic("TBW102", "child", 1));
+            let other = Producer::builder("other").client(producer.client());
+            is_refused(other.start().map(drop));
             producer.shutdown();
             drop(producer);
         };

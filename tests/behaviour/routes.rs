@@ -383,4 +383,12 @@ fn a_static_topic_is_sent_to_the_hosts_of_its_logical_queues() {
         .map(|(id, host)| (id.to_string(), (*host).to_owned()))
         .collect();
     assert_eq!(places, expected);
+    // Questions go there too, with a route that is known and with one that is asked for.
+    let elsewhere = Producer::builder("other").name_server(cluster.name_server());
+    for producer in [producer, elsewhere.start().unwrap()] {
+        let admin = producer.admin();
+        for queue in admin.publish_queues("T").expect("queues") {
+            assert_eq!(admin.max_offset(&queue).expect("an answer"), 1, "{queue}");
+        }
+    }
 }
