@@ -32,7 +32,7 @@ use crate::transport::{
 const DROP_WITHIN: Duration = Duration::from_secs(3);
 
 /// The most of it that brokers have to hear that groups are gone, and a quarter of the time there is.
-const GOODBYE_WITHIN: Duration = Duration::from_secs(1);
+pub(crate) const GOODBYE_WITHIN: Duration = Duration::from_secs(1);
 
 /// A route is suspected by every send that fails, of which a connection that ends can have very many:
 /// the routes thread, which makes less of it anyway, is told no oftener than this.
@@ -99,9 +99,8 @@ struct Tickers {
 enum Order {
     /// Look at a known topic's route again.
     Refresh(Arc<str>),
-    /// Learn topics' routes before the first send needs them: one order for all of them, since only
-    /// a few may wait.
-    Learn(Vec<Arc<str>>, DefaultTopic),
+    /// Learn topics' routes before the first send needs them.
+    Learn,
 }
 
 /// A producer group's place in a client; dropping it gives the name free.
@@ -253,7 +252,7 @@ impl Inner {
             };
             match order {
                 Some(Order::Refresh(topic)) => client.routes.refresh(&topic),
-                Some(Order::Learn(topics, default)) => client.learn(&topics, &default),
+                Some(Order::Learn) => client.routes.learn(),
                 None => client.refresh_all(),
             }
         };
@@ -317,17 +316,9 @@ impl Inner {
 
     /// Has the routes of topics learnt soon.
     pub(crate) fn learn_soon(&self, topics: Vec<Arc<str>>, default: DefaultTopic) {
+        self.routes.want(topics, &default);
         if let Some(tickers) = &*self.tickers.lock() {
-            tickers.routes.wake(Order::Learn(topics, default));
-        }
-    }
-
-    fn learn(&self, topics: &[Arc<str>], default: &DefaultTopic) {
-        for topic in topics {
-            if self.is_closed() {
-                return;
-            }
-            self.routes.learn(topic, default);
+            tickers.routes.wake(Order::Learn);
         }
     }
 
@@ -345,6 +336,7 @@ impl Inner {
     }
 
     fn refresh_all(&self) {
+        self.routes.learn();
         // Brokers ask a transaction producer long after its last send.
         let is_awaited = !self.checks.lock().is_empty();
         self.routes
@@ -406,8 +398,8 @@ impl Inner {
         let groups: Vec<String> = self.groups.lock().iter().cloned().collect();
         if !groups.is_empty() {
             let now = Instant::now();
-            let most = (deadline.remaining(now) / 4).min(GOODBYE_WITHIN);
-            self.unregister(&groups, deadline.capped(now, most));
+            let most = deadline.share(now, 4).capped(now, GOODBYE_WITHIN);
+            self.unregister(&groups, most);
         }
     }
 

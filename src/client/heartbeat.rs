@@ -116,11 +116,14 @@ impl Inner {
         let completion = move |answer: Outcome| {
             let answer = answer.and_then(|answer| api::check(&answer, known.address()));
             let met = client.note_met(&known, answer);
-            match connections > 1 && !met && !known.is_usable() {
-                true => client.connect_and_meet(known.address(), deadline, connections - 1, then),
-                false => then(),
+            if connections == 1 || met || known.is_usable() {
+                then();
+                return Next::Done;
             }
-            Next::Done
+            // Not here: this can be the timer, which waits for no socket.
+            Next::Retry(Box::new(move || {
+                client.connect_and_meet(known.address(), deadline, connections - 1, then);
+            }))
         };
         let to = To::Connection(&connection);
         api::heartbeat(&self.remoting, to, &heartbeat, most, Box::new(completion));

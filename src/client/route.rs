@@ -31,6 +31,8 @@ pub(crate) struct Routes {
     /// Topics are known here by their names on the wire; their queues name them as users do.
     names: Names,
     known: RwLock<HashMap<Arc<str>, Arc<Known>>>,
+    /// Those that were named at a start and are yet to be found.
+    wanted: Mutex<Vec<(Arc<str>, DefaultTopic)>>,
     /// Lookups under way: one per topic, shared by all who ask.
     flights: Mutex<HashMap<Arc<str>, Arc<Flight>>>,
     /// Dropped at the end, which wakes those who wait on the other end.
@@ -68,6 +70,14 @@ fn is_stale(unused: u32, interval: Duration) -> bool {
     unused >= FORGET_AFTER_REFRESHES && interval.saturating_mul(unused) >= FORGET_AFTER
 }
 
+/// Whether it is one topic's route that something is wrong with, which says nothing about the others'.
+fn is_of_topic(error: &Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::NoRoute | ErrorKind::NameServer | ErrorKind::Invalid
+    )
+}
+
 impl Routes {
     pub(crate) fn new(name_servers: NameServers, api_timeout: Duration, names: Names) -> Routes {
         let (open, closing) = channel::bounded(0);
@@ -76,6 +86,7 @@ impl Routes {
             api_timeout,
             names,
             known: RwLock::default(),
+            wanted: Mutex::default(),
             flights: Mutex::default(),
             open: Mutex::new(Some(open)),
             closing,
@@ -223,9 +234,7 @@ impl Routes {
                         target: LOG,
                         "route refresh: {error}; going on with the routes known"
                     );
-                    // What is wrong with one topic's route says nothing about the others'.
-                    let of_topic = [ErrorKind::NameServer, ErrorKind::Invalid];
-                    if !of_topic.contains(&error.kind()) {
+                    if !is_of_topic(&error) {
                         return;
                     }
                 }
@@ -259,11 +268,26 @@ impl Routes {
         }
     }
 
-    /// Learns a topic's route before a send needs it.
-    pub(crate) fn learn(&self, topic: &Arc<str>, default: &DefaultTopic) {
-        let deadline = Deadline::after(Instant::now(), self.api_timeout);
-        if let Err(error) = self.publish_info(topic, default, deadline) {
-            logging::warn!(target: LOG, "route of a topic named at start: {error}");
+    /// Has the routes of topics learnt before a send needs them, by [`learn`](Routes::learn).
+    pub(crate) fn want(&self, topics: Vec<Arc<str>>, default: &DefaultTopic) {
+        let wanted = topics.into_iter().map(|topic| (topic, default.clone()));
+        self.wanted.lock().extend(wanted);
+    }
+
+    /// Learns the routes that are wanted. What is not found is wanted still.
+    pub(crate) fn learn(&self) {
+        let wanted = self.wanted.lock().clone();
+        for (topic, default) in wanted {
+            let deadline = Deadline::after(Instant::now(), self.api_timeout);
+            match self.publish_info(&topic, &default, deadline) {
+                Ok(_) => self.wanted.lock().retain(|(one, _)| *one != topic),
+                Err(error) => {
+                    logging::warn!(target: LOG, "route of a topic named at start: {error}");
+                    if !is_of_topic(&error) {
+                        return;
+                    }
+                }
+            }
         }
     }
 

@@ -238,9 +238,14 @@ impl Error {
     }
 
     /// The attempts of a send, in order; empty if it failed before the first. Of more than 32 the first
-    /// 16 and the last 16: the message says how many there were.
+    /// 16 and the last 16; [`attempts_made`](Error::attempts_made) are all.
     pub fn attempts(&self) -> &[Attempt] {
         self.0.attempts.listed()
+    }
+
+    /// How many attempts the send made; 0 if it failed before the first.
+    pub fn attempts_made(&self) -> usize {
+        self.0.attempts.made()
     }
 
     pub(crate) fn new(kind: ErrorKind, detail: impl Into<Arc<str>>) -> Error {

@@ -165,6 +165,8 @@ impl AsyncSend {
     /// The end of a send that has told its result: what is left of it serves the next one.
     fn retire(mut self: Box<Self>) {
         self.turn = None;
+        // The message as it was given, for hooks: it may be larger by far than what was sent of it.
+        self.send.out.payload = None;
         if self.send.out.body.len() <= LARGEST_SPARE {
             let core = self.send.core.clone();
             core.spares.give(self);

@@ -13,7 +13,9 @@ use super::outgoing::Outgoing;
 use super::select;
 use super::spares::Spares;
 use super::trace::Tracer;
-use crate::client::{Client, PublishInfo, Registration, ShutdownReport, Throttle, Ticker};
+use crate::client::{
+    Client, GOODBYE_WITHIN, PublishInfo, Registration, ShutdownReport, Throttle, Ticker,
+};
 use crate::error::{Error, ErrorKind, Result};
 use crate::logging;
 use crate::message::{Batch, Message, MessageQueue};
@@ -275,11 +277,12 @@ impl Core {
             .account
             .wait_until_returned(Deadline::after(start, patience));
         if let Some(tracer) = &self.tracer {
-            tracer.close(deadline.capped(Instant::now(), most / 4));
+            tracer.close(deadline.share(Instant::now(), 4));
         }
         if let Some(registration) = self.registration.lock().take() {
-            let goodbye = (most / 4).min(Duration::from_secs(1));
-            registration.unregister(deadline.capped(Instant::now(), goodbye));
+            let now = Instant::now();
+            let goodbye = deadline.share(now, 4).capped(now, GOODBYE_WITHIN);
+            registration.unregister(goodbye);
         }
         let mut result = ShutdownReport::default();
         if self.owns_client {

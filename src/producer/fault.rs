@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::message::MessageQueue;
+use crate::transport::Deadline;
 
 /// How long a broker is avoided after an attempt of a given latency.
 ///
@@ -168,7 +169,7 @@ impl FaultTable {
         let item = self.items.entry(broker.clone()).or_insert(fresh);
         item.latency = latency;
         item.reachable = reachable;
-        let until = now.checked_add(strategy.avoid_for(latency)).unwrap_or(now);
+        let until = Deadline::after(now, strategy.avoid_for(latency)).instant();
         item.available_from = item.available_from.max(until);
     }
 

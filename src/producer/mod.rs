@@ -14,6 +14,7 @@ mod handle;
 pub mod hook;
 mod latency;
 mod outgoing;
+mod past;
 mod prepared;
 #[allow(clippy::module_inception)]
 mod producer;

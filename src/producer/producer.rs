@@ -87,7 +87,8 @@ impl Producer {
     }
 
     /// Sends a message without waiting for the answer; the callback gets the result, exactly once,
-    /// on a callback thread.
+    /// on a callback thread. (After a shutdown and in a fork of the process there is none: then it is
+    /// called here and now.)
     ///
     /// The first attempt starts on the calling thread, which may therefore wait for a route, a
     /// connection, or room under the limits for messages in flight, at most to the deadline. No
@@ -283,8 +284,9 @@ impl Producer {
     /// and accepted oneway messages are written.
     ///
     /// # Errors
-    /// [`Timeout`](crate::ErrorKind::Timeout) if that takes longer; [`Closed`](crate::ErrorKind::Closed)
-    /// in a fork of the producer's process.
+    /// [`Timeout`](crate::ErrorKind::Timeout) if that takes longer; in a callback it does, if the results
+    /// of others wait for that very thread. [`Closed`](crate::ErrorKind::Closed) in a fork of the
+    /// producer's process.
     pub fn flush(&self, most: Duration) -> Result<()> {
         let deadline = Deadline::after(Instant::now(), most);
         if self.core().is_forked() {

@@ -55,6 +55,8 @@ pub(super) struct Situation {
     /// Nobody was asked: after a refusal the address is left alone for so long yet, which is within
     /// the deadline. Said once for an attempt.
     pub(super) held_back: Option<Duration>,
+    /// In several attempts in a row nobody was asked.
+    pub(super) all_left_alone: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,8 +98,10 @@ pub(super) fn judge(policy: &Policy, at: &Situation, outcome: Outcome<'_>) -> Ve
             ..
         } if !at.refreshed => Verdict::RefreshAndRetry,
         Outcome::Refused { code, remark } => {
+            let may_duplicate = may_be_stored(code, Some(remark));
             // No retry can mend a signature.
-            if !policy.codes.contains(&code) || is_wrong_signature(code, remark) {
+            let in_vain = !policy.codes.contains(&code) || is_wrong_signature(code, remark);
+            if in_vain || (may_duplicate && !policy.retry_maybe_stored) {
                 Verdict::Fail
             } else if matches!(
                 code,
@@ -113,8 +117,8 @@ pub(super) fn judge(policy: &Policy, at: &Situation, outcome: Outcome<'_>) -> Ve
                 Verdict::Fail
             }
             ErrorKind::NoBroker => Verdict::RefreshAndRetry,
-            ErrorKind::Connect | ErrorKind::Tls if !at.other_broker => {
-                // The only broker is left alone for a while; trying earlier would fail at once.
+            ErrorKind::Connect | ErrorKind::Tls if !at.other_broker || at.all_left_alone => {
+                // A broker is left alone for a while; trying earlier would fail at once.
                 Verdict::Retry {
                     pause: error.retry_after().unwrap_or(BUSY_PAUSE),
                 }
@@ -162,6 +166,21 @@ mod tests {
         }
     }
 
+    #[test]
+    fn what_may_be_stored_is_not_sent_again_if_that_is_not_wanted() {
+        let policy = Policy {
+            retry_maybe_stored: false,
+            ..policy()
+        };
+        let refused = |code, remark| {
+            let outcome = Outcome::Refused { code, remark };
+            judge(&policy, &situation(), outcome)
+        };
+        assert_eq!(refused(response::SYSTEM_ERROR, ""), Verdict::Fail);
+        assert_eq!(refused(response::SYSTEM_BUSY, ""), PAUSE);
+        assert_eq!(refused(response::NO_PERMISSION, ""), NOW);
+    }
+
     fn situation() -> Situation {
         Situation {
             left: 1,
@@ -170,6 +189,7 @@ mod tests {
             refreshed: false,
             went_away: false,
             held_back: None,
+            all_left_alone: false,
         }
     }
 

@@ -9,10 +9,11 @@ use super::core::Core;
 use super::fault::Report;
 use super::hook::{SendContext, SendMode, SendOutcome};
 use super::outgoing::Outgoing;
+use super::past::Past;
 use super::retry::{self, Outcome, Situation, Verdict};
 use super::target::{self, Target};
 use crate::client::PublishInfo;
-use crate::error::{Attempt, Attempts, Delivery, Error, ErrorKind, Result, Wait};
+use crate::error::{Attempts, Delivery, Error, ErrorKind, Result, Wait};
 use crate::logging;
 use crate::message::{SendReceipt, SendStatus};
 use crate::protocol::Command;
@@ -22,6 +23,9 @@ use crate::transport::{Deadline, Permit};
 
 /// However short its share, an attempt gets this long before it is given up for another broker.
 const SHORTEST_ATTEMPT: Duration = Duration::from_millis(500);
+
+/// When in more attempts in a row nobody was asked, since addresses are left alone, another one waits.
+const MOST_UNASKED: u32 = 2;
 
 /// One send, from its first attempt to its end.
 pub(super) struct Send {
@@ -38,27 +42,13 @@ pub(super) struct Send {
     /// Attempts that were begun, the current one included.
     pub(super) made: u32,
     /// What few sends have.
-    past: Option<Box<Past>>,
+    pub(super) past: Option<Box<Past>>,
     other_broker: bool,
     refreshed: bool,
     went_away: bool,
     pub(super) mode: SendMode,
     /// What hooks were shown of the current attempt; taken when they hear of its end.
     pub(super) watched: Option<Box<SendContext>>,
-}
-
-/// The attempts that did not end the send.
-#[derive(Default)]
-struct Past {
-    failed: Attempts,
-    /// When the first of them began.
-    begun: Option<Instant>,
-    /// Why the current one waits until its address may be asked.
-    held_back: Option<Error>,
-    /// The broker of the last one, which a retry avoids.
-    last_broker: Option<Arc<str>>,
-    /// A receipt that says "stored, but"; returned if nothing better comes.
-    doubtful: Option<Box<SendReceipt>>,
 }
 
 /// What follows an attempt.
@@ -98,7 +88,13 @@ impl Send {
             let aim = Aim::at(core, &info, queue, deadline)?;
             Result::Ok((info, aim, start))
         };
-        let (info, aim, start) = first().map_err(|error: Error| out.failed(error))?;
+        let (info, aim, start) = first().map_err(|error: Error| {
+            if error.kind() == ErrorKind::NoBroker {
+                // The route known has not the broker that there may be by now.
+                core.client.inner().refresh_soon(&out.topic_on_wire);
+            }
+            out.failed(error)
+        })?;
         out.begun = start.unwrap_or(out.begun);
         let retries = match mode {
             _ if fixed_queue => 0,
@@ -169,7 +165,10 @@ impl Send {
         let (counters, broker) = (&self.core.counters, &self.aim.host);
         match &accepted {
             Ok(()) => counters.accepted(broker),
-            Err(error) => counters.not_stored(broker, error, Duration::ZERO),
+            Err(error) => {
+                counters.not_stored(broker, error, Duration::ZERO);
+                self.learn_from(error);
+            }
         }
         let accepted = accepted.map_err(|error| self.out.failed(error));
         self.tell_hooks(match &accepted {
@@ -199,6 +198,7 @@ impl Send {
             held_back: error
                 .retry_after()
                 .filter(|pause| self.may_wait(at, *pause)),
+            all_left_alone: error.retry_after().is_some() && self.unasked() >= MOST_UNASKED,
             ..self.situation()
         };
         let verdict = retry::judge(&self.core.config.policy, &situation, outcome);
@@ -362,21 +362,6 @@ impl Send {
         }
     }
 
-    fn past(&mut self) -> &mut Past {
-        self.past.get_or_insert_default()
-    }
-
-    /// The attempts that failed.
-    fn failed(&self) -> &[Attempt] {
-        self.past.as_ref().map_or(&[], |past| past.failed.listed())
-    }
-
-    /// From the first of them until now.
-    fn tried_for(&self) -> Duration {
-        let begun = self.past.as_ref().and_then(|past| past.begun);
-        begun.map_or(Duration::ZERO, |begun| begun.elapsed())
-    }
-
     fn situation(&self) -> Situation {
         Situation {
             left: self.most_attempts.saturating_sub(self.made),
@@ -385,6 +370,7 @@ impl Send {
             refreshed: self.refreshed,
             went_away: self.went_away,
             held_back: None,
+            all_left_alone: false,
         }
     }
 
@@ -402,55 +388,6 @@ impl Send {
             .as_ref()
             .is_none_or(|past| past.held_back.is_none());
         first && pause < self.deadline.remaining(now)
-    }
-
-    /// Remembers a failed attempt, and has the route looked at if it may be why.
-    fn note(&mut self, error: Error, verdict: Verdict, took: Duration) {
-        let broker = self.aim.queue.shared_broker().clone();
-        let unwell = match error.kind() {
-            ErrorKind::Broker => Some(Report::Refused),
-            ErrorKind::Connect
-            | ErrorKind::Dns
-            | ErrorKind::Disconnected
-            | ErrorKind::Timeout
-            | ErrorKind::Protocol => Some(Report::Unreachable),
-            _ => None,
-        };
-        if let Some(report) = unwell {
-            self.core.report(&broker, report);
-        }
-        let suspicious = match error.kind() {
-            ErrorKind::Connect | ErrorKind::Disconnected | ErrorKind::Dns => true,
-            ErrorKind::Broker => matches!(
-                error.response_code(),
-                Some(response::TOPIC_NOT_EXIST | response::SYSTEM_BUSY | response::NO_PERMISSION)
-            ),
-            _ => false,
-        };
-        if suspicious {
-            self.core
-                .client
-                .inner()
-                .refresh_soon(&self.out.topic_on_wire);
-        }
-        if verdict != Verdict::Fail {
-            let (topic, id, made) = (&self.out.topic, &self.out.message_id, self.made);
-            let (level, more) = self.core.warnings.level(Instant::now());
-            logging::log!(
-                target: LOG,
-                level,
-                "{topic}: attempt {made} of message {id} on {broker} failed, trying again: {error}{more}"
-            );
-        }
-        let begun = self.out.begun.at;
-        let past = self.past();
-        past.begun.get_or_insert(begun);
-        past.last_broker = Some(broker.clone());
-        past.failed.push(Attempt {
-            broker,
-            error,
-            elapsed: took,
-        });
     }
 
     /// The end without a good receipt: a doubtful one, or the error of all attempts, whose kind is

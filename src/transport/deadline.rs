@@ -24,6 +24,11 @@ impl Deadline {
         self.0.saturating_duration_since(now)
     }
 
+    /// Of what is left, one of so many parts.
+    pub(crate) fn share(self, now: Instant, parts: u32) -> Deadline {
+        Deadline::after(now, self.remaining(now) / parts)
+    }
+
     /// The earlier of this and `timeout` from `now`.
     pub(crate) fn capped(self, now: Instant, timeout: Duration) -> Deadline {
         self.min(Deadline::after(now, timeout))

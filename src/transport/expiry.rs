@@ -89,7 +89,8 @@ impl Connection {
     /// that was not written by then.
     pub(super) fn end_if_unsent_by(self: &Arc<Self>, deadline: Instant, since: Instant, end: u64) {
         let connection = Arc::downgrade(self);
-        let at = deadline.max(since + SILENCE);
+        // Nor very late: the timer would remember it for as long.
+        let at = deadline.min(since + STUCK.1).max(since + SILENCE);
         self.shared.workers.timer.schedule(at, move |_| {
             if let Some(connection) = connection.upgrade() {
                 if connection.written.load(Ordering::Relaxed) < end {

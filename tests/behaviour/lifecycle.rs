@@ -48,6 +48,28 @@ fn a_start_needs_a_name_server_and_a_group_of_ones_own() {
     check_start(with("group").attempt_timeout(ms(0)), ErrorKind::Config);
 }
 
+/// What is kept of a shutdown's time is for the brokers and the threads, and the brokers do not get all.
+#[test]
+fn a_shutdown_with_silent_brokers_leaves_time_for_callbacks_and_threads() {
+    let cluster = cluster();
+    let setup = builder(&cluster).send_timeout(PATIENCE * 3);
+    let producer = setup.start().unwrap();
+    let silent = cluster.broker("broker-a").inject(Fault::silence());
+    let sent = send_async(&producer, message("x"));
+    assert!(silent.wait_hits(1, PATIENCE));
+    let report = producer.shutdown_within(ms(2000));
+    let error = error(
+        sent.try_recv()
+            .expect("called before the shutdown returned"),
+    );
+    assert_eq!(error.kind(), ErrorKind::Closed, "{error}");
+    assert_eq!(
+        (report.unanswered, report.stuck_threads.len()),
+        (1, 0),
+        "{report}"
+    );
+}
+
 #[test]
 fn a_start_connects_nothing_and_needs_no_server_to_be_up() {
     let cluster = cluster();

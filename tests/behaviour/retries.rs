@@ -362,7 +362,7 @@ fn retries_without_end_end_with_the_time() {
             (2..40).contains(&made),
             "{made} attempts, with pauses between"
         );
-        assert_eq!(error.attempts().len(), made.min(32), "{mode:?}: {error}");
+        assert_eq!(error.attempts_made(), made, "{mode:?}: {error}");
     }
 }
 
@@ -382,11 +382,27 @@ fn of_very_many_attempts_the_first_and_the_last_are_listed() {
         assert_eq!(sends(&cluster).len(), 100);
         let remarks = error.attempts().iter().map(|a| a.error.remark());
         let remarks: Vec<_> = remarks.collect();
-        assert_eq!(remarks.len(), 32);
+        assert_eq!((remarks.len(), error.attempts_made()), (32, 100));
         assert_eq!((remarks[0], remarks[31]), (Some("at first"), Some("later")));
         let text = error.to_string();
         assert!(text.contains("failed after 100 attempts"), "{text}");
         assert!(text.contains("; (68 more); "), "{text}");
+    }
+}
+
+/// After a refusal an address is left alone for a while: until then nobody could be asked.
+#[test]
+fn with_all_brokers_down_retries_without_end_wait_between_attempts() {
+    for mode in MODES {
+        let cluster = brokers(2);
+        kill_unused(&cluster, "broker-a");
+        kill_unused(&cluster, "broker-b");
+        let setup = builder(&cluster).send_timeout(ms(500));
+        let setup = setup.retries(u32::MAX).async_retries(u32::MAX);
+        let error = error(mode.send(&setup.start().unwrap(), &message("x")));
+        assert_eq!(error.delivery(), Delivery::NotSent);
+        let made = error.attempts_made();
+        assert!((4..60).contains(&made), "{made} attempts: {error}");
     }
 }
 

@@ -312,7 +312,7 @@ fn check_down(threads: usize, millis: u64) {
             for _ in 0..threads {
                 scope.spawn(|| {
                     let error = error(bench.send(&producer, ms(millis)));
-                    tried.fetch_max(error.attempts().len(), Ordering::SeqCst);
+                    tried.fetch_max(error.attempts_made(), Ordering::SeqCst);
                     busy.fetch_add(on_a_processor(), Ordering::SeqCst);
                 });
             }

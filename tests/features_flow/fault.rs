@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use rocketmq_blocking::embedded::{Fault, On};
+use rocketmq_blocking::embedded::{Cluster, Fault, On};
 use rocketmq_blocking::{FaultStrategy, Message};
 
 use crate::{builder, two_brokers};
@@ -66,6 +66,26 @@ fn routes_of_topics_named_at_start_are_learnt_before_the_first_send() {
     let _producer = builder(&cluster).topics(["T"]).start().unwrap();
     let asked = cluster.wait_for_requests(&On::Route, 1, crate::PATIENCE);
     assert_eq!(asked[0].command().ext.get("topic"), Some("T"));
+}
+
+#[test]
+fn a_topic_named_at_start_that_is_not_there_yet_is_learnt_later() {
+    let cluster = Cluster::builder()
+        .auto_create_topics(false)
+        .start()
+        .unwrap();
+    let setup = builder(&cluster).topics(["Later"]);
+    let producer = setup
+        .route_interval(Duration::from_millis(20))
+        .start()
+        .unwrap();
+    let _ = cluster.wait_for_requests(&On::Route, 1, crate::PATIENCE);
+    cluster.create_topic("Later", 1);
+    let start = std::time::Instant::now();
+    while producer.client().describe().topics.is_empty() {
+        assert!(start.elapsed() < crate::PATIENCE, "it is not learnt");
+        std::thread::yield_now();
+    }
 }
 
 #[test]
