@@ -151,13 +151,8 @@ fn ask(
     }
     // There is no message here that could be stored or not.
     let answer = answer.map_err(|error| error.delivered(Delivery::NotSent))?;
-    match answer.code {
-        response::SUCCESS => Ok(answer),
-        code => {
-            let name = response::name(code);
-            Err(Error::response(code, name, answer.remark.as_deref()).at(broker))
-        }
-    }
+    check(&answer, broker)?;
+    Ok(answer)
 }
 
 /// Tells a broker which groups live here; the answer goes to `completion`.

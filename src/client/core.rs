@@ -31,9 +31,6 @@ use crate::transport::{
 /// How long dropping the last handle may take.
 const DROP_WITHIN: Duration = Duration::from_secs(3);
 
-/// The most of it that brokers have to hear that groups are gone, and a quarter of the time there is.
-pub(crate) const GOODBYE_WITHIN: Duration = Duration::from_secs(1);
-
 /// A route is suspected by every send that fails, of which a connection that ends can have very many:
 /// the routes thread, which makes less of it anyway, is told no oftener than this.
 const SUSPECT_EVERY: Duration = Duration::from_millis(20);
@@ -397,9 +394,7 @@ impl Inner {
     fn say_goodbye(&self, deadline: Deadline) {
         let groups: Vec<String> = self.groups.lock().iter().cloned().collect();
         if !groups.is_empty() {
-            let now = Instant::now();
-            let most = deadline.share(now, 4).capped(now, GOODBYE_WITHIN);
-            self.unregister(&groups, most);
+            self.unregister(&groups, deadline);
         }
     }
 

@@ -1,5 +1,5 @@
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::LOG;
 use super::api;
@@ -9,10 +9,10 @@ use crate::logging;
 use crate::protocol::code::response;
 use crate::protocol::heartbeat::{Heartbeat, Unregister};
 use crate::sync::Mutex;
-use crate::transport::{Connection, Deadline, Next, Outcome, To};
+use crate::transport::{CONNECTIONS_PER_CALL, Connection, Deadline, Next, Outcome, To};
 
-/// A connection can turn out to be at its end when it is first used, and the next one too.
-const CONNECTIONS_TO_MEET: usize = 3;
+/// The most that brokers have to hear that groups are gone, of a quarter of the time there is.
+const GOODBYE_WITHIN: Duration = Duration::from_secs(1);
 
 impl Inner {
     /// Tells the masters of all known routes which groups live here.
@@ -34,7 +34,7 @@ impl Inner {
         // Over the ordinary port, as all heartbeats.
         let ordinary = self.broker_of_send_address(address);
         let broker = ordinary.as_ref().unwrap_or(address);
-        for _ in 0..CONNECTIONS_TO_MEET {
+        for _ in 0..CONNECTIONS_PER_CALL {
             let connection = self.remoting.connect(broker, deadline).ok()?;
             if connection.is_introduced() || self.meet(&connection, deadline) {
                 return ordinary.is_none().then_some(connection);
@@ -59,7 +59,7 @@ impl Inner {
         let then = Box::new(move || go_on(&once));
         let broker = ordinary.as_ref().unwrap_or(address);
         self.clone()
-            .connect_and_meet(broker, deadline, CONNECTIONS_TO_MEET, then);
+            .connect_and_meet(broker, deadline, CONNECTIONS_PER_CALL, then);
         // At the deadline too: who dials may have more time than this one.
         if late.lock().is_some() {
             let timer = &self.workers.timer;
@@ -202,9 +202,11 @@ impl Inner {
         );
     }
 
-    /// Tells all connected brokers that groups go away, all at once, and waits for the answers until
-    /// the deadline.
+    /// Tells all connected brokers that groups go away, all at once, and waits for the answers, for a
+    /// part of the time until the deadline.
     pub(super) fn unregister(&self, groups: &[String], deadline: Deadline) {
+        let now = Instant::now();
+        let deadline = deadline.share(now, 4).capped(now, GOODBYE_WITHIN);
         let (answered, answers) = crossbeam_channel::unbounded::<()>();
         let brokers: Vec<_> = self.connected_brokers().collect();
         for group in groups {

@@ -28,7 +28,7 @@ pub use describe::{ClientState, ConnectionState, DialFailure, NameServerState, T
 pub use shutdown::ShutdownReport;
 
 pub(crate) use config::{ClientConfig, check_name, client_setters};
-pub(crate) use core::{GOODBYE_WITHIN, Registration};
+pub(crate) use core::Registration;
 #[cfg(feature = "discovery")]
 pub(crate) use discovery::WebAddress;
 pub(crate) use identity::epoch_millis;

@@ -48,8 +48,8 @@ impl Attempts {
     }
 
     /// What all of them promise together.
-    pub(crate) fn worst(&self) -> Option<Delivery> {
-        self.worst
+    pub(crate) fn worst(&self) -> Delivery {
+        self.worst.unwrap_or(Delivery::NotSent)
     }
 
     pub(super) fn made(&self) -> usize {
@@ -103,7 +103,7 @@ mod tests {
         );
         assert_eq!(
             (attempts.made(), attempts.worst()),
-            (100, Some(Delivery::MaybeStored))
+            (100, Delivery::MaybeStored)
         );
         let text = attempts.to_string();
         let around = "; (68 more); b84: ";

@@ -13,10 +13,7 @@ use crate::message::{Extras, MessageQueue, Said, SendReceipt, SendStatus};
 use crate::protocol::Command;
 use crate::protocol::code::{request, response};
 use crate::protocol::send::{self as wire, SendHeader, SendResponse, V1};
-use crate::transport::{Connection, Deadline, Outcome, Request, To};
-
-/// A connection can be at its end before the request is on it, and the next one too.
-const CONNECTIONS_PER_ATTEMPT: usize = 3;
+use crate::transport::{CONNECTIONS_PER_CALL, Connection, Deadline, Outcome, Request, To};
 
 /// Where an attempt goes, and until when.
 #[derive(Clone)]
@@ -113,7 +110,7 @@ impl Send {
     /// just at its end, is made over the next one.
     pub(super) fn exchange(&self) -> Outcome {
         let remoting = &self.core.client.inner().remoting;
-        let mut connections = CONNECTIONS_PER_ATTEMPT;
+        let mut connections = CONNECTIONS_PER_CALL;
         loop {
             connections -= 1;
             let introduced = self.introduce();

@@ -13,9 +13,7 @@ use super::outgoing::Outgoing;
 use super::select;
 use super::spares::Spares;
 use super::trace::Tracer;
-use crate::client::{
-    Client, GOODBYE_WITHIN, PublishInfo, Registration, ShutdownReport, Throttle, Ticker,
-};
+use crate::client::{Client, PublishInfo, Registration, ShutdownReport, Throttle, Ticker};
 use crate::error::{Error, ErrorKind, Result};
 use crate::logging;
 use crate::message::{Batch, Message, MessageQueue};
@@ -280,9 +278,7 @@ impl Core {
             tracer.close(deadline.share(Instant::now(), 4));
         }
         if let Some(registration) = self.registration.lock().take() {
-            let now = Instant::now();
-            let goodbye = deadline.share(now, 4).capped(now, GOODBYE_WITHIN);
-            registration.unregister(goodbye);
+            registration.unregister(deadline);
         }
         let mut result = ShutdownReport::default();
         if self.owns_client {

@@ -13,7 +13,7 @@ use super::past::Past;
 use super::retry::{self, Outcome, Situation, Verdict};
 use super::target::{self, Target};
 use crate::client::PublishInfo;
-use crate::error::{Attempts, Delivery, Error, ErrorKind, Result, Wait};
+use crate::error::{Attempts, Error, ErrorKind, Result, Wait};
 use crate::logging;
 use crate::message::{SendReceipt, SendStatus};
 use crate::protocol::Command;
@@ -267,7 +267,7 @@ impl Send {
         let past = self.past.take().map(|past| *past).unwrap_or_default();
         self.out
             .failed(error)
-            .delivered(past.failed.worst().unwrap_or(Delivery::NotSent))
+            .delivered(past.failed.worst())
             .with_attempts(past.failed, took)
     }
 

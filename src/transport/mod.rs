@@ -45,7 +45,7 @@ pub use hook::RpcHook;
 pub(crate) use inbound::Inbound;
 pub(crate) use pending::{Entry, Pending};
 pub(crate) use pool::{Job, Pool};
-pub(crate) use remoting::{Remoting, To};
+pub(crate) use remoting::{CONNECTIONS_PER_CALL, Remoting, To};
 pub(crate) use request::Request;
 pub(crate) use shared::RemotingConfig;
 #[cfg(feature = "internals")]

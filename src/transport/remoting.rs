@@ -19,7 +19,7 @@ use crate::sync::{Mutex, RwLock};
 
 /// How a dead or retired connection found under a request is replaced before giving up: nothing
 /// was sent, so that trying again cannot duplicate.
-const CONNECTIONS_PER_CALL: usize = 3;
+pub(crate) const CONNECTIONS_PER_CALL: usize = 3;
 
 /// Where a request goes.
 #[derive(Clone, Copy)]
