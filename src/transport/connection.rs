@@ -370,7 +370,9 @@ impl Connection {
         let mut state = self.state.lock();
         if state.death.is_none() {
             state.outbox.call_writer();
-            let deadline = Deadline::after(Instant::now(), REPLY_WITHIN);
+            let now = Instant::now();
+            let deadline = Deadline::after(now, REPLY_WITHIN);
+            self.watch(&mut state, deadline, now);
             self.write_soon(state, Via::WriterThread, deadline);
         }
     }

@@ -116,35 +116,44 @@ impl Connection {
         since.elapsed() >= SILENCE
     }
 
-    /// Sees to it that a frame which nobody waits for cannot block the connection for ever.
+    /// Sees to it that what nobody waits for (a frame, or what a TLS session has to say) cannot block
+    /// the connection for ever.
     pub(super) fn watch(self: &Arc<Self>, state: &mut State, deadline: Deadline, now: Instant) {
         if !state.watched {
             state.watched = true;
             let patience = deadline.remaining(now).clamp(STUCK.0, STUCK.1);
-            self.watch_again(now + patience, patience);
+            self.watch_again(state, now + patience, patience);
         }
     }
 
-    fn watch_again(self: &Arc<Self>, at: Instant, patience: Duration) {
+    fn watch_again(self: &Arc<Self>, state: &State, at: Instant, patience: Duration) {
         let connection = Arc::downgrade(self);
-        let before = self.written.load(Ordering::Relaxed);
+        let (mark, written) = (state.outbox.mark(), self.written.load(Ordering::Relaxed));
         self.shared.workers.timer.schedule(at, move |now| {
             if let Some(connection) = connection.upgrade() {
-                connection.end_if_stuck(before, now, patience);
+                connection.end_if_stuck(mark, written, now, patience);
             }
         });
     }
 
-    fn end_if_stuck(self: &Arc<Self>, before: u64, now: Instant, patience: Duration) {
+    /// Ends it if what was there at the mark is there still, and not a byte was written since. (What has
+    /// come just now is another matter, after however long a rest.)
+    pub(super) fn end_if_stuck(
+        self: &Arc<Self>,
+        mark: u64,
+        before: u64,
+        now: Instant,
+        patience: Duration,
+    ) {
         let mut state = self.state.lock();
+        let is_behind = state.outbox.is_behind(mark);
         if state.outbox.is_empty() && !state.writing {
             state.watched = false;
-        } else if self.written.load(Ordering::Relaxed) == before {
+        } else if !is_behind && self.written.load(Ordering::Relaxed) == before {
             drop(state);
             self.kill(stopped_reading());
         } else {
-            drop(state);
-            self.watch_again(now + patience, patience);
+            self.watch_again(&state, now + patience, patience);
         }
     }
 

@@ -42,10 +42,15 @@ pub(crate) struct Outbox<G> {
     end: u64,
     /// How many of the frames have an end of their own: somebody waits for their answers.
     awaited: usize,
+    /// Batches that there ever were, and the one that a writer has.
+    opened: u64,
+    writing: Option<u64>,
 }
 
 /// What one writer takes and writes before anyone else.
 pub(crate) struct Batch<G> {
+    /// Which one it is of all that there ever were.
+    number: u64,
     start: u64,
     /// When the last of its frames is given up if it is still not written; `None` if one never is.
     until: Option<Instant>,
@@ -83,6 +88,8 @@ impl<G: Guard> Outbox<G> {
             spares: Vec::new(),
             end: 0,
             awaited: 0,
+            opened: 0,
+            writing: None,
         }
     }
 
@@ -199,8 +206,20 @@ impl<G: Guard> Outbox<G> {
     /// The next batch, for one writer.
     pub(crate) fn take(&mut self) -> Option<Batch<G>> {
         let batch = self.batches.pop_front()?;
+        self.writing = Some(batch.number);
         self.awaited -= batch.frames.iter().filter(|frame| frame.awaited).count();
         Some(batch)
+    }
+
+    /// A number for all that was added so far, by which [`is_behind`](Outbox::is_behind) knows it.
+    pub(crate) fn mark(&self) -> u64 {
+        self.opened
+    }
+
+    /// Whether writers have got beyond it.
+    pub(crate) fn is_behind(&self, mark: u64) -> bool {
+        let next = self.batches.front().map(|batch| batch.number);
+        self.writing.or(next).is_none_or(|number| number > mark)
     }
 
     /// How many frames wait whose answers somebody waits for.
@@ -210,6 +229,7 @@ impl<G: Guard> Outbox<G> {
 
     /// Gives a written batch's buffers back for reuse.
     pub(crate) fn recycle(&mut self, mut batch: Batch<G>) {
+        self.writing = None;
         if self.spares.len() < SPARES && batch.bytes.capacity() <= 4 * BATCH {
             batch.bytes.clear();
             batch.idle_bytes = 0;
@@ -229,6 +249,7 @@ impl<G: Guard> Outbox<G> {
         if !open {
             let spare = self.spares.pop();
             let mut batch = spare.unwrap_or(Batch {
+                number: 0,
                 start,
                 until,
                 // Behind another batch this one is likely to become full too, with more of such frames.
@@ -243,6 +264,8 @@ impl<G: Guard> Outbox<G> {
                 late_bytes: 0,
             });
             (batch.start, batch.until) = (start, until);
+            self.opened += 1;
+            batch.number = self.opened;
             self.batches.push_back(batch);
         }
         let last = self.batches.len() - 1;

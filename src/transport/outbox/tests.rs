@@ -141,6 +141,29 @@ fn a_writer_can_be_called_without_a_frame() {
 }
 
 #[test]
+fn a_mark_is_behind_when_writers_have_got_beyond_it_and_not_when_later_frames_are_cancelled() {
+    let mut outbox = Outbox::<Count>::new();
+    assert!(outbox.is_behind(outbox.mark()), "there is nothing yet");
+    outbox.push(b"stuck", None, None, None);
+    let stuck = outbox.mark();
+    assert!(!outbox.is_behind(stuck));
+    let batch = outbox.take().unwrap();
+    assert!(!outbox.is_behind(stuck));
+    let large = |outbox: &mut Outbox<Count>| outbox.push(b"h", Some(&body(BATCH)), None, None);
+    let ends = [0; 3].map(|_| large(&mut outbox));
+    let later = outbox.mark();
+    assert!(ends.into_iter().all(|end| outbox.cancel(end)));
+    assert!(!outbox.is_behind(stuck), "it is still being written");
+    outbox.recycle(batch);
+    assert!(outbox.is_behind(stuck));
+    assert!(!outbox.is_behind(later));
+    while let Some(batch) = outbox.take() {
+        outbox.recycle(batch);
+    }
+    assert!(outbox.is_behind(later));
+}
+
+#[test]
 fn a_large_body_is_not_copied() {
     let mut outbox = Outbox::<Count>::new();
     let large = body(SHARE_FROM);
