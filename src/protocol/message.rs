@@ -1,5 +1,6 @@
 //! Messages as bodies carry them: the batch encoding and the stored form.
 
+use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 
 use byteorder::{BigEndian, ByteOrder};
@@ -133,9 +134,9 @@ pub fn decode_packed(bytes: &[u8]) -> Result<MessageView, ProtocolError> {
         MAGIC_V1 => usize::from(rest.take(1)?[0]),
         _ => rest.len16()?,
     };
-    let topic = rest.text(topic_len)?.to_owned();
+    let topic = rest.stored_text(topic_len)?.into_owned();
     let properties_len = rest.len16()?;
-    let properties = properties::decode(rest.text(properties_len)?);
+    let properties = properties::decode(&rest.stored_text(properties_len)?);
     rest.end()?;
     Ok(MessageView {
         topic,
@@ -287,6 +288,12 @@ impl<'a> Rest<'a> {
         std::str::from_utf8(self.take(len)?).map_err(|_| ProtocolError::new("not UTF-8"))
     }
 
+    /// Text of any client, whose carelessness must not hide the other messages of an answer: what is
+    /// not UTF-8 is replaced, as in Java.
+    fn stored_text(&mut self, len: usize) -> Result<Cow<'a, str>, ProtocolError> {
+        Ok(String::from_utf8_lossy(self.take(len)?))
+    }
+
     fn address(&mut self, v6: bool) -> Result<SocketAddr, ProtocolError> {
         let ip = self.take(if v6 { 16 } else { 4 })?;
         let ip = match (<[u8; 4]>::try_from(ip), <[u8; 16]>::try_from(ip)) {
@@ -304,9 +311,8 @@ impl<'a> Rest<'a> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn stored_messages_stand_one_after_the_other() {
-        let view = |body: &str| MessageView {
+    fn view(body: &str) -> MessageView {
+        MessageView {
             topic: "T".into(),
             body: body.into(),
             flag: 0,
@@ -321,7 +327,11 @@ mod tests {
             store_host: ([127, 0, 0, 1], 2).into(),
             reconsume_times: 0,
             prepared_transaction_offset: 0,
-        };
+        }
+    }
+
+    #[test]
+    fn stored_messages_stand_one_after_the_other() {
         let (one, two) = (view("one"), view("three"));
         let mut bytes = encode(&one, &one.body).unwrap();
         let first = bytes.len();
@@ -343,6 +353,18 @@ mod tests {
         let bomb = encode(&bomb, &packed).unwrap();
         assert!(decode_all(&bomb, 600).is_ok());
         assert!(decode_all(&[&bomb[..], &bomb].concat(), 1000).is_err());
+    }
+
+    #[test]
+    fn a_stored_message_with_text_that_is_not_utf_8_is_readable_still() {
+        let mut message = view("one");
+        message.properties.set("a", "b");
+        let mut bytes = encode(&message, &message.body).unwrap();
+        let at = bytes.iter().rposition(|byte| *byte == b'b').unwrap();
+        bytes[at] = 0xff;
+        let read = decode_all(&bytes, 100).unwrap();
+        assert_eq!(read[0].properties.get("a"), Some("\u{fffd}"));
+        assert_eq!(read[0].topic, "T");
     }
 
     #[test]
