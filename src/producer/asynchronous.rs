@@ -1,28 +1,23 @@
 //! Asynchronous sends: the same flow, driven by answers instead of by a waiting thread.
 
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::accumulate::Members;
 use super::attempt::with_request;
 use super::core::Core;
 use super::counters::Size;
 use super::handle::Promise;
 use super::hook::SendMode;
+use super::members::Members;
 use super::outgoing::Outgoing;
 use super::request::Asked;
 use super::send::{Send, Step};
 use super::target::Target;
+use super::turn::{Turn, Waits};
 use crate::error::{Error, ErrorKind, Result};
 use crate::message::SendReceipt;
 use crate::protocol::Command;
-use crate::sync::Mutex;
-use crate::transport::{
-    Completion, Connection, Deadline, Job, Next, Outcome, Permit, Timer, To, Via,
-};
-
-/// How long the timer remembers a send that is over.
-const LOOK_EVERY: Duration = Duration::from_secs(30);
+use crate::transport::{Completion, Connection, Deadline, Job, Next, Outcome, Permit, To, Via};
 
 /// A larger body is not kept for longer than its send lasts.
 const LARGEST_SPARE: usize = 16 * 1024;
@@ -76,7 +71,7 @@ pub(super) struct AsyncSend {
     permit: Option<Permit>,
     next: Work,
     /// Where it waits for a worker, once it has: the timer knows this place. Empty meanwhile.
-    turn: Option<Turn>,
+    turn: Option<Turn<Box<AsyncSend>>>,
 }
 
 /// What a worker does with it.
@@ -253,37 +248,19 @@ impl AsyncSend {
         }
     }
 
-    /// What the retry workers are given: they may all be busy, dialling for others, until after this
-    /// send's deadline, and then the timer ends it.
+    /// What the retry workers are given.
     fn queue_up(mut self: Box<Self>) -> Box<dyn Job> {
         let deadline = self.send.deadline;
         let timer = self.send.core.client.inner().workers.timer.clone();
         let known = self.turn.take();
         let is_new = known.is_none();
-        let turn = known.unwrap_or_else(|| Turn(Arc::default()));
-        let waiting = Arc::downgrade(&turn.0);
-        *turn.0.lock() = Some(self);
-        // Once for all attempts of the send, however many; if the timer has come by already, again.
+        let turn = known.unwrap_or_else(Turn::new);
+        turn.put(self);
+        // Once for all attempts of the send, however many; if the timer has come by just before, again.
         if is_new || deadline.has_passed(Instant::now()) {
-            look_for_late(&timer, waiting, deadline);
+            turn.watch(&timer, deadline);
         }
         Box::new(turn)
-    }
-
-    /// The end of a send whose time is up while it waits. Not of those in flight, which the connection
-    /// ends.
-    fn end_late(mut self: Box<Self>) {
-        let callbacks = self.send.core.client.inner().workers.callbacks.clone();
-        let watched = self.send.is_watched();
-        let end = move || {
-            let end = self.send.fail();
-            self.end(end);
-        };
-        // Hooks hear of the end, and they are user code.
-        match watched {
-            true => callbacks.submit(Box::new(end)),
-            false => end(),
-        }
     }
 
     fn go_on_after(mut self: Box<Self>, pause: Duration, then: Work) {
@@ -298,32 +275,27 @@ impl AsyncSend {
     }
 }
 
-/// Ends the send that waits in its turn at its deadline. By then it may be over for long: so the timer
-/// comes by before, and forgets it.
-fn look_for_late(timer: &Timer, waiting: Weak<Mutex<Option<Box<AsyncSend>>>>, deadline: Deadline) {
-    let at = deadline.capped(Instant::now(), LOOK_EVERY).instant();
-    let again = timer.clone();
-    timer.schedule(at, move |now| {
-        let Some(turn) = waiting.upgrade() else {
-            return;
+impl Waits for Box<AsyncSend> {
+    /// Only of a send that waits: the connection ends those in flight.
+    fn end_late(mut self) {
+        let callbacks = self.send.core.client.inner().workers.callbacks.clone();
+        let watched = self.send.is_watched();
+        let end = move || {
+            let end = self.send.fail();
+            self.end(end);
         };
-        if !deadline.has_passed(now) {
-            return look_for_late(&again, waiting, deadline);
+        // Hooks hear of the end, and they are user code.
+        match watched {
+            true => callbacks.submit(Box::new(end)),
+            false => end(),
         }
-        let taken = turn.lock().take();
-        if let Some(send) = taken {
-            send.end_late();
-        }
-    });
+    }
 }
 
-/// A send that waits for a worker, until the worker or the timer takes it.
-struct Turn(Arc<Mutex<Option<Box<AsyncSend>>>>);
-
-impl Job for Turn {
+/// The worker's part of a turn.
+impl Job for Turn<Box<AsyncSend>> {
     fn run(self: Box<Self>) {
-        let taken = self.0.lock().take();
-        if let Some(mut send) = taken {
+        if let Some(mut send) = self.take() {
             send.turn = Some(*self);
             send.run();
         }

@@ -226,7 +226,8 @@ macro_rules! producer_setters {
         ///
         /// Not gathered, but sent alone: oneway sends, half messages, requests, replies, those by
         /// sharding key or selector, messages that are scheduled, for a retry topic, large enough to be
-        /// compressed or larger than [`max_bytes`](crate::AutoBatch::max_bytes), and all beyond
+        /// compressed or larger than [`max_bytes`](crate::AutoBatch::max_bytes), the first of a topic
+        /// whose route is not known yet, and all beyond
         /// [`max_total_bytes`](crate::AutoBatch::max_total_bytes).
         #[doc(alias = "setAutoBatch")]
         pub fn auto_batch(mut self, auto_batch: $crate::AutoBatch) -> Self {

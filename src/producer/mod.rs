@@ -13,6 +13,7 @@ mod fault;
 mod handle;
 pub mod hook;
 mod latency;
+mod members;
 mod outgoing;
 mod past;
 mod prepared;
@@ -28,6 +29,7 @@ mod target;
 mod trace;
 mod transaction;
 mod transaction_builder;
+mod turn;
 mod validate;
 mod watch;
 

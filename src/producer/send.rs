@@ -279,7 +279,9 @@ impl Send {
         let (topic, default) = (&self.out.topic_on_wire, &self.core.config.default_topic);
         if refresh {
             let routes = &self.core.client.inner().routes;
-            if let Err(error) = routes.look_up(topic, default, self.deadline) {
+            // If no name server answers, there is time left for the route known.
+            let half = self.deadline.share(Instant::now(), 2);
+            if let Err(error) = routes.look_up(topic, default, half) {
                 let (level, more) = self.core.warnings.level(Instant::now());
                 logging::log!(target: LOG, level, "{error}; going on with the route known{more}");
             }

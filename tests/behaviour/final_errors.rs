@@ -1,6 +1,7 @@
 //! What the caller is told when no attempt was left: of each of them, and of the message.
 
 use rocketmq_blocking::embedded::{Fault, On};
+use rocketmq_blocking::protocol::code::request;
 use rocketmq_blocking::{AutoBatch, Batch, Delivery, ErrorKind, Message, MessageQueue};
 
 use crate::support::*;
@@ -134,11 +135,14 @@ fn the_failed_messages_of_a_batch_have_their_own_keys() {
     assert_eq!(failed.unique_key(), Some("A,B"));
     let gathering = builder(&cluster).auto_batch(AutoBatch::new().max_delay(ms(50)));
     let producer = gathering.start().unwrap();
+    let missing = MessageQueue::new("T", "broker-z", 0);
+    let refused = producer.prepare(&keyed("C")).queue(missing).send_oneway();
+    assert_eq!(refused.unwrap_err().unique_key(), Some("C"));
+    // Nobody asks for the route any more, so that they share a request.
     let handles = ["A", "B"].map(|key| (key, producer.submit(keyed(key))));
     for (key, handle) in handles {
         assert_eq!(error(handle.wait()).unique_key(), Some(key));
     }
-    let missing = MessageQueue::new("T", "broker-z", 0);
-    let refused = producer.prepare(&keyed("C")).queue(missing).send_oneway();
-    assert_eq!(refused.unwrap_err().unique_key(), Some("C"));
+    let codes: Vec<_> = sends(&cluster).iter().map(|r| r.command().code).collect();
+    assert_eq!(codes, [request::SEND_BATCH_MESSAGE; 2]);
 }

@@ -131,6 +131,21 @@ fn a_wrong_queue_is_sent_again_once_after_a_look_at_the_route() {
 }
 
 #[test]
+fn a_look_at_the_route_that_no_name_server_answers_leaves_time_for_another_attempt() {
+    for mode in MODES {
+        let cluster = brokers(2);
+        let setup = builder(&cluster).send_timeout(ms(1000));
+        let producer = setup.start().unwrap();
+        assert_eq!(queues_seen(&producer, "T").len(), 8);
+        inject(&cluster, &Fault::answer(29, "").on(first_send()));
+        let unanswered = cluster.name_servers()[0].inject(Fault::silence());
+        let receipt = mode.send(&producer, &message("x")).unwrap();
+        assert_eq!(receipt.attempts(), 2);
+        assert!(unanswered.wait_hits(1, PATIENCE));
+    }
+}
+
+#[test]
 fn a_chosen_queue_is_never_changed_for_another() {
     for code in [1, 2, 17, 29] {
         for mode in MODES {

@@ -4,7 +4,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rocketmq_blocking::embedded::{Cluster, Fault, On};
-use rocketmq_blocking::hook::SendMessageHook;
+use rocketmq_blocking::hook::{SendContext, SendMessageHook};
 use rocketmq_blocking::protocol::code::request;
 use rocketmq_blocking::{
     AutoBatch, Client, Delivery, ErrorKind, Message, MessageQueue, Producer, SendReceipt,
@@ -21,7 +21,17 @@ fn one_queue() -> Cluster {
 
 fn gathering(cluster: &Cluster, auto: AutoBatch) -> Producer {
     let patient = builder(cluster).send_timeout(Duration::from_secs(120));
-    patient.auto_batch(auto).start().unwrap()
+    let producer = patient.auto_batch(auto).start().unwrap();
+    learn(&producer, "T");
+    producer
+}
+
+/// Has a producer know a topic's route without sending anything.
+fn learn(producer: &Producer, topic: &str) {
+    let nowhere = MessageQueue::new(topic, "no broker", 0);
+    let message = Message::new(topic, "x");
+    let sent = producer.prepare(&message).queue(nowhere).send();
+    assert_eq!(sent.unwrap_err().kind(), ErrorKind::NoBroker);
 }
 
 fn never() -> AutoBatch {
@@ -124,6 +134,7 @@ fn only_messages_of_the_same_kind_share_a_batch() {
         .start()
         .unwrap();
     let producer = gathering(&cluster, never());
+    learn(&producer, "U");
     let queue = |id| MessageQueue::new("T", "broker-a", id);
     let mut handles = Vec::new();
     for _ in 0..2 {
@@ -186,7 +197,9 @@ fn what_cannot_share_a_batch_is_sent_alone_and_at_once() {
 fn gathering_of(cluster: &Cluster, group: &str, auto: AutoBatch) -> Producer {
     let builder = Producer::builder(group).name_server(cluster.name_server());
     let builder = builder.send_timeout(Duration::from_secs(120));
-    builder.auto_batch(auto).start().unwrap()
+    let producer = builder.auto_batch(auto).start().unwrap();
+    learn(&producer, "T");
+    producer
 }
 
 #[test]
@@ -216,6 +229,7 @@ fn a_client_that_is_shut_down_answers_what_is_gathered() {
         .client(&client)
         .send_timeout(Duration::from_secs(120));
     let producer = builder.auto_batch(never()).start().unwrap();
+    learn(&producer, "T");
     let handle = producer.submit(Message::new("T", "x"));
     thread::scope(|scope| {
         let sync = scope.spawn(|| producer.send(&Message::new("T", "y")));
@@ -304,6 +318,7 @@ fn a_callback_may_send_and_wait_although_hooks_hear_of_batches_on_its_thread() {
         .auto_batch(AutoBatch::new())
         .start()
         .unwrap();
+    learn(&producer, "T");
     let (done, result) = mpsc::channel();
     let again = producer.clone();
     producer.send_async(Message::new("T", "first"), move |first| {
@@ -313,4 +328,77 @@ fn a_callback_may_send_and_wait_although_hooks_hear_of_batches_on_its_thread() {
     let (first, second) = result.recv_timeout(NEVER).unwrap();
     check_own(&cluster, &first.unwrap(), "first");
     check_own(&cluster, &second.unwrap(), "second");
+}
+
+/// Java starts all batches on one thread, which looks for their routes one after the other.
+#[test]
+fn topics_whose_routes_nobody_tells_hold_up_no_batch_of_another() {
+    let cluster = one_queue();
+    let producer = gathering(&cluster, AutoBatch::new());
+    let unanswered = cluster.name_servers()[0].inject(Fault::silence());
+    let (told, hears) = mpsc::channel();
+    thread::scope(|scope| {
+        for i in 0..4 {
+            let (producer, told) = (&producer, told.clone());
+            scope.spawn(move || {
+                let message = Message::new(format!("Unknown{i}"), "x");
+                let patient = producer.prepare(&message).timeout(NEVER);
+                patient.send_async(move |result| told.send(result.unwrap_err()).unwrap());
+            });
+        }
+        assert!(unanswered.wait_hits(1, NEVER));
+        let known = producer.submit(Message::new("T", "known"));
+        check_own(&cluster, &known.wait().unwrap(), "known");
+        assert!(hears.try_recv().is_err(), "the others still ask");
+        cluster.name_servers()[0].kill();
+    });
+    for _ in 0..4 {
+        let error = hears.recv_timeout(NEVER).unwrap();
+        assert_eq!(error.delivery(), Delivery::NotSent, "{error}");
+    }
+}
+
+#[test]
+fn a_batch_that_no_worker_has_time_for_ends_at_its_deadline_and_was_not_sent() {
+    /// Keeps whoever asks it waiting.
+    struct Holds(mpsc::Sender<()>, crossbeam_channel::Receiver<()>);
+    impl SendMessageHook for Holds {
+        fn before(&self, _: &SendContext) {
+            self.0.send(()).unwrap();
+            let _ = self.1.recv();
+        }
+    }
+    let cluster = one_queue();
+    let (held, holding) = mpsc::channel();
+    let (release, gate) = crossbeam_channel::bounded::<()>(0);
+    let producer = builder(&cluster)
+        .send_message_hook(Holds(held, gate))
+        .auto_batch(AutoBatch::new())
+        .start()
+        .unwrap();
+    learn(&producer, "T");
+    // Tags keep the messages apart: as many batches as there are workers.
+    let stuck = ["a", "b"].map(|tag| {
+        let handle = producer.submit(Message::new("T", "stuck").tag(tag));
+        holding.recv_timeout(NEVER).unwrap();
+        handle
+    });
+    let (told, hears) = mpsc::channel();
+    let (start, short) = (Instant::now(), Duration::from_millis(300));
+    let message = Message::new("T", "late").key("K");
+    let late = producer.prepare(&message).timeout(short);
+    late.send_async(move |result| told.send((Instant::now(), result)).unwrap());
+    let (end, result) = hears.recv_timeout(NEVER).unwrap();
+    let error = result.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
+    assert_eq!(error.delivery(), Delivery::NotSent, "{error}");
+    assert_eq!(error.topic(), Some("T"), "{error}");
+    assert!(error.unique_key().is_some());
+    let took = end - start;
+    assert!(took >= short && took < Duration::from_secs(5), "{took:?}");
+    drop(release);
+    for handle in stuck {
+        let _ = handle.wait().unwrap();
+    }
+    assert_eq!(cluster.message_count("T"), 2);
 }
