@@ -1,5 +1,6 @@
 //! The lines that this crate logs, all of them through here. A logger is the program's own code, and it
-//! is called on threads that many sends depend on: its panic ends none of them, and is swallowed.
+//! is called on threads that many sends depend on: its panic ends none of them, and is swallowed. Whatever
+//! a peer has part in, a line is one line.
 
 use crate::panics::caught;
 
@@ -7,7 +8,12 @@ macro_rules! log_at {
     (target: $target:expr, $level:expr, $($text:tt)+) => {{
         let level = $level;
         if level <= ::log::STATIC_MAX_LEVEL && level <= ::log::max_level() {
-            $crate::logging::guarded(|| ::log::log!(target: $target, level, $($text)+));
+            $crate::logging::guarded(|| {
+                ::log::log!(
+                    target: $target, level, "{}",
+                    $crate::error::OneLine(::core::format_args!($($text)+))
+                )
+            });
         }
     }};
 }

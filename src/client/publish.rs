@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Printable, Result};
 use crate::message::MessageQueue;
 use crate::protocol::route::{TopicRoute, perm};
 
@@ -205,7 +205,10 @@ pub(crate) fn no_master(broker: &str, in_route: bool) -> Error {
         true => "has no master in the topic's route",
         false => "is not in the topic's route",
     };
-    Error::new(ErrorKind::NoBroker, format!("broker {broker} {why}"))
+    Error::new(
+        ErrorKind::NoBroker,
+        format!("broker {} {why}", Printable(broker)),
+    )
 }
 
 /// The route of a topic that does not exist yet: the default topic's brokers, with at most so many

@@ -1,6 +1,7 @@
 //! What a failed call says: its kind, whether the message may be stored, and how it was tried.
 
 mod attempts;
+mod printable;
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,6 +9,7 @@ use std::time::Duration;
 
 pub use attempts::Attempt;
 pub(crate) use attempts::Attempts;
+pub(crate) use printable::{OneLine, Printable};
 
 /// Shorthand for results of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -362,12 +364,12 @@ impl Error {
             (ErrorKind::Timeout, Some(wait)) => {
                 write!(f, "timeout while {}", wait.as_str())?;
                 if !e.detail.is_empty() {
-                    write!(f, ": {}", e.detail)?;
+                    write!(f, ": {}", OneLine(&e.detail))?;
                 }
             }
             (ErrorKind::Broker, _) => f.write_str(&e.detail)?,
             (kind, _) if e.detail.is_empty() => write!(f, "{kind}")?,
-            _ => f.write_str(&e.detail)?,
+            _ => write!(f, "{}", OneLine(&e.detail))?,
         }
         if let Some(remark) = &e.remark {
             write!(f, ": {}", Printable(remark))?;
@@ -382,7 +384,8 @@ impl fmt::Display for Error {
         let (last, n) = (e.attempts.listed().last(), e.attempts.made());
         if n > 0 {
             let plural = if n == 1 { "" } else { "s" };
-            write!(f, "send to {} ", e.topic.as_deref().unwrap_or("?"))?;
+            let topic = e.topic.as_deref().unwrap_or("?");
+            write!(f, "send to {} ", OneLine(topic))?;
             write!(f, "failed after {n} attempt{plural} in {:.1?}: ", e.took)?;
             write!(f, "{}", e.attempts)?;
             let last_differs = last.is_some_and(|a| a.error.kind() != e.kind);
@@ -392,7 +395,7 @@ impl fmt::Display for Error {
             }
         } else {
             if let Some(topic) = &e.topic {
-                write!(f, "{topic}: ")?;
+                write!(f, "{}: ", OneLine(topic))?;
             }
             if let Some(address) = &e.address {
                 write!(f, "{}: ", Printable(address))?;
@@ -428,26 +431,6 @@ impl std::error::Error for Error {
                 .last()
                 .map(|a| &a.error as &(dyn std::error::Error + 'static)),
         }
-    }
-}
-
-/// Text from a peer, escaped and cut so that it can neither forge log lines nor flood them.
-pub(crate) struct Printable<'a>(pub(crate) &'a str);
-
-impl fmt::Display for Printable<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const MOST: usize = 256;
-        for (n, c) in self.0.chars().enumerate() {
-            if n == MOST {
-                return f.write_str("...");
-            }
-            if c.is_control() {
-                write!(f, "{}", c.escape_default())?;
-            } else {
-                write!(f, "{c}")?;
-            }
-        }
-        Ok(())
     }
 }
 

@@ -1,6 +1,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::error::Printable;
+
 /// One queue of a topic on one broker. Cheap to clone; ordered as Java orders its publish list
 /// (topic, broker name, number).
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -57,7 +59,8 @@ impl MessageQueue {
 
 impl fmt::Display for MessageQueue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}@{}:{}", self.0.topic, self.0.broker, self.0.id)
+        let (topic, broker) = (Printable(&self.0.topic), Printable(&self.0.broker));
+        write!(f, "{topic}@{broker}:{}", self.0.id)
     }
 }
 

@@ -22,6 +22,9 @@ pub(super) const DEFAULT_CODES: [i32; 8] = [
 /// The pause before a busy broker, or the only one, is asked again.
 const BUSY_PAUSE: Duration = Duration::from_millis(50);
 
+/// The pause before a name server is asked once more about a queue that is gone.
+const NEWS_PAUSE: Duration = Duration::from_millis(100);
+
 /// The configured part of the decision.
 #[derive(Debug, Clone)]
 pub(super) struct Policy {
@@ -65,8 +68,8 @@ pub(super) enum Verdict {
     Accept,
     /// It was not executed: the same once more over a new connection, not counted as an attempt.
     Resend { pause: Duration },
-    /// Look the route up, then make another attempt.
-    RefreshAndRetry,
+    /// Look the route up after a pause, then make another attempt.
+    RefreshAndRetry { pause: Duration },
     /// Another attempt, on another broker if there is one.
     Retry { pause: Duration },
     /// Return the error.
@@ -93,10 +96,15 @@ pub(super) fn judge(policy: &Policy, at: &Situation, outcome: Outcome<'_>) -> Ve
             pause: at.held_back.unwrap_or_default(),
         },
         _ if !may_retry => Verdict::Fail,
-        Outcome::Refused {
-            code: response::INVALID_PARAMETER,
-            ..
-        } if !at.refreshed => Verdict::RefreshAndRetry,
+        Outcome::Refused { code, remark } if is_wrong_queue(code, remark) => {
+            // Brokers tell name servers a moment later.
+            let pause = if at.refreshed {
+                NEWS_PAUSE
+            } else {
+                Duration::ZERO
+            };
+            Verdict::RefreshAndRetry { pause }
+        }
         Outcome::Refused { code, remark } => {
             let may_duplicate = may_be_stored(code, Some(remark));
             // No retry can mend a signature.
@@ -116,7 +124,6 @@ pub(super) fn judge(policy: &Policy, at: &Situation, outcome: Outcome<'_>) -> Ve
             _ if error.delivery() == Delivery::MaybeStored && !policy.retry_maybe_stored => {
                 Verdict::Fail
             }
-            ErrorKind::NoBroker => Verdict::RefreshAndRetry,
             ErrorKind::Connect | ErrorKind::Tls if !at.other_broker || at.all_left_alone => {
                 // A broker is left alone for a while; trying earlier would fail at once.
                 Verdict::Retry {
@@ -136,7 +143,21 @@ pub(super) fn judge(policy: &Policy, at: &Situation, outcome: Outcome<'_>) -> Ve
 
 /// Whether an answer without a receipt leaves open that the broker stored the message: one code does.
 pub(super) fn may_be_stored(code: i32, remark: Option<&str>) -> bool {
-    code == response::SYSTEM_ERROR && !is_wrong_signature(code, remark.unwrap_or_default())
+    let remark = remark.unwrap_or_default();
+    let refused = is_wrong_signature(code, remark) || is_wrong_queue(code, remark);
+    code == response::SYSTEM_ERROR && !refused
+}
+
+/// The queue is not there (any more). Brokers 4.x answer that too with the code that means nothing in
+/// particular.
+fn is_wrong_queue(code: i32, remark: &str) -> bool {
+    match code {
+        response::INVALID_PARAMETER => true,
+        response::SYSTEM_ERROR => {
+            remark.starts_with("request queueId[") && remark.contains("is illegal")
+        }
+        _ => false,
+    }
 }
 
 /// Brokers 4.x answer a wrong signature with the code that means nothing in particular. Nothing was
@@ -214,6 +235,11 @@ mod tests {
             (
                 1,
                 Some("org.apache.rocketmq.acl.common.AclException: no"),
+                false,
+            ),
+            (
+                1,
+                Some("request queueId[5] is illegal, TopicConfig .."),
                 false,
             ),
             (2, Some("odd"), false),
@@ -320,24 +346,31 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_queue_is_retried_once_after_a_new_route() {
-        check(situation(), refused(29), Verdict::RefreshAndRetry);
-        check(
-            Situation {
-                refreshed: true,
-                ..situation()
-            },
-            refused(29),
-            Verdict::Fail,
-        );
-        check(
-            Situation {
-                fixed_queue: true,
-                ..situation()
-            },
-            refused(29),
-            Verdict::Fail,
-        );
+    fn a_wrong_queue_is_retried_with_a_new_route_for_which_the_second_time_it_waits() {
+        let first = Verdict::RefreshAndRetry {
+            pause: Duration::ZERO,
+        };
+        let later = Verdict::RefreshAndRetry { pause: NEWS_PAUSE };
+        let again = Situation {
+            refreshed: true,
+            ..situation()
+        };
+        let last = Situation { left: 0, ..again };
+        let fixed = Situation {
+            fixed_queue: true,
+            ..situation()
+        };
+        // As brokers 4.x have it.
+        let old = Outcome::Refused {
+            code: 1,
+            remark: "request queueId[5] is illegal, TopicConfig [..]",
+        };
+        for outcome in [refused(29), old] {
+            check(situation(), outcome, first);
+            check(again, outcome, later);
+            check(last, outcome, Verdict::Fail);
+            check(fixed, outcome, Verdict::Fail);
+        }
     }
 
     #[test]
@@ -390,12 +423,8 @@ mod tests {
         ] {
             failed(&Error::new(kind, ""), situation(), NOW);
         }
-        failed(
-            &Error::new(ErrorKind::NoBroker, ""),
-            situation(),
-            Verdict::RefreshAndRetry,
-        );
         for kind in [
+            ErrorKind::NoBroker,
             ErrorKind::Closed,
             ErrorKind::Busy,
             ErrorKind::Invalid,

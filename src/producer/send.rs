@@ -223,10 +223,10 @@ impl Send {
                 pause,
                 refresh: false,
             },
-            Verdict::RefreshAndRetry => {
+            Verdict::RefreshAndRetry { pause } => {
                 self.refreshed = true;
                 Step::Again {
-                    pause: Duration::ZERO,
+                    pause,
                     refresh: true,
                 }
             }

@@ -13,6 +13,9 @@ const MAGIC_V1: i32 = -626_843_481;
 /// Marks a stored message with a two-byte topic length.
 const MAGIC_V2: i32 = -626_843_477;
 
+/// About what a property takes in memory, which may be four bytes in a message.
+const PROPERTY: usize = 128;
+
 /// Appends one message of a batch:
 /// `i32 size | i32 0 | i32 0 | i32 flag | i32 length, body | i16 length, properties`.
 ///
@@ -156,8 +159,8 @@ pub fn decode_packed(bytes: &[u8]) -> Result<MessageView, ProtocolError> {
     })
 }
 
-/// Reads stored messages that stand one after the other, as a query is answered. All their bodies
-/// together inflate to at most `limit` bytes.
+/// Reads stored messages that stand one after the other, as a query is answered. Their bodies
+/// and properties together take at most about `limit` bytes, however small they are in the answer.
 ///
 /// # Errors
 /// Those of [`decode`], for any of them.
@@ -171,8 +174,12 @@ pub fn decode_all(bytes: &[u8], limit: usize) -> Result<Vec<MessageView>, Protoc
             _ => return Err(ProtocolError::new("message is cut short")),
         };
         let message = decode(first, limit)?;
+        let properties = message.properties.len() * PROPERTY;
+        if properties > limit {
+            return Err(ProtocolError::new("too many properties"));
+        }
         // The body was within the limit, unless it was not compressed at all.
-        limit = limit.saturating_sub(message.body.len());
+        limit = limit.saturating_sub(properties + message.body.len());
         messages.push(message);
         bytes = rest;
     }
@@ -353,6 +360,12 @@ mod tests {
         let bomb = encode(&bomb, &packed).unwrap();
         assert!(decode_all(&bomb, 600).is_ok());
         assert!(decode_all(&[&bomb[..], &bomb].concat(), 1000).is_err());
+
+        let mut many = view("");
+        (0..10).for_each(|i| many.properties.set(i.to_string(), "x"));
+        let many = encode(&many, &[]).unwrap();
+        assert!(decode_all(&many, 10 * PROPERTY).is_ok());
+        assert!(decode_all(&[&many[..], &many].concat(), 15 * PROPERTY).is_err());
     }
 
     #[test]
@@ -362,7 +375,7 @@ mod tests {
         let mut bytes = encode(&message, &message.body).unwrap();
         let at = bytes.iter().rposition(|byte| *byte == b'b').unwrap();
         bytes[at] = 0xff;
-        let read = decode_all(&bytes, 100).unwrap();
+        let read = decode_all(&bytes, 1000).unwrap();
         assert_eq!(read[0].properties.get("a"), Some("\u{fffd}"));
         assert_eq!(read[0].topic, "T");
     }

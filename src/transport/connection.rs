@@ -278,14 +278,14 @@ impl Connection {
             let text = "the request exceeds the protocol's 16 MiB for a frame";
             return Err(Refused::Never(slot, Error::invalid(text)));
         }
+        let mut state = self.state.lock();
+        if via == Via::WriterThread {
+            self.let_writer_catch_up(&mut state, deadline);
+        }
         let now = Instant::now();
         if deadline.has_passed(now) {
             // Sent without time to wait, it would only look like a peer that is silent.
             return Err(Refused::Never(slot, self.timed_out(Wait::Queue)));
-        }
-        let mut state = self.state.lock();
-        if via == Via::WriterThread {
-            self.let_writer_catch_up(&mut state, deadline);
         }
         if state.death.is_some() || self.retired.load(Ordering::Relaxed) {
             return Err(Refused::Gone(slot, permit));

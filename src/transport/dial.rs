@@ -1,5 +1,6 @@
 //! Makes connections: an address's name resolved, a socket connected, TLS where it is asked for.
 
+use std::io;
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Instant;
@@ -77,6 +78,9 @@ fn connect_any(
             break;
         }
         match TcpStream::connect_timeout(one, left) {
+            Ok(socket) if is_to_itself(&socket) => {
+                last = Some(io::ErrorKind::ConnectionRefused.into());
+            }
             Ok(socket) => return Ok(socket),
             Err(error) => last = Some(error),
         }
@@ -85,7 +89,7 @@ fn connect_any(
         return Err(Error::timeout(Wait::Connect).at(address));
     }
     let text = match &last {
-        Some(e) if e.kind() == std::io::ErrorKind::TimedOut => {
+        Some(e) if e.kind() == io::ErrorKind::TimedOut => {
             format!("no connection within {:?}", shared.config.connect_timeout)
         }
         Some(error) => format!("cannot connect: {error}"),
@@ -96,4 +100,10 @@ fn connect_any(
         Some(cause) => error.caused_by(cause),
         None => error,
     })
+}
+
+/// Where nobody listens on this host, the system may give a dial the very port that it goes to, and
+/// connects it to itself: it would hear its own requests, and keep the port from who is to listen there.
+fn is_to_itself(socket: &TcpStream) -> bool {
+    matches!((socket.local_addr(), socket.peer_addr()), (Ok(here), Ok(there)) if here == there)
 }

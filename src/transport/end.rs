@@ -19,11 +19,11 @@ const SLICE: usize = 256;
 
 impl Connection {
     /// The peer wants us to go: new requests use another connection, this one drains.
-    pub(super) fn retire(&self) {
+    pub(super) fn retire(&self, why: &str) {
         if !self.retired.swap(true, Ordering::Relaxed) {
             logging::info!(
                 target: LOG,
-                "{}: peer is going away; the connection drains",
+                "{}: {why}; the connection drains",
                 self.address()
             );
         }

@@ -55,11 +55,8 @@ impl Connection {
         } else if since.elapsed() < SILENCE {
             // Whoever writes it may have lost the processor just now. It leaves late, or it is found
             // to be stuck: soon, if it may be the thread whose time is up that writes.
-            let now = Instant::now();
-            match of_thread {
-                true => self.end_if_unsent_by(now, since, end),
-                false => self.watch(&mut state, Deadline::after(now, STUCK.0), now),
-            }
+            let patience = if of_thread { Duration::ZERO } else { STUCK.0 };
+            self.end_if_unsent_by(Instant::now() + patience, since, end);
             (Wait::Write, Delivery::MaybeStored)
         } else {
             drop(state);

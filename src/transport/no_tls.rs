@@ -33,6 +33,10 @@ impl Session {
         match *self {}
     }
 
+    pub(super) fn is_worn(&self) -> bool {
+        match *self {}
+    }
+
     pub(super) fn flush(&self, _: &TcpStream) -> Result<(), Error> {
         match *self {}
     }

@@ -92,7 +92,7 @@ impl Inbox {
         let mut few = false;
         for answer in &self.responses {
             if answer.code == response::GO_AWAY {
-                connection.retire();
+                connection.retire("peer is going away");
             } else {
                 connection.note_served();
             }

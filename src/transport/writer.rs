@@ -239,10 +239,14 @@ impl Connection {
             }
             Run::Bytes(bytes, end) => self.write_run(bytes, end),
         })?;
-        match &self.tls {
-            Some(session) => session.flush(&self.socket),
-            None => Ok(()),
+        let Some(session) = &self.tls else {
+            return Ok(());
+        };
+        session.flush(&self.socket)?;
+        if session.is_worn() {
+            self.retire("its TLS keys have served long enough");
         }
+        Ok(())
     }
 
     fn write_run(&self, mut bytes: &[u8], end: u64) -> Result<(), Error> {

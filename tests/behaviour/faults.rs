@@ -267,19 +267,23 @@ fn a_broker_that_is_back_is_used_within_a_second() {
     let broker = cluster.broker("broker-a");
     let producer = patient(&cluster);
     assert!(producer.send(&message("x")).is_ok());
-    broker.kill();
-    for _ in 0..30 {
-        assert!(producer.send(&message("x")).is_err());
-        thread::sleep(ms(10));
+    let mut took = Vec::new();
+    // One in time is the client's doing, one that is not may be the machine's.
+    while took
+        .last()
+        .is_none_or(|took| *took > Duration::from_secs(1))
+    {
+        assert!(took.len() < 5, "{took:?}");
+        broker.kill();
+        for _ in 0..30 {
+            assert!(producer.send(&message("x")).is_err());
+            thread::sleep(ms(10));
+        }
+        broker.restart().unwrap();
+        let start = Instant::now();
+        check_heals(&producer);
+        took.push(start.elapsed());
     }
-    broker.restart().unwrap();
-    let start = Instant::now();
-    check_heals(&producer);
-    assert!(
-        start.elapsed() < Duration::from_secs(1) + SLACK,
-        "{:?}",
-        start.elapsed()
-    );
 }
 
 #[test]
@@ -295,6 +299,8 @@ fn many_threads_dial_a_broken_broker_one_at_a_time_and_with_pauses() {
         let (now, most, all) = &*counted;
         all.fetch_add(1, Ordering::SeqCst);
         most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+        // Time for another one to come beside it.
+        thread::sleep(ms(5));
         now.fetch_sub(1, Ordering::SeqCst);
         drop(peer);
     });
@@ -315,7 +321,7 @@ fn many_threads_dial_a_broken_broker_one_at_a_time_and_with_pauses() {
         (2..=bound).contains(&dials),
         "{dials} dials, {bound} allowed"
     );
-    assert!(most.load(Ordering::SeqCst) <= 2);
+    assert_eq!(most.load(Ordering::SeqCst), 1);
 }
 
 /// Which connections sends came over.

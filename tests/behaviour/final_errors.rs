@@ -28,8 +28,7 @@ fn a_code_that_stays_promises_what_it_says_of_the_message() {
             assert_eq!(error.kind(), ErrorKind::Broker, "{error}");
             assert_eq!(error.response_code(), Some(code), "{error}");
             assert_eq!(error.delivery(), delivery, "{mode:?}: {error}");
-            let attempts = if code == 29 { 2 } else { 3 };
-            assert_eq!(error.attempts().len(), attempts, "{mode:?}: {error}");
+            assert_eq!(error.attempts().len(), 3, "{mode:?}: {error}");
         }
     }
 }

@@ -147,3 +147,17 @@ fn a_message_for_any_queue_avoids_brokers_without_a_master() {
         "{text}"
     );
 }
+
+#[test]
+fn the_name_of_a_broker_that_a_name_server_says_forges_no_line() {
+    let cluster = cluster();
+    cluster.set_order_conf("T", Some("broker-a\u{1b}[31m\nINFO forged:1"));
+    let message = message("x");
+    let producer = producer(&cluster);
+    let failed = error(producer.prepare(&message).select(|_| 0).send());
+    assert_eq!(failed.kind(), ErrorKind::NoBroker);
+    for text in [failed.to_string(), format!("{failed:?}")] {
+        assert!(!text.contains(char::is_control), "{text}");
+        assert!(text.contains("forged"), "{text}");
+    }
+}

@@ -103,7 +103,7 @@ fn retryable_codes_can_be_chosen() {
 }
 
 #[test]
-fn a_wrong_queue_is_sent_again_once_after_a_look_at_the_route() {
+fn a_wrong_queue_is_sent_again_after_a_look_at_the_route() {
     for mode in MODES {
         let cluster = Cluster::builder().topic("T", 8).start().unwrap();
         let producer = builder(&cluster)
@@ -120,13 +120,19 @@ fn a_wrong_queue_is_sent_again_once_after_a_look_at_the_route() {
         assert_eq!(cluster.requests(&On::Route).len(), 1);
         assert_eq!(queues_seen(&producer, "T").len(), 1);
 
-        let cluster = brokers(2);
-        inject(&cluster, &Fault::answer(29, "").on(On::Send));
-        let error = error(mode.send(&self::producer(&cluster), &message("x")));
-        assert_eq!(
-            (error.attempts().len(), error.response_code()),
-            (2, Some(29))
-        );
+        // Name servers hear of it a moment later, and may be asked in vain at first.
+        for (code, remark) in [
+            (29, ""),
+            (1, "request queueId[5] is illegal, TopicConfig [..]"),
+        ] {
+            let cluster = brokers(2);
+            inject(&cluster, &Fault::answer(code, remark).on(On::Send));
+            let error = error(mode.send(&self::producer(&cluster), &message("x")));
+            assert_eq!(error.response_code(), Some(code));
+            assert_eq!(error.attempts().len(), 3);
+            assert_eq!(error.delivery(), Delivery::NotSent);
+            assert_eq!(cluster.requests(&On::Route).len(), 3);
+        }
     }
 }
 
@@ -377,7 +383,9 @@ fn retries_without_end_end_with_the_time() {
             (2..40).contains(&made),
             "{made} attempts, with pauses between"
         );
-        assert_eq!(error.attempts_made(), made, "{mode:?}: {error}");
+        // One that is begun with the last of the time may not leave any more.
+        let counted = error.attempts_made();
+        assert!((made..=made + 1).contains(&counted), "{mode:?}: {error}");
     }
 }
 

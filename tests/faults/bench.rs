@@ -14,7 +14,7 @@ use rocketmq_blocking::{
     SendReceipt, Wait,
 };
 
-use crate::ledger::{Counts, Ledger};
+use crate::ledger::{Counts, Doubts, Ledger};
 use crate::proxy::Proxy;
 use crate::watch;
 
@@ -162,6 +162,11 @@ impl Bench {
         let producer = set(setup).start().expect("a producer");
         self.producers.lock().push(producer.clone());
         producer
+    }
+
+    /// A hook that has copies explained by attempts that may have stored one, and not by any.
+    pub fn doubts(&self) -> Doubts {
+        self.ledger.doubts()
     }
 
     /// A message of the topic `T` with a key of its own. Its body has so many bytes, which do not

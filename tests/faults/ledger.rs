@@ -7,11 +7,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 use rocketmq_blocking::embedded::StoredMessage;
+use rocketmq_blocking::hook::{SendContext, SendMessageHook, SendOutcome};
 use rocketmq_blocking::{Delivery, Error, SendReceipt};
 
 use crate::bench::PATIENCE;
@@ -25,6 +27,23 @@ pub struct Ledger {
     control: Control,
     /// Bytes were changed on their way, and answers may say anything.
     distrusted: AtomicBool,
+    /// How many attempts of each send may have stored a copy although they failed, where hooks tell.
+    doubts: Mutex<Option<BTreeMap<String, usize>>>,
+}
+
+/// Tells the ledger of failed attempts, those of sends that succeed in the end too.
+pub struct Doubts(Arc<Ledger>);
+
+impl SendMessageHook for Doubts {
+    fn after(&self, context: &SendContext, outcome: &SendOutcome<'_>) {
+        if let SendOutcome::Failed(error) = outcome {
+            if error.delivery() == Delivery::MaybeStored {
+                let mut doubts = self.0.doubts.lock();
+                let doubts = doubts.as_mut().expect("this is there");
+                *doubts.entry(context.message_id.clone()).or_default() += 1;
+            }
+        }
+    }
 }
 
 /// How many sends were stored at once, stored after another attempt, or failed.
@@ -50,7 +69,14 @@ impl Ledger {
             changed: Condvar::new(),
             control: Control::start(),
             distrusted: AtomicBool::new(false),
+            doubts: Mutex::default(),
         }
+    }
+
+    /// A hook for all producers whose sends are noted here.
+    pub fn doubts(self: &Arc<Self>) -> Doubts {
+        self.doubts.lock().get_or_insert_default();
+        Doubts(self.clone())
     }
 
     /// A send begins.
@@ -136,10 +162,12 @@ impl Ledger {
             copies.entry(key).or_default().push(message);
         }
         let (slack, trust) = (self.slack(), !self.distrusted.load(Ordering::SeqCst));
-        let entries = self.entries.lock();
+        let (entries, doubts) = (self.entries.lock(), self.doubts.lock());
         for (key, entry) in &*entries {
             let copies = copies.remove(key.as_str()).unwrap_or_default();
-            let broken = entry.broken(&copies, slack, trust);
+            let doubts = doubts.as_ref();
+            let doubts = doubts.map(|all| all.get(key).copied().unwrap_or(0));
+            let broken = entry.broken(&copies, doubts, slack, trust);
             assert!(
                 broken.is_none(),
                 "{key}: {broken:?}; {} copies, slack {slack:?}, {entry:?}",
@@ -165,6 +193,7 @@ impl Entry {
     fn broken(
         &self,
         copies: &[&StoredMessage],
+        doubts: Option<usize>,
         slack: Duration,
         trust: bool,
     ) -> Option<&'static str> {
@@ -186,8 +215,10 @@ impl Entry {
                 if !confirmed {
                     return Some("I2: confirmed and not stored, or the receipt of another one");
                 }
-                let most = receipt.attempts() as usize;
-                (copies.len() > most).then_some("I4: more copies than attempts")
+                let attempts = receipt.attempts() as usize;
+                let most = doubts.map_or(attempts, |doubts| doubts + 1);
+                (copies.len() > most)
+                    .then_some("I4: more copies than attempts that may have stored one")
             }
             Err(error) => {
                 let attempts = error.attempts();

@@ -74,7 +74,11 @@ fn check_storm(seed: u64, sends: usize) -> usize {
             let setup = setup.route_interval(ms(20)).heartbeat_interval(ms(30));
             // Large bodies are noise: in a build without optimizations, packing them takes longer than
             // the deadlines are.
-            setup.api_timeout(ms(100)).compress_over(usize::MAX)
+            let setup = setup.api_timeout(ms(100)).compress_over(usize::MAX);
+            match seed % 2 {
+                0 => setup,
+                _ => setup.send_message_hook(bench.doubts()),
+            }
         });
         thread::scope(|scope| {
             for i in 0..8 {

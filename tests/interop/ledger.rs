@@ -1,9 +1,11 @@
 //! What became of sends that could go wrong, compared with what is stored in the end.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use rocketmq_blocking::hook::{Payload, SendContext, SendMessageHook, SendOutcome};
 use rocketmq_blocking::{Delivery, Error, Producer, Result, SendReceipt};
 
 use crate::server::{Server, eventually};
@@ -11,7 +13,28 @@ use crate::stored::{Place, Stored};
 
 /// Outcomes by the text of the body, which no other send has.
 #[derive(Default)]
-pub struct Ledger(Mutex<BTreeMap<String, Result<SendReceipt>>>);
+pub struct Ledger {
+    outcomes: Mutex<BTreeMap<String, Result<SendReceipt>>>,
+    /// How many attempts of each may have stored a copy although they failed, where hooks tell.
+    doubts: Mutex<Option<BTreeMap<String, usize>>>,
+}
+
+/// Tells the ledger of failed attempts, those of sends that succeed in the end too.
+pub struct Doubts(Arc<Ledger>);
+
+impl SendMessageHook for Doubts {
+    fn after(&self, context: &SendContext, outcome: &SendOutcome<'_>) {
+        if let (SendOutcome::Failed(error), Payload::Message(message)) = (outcome, &context.payload)
+        {
+            if error.delivery() == Delivery::MaybeStored {
+                let text = String::from_utf8_lossy(message.body()).into_owned();
+                let mut doubts = self.0.doubts.lock();
+                let doubts = doubts.as_mut().expect("this is there");
+                *doubts.entry(text).or_default() += 1;
+            }
+        }
+    }
+}
 
 /// What was found.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -28,13 +51,19 @@ pub struct Found {
 }
 
 impl Ledger {
+    /// A hook for all producers whose sends are noted here.
+    pub fn doubts(self: &Arc<Self>) -> Doubts {
+        self.doubts.lock().get_or_insert_default();
+        Doubts(self.clone())
+    }
+
     pub fn note(&self, body: &str, outcome: Result<SendReceipt>) {
-        let before = self.0.lock().insert(body.to_owned(), outcome);
+        let before = self.outcomes.lock().insert(body.to_owned(), outcome);
         assert!(before.is_none(), "{body}: a second outcome");
     }
 
     pub fn len(&self) -> usize {
-        self.0.lock().len()
+        self.outcomes.lock().len()
     }
 
     /// Reads the topic back and compares; nothing may be on its way any more.
@@ -46,7 +75,8 @@ impl Ledger {
             copies.entry(stored.text()).or_default().push(stored);
         }
         let mut found = Found::default();
-        for (body, outcome) in &*self.0.lock() {
+        let doubts = self.doubts.lock();
+        for (body, outcome) in &*self.outcomes.lock() {
             let copies = copies.remove(body).unwrap_or_default();
             found.more_copies += copies.len().saturating_sub(1);
             let most = match outcome {
@@ -54,7 +84,9 @@ impl Ledger {
                     let place = Place::whatever_its_status(receipt);
                     found.acknowledged += 1;
                     found.missing += usize::from(copies.iter().all(|s| s.place() != place));
-                    receipt.attempts() as usize
+                    let doubts = doubts.as_ref();
+                    let doubts = doubts.map(|all| all.get(body).copied().unwrap_or(0));
+                    doubts.map_or(receipt.attempts() as usize, |doubts| doubts + 1)
                 }
                 Err(error) => {
                     let attempts = error.attempts().iter().map(|attempt| &attempt.error);

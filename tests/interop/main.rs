@@ -7,12 +7,14 @@
 
 mod crash;
 mod errors;
+mod forgotten;
 mod heartbeat;
 mod java_client;
 mod kills;
 mod last_broker;
 mod leaving;
 mod ledger;
+mod mortal;
 mod paused;
 mod sends;
 mod server;

@@ -6,14 +6,14 @@ use std::time::{Duration, Instant};
 use rocketmq_blocking::{Delivery, ErrorKind, Message, MessageQueue, Wait};
 
 use crate::ledger::Ledger;
-use crate::server::{Broker, PATIENCE, Server, eventually};
+use crate::server::{PATIENCE, Process, Server, eventually};
 use crate::wire;
 
 const TIMEOUT: Duration = Duration::from_secs(3);
 const STOPPED_FOR: Duration = Duration::from_secs(5);
 
 /// Goes on, however the test ends.
-struct Stopped<'a>(&'a Broker);
+struct Stopped<'a>(&'a Process);
 
 impl Drop for Stopped<'_> {
     fn drop(&mut self) {

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rocketmq_blocking::{Producer, ProducerBuilder};
@@ -14,11 +15,12 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 /// A name server and its brokers, `broker-a`, `broker-b`, ..
 pub struct Server {
     pub name_server: String,
-    pub brokers: Vec<Broker>,
+    pub brokers: Vec<Process>,
     pub version: Version,
 }
 
-pub struct Broker {
+/// A name server or a broker.
+pub struct Process {
     pub address: String,
     pub pid: String,
 }
@@ -40,12 +42,19 @@ impl Server {
         Server {
             name_server: env("ROCKETMQ_NAME_SERVER"),
             brokers: brokers
-                .map(|(address, pid)| Broker {
+                .map(|(address, pid)| Process {
                     address: address.to_owned(),
                     pid: pid.to_owned(),
                 })
                 .collect(),
             version: Version::from_env(),
+        }
+    }
+
+    pub fn name_server_process(&self) -> Process {
+        Process {
+            address: self.name_server.clone(),
+            pid: env("ROCKETMQ_NAME_SERVER_PID"),
         }
     }
 
@@ -56,7 +65,7 @@ impl Server {
             .send_timeout(Duration::from_secs(15))
     }
 
-    pub fn broker(&self, name: &str) -> &Broker {
+    pub fn broker(&self, name: &str) -> &Process {
         let nth = usize::from(name.as_bytes()[name.len() - 1] - b'a');
         self.brokers.get(nth).expect("ROCKETMQ_BROKERS")
     }
@@ -74,7 +83,7 @@ impl Server {
     }
 }
 
-impl Broker {
+impl Process {
     /// As a crash would end it.
     pub fn kill(&self) {
         self.signal("KILL");
@@ -92,7 +101,7 @@ impl Broker {
             .args(["-c", script, "-", signal, &self.pid])
             .status()
             .unwrap();
-        assert!(status.success(), "cannot signal broker {}", self.address);
+        assert!(status.success(), "cannot signal {}", self.address);
     }
 }
 
@@ -155,4 +164,13 @@ pub fn random(len: usize, seed: u64) -> Vec<u8> {
 pub fn env(name: &str) -> String {
     let why = "is not set: run this by tests/rocketmq/all.sh VERSION";
     std::env::var(name).unwrap_or_else(|_| panic!("{name} {why}"))
+}
+
+/// Ends the senders of a scope with it, also when it panics.
+pub struct Over<'a>(pub &'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }

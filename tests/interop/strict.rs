@@ -1,15 +1,20 @@
 //! A broker that creates no topics and takes small messages only.
 
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
 use rocketmq_blocking::{Batch, Delivery, Error, ErrorKind, Message, Producer, SendReceipt};
 
 use crate::errors::{check_illegal, check_large_batch};
-use crate::server::{Server, env, eventually, random, text};
+use crate::server::{Over, Server, env, eventually, random, text};
 use crate::stored::{Sent, check};
 use crate::wire;
 
-fn server() -> Server {
+pub fn server() -> Server {
     let conf = env("ROCKETMQ_BROKER_CONF");
-    assert_eq!(conf, "autoCreateTopicEnable=false maxMessageSize=8192");
+    let strict = "autoCreateTopicEnable=false maxMessageSize=8192";
+    assert!(conf.starts_with(strict), "{conf}");
     Server::from_env()
 }
 
@@ -71,6 +76,46 @@ fn a_deleted_topic_is_refused_by_the_broker_after_all_attempts() {
     assert_eq!(error.attempts().len(), 3, "{error:?}");
 }
 
+/// Senders have queues in mind that are not there any more.
+#[test]
+#[ignore = "needs real servers: tests/rocketmq/all.sh VERSION"]
+fn the_number_of_queues_may_change_under_load_and_no_error_reaches_a_sender() {
+    let server = server();
+    let broker = &server.brokers[0].address;
+    let topic = "StrictResized";
+    wire::create_topic(broker, topic, 8, 6);
+    let producer = server.producer("strict-resized").start().unwrap();
+    let message = Message::new(topic, "x");
+    let _ = first_receipt(&producer, &message);
+    let (sent, over) = (AtomicUsize::new(1), AtomicBool::new(false));
+    thread::scope(|scope| {
+        let _over = Over(&over);
+        for i in 0..8 {
+            let (producer, message, sent, over) = (&producer, &message, &sent, &over);
+            scope.spawn(move || {
+                while !over.load(Ordering::Relaxed) {
+                    let result = match i % 2 {
+                        0 => producer.send(message),
+                        _ => producer.submit(message.clone()).wait(),
+                    };
+                    let _ = result.unwrap();
+                    sent.fetch_add(1, Ordering::Relaxed);
+                    thread::sleep(Duration::from_millis(1));
+                }
+            });
+        }
+        for queues in [4, 8, 2, 6, 1] {
+            wire::create_topic(broker, topic, queues, 6);
+            let before = sent.load(Ordering::Relaxed);
+            eventually("sends go on", || {
+                sent.load(Ordering::Relaxed) >= before + 500
+            });
+        }
+    });
+    let receipt = producer.send(&message).unwrap();
+    assert_eq!(receipt.queue().id(), 0);
+}
+
 #[test]
 #[ignore = "needs real servers: tests/rocketmq/all.sh VERSION"]
 fn the_brokers_limit_holds_for_what_is_on_the_wire() {
@@ -96,14 +141,14 @@ fn the_brokers_limit_holds_for_what_is_on_the_wire() {
 }
 
 #[track_caller]
-fn check_no_route(error: &Error) {
+pub fn check_no_route(error: &Error) {
     assert_eq!(error.kind(), ErrorKind::NoRoute, "{error:?}");
     assert_eq!(error.delivery(), Delivery::NotSent, "{error:?}");
     assert!(error.attempts().is_empty(), "{error:?}");
 }
 
 /// Sends as soon as the name server has heard of a new topic.
-fn first_receipt(producer: &Producer, message: &Message) -> SendReceipt {
+pub fn first_receipt(producer: &Producer, message: &Message) -> SendReceipt {
     let mut receipt = None;
     eventually("the topic has a route", || match producer.send(message) {
         Ok(stored) => {

@@ -6,7 +6,7 @@
 #
 # Needs bash, coreutils, Java 17 and (for the first run of a version) Maven.
 #
-# The command sees: ROCKETMQ_NAME_SERVER (host:port), ROCKETMQ_BROKER (the first broker),
+# The command sees: ROCKETMQ_NAME_SERVER (host:port), ROCKETMQ_NAME_SERVER_PID, ROCKETMQ_BROKER (the first broker),
 #   ROCKETMQ_BROKER_ADDRS and ROCKETMQ_BROKER_PIDS (all of them, separated by spaces),
 #   ROCKETMQ_VERSION, ROCKETMQ_CLASSPATH (the jars, for `java -cp`), ROCKETMQ_HOME_DIR (logs
 #   and store). Its standard input is empty; its exit status becomes that of this script.
@@ -147,6 +147,7 @@ start_broker() { # NAME
 
 again() { "$@" || "$@" || "$@" || fail 4 "found no free port"; }
 again start_name_server
+name_server_pid=$last_pid
 addrs=() pids=()
 for ((i = 0; i < brokers; i++)); do
   name=broker-$(printf "\\x$(printf %x $((97 + i)))")
@@ -155,7 +156,7 @@ for ((i = 0; i < brokers; i++)); do
 done
 
 unset ROCKETMQ_HOME
-export ROCKETMQ_NAME_SERVER=127.0.0.1:$name_server_port ROCKETMQ_BROKER=${addrs[0]} ROCKETMQ_VERSION=$version
+export ROCKETMQ_NAME_SERVER=127.0.0.1:$name_server_port ROCKETMQ_NAME_SERVER_PID=$name_server_pid ROCKETMQ_BROKER=${addrs[0]} ROCKETMQ_VERSION=$version
 export ROCKETMQ_BROKER_ADDRS="${addrs[*]}" ROCKETMQ_BROKER_PIDS="${pids[*]}"
 export ROCKETMQ_CLASSPATH="$cache/$version/lib/*" ROCKETMQ_HOME_DIR=$dir
 "$@" </dev/null &

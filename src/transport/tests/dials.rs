@@ -14,7 +14,7 @@ impl Inbound for Retiring {
         let left = self.0.load(SeqCst);
         if left > 0 {
             self.0.store(left - 1, SeqCst);
-            connection.retire();
+            connection.retire("peer is going away");
         }
     }
 

@@ -8,12 +8,18 @@ const RECORD: usize = 16 * 1024;
 /// How many plain bytes are sealed at a time, before they are written.
 pub(super) const PIECE: usize = 4 * RECORD;
 
+/// Keys of TLS 1.2 are good for 2^24 records. What is written after that is dropped and counts as sealed
+/// (rustls 0.23): so much earlier the session makes way for another one.
+const WORN: u64 = 1 << 23;
+
 /// Sealed bytes on their way into the socket.
 #[derive(Default)]
 pub(super) struct Outgoing {
     bytes: Vec<u8>,
     /// The end of each record in `bytes`, and of what it holds in the plain stream.
     records: Vec<(usize, usize)>,
+    /// How many records there ever were.
+    sealed: u64,
 }
 
 impl Outgoing {
@@ -38,10 +44,15 @@ impl Outgoing {
                 return Err(io::Error::other("the TLS session has ended"));
             }
             self.take(tls)?;
+            self.sealed += 1;
             end += record.len();
             self.records.push((self.bytes.len(), end));
         }
         Ok(())
+    }
+
+    pub(super) fn is_worn(&self) -> bool {
+        self.sealed >= WORN
     }
 
     /// Writes everything. `taken` hears of each whole record that the socket took: the peer can
@@ -94,6 +105,7 @@ mod tests {
         let mut outgoing = Outgoing {
             bytes: vec![0; 35],
             records: vec![(10, 7), (20, 14), (35, 20)],
+            sealed: 3,
         };
         let mut heard = Vec::new();
         let sent = outgoing.send(Socket(takes), |plain| heard.push(plain));

@@ -97,6 +97,11 @@ impl Session {
         outgoing.send(socket, |_| ()).map_err(write_failed)
     }
 
+    /// Whether another session had better take its place. TLS 1.3 changes its keys by itself.
+    pub(in crate::transport) fn is_worn(&self) -> bool {
+        self.outgoing.lock().is_worn() && self.version() == "TLS 1.2"
+    }
+
     /// A session that has failed for the reader fails for the writer too, who may be the first to
     /// say so, but knows nothing of it.
     fn why(&self, error: io::Error) -> Error {
