@@ -52,6 +52,8 @@ pub(crate) struct DefaultTopic {
 struct Known {
     info: Arc<PublishInfo>,
     default: DefaultTopic,
+    /// There was no such topic yet: these are the default topic's brokers.
+    is_default: bool,
     refreshes_unused: AtomicU32,
     /// When a name server last said so.
     confirmed: Mutex<Instant>,
@@ -270,8 +272,13 @@ impl Routes {
 
     /// Has the routes of topics learnt before a send needs them, by [`learn`](Routes::learn).
     pub(crate) fn want(&self, topics: Vec<Arc<str>>, default: &DefaultTopic) {
-        let wanted = topics.into_iter().map(|topic| (topic, default.clone()));
-        self.wanted.lock().extend(wanted);
+        let mut wanted = self.wanted.lock();
+        for topic in topics {
+            // Producers may come and go, all with the same ones.
+            if wanted.iter().all(|(one, _)| *one != topic) {
+                wanted.push((topic, default.clone()));
+            }
+        }
     }
 
     /// Learns the routes that are wanted. What is not found is wanted still.
@@ -351,10 +358,10 @@ impl Routes {
     ) -> Result<Arc<PublishInfo>> {
         let own = deadline.capped(Instant::now(), self.api_timeout);
         // A name server that has lost a topic (it has just started, say) does not turn its queues
-        // into those of a new one.
-        let is_known = self.known.read().contains_key(topic);
-        let found = self.route_or_default(topic, (!is_known).then_some(default), own);
-        let found = found.map_err(|error| {
+        // into those of a new one. One that it never had goes where the default topic goes.
+        let has_own = self.known.read().get(topic).is_some_and(|k| !k.is_default);
+        let found = self.route_or_default(topic, (!has_own).then_some(default), own);
+        let (found, is_default) = found.map_err(|error| {
             // A caller's own deadline is not the name servers' fault.
             let late = deadline.has_passed(Instant::now());
             let timed_out = late && error.kind() == ErrorKind::NoNameServer;
@@ -370,14 +377,21 @@ impl Routes {
             let text = "the route has no writable queue of a broker with a master";
             return Err(Error::new(ErrorKind::NoRoute, text).on_topic(topic));
         }
-        self.remember(topic, default, &info);
+        self.remember(topic, default, &info, is_default);
         Ok(info)
     }
 
-    fn remember(&self, topic: &Arc<str>, default: &DefaultTopic, info: &Arc<PublishInfo>) {
+    fn remember(
+        &self,
+        topic: &Arc<str>,
+        default: &DefaultTopic,
+        info: &Arc<PublishInfo>,
+        is_default: bool,
+    ) {
         let mut table = self.known.write();
         let before = table.get(topic);
-        if let Some(known) = before.filter(|known| known.info == *info) {
+        let same = |known: &&Arc<Known>| known.info == *info && known.is_default == is_default;
+        if let Some(known) = before.filter(same) {
             *known.confirmed.lock() = Instant::now();
             return;
         }
@@ -385,6 +399,7 @@ impl Routes {
         let known = Known {
             info: info.clone(),
             default: default.clone(),
+            is_default,
             refreshes_unused: AtomicU32::new(unused),
             confirmed: Mutex::new(Instant::now()),
             hurried: Mutex::new(before.and_then(|known| *known.hurried.lock())),
@@ -394,21 +409,23 @@ impl Routes {
         logging::info!(target: LOG, "{topic}: {} queues to write to", info.queues.len());
     }
 
+    /// Also whether it is the default topic's.
     fn route_or_default(
         &self,
         topic: &Arc<str>,
         default: Option<&DefaultTopic>,
         deadline: Deadline,
-    ) -> Result<TopicRoute> {
+    ) -> Result<(TopicRoute, bool)> {
         if let Some(route) = api::topic_route(&self.name_servers, topic, deadline)? {
-            return Ok(route);
+            return Ok((route, false));
         }
         let Some(default) = default else {
             let text = "the name server does not know the topic any more";
             return Err(Error::new(ErrorKind::NoRoute, text));
         };
         if let Some(route) = api::topic_route(&self.name_servers, &default.name, deadline)? {
-            return Ok(publish::from_default_topic(route, default.queues));
+            let route = publish::from_default_topic(route, default.queues);
+            return Ok((route, true));
         }
         let text = format!(
             "the topic does not exist, and no broker that is up creates topics (no {}): create it first",

@@ -5,8 +5,8 @@
 //! an ordinary asynchronous send, whose listener hands each member its part of the receipt.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use super::asynchronous::{AsyncSend, Listener, Who};
@@ -257,22 +257,26 @@ impl Accumulator {
 /// The timer's next look. If the timer is closed before, everything is started at once and nothing
 /// gathered any more, so that nobody waits for ever.
 struct Later {
-    core: Arc<Core>,
+    /// Groups that are open have it.
+    core: Weak<Core>,
     looked: bool,
 }
 
 impl Later {
     fn schedule(core: &Arc<Core>, at: Instant) {
         let mut later = Later {
-            core: core.clone(),
+            core: Arc::downgrade(core),
             looked: false,
         };
         let timer = &core.client.inner().workers.timer;
         timer.schedule(at, move |now| {
             later.looked = true;
-            let accumulator = later.core.accumulator.as_ref();
+            let Some(core) = later.core.upgrade() else {
+                return;
+            };
+            let accumulator = core.accumulator.as_ref();
             if let Some(next) = accumulator.and_then(|accumulator| accumulator.look(at, now)) {
-                Later::schedule(&later.core, next);
+                Later::schedule(&core, next);
             }
         });
     }
@@ -280,10 +284,12 @@ impl Later {
 
 impl Drop for Later {
     fn drop(&mut self) {
-        if let Some(accumulator) = &self.core.accumulator {
-            if !self.looked {
-                accumulator.close();
-            }
+        if self.looked {
+            return;
+        }
+        let core = self.core.upgrade();
+        if let Some(accumulator) = core.as_ref().and_then(|core| core.accumulator.as_ref()) {
+            accumulator.close();
         }
     }
 }

@@ -59,12 +59,13 @@ impl Question<'_> {
         let sent = send.run();
         drop(permit);
         if let Err(error) = sent {
-            // The answer to the send can be lost although the reply has come.
-            drop(asked.take());
-            return match answered.try_recv() {
-                Ok(Ok(reply)) => Ok(reply),
-                _ => Err(error),
+            // The answer to the send can be lost although the reply has come: then somebody else has
+            // taken it and is about to answer, or has done so.
+            let reply = match asked.take() {
+                Some(_) => None,
+                None => answered.recv().ok().and_then(Result::ok),
             };
+            return reply.ok_or(error);
         }
         let reply = answered.recv_deadline(deadline.instant());
         reply.unwrap_or_else(|_| match asked.take() {

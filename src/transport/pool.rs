@@ -40,6 +40,8 @@ struct Queue {
     workers: usize,
     /// Those that have begun.
     threads: Vec<ThreadId>,
+    /// Callers that run jobs when all workers have ended.
+    last: Vec<ThreadId>,
     idle: usize,
     /// Jobs that were begun.
     begun: u64,
@@ -81,18 +83,31 @@ impl Pool {
             return;
         }
         let mut queue = self.0.queue.lock();
-        if queue.workers == 0 {
-            // After the end of a shutdown: the caller's thread is the only one left to run it.
-            drop(queue);
-            jobs.drain(..).for_each(run);
-            return;
-        }
         queue.jobs.extend(jobs.drain(..));
+        if queue.workers == 0 {
+            return self.run_here(queue);
+        }
         let wake = queue.idle > 0;
         drop(queue);
         if wake {
             self.0.work.notify_one();
         }
+    }
+
+    /// After the end of a shutdown: the caller's thread is the only one left to run jobs. One that submits
+    /// another has it run when it is over, or there would be no end to that.
+    fn run_here<'a>(&'a self, mut queue: MutexGuard<'a, Queue>) {
+        let me = thread::current().id();
+        if queue.last.contains(&me) {
+            return;
+        }
+        queue.last.push(me);
+        while let Some(job) = queue.jobs.pop_front() {
+            drop(queue);
+            run(job);
+            queue = self.0.queue.lock();
+        }
+        queue.last.retain(|thread| *thread != me);
     }
 
     /// Whether the current thread is one of the workers, which must not wait for another job.
@@ -192,5 +207,26 @@ mod tests {
         drop(release);
         let late = Deadline::after(Instant::now(), Duration::from_secs(10));
         assert!(threads.join(late).is_empty());
+    }
+
+    /// A callback that sends again whatever comes of it, for one.
+    #[test]
+    fn jobs_that_submit_jobs_after_the_end_do_not_pile_up_on_the_stack() {
+        fn submit(pool: &Pool, left: u32) {
+            let again = pool.clone();
+            let job = move || {
+                if left > 0 {
+                    submit(&again, left - 1)
+                }
+            };
+            pool.submit(Box::new(job));
+        }
+        let threads = Threads::default();
+        let pool = Pool::start(&threads, "test-pool", 1).unwrap();
+        pool.close();
+        let late = Deadline::after(Instant::now(), Duration::from_secs(10));
+        assert!(threads.join(late).is_empty());
+        // This ends the process where each runs within the one before.
+        submit(&pool, 1_000_000);
     }
 }

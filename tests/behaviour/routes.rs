@@ -348,6 +348,21 @@ fn a_broker_that_moves_is_found_through_the_failure() {
     assert_eq!(cluster.messages("T").last().unwrap().broker(), "broker-b");
 }
 
+/// It would be bound to a place where nobody is, and never be made.
+#[test]
+fn a_topic_that_does_not_exist_yet_follows_the_default_topic() {
+    let cluster = brokers(2);
+    let (a, b) = (cluster.broker("broker-a"), cluster.broker("broker-b"));
+    cluster.set_route("TBW102", Some(route(&[("broker-x", 1, a.address())])));
+    let producer = producer(&cluster);
+    a.kill();
+    let new = Message::new("New", "x");
+    assert!(producer.send(&new).is_err());
+    cluster.set_route("TBW102", Some(route(&[("broker-x", 1, b.address())])));
+    eventually("the new address is used", || producer.send(&new).is_ok());
+    assert_eq!(cluster.messages("New").last().unwrap().broker(), "broker-b");
+}
+
 #[test]
 fn a_static_topic_is_sent_to_the_hosts_of_its_logical_queues() {
     let cluster = brokers(2);
