@@ -140,6 +140,23 @@ impl Routes {
         self.fly(topic, default, deadline, || None)
     }
 
+    /// The same, unless a name server has said so since this time: of many who find a route wrong, one
+    /// asks.
+    pub(crate) fn look_up_after(
+        &self,
+        since: Instant,
+        topic: &Arc<str>,
+        default: &DefaultTopic,
+        deadline: Deadline,
+    ) -> Result<Arc<PublishInfo>> {
+        self.fly(topic, default, deadline, || {
+            let table = self.known.read();
+            let known = table.get(topic)?;
+            let is_new = *known.confirmed.lock() > since;
+            is_new.then(|| known.info.clone())
+        })
+    }
+
     /// What is known, without asking anybody.
     pub(crate) fn known(&self, topic: &Arc<str>) -> Option<Arc<PublishInfo>> {
         let table = self.known.read();

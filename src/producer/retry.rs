@@ -23,7 +23,7 @@ pub(super) const DEFAULT_CODES: [i32; 8] = [
 const BUSY_PAUSE: Duration = Duration::from_millis(50);
 
 /// The pause before a name server is asked once more about a queue that is gone.
-const NEWS_PAUSE: Duration = Duration::from_millis(100);
+const NEWS_PAUSE: Duration = Duration::from_millis(200);
 
 /// The configured part of the decision.
 #[derive(Debug, Clone)]

@@ -44,7 +44,8 @@ pub(super) struct Send {
     /// What few sends have.
     pub(super) past: Option<Box<Past>>,
     other_broker: bool,
-    refreshed: bool,
+    /// A queue was gone: the route to go on with is to be newer than this.
+    outdated: Option<Instant>,
     went_away: bool,
     pub(super) mode: SendMode,
     /// What hooks were shown of the current attempt; taken when they hear of its end.
@@ -114,7 +115,7 @@ impl Send {
             made: 0,
             past: None,
             other_broker: false,
-            refreshed: false,
+            outdated: None,
             went_away: false,
             mode,
             watched: None,
@@ -224,7 +225,7 @@ impl Send {
                 refresh: false,
             },
             Verdict::RefreshAndRetry { pause } => {
-                self.refreshed = true;
+                self.outdated = Some(at + pause);
                 Step::Again {
                     pause,
                     refresh: true,
@@ -277,11 +278,11 @@ impl Send {
             return Err(Error::timeout(Wait::Queue));
         }
         let (topic, default) = (&self.out.topic_on_wire, &self.core.config.default_topic);
-        if refresh {
+        if let Some(since) = self.outdated.filter(|_| refresh) {
             let routes = &self.core.client.inner().routes;
             // If no name server answers, there is time left for the route known.
             let half = self.deadline.share(Instant::now(), 2);
-            if let Err(error) = routes.look_up(topic, default, half) {
+            if let Err(error) = routes.look_up_after(since, topic, default, half) {
                 let (level, more) = self.core.warnings.level(Instant::now());
                 logging::log!(target: LOG, level, "{error}; going on with the route known{more}");
             }
@@ -369,7 +370,7 @@ impl Send {
             left: self.most_attempts.saturating_sub(self.made),
             fixed_queue: self.fixed_queue,
             other_broker: self.other_broker,
-            refreshed: self.refreshed,
+            refreshed: self.outdated.is_some(),
             went_away: self.went_away,
             held_back: None,
             all_left_alone: false,

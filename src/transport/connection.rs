@@ -323,6 +323,9 @@ impl Connection {
             state.waiting_for_room += 1;
             let waited = self.room.wait_until(state, until);
             state.waiting_for_room -= 1;
+            if deadline.has_passed(Instant::now()) {
+                return;
+            }
             if waited.timed_out() {
                 state.moves = false;
             }

@@ -137,6 +137,22 @@ fn a_wrong_queue_is_sent_again_after_a_look_at_the_route() {
 }
 
 #[test]
+fn of_many_sends_to_queues_that_are_gone_few_ask_for_the_route() {
+    let cluster = Cluster::builder().topic("T", 8).start().unwrap();
+    let producer = producer(&cluster);
+    assert_eq!(queues_seen(&producer, "T").len(), 8);
+    cluster.set_queues("T", "broker-a", 1, 1);
+    cluster.clear_requests();
+    let handles: Vec<_> = (0..1000).map(|_| producer.submit(message("x"))).collect();
+    for handle in handles {
+        assert!(handle.wait().is_ok());
+    }
+    let refused = sends(&cluster).len() - 1000;
+    let asked = cluster.requests(&On::Route).len();
+    assert!(asked < 10 + refused / 4, "{asked} of {refused} sends ask");
+}
+
+#[test]
 fn a_look_at_the_route_that_no_name_server_answers_leaves_time_for_another_attempt() {
     for mode in MODES {
         let cluster = brokers(2);
