@@ -15,10 +15,13 @@ fn bench_prints_the_line_that_all_bench_programs_print() {
         ("oneway", 0, 1),
         ("batch", 0, 8),
     ] {
-        let args = "--embedded --seconds 0.1 --warmup 0.01 --threads 2 --inflight 64 --batch 8 \
-                    --body 100 --mode";
-        let args: Vec<_> = args.split_whitespace().chain([mode]).collect();
-        let line = bench(&args);
+        let args = "--embedded --warmup 0.01 --threads 2 --inflight 64 --batch 8 --body 100 --mode";
+        let args: Vec<_> = args.split_whitespace().chain([mode, "--seconds"]).collect();
+        let run = |seconds| bench(&[&args[..], &[seconds]].concat());
+        // A busy machine may have no processor for it just then.
+        let in_turn = ["0.1", "1", "5"].into_iter().map(run);
+        let lines = in_turn.skip_while(|line| line["msgs"] == 0).take(1);
+        let line = lines.last().expect("some messages are sent in 5 s");
         let expected = "client mode threads inflight body batch topics producers msgs secs \
                         msgs_per_s p50_us p99_us p999_us cpu_s rss_mb errors sent_total first_error";
         assert_eq!(fields(&line), set(expected), "{line}");
@@ -32,7 +35,6 @@ fn bench_prints_the_line_that_all_bench_programs_print() {
         assert_eq!(line["producers"], 1);
         assert_eq!(line["errors"], 0, "{line}");
         assert_eq!(line["first_error"], Value::Null);
-        assert!(line["msgs"].as_u64().unwrap() > 0, "{line}");
         assert!(line["sent_total"].as_u64() >= line["msgs"].as_u64());
         assert!(line["p50_us"].as_f64() > Some(0.0), "{line}");
         assert!(line["p50_us"].as_f64() <= line["p999_us"].as_f64());
