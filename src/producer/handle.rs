@@ -40,6 +40,23 @@ impl Promise {
     }
 }
 
+impl Shared {
+    /// The result as soon as it is there, if that is before `end`; without one, whenever it is.
+    fn take_until(&self, end: Option<Instant>) -> Option<Result<SendReceipt>> {
+        let mut result = self.result.lock();
+        loop {
+            if result.is_some() {
+                return result.take();
+            }
+            match end {
+                Some(end) if Instant::now() >= end => return None,
+                Some(end) => drop(self.kept.wait_until(&mut result, end)),
+                None => self.kept.wait(&mut result),
+            }
+        }
+    }
+}
+
 impl SendHandle {
     /// Waits for the result, at most until the send's own deadline and a little more.
     ///
@@ -49,8 +66,16 @@ impl SendHandle {
     /// # Errors
     /// Those of [`Producer::send`](crate::Producer::send).
     pub fn wait(self) -> Result<SendReceipt> {
-        let most = self.1.remaining(Instant::now()).saturating_add(GRACE);
-        self.wait_timeout(most)
+        self.wait_beyond(GRACE)
+    }
+
+    /// Waits to the deadline, and then for so long. Not in one: where the process stood still meanwhile
+    /// (stopped, or the virtual machine paused), the send's own answer comes just after that.
+    pub(super) fn wait_beyond(self, grace: Duration) -> Result<SendReceipt> {
+        match self.0.take_until(Some(self.1.instant())) {
+            Some(result) => result,
+            None => self.wait_timeout(grace),
+        }
     }
 
     /// Waits at most this long.
@@ -59,20 +84,8 @@ impl SendHandle {
     /// Those of [`wait`](SendHandle::wait) and, if the result is not there yet,
     /// [`Timeout`](crate::ErrorKind::Timeout) that may be stored; the send goes on.
     pub fn wait_timeout(self, most: Duration) -> Result<SendReceipt> {
-        let end = Instant::now().checked_add(most);
-        let mut result = self.0.result.lock();
-        loop {
-            if let Some(result) = result.take() {
-                return result;
-            }
-            match end {
-                Some(end) if Instant::now() >= end => {
-                    return Err(Error::timeout(Wait::Response).maybe_stored());
-                }
-                Some(end) => drop(self.0.kept.wait_until(&mut result, end)),
-                None => self.0.kept.wait(&mut result),
-            }
-        }
+        let result = self.0.take_until(Instant::now().checked_add(most));
+        result.unwrap_or_else(|| Err(Error::timeout(Wait::Response).maybe_stored()))
     }
 
     /// Whether [`wait`](SendHandle::wait) would return at once.

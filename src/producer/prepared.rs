@@ -127,8 +127,7 @@ impl<'a> PreparedSend<'a> {
             match Accumulator::join(core, &joining, listener) {
                 Joined::Gathered => {
                     // The batch ends by this deadline, and says more than we could.
-                    let left = deadline.remaining(Instant::now());
-                    let result = handle.wait_timeout(left + BATCH_GRACE);
+                    let result = handle.wait_beyond(BATCH_GRACE);
                     return result.map_err(|e| e.on_topic(joining.message.shared_topic()));
                 }
                 Joined::Refused(_, error) => return Err(error),

@@ -218,6 +218,15 @@ impl Bench {
         self.begin(Mode::Async, producer, Some(queue), timeout, 0)
     }
 
+    /// The same, with a thread that waits for its handle.
+    pub fn submit_and_wait(&self, producer: &Producer, timeout: Duration) -> Sent {
+        let (message, sent) = self.noted(timeout, 0);
+        let handle = producer.prepare(&message).timeout(timeout).submit();
+        let (ledger, key) = (sent.ledger.clone(), sent.key.clone());
+        thread::spawn(move || ledger.end(&key, handle.wait()));
+        sent
+    }
+
     /// A synchronous send is over when this returns.
     fn begin(
         &self,
@@ -227,24 +236,28 @@ impl Bench {
         timeout: Duration,
         bytes: usize,
     ) -> Sent {
-        let message = self.message(bytes);
-        let key = message.get_unique_key().expect("just set").to_owned();
-        self.ledger.begin(&key, timeout, message.body().to_vec());
+        let (message, sent) = self.noted(timeout, bytes);
         let mut prepared = producer.prepare(&message).timeout(timeout);
         if let Some(queue) = queue {
             prepared = prepared.queue(queue);
         }
         match mode {
-            Mode::Sync => self.ledger.end(&key, prepared.send()),
+            Mode::Sync => self.ledger.end(&sent.key, prepared.send()),
             Mode::Async => {
-                let (ledger, key) = (self.ledger.clone(), key.clone());
+                let (ledger, key) = (self.ledger.clone(), sent.key.clone());
                 prepared.send_async(move |outcome| ledger.end(&key, outcome));
             }
         }
-        Sent {
-            key,
-            ledger: self.ledger.clone(),
-        }
+        sent
+    }
+
+    /// A message for a send that begins now.
+    fn noted(&self, timeout: Duration, bytes: usize) -> (Message, Sent) {
+        let message = self.message(bytes);
+        let key = message.get_unique_key().expect("just set").to_owned();
+        let ledger = self.ledger.clone();
+        ledger.begin(&key, timeout, message.body().to_vec());
+        (message, Sent { key, ledger })
     }
 
     /// Answers will be changed on their way: what they say is checked no more.

@@ -76,10 +76,18 @@ fn alone() {
         let producer = bench.patient();
         let short: Vec<_> = (0..50).map(|_| bench.submit(&producer, SHORT)).collect();
         let long: Vec<_> = (0..50).map(|_| bench.submit(&producer, LONG)).collect();
+        let handles = (0..8).map(|_| bench.submit_and_wait(&producer, SHORT));
+        let handles: Vec<_> = handles.collect();
         both.wait();
         println!("{READY}");
         for sent in &short {
             assert!(sent.outcome().is_err());
+        }
+        for sent in &handles {
+            // Handles give up some time after the deadline, and then know of no attempt: not because of
+            // time in which nothing could be done.
+            let error = sent.outcome().unwrap_err();
+            assert_eq!(error.attempts().len(), 1, "{error:?}");
         }
         // Too late for those. The others have an answer now, or had their connection ended.
         held.raise();
