@@ -94,7 +94,7 @@ fn alone() {
 /// asks for.
 #[test]
 #[ignore = "figures: see src/docs/faults.md"]
-fn bodies_alone() {
+fn figures_bodies_alone() {
     let (seconds, body) = (asked(SECONDS, 10) as u64, asked(BODY, 64 << 10));
     let before = resident();
     let end = Instant::now() + Duration::from_secs(seconds);
