@@ -55,14 +55,14 @@ struct Known {
     /// There was no such topic yet: these are the default topic's brokers.
     is_default: bool,
     refreshes_unused: AtomicU32,
-    /// When a name server last said so.
+    /// When the name server that last said so was asked: it knew all that had happened before.
     confirmed: Mutex<Instant>,
     /// When a refresh out of turn was last made.
     hurried: Mutex<Option<Instant>>,
 }
 
-#[derive(Default)]
 struct Flight {
+    begun: Instant,
     result: Mutex<Option<Result<Arc<PublishInfo>>>>,
     landed: Condvar,
 }
@@ -116,7 +116,7 @@ impl Routes {
             return Ok(info);
         }
         let find = || self.known(topic);
-        let found = self.fly(topic, default, deadline, find);
+        let found = self.fly(topic, default, deadline, None, find);
         let pause = found.as_ref().err().and_then(Error::retry_after);
         match pause {
             // Nobody was asked, since another call has just failed; that one may have had less time.
@@ -124,7 +124,7 @@ impl Routes {
                 // The rest of a name server's time alone: half a second at most, within the deadline.
                 // Nothing is ever sent: this ends by time, or by the other end being dropped.
                 let _ = self.closing.recv_timeout(pause);
-                self.fly(topic, default, deadline, find)
+                self.fly(topic, default, deadline, None, find)
             }
             _ => found,
         }
@@ -137,11 +137,11 @@ impl Routes {
         default: &DefaultTopic,
         deadline: Deadline,
     ) -> Result<Arc<PublishInfo>> {
-        self.fly(topic, default, deadline, || None)
+        self.fly(topic, default, deadline, None, || None)
     }
 
-    /// The same, unless a name server has said so since this time: of many who find a route wrong, one
-    /// asks.
+    /// The same, unless a name server that was asked after this time has answered: of many who find a
+    /// route wrong, one asks.
     pub(crate) fn look_up_after(
         &self,
         since: Instant,
@@ -149,7 +149,7 @@ impl Routes {
         default: &DefaultTopic,
         deadline: Deadline,
     ) -> Result<Arc<PublishInfo>> {
-        self.fly(topic, default, deadline, || {
+        self.fly(topic, default, deadline, Some(since), || {
             let table = self.known.read();
             let known = table.get(topic)?;
             let is_new = *known.confirmed.lock() > since;
@@ -180,13 +180,15 @@ impl Routes {
         known.into_iter().map(state).collect()
     }
 
-    /// Asks, or waits for who is asking already. `find` is tried before asking: another one's
-    /// question may have been answered just before ours began.
+    /// Asks, or waits for who is asking already, but not for an answer to what was asked before `since`.
+    /// `find` is tried before asking: another one's question may have been answered just before ours
+    /// began.
     fn fly(
         &self,
         topic: &Arc<str>,
         default: &DefaultTopic,
         deadline: Deadline,
+        since: Option<Instant>,
         find: impl Fn() -> Option<Arc<PublishInfo>>,
     ) -> Result<Arc<PublishInfo>> {
         loop {
@@ -218,6 +220,7 @@ impl Routes {
                 Some(Err(error))
                     if error.kind() == ErrorKind::Timeout
                         && !deadline.has_passed(Instant::now()) => {}
+                Some(Ok(_)) if since.is_some_and(|since| flight.begun <= since) => {}
                 Some(result) => return result.clone(),
                 None => {}
             }
@@ -360,7 +363,11 @@ impl Routes {
         match flights.get(topic) {
             Some(flight) => (flight.clone(), false),
             None => {
-                let flight = Arc::new(Flight::default());
+                let flight = Arc::new(Flight {
+                    begun: Instant::now(),
+                    result: Mutex::default(),
+                    landed: Condvar::new(),
+                });
                 flights.insert(topic.clone(), flight.clone());
                 (flight, true)
             }
@@ -373,7 +380,8 @@ impl Routes {
         default: &DefaultTopic,
         deadline: Deadline,
     ) -> Result<Arc<PublishInfo>> {
-        let own = deadline.capped(Instant::now(), self.api_timeout);
+        let asked = Instant::now();
+        let own = deadline.capped(asked, self.api_timeout);
         // A name server that has lost a topic (it has just started, say) does not turn its queues
         // into those of a new one. One that it never had goes where the default topic goes.
         let has_own = self.known.read().get(topic).is_some_and(|k| !k.is_default);
@@ -394,7 +402,7 @@ impl Routes {
             let text = "the route has no writable queue of a broker with a master";
             return Err(Error::new(ErrorKind::NoRoute, text).on_topic(topic));
         }
-        self.remember(topic, default, &info, is_default);
+        self.remember(topic, default, &info, is_default, asked);
         Ok(info)
     }
 
@@ -404,12 +412,13 @@ impl Routes {
         default: &DefaultTopic,
         info: &Arc<PublishInfo>,
         is_default: bool,
+        asked: Instant,
     ) {
         let mut table = self.known.write();
         let before = table.get(topic);
         let same = |known: &&Arc<Known>| known.info == *info && known.is_default == is_default;
         if let Some(known) = before.filter(same) {
-            *known.confirmed.lock() = Instant::now();
+            *known.confirmed.lock() = asked;
             return;
         }
         let unused = before.map_or(0, |known| known.refreshes_unused.load(Ordering::Relaxed));
@@ -418,7 +427,7 @@ impl Routes {
             default: default.clone(),
             is_default,
             refreshes_unused: AtomicU32::new(unused),
-            confirmed: Mutex::new(Instant::now()),
+            confirmed: Mutex::new(asked),
             hurried: Mutex::new(before.and_then(|known| *known.hurried.lock())),
         };
         table.insert(topic.clone(), Arc::new(known));

@@ -97,7 +97,8 @@ impl Producer {
     ///
     /// Callbacks run side by side on the client's callback threads, in the order of the answers and
     /// not of the sends. One may itself send, in every way, and drop the producer; its panic is caught
-    /// and logged. One that takes long keeps its thread from the others.
+    /// and logged. One that takes long keeps its thread from the others. One that sends again whatever
+    /// the error does so for ever after a shutdown: end it with [`Closed`](crate::ErrorKind::Closed).
     ///
     /// ```
     /// # use rocketmq_blocking::{Message, Producer};

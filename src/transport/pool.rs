@@ -41,7 +41,7 @@ struct Queue {
     /// Those that have begun.
     threads: Vec<ThreadId>,
     /// Callers that run jobs when all workers have ended.
-    last: Vec<ThreadId>,
+    last: Vec<Caller>,
     idle: usize,
     /// Jobs that were begun.
     begun: u64,
@@ -51,6 +51,18 @@ struct Queue {
     watched: bool,
     closed: bool,
 }
+
+/// A thread that runs its own jobs.
+struct Caller {
+    thread: ThreadId,
+    jobs: VecDeque<Box<dyn Job>>,
+    /// How many of them run, each within the one before.
+    depth: usize,
+}
+
+/// So many run within each other (one may wait for another that it submits). What a callback does that
+/// sends again whatever comes of it must not fill the stack: more than that wait for one to be over.
+const DEEPEST: usize = 32;
 
 /// A job that takes longer than this has the others behind it taken over by the next worker. Until
 /// then one worker runs them: short jobs cost fewer wake-ups that way.
@@ -83,10 +95,10 @@ impl Pool {
             return;
         }
         let mut queue = self.0.queue.lock();
-        queue.jobs.extend(jobs.drain(..));
         if queue.workers == 0 {
-            return self.run_here(queue);
+            return self.run_here(queue, jobs);
         }
+        queue.jobs.extend(jobs.drain(..));
         let wake = queue.idle > 0;
         drop(queue);
         if wake {
@@ -94,20 +106,23 @@ impl Pool {
         }
     }
 
-    /// After the end of a shutdown: the caller's thread is the only one left to run jobs. One that submits
-    /// another has it run when it is over, or there would be no end to that.
-    fn run_here<'a>(&'a self, mut queue: MutexGuard<'a, Queue>) {
+    /// After the end of a shutdown: the caller's thread is the only one left to run jobs, and runs no
+    /// other's, which might want a lock that is held here.
+    fn run_here<'a>(&'a self, mut queue: MutexGuard<'a, Queue>, jobs: &mut Vec<Box<dyn Job>>) {
         let me = thread::current().id();
-        if queue.last.contains(&me) {
+        let caller = queue.caller(me);
+        caller.jobs.extend(jobs.drain(..));
+        if caller.depth == DEEPEST {
             return;
         }
-        queue.last.push(me);
-        while let Some(job) = queue.jobs.pop_front() {
+        caller.depth += 1;
+        while let Some(job) = queue.caller(me).jobs.pop_front() {
             drop(queue);
             run(job);
             queue = self.0.queue.lock();
         }
-        queue.last.retain(|thread| *thread != me);
+        queue.caller(me).depth -= 1;
+        queue.last.retain(|caller| caller.depth > 0);
     }
 
     /// Whether the current thread is one of the workers, which must not wait for another job.
@@ -120,6 +135,21 @@ impl Pool {
     pub(crate) fn close(&self) {
         self.0.queue.lock().closed = true;
         self.0.work.notify_all();
+    }
+}
+
+impl Queue {
+    fn caller(&mut self, thread: ThreadId) -> &mut Caller {
+        let place = self.last.iter().position(|caller| caller.thread == thread);
+        let place = place.unwrap_or_else(|| {
+            self.last.push(Caller {
+                thread,
+                jobs: VecDeque::new(),
+                depth: 0,
+            });
+            self.last.len() - 1
+        });
+        &mut self.last[place]
     }
 }
 
@@ -207,6 +237,31 @@ mod tests {
         drop(release);
         let late = Deadline::after(Instant::now(), Duration::from_secs(10));
         assert!(threads.join(late).is_empty());
+    }
+
+    /// A callback that waits for the one of its own send, for one, with others' still to come.
+    #[test]
+    fn a_job_after_the_end_may_wait_for_one_that_it_submits() {
+        let threads = Threads::default();
+        let pool = Pool::start(&threads, "test-pool", 1).unwrap();
+        pool.close();
+        let late = Deadline::after(Instant::now(), Duration::from_secs(10));
+        assert!(threads.join(late).is_empty());
+        let (done, results) = crossbeam_channel::unbounded();
+        let waits = |name: u32| -> Box<dyn Job> {
+            let (pool, done) = (pool.clone(), done.clone());
+            Box::new(move || {
+                let (inner, answers) = crossbeam_channel::unbounded();
+                pool.submit(Box::new(move || inner.send(name).unwrap()));
+                let answer = answers.recv_timeout(Duration::from_secs(10));
+                done.send(answer).unwrap();
+            })
+        };
+        pool.submit_all(&mut vec![waits(1), waits(2)]);
+        let mut answers: Vec<_> = results.try_iter().collect();
+        answers.sort_by_key(|answer| answer.ok());
+        assert_eq!(answers, [Ok(1), Ok(2)]);
+        assert!(pool.0.queue.lock().last.is_empty());
     }
 
     /// A callback that sends again whatever comes of it, for one.

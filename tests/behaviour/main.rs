@@ -11,6 +11,7 @@ mod final_errors;
 #[cfg(unix)]
 mod fork;
 mod goaway;
+mod gone_queues;
 mod lifecycle;
 mod limits;
 mod queues;

@@ -108,6 +108,12 @@ pub fn eventually(what: &str, so: impl Fn() -> bool) {
     }
 }
 
+/// Sends, but only the first that any of the brokers gets.
+pub fn first_send() -> On {
+    let met = Arc::new(AtomicBool::new(false));
+    On::when(move |command| On::Send.matches(command) && !met.swap(true, Ordering::SeqCst))
+}
+
 /// The sends that brokers received.
 pub fn sends(cluster: &Cluster) -> Vec<ReceivedRequest> {
     cluster.requests(&On::Send)
