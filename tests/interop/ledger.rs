@@ -1,6 +1,6 @@
 //! What became of sends that could go wrong, compared with what is stored in the end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -69,7 +69,7 @@ impl Ledger {
     /// Reads the topic back and compares; nothing may be on its way any more.
     #[track_caller]
     pub fn check(&self, server: &Server, producer: &Producer, topic: &str) -> Found {
-        let stored = server.read_back(topic, settled(producer, topic));
+        let stored = server.read_back(topic, self.settled(producer, topic));
         let mut copies: BTreeMap<String, Vec<&Stored>> = BTreeMap::new();
         for stored in &stored {
             copies.entry(stored.text()).or_default().push(stored);
@@ -106,25 +106,34 @@ impl Ledger {
         assert!(copies.is_empty(), "nobody sent {:?}", copies.keys());
         found
     }
-}
-
-/// How many messages a topic has, once that changes no more.
-#[track_caller]
-fn settled(producer: &Producer, topic: &str) -> usize {
-    let (mut before, mut same) = (0, 0);
-    eventually("everything that was on its way is stored", || {
-        // Longer than a broker needs for what it has read already.
-        std::thread::sleep(Duration::from_millis(200));
-        let admin = producer.admin();
-        let queues = admin.publish_queues(topic).unwrap_or_default();
-        let counts = queues.iter().map(|queue| admin.max_offset(queue));
-        let Ok(counts) = counts.collect::<Result<Vec<i64>>>() else {
-            return false;
-        };
-        let now: i64 = counts.iter().sum();
-        same = if now == before { same + 1 } else { 0 };
-        before = now;
-        same >= 5
-    });
-    before as usize
+    /// How many messages the topic has, once that changes no more.
+    #[track_caller]
+    fn settled(&self, producer: &Producer, topic: &str) -> usize {
+        let outcomes = self.outcomes.lock();
+        let receipts = outcomes.values().flatten();
+        let brokers: BTreeSet<_> = receipts.map(|r| r.queue().broker().to_owned()).collect();
+        drop(outcomes);
+        let (mut before, mut same) = (0, 0);
+        eventually("everything that was on its way is stored", || {
+            // Longer than a broker needs for what it has read already.
+            std::thread::sleep(Duration::from_millis(200));
+            let admin = producer.admin();
+            let queues = admin.publish_queues(topic).unwrap_or_default();
+            // One whose connection to the name server ended (it does so itself where an answer was late)
+            // is in no route until it registers again, and nobody could read what it has.
+            let known: BTreeSet<_> = queues.iter().map(|q| q.broker().to_owned()).collect();
+            if !brokers.is_subset(&known) {
+                return false;
+            }
+            let counts = queues.iter().map(|queue| admin.max_offset(queue));
+            let Ok(counts) = counts.collect::<Result<Vec<i64>>>() else {
+                return false;
+            };
+            let now: i64 = counts.iter().sum();
+            same = if now == before { same + 1 } else { 0 };
+            before = now;
+            same >= 5
+        });
+        before as usize
+    }
 }
