@@ -16,9 +16,11 @@ fn env(name: &str) -> String {
         .unwrap_or_else(|_| panic!("{name} is not set: run by tests/rocketmq/acl.sh"))
 }
 
+/// With timeouts that a busy machine does not reach.
 fn builder(group: &str) -> ProducerBuilder {
+    let _ = env_logger::builder().is_test(true).try_init();
     let builder = Producer::builder(group).name_server(env("ROCKETMQ_NAME_SERVER"));
-    builder.send_timeout(PATIENCE)
+    builder.send_timeout(PATIENCE).api_timeout(PATIENCE)
 }
 
 /// A request's code, and that of its answer.

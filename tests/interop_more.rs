@@ -30,8 +30,10 @@ fn is_version_5() -> bool {
     env("ROCKETMQ_VERSION").starts_with("5.")
 }
 
+/// With timeouts that a busy machine does not reach.
 fn builder(group: &str) -> ProducerBuilder {
-    Producer::builder(group).name_server(env("ROCKETMQ_NAME_SERVER"))
+    let builder = Producer::builder(group).name_server(env("ROCKETMQ_NAME_SERVER"));
+    builder.send_timeout(PATIENCE).api_timeout(PATIENCE)
 }
 
 fn producer(group: &str) -> Producer {

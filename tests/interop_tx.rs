@@ -23,6 +23,9 @@ use serde_json::Value;
 /// Only a failing test waits so long.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// A timeout that a busy machine does not reach.
+const UNHURRIED: Duration = Duration::from_secs(15);
+
 fn setting(name: &str) -> String {
     let why = "is not set: run this by tests/rocketmq/tx.sh VERSION";
     env::var(name).unwrap_or_else(|_| panic!("{name} {why}"))
@@ -91,6 +94,8 @@ fn transactions_end_as_told_or_as_the_check_says() {
     };
     let producer = TransactionProducer::builder("interop-tx", check)
         .name_server(setting("ROCKETMQ_NAME_SERVER"))
+        .send_timeout(UNHURRIED)
+        .api_timeout(UNHURRIED)
         .start()
         .unwrap();
     let topic = "InteropTx";
@@ -150,7 +155,7 @@ fn transactions_end_as_told_or_as_the_check_says() {
 #[ignore = "needs real servers: tests/rocketmq/tx.sh VERSION"]
 fn groups_of_one_client_are_asked_each_about_its_own_and_a_successor_answers() {
     let client = Client::builder().name_server(setting("ROCKETMQ_NAME_SERVER"));
-    let client = client.start().unwrap();
+    let client = client.api_timeout(UNHURRIED).start().unwrap();
     let (saw, asked) = mpsc::channel();
     let start = |group: &'static str| {
         let saw = saw.clone();
@@ -160,7 +165,7 @@ fn groups_of_one_client_are_asked_each_about_its_own_and_a_successor_answers() {
             TransactionState::Commit
         };
         let builder = TransactionProducer::builder(group, check).client(&client);
-        builder.start().unwrap()
+        builder.send_timeout(UNHURRIED).start().unwrap()
     };
     let topic = "InteropTxGroups";
     let send = |producer: &TransactionProducer, tag: &str| {
@@ -197,7 +202,7 @@ fn groups_of_one_client_are_asked_each_about_its_own_and_a_successor_answers() {
 
 fn asker() -> Producer {
     let builder = Producer::builder("interop-askers").name_server(setting("ROCKETMQ_NAME_SERVER"));
-    builder.start().unwrap()
+    builder.api_timeout(UNHURRIED).start().unwrap()
 }
 
 #[test]
@@ -299,7 +304,8 @@ fn our_reply_reaches_a_java_requester() {
         let question = view(stored[0]["offset_msg_id"].as_str().unwrap());
         assert_eq!(question.body, b"apples");
         let replier = Producer::builder("interop-repliers").name_server(&name_server);
-        let replier = replier.short_headers(short).start().unwrap();
+        let replier = replier.short_headers(short).send_timeout(UNHURRIED);
+        let replier = replier.api_timeout(UNHURRIED).start().unwrap();
         let body = "rust ".repeat(2000);
         let reply = Message::reply_to(&question, body.clone()).unwrap();
         println!("{}", replier.send(&reply).unwrap());

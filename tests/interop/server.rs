@@ -58,11 +58,12 @@ impl Server {
         }
     }
 
-    /// With a send timeout that a busy machine does not reach.
+    /// With timeouts that a busy machine does not reach.
     pub fn producer(&self, group: &str) -> ProducerBuilder {
         Producer::builder(group)
             .name_server(&self.name_server)
             .send_timeout(Duration::from_secs(15))
+            .api_timeout(Duration::from_secs(15))
     }
 
     pub fn broker(&self, name: &str) -> &Process {

@@ -28,8 +28,8 @@ ROCKETMQ_BROKER_CONF="brokerRole=SYNC_MASTER inSyncReplicas=2 slaveTimeout=3000 
   "$run" "$version" -- "${interop[@]}" -- --include-ignored slow::
 # Both are killed and come back.
 ROCKETMQ_BROKERS=2 "$run" "$version" -- "${interop[@]}" -- --include-ignored --nocapture kills::
-# broker-b is stopped for a while, by which it may lose its name server. Then one broker after the other goes:
-# broker-c is shut down, broker-b and then broker-a are killed.
+# broker-b is stopped for a while. Then one broker after the other goes: broker-c is shut down, broker-b and
+# then broker-a are killed.
 # The setting (of 5.x) has a broker that is shut down say so to its clients before.
 # shellcheck disable=SC2016  # the inner shell expands "$@"
 ROCKETMQ_BROKERS=3 ROCKETMQ_BROKER_CONF="enableShutdownGracefully=true shutdownWaitTimeSeconds=5 registerNameServerPeriod=10000" \
