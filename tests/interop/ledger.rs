@@ -111,6 +111,7 @@ impl Ledger {
         assert!(copies.is_empty(), "nobody sent {:?}", copies.keys());
         found
     }
+
     /// How many messages the topic has, once that changes no more.
     #[track_caller]
     fn settled(&self, producer: &Producer, topic: &str) -> usize {
