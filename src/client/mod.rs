@@ -18,8 +18,6 @@ mod requests;
 mod route;
 mod rpc;
 mod shutdown;
-mod throttle;
-mod ticker;
 
 pub use admin::Admin;
 pub use config::ClientBuilder;
@@ -27,6 +25,7 @@ pub use core::Client;
 pub use describe::{ClientState, ConnectionState, DialFailure, NameServerState, TopicState};
 pub use shutdown::ShutdownReport;
 
+pub(crate) use crate::transport::{Throttle, Ticker};
 pub(crate) use config::{ClientConfig, check_name, client_setters};
 pub(crate) use core::Registration;
 #[cfg(feature = "discovery")]
@@ -37,8 +36,6 @@ pub(crate) use publish::PublishInfo;
 pub(crate) use requests::{Answer, Waiting};
 pub(crate) use route::DefaultTopic;
 pub(crate) use rpc::{Names, rpc_setters};
-pub(crate) use throttle::Throttle;
-pub(crate) use ticker::Ticker;
 
 /// The target of what is logged here: a name to filter by, which stays when files move.
 pub(crate) const LOG: &str = "rocketmq_blocking::client";

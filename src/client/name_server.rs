@@ -2,9 +2,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::LOG;
+use super::Throttle;
 use super::describe::{self, NameServerState};
 use super::discovery::Discovery;
-use super::throttle::Throttle;
 use crate::error::{Delivery, Error, ErrorKind, Result};
 use crate::logging;
 use crate::protocol::Command;

@@ -15,7 +15,7 @@ use crate::message::MessageQueue;
 use crate::protocol::route::TopicRoute;
 use crate::sync::channel::{self, Receiver, Sender};
 use crate::sync::{Condvar, Mutex, RwLock};
-use crate::transport::{Deadline, contained};
+use crate::transport::{Deadline, catch_bug};
 
 /// A topic that nobody sent to for so long, and for so many refreshes, is forgotten.
 const FORGET_AFTER: Duration = Duration::from_secs(30 * 60);
@@ -196,7 +196,7 @@ impl Routes {
             if mine {
                 let result = match find() {
                     Some(info) => Ok(info),
-                    None => contained("a question for a route", || {
+                    None => catch_bug("a question for a route", || {
                         self.ask(topic, default, deadline)
                     })
                     .unwrap_or_else(|| {

@@ -8,7 +8,7 @@ use super::outbox::Outbox;
 use super::patience::Patience;
 use super::pending::{Entry, Pending};
 use super::shared::Shared;
-use super::slot::{Claim, Slot, Waiter};
+use super::slot::{self, Claim, Slot, Waiter};
 use super::tls::Session;
 use super::writer::MOST_QUEUED;
 use super::{Deadline, Encoded, Outcome, Permit, reader};
@@ -211,7 +211,7 @@ impl Connection {
         request: &Encoded,
         deadline: Deadline,
     ) -> Result<Outcome, Refused> {
-        let waiter = Waiter::take();
+        let waiter = slot::take_waiter();
         let slot = Slot::Thread(Claim::new(waiter.clone()));
         let alone = self.callers.fetch_add(1, Ordering::Relaxed) == 0;
         let submitted = self.submit(request, Some(slot), None, deadline, Via::Caller);
@@ -227,7 +227,7 @@ impl Connection {
             outcome
         });
         self.callers.fetch_sub(1, Ordering::Relaxed);
-        waiter.give_back();
+        slot::give_back(waiter);
         outcome
     }
 
@@ -236,18 +236,18 @@ impl Connection {
         let alone = || self.callers.load(Ordering::Relaxed) == 1;
         let most = self.patience.look_out().min(deadline.remaining(start));
         if self.shared.has_processors && !most.is_zero() {
-            waiter.look_out(start, most, alone);
+            waiter.spin(start, most, alone);
         }
     }
 
     fn wait(self: &Arc<Self>, waiter: &Waiter, opaque: i32, deadline: Deadline) -> Outcome {
-        if let Some(outcome) = waiter.wait_until(deadline) {
+        if let Some(outcome) = waiter.take_until(deadline) {
             return outcome;
         }
         // Either this answers the waiter, or it kills the connection, which does; or the answer
         // came in between.
         self.expire_one(opaque);
-        waiter.wait()
+        waiter.take()
     }
 
     /// Accepts a request: registers its waiter (none for oneway) and sees that it gets written.

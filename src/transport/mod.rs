@@ -18,7 +18,6 @@ mod outbox;
 mod patience;
 mod peer;
 mod pending;
-mod pool;
 mod reader;
 mod ready;
 mod receive;
@@ -29,11 +28,9 @@ mod shared;
 mod slot;
 #[cfg(test)]
 mod tests;
-mod threads;
-mod timer;
 #[cfg_attr(not(feature = "tls"), path = "no_tls.rs")]
 mod tls;
-mod workers;
+mod work;
 mod writer;
 
 pub(crate) use budget::{Account, Budget, Permit};
@@ -44,19 +41,19 @@ pub(crate) use hook::Hooks;
 pub use hook::RpcHook;
 pub(crate) use inbound::Inbound;
 pub(crate) use pending::{Entry, Pending};
-pub(crate) use pool::{Job, Pool};
 pub(crate) use remoting::{CONNECTIONS_PER_CALL, Remoting, To};
 pub(crate) use request::Request;
 pub(crate) use shared::RemotingConfig;
 #[cfg(feature = "internals")]
 pub(crate) use slot::Slot;
 pub(crate) use slot::{Completion, Next, Outcome};
-pub(crate) use threads::{Threads, contained};
-pub(crate) use timer::Timer;
 pub(crate) use tls::Tls;
 #[cfg(feature = "tls")]
 pub use tls::TlsConfig;
-pub(crate) use workers::Workers;
+pub(crate) use work::{
+    Deferred, Flight, Job, Lead, Pool, Promise, Role, Scheduled, SingleFlight, Threads, Throttle,
+    Ticker, Timer, Workers, catch_bug,
+};
 
 /// The target of what is logged here: a name to filter by, which stays when files move.
 pub(crate) const LOG: &str = "rocketmq_blocking::transport";

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::LOG;
 use super::shared::Shared;
-use super::{Connection, Deadline, backoff, contained, dial};
+use super::{Connection, Deadline, backoff, catch_bug, dial};
 use crate::error::{Error, ErrorKind, Wait};
 use crate::logging;
 use crate::sync::{Condvar, Mutex};
@@ -187,7 +187,7 @@ impl Peer {
             }
         };
         // Whoever dials answers for the others, too.
-        let dialled = contained("a dial", || {
+        let dialled = catch_bug("a dial", || {
             dial::open(&self.address, shared, deadline, ended)
         });
         let result = dialled.unwrap_or_else(|| {

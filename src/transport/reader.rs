@@ -10,7 +10,7 @@ use super::LOG;
 use super::ready::Ready;
 use super::receive::Buffer;
 use super::slot::Slot;
-use super::{Connection, contained};
+use super::{Connection, catch_bug};
 use crate::error::{Error, ErrorKind};
 use crate::logging;
 use crate::protocol::code::response;
@@ -18,7 +18,7 @@ use crate::protocol::{Command, ProtocolError};
 
 /// Reads until the connection dies.
 pub(super) fn run(connection: &Arc<Connection>) {
-    let cause = contained("a reader", || read(connection));
+    let cause = catch_bug("a reader", || read(connection));
     // Without a reader nobody would be answered any more.
     let cause = cause.unwrap_or_else(|| Error::new(ErrorKind::Disconnected, "its reader panicked"));
     connection.kill(cause);
@@ -122,7 +122,7 @@ impl Inbox {
             }
         }
         for request in self.requests.drain(..) {
-            contained("a broker's request", || answer_request(connection, request));
+            catch_bug("a broker's request", || answer_request(connection, request));
         }
         few
     }

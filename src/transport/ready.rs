@@ -2,7 +2,7 @@ use std::time::Instant;
 
 use super::shared::Shared;
 use super::slot::Slot;
-use super::{Job, Next, Outcome, contained};
+use super::{Job, Next, Outcome, catch_bug};
 use crate::protocol::Command;
 
 /// Continuations that are to go on, gathered so that each pool is woken once.
@@ -31,7 +31,7 @@ impl Ready {
 
     /// The others' answers are in the same hands: one continuation that panics must not lose them.
     fn add(&mut self, next: impl FnOnce() -> Next) {
-        match contained("a continuation", next) {
+        match catch_bug("a continuation", next) {
             Some(Next::Callback(job)) => self.callbacks.push(job),
             Some(Next::Retry(job)) => self.retries.push(job),
             Some(Next::Done) | None => {}

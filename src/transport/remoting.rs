@@ -3,6 +3,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::LOG;
+use super::Workers;
 use super::connection::{Connection, Refused, Via};
 use super::hook::{Hooked, Observed};
 use super::peer::{Peer, Then};
@@ -10,7 +11,6 @@ use super::ready::Ready;
 use super::resolve::Lookup;
 use super::shared::{RemotingConfig, Shared};
 use super::slot::Slot;
-use super::workers::Workers;
 use super::{Completion, Deadline, Encoded, Inbound, Outcome, Permit, Request};
 use crate::error::{Error, ErrorKind, Wait};
 use crate::logging;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::LOG;
-use super::{Deadline, Threads, contained};
+use super::{Deadline, Threads, catch_bug};
 use crate::error::{Error, ErrorKind, Wait};
 use crate::logging;
 use crate::sync::{Condvar, Mutex};
@@ -79,7 +79,7 @@ impl Resolver {
         let (name, to) = (address.clone(), answer.clone());
         let spawned = self.threads.spawn("rmq-resolve", move || {
             let started = Instant::now();
-            let looked_up = contained("a look at a name", || lookup(&name));
+            let looked_up = catch_bug("a look at a name", || lookup(&name));
             let result = looked_up.unwrap_or_else(|| Err(io::Error::other("it panicked")));
             let result = result.map_err(|e| e.to_string());
             logging::debug!(target: LOG, "{name} resolved in {:?}", started.elapsed());

@@ -5,8 +5,8 @@ use std::thread;
 use std::time::Duration;
 
 use super::LOG;
+use super::Workers;
 use super::resolve::{Lookup, Resolver};
-use super::workers::Workers;
 use super::{Hooks, Inbound, Tls};
 use crate::logging;
 use crate::protocol::{HeaderFormat, Language};

@@ -1,13 +1,10 @@
 use std::cell::Cell;
-use std::hint;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use super::{Deadline, Job};
+use super::{Job, Promise};
 use crate::error::Error;
 use crate::protocol::Command;
-use crate::sync::atomic::{AtomicBool, Ordering};
-use crate::sync::{Condvar, Mutex};
 
 /// What became of a request: its response, or why there is none.
 pub(crate) type Outcome = Result<Command, Error>;
@@ -36,14 +33,14 @@ impl Claim {
     }
 
     pub(crate) fn answer(self, outcome: Outcome) {
-        self.0.answer(outcome);
+        self.0.keep(outcome);
     }
 }
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        if !self.0.answered.load(Ordering::Acquire) {
-            self.0.answer(Err(Error::lost()));
+        if !self.0.is_kept() {
+            self.0.keep(Err(Error::lost()));
         }
     }
 }
@@ -82,80 +79,19 @@ thread_local! {
 }
 
 /// A thread's place to wait.
-pub(crate) struct Waiter {
-    answered: AtomicBool,
-    outcome: Mutex<Option<Outcome>>,
-    wake: Condvar,
+pub(crate) type Waiter = Promise<Outcome>;
+
+/// One that this thread has used before, if nobody else has it any more, or a new one.
+pub(super) fn take_waiter() -> Arc<Waiter> {
+    let spare = SPARE.try_with(Cell::take).ok().flatten();
+    spare.unwrap_or_else(|| Arc::new(Waiter::new()))
 }
 
-impl Waiter {
-    pub(crate) fn new() -> Waiter {
-        Waiter {
-            answered: AtomicBool::new(false),
-            outcome: Mutex::new(None),
-            wake: Condvar::new(),
-        }
-    }
-
-    /// One that this thread has used before, if nobody else has it any more, or a new one.
-    pub(crate) fn take() -> Arc<Waiter> {
-        let spare = SPARE.try_with(Cell::take).ok().flatten();
-        spare.unwrap_or_else(|| Arc::new(Waiter::new()))
-    }
-
-    /// For the next [`Waiter::take`], after the wait.
-    pub(crate) fn give_back(mut self: Arc<Waiter>) {
-        if let Some(waiter) = Arc::get_mut(&mut self) {
-            *waiter = Waiter::new();
-            // At the end of the thread there is no next one.
-            let _ = SPARE.try_with(|spare| spare.set(Some(self)));
-        }
-    }
-
-    pub(crate) fn answer(&self, outcome: Outcome) {
-        *self.outcome.lock() = Some(outcome);
-        self.answered.store(true, Ordering::Release);
-        self.wake.notify_one();
-    }
-
-    /// Looks for the outcome without sleeping, for so long from `start` at most. Waking a thread takes longer than many
-    /// a broker takes to answer.
-    pub(crate) fn look_out(&self, start: Instant, most: Duration, go_on: impl Fn() -> bool) {
-        /// Between two looks at the clock, which cost more than a look at the flag.
-        const LOOKS: usize = 16;
-        while start.elapsed() < most && go_on() {
-            for _ in 0..LOOKS {
-                if self.answered.load(Ordering::Acquire) {
-                    return;
-                }
-                hint::spin_loop();
-            }
-        }
-    }
-
-    /// The outcome, or `None` if it is not there at the deadline.
-    pub(crate) fn wait_until(&self, deadline: Deadline) -> Option<Outcome> {
-        let mut outcome = self.outcome.lock();
-        while outcome.is_none() {
-            if self
-                .wake
-                .wait_until(&mut outcome, deadline.instant())
-                .timed_out()
-            {
-                break;
-            }
-        }
-        outcome.take()
-    }
-
-    /// The outcome, however long it takes: only for waiters that somebody has already claimed.
-    pub(crate) fn wait(&self) -> Outcome {
-        let mut outcome = self.outcome.lock();
-        loop {
-            match outcome.take() {
-                Some(outcome) => return outcome,
-                None => self.wake.wait(&mut outcome),
-            }
-        }
+/// For the next [`take_waiter`], after the wait.
+pub(super) fn give_back(mut waiter: Arc<Waiter>) {
+    if let Some(own) = Arc::get_mut(&mut waiter) {
+        *own = Waiter::new();
+        // At the end of the thread there is no next one.
+        let _ = SPARE.try_with(|spare| spare.set(Some(waiter)));
     }
 }

@@ -251,10 +251,11 @@ fn a_brokers_request_that_panics_here_harms_no_answer() {
 fn a_claim_that_gets_lost_is_an_answer() {
     let waiter = Arc::new(slot::Waiter::new());
     drop(slot::Claim::new(waiter.clone()));
-    let error = waiter.wait().unwrap_err();
+    let error = waiter.take().unwrap_err();
     assert_eq!(error.delivery(), Delivery::MaybeStored, "{error}");
+    let waiter = Arc::new(slot::Waiter::new());
     slot::Claim::new(waiter.clone()).answer(Ok(Command::request(7)));
-    assert_eq!(waiter.wait().unwrap().code, 7);
+    assert_eq!(waiter.take().unwrap().code, 7);
 }
 
 /// Four billion requests later.

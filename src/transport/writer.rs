@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::connection::{Connection, State, Via, WriterThread};
 use super::outbox::{Batch, Run};
 use super::reader::MANY;
-use super::{Deadline, Permit, contained};
+use super::{Deadline, Permit, catch_bug};
 use crate::error::{Error, ErrorKind};
 use crate::sync::MutexGuard;
 
@@ -201,7 +201,7 @@ impl Connection {
         drop(state);
         batch.gather();
         // Whoever writes answers for all others when the connection dies.
-        let written = contained("a writer", || self.write(&batch));
+        let written = catch_bug("a writer", || self.write(&batch));
         let panicked = || Error::new(ErrorKind::Disconnected, "its writer panicked");
         let result = written.unwrap_or_else(|| Err(panicked()));
         let lost = batch.lost(self.written.load(Ordering::Relaxed));

@@ -3,8 +3,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::LOG;
-use super::Threads;
+use super::{LOG, Threads};
 use crate::logging;
 use crate::panics::caught;
 use crate::sync::thread::{self, ThreadId};

@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded, select};
 
-use crate::transport::{Deadline, Threads, contained};
+use super::{Deadline, Threads, catch_bug};
 
 /// A thread that does something at intervals, and at once when it is told to. It ends when this is
 /// dropped, or its client is closed.
@@ -36,9 +36,9 @@ impl<T: Send + 'static> Ticker<T> {
                     },
                 };
                 match order {
-                    Ok(what) => drop(contained("a background task", || work(Some(what)))),
+                    Ok(what) => drop(catch_bug("a background task", || work(Some(what)))),
                     Err(RecvTimeoutError::Timeout) => {
-                        contained("a background task", || work(None));
+                        catch_bug("a background task", || work(None));
                         due = Deadline::after(Instant::now(), interval);
                     }
                     Err(RecvTimeoutError::Disconnected) => return,

@@ -2,8 +2,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::Deadline;
-use super::LOG;
+use super::{Deadline, LOG};
 use crate::logging;
 use crate::panics::caught;
 use crate::sync::thread::{self, JoinHandle};
@@ -118,7 +117,7 @@ fn reap(running: &mut Vec<Running>) {
 
 /// Runs something on a thread that many depend on. It is ours and ought not to panic; if it does, the
 /// thread goes on. `None` then.
-pub(crate) fn contained<T>(what: &str, run: impl FnOnce() -> T) -> Option<T> {
+pub(crate) fn catch_bug<T>(what: &str, run: impl FnOnce() -> T) -> Option<T> {
     let ran = caught(run);
     if ran.is_err() {
         logging::error!(target: LOG, "{what} panicked: this is a bug of this crate");
