@@ -216,7 +216,7 @@ pub mod protocol;
 mod sync;
 mod transport;
 
-pub use client::{Admin, Client, ClientBuilder, ShutdownReport};
+pub use client::{Admin, Client, ClientOptions, ShutdownReport};
 pub use client::{ClientState, ConnectionState, DialFailure, NameServerState, TopicState};
 pub use error::{Attempt, Delivery, Error, ErrorKind, Result, Wait};
 pub use message::{

@@ -187,7 +187,8 @@ impl AsyncSend {
         self.next = Work::Introduced;
         let job = self.queue_up();
         let then = move || retries.submit(job);
-        client.introduce_apart(&address, deadline, Box::new(then));
+        let group = &core.config.group_on_wire;
+        client.ensure_registered_then(group, &address, deadline, Box::new(then));
     }
 
     fn dispatch(self: Box<Self>, core: &Core, introduced: Option<Arc<Connection>>) {
@@ -329,7 +330,8 @@ impl Job for AsyncSend {
             Work::Resend => self.attempt_again(),
             Work::Introduced => {
                 let core = self.send.core.clone();
-                let introduced = core.client.inner().introduced(&self.send.aim.address);
+                let (client, group) = (core.client.inner(), &core.config.group_on_wire);
+                let introduced = client.registered(group, &self.send.aim.address);
                 self.dispatch(&core, introduced);
             }
             Work::Settle(settle) => {

@@ -131,8 +131,10 @@ impl Send {
     pub(super) fn introduce(&self) -> Option<Arc<Connection>> {
         let client = self.core.client.inner();
         let (address, deadline) = (&self.aim.address, self.aim.deadline);
+        let group = &self.core.config.group_on_wire;
         let asks = self.out.wants_reply;
-        asks.then(|| client.introduce(address, deadline)).flatten()
+        asks.then(|| client.ensure_registered(group, address, deadline))
+            .flatten()
     }
 
     /// The receipt in an answer, or the error that the answer is.

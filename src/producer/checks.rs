@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use super::LOG;
 use super::config::ProducerConfig;
 use super::hook::EndTransactionContext;
-use crate::client::{Throttle, TransactionChecks};
+use crate::client::Throttle;
 use crate::error::Printable;
 use crate::logging;
 use crate::message::{MessageView, TransactionState, name};
@@ -114,8 +114,15 @@ impl Checks {
     }
 }
 
-impl TransactionChecks for Running {
-    fn check(&self, from: &Arc<Connection>, question: CheckTransaction, half: MessageView) {
+impl Running {
+    /// A broker asks about a half message, whose body is still packed. Runs on a reader thread: it
+    /// hands on.
+    pub(super) fn check(
+        &self,
+        from: &Arc<Connection>,
+        question: CheckTransaction,
+        half: MessageView,
+    ) {
         if self.waiting.fetch_add(1, Ordering::Relaxed) >= self.most_waiting {
             self.waiting.fetch_sub(1, Ordering::Relaxed);
             let (broker, group) = (from.address(), &self.checks.config.group);
@@ -134,11 +141,13 @@ impl TransactionChecks for Running {
         }));
     }
 
-    fn stop(&self) {
+    /// No check begins from now on.
+    pub(super) fn stop(&self) {
         self.pool.close();
     }
 
-    fn join(&self, deadline: Deadline) -> Vec<String> {
+    /// Waits for the threads of running checks; names those that still run at the deadline.
+    pub(super) fn join(&self, deadline: Deadline) -> Vec<String> {
         self.threads.join(deadline)
     }
 }

@@ -9,11 +9,12 @@ use super::attempt::Start;
 use super::config::ProducerConfig;
 use super::counters::Counters;
 use super::fault::{Detector, FaultStrategy, FaultTable, Report};
+use super::member::ProducerMember;
 use super::outgoing::Outgoing;
 use super::select;
 use super::spares::Spares;
 use super::trace::Tracer;
-use crate::client::{Client, PublishInfo, Registration, ShutdownReport, Throttle, Ticker};
+use crate::client::{Client, Member, Membership, PublishInfo, ShutdownReport, Throttle, Ticker};
 use crate::error::{Error, ErrorKind, Result};
 use crate::logging;
 use crate::message::{Batch, Message, MessageQueue};
@@ -47,7 +48,8 @@ pub(super) struct Core {
     /// What is known of brokers, if latency fault tolerance is on.
     faults: Option<Faults>,
     detector: Mutex<Option<Ticker<()>>>,
-    registration: Mutex<Option<Registration>>,
+    pub(super) member: Arc<ProducerMember>,
+    membership: Mutex<Option<Membership>>,
     /// Dropped at shutdown, which wakes those who wait on the other end.
     open: Mutex<Option<crossbeam_channel::Sender<()>>>,
     closing: crossbeam_channel::Receiver<()>,
@@ -62,7 +64,10 @@ impl Core {
     ) -> Result<Core> {
         config.check()?;
         config.use_names(client.inner().config.rpc.names())?;
-        let registration = client.register(&config.group)?;
+        let topics = topics_to_learn(&config);
+        let member = ProducerMember::new(&config, topics, client.inner().replies.clone());
+        let member = Arc::new(member);
+        let membership = client.inner().join(member.clone())?;
         let tracer = start_tracer(&client, &config);
         if let Some(tracer) = &tracer {
             config.hooks.send.push(Arc::new(tracer.clone()));
@@ -81,7 +86,8 @@ impl Core {
             client,
             config,
             owns_client,
-            registration: Mutex::new(Some(registration)),
+            member,
+            membership: Mutex::new(Some(membership)),
             open: Mutex::new(Some(open)),
             closing,
             report: Mutex::new(None),
@@ -124,9 +130,9 @@ impl Core {
         self.check(self.client.inner().process.is_forked())
     }
 
-    /// The same for what comes in bursts: a fork of this process may be noticed a moment late.
-    pub(super) fn check_open_in_burst(&self, now: Instant) -> Result<()> {
-        self.check(self.client.inner().process.is_forked_by(now))
+    /// The same for every send: a fork of this process may be noticed a moment late.
+    pub(super) fn check_open_to_send(&self, now: Instant) -> Result<()> {
+        self.check(self.client.inner().process.is_forked_at(now))
     }
 
     /// Runs user code on a callback worker. A fork of the process has none, nor locks to trust: there it
@@ -186,16 +192,8 @@ impl Core {
 
     /// Has the routes of the configured topics learnt, in the background.
     pub(super) fn learn_topics(&self) {
-        let mut topics = Vec::new();
-        for topic in &self.config.learn {
-            match self.config.topics(topic) {
-                Ok((_, on_wire)) => topics.push(on_wire),
-                Err(error) => logging::warn!(target: LOG, "{topic}: {error}"),
-            }
-        }
-        if !topics.is_empty() {
-            let default = self.config.default_topic.clone();
-            self.client.inner().learn_soon(topics, default);
+        if !self.config.learn.is_empty() {
+            self.client.inner().learn_soon();
         }
     }
 
@@ -264,11 +262,8 @@ impl Core {
             accumulator.close();
         }
         let client = self.client.inner();
-        let checks = client.checks.lock().remove(&*self.config.group_on_wire);
-        if let Some(checks) = &checks {
-            checks.stop();
-        }
-        client.requests.close_group(&self.config.group);
+        self.member.stop();
+        client.replies.close_group(&self.config.group);
         // A part of the time is kept for the brokers and the threads.
         let patience = most - (most / 4).min(Duration::from_millis(500));
         let unanswered = self
@@ -277,8 +272,8 @@ impl Core {
         if let Some(tracer) = &self.tracer {
             tracer.close(deadline.share(Instant::now(), 4));
         }
-        if let Some(registration) = self.registration.lock().take() {
-            registration.unregister(deadline);
+        if let Some(membership) = self.membership.lock().take() {
+            membership.unregister(deadline);
         }
         let mut result = ShutdownReport::default();
         if self.owns_client {
@@ -286,13 +281,23 @@ impl Core {
                 .client
                 .shutdown_within(deadline.remaining(Instant::now()));
         }
-        if let Some(checks) = checks {
-            result.stuck_threads.extend(checks.join(deadline));
-        }
+        result.stuck_threads.extend(self.member.join(deadline));
         result.unanswered = unanswered;
         *report = Some(result.clone());
         result
     }
+}
+
+/// The configured topics, as brokers know them.
+fn topics_to_learn(config: &ProducerConfig) -> Vec<Arc<str>> {
+    let on_wire = |topic: &Arc<str>| match config.topics(topic) {
+        Ok((_, on_wire)) => Some(on_wire),
+        Err(error) => {
+            logging::warn!(target: LOG, "{topic}: {error}");
+            None
+        }
+    };
+    config.learn.iter().filter_map(on_wire).collect()
 }
 
 /// Message trace is worth a warning, not a producer that does not start.

@@ -13,6 +13,7 @@ mod fault;
 mod handle;
 pub mod hook;
 mod latency;
+mod member;
 mod members;
 mod outgoing;
 mod past;

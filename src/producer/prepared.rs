@@ -118,8 +118,8 @@ impl<'a> PreparedSend<'a> {
 
     fn send_now(self) -> Result<SendReceipt> {
         let core = self.producer.core();
-        core.check_open()?;
         let now = Instant::now();
+        core.check_open_to_send(now)?;
         let deadline = self.deadline_from(now);
         if let Some(joining) = self.joining(deadline, 0, SendMode::Sync) {
             let (promise, handle) = handle::pair(deadline);
@@ -227,7 +227,7 @@ impl<'a> PreparedSend<'a> {
     fn send_oneway_now(self) -> Result<()> {
         let core = self.producer.core();
         let now = Instant::now();
-        core.check_open_in_burst(now)?;
+        core.check_open_to_send(now)?;
         let deadline = self.deadline_from(now);
         let (mut out, target) = self.outgoing(now, String::new())?;
         let permit = out.take_room(&core.account, 1, deadline)?;
@@ -239,7 +239,7 @@ impl<'a> PreparedSend<'a> {
         let (core, size) = (self.producer.core(), self.size());
         core.counters.begin(size);
         let mut listener = Listener { who, size };
-        if let Err(error) = core.check_open_in_burst(now) {
+        if let Err(error) = core.check_open_to_send(now) {
             return listener.tell(core, Err(error));
         }
         if let Some(joining) = self.joining(deadline, 1, SendMode::Async) {

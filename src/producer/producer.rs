@@ -260,7 +260,7 @@ impl Producer {
     }
 
     /// Topics, offsets and stored messages: making a topic, finding what was sent.
-    pub fn admin(&self) -> Admin<'_> {
+    pub fn admin(&self) -> Admin {
         self.client().admin()
     }
 

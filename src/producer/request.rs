@@ -38,7 +38,7 @@ impl Question<'_> {
         let core = self.core;
         let deadline = Deadline::after(Instant::now(), self.timeout);
         core.check_open()?;
-        let id = core.client.inner().requests.new_id();
+        let id = core.client.inner().replies.new_id();
         let mut out = self.outgoing(id)?;
         let permit = out.take_room(&core.account, 0, deadline)?;
         let (answer, answered) = crossbeam_channel::bounded(1);
@@ -80,7 +80,7 @@ impl Question<'_> {
         let core = self.core;
         let callbacks = core.client.inner().workers.callbacks.clone();
         let deadline = Deadline::after(Instant::now(), self.timeout);
-        let id = core.client.inner().requests.new_id();
+        let id = core.client.inner().replies.new_id();
         let ready = core.check_open().and_then(|()| {
             let out = self.outgoing(id)?;
             Ok((out, core.account.acquire(1, 0, deadline)?))
@@ -154,8 +154,8 @@ impl Asked {
         deadline: Deadline,
         waiting: Waiting,
     ) -> std::result::Result<Asked, Waiting> {
-        let requests = &core.client.inner().requests;
-        requests.register(id, deadline, waiting)?;
+        let replies = &core.client.inner().replies;
+        replies.register(id, deadline, waiting)?;
         let asked = Asked {
             core: core.clone(),
             id,
@@ -171,7 +171,7 @@ impl Asked {
     }
 
     fn take(&self) -> Option<Waiting> {
-        self.core.client.inner().requests.take(self.id)
+        self.core.client.inner().replies.take(self.id)
     }
 
     /// The message was sent, and the reply is still to come; or it was not, and there will be none.

@@ -80,7 +80,10 @@ impl Send {
         let chosen = matches!(target, Target::Select(_));
         let first = || {
             let (info, asked) = match core.client.inner().routes.known(&out.topic_on_wire) {
-                Some(info) => (info, false),
+                Some(info) => {
+                    check_writable(core, &out.topic_on_wire, &info)?;
+                    (info, false)
+                }
                 None => (publish_info(core, &out.topic_on_wire, deadline)?, true),
             };
             let queue = target::first_queue(core, &info, &out.topic, target)?;
@@ -406,7 +409,21 @@ impl Send {
     }
 }
 
+/// Where the topic can be written.
+///
+/// # Errors
+/// `NoRoute` if that is nowhere now; the route is looked up again soon then.
 fn publish_info(core: &Core, topic: &Arc<str>, deadline: Deadline) -> Result<Arc<PublishInfo>> {
-    let routes = &core.client.inner().routes;
-    routes.publish_info(topic, &core.config.default_topic, deadline)
+    let client = core.client.inner();
+    let default = &core.config.default_topic;
+    let info = client.routes.publish_info(topic, default, deadline)?;
+    check_writable(core, topic, &info)?;
+    Ok(info)
+}
+
+fn check_writable(core: &Core, topic: &Arc<str>, info: &PublishInfo) -> Result<()> {
+    info.check_writable().map_err(|error| {
+        core.client.inner().refresh_soon(topic);
+        error.on_topic(topic)
+    })
 }

@@ -3,23 +3,23 @@ use std::ops::{Bound, RangeBounds};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use super::LOG;
-use super::config::check_name;
-use super::core::{Client, Inner};
-use super::publish::{self, PublishInfo};
-use super::{LONGEST_TOPIC, Names, api};
+use super::questions::{ask_all, brokers, millis, no_master};
+use crate::client::api::{broker, queue as queues, topic as topics};
+use crate::client::config::{LONGEST_TOPIC, Names, check_name};
+use crate::client::core::{Client, ClientCore};
+use crate::client::routes::{PublishInfo, subscribe_queues};
 use crate::error::{Error, ErrorKind, Result};
-use crate::logging;
 use crate::message::{MessageQueue, MessageView, name};
 use crate::protocol::admin::{CreateTopic, QueryMessage, QueueQuery, RecallMessage, ViewMessage};
-use crate::protocol::code::request;
 use crate::protocol::id::OffsetMessageId;
 use crate::protocol::recall::RecallHandle;
 use crate::protocol::route::{BrokerData, MASTER, TopicRoute, perm};
-use crate::transport::Deadline;
+use crate::transport::{Deadline, Remoting};
 
-/// Topics, offsets and stored messages: what a producer may ask brokers for beside sending. Made by
-/// [`Client::admin`] and [`Producer::admin`](crate::Producer::admin).
+/// Topics, offsets and stored messages: what brokers can be asked for beside sending. Made by
+/// [`Client::admin`] and [`Producer::admin`](crate::Producer::admin); cheap to clone.
+///
+/// It keeps a handle of its client, which is not closed by dropping the others while this one lives.
 ///
 /// Every call has one deadline: the client's `api_timeout` (3 s unless set), or
 /// [`timeout`](Admin::timeout). All of it can be repeated without harm.
@@ -49,27 +49,27 @@ use crate::transport::Deadline;
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 #[doc(alias = "MQAdmin")]
-pub struct Admin<'a> {
-    client: &'a Client,
+pub struct Admin {
+    client: Client,
     timeout: Duration,
 }
 
 impl Client {
     /// Topics, offsets and stored messages.
-    pub fn admin(&self) -> Admin<'_> {
+    pub fn admin(&self) -> Admin {
         Admin {
-            client: self,
+            client: self.clone(),
             timeout: self.inner().config.api_timeout,
         }
     }
 }
 
-impl<'a> Admin<'a> {
+impl Admin {
     /// The whole time of each call, instead of the client's `api_timeout`.
     #[must_use = "it returns the setting, and changes nothing"]
-    pub fn timeout(mut self, timeout: Duration) -> Admin<'a> {
+    pub fn timeout(mut self, timeout: Duration) -> Admin {
         self.timeout = timeout;
         self
     }
@@ -101,8 +101,8 @@ impl<'a> Admin<'a> {
             order: false,
         };
         let brokers = self.brokers(key, deadline, |data| data.broker_addrs.get(&MASTER))?;
-        let made = self.ask_all("create topic", &brokers, deadline, |broker, deadline| {
-            api::create_topic(self.remoting(), broker, &header, deadline)
+        let made = ask_all("create topic", &brokers, deadline, |broker, deadline| {
+            topics::create(self.remoting(), broker, &header, deadline)
         });
         made.map(drop)?;
         // A producer may have gone by the default topic's route so far.
@@ -120,12 +120,10 @@ impl<'a> Admin<'a> {
         let topic = self.on_wire(topic);
         let route = self.route(&topic, self.begin()?)?;
         let topic = self.names().for_users(&topic);
-        let queues = PublishInfo::new(&topic, &route).queues;
-        if queues.is_empty() {
-            let text = "the route has no writable queue of a broker with a master";
-            return Err(Error::new(ErrorKind::NoRoute, text).on_topic(&topic));
-        }
-        Ok(queues)
+        let info = PublishInfo::new(&topic, &route);
+        info.check_writable()
+            .map_err(|error| error.on_topic(&topic))?;
+        Ok(info.queues)
     }
 
     /// The queues from which messages of a topic can be read, sorted by broker name and number, as
@@ -138,7 +136,7 @@ impl<'a> Admin<'a> {
         let topic = self.on_wire(topic);
         let route = self.route(&topic, self.begin()?)?;
         let topic = self.names().for_users(&topic);
-        let queues = publish::subscribe_queues(&topic, &route);
+        let queues = subscribe_queues(&topic, &route);
         if queues.is_empty() {
             let text = "the route has no readable queue";
             return Err(Error::new(ErrorKind::NoRoute, text).on_topic(&topic));
@@ -162,7 +160,7 @@ impl<'a> Admin<'a> {
             offset: id.commit_log_offset,
         };
         let address = self.address(&id.address.to_string());
-        let mut view = api::view_message(self.remoting(), &address, &header, deadline)?;
+        let mut view = broker::view_message(self.remoting(), &address, &header, deadline)?;
         self.name_for_users(&mut view);
         Ok(view)
     }
@@ -218,8 +216,7 @@ impl<'a> Admin<'a> {
     pub fn search_offset(&self, queue: &MessageQueue, time: SystemTime) -> Result<i64> {
         let query = self.queue_query(queue, Some(millis(time)));
         self.ask_about(queue, |admin, broker, deadline| {
-            let code = request::SEARCH_OFFSET_BY_TIMESTAMP;
-            api::offset(admin.remoting(), broker, code, &query, deadline)
+            queues::search_offset(admin.remoting(), broker, &query, deadline)
         })
     }
 
@@ -231,8 +228,7 @@ impl<'a> Admin<'a> {
     pub fn max_offset(&self, queue: &MessageQueue) -> Result<i64> {
         let query = self.queue_query(queue, None);
         self.ask_about(queue, |admin, broker, deadline| {
-            let code = request::GET_MAX_OFFSET;
-            api::offset(admin.remoting(), broker, code, &query, deadline)
+            queues::max_offset(admin.remoting(), broker, &query, deadline)
         })
     }
 
@@ -244,8 +240,7 @@ impl<'a> Admin<'a> {
     pub fn min_offset(&self, queue: &MessageQueue) -> Result<i64> {
         let query = self.queue_query(queue, None);
         self.ask_about(queue, |admin, broker, deadline| {
-            let code = request::GET_MIN_OFFSET;
-            api::offset(admin.remoting(), broker, code, &query, deadline)
+            queues::min_offset(admin.remoting(), broker, &query, deadline)
         })
     }
 
@@ -257,7 +252,7 @@ impl<'a> Admin<'a> {
     pub fn earliest_store_time(&self, queue: &MessageQueue) -> Result<Option<SystemTime>> {
         let query = self.queue_query(queue, None);
         let millis = self.ask_about(queue, |admin, broker, deadline| {
-            api::earliest_store_time(admin.remoting(), broker, &query, deadline)
+            queues::earliest_store_time(admin.remoting(), broker, &query, deadline)
         })?;
         let since = u64::try_from(millis).ok().map(Duration::from_millis);
         Ok(since.and_then(|since| UNIX_EPOCH.checked_add(since)))
@@ -285,8 +280,8 @@ impl<'a> Admin<'a> {
             broker_name: Some(read.broker.clone()),
         };
         let known = self.inner().routes.known_master(topic, &read.broker);
-        let broker = match known {
-            Some(broker) => broker,
+        let address = match known {
+            Some(address) => address,
             None => {
                 // Behind a proxy the route names other brokers, any of which passes it on.
                 let route = self.route(topic, deadline)?;
@@ -297,7 +292,7 @@ impl<'a> Admin<'a> {
                 address.as_str().into()
             }
         };
-        api::recall(self.remoting(), &broker, &header, deadline)
+        broker::recall(self.remoting(), &address, &header, deadline)
             .map_err(|error| error.on_topic(&self.names().for_users(&topic.into())))
     }
 
@@ -335,8 +330,8 @@ impl<'a> Admin<'a> {
         };
         // A slave has the index too.
         let brokers = self.brokers(topic, deadline, |data| data.broker_addrs.values().next())?;
-        let found = self.ask_all("query", &brokers, deadline, |broker, deadline| {
-            api::query_message(self.remoting(), broker, &header, deadline)
+        let found = ask_all("query", &brokers, deadline, |address, deadline| {
+            broker::query_message(self.remoting(), address, &header, deadline)
         });
         let mut messages: Vec<MessageView> = found?.into_iter().flatten().collect();
         messages.retain(|m| (begin_timestamp..=end_timestamp).contains(&m.store_timestamp));
@@ -366,35 +361,6 @@ impl<'a> Admin<'a> {
             .map_err(|error| error.on_topic(&queue.topic().into()))
     }
 
-    /// Asks one broker after the other, each within an even share of what is left: what those said
-    /// that answered. It fails if none did.
-    fn ask_all<T>(
-        &self,
-        what: &str,
-        brokers: &[Arc<str>],
-        deadline: Deadline,
-        ask: impl Fn(&Arc<str>, Deadline) -> Result<T>,
-    ) -> Result<Vec<T>> {
-        let mut answers = Vec::new();
-        let mut failed = None;
-        for (i, broker) in brokers.iter().enumerate() {
-            let now = Instant::now();
-            let left = u32::try_from(brokers.len() - i).unwrap_or(u32::MAX);
-            let share = deadline.remaining(now) / left;
-            match ask(broker, deadline.capped(now, share)) {
-                Ok(answer) => answers.push(answer),
-                Err(error) => {
-                    logging::warn!(target: LOG, "{what}: {error}");
-                    failed = Some(error);
-                }
-            }
-        }
-        match failed {
-            Some(error) if answers.is_empty() => Err(error),
-            _ => Ok(answers),
-        }
-    }
-
     /// One address of each broker of a topic's route.
     fn brokers(
         &self,
@@ -402,12 +368,8 @@ impl<'a> Admin<'a> {
         deadline: Deadline,
         choose: impl Fn(&BrokerData) -> Option<&String>,
     ) -> Result<Vec<Arc<str>>> {
-        let mut route = self.route(topic, deadline)?;
-        route
-            .broker_datas
-            .sort_by(|a, b| a.broker_name.cmp(&b.broker_name));
-        let chosen = route.broker_datas.iter().filter_map(choose);
-        let addresses: Vec<Arc<str>> = chosen.map(|address| self.address(address)).collect();
+        let found = brokers(self.route(topic, deadline)?, choose);
+        let addresses: Vec<_> = found.iter().map(|address| self.address(address)).collect();
         if addresses.is_empty() {
             let text = "no broker of the route has an address";
             return Err(Error::new(ErrorKind::NoBroker, text).on_topic(&topic.into()));
@@ -416,8 +378,7 @@ impl<'a> Admin<'a> {
     }
 
     fn route(&self, topic: &str, deadline: Deadline) -> Result<TopicRoute> {
-        let name_servers = &self.inner().routes.name_servers;
-        let route = api::topic_route(name_servers, topic, deadline);
+        let route = self.inner().routes.ask(topic, deadline);
         let missing = || Error::new(ErrorKind::NoRoute, "the topic does not exist");
         route
             .and_then(|route| route.ok_or_else(missing))
@@ -456,31 +417,20 @@ impl<'a> Admin<'a> {
         Ok(Deadline::after(Instant::now(), self.timeout))
     }
 
-    fn inner(&self) -> &'a Arc<Inner> {
+    fn inner(&self) -> &Arc<ClientCore> {
         self.client.inner()
     }
 
-    fn remoting(&self) -> &'a crate::transport::Remoting {
+    fn remoting(&self) -> &Remoting {
         &self.inner().remoting
     }
 }
 
-impl fmt::Debug for Admin<'_> {
+impl fmt::Debug for Admin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Admin")
-            .field("client", self.client)
+            .field("client", &self.client)
             .field("timeout", &self.timeout)
             .finish()
     }
-}
-
-fn no_master(broker: &str, route: &TopicRoute) -> Error {
-    let mut names = route.broker_datas.iter().map(|data| &data.broker_name);
-    publish::no_master(broker, names.any(|name| name == broker))
-}
-
-/// Epoch milliseconds; 0 before the epoch.
-fn millis(time: SystemTime) -> i64 {
-    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

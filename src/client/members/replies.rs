@@ -1,11 +1,11 @@
-//! Requests whose replies are still to come. They come over any connection, as requests of a broker.
+//! Replies that brokers push, over any connection, and the requests that wait for them.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use super::LOG;
+use crate::client::LOG;
 use crate::error::{Error, ErrorKind, Result, Wait};
 use crate::logging;
 use crate::message::MessageView;
@@ -14,8 +14,8 @@ use crate::protocol::{Command, ProtocolError};
 use crate::sync::Mutex;
 use crate::transport::{Deadline, Entry, Pending, Timer};
 
-/// The table of a client's requests, by correlation id.
-pub(crate) struct Requests(Arc<Shared>);
+/// The requests of a client that wait for replies, by correlation id.
+pub(crate) struct Replies(Arc<Shared>);
 
 struct Shared {
     table: Mutex<Table>,
@@ -44,9 +44,9 @@ pub(crate) struct Waiting {
 /// shutdown. It hands on and runs no user code.
 pub(crate) type Answer = Box<dyn FnOnce(Result<MessageView>) + Send>;
 
-impl Requests {
-    pub(super) fn new(timer: Timer) -> Requests {
-        Requests(Arc::new(Shared {
+impl Replies {
+    pub(in crate::client) fn new(timer: Timer) -> Replies {
+        Replies(Arc::new(Shared {
             table: Mutex::new(Table {
                 pending: Pending::new(),
                 closed: false,
@@ -105,7 +105,7 @@ impl Requests {
     ///
     /// # Errors
     /// The reply cannot be read.
-    pub(super) fn pushed(&self, request: &Command) -> std::result::Result<(), ProtocolError> {
+    pub(crate) fn pushed(&self, request: &Command) -> std::result::Result<(), ProtocolError> {
         let header = PushedReply::decode(&request.ext)?;
         let waiting = reply::correlation_of(&header.properties()).and_then(|id| self.take(id));
         let Some(waiting) = waiting else {
@@ -141,7 +141,7 @@ impl Requests {
     }
 
     /// Answers everybody, and lets nobody wait from now on.
-    pub(super) fn close(&self) {
+    pub(in crate::client) fn close(&self) {
         let mut table = self.0.table.lock();
         table.closed = true;
         let gone = table.pending.drain();
@@ -234,7 +234,7 @@ mod tests {
     fn who_waits_is_answered_once_by_time_or_by_the_end() {
         let threads = Threads::default();
         let timer = Timer::start(&threads).unwrap();
-        let requests = Requests::new(timer.clone());
+        let replies = Replies::new(timer.clone());
         let (answered, answers) = crossbeam_channel::unbounded();
         let now = Instant::now();
         let (soon, late) = (
@@ -242,8 +242,8 @@ mod tests {
             Deadline::after(now, SOON),
         );
         let register = |group, deadline| {
-            let id = requests.new_id();
-            let registered = requests.register(id, deadline, waiting(group, &answered));
+            let id = replies.new_id();
+            let registered = replies.register(id, deadline, waiting(group, &answered));
             assert!(registered.is_ok());
             id
         };
@@ -251,14 +251,14 @@ mod tests {
         let (_a, b) = (register("a", late), register("b", late));
         register("a", soon);
         assert_eq!(next(), Some(ErrorKind::Timeout));
-        requests.close_group("a");
+        replies.close_group("a");
         assert_eq!(next(), Some(ErrorKind::Closed));
-        assert!(requests.take(b).is_some());
-        assert!(requests.take(b).is_none());
+        assert!(replies.take(b).is_some());
+        assert!(replies.take(b).is_none());
         register("c", late);
-        requests.close();
+        replies.close();
         assert_eq!(next(), Some(ErrorKind::Closed));
-        let refused = requests.register(1, late, waiting("c", &answered));
+        let refused = replies.register(1, late, waiting("c", &answered));
         assert!(refused.is_err());
         assert!(answers.is_empty());
         timer.close();
@@ -269,7 +269,7 @@ mod tests {
     fn ids_differ_and_cannot_be_foreseen() {
         let threads = Threads::default();
         let timer = Timer::start(&threads).unwrap();
-        let (one, other) = (Requests::new(timer.clone()), Requests::new(timer.clone()));
+        let (one, other) = (Replies::new(timer.clone()), Replies::new(timer.clone()));
         let ids: HashSet<u128> = (0..100)
             .flat_map(|_| [one.new_id(), other.new_id()])
             .collect();

@@ -1,18 +1,17 @@
 //! The list of name servers from a web server (Java: `DefaultTopAddressing`).
 
-use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use ureq::http::{StatusCode, Uri};
 
-use super::config::check_address;
+use crate::client::config::{ClientConfig, check_address, shown};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sync::Mutex;
 use crate::transport::Deadline;
 
-/// The longest time for one question (Java: the same).
+/// The longest time of one fetch (Java: the same).
 const TIMEOUT: Duration = Duration::from_secs(3);
 
 /// More than any list of name servers needs.
@@ -20,21 +19,30 @@ const LONGEST: u64 = 64 * 1024;
 
 type Servers = Vec<Arc<str>>;
 
-pub(super) struct Discovery {
+pub(in crate::client) struct Discovery {
     url: String,
     agent: ureq::Agent,
-    /// How many questions have ended, so that those who waited know that one did.
+    /// How many fetches have ended, so that callers who waited know that one did.
     ended: AtomicU64,
-    /// Held by the one who asks; what came of the last question.
+    /// Locked during a fetch; the result of the last one.
     last: Mutex<Result<()>>,
 }
 
 impl Discovery {
-    /// `unit` stands for a part of a company with name servers of its own.
+    /// That of the settings, if the list is not given.
     ///
     /// # Errors
-    /// [`Config`](ErrorKind::Config) if the address is none of the plain web.
-    pub(super) fn new(url: &str, unit: Option<&str>) -> Result<Discovery> {
+    /// Those of [`new`](Discovery::new).
+    pub(in crate::client) fn from_config(config: &ClientConfig) -> Result<Option<Discovery>> {
+        let url = config.web_list();
+        url.map(|(url, unit)| Discovery::new(url, unit)).transpose()
+    }
+
+    /// `unit` is a part of a company with name servers of its own.
+    ///
+    /// # Errors
+    /// [`Config`](ErrorKind::Config) if the address is not a plain web address.
+    fn new(url: &str, unit: Option<&str>) -> Result<Discovery> {
         let url = with_unit(url, unit);
         let bad = |why: &str| {
             let url = shown(&url);
@@ -59,8 +67,8 @@ impl Discovery {
         })
     }
 
-    /// Asks for the list and hands it over. One question at a time: who comes while another asks
-    /// waits, and has the other's failure if it fails.
+    /// Fetches the list and hands it over. One fetch at a time: a caller that comes meanwhile waits, and
+    /// shares the failure if it fails.
     ///
     /// # Errors
     /// [`NoNameServer`](ErrorKind::NoNameServer): no answer, or none that can be used.
@@ -102,26 +110,6 @@ impl Discovery {
     }
 }
 
-/// The address of the list. What prints it shows nothing secret.
-#[derive(Clone)]
-pub(crate) struct WebAddress(pub(crate) String);
-
-impl fmt::Debug for WebAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        shown(&self.0).fmt(f)
-    }
-}
-
-/// An address for people: without what may be secret in it, a password or what is asked for.
-fn shown(url: &str) -> String {
-    let url = url.split(['?', '#']).next().unwrap_or_default();
-    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
-    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-    let host = authority.rsplit('@').next().unwrap_or_default();
-    let gap = if scheme.is_empty() { "" } else { "://" };
-    format!("{scheme}{gap}{host}{path}")
-}
-
 fn with_unit(url: &str, unit: Option<&str>) -> String {
     match unit.map(str::trim) {
         Some(unit) if !unit.is_empty() => format!("{url}-{unit}?nofix=1"),
@@ -150,22 +138,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_is_shown_without_what_may_be_secret() {
-        for (url, expected) in [
-            (
-                "http://user:secret@web:80/ns?token=secret#secret",
-                "http://web:80/ns",
-            ),
-            ("http://web/a@b", "http://web/a@b"),
-            ("http://user:secret@", "http://"),
-            ("user:secret@web", "web"),
-        ] {
-            assert_eq!(shown(url), expected);
-            assert_eq!(
-                format!("{:?}", WebAddress(url.into())),
-                format!("{expected:?}")
-            );
-        }
+    fn an_address_that_cannot_be_used_is_refused_without_its_secrets() {
         let refused = Discovery::new("https://user:secret@web/ns", None);
         let text = refused.err().expect("no plain web").to_string();
         assert!(
