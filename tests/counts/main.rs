@@ -10,7 +10,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use counting::Counted;
-use rocketmq_blocking::{Batch, ClientOptions, Message, Producer};
+use rocketmq_blocking::{Batch, Message, Producer};
 use server::Server;
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -23,11 +23,8 @@ fn producer(server: &Server) -> Producer {
     Producer::builder("counts")
         .name_server(server.address())
         .send_timeout(PATIENCE)
-        .options(
-            ClientOptions::new()
-                .max_in_flight_messages(200_000)
-                .max_in_flight_bytes(1 << 30),
-        )
+        .max_in_flight_messages(200_000)
+        .max_in_flight_bytes(1 << 30)
         .start()
         .unwrap()
 }

@@ -7,9 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rocketmq_blocking::embedded::Cluster;
-use rocketmq_blocking::{
-    ClientOptions, Delivery, Error, ErrorKind, Message, Producer, ProducerBuilder, Result,
-};
+use rocketmq_blocking::{Delivery, Error, ErrorKind, Message, Producer, ProducerBuilder, Result};
 use web::Web;
 
 /// Only a failing test waits so long.
@@ -19,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const OFTEN: Duration = Duration::from_millis(5);
 
 fn builder(url: &str) -> ProducerBuilder {
-    Producer::builder("g").options(ClientOptions::new().name_server_url(url))
+    Producer::builder("g").name_server_url(url)
 }
 
 /// A topic's first message needs its route, and so a name server.
@@ -44,10 +42,7 @@ fn the_list_is_asked_for_once_when_it_is_first_needed() {
 fn a_unit_asks_for_its_own_list() {
     let cluster = Cluster::start().unwrap();
     let web = Web::start(&cluster.name_server());
-    let producer = builder(&web.url())
-        .options(ClientOptions::new().unit_name("south"))
-        .start()
-        .unwrap();
+    let producer = builder(&web.url()).unit_name("south").start().unwrap();
     send_to_a_new_topic(&producer, "T");
     assert_eq!(
         web.requests(),
@@ -74,7 +69,7 @@ fn a_bad_answer_leaves_the_list_as_it_was() {
     let cluster = Cluster::start().unwrap();
     let web = Web::start(&cluster.name_server());
     let producer = builder(&web.url())
-        .options(ClientOptions::new().discovery_interval(OFTEN))
+        .discovery_interval(OFTEN)
         .start()
         .unwrap();
     send_to_a_new_topic(&producer, "first");
@@ -111,7 +106,7 @@ fn a_new_list_takes_the_place_of_the_old_one() {
     };
     let web = Web::start(&old.address().to_string());
     let producer = builder(&web.url())
-        .options(ClientOptions::new().discovery_interval(OFTEN))
+        .discovery_interval(OFTEN)
         .start()
         .unwrap();
     send_to_a_new_topic(&producer, "old");
@@ -133,11 +128,8 @@ fn no_send_fails_while_lists_come_and_go() {
         .collect();
     let web = Web::start(&cluster.name_server());
     let producer = builder(&web.url())
-        .options(
-            ClientOptions::new()
-                .discovery_interval(OFTEN)
-                .route_interval(OFTEN),
-        )
+        .discovery_interval(OFTEN)
+        .route_interval(OFTEN)
         .start()
         .unwrap();
     for n in 0..40 {
@@ -203,6 +195,6 @@ fn an_address_that_cannot_work_is_said_at_the_start() {
     let good = "http://ns.example:8080/rocketmq/nsaddr";
     let both = builder(good).name_server("127.0.0.1:9876");
     check(both.start(), "exclude each other");
-    let never = builder(good).options(ClientOptions::new().discovery_interval(Duration::ZERO));
+    let never = builder(good).discovery_interval(Duration::ZERO);
     check(never.start(), "discovery_interval");
 }

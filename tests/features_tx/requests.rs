@@ -10,8 +10,7 @@ use rocketmq_blocking::embedded::{Cluster, Fault, On, StoredMessage};
 use rocketmq_blocking::protocol::code::request;
 use rocketmq_blocking::protocol::send::SendRequest;
 use rocketmq_blocking::{
-    Batch, Client, ClientOptions, Delivery, Error, ErrorKind, Message, MessageQueue, MessageView,
-    Producer, Wait,
+    Batch, Client, Delivery, Error, ErrorKind, Message, MessageQueue, MessageView, Producer, Wait,
 };
 
 use crate::common::PATIENCE;
@@ -361,8 +360,8 @@ fn a_request_goes_to_the_queue_that_was_chosen() {
 #[test]
 fn a_shutdown_answers_those_who_wait_for_replies() {
     let cluster = cluster();
-    let client = ClientOptions::new().name_server(cluster.name_server());
-    let client = Client::start(client).expect("started");
+    let client = Client::builder().name_server(cluster.name_server());
+    let client = client.start().expect("started");
     for whole_client in [false, true] {
         let producer = Producer::builder("askers").client(&client);
         let producer = Arc::new(producer.start().expect("started"));

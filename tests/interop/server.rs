@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use rocketmq_blocking::{ClientOptions, Producer, ProducerBuilder};
+use rocketmq_blocking::{Producer, ProducerBuilder};
 
 use crate::stored::Stored;
 
@@ -63,7 +63,7 @@ impl Server {
         Producer::builder(group)
             .name_server(&self.name_server)
             .send_timeout(Duration::from_secs(15))
-            .options(ClientOptions::new().api_timeout(Duration::from_secs(15)))
+            .api_timeout(Duration::from_secs(15))
     }
 
     pub fn broker(&self, name: &str) -> &Process {

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use shuttle::thread;
 
-use super::{Job, Pool, Threads, never};
+use super::pool::{Job, Pool};
+use super::{Threads, never};
 use crate::check::join_all;
 use crate::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use crate::sync::{Condvar, Mutex};

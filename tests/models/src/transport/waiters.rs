@@ -115,11 +115,11 @@ pub fn everybody_is_answered_exactly_once() {
         .register(3, Slot::Thread(Claim::new(waiter.clone())))
         .is_ok()
     {
-        if waiter.take_until(passed()).is_none() {
+        if waiter.wait_until(passed()).is_none() {
             link.complete(3, timed_out());
-            let _one_of_them = waiter.take();
+            let _one_of_them = waiter.wait();
         }
-        assert!(waiter.take_until(passed()).is_none(), "a second answer");
+        assert!(waiter.wait_until(passed()).is_none(), "a second answer");
     }
     join_all(threads);
     assert!(link.0.lock().pending.is_empty());
