@@ -1,78 +1,21 @@
-//! Figures to publish: measured on demand and printed, with what they are compared with in
-//! `src/docs/faults.md`. No test fails by how fast a machine is, only by what must never be. The
-//! scenarios are told who sends: `java` has them with the Java client.
-//!
-//! `cargo test --release --all-features --test faults figures -- --ignored --nocapture --test-threads=1`
+//! The scenarios, each with whoever sends in it.
 
+use std::collections::BTreeMap;
 use std::collections::HashMap;
+use std::mem;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use parking_lot::{Condvar, Mutex};
 use rocketmq_blocking::embedded::{Fault, On};
 
+use crate::bench::flood::{BODY, BUDGET, SECONDS, THREADS, resident};
+use crate::bench::measure::{asked, print, seed, spread};
+use crate::bench::random::Random;
+use crate::bench::script::{Script, Signal, Step};
+use crate::bench::sender::{Late, Sender, Setup};
+use crate::bench::stalls::{Stall, end, stalls, wave};
 use crate::bench::*;
-use crate::script::{Script, Signal, Step};
-use crate::sender::{Ours, Sender, Setup};
-use crate::storm::Random;
-
-/// How large a figure is, by an environment variable.
-pub fn asked(name: &str, default: usize) -> usize {
-    std::env::var(name).map_or(default, |text| text.parse().expect(name))
-}
-
-/// What chance decides in a figure: `FIGURE_SEED`, or that of all cases.
-fn seed() -> u64 {
-    asked("FIGURE_SEED", SEED as usize) as u64
-}
-
-pub fn print(figure: &str, seen: &str) {
-    let version = env!("CARGO_PKG_VERSION");
-    println!("{figure} | {seen} | seed {:#x}, version {version}", seed());
-}
-
-/// The median, the 99th percentile and the largest.
-pub fn spread(times: &mut [Duration]) -> String {
-    times.sort_unstable();
-    let at = |percent: usize| times[(times.len() * percent / 100).min(times.len() - 1)];
-    let (half, most) = (at(50), at(99));
-    let last = times.last().expect("at least one");
-    format!(
-        "p50 {half:.1?}, p99 {most:.1?}, max {last:.1?} of {}",
-        times.len()
-    )
-}
-
-#[test]
-#[ignore = "figures: see src/docs/faults.md"]
-fn callbacks() {
-    let seen = callbacks_of(&mut Ours::default());
-    assert_eq!(seen, [0, 0, 0]);
-}
-
-#[test]
-#[ignore = "figures: see src/docs/faults.md"]
-fn ends() {
-    ends_of(&mut Ours::default());
-}
-
-#[test]
-#[ignore = "figures: see src/docs/faults.md"]
-fn back() {
-    back_of(&mut Ours::default());
-}
-
-#[test]
-#[ignore = "figures: see src/docs/faults.md"]
-fn cycles() {
-    let [threads, files] = cycles_of(&mut Ours::default());
-    assert_eq!((threads, files), (0, 0));
-}
-
-#[test]
-#[ignore = "figures: see src/docs/faults.md"]
-fn shutdowns() {
-    shutdowns_of(&mut Ours::default());
-}
 
 /// G1 and G2 on the embedded cluster: how many callbacks were lost, and came twice, and how many
 /// confirmed messages are missing.
@@ -291,4 +234,86 @@ pub fn shutdowns_of(sender: &mut dyn Sender) {
             broker.always(Script::default());
         }
     });
+}
+
+/// G4: how late sends end that run into their deadlines.
+pub fn overshoot_of(sender: &mut dyn Sender, modes: &[Mode]) {
+    let waves = asked("FIGURE_WAVES", 20);
+    let only = std::env::var("FIGURE_STALL").unwrap_or_default();
+    let asked_for = |stall: &Stall| stall.name.starts_with(&only);
+    for stall in stalls().into_iter().filter(asked_for) {
+        check_with(1, 2, |bench| {
+            bench.add_topic("Figures");
+            let (mut sends, mut waits) = (Vec::new(), Vec::new());
+            for _ in 0..waves {
+                let over = Signal::new();
+                stall.meet(bench, sender, &over);
+                sends.extend(wave(sender, modes, stall.bytes, &mut waits));
+                end(bench, sender, &over);
+            }
+            let name = format!("{}overshoot {}", sender.name(), stall.name);
+            print(&name, &told(&sends, &mut waits));
+        });
+    }
+}
+
+fn told(sends: &[Late], waits: &mut [Duration]) -> String {
+    let mut times: Vec<Duration> = sends.iter().filter_map(|send| send.late).collect();
+    let early = sends.len() - times.len();
+    let seen = match times.is_empty() {
+        true => "none".to_owned(),
+        false => spread(&mut times),
+    };
+    let mut errors: BTreeMap<&str, usize> = BTreeMap::new();
+    for send in sends.iter().filter(|send| send.late.is_some()) {
+        *errors.entry(&send.error).or_default() += 1;
+    }
+    let waits = spread(waits);
+    format!("{seen} ({early} early), by {errors:?}; plain waits {waits}")
+}
+
+/// What the bodies alone cost, without any client: as many threads make them, as many bytes of them are
+/// kept as the client lets in, and one thread frees them all when the first is over, as the client does
+/// with a broker that reads nothing. In the process itself, and so with the heaps that its environment
+/// asks for.
+pub fn bodies_alone() {
+    let (seconds, body) = (asked(SECONDS, 10) as u64, asked(BODY, 64 << 10));
+    let before = resident();
+    let end = Instant::now() + Duration::from_secs(seconds);
+    let (kept, room) = (Mutex::new(Vec::new()), Condvar::new());
+    let mut most = before;
+    thread::scope(|scope| {
+        for i in 0..THREADS {
+            let timeout = ms([3000, 100][i % 2]);
+            let (kept, room) = (&kept, &room);
+            scope.spawn(move || {
+                while Instant::now() < end {
+                    let made = vec![b'x'; body];
+                    let due = Instant::now() + timeout;
+                    let mut kept = kept.lock();
+                    while kept.len() * body >= BUDGET && Instant::now() < due {
+                        room.wait_until(&mut kept, due);
+                    }
+                    if kept.len() * body < BUDGET {
+                        kept.push((due, made));
+                    }
+                }
+            });
+        }
+        while Instant::now() < end {
+            most = most.max(resident());
+            let now = Instant::now();
+            let mut all = kept.lock();
+            // The first that is over ends the connection, and so all others.
+            let over = match all.iter().any(|(due, _)| *due <= now) {
+                true => mem::take(&mut *all),
+                false => Vec::new(),
+            };
+            drop(all);
+            drop(over);
+            room.notify_all();
+            thread::sleep(ms(20));
+        }
+    });
+    println!("{seconds} s: {} MiB more", (most - before) >> 20);
 }

@@ -1,8 +1,5 @@
 //! The figures with the Java client as the sender, to stand beside ours: the same scenarios, against the
-//! same proxies. What is said to it, and what it answers, stands in `tests/rocketmq/JavaFigures.java`.
-//!
-//! `tests/rocketmq/run.sh 5.4.0 -- cargo test --release --all-features --test faults java::figures --
-//! --ignored --nocapture --test-threads=1`
+//! same proxies. What is said to it, and what it answers, stands in `JavaFigures.java`.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -11,61 +8,27 @@ use std::sync::mpsc::{self, Receiver, TryRecvError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use crate::bench::flood::{BODY, Deaf, SECONDS, THREADS};
+use crate::bench::measure::{asked, print};
+use crate::bench::sender::{Called, Late, Left, Sender, Setup};
 use crate::bench::*;
-use crate::figures::{self, asked, print};
-use crate::limits::{BODY, Deaf, SECONDS, THREADS};
-use crate::overshoot;
-use crate::sender::{Called, Late, Left, Sender, Setup};
+use crate::figures;
 
 /// Longer than any answer takes.
 const MOST: Duration = Duration::from_secs(180);
 
-#[test]
-#[ignore = "figures: see src/docs/faults.md"]
-fn figures_callbacks() {
-    figures::callbacks_of(&mut Java::start());
-}
-
-#[test]
-#[ignore = "figures: see src/docs/faults.md"]
-fn figures_ends() {
-    figures::ends_of(&mut Java::start());
-}
-
-#[test]
-#[ignore = "figures: see src/docs/faults.md"]
-fn figures_back() {
-    figures::back_of(&mut Java::start());
-}
-
-#[test]
-#[ignore = "figures: see src/docs/faults.md"]
-fn figures_cycles() {
-    figures::cycles_of(&mut Java::start());
-}
-
-#[test]
-#[ignore = "figures: see src/docs/faults.md"]
-fn figures_shutdowns() {
-    figures::shutdowns_of(&mut Java::start());
-}
-
-#[test]
-#[ignore = "figures: see src/docs/faults.md"]
-fn figures_overshoot() {
+pub fn overshoot() {
     // Also apart: a synchronous one that times out ends the connection, and with it the asynchronous ones,
     // which otherwise wait until it looks at all of them, once in a second.
     let mut java = Java::start();
     for modes in [&MODES[..], &[Mode::Sync], &[Mode::Async]] {
         println!("{modes:?}");
-        overshoot::overshoot_of(&mut java, modes);
+        figures::overshoot_of(&mut java, modes);
     }
 }
 
 /// With as much heap as it may have, it holds what it is given until there is no more.
-#[test]
-#[ignore = "figures: see src/docs/faults.md"]
-fn figures_flood() {
+pub fn flood() {
     let (seconds, body) = (asked(SECONDS, 10), asked(BODY, 64 << 10));
     check(1, |bench| {
         // It ends in here: a process without memory need not do so in order.
@@ -89,7 +52,7 @@ fn figures_flood() {
 const HEAP: &str = "-Xmx1g";
 
 /// The driver of the Java client, in a process of its own.
-struct Java {
+pub struct Java {
     child: Child,
     input: ChildStdin,
     lines: Receiver<(Instant, String)>,
@@ -97,12 +60,13 @@ struct Java {
 }
 
 impl Java {
-    fn start() -> Java {
+    pub fn start() -> Java {
         let path = std::env::var("ROCKETMQ_CLASSPATH").expect(
             "ROCKETMQ_CLASSPATH: tests/rocketmq/run.sh 5.4.0 -- env shows it, and sets it for a command",
         );
         let mut command = Command::new("java");
-        command.args([HEAP, "-cp", &path, "tests/rocketmq/JavaFigures.java"]);
+        let program = concat!(env!("CARGO_MANIFEST_DIR"), "/faults/JavaFigures.java");
+        command.args([HEAP, "-cp", &path, program]);
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().expect("java on PATH");
         let input = child.stdin.take().expect("a pipe");

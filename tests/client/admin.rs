@@ -5,10 +5,7 @@ use rocketmq_blocking::embedded::{Cluster, Fault, Gate, On};
 use rocketmq_blocking::protocol::code::request;
 use rocketmq_blocking::{Batch, ErrorKind, Message, MessageQueue, MessageView};
 
-use super::{builder, producer};
-
-/// Only a failing test waits so long.
-const PATIENCE: Duration = Duration::from_secs(20);
+use crate::support::{PATIENCE, builder, producer};
 
 fn bodies(messages: &[MessageView]) -> Vec<&str> {
     messages
@@ -118,7 +115,7 @@ fn a_message_is_found_by_the_ids_of_its_receipt_and_by_its_keys() {
 #[test]
 fn in_a_namespace_topics_have_their_own_names_here_and_the_whole_ones_there() {
     let cluster = Cluster::builder().topic("C", 1).start().unwrap();
-    let builder = super::builder(&cluster).namespace("ns");
+    let builder = builder(&cluster).namespace("ns");
     let producer = builder.start().unwrap();
     let admin = producer.admin();
     admin.create_topic("C", "T", 1).unwrap();

@@ -1,11 +1,9 @@
 //! Each invariant of the architecture notes has tests, and two are held here.
 
 use std::fs;
-use std::path::{Path, PathBuf};
 
-use crate::capture::collect;
-use crate::readme::sources;
 use crate::source::Source;
+use crate::support::files::{collect, exists, place, root};
 
 const NOTES: &str = include_str!("../../src/docs/architecture.md");
 const STYLE: &str = include_str!("../../src/docs/style.md");
@@ -14,49 +12,44 @@ const STYLE: &str = include_str!("../../src/docs/style.md");
 /// servers, `interop*`, may: those do things in a time of their own.)
 const SLEEPERS: &[(&str, &str)] = &[
     ("src/transport/tests/dials.rs", "tries again and again"),
-    ("tests/behaviour/faults.rs", "paces sends that fail at once"),
+    ("tests/client/routes.rs", "paces sends while refreshes fail"),
+    ("tests/faults/bench/mod.rs", "looks again and again"),
+    ("tests/faults/bench/proxy.rs", "waits for a file to be free"),
     (
-        "tests/behaviour/fork.rs",
-        "nothing else says when a child ends",
+        "tests/faults/bench/watch.rs",
+        "measures how late a sleep ends",
     ),
     (
-        "tests/behaviour/routes.rs",
-        "paces sends while refreshes fail",
-    ),
-    (
-        "tests/behaviour/shutdown.rs",
-        "time in which something could end too early",
-    ),
-    ("tests/behaviour/support.rs", "looks again and again"),
-    (
-        "tests/behaviour/threads.rs",
-        "time for a write to get stuck in, which it need not",
-    ),
-    ("tests/faults/bench.rs", "looks again and again"),
-    (
-        "tests/faults/figures.rs",
-        "measures, and paces what is measured",
-    ),
-    (
-        "tests/faults/limits.rs",
+        "tests/faults/machine/limits.rs",
         "looks at the memory again and again",
     ),
-    ("tests/faults/proxy.rs", "waits for a file to be free"),
     (
-        "tests/faults/stopped.rs",
+        "tests/faults/machine/stopped.rs",
         "it is the stop itself that lasts",
     ),
-    ("tests/faults/watch.rs", "measures how late a sleep ends"),
+    ("tests/house/logs/mod.rs", "looks again and again"),
     (
         "tests/locks/yields.rs",
         "chance lets other threads go first",
     ),
-    ("tests/logs/main.rs", "looks again and again"),
+    (
+        "tests/producer/failure/connections.rs",
+        "paces sends that fail at once",
+    ),
+    (
+        "tests/producer/start_and_stop/fork.rs",
+        "nothing else says when a child ends",
+    ),
+    (
+        "tests/producer/start_and_stop/shutdown.rs",
+        "time in which something could end too early",
+    ),
+    (
+        "tests/producer/start_and_stop/threads.rs",
+        "time for a write to get stuck in, which it need not",
+    ),
+    ("tests/support/mod.rs", "looks again and again"),
 ];
-
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
 
 /// Number and tests of each invariant.
 fn invariants() -> Vec<(usize, Vec<&'static str>)> {
@@ -77,26 +70,6 @@ fn invariants() -> Vec<(usize, Vec<&'static str>)> {
     found
 }
 
-/// Where a test of `binary::module::name` stands; `unit::module::name` is somewhere in that module of
-/// the library.
-fn place(test: &str) -> PathBuf {
-    let mut parts = test.split("::");
-    let (binary, module) = (
-        parts.next().unwrap_or_default(),
-        parts.next().unwrap_or_default(),
-    );
-    let places = match binary {
-        "unit" => [format!("src/{module}"), format!("src/{module}.rs")],
-        _ => [
-            format!("tests/{binary}/{module}.rs"),
-            format!("tests/{binary}/tests/{module}.rs"),
-        ],
-    };
-    let mut places = places.iter().map(|place| root().join(place));
-    let place = places.find(|place| place.exists());
-    place.unwrap_or_else(|| panic!("{test}: no such file"))
-}
-
 #[test]
 fn every_invariant_names_tests_that_exist() {
     let invariants = invariants();
@@ -115,7 +88,7 @@ fn every_test_that_the_style_page_names_exists() {
     for name in names.filter(|name| name.contains("_") && !name.contains(['.', '/'])) {
         count += 1;
         match name.matches("::").count() {
-            0 => check_exists(&format!("suite::architecture::{name}")),
+            0 => check_exists(&format!("house::architecture::{name}")),
             _ => check_exists(name),
         }
     }
@@ -124,16 +97,7 @@ fn every_test_that_the_style_page_names_exists() {
 
 #[track_caller]
 fn check_exists(test: &str) {
-    let place = place(test);
-    let text = match place.is_dir() {
-        true => sources(&place),
-        false => fs::read_to_string(&place).expect("a readable source"),
-    };
-    let (_, name) = test.rsplit_once("::").expect("a path");
-    assert!(
-        text.contains(&format!("fn {name}(")),
-        "{test} is not in {place:?}"
-    );
+    assert!(exists(test), "{test} is not in {:?}", place(test));
 }
 
 /// How many times a file of tests sleeps, the library's own code and examples in comments left out.
@@ -158,7 +122,7 @@ fn a_test_that_sleeps_has_a_reason() {
         let path = file.strip_prefix(root()).expect("below the root");
         let path = path.to_string_lossy().replace('\\', "/");
         let text = fs::read_to_string(&file).expect("a readable source");
-        let is_this = path.ends_with("suite/invariants.rs");
+        let is_this = path.ends_with("house/invariants.rs");
         if !is_this && !path.starts_with("tests/interop") && sleeps(&path, &text) > 0 {
             found.push(path);
         }

@@ -1,21 +1,6 @@
 //! What the README promises about tests.
 
-use std::fs;
-use std::path::Path;
-
-/// All Rust sources of a folder, one after the other.
-pub fn sources(folder: &Path) -> String {
-    let entries = fs::read_dir(folder).expect("a folder");
-    let text = |entry: std::io::Result<fs::DirEntry>| {
-        let path = entry.expect("an entry").path();
-        match path.extension() {
-            _ if path.is_dir() => sources(&path),
-            Some(kind) if kind == "rs" => fs::read_to_string(&path).expect("a readable source"),
-            _ => String::new(),
-        }
-    };
-    entries.map(text).collect()
-}
+use crate::support::files::{root, text};
 
 #[test]
 fn every_test_that_the_feature_table_names_exists() {
@@ -27,8 +12,7 @@ fn every_test_that_the_feature_table_names_exists() {
         .filter_map(|line| line.rsplit('`').nth(1)?.rsplit("::").next())
         .collect();
     assert!(named.len() > 30, "the table has {} rows", named.len());
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let sources = sources(&root.join("tests")) + &sources(&root.join("src"));
+    let sources = text(&root().join("tests")) + &text(&root().join("src"));
     let missing: Vec<_> = named
         .iter()
         .filter(|name| !sources.contains(&format!("fn {name}(")))

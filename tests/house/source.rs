@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-use crate::capture::collect;
+use crate::support::files::collect;
 
 /// One source file of the library.
 pub struct Source {

@@ -1,20 +1,12 @@
-//! Signed requests against a real broker that wants them:
-//! `tests/rocketmq/acl.sh 5.4.0 -- cargo test --features acl --test interop_acl -- --ignored`.
-#![cfg(feature = "acl")]
+//! Signed requests against a real broker that wants them.
 
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use rocketmq_blocking::hook::RpcHook;
 use rocketmq_blocking::protocol::{Command, HeaderFormat};
 use rocketmq_blocking::{Batch, Delivery, Error, ErrorKind, Message, Producer, ProducerBuilder};
 
-const PATIENCE: Duration = Duration::from_secs(20);
-
-fn env(name: &str) -> String {
-    std::env::var(name)
-        .unwrap_or_else(|_| panic!("{name} is not set: run by tests/rocketmq/acl.sh"))
-}
+use crate::servers::{PATIENCE, env};
 
 /// With timeouts that a busy machine does not reach.
 fn builder(group: &str) -> ProducerBuilder {
@@ -90,7 +82,7 @@ fn send_all(builder: ProducerBuilder, topic: &str) -> Vec<Codes> {
 }
 
 #[test]
-#[ignore = "needs a real broker: tests/rocketmq/acl.sh"]
+#[ignore = "needs real servers: tests/rocketmq/all.sh VERSION"]
 fn with_the_right_secret_every_request_is_accepted() {
     for (i, (format, short)) in [
         (HeaderFormat::Json, true),
@@ -117,7 +109,7 @@ fn with_the_right_secret_every_request_is_accepted() {
 }
 
 #[test]
-#[ignore = "needs a real broker: tests/rocketmq/acl.sh"]
+#[ignore = "needs real servers: tests/rocketmq/all.sh VERSION"]
 fn namespaces_are_signed_with_the_rest_and_the_vip_port_checks_too() {
     let signed =
         || builder("AclGroup").credentials(env("ROCKETMQ_ACCESS_KEY"), env("ROCKETMQ_SECRET_KEY"));
@@ -133,7 +125,7 @@ fn namespaces_are_signed_with_the_rest_and_the_vip_port_checks_too() {
 }
 
 #[test]
-#[ignore = "needs a real broker: tests/rocketmq/acl.sh"]
+#[ignore = "needs real servers: tests/rocketmq/all.sh VERSION"]
 fn without_the_right_secret_nothing_is_accepted() {
     let key = env("ROCKETMQ_ACCESS_KEY");
     for (why, builder) in [

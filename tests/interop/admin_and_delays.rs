@@ -1,15 +1,9 @@
 //! Compression, administration, timers and recall against real servers, with the Java client as the
-//! reader:
-//!
-//! ```sh
-//! ROCKETMQ_BROKER_CONF=recallMessageEnable=true tests/rocketmq/run.sh 5.4.0 -- \
-//!     cargo test --all-features --test interop_more -- --include-ignored
-//! ```
+//! reader.
 
 use std::collections::BTreeMap;
-use std::process::Command;
 use std::thread;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rocketmq_blocking::{
     AutoBatch, Batch, Compression, ErrorKind, Message, MessageView, Producer, ProducerBuilder,
@@ -17,13 +11,7 @@ use rocketmq_blocking::{
 };
 use serde_json::Value;
 
-/// Brokers index, deliver and register a moment later than they answer; only a failing test waits
-/// so long.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-fn env(name: &str) -> String {
-    std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: see the head of this file"))
-}
+use crate::servers::{self, PATIENCE, env, found as eventually};
 
 /// Timers came with 5.0, recalling them with 5.3.2.
 fn is_version_5() -> bool {
@@ -40,38 +28,14 @@ fn producer(group: &str) -> Producer {
     builder(group).start().unwrap()
 }
 
-/// What a real broker does sooner or later.
-#[track_caller]
-fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let end = Instant::now() + PATIENCE;
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(Instant::now() < end, "{what} did not come");
-        thread::sleep(Duration::from_millis(50));
-    }
-}
-
 /// The messages of a topic as the Java client reads them, by unique key.
 fn read_back(topic: &str, count: usize) -> BTreeMap<String, Value> {
-    let output = Command::new("java")
-        .args([
-            "-cp",
-            &env("ROCKETMQ_CLASSPATH"),
-            "tests/rocketmq/ReadBack.java",
-        ])
-        .args([&env("ROCKETMQ_NAME_SERVER"), topic, &count.to_string()])
-        .output()
-        .unwrap();
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{errors}");
-    let lines = String::from_utf8(output.stdout).unwrap();
-    let messages = lines.lines().map(|line| {
-        let message: Value = serde_json::from_str(line).unwrap();
-        (message["msg_id"].as_str().unwrap().to_owned(), message)
+    let messages = servers::read_back(topic, count).into_iter();
+    let keyed = messages.map(|message| {
+        let key = message["msg_id"].as_str().unwrap().to_owned();
+        (key, message)
     });
-    messages.collect()
+    keyed.collect()
 }
 
 fn base64(bytes: &[u8]) -> String {
@@ -100,7 +64,7 @@ fn of_key(producer: &Producer, topic: &str, receipt: &SendReceipt) -> Vec<Messag
 }
 
 #[test]
-#[ignore = "needs ROCKETMQ_NAME_SERVER"]
+#[ignore = "needs real servers: tests/rocketmq/all.sh VERSION"]
 fn java_reads_bodies_of_every_compression() {
     let kinds = [
         (Compression::Zlib, 0x301),
@@ -137,7 +101,7 @@ fn java_reads_bodies_of_every_compression() {
 }
 
 #[test]
-#[ignore = "needs ROCKETMQ_NAME_SERVER"]
+#[ignore = "needs real servers: tests/rocketmq/all.sh VERSION"]
 fn a_topic_that_was_made_is_in_the_route_and_takes_messages() {
     let producer = producer("create-topic");
     let admin = producer.admin();
@@ -155,7 +119,7 @@ fn a_topic_that_was_made_is_in_the_route_and_takes_messages() {
 }
 
 #[test]
-#[ignore = "needs ROCKETMQ_NAME_SERVER"]
+#[ignore = "needs real servers: tests/rocketmq/all.sh VERSION"]
 fn offsets_and_queries_agree_with_receipts() {
     let producer = producer("offsets");
     let admin = producer.admin();
@@ -228,7 +192,7 @@ fn offsets_and_queries_agree_with_receipts() {
 }
 
 #[test]
-#[ignore = "needs ROCKETMQ_NAME_SERVER"]
+#[ignore = "needs real servers: tests/rocketmq/all.sh VERSION"]
 fn every_message_of_a_batch_is_found_by_its_own_ids() {
     let producer = builder("gathered")
         .auto_batch(AutoBatch::new().max_delay(Duration::from_millis(200)))
@@ -277,7 +241,7 @@ fn now_ms() -> i64 {
 }
 
 #[test]
-#[ignore = "needs ROCKETMQ_NAME_SERVER"]
+#[ignore = "needs real servers: tests/rocketmq/all.sh VERSION"]
 fn delayed_messages_are_not_early() {
     let producer = producer("delays");
     let message = Message::new("Delayed", "x");
@@ -301,7 +265,7 @@ fn delayed_messages_are_not_early() {
 }
 
 #[test]
-#[ignore = "needs ROCKETMQ_NAME_SERVER"]
+#[ignore = "needs real servers: tests/rocketmq/all.sh VERSION"]
 fn a_recalled_message_is_not_delivered() {
     if !is_version_5() {
         let producer = producer("recall");

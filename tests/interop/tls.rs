@@ -10,10 +10,10 @@ use rocketmq_blocking::{
     Batch, Delivery, ErrorKind, Message, Producer, ProducerBuilder, SendReceipt, TlsConfig,
 };
 
-const CA: &str = include_str!("certificates/ca.pem");
-const OTHER_CA: &str = include_str!("certificates/other-ca.pem");
-const CLIENT: &str = include_str!("certificates/client.pem");
-const CLIENT_KEY: &str = include_str!("certificates/client.key");
+const CA: &str = include_str!("../certificates/ca.pem");
+const OTHER_CA: &str = include_str!("../certificates/other-ca.pem");
+const CLIENT: &str = include_str!("../certificates/client.pem");
+const CLIENT_KEY: &str = include_str!("../certificates/client.key");
 
 /// Only a failing test waits so long.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -22,7 +22,7 @@ mod test_mode {
     use super::*;
 
     #[test]
-    #[ignore = "needs real servers: tests/rocketmq/tls.sh VERSION"]
+    #[ignore = "needs real servers: tests/rocketmq/all.sh VERSION"]
     fn a_certificate_from_nobody_is_taken_only_if_that_is_asked_for() {
         all_modes_work(TlsConfig::new().danger_accept_any_certificate());
         refused(TlsConfig::new(), "UnknownIssuer");
@@ -34,7 +34,7 @@ mod enforcing {
     use super::*;
 
     #[test]
-    #[ignore = "needs real servers: tests/rocketmq/tls.sh VERSION"]
+    #[ignore = "needs real servers: tests/rocketmq/all.sh VERSION"]
     fn servers_of_a_known_authority_take_all_modes_and_no_plain_connection() {
         all_modes_work(TlsConfig::new().ca_pem(CA));
         all_modes_work(TlsConfig::new().ca_pem(CA).server_name("broker.internal"));
@@ -52,7 +52,7 @@ mod mutual {
     use super::*;
 
     #[test]
-    #[ignore = "needs real servers: tests/rocketmq/tls.sh VERSION"]
+    #[ignore = "needs real servers: tests/rocketmq/all.sh VERSION"]
     fn servers_that_want_a_certificate_get_it() {
         let tls = TlsConfig::new().ca_pem(CA);
         let own = tls.clone().client_certificate_pem(CLIENT, CLIENT_KEY);

@@ -1,12 +1,9 @@
 //! Transactions and request-reply with real RocketMQ servers, and with the Java client on the other
-//! side. `tests/rocketmq/tx.sh VERSION` starts the servers and runs the tests.
+//! side.
 
 use std::collections::BTreeMap;
-use std::env;
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -20,52 +17,13 @@ use rocketmq_blocking::{
 };
 use serde_json::Value;
 
+use crate::servers::{env, java_process, printed, read_back};
+
 /// Only a failing test waits so long.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A timeout that a busy machine does not reach.
 const UNHURRIED: Duration = Duration::from_secs(15);
-
-fn setting(name: &str) -> String {
-    let why = "is not set: run this by tests/rocketmq/tx.sh VERSION";
-    env::var(name).unwrap_or_else(|_| panic!("{name} {why}"))
-}
-
-/// Starts one of the programs of `tests/rocketmq`.
-fn java(program: &str, args: &[&str]) -> Child {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/rocketmq");
-    Command::new("java")
-        .args(["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx256m"])
-        .args(["-cp", &setting("ROCKETMQ_CLASSPATH")])
-        .arg(here.join(program))
-        .args(args)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::inherit())
-        .spawn()
-        .unwrap()
-}
-
-/// What a program printed, once it has ended well.
-#[track_caller]
-fn printed(program: Child) -> String {
-    let output = program.wait_with_output().unwrap();
-    let text = String::from_utf8(output.stdout).unwrap();
-    assert!(output.status.success(), "{text}");
-    text
-}
-
-/// All messages of a topic as the Java client reads them: body, and all else.
-fn read_back(topic: &str, count: usize) -> Vec<Value> {
-    let name_server = setting("ROCKETMQ_NAME_SERVER");
-    let text = printed(java(
-        "ReadBack.java",
-        &[&name_server, topic, &count.to_string()],
-    ));
-    text.lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect()
-}
 
 /// How often each tag is among them.
 fn tags(messages: &[Value]) -> BTreeMap<&str, usize> {
@@ -80,7 +38,7 @@ fn tags(messages: &[Value]) -> BTreeMap<&str, usize> {
 const TWO_ROUNDS: Duration = Duration::from_secs(5);
 
 #[test]
-#[ignore = "needs real servers: tests/rocketmq/tx.sh VERSION"]
+#[ignore = "needs real servers: tests/rocketmq/all.sh VERSION"]
 fn transactions_end_as_told_or_as_the_check_says() {
     let (saw, asked) = mpsc::channel();
     let check = move |half: &MessageView| {
@@ -93,7 +51,7 @@ fn transactions_end_as_told_or_as_the_check_says() {
         }
     };
     let producer = TransactionProducer::builder("interop-tx", check)
-        .name_server(setting("ROCKETMQ_NAME_SERVER"))
+        .name_server(env("ROCKETMQ_NAME_SERVER"))
         .send_timeout(UNHURRIED)
         .api_timeout(UNHURRIED)
         .start()
@@ -152,9 +110,9 @@ fn transactions_end_as_told_or_as_the_check_says() {
 }
 
 #[test]
-#[ignore = "needs real servers: tests/rocketmq/tx.sh VERSION"]
+#[ignore = "needs real servers: tests/rocketmq/all.sh VERSION"]
 fn groups_of_one_client_are_asked_each_about_its_own_and_a_successor_answers() {
-    let client = Client::builder().name_server(setting("ROCKETMQ_NAME_SERVER"));
+    let client = Client::builder().name_server(env("ROCKETMQ_NAME_SERVER"));
     let client = client.api_timeout(UNHURRIED).start().unwrap();
     let (saw, asked) = mpsc::channel();
     let start = |group: &'static str| {
@@ -201,16 +159,16 @@ fn groups_of_one_client_are_asked_each_about_its_own_and_a_successor_answers() {
 }
 
 fn asker() -> Producer {
-    let builder = Producer::builder("interop-askers").name_server(setting("ROCKETMQ_NAME_SERVER"));
+    let builder = Producer::builder("interop-askers").name_server(env("ROCKETMQ_NAME_SERVER"));
     builder.api_timeout(UNHURRIED).start().unwrap()
 }
 
 #[test]
-#[ignore = "needs real servers: tests/rocketmq/tx.sh VERSION"]
+#[ignore = "needs real servers: tests/rocketmq/all.sh VERSION"]
 fn a_java_replier_answers_our_requests() {
     const ASYNC: usize = 20;
     let topic = "InteropRequests";
-    let name_server = setting("ROCKETMQ_NAME_SERVER");
+    let name_server = env("ROCKETMQ_NAME_SERVER");
     let producer = asker();
     // Makes the topic, and is one of those that are answered too late.
     let start = Instant::now();
@@ -226,7 +184,7 @@ fn a_java_replier_answers_our_requests() {
         "{late:?}"
     );
 
-    let replier = java(
+    let replier = java_process(
         "JavaReplier.java",
         &[&name_server, topic, &(ASYNC + 3).to_string()],
     );
@@ -290,13 +248,13 @@ fn view(offset_message_id: &str) -> MessageView {
 }
 
 #[test]
-#[ignore = "needs real servers: tests/rocketmq/tx.sh VERSION"]
+#[ignore = "needs real servers: tests/rocketmq/all.sh VERSION"]
 fn our_reply_reaches_a_java_requester() {
     let topic = "InteropReplies";
-    let name_server = setting("ROCKETMQ_NAME_SERVER");
+    let name_server = env("ROCKETMQ_NAME_SERVER");
     for short in [true, false] {
         let topic = format!("{topic}{short}");
-        let requester = java(
+        let requester = java_process(
             "JavaRequester.java",
             &[&name_server, &topic, "apples", "60000"],
         );
@@ -317,10 +275,10 @@ fn our_reply_reaches_a_java_requester() {
 }
 
 #[test]
-#[ignore = "needs real servers: tests/rocketmq/tx.sh VERSION"]
+#[ignore = "needs real servers: tests/rocketmq/all.sh VERSION"]
 fn the_embedded_cluster_plays_both_for_the_java_client() {
     let cluster = Cluster::builder().topic("FromJava", 4).start().unwrap();
-    let program = java(
+    let program = java_process(
         "JavaTransaction.java",
         &[&cluster.name_server(), "FromJava"],
     );
@@ -355,7 +313,7 @@ fn the_embedded_cluster_plays_both_for_the_java_client() {
     assert_eq!(cluster.message_count("FromJava"), 2);
 
     let stored = cluster.subscribe();
-    let requester = java(
+    let requester = java_process(
         "JavaRequester.java",
         &[&cluster.name_server(), "FromJava", "apples", "30000"],
     );

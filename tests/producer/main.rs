@@ -1,23 +1,10 @@
-//! What a producer does, against the embedded cluster: one module a subject.
+//! What a producer does, against the embedded cluster: one folder a subject, one file a feature.
 
-#[path = "../faults/apart.rs"]
-mod apart;
-
-mod api;
-mod deadlines;
-mod describe;
-mod faults;
-mod final_errors;
-#[cfg(unix)]
-mod fork;
-mod goaway;
-mod gone_queues;
-mod lifecycle;
-mod limits;
-mod queues;
-mod retries;
-mod routes;
-mod sends;
-mod shutdown;
+mod failure;
+mod observe;
+mod request_reply;
+mod send;
+mod start_and_stop;
+#[path = "../support/mod.rs"]
 mod support;
-mod threads;
+mod transaction;

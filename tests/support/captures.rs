@@ -8,6 +8,8 @@ use std::sync::LazyLock;
 use rocketmq_blocking::protocol::{Command, frame};
 use serde_json::{Map, Value, json};
 
+use super::files::collect;
+
 /// One captured frame.
 pub struct Frame {
     /// `file:line`, for failure texts.
@@ -70,19 +72,6 @@ pub fn files() -> Vec<PathBuf> {
     files
 }
 
-/// Adds the files below `directory` that have this extension.
-pub fn collect(directory: &Path, extension: &str, files: &mut Vec<PathBuf>) {
-    let entries = fs::read_dir(directory).unwrap_or_else(|e| panic!("{directory:?}: {e}"));
-    for entry in entries {
-        let path = entry.expect("a readable directory").path();
-        if path.is_dir() {
-            collect(&path, extension, files);
-        } else if path.extension().is_some_and(|e| e == extension) {
-            files.push(path);
-        }
-    }
-}
-
 /// A header's fields as JSON, to be compared as a map.
 pub fn as_map<'a>(fields: impl Iterator<Item = (&'a str, &'a str)>) -> Value {
     let map: Map<String, Value> = fields.map(|(n, v)| (n.to_owned(), json!(v))).collect();
@@ -117,7 +106,7 @@ fn differ(name: &str, a: &Value, b: &Value, names: &mut BTreeSet<String>) {
 }
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
+    super::files::root().join("tests/golden")
 }
 
 /// The frames of a file; its first line tells what the Java program did.

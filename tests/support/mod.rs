@@ -1,4 +1,11 @@
-//! What all modules need: clusters, producers, ways to wait, and a server that follows a script.
+//! What tests of several binaries need: clusters, producers, ways to wait, servers that follow a script,
+//! a process of one's own, captures, a log that is kept, sources and documents as text.
+#![allow(dead_code, reason = "no binary needs all of it")]
+
+pub mod apart;
+pub mod captures;
+pub mod files;
+pub mod logged;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -36,6 +43,17 @@ pub fn brokers(count: usize) -> Cluster {
 
 pub fn builder(cluster: &Cluster) -> ProducerBuilder {
     Producer::builder("group").name_server(cluster.name_server())
+}
+
+/// One whose sends have more time than a busy machine uses up.
+pub fn patient(cluster: &Cluster) -> ProducerBuilder {
+    builder(cluster).send_timeout(PATIENCE)
+}
+
+/// Two brokers, each with two queues of the topic `T`.
+pub fn two_brokers() -> Cluster {
+    let builder = Cluster::builder().brokers(2).topic("T", 2);
+    builder.start().expect("free ports")
 }
 
 pub fn producer(cluster: &Cluster) -> Producer {

@@ -3,7 +3,7 @@
 use rocketmq_blocking::protocol::send::{SendRequest, SendResponse, V1};
 use rocketmq_blocking::protocol::{Command, ExtFields, HeaderFormat, frame, message};
 
-use crate::wire::{FORMATS, round, round_fields, without_empty_texts};
+use crate::round_trips::{FORMATS, round, round_fields, without_empty_texts};
 
 #[test]
 fn of_equal_header_fields_the_last_counts_in_both_forms() {

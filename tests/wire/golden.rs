@@ -9,7 +9,7 @@ use rocketmq_blocking::protocol::send::{self, SendRequest, SendResponse, V1};
 use rocketmq_blocking::protocol::{Command, ExtFields, Fields, HeaderFormat, frame};
 use serde_json::{Value, json};
 
-use crate::capture::{Frame, as_map, differences, files, frames};
+use crate::support::captures::{Frame, as_map, differences, files, frames};
 
 pub const SENDS: &[i32] = &[
     request::SEND_MESSAGE,

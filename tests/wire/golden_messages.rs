@@ -5,8 +5,8 @@ use rocketmq_blocking::protocol::id::{self, OffsetMessageId};
 use rocketmq_blocking::protocol::send::SendRequest;
 use rocketmq_blocking::protocol::{compress, message, properties, sys_flag};
 
-use crate::capture::{Frame, unhex};
 use crate::golden::{SENDS, each};
+use crate::support::captures::{Frame, unhex};
 
 #[test]
 fn properties_read_and_write_back_to_the_same_text() {

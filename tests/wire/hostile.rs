@@ -11,7 +11,7 @@ use rocketmq_blocking::protocol::route::TopicRoute;
 use rocketmq_blocking::protocol::send::{SendRequest, SendResponse};
 use rocketmq_blocking::protocol::{Command, HeaderFormat, compress, message, properties};
 
-use crate::capture::frames;
+use crate::support::captures::frames;
 use crate::values::{self, bytes, config};
 
 const FORMATS: [HeaderFormat; 2] = [HeaderFormat::Json, HeaderFormat::Binary];

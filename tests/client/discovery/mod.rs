@@ -10,8 +10,7 @@ use rocketmq_blocking::embedded::Cluster;
 use rocketmq_blocking::{Delivery, Error, ErrorKind, Message, Producer, ProducerBuilder, Result};
 use web::Web;
 
-/// Only a failing test waits so long.
-const PATIENCE: Duration = Duration::from_secs(30);
+use crate::support::PATIENCE;
 
 /// How often the tests that are about it have the list asked for again.
 const OFTEN: Duration = Duration::from_millis(5);

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::{self, JoinHandle};
 
-use crate::PATIENCE;
+use crate::support::PATIENCE;
 
 pub struct Web {
     address: SocketAddr,

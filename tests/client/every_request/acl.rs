@@ -7,7 +7,8 @@ use rocketmq_blocking::protocol::{Command, HeaderFormat};
 use rocketmq_blocking::{Client, ErrorKind};
 
 use super::*;
-use crate::capture;
+use crate::support::apart::in_a_process_of_its_own;
+use crate::support::logged;
 
 const ACCESS_KEY: &str = "goldenAccessKey";
 const SECRET: &str = "canary-secret-1b7f";
@@ -109,7 +110,8 @@ fn a_retry_is_signed_anew() {
 
 #[test]
 fn secrets_are_nowhere_to_be_read() {
-    capture::start();
+    in_a_process_of_its_own!();
+    logged::start();
     let cluster = Cluster::start().unwrap();
     let wrong = Fault::answer(1, "AclException: signature")
         .on(On::Send)
@@ -138,7 +140,7 @@ fn secrets_are_nowhere_to_be_read() {
     printed += &format!("{:?}", cluster.requests(&On::Any));
     let blank = builder(&cluster).credentials("", SECRET).start();
     printed += &format!("{:?}", blank.unwrap_err());
-    let logged = format!("{:?}", capture::lines());
+    let logged = format!("{:?}", logged::lines());
     assert!(logged.contains("connected"), "the log is read: {logged}");
     for text in [printed, logged] {
         assert!(!text.contains("canary"), "{text}");

@@ -4,29 +4,19 @@
 #[cfg(feature = "acl")]
 mod acl;
 mod address;
-#[cfg(feature = "acl")]
-#[path = "../logs/capture.rs"]
-mod capture;
 mod hooks;
 mod namespace;
 
-use std::time::Duration;
-
 use rocketmq_blocking::embedded::{Cluster, On, ReceivedRequest};
-use rocketmq_blocking::{Message, Producer, ProducerBuilder};
+use rocketmq_blocking::{Message, Producer};
 
-/// Only a failing test waits so long.
-const PATIENCE: Duration = Duration::from_secs(20);
+use crate::support::{PATIENCE, builder};
 
 const GET_ROUTE: i32 = 105;
 const HEARTBEAT: i32 = 34;
 const UNREGISTER: i32 = 35;
 const SEND: i32 = 310;
 const SEND_BATCH: i32 = 320;
-
-fn builder(cluster: &Cluster) -> ProducerBuilder {
-    Producer::builder("group").name_server(cluster.name_server())
-}
 
 fn message(body: &str) -> Message {
     Message::new("Topic", body)

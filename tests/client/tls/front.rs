@@ -44,9 +44,9 @@ pub struct Identity {
 
 macro_rules! identity {
     ($name:literal) => {
-        crate::front::Identity {
-            chain: include_str!(concat!("../certificates/", $name, ".pem")),
-            key: include_str!(concat!("../certificates/", $name, ".key")),
+        crate::tls::front::Identity {
+            chain: include_str!(concat!("../../certificates/", $name, ".pem")),
+            key: include_str!(concat!("../../certificates/", $name, ".key")),
             wants_client_certificate: false,
             versions: rustls::ALL_VERSIONS.to_vec(),
         }
@@ -62,7 +62,7 @@ impl Identity {
             .unwrap();
         let builder = if self.wants_client_certificate {
             let mut roots = RootCertStore::empty();
-            let ca = CertificateDer::from_pem_slice(crate::CA.as_bytes()).unwrap();
+            let ca = CertificateDer::from_pem_slice(super::CA.as_bytes()).unwrap();
             roots.add(ca).unwrap();
             let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), provider);
             builder.with_client_cert_verifier(verifier.build().unwrap())

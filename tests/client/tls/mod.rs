@@ -6,19 +6,17 @@ mod sends;
 mod settings;
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use front::{Front, Identity, identity};
 use rocketmq_blocking::embedded::Cluster;
 use rocketmq_blocking::{Delivery, Error, ErrorKind, Producer, ProducerBuilder, TlsConfig};
 
-pub const CA: &str = include_str!("../certificates/ca.pem");
-pub const OTHER_CA: &str = include_str!("../certificates/other-ca.pem");
-pub const CLIENT: &str = include_str!("../certificates/client.pem");
-pub const CLIENT_KEY: &str = include_str!("../certificates/client.key");
+use crate::support::PATIENCE;
 
-/// Only a failing test waits so long.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const CA: &str = include_str!("../../certificates/ca.pem");
+pub const OTHER_CA: &str = include_str!("../../certificates/other-ca.pem");
+pub const CLIENT: &str = include_str!("../../certificates/client.pem");
+pub const CLIENT_KEY: &str = include_str!("../../certificates/client.key");
 
 /// A cluster whose name server is behind TLS, and whose broker is where a test puts it.
 pub struct Secured {

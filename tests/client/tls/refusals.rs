@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 use rocketmq_blocking::{Delivery, ErrorKind, Message, Producer, TlsConfig, Wait};
 use rustls::version::{TLS12, TLS13};
 
-use crate::front::{Front, Identity, identity};
-use crate::{CA, CLIENT, CLIENT_KEY, OTHER_CA, PATIENCE, Secured, assert_refused};
+use super::front::{Front, Identity, identity};
+use super::{CA, CLIENT, CLIENT_KEY, OTHER_CA, Secured, assert_refused};
+use crate::support::PATIENCE;
 
 fn hello() -> Message {
     Message::new("T", "hello")

@@ -7,8 +7,9 @@ use rocketmq_blocking::embedded::{Fault, On};
 use rocketmq_blocking::{Batch, Delivery, ErrorKind, Message, TlsConfig};
 use rustls::version::{TLS12, TLS13};
 
-use crate::front::{Identity, identity};
-use crate::{PATIENCE, Secured};
+use super::front::{Identity, identity};
+use super::{CA, Secured};
+use crate::support::PATIENCE;
 
 #[test]
 fn all_modes_work_in_both_versions() {
@@ -54,9 +55,8 @@ fn all_modes_work_in_both_versions() {
 #[test]
 fn large_bodies_arrive_whole() {
     let (secured, _broker) = Secured::with_broker(&identity!("server"));
-    let producer = secured.producer_with(TlsConfig::new().ca_pem(crate::CA), |b| {
-        b.compress_over(usize::MAX)
-    });
+    let producer =
+        secured.producer_with(TlsConfig::new().ca_pem(CA), |b| b.compress_over(usize::MAX));
     // Around the sizes of records and of what is sealed at a time, and the largest there is.
     for size in [1, 16_383, 16_384, 16_385, 65_536, 70_001, 4 << 20] {
         let body: Vec<u8> = (0..size).map(|i| (i * 31 % 251) as u8).collect();
@@ -101,9 +101,8 @@ fn many_senders_share_a_connection() {
 #[test]
 fn a_cut_connection_answers_who_waits_and_the_next_send_makes_a_new_one() {
     let (secured, broker) = Secured::with_broker(&identity!("server"));
-    let producer = secured.producer_with(TlsConfig::new().ca_pem(crate::CA), |b| {
-        b.retry_maybe_stored(false)
-    });
+    let producer =
+        secured.producer_with(TlsConfig::new().ca_pem(CA), |b| b.retry_maybe_stored(false));
     let silence = secured
         .cluster
         .broker("broker-a")
@@ -130,9 +129,8 @@ fn a_cut_connection_answers_who_waits_and_the_next_send_makes_a_new_one() {
 #[test]
 fn half_an_answer_without_a_goodbye_is_no_answer() {
     let (secured, _broker) = Secured::with_broker(&identity!("server"));
-    let producer = secured.producer_with(TlsConfig::new().ca_pem(crate::CA), |b| {
-        b.retry_maybe_stored(false)
-    });
+    let producer =
+        secured.producer_with(TlsConfig::new().ca_pem(CA), |b| b.retry_maybe_stored(false));
     let cut = Fault::cut_after(20).on(On::Send).once();
     secured.cluster.broker("broker-a").inject(cut);
     let error = producer.send(&Message::new("T", "cut")).unwrap_err();
@@ -147,9 +145,8 @@ fn half_an_answer_without_a_goodbye_is_no_answer() {
 #[test]
 fn new_keys_are_agreed_while_a_writer_is_blocked() {
     let (secured, broker) = Secured::with_broker(&identity!("server"));
-    let producer = secured.producer_with(TlsConfig::new().ca_pem(crate::CA), |b| {
-        b.compress_over(usize::MAX)
-    });
+    let producer =
+        secured.producer_with(TlsConfig::new().ca_pem(CA), |b| b.compress_over(usize::MAX));
     let _ = producer.send(&Message::new("T", "connects")).unwrap();
     broker.pause();
     let waiting: Vec<_> = (0..8)
@@ -184,7 +181,7 @@ fn frame_that_nobody_waits_for(body: usize) -> Vec<u8> {
 #[test]
 fn what_is_said_to_be_not_sent_was_not_stored() {
     let (secured, broker) = Secured::with_broker(&identity!("server"));
-    let producer = secured.producer_with(TlsConfig::new().ca_pem(crate::CA), |b| {
+    let producer = secured.producer_with(TlsConfig::new().ca_pem(CA), |b| {
         let b = b.compress_over(usize::MAX).async_retries(0);
         b.send_timeout(Duration::from_secs(2))
     });

@@ -1,11 +1,11 @@
 use rocketmq_blocking::{ErrorKind, Producer, TlsConfig};
 
-use crate::{CA, CLIENT, CLIENT_KEY};
+use super::{CA, CLIENT, CLIENT_KEY};
 
 #[test]
 fn what_cannot_be_used_is_said_at_the_start() {
     let broken = CA.replace("MII", "???");
-    let other_key = include_str!("../certificates/server.key");
+    let other_key = include_str!("../../certificates/server.key");
     let encrypted = CLIENT_KEY.replace("PRIVATE KEY", "ENCRYPTED PRIVATE KEY");
     let new = TlsConfig::new;
     for (tls, why) in [

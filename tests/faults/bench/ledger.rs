@@ -16,8 +16,8 @@ use rocketmq_blocking::embedded::StoredMessage;
 use rocketmq_blocking::hook::{SendContext, SendMessageHook, SendOutcome};
 use rocketmq_blocking::{Delivery, Error, SendReceipt};
 
-use crate::bench::PATIENCE;
-use crate::watch::Control;
+use super::PATIENCE;
+use super::watch::Control;
 
 type Outcome = Result<SendReceipt, Error>;
 

@@ -13,7 +13,7 @@ use rocketmq_blocking::embedded::On;
 use rocketmq_blocking::protocol::{Command, frame};
 use socket2::SockRef;
 
-use crate::script::{Script, Signal, Step};
+use super::script::{Script, Signal, Step};
 
 /// How often a thread that waits for the test looks whether its connection still matters.
 const LOOK: Duration = Duration::from_millis(5);

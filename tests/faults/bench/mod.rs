@@ -1,5 +1,16 @@
 //! A cluster behind proxies, the producers of a case, and the look at everything when it is over.
 
+pub mod flood;
+pub mod ledger;
+pub mod link;
+pub mod measure;
+pub mod proxy;
+pub mod random;
+pub mod script;
+pub mod sender;
+pub mod stalls;
+pub mod watch;
+
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,9 +25,8 @@ use rocketmq_blocking::{
     SendReceipt, Wait,
 };
 
-use crate::ledger::{Counts, Doubts, Ledger};
-use crate::proxy::Proxy;
-use crate::watch;
+use ledger::{Counts, Doubts, Ledger};
+use proxy::Proxy;
 
 /// Only a failing test waits so long.
 pub const PATIENCE: Duration = Duration::from_secs(20);

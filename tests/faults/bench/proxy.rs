@@ -11,9 +11,9 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use socket2::{Domain, SockRef, Socket, Type};
 
-use crate::bench::{PATIENCE, eventually};
-use crate::link::Link;
-use crate::script::Script;
+use super::link::Link;
+use super::script::Script;
+use super::{PATIENCE, eventually};
 
 pub struct Proxy {
     address: SocketAddr,

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex};
 use rocketmq_blocking::protocol::Command;
 
-use crate::bench::PATIENCE;
+use super::PATIENCE;
 
 /// The steps of one connection. Where a direction has no more steps, everything passes.
 #[derive(Clone, Default)]

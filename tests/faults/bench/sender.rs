@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use rocketmq_blocking::{Error, ErrorKind, Message, Producer, SendReceipt};
 
-use crate::bench::*;
-use crate::limits::resident;
-use crate::script::Signal;
-use crate::watch;
+use super::flood::resident;
+use super::script::Signal;
+use super::watch;
+use super::*;
 
 /// The largest body of a figure.
 pub const HUGE: usize = 15 << 20;

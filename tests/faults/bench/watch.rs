@@ -12,6 +12,8 @@ use log::{LevelFilter, Log, Metadata, Record};
 /// Stands in every body, and must stand in no log.
 pub const CANARY: &str = "canary-7f3a";
 
+static ONE_BY_ONE: AtomicBool = AtomicBool::new(false);
+
 static PANICS: AtomicUsize = AtomicUsize::new(0);
 static LEAKS: AtomicUsize = AtomicUsize::new(0);
 static FORGERIES: AtomicUsize = AtomicUsize::new(0);
@@ -31,7 +33,7 @@ pub fn start() {
             }
             before(info);
         }));
-        log::set_boxed_logger(Box::new(Listener)).expect("the only logger");
+        log::set_logger(&Listener).expect("the only logger");
         log::set_max_level(LevelFilter::Trace);
     });
 }
@@ -72,14 +74,20 @@ impl Log for Listener {
     fn flush(&self) {}
 }
 
-/// How many threads and files the process has, if no other test runs at the same time.
+/// No other case runs at the same time, although nobody asked the test harness for that.
+pub fn one_by_one() {
+    ONE_BY_ONE.store(true, Ordering::SeqCst);
+}
+
+/// How many threads and files the process has, if no other case runs at the same time.
 pub fn resources() -> Option<(usize, usize)> {
     let one_by_one = |args: Vec<String>| {
         let pair = args.windows(2).any(|w| w == ["--test-threads", "1"]);
         pair || args.iter().any(|arg| arg == "--test-threads=1")
     };
     let count = |folder| Some(fs::read_dir(folder).ok()?.count());
-    one_by_one(std::env::args().collect()).then_some(())?;
+    let alone = ONE_BY_ONE.load(Ordering::SeqCst) || one_by_one(std::env::args().collect());
+    alone.then_some(())?;
     Some((count("/proc/self/task")?, count("/proc/self/fd")?))
 }
 

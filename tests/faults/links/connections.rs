@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use rocketmq_blocking::embedded::{Fault, On};
 use rocketmq_blocking::{Delivery, ErrorKind, Producer, Wait};
 
+use crate::bench::script::{Script, Signal, Step};
 use crate::bench::*;
-use crate::script::{Script, Signal, Step};
 
 #[test]
 fn case_19_a_refusal_costs_no_time_and_another_broker_is_tried() {

@@ -9,8 +9,8 @@ use std::time::Instant;
 
 use rocketmq_blocking::{Delivery, ErrorKind, Wait};
 
-use crate::apart;
 use crate::bench::*;
+use crate::support::apart;
 
 /// The ends of the link that is broken, from the client to the relay, and of the one that is not, from
 /// the relay to the proxies.
@@ -24,17 +24,17 @@ const NARROW: &str = "tbf rate 200kbit burst 16kb latency 2s";
 
 #[test]
 fn case_20_dials_over_a_dead_link_cost_the_time_of_the_call() {
-    in_a_namespace("netns::alone::dials");
+    in_a_namespace("links::netns::alone::dials");
 }
 
 #[test]
 fn case_29_a_link_that_goes_down_idle_or_with_1000_in_flight_heals_within_a_second() {
-    in_a_namespace("netns::alone::half_open");
+    in_a_namespace("links::netns::alone::half_open");
 }
 
 #[test]
 fn case_30_a_link_of_200_kbit_keeps_deadlines_and_bodies() {
-    in_a_namespace("netns::alone::narrow");
+    in_a_namespace("links::netns::alone::narrow");
 }
 
 fn in_a_namespace(test: &str) {
@@ -70,7 +70,12 @@ impl Relay {
     fn start() -> Relay {
         let mut command = Command::new("unshare");
         command.arg("--net").arg(apart::this_binary().get_program());
-        command.args(["--exact", "netns::alone::relay", "--ignored", "--nocapture"]);
+        command.args([
+            "--exact",
+            "links::netns::alone::relay",
+            "--ignored",
+            "--nocapture",
+        ]);
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut process = command.spawn().expect("a child");
         let says = BufReader::new(process.stdout.take().expect("a pipe"));

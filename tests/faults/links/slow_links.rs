@@ -2,8 +2,8 @@
 
 use rocketmq_blocking::{Delivery, Wait};
 
+use crate::bench::script::{Script, Signal, Step};
 use crate::bench::*;
-use crate::script::{Script, Signal, Step};
 
 /// More than the buffers of the sockets and the proxy take while nobody reads.
 const LARGE: usize = 15 << 20;

@@ -5,16 +5,16 @@ use std::process::Command;
 
 use rocketmq_blocking::{Delivery, ErrorKind, Producer};
 
-use crate::apart;
+use crate::bench::watch;
 use crate::bench::*;
-use crate::watch;
+use crate::support::apart;
 
 #[test]
 fn case_32_without_files_sends_fail_and_with_them_they_work_again() {
     let mut child = Command::new("sh");
     child.args(["-c", "ulimit -n 96 && exec \"$0\" \"$@\""]);
     child.arg(apart::this_binary().get_program());
-    apart::check(child, "files::alone");
+    apart::check(child, "machine::files::alone");
 }
 
 #[test]

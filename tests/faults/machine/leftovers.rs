@@ -2,11 +2,11 @@
 
 #[test]
 fn every_case_alone_leaves_no_thread_and_no_file_behind() {
-    if crate::watch::resources().is_some() {
+    if crate::bench::watch::resources().is_some() {
         // The cases run one by one already.
         return;
     }
-    let mut child = crate::apart::this_binary();
+    let mut child = crate::support::apart::this_binary();
     let output = child.args(["--test-threads=1", "case_"]).output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{text}");

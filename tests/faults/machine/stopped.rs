@@ -5,9 +5,9 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use crate::apart;
+use crate::bench::script::{Script, Signal, Step};
 use crate::bench::*;
-use crate::script::{Script, Signal, Step};
+use crate::support::apart;
 
 /// What the child says when it may be stopped.
 const READY: &str = "ready to be stopped";
@@ -38,7 +38,12 @@ fn case_35_a_client_that_was_stopped_for_ten_seconds_settles_everything_once() {
 #[track_caller]
 fn check_stopped_for(pause: Duration) {
     let mut child = apart::this_binary();
-    child.args(["--exact", "stopped::alone", "--ignored", "--nocapture"]);
+    child.args([
+        "--exact",
+        "machine::stopped::alone",
+        "--ignored",
+        "--nocapture",
+    ]);
     child.arg("--test-threads=1").stdout(Stdio::piped());
     let mut child = Killed(child.spawn().expect("a child"));
     let id = child.0.id().to_string();

@@ -8,11 +8,11 @@ use std::thread::{self, JoinHandle};
 
 use rocketmq_blocking::{Delivery, ErrorKind, Producer};
 
-use crate::apart;
+use super::files::check_refused;
+use crate::bench::script::Signal;
+use crate::bench::watch;
 use crate::bench::*;
-use crate::files::check_refused;
-use crate::script::Signal;
-use crate::watch;
+use crate::support::apart;
 
 /// How much address space a thread's stack takes in the child process: so much that without it
 /// there is still plenty for everything else.
@@ -30,7 +30,7 @@ fn case_32_without_threads_sends_fail_or_do_without_and_with_them_they_work_agai
     }
     let mut child = apart::this_binary();
     child.env("RUST_MIN_STACK", STACK.to_string());
-    apart::check(child, "threads::alone");
+    apart::check(child, "machine::threads::alone");
 }
 
 #[test]

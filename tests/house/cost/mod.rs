@@ -1,7 +1,7 @@
 //! What a message costs: allocations, bytes kept in flight, `write` calls. Counts, not times: they
 //! are the same on every machine, and a change that makes sending dearer fails here first.
 //!
-//! A test binary of its own, since it counts in the allocator of the whole process.
+//! Each in a process of its own, since the allocator counts for the whole process.
 
 mod counting;
 mod server;
@@ -13,7 +13,10 @@ use counting::Counted;
 use rocketmq_blocking::{Batch, Message, Producer};
 use server::Server;
 
-const PATIENCE: Duration = Duration::from_secs(30);
+use crate::support::apart::in_a_process_of_its_own;
+
+/// A build without optimizations on a busy machine takes a while for all the messages of a test.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// So many messages are sent before anything is counted: buffers have their size then.
 const WARM: usize = 2_000;
@@ -42,7 +45,6 @@ fn writes(producer: &Producer) -> u64 {
 /// What `send` costs, per message of 1 KiB: allocations and `write` calls.
 #[track_caller]
 fn check(name: &str, most_allocations: f64, most_writes: f64, send: impl Fn(&Producer, usize)) {
-    let _alone = counting::alone();
     let server = Server::start();
     let producer = producer(&server);
     send(&producer, WARM);
@@ -58,6 +60,7 @@ fn check(name: &str, most_allocations: f64, most_writes: f64, send: impl Fn(&Pro
 
 #[test]
 fn a_synchronous_send_is_one_write() {
+    in_a_process_of_its_own!();
     // Eight; where the processors are busy with something else, half of one more.
     check("sync", 8.9, 1.001, |producer, messages| {
         for _ in 0..messages {
@@ -68,6 +71,7 @@ fn a_synchronous_send_is_one_write() {
 
 #[test]
 fn synchronous_sends_of_many_threads_share_writes() {
+    in_a_process_of_its_own!();
     check("sync, 16 threads", 9.5, 0.8, |producer, messages| {
         std::thread::scope(|scope| {
             for _ in 0..16 {
@@ -83,6 +87,7 @@ fn synchronous_sends_of_many_threads_share_writes() {
 
 #[test]
 fn asynchronous_sends_leave_in_few_writes() {
+    in_a_process_of_its_own!();
     // As many at once as the client keeps ended sends for: how many of those that were begun have ended
     // when the next one begins is the machine's affair.
     const AT_ONCE: usize = 500;
@@ -103,6 +108,7 @@ fn asynchronous_sends_leave_in_few_writes() {
 
 #[test]
 fn oneway_messages_leave_in_few_writes() {
+    in_a_process_of_its_own!();
     check("oneway", 5.4, 0.75, |producer, messages| {
         for _ in 0..messages {
             producer.send_oneway(&message(1024)).unwrap();
@@ -114,6 +120,7 @@ fn oneway_messages_leave_in_few_writes() {
 #[test]
 fn a_batch_is_one_write_and_costs_each_message_little() {
     const BATCH: usize = 32;
+    in_a_process_of_its_own!();
     check("batch of 32", 3.6, 0.04, |producer, messages| {
         for _ in 0..messages / BATCH {
             let batch = Batch::new((0..BATCH).map(|_| message(1024))).unwrap();
@@ -126,7 +133,7 @@ fn a_batch_is_one_write_and_costs_each_message_little() {
 fn a_message_in_flight_keeps_little_memory() {
     const IN_FLIGHT: usize = 100_000;
     const BODY: usize = 128;
-    let _alone = counting::alone();
+    in_a_process_of_its_own!();
     let server = Server::start();
     let producer = producer(&server);
     let _connected = producer.send(&message(BODY)).unwrap();

@@ -11,7 +11,7 @@ use rocketmq_blocking::protocol::code::{request, response};
 use rocketmq_blocking::protocol::send::{SendRequest, SendResponse};
 use rocketmq_blocking::protocol::{Command, HeaderFormat, frame, properties};
 
-use crate::counting;
+use super::counting;
 
 pub struct Server {
     address: SocketAddr,

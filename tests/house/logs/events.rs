@@ -8,8 +8,8 @@ use rocketmq_blocking::embedded::{Fault, Gate, On};
 use rocketmq_blocking::protocol::code::request;
 use rocketmq_blocking::{FaultStrategy, TransactionState};
 
+use super::provoke::{Panics, ask, lose_oneway, payments};
 use super::*;
-use crate::provoke::{Panics, ask, lose_oneway, payments};
 
 const SOON: Duration = Duration::from_millis(20);
 
@@ -400,7 +400,7 @@ const NOT_PROVOKED: &[&str] = &[
 
 /// The rows of the table: level, target, event.
 fn documented() -> BTreeSet<(String, String, String)> {
-    let guide = include_str!("../../src/lib.rs");
+    let guide = include_str!("../../../src/lib.rs");
     let (_, section) = guide.split_once("//! # Logging").expect("the section");
     let (section, _) = section.split_once("//! # ").expect("the next one");
     let rows = section.lines().filter_map(|line| {
@@ -436,20 +436,21 @@ fn every_event_of_the_guide_is_tested_here_and_no_other() {
 fn every_event_has_its_level_and_its_target() {
     const TARGETS: [&str; 4] = ["producer", "client", "transport", "embedded"];
     let targets = TARGETS.map(|target| format!("rocketmq_blocking::{target}"));
-    let _alone = alone();
+    in_a_process_of_its_own!();
+    logged::start();
     for (level, target, event, text, provoke) in EVENTS {
-        capture::clear();
+        logged::clear();
         let target = format!("rocketmq_blocking::{target}");
         provoke(&|| {
             eventually(event, || {
-                let lines = capture::lines();
-                let found = |l: &capture::Line| {
+                let lines = logged::lines();
+                let found = |l: &logged::Line| {
                     l.target == target && l.level == *level && l.text.contains(text)
                 };
                 lines.iter().any(found)
             });
         });
-        for line in capture::lines() {
+        for line in logged::lines() {
             assert!(targets.contains(&line.target), "{event}: {line:?}");
         }
     }

@@ -1,31 +1,20 @@
 //! What is logged, at which level and under which target: the table of the guide, event by event.
 //!
-//! A test binary of its own, since a process has one logger. Its tests run one after the other.
+//! Each test in a process of its own, since a process has one logger.
 
-mod capture;
 mod events;
 mod panics;
 mod provoke;
 mod volume;
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rocketmq_blocking::embedded::Cluster;
 use rocketmq_blocking::{Message, Producer, ProducerBuilder};
 
-/// Only a failing test waits so long.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-/// The log is the whole process's.
-fn alone() -> MutexGuard<'static, ()> {
-    static ALONE: Mutex<()> = Mutex::new(());
-    let guard = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    capture::start();
-    capture::clear();
-    guard
-}
+use crate::support::apart::in_a_process_of_its_own;
+use crate::support::{PATIENCE, logged};
 
 /// So many brokers, each with one queue of the topic `T`.
 fn brokers(count: usize) -> Cluster {
@@ -51,7 +40,7 @@ fn message() -> Message {
 fn eventually(what: &str, so: impl Fn() -> bool) {
     let start = Instant::now();
     while !so() {
-        let lines = capture::lines();
+        let lines = logged::lines();
         assert!(
             start.elapsed() < PATIENCE,
             "not in time: {what}\n{lines:#?}"

@@ -11,11 +11,12 @@ use super::*;
 /// connection: whoever waits is answered, as if nothing were logged.
 #[test]
 fn a_logger_that_panics_at_every_line_changes_no_outcome() {
-    let _alone = alone();
+    in_a_process_of_its_own!();
+    logged::start();
     let builder = Cluster::builder().brokers(1).topic("T", 1);
     let cluster = builder.record_requests(true).start().expect("free ports");
     let broker = cluster.broker("broker-a");
-    let panicking = capture::Panicking::start();
+    let panicking = logged::Panicking::start();
     let start = Instant::now();
     let producer = super::builder(&cluster).retries(0).async_retries(1);
     let producer = producer.start().unwrap();
@@ -40,7 +41,7 @@ fn a_logger_that_panics_at_every_line_changes_no_outcome() {
         held.remove();
         gate.open();
         assert!(producer.send(&message()).is_ok());
-        capture::lines()
+        logged::lines()
             .iter()
             .any(|line| line.text.contains("responses to nobody"))
     };
@@ -72,7 +73,7 @@ fn a_logger_that_panics_at_every_line_changes_no_outcome() {
         start.elapsed() < PATIENCE,
         "an outcome that only time brought"
     );
-    let lines = capture::lines();
+    let lines = logged::lines();
     let was_logged = |what| lines.iter().any(|line| line.text.contains(what));
     assert!(was_logged("closing the connection"), "{lines:#?}");
     assert!(was_logged("connected"), "{lines:#?}");

@@ -10,7 +10,8 @@ use super::*;
 
 #[test]
 fn what_goes_well_logs_nothing_for_a_message() {
-    let _alone = alone();
+    in_a_process_of_its_own!();
+    logged::start();
     let cluster = brokers(2);
     let producer = producer(&cluster);
     let send_all = || {
@@ -23,17 +24,18 @@ fn what_goes_well_logs_nothing_for_a_message() {
     // Both brokers are known and connected then.
     (0..2).for_each(|_| send_all());
     producer.flush(PATIENCE).unwrap();
-    capture::clear();
+    logged::clear();
     (0..50).for_each(|_| send_all());
     producer.flush(PATIENCE).unwrap();
-    let lines = capture::lines();
+    let lines = logged::lines();
     assert!(lines.is_empty(), "{lines:#?}");
 }
 
 #[test]
 fn a_broker_that_fails_every_send_cannot_flood_the_log_with_warnings() {
     const SENDS: usize = 300;
-    let _alone = alone();
+    in_a_process_of_its_own!();
+    logged::start();
     let cluster = brokers(2);
     let producer = builder(&cluster).retries(1).start().unwrap();
     cluster
@@ -44,7 +46,7 @@ fn a_broker_that_fails_every_send_cannot_flood_the_log_with_warnings() {
     let seconds = start.elapsed().as_secs() as usize + 1;
     let retries = producer.stats().retries as usize;
     assert!(retries >= SENDS / 3, "{retries}");
-    let lines = capture::lines();
+    let lines = logged::lines();
     let of = |level| {
         lines
             .iter()

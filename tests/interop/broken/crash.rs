@@ -1,7 +1,7 @@
 //! One of two brokers, broker-b, crashes. (It does not come back.)
 
-use crate::server::{PATIENCE, Server};
-use crate::traffic::{check_stored, create_topic, send_during};
+use crate::servers::traffic::{check_stored, create_topic, send_during};
+use crate::servers::{PATIENCE, Server};
 
 #[test]
 #[ignore = "needs real servers: tests/rocketmq/all.sh VERSION"]

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use rocketmq_blocking::{Delivery, ErrorKind, Message, Producer};
 
-use crate::mortal::Mortal;
-use crate::server::{Over, eventually};
+use crate::servers::mortal::Mortal;
+use crate::servers::wire;
+use crate::servers::{Over, eventually};
 use crate::strict::{check_no_route, first_receipt, server};
-use crate::wire;
 
 /// What became of the sends to one topic.
 #[derive(Default)]

@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 
 use rocketmq_blocking::{Message, Producer, Result, SendHandle, SendReceipt};
 
-use crate::ledger::Ledger;
-use crate::mortal::Mortal;
-use crate::server::{Over, PATIENCE, Server, eventually};
-use crate::wire;
+use crate::servers::ledger::Ledger;
+use crate::servers::mortal::Mortal;
+use crate::servers::wire;
+use crate::servers::{Over, PATIENCE, Server, eventually};
 
 const SENDERS: usize = 8;
 

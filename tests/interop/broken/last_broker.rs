@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::unbounded;
 use rocketmq_blocking::{Delivery, Error, ErrorKind, Message, Result, SendReceipt};
 
-use crate::server::{PATIENCE, Server, eventually};
+use crate::servers::{PATIENCE, Server, eventually};
 
 const TIMEOUT: Duration = Duration::from_secs(3);
 

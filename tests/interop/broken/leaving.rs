@@ -1,8 +1,8 @@
 //! One of three brokers, broker-c, is shut down. (It does not come back.)
 
-use crate::server::{PATIENCE, Server, Version, eventually};
-use crate::traffic::{check_stored, create_topic, send_during};
-use crate::wire;
+use crate::servers::traffic::{check_stored, create_topic, send_during};
+use crate::servers::wire;
+use crate::servers::{PATIENCE, Server, Version, eventually};
 
 /// Since 5.0 a broker can be told to answer everything with "go away" (1500) for some seconds
 /// before it closes its port.

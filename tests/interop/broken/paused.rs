@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use rocketmq_blocking::{Delivery, ErrorKind, Message, MessageQueue, Wait};
 
-use crate::ledger::Ledger;
-use crate::server::{PATIENCE, Process, Server, eventually};
-use crate::wire;
+use crate::servers::ledger::Ledger;
+use crate::servers::wire;
+use crate::servers::{PATIENCE, Process, Server, eventually};
 
 const TIMEOUT: Duration = Duration::from_secs(3);
 const STOPPED_FOR: Duration = Duration::from_secs(5);

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use rocketmq_blocking::{Delivery, ErrorKind, Message, SendStatus, Wait};
 
-use crate::ledger::Ledger;
-use crate::server::{PATIENCE, Server, env, eventually};
+use crate::servers::ledger::Ledger;
+use crate::servers::{PATIENCE, Server, env, eventually};
 
 const SHORT: Duration = Duration::from_secs(1);
 

@@ -8,8 +8,8 @@ use parking_lot::Mutex;
 use rocketmq_blocking::hook::{Payload, SendContext, SendMessageHook, SendOutcome};
 use rocketmq_blocking::{Delivery, Error, MessageQueue, Producer, Result, SendReceipt};
 
-use crate::server::{PATIENCE, Server, eventually};
-use crate::stored::{Place, Stored};
+use crate::servers::stored::{Place, Stored};
+use crate::servers::{PATIENCE, Server, eventually};
 
 /// Outcomes by the text of the body, which no other send has.
 #[derive(Default)]

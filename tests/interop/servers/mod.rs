@@ -1,13 +1,20 @@
 //! The servers that `tests/rocketmq/run.sh` started, and programs that run next to them.
 
+pub mod ledger;
+pub mod mortal;
+pub mod stored;
+pub mod traffic;
+pub mod wire;
+
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rocketmq_blocking::{Producer, ProducerBuilder};
 
-use crate::stored::Stored;
+use serde_json::Value;
+use stored::Stored;
 
 /// Only a failing test waits so long.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -115,23 +122,59 @@ impl Version {
     }
 }
 
-/// Runs one of the programs of `tests/rocketmq` with the jars of the version under test, and
-/// returns what it printed.
-pub fn java(flags: &[&str], program: &str, args: &[&str]) -> String {
+/// Starts one of the programs of `tests/rocketmq` with the jars of the version under test.
+pub fn java_process(program: &str, args: &[&str]) -> Child {
+    start_java(&[], program, args)
+}
+
+fn start_java(flags: &[&str], program: &str, args: &[&str]) -> Child {
     let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/rocketmq");
-    let output = Command::new("java")
+    Command::new("java")
         .args(["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx256m"])
         .args(flags)
         .args(["-cp", &env("ROCKETMQ_CLASSPATH")])
         .arg(here.join(program))
         .args(args)
         .stdin(Stdio::null())
+        .stdout(Stdio::piped())
         .stderr(Stdio::inherit())
-        .output()
-        .unwrap();
+        .spawn()
+        .unwrap()
+}
+
+/// What a program printed, once it has ended well.
+#[track_caller]
+pub fn printed(program: Child) -> String {
+    let output = program.wait_with_output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
-    assert!(output.status.success(), "{program} {args:?}:\n{text}");
+    assert!(output.status.success(), "{text}");
     text
+}
+
+/// Runs such a program, and returns what it printed.
+#[track_caller]
+pub fn java(flags: &[&str], program: &str, args: &[&str]) -> String {
+    printed(start_java(flags, program, args))
+}
+
+/// All messages of a topic as the Java client reads them.
+#[track_caller]
+pub fn read_back(topic: &str, count: usize) -> Vec<Value> {
+    let args = [&*env("ROCKETMQ_NAME_SERVER"), topic, &count.to_string()];
+    let lines = java(&[], "ReadBack.java", &args);
+    let lines = lines.lines().map(serde_json::from_str);
+    lines.collect::<Result<_, _>>().unwrap()
+}
+
+/// What another process does in its own time, once it is there.
+#[track_caller]
+pub fn found<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let mut found = None;
+    eventually(what, || {
+        found = look();
+        found.is_some()
+    });
+    found.expect("it was there")
 }
 
 /// Waits until something becomes true that another process does in its own time.

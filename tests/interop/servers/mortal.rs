@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
-use crate::server::{Process, eventually};
+use crate::servers::{Process, eventually};
 
 /// A server, and how it was started.
 pub struct Mortal<'a> {

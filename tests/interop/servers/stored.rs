@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use rocketmq_blocking::{Batch, Message, SendReceipt, SendStatus};
 use serde::{Deserialize, Deserializer, de::Error};
 
-use crate::server::Version;
+use crate::servers::Version;
 
 /// The bits of a message's sys flag that name its compression. (Bit 0 says that it is compressed,
 /// and Java's 5.x client clears it when it inflates the body.)

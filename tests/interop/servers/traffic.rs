@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use rocketmq_blocking::{Message, Producer, SendHandle, SendReceipt};
 
-use crate::server::{Server, eventually};
-use crate::stored::Place;
+use crate::servers::stored::Place;
+use crate::servers::{Server, eventually};
 
 const SYNC_THREADS: usize = 4;
 const WINDOW: usize = 64;

@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use rocketmq_blocking::protocol::{Command, HeaderFormat, frame};
 use serde::Deserialize;
 
-use crate::server::PATIENCE;
+use crate::servers::PATIENCE;
 
 const UPDATE_AND_CREATE_TOPIC: i32 = 17;
 const GET_PRODUCER_CONNECTION_LIST: i32 = 204;

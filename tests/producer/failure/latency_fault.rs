@@ -3,7 +3,7 @@ use std::time::Duration;
 use rocketmq_blocking::embedded::{Cluster, Fault, On};
 use rocketmq_blocking::{FaultStrategy, Message};
 
-use crate::{builder, two_brokers};
+use crate::support::{PATIENCE, patient as builder, two_brokers};
 
 #[test]
 fn a_broker_that_failed_is_avoided_until_its_time_is_over() {
@@ -56,7 +56,7 @@ fn the_detector_finds_a_broker_that_is_back() {
         let _ = producer.send(&Message::new("T", "x")).unwrap();
     }
     // It refused, so that it counts as unreachable until a probe is answered.
-    let probes = cluster.wait_for_requests(&On::Code(30), 1, crate::PATIENCE);
+    let probes = cluster.wait_for_requests(&On::Code(30), 1, PATIENCE);
     assert_eq!(probes[0].command().ext.get("queueId"), Some("0"));
 }
 
@@ -64,7 +64,7 @@ fn the_detector_finds_a_broker_that_is_back() {
 fn routes_of_topics_named_at_start_are_learnt_before_the_first_send() {
     let cluster = two_brokers();
     let _producer = builder(&cluster).topics(["T"]).start().unwrap();
-    let asked = cluster.wait_for_requests(&On::Route, 1, crate::PATIENCE);
+    let asked = cluster.wait_for_requests(&On::Route, 1, PATIENCE);
     assert_eq!(asked[0].command().ext.get("topic"), Some("T"));
 }
 
@@ -79,11 +79,11 @@ fn a_topic_named_at_start_that_is_not_there_yet_is_learnt_later() {
         .route_interval(Duration::from_millis(20))
         .start()
         .unwrap();
-    let _ = cluster.wait_for_requests(&On::Route, 1, crate::PATIENCE);
+    let _ = cluster.wait_for_requests(&On::Route, 1, PATIENCE);
     cluster.create_topic("Later", 1);
     let start = std::time::Instant::now();
     while producer.client().describe().topics.is_empty() {
-        assert!(start.elapsed() < crate::PATIENCE, "it is not learnt");
+        assert!(start.elapsed() < PATIENCE, "it is not learnt");
         std::thread::yield_now();
     }
 }
@@ -96,7 +96,7 @@ fn however_many_topics_are_named_at_start_all_their_routes_are_learnt() {
         cluster.create_topic(topic, 1);
     }
     let _producer = builder(&cluster).topics(topics.clone()).start().unwrap();
-    let asked = cluster.wait_for_requests(&On::Route, topics.len(), crate::PATIENCE);
+    let asked = cluster.wait_for_requests(&On::Route, topics.len(), PATIENCE);
     let asked: Vec<_> = asked
         .iter()
         .filter_map(|request| request.command().ext.get("topic").map(str::to_owned))

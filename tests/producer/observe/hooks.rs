@@ -10,7 +10,7 @@ use rocketmq_blocking::hook::{
 };
 use rocketmq_blocking::{Batch, Delivery, ErrorKind, Message, Producer};
 
-use crate::{PATIENCE, builder, two_brokers};
+use crate::support::{PATIENCE, patient as builder, two_brokers};
 
 /// Tells the test what it saw, and on which thread.
 struct Spy(Sender<(String, String)>);

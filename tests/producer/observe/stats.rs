@@ -2,14 +2,15 @@
 
 use std::sync::mpsc;
 use std::thread;
+use std::time::Duration;
 
-use rocketmq_blocking::embedded::{Fault, Gate, On};
+use rocketmq_blocking::embedded::{Cluster, Fault, Gate, On};
 use rocketmq_blocking::{
-    AutoBatch, Batch, Delivery, ErrorKind, Message, ProducerStats, TransactionProducer,
+    AutoBatch, Batch, Delivery, ErrorKind, Message, Producer, ProducerStats, TransactionProducer,
     TransactionState,
 };
 
-use super::*;
+use crate::support::{PATIENCE, patient as builder};
 
 /// Nothing is in flight, so that all that began has ended one way or the other.
 #[track_caller]

@@ -1,7 +1,7 @@
 use rocketmq_blocking::embedded::Cluster;
 use rocketmq_blocking::{Batch, Message, Producer};
 
-use crate::{PATIENCE, builder, two_brokers};
+use crate::support::{PATIENCE, patient as builder, two_brokers};
 
 const TOPIC: &str = "RMQ_SYS_TRACE_TOPIC";
 
@@ -25,7 +25,7 @@ fn stored_messages_are_traced_in_javas_form_and_traces_are_not() {
     assert_eq!(fields.len(), 14, "{fields:?}");
     assert_eq!(
         (fields[0], fields[2], fields[3]),
-        ("Pub", "DefaultRegion", "flow")
+        ("Pub", "DefaultRegion", "group")
     );
     assert_eq!(&fields[4..8], ["T", receipt.message_id(), "TagA", "k1"]);
     assert_eq!(fields[9], "5");

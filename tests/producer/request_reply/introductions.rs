@@ -9,8 +9,8 @@ use rocketmq_blocking::embedded::{Cluster, Fault, Gate, On};
 use rocketmq_blocking::protocol::code::request;
 use rocketmq_blocking::{Message, MessageQueue};
 
-use crate::common::PATIENCE;
-use crate::requests::{UNANSWERED, cluster, producer, replier, text};
+use super::requests::{UNANSWERED, cluster, producer, replier, text};
+use crate::support::PATIENCE;
 
 #[test]
 fn every_broker_knows_the_client_before_it_gets_the_request() {

@@ -1,8 +1,4 @@
-//! Transactions and request-reply, against the embedded cluster.
+//! Requests that are answered by a message.
 
-mod checks;
-mod common;
 mod introductions;
 mod requests;
-mod surroundings;
-mod transactions;

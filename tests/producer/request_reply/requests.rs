@@ -13,7 +13,7 @@ use rocketmq_blocking::{
     Batch, Client, Delivery, Error, ErrorKind, Message, MessageQueue, MessageView, Producer, Wait,
 };
 
-use crate::common::PATIENCE;
+use crate::support::PATIENCE;
 
 /// For requests that nobody answers: long enough to connect, even on a busy machine.
 pub const UNANSWERED: Duration = Duration::from_millis(1500);

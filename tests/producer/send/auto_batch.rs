@@ -10,7 +10,7 @@ use rocketmq_blocking::{
     AutoBatch, Client, Delivery, ErrorKind, Message, MessageQueue, Producer, SendReceipt,
 };
 
-use super::builder;
+use crate::support::builder;
 
 /// Longer than any test: what is gathered waits until something else sends it off.
 const NEVER: Duration = Duration::from_secs(30);

@@ -1,7 +1,7 @@
 use rocketmq_blocking::embedded::{Cluster, On};
 use rocketmq_blocking::{Batch, Message};
 
-use super::producer;
+use crate::support::producer;
 
 /// Messages of many sizes, some with properties.
 fn messages(count: usize) -> impl Iterator<Item = Message> {

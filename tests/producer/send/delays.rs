@@ -5,7 +5,7 @@ use rocketmq_blocking::protocol::code::{request, response};
 use rocketmq_blocking::protocol::recall::RecallHandle;
 use rocketmq_blocking::{ErrorKind, Message, Producer, Schedule};
 
-use super::{builder, producer};
+use crate::support::{builder, producer};
 
 const MS: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
@@ -87,7 +87,7 @@ fn a_recalled_message_never_comes() {
         panic!("one request")
     };
     let field = |name| asked.command().ext.get(name);
-    assert_eq!(field("producerGroup"), Some("more"));
+    assert_eq!(field("producerGroup"), Some("group"));
     assert_eq!(
         (field("topic"), field("recallHandle")),
         (Some("T"), Some(handle))

@@ -1,20 +1,11 @@
-//! Compression, batches, administration, recall and timers, against the embedded cluster.
+//! Each way to send a message, and what may be sent.
 
-mod admin;
+mod as_java;
 mod auto_batch;
 mod batches;
 mod compression;
 mod delays;
+mod limits;
+mod queues;
 mod retry_topics;
-
-use rocketmq_blocking::embedded::Cluster;
-use rocketmq_blocking::{Producer, ProducerBuilder};
-
-/// A builder of a producer for this cluster.
-fn builder(cluster: &Cluster) -> ProducerBuilder {
-    Producer::builder("more").name_server(cluster.name_server())
-}
-
-fn producer(cluster: &Cluster) -> Producer {
-    builder(cluster).start().unwrap()
-}
+mod sends;

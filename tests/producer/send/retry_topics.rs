@@ -1,7 +1,7 @@
 use rocketmq_blocking::embedded::{Cluster, On};
 use rocketmq_blocking::{ErrorKind, Message};
 
-use super::{builder, producer};
+use crate::support::{builder, producer};
 
 #[test]
 fn messages_to_a_retry_topic_say_how_often_they_were_and_may_be_consumed_again() {

@@ -12,12 +12,11 @@ use rocketmq_blocking::{
     Client, FaultStrategy, MessageView, Producer, TransactionProducer, TransactionState,
 };
 
-use crate::apart;
 use crate::support::*;
 
 #[test]
 fn no_thread_and_no_socket_outlives_a_producer() {
-    apart::check(apart::this_binary(), "threads::alone");
+    apart::check(apart::this_binary(), "start_and_stop::threads::alone");
 }
 
 /// Names of this process' threads that belong to producers.
@@ -44,13 +43,13 @@ fn sockets() -> usize {
 
 #[test]
 fn the_threads_have_the_names_that_the_guide_gives_them() {
-    apart::check(apart::this_binary(), "threads::named");
+    apart::check(apart::this_binary(), "start_and_stop::threads::named");
 }
 
 #[test]
 #[ignore = "runs alone, in a child process"]
 fn named() {
-    let guide = include_str!("../../src/lib.rs");
+    let guide = include_str!("../../../src/lib.rs");
     let cluster = cluster();
     let checks = |_: &MessageView| TransactionState::Commit;
     let strategy = FaultStrategy::v4().detector(ms(50), PATIENCE);

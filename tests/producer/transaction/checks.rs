@@ -11,7 +11,8 @@ use rocketmq_blocking::{
     Client, Message, MessageView, Producer, TransactionProducer, TransactionState,
 };
 
-use crate::common::{PATIENCE, bodies, checked, cluster};
+use super::{bodies, checked, cluster};
+use crate::support::PATIENCE;
 
 /// Sends a message whose local transaction says that it does not know.
 fn leave_open(cluster: &Cluster, producer: &TransactionProducer, body: &str) -> String {

@@ -1,14 +1,13 @@
-//! What the tests share.
+//! Transactions: what is sent, how it ends, and the checks of brokers.
 
-use std::time::Duration;
+mod checks;
+mod surroundings;
+mod transactions;
 
 use rocketmq_blocking::embedded::Cluster;
 use rocketmq_blocking::{
     MessageView, TransactionProducer, TransactionProducerBuilder, TransactionState,
 };
-
-/// Only a failing test waits so long.
-pub const PATIENCE: Duration = Duration::from_secs(20);
 
 pub fn cluster() -> Cluster {
     Cluster::builder().topic("Paid", 4).start().expect("ports")

@@ -13,7 +13,8 @@ use rocketmq_blocking::protocol::Command;
 use rocketmq_blocking::protocol::code::request;
 use rocketmq_blocking::{AutoBatch, ErrorKind, Message, MessageView, TransactionState};
 
-use crate::common::{PATIENCE, bodies, checked, cluster};
+use super::{bodies, checked, cluster};
+use crate::support::PATIENCE;
 
 /// Keeps what it sees.
 #[derive(Clone, Default)]

@@ -11,7 +11,8 @@ use rocketmq_blocking::{
     Client, ErrorKind, HalfMessage, Message, SendStatus, TransactionReceipt, TransactionState,
 };
 
-use crate::common::{PATIENCE, bodies, cluster, unchecked};
+use super::{bodies, cluster, unchecked};
+use crate::support::PATIENCE;
 
 type LocalResult = Result<TransactionState, Box<dyn std::error::Error + Send + Sync>>;
 
@@ -278,7 +279,7 @@ fn a_shutdown_waits_for_a_local_transaction_and_lets_its_end_out() {
 #[test]
 fn odd_settings_are_refused_at_the_start() {
     let cluster = cluster();
-    let builder = || crate::common::checked(&cluster, "g", |_| TransactionState::Commit);
+    let builder = || super::checked(&cluster, "g", |_| TransactionState::Commit);
     for bad in [
         builder().check_threads(0),
         builder().check_threads(1025),
