@@ -7,8 +7,8 @@ use rocketmq_blocking::embedded::{Fault, On};
 use rocketmq_blocking::protocol::{Command, HeaderFormat};
 use rocketmq_blocking::{Delivery, Error, ErrorKind, Wait};
 
+use crate::bench::script::{Script, Signal, Step};
 use crate::bench::*;
-use crate::script::{Script, Signal, Step};
 
 /// More sends than there are threads for further attempts.
 const WAITING: usize = 32;

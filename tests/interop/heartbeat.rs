@@ -3,8 +3,8 @@
 use rocketmq_blocking::protocol::{HeaderFormat, frame};
 use rocketmq_blocking::{Client, Message, Producer};
 
-use crate::server::{PATIENCE, Server, eventually};
-use crate::wire::{self, Connection};
+use crate::servers::wire::{self, Connection};
+use crate::servers::{PATIENCE, Server, eventually};
 
 #[test]
 #[ignore = "needs real servers: tests/rocketmq/all.sh VERSION"]

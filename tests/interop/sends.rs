@@ -10,8 +10,8 @@ use rocketmq_blocking::{
     SendReceipt,
 };
 
-use crate::server::{PATIENCE, Server, Version, random, text};
-use crate::stored::{Sent, Stored, check};
+use crate::servers::stored::{Sent, Stored, check};
+use crate::servers::{PATIENCE, Server, Version, random, text};
 
 #[test]
 #[ignore = "needs real servers: tests/rocketmq/all.sh VERSION"]
