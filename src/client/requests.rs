@@ -85,6 +85,7 @@ impl Requests {
             since: Instant::now(),
             deadline: deadline.instant(),
             end: 0,
+            parked: false,
         };
         let look = table.pending.register(id, entry);
         drop(table);

@@ -36,6 +36,7 @@ impl Link {
             since: now,
             deadline: now,
             end: 0,
+            parked: opaque == 2,
         };
         let _look = state.pending.register(opaque, entry);
         Ok(())
@@ -122,7 +123,9 @@ pub fn everybody_is_answered_exactly_once() {
         assert!(waiter.take_until(passed()).is_none(), "a second answer");
     }
     join_all(threads);
-    assert!(link.0.lock().pending.is_empty());
+    let state = link.0.lock();
+    assert_eq!((state.pending.soon(), state.pending.parked()), (0, 0));
+    drop(state);
     assert_eq!(counts.map(|count| count.load(SeqCst)), [1, 1]);
     assert_eq!(account.wait_until_returned(passed()), 0);
     assert!(account.acquire(1, 2, passed()).is_ok());
