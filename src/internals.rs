@@ -54,6 +54,7 @@ impl Pending {
             since: now,
             deadline,
             end: 0,
+            parked: false,
         };
         self.0.register(opaque, entry)
     }

@@ -50,8 +50,10 @@ pub struct NameServerState {
 pub struct ConnectionState {
     /// Host and port.
     pub address: Arc<str>,
-    /// Requests without an answer yet.
+    /// Requests whose answers are due soon.
     pub in_flight: usize,
+    /// Requests whose answers the server may keep back until there is something to say (long polls).
+    pub parked: usize,
     /// Bytes that wait to be written.
     pub queued_bytes: u64,
     /// Bytes that the socket has taken.
@@ -152,6 +154,7 @@ fn state_of(connection: &Connection) -> ConnectionState {
     ConnectionState {
         address: connection.address().clone(),
         in_flight: load.in_flight,
+        parked: load.parked,
         queued_bytes: load.queued_bytes,
         written_bytes: load.written_bytes,
         writes: load.writes,
@@ -202,16 +205,17 @@ impl fmt::Display for ConnectionState {
         let ConnectionState {
             address,
             in_flight,
+            parked,
             queued_bytes,
             written_bytes,
             writes,
             tls,
         } = self;
-        write!(
-            f,
-            "connection {address}: {in_flight} in flight, {queued_bytes} bytes queued, \
-             {written_bytes} written"
-        )?;
+        write!(f, "connection {address}: {in_flight} in flight, ")?;
+        if *parked > 0 {
+            write!(f, "{parked} parked, ")?;
+        }
+        write!(f, "{queued_bytes} bytes queued, {written_bytes} written")?;
         match tls {
             Some(version) => write!(f, ", {version}"),
             None => write!(f, " in {writes} calls"),

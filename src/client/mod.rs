@@ -32,7 +32,9 @@ pub use shutdown::ShutdownReport;
 
 pub(crate) use crate::transport::{Throttle, Ticker};
 pub(crate) use config::{LONGEST_TOPIC, Names, check_name, epoch_millis};
-pub(crate) use members::{Answer, BrokerRequest, Member, MemberKind, Membership, Replies, Waiting};
+pub(crate) use members::{
+    Answer, BrokerRequest, Member, MemberKind, Membership, PackedReply, Replies, Waiting,
+};
 pub(crate) use routes::{DefaultTopic, NeededTopic, PublishInfo};
 pub(crate) use source::ClientSource;
 

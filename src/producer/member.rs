@@ -106,10 +106,7 @@ impl Member for ProducerMember {
             request::CHECK_TRANSACTION_STATE => self.check_transaction(request),
             request::PUSH_REPLY_MESSAGE_TO_CLIENT => {
                 // The table is one for all producers of the client.
-                match self.replies.pushed(request.command()) {
-                    Ok(()) => request.done(),
-                    Err(error) => request.unreadable(&error),
-                }
+                self.replies.pushed(request);
                 None
             }
             _ => Some(request),

@@ -10,7 +10,7 @@ use super::hook::SendMode;
 use super::outgoing::Outgoing;
 use super::send::Send;
 use super::target::Target;
-use crate::client::{Answer, Waiting};
+use crate::client::{Answer, PackedReply, Waiting};
 use crate::error::{Error, ErrorKind, Result};
 use crate::message::{Message, MessageView, SendReceipt, name};
 use crate::protocol::reply::correlation_text;
@@ -65,14 +65,16 @@ impl Question<'_> {
                 Some(_) => None,
                 None => answered.recv().ok().and_then(Result::ok),
             };
+            let reply = reply.and_then(|reply: PackedReply| reply.unpack().ok());
             return reply.ok_or(error);
         }
         let reply = answered.recv_deadline(deadline.instant());
-        reply.unwrap_or_else(|_| match asked.take() {
+        let reply = reply.unwrap_or_else(|_| match asked.take() {
             Some(waiting) => Err(waiting.no_reply()),
             // Somebody else has taken it and is about to answer.
             None => answered.recv().unwrap_or_else(|_| Err(shut_down())),
-        })
+        });
+        reply.and_then(PackedReply::unpack)
     }
 
     /// Sends without waiting; every end reaches the callback.
@@ -89,11 +91,11 @@ impl Question<'_> {
             Ok(ready) => ready,
             Err(error) => return core.call_back(move || callback(Err(error))),
         };
-        let answer = move |reply| {
+        let answer = move |reply: Result<PackedReply>| {
             callbacks.submit(Box::new(move || {
                 // Given back before the callback starts, so that a callback may send.
                 drop(permit);
-                callback(reply);
+                callback(reply.and_then(PackedReply::unpack));
             }));
         };
         let waiting = self.waiting(Box::new(answer));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use super::outbox::Outbox;
+use super::outbox::{Due, Outbox};
 use super::patience::Patience;
 use super::pending::{Entry, Pending};
 use super::shared::Shared;
@@ -38,7 +38,7 @@ pub(crate) struct Connection {
     pub(super) writes: AtomicU64,
     /// What `written` was when a byte was last read.
     pub(super) read_mark: AtomicU64,
-    /// How many threads are in [`Connection::call`].
+    /// How many threads wait in [`Connection::call`] for answers that are due soon.
     callers: AtomicUsize,
     patience: Patience,
     /// Whether the peer asked us to go away: no new requests, then the end.
@@ -49,6 +49,9 @@ pub(crate) struct Connection {
     served: AtomicBool,
     /// The version of the last heartbeat that the peer has confirmed; 0 before the first.
     confirmed: AtomicU64,
+    /// How often a thread paused here, or let others go first.
+    #[cfg(test)]
+    pub(super) pauses: AtomicUsize,
 }
 
 pub(super) struct State {
@@ -93,7 +96,10 @@ pub(crate) enum Via {
 
 /// How much a connection has to do, and has done.
 pub(crate) struct Load {
+    /// Requests whose answers are due soon.
     pub(crate) in_flight: usize,
+    /// Requests that the peer may have parked.
+    pub(crate) parked: usize,
     pub(crate) queued_bytes: u64,
     pub(crate) written_bytes: u64,
     pub(crate) writes: u64,
@@ -157,6 +163,8 @@ impl Connection {
             dead: AtomicBool::new(false),
             served: AtomicBool::new(false),
             confirmed: AtomicU64::new(0),
+            #[cfg(test)]
+            pauses: AtomicUsize::new(0),
         });
         let reader = connection.clone();
         shared.workers.threads.spawn("rmq-reader", move || {
@@ -174,7 +182,8 @@ impl Connection {
     pub(crate) fn load(&self) -> Load {
         let state = self.state.lock();
         Load {
-            in_flight: state.pending.len(),
+            in_flight: state.pending.soon(),
+            parked: state.pending.parked(),
             queued_bytes: state.outbox.len(),
             written_bytes: self.written.load(Ordering::Relaxed),
             writes: self.writes.load(Ordering::Relaxed),
@@ -187,9 +196,9 @@ impl Connection {
         !self.retired.load(Ordering::Relaxed) && !self.dead.load(Ordering::Relaxed)
     }
 
-    /// Whether somebody waits for an answer.
+    /// Whether an answer is due soon.
     pub(super) fn is_awaited(&self) -> bool {
-        !self.state.lock().pending.is_empty()
+        self.state.lock().pending.soon() > 0
     }
 
     pub(super) fn is_retired(&self) -> bool {
@@ -213,7 +222,8 @@ impl Connection {
     ) -> Result<Outcome, Refused> {
         let waiter = slot::take_waiter();
         let slot = Slot::Thread(Claim::new(waiter.clone()));
-        let alone = self.callers.fetch_add(1, Ordering::Relaxed) == 0;
+        let counts = usize::from(!request.parked);
+        let alone = self.callers.fetch_add(counts, Ordering::Relaxed) == 0 && !request.parked;
         let submitted = self.submit(request, Some(slot), None, deadline, Via::Caller);
         let outcome = submitted.map(|()| {
             let start = alone.then(Instant::now);
@@ -226,7 +236,7 @@ impl Connection {
             }
             outcome
         });
-        self.callers.fetch_sub(1, Ordering::Relaxed);
+        self.callers.fetch_sub(counts, Ordering::Relaxed);
         slot::give_back(waiter);
         outcome
     }
@@ -296,9 +306,13 @@ impl Connection {
             let error = Error::new(ErrorKind::Busy, text).at(&self.address);
             return Err(Refused::Never(slot, error));
         }
-        let until = slot.is_some().then(|| deadline.instant());
+        let due = match slot {
+            None => Due::Never,
+            Some(_) if request.parked => Due::Parked(deadline.instant()),
+            Some(_) => Due::Soon(deadline.instant()),
+        };
         let (head, body) = (&request.head, request.body.as_ref());
-        let end = state.outbox.push(head, body, permit, until);
+        let end = state.outbox.push(head, body, permit, due);
         let Some(slot) = slot else {
             self.watch(&mut state, deadline, now);
             return Ok(state);
@@ -308,6 +322,7 @@ impl Connection {
             since: now,
             deadline: deadline.instant(),
             end,
+            parked: request.parked,
         };
         if let Some(at) = state.pending.register(request.opaque, entry) {
             self.look_again_at(at);
@@ -339,7 +354,7 @@ impl Connection {
         response.encode(self.shared.config.header_format, &mut frame);
         let mut state = self.state.lock();
         if state.death.is_none() && state.outbox.len() < MOST_UNREAD {
-            state.outbox.push(&frame, None, None, None);
+            state.outbox.push(&frame, None, None, Due::Never);
             let now = Instant::now();
             let deadline = Deadline::after(now, REPLY_WITHIN);
             self.watch(&mut state, deadline, now);
@@ -382,14 +397,16 @@ impl Connection {
         }
     }
 
-    /// Takes the waiters of responses; says how many others wait. Who is taken is to be answered before
-    /// anything else, a line of the log included: he waits without a bound.
+    /// Takes the waiters of responses; says how many of these were due soon, and how many more are.
+    /// Every waiter that was taken must be answered before anything else happens, logging included: it
+    /// waits without a deadline now.
     pub(super) fn complete(
         self: &Arc<Self>,
         responses: &mut Vec<Command>,
         taken: &mut Vec<(Option<Slot>, Command)>,
-    ) -> usize {
+    ) -> (usize, usize) {
         let mut state = self.state.lock();
+        let before = state.pending.soon();
         for response in responses.drain(..) {
             let Some(entry) = state.pending.complete(response.opaque) else {
                 continue;
@@ -402,7 +419,8 @@ impl Connection {
             taken.push((Some(entry.slot), response));
         }
         self.end_gathering(&mut state);
-        state.pending.len()
+        let left = state.pending.soon();
+        (before - left, left)
     }
 
     /// Whether callers wait, each for its own answer.
@@ -414,6 +432,12 @@ impl Connection {
     pub(super) fn note_read(&self) {
         self.read_mark
             .store(self.written.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
+
+    /// A thread is about to pause, or to let others go first.
+    pub(super) fn note_pause(&self) {
+        #[cfg(test)]
+        self.pauses.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(super) fn note_served(&self) {

@@ -26,6 +26,8 @@ pub(crate) struct Encoded {
     pub(super) opaque: i32,
     pub(super) head: Vec<u8>,
     pub(super) body: Option<Arc<Vec<u8>>>,
+    /// As [`Request::parked`] has it.
+    pub(super) parked: bool,
     /// What hooks are to be told with the answer.
     pub(super) hooked: Option<Hooked>,
 }
@@ -58,6 +60,7 @@ impl Encoded {
             opaque: head.opaque,
             head: buffer,
             body: request.body.cloned(),
+            parked: request.parked,
             hooked: None,
         }
     }

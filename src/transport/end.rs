@@ -29,11 +29,12 @@ impl Connection {
         }
     }
 
-    /// Ends a retired connection that has nothing left to wait for.
+    /// Ends a retired connection on which no answer is due soon any more. Parked requests do not hold
+    /// it up: they fail, and are asked again over another one.
     pub(super) fn end_if_drained(&self) {
         if self.retired.load(Ordering::Relaxed) {
             let state = self.state.lock();
-            let drained = state.pending.is_empty() && state.outbox.is_empty() && !state.writing;
+            let drained = state.pending.soon() == 0 && state.outbox.is_empty() && !state.writing;
             drop(state);
             if drained {
                 self.kill(Error::new(ErrorKind::Disconnected, "the peer went away"));
@@ -41,7 +42,7 @@ impl Connection {
         }
     }
 
-    /// Ends the connection if nothing was written or read for `idle`.
+    /// Ends the connection if nothing was written or read for `idle`, and no answer is due soon.
     pub(super) fn end_if_idle(&self, now: Instant, idle: Duration) {
         let mut state = self.state.lock();
         let activity = (
@@ -49,7 +50,7 @@ impl Connection {
             self.read_mark.load(Ordering::Relaxed),
         );
         let (written, read, since) = state.idle_since;
-        let busy = !state.pending.is_empty() || !state.outbox.is_empty() || state.writing;
+        let busy = state.pending.soon() > 0 || !state.outbox.is_empty() || state.writing;
         if (written, read) != activity || busy {
             state.idle_since = (activity.0, activity.1, now);
         } else if now.saturating_duration_since(since) >= idle {

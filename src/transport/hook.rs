@@ -178,6 +178,7 @@ pub(super) struct Hooked {
     command: Command,
     /// What is sent.
     body: Option<Arc<Vec<u8>>>,
+    parked: bool,
 }
 
 impl Hooked {
@@ -204,6 +205,7 @@ impl Hooked {
                 ..Command::request(request.code)
             },
             body: request.body.cloned(),
+            parked: request.parked,
         };
         if !hooks.user.is_empty() {
             hooked.run_before(&hooks.user, address)?;
@@ -222,6 +224,7 @@ impl Hooked {
             fields: &self.command.ext,
             remark: self.command.remark.as_deref(),
             body: self.body.as_ref(),
+            parked: self.parked,
         }
     }
 

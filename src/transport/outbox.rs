@@ -33,6 +33,17 @@ pub(crate) trait Guard: Sized {
     fn merge(&mut self, other: Self) -> Option<Self>;
 }
 
+/// What is awaited of a frame, and until when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Due {
+    /// No answer; it is never given up.
+    Never,
+    /// An answer that the peer may park; the frame is given up at this time.
+    Parked(Instant),
+    /// An answer that is due soon; the frame is given up at this time.
+    Soon(Instant),
+}
+
 /// The frames that wait.
 pub(crate) struct Outbox<G> {
     batches: VecDeque<Batch<G>>,
@@ -40,7 +51,7 @@ pub(crate) struct Outbox<G> {
     spares: Vec<Batch<G>>,
     /// Where the last frame ends.
     end: u64,
-    /// How many of the frames have an end of their own: somebody waits for their answers.
+    /// How many of the frames are awaited: their answers are due soon.
     awaited: usize,
     /// Batches that there ever were, and the one that a writer has.
     opened: u64,
@@ -93,14 +104,19 @@ impl<G: Guard> Outbox<G> {
         }
     }
 
-    /// Adds a frame that is given up at `until`; returns where in the stream it ends.
+    /// Adds a frame; returns where in the stream it ends.
     pub(crate) fn push(
         &mut self,
         head: &[u8],
         body: Option<&Arc<Vec<u8>>>,
         guard: Option<G>,
-        until: Option<Instant>,
+        due: Due,
     ) -> u64 {
+        let (until, awaited) = match due {
+            Due::Never => (None, false),
+            Due::Parked(until) => (Some(until), false),
+            Due::Soon(until) => (Some(until), true),
+        };
         let body_len = body.map_or(0, |body| body.len());
         let share_from = match self.len() {
             0..BACKED_UP => SHARE_FROM,
@@ -108,7 +124,7 @@ impl<G: Guard> Outbox<G> {
         };
         let shared = body.filter(|body| body.len() >= share_from).cloned();
         let start = self.end;
-        self.awaited += usize::from(until.is_some());
+        self.awaited += usize::from(awaited);
         self.end += (head.len() + body_len) as u64;
         let end = self.end;
         let copied = body.filter(|_| shared.is_none());
@@ -128,7 +144,7 @@ impl<G: Guard> Outbox<G> {
             end,
             cancelled: false,
             guarded: guard.is_some(),
-            awaited: until.is_some(),
+            awaited,
         });
         let spare = match (batch.guards.last_mut(), guard) {
             (Some(last), Some(guard)) => last.merge(guard),
@@ -222,7 +238,7 @@ impl<G: Guard> Outbox<G> {
         self.writing.or(next).is_none_or(|number| number > mark)
     }
 
-    /// How many frames wait whose answers somebody waits for.
+    /// How many frames wait whose answers are due soon.
     pub(crate) fn awaited(&self) -> usize {
         self.awaited
     }

@@ -1,4 +1,8 @@
 //! The table of requests that wait for an answer. Pure: no clock, no socket, no lock of its own.
+//!
+//! An answer is due *soon*, or it may be *parked* at the peer (a long poll, for 30 s, say). Parked
+//! requests have their deadlines like all others, but nothing that reasons about answers to come
+//! counts them: [`Pending::soon`] does not.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hash, Hasher};
@@ -8,6 +12,8 @@ use std::time::Instant;
 /// waiter, and only the owner answers it: that is why every waiter is answered exactly once.
 pub(crate) struct Pending<S, K = i32> {
     entries: HashMap<K, Entry<S>, BuildHasherDefault<Opaque>>,
+    /// How many of them are parked.
+    parked: usize,
     /// When the table must next be looked at. A look that was asked for a later time before is out
     /// of date: if each of them asked for a next one too, they would become more and more.
     earliest: Option<Instant>,
@@ -21,12 +27,15 @@ pub(crate) struct Entry<S> {
     pub(crate) deadline: Instant,
     /// Position in the connection's stream behind the request's frame; 0 where there is none.
     pub(crate) end: u64,
+    /// Whether the peer may park the answer.
+    pub(crate) parked: bool,
 }
 
 impl<S, K: Copy + Eq + Hash> Pending<S, K> {
     pub(crate) fn new() -> Pending<S, K> {
         Pending {
             entries: HashMap::default(),
+            parked: 0,
             earliest: None,
         }
     }
@@ -41,6 +50,7 @@ impl<S, K: Copy + Eq + Hash> Pending<S, K> {
     #[must_use = "somebody must call expire at the returned time"]
     pub(crate) fn register(&mut self, opaque: K, entry: Entry<S>) -> Option<Instant> {
         let deadline = entry.deadline;
+        self.parked += usize::from(entry.parked);
         let replaced = self.entries.insert(opaque, entry);
         debug_assert!(replaced.is_none(), "opaque id used twice");
         if self.earliest.is_none_or(|earliest| deadline < earliest) {
@@ -52,7 +62,9 @@ impl<S, K: Copy + Eq + Hash> Pending<S, K> {
 
     /// Takes the waiter of a response; `None` if nobody waits under this id (any more).
     pub(crate) fn complete(&mut self, opaque: K) -> Option<Entry<S>> {
-        self.entries.remove(&opaque)
+        let entry = self.entries.remove(&opaque)?;
+        self.parked -= usize::from(entry.parked);
+        Some(entry)
     }
 
     pub(crate) fn get(&self, opaque: K) -> Option<&Entry<S>> {
@@ -87,16 +99,18 @@ impl<S, K: Copy + Eq + Hash> Pending<S, K> {
 
     /// Takes all waiters.
     pub(crate) fn drain(&mut self) -> impl ExactSizeIterator<Item = Entry<S>> + use<S, K> {
-        self.earliest = None;
+        (self.earliest, self.parked) = (None, 0);
         std::mem::take(&mut self.entries).into_values()
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.entries.len()
+    /// How many answers are due soon.
+    pub(crate) fn soon(&self) -> usize {
+        self.entries.len() - self.parked
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+    /// How many may be parked at the peer.
+    pub(crate) fn parked(&self) -> usize {
+        self.parked
     }
 }
 
@@ -133,7 +147,35 @@ mod tests {
             since: deadline,
             deadline,
             end: 0,
+            parked: false,
         }
+    }
+
+    #[test]
+    fn parked_requests_are_counted_apart_wherever_they_go() {
+        let now = Instant::now();
+        let parked = |slot| Entry {
+            parked: true,
+            ..entry(slot, now)
+        };
+        let counts = |table: &Pending<&str>| (table.soon(), table.parked());
+        let mut table = Pending::new();
+        let _ = table.register(1, entry("soon", now));
+        assert_eq!(counts(&table), (1, 0));
+        let _ = table.register(2, parked("parked"));
+        let _ = table.register(3, parked("parked too"));
+        assert_eq!(counts(&table), (1, 2));
+        assert!(table.complete(4).is_none());
+        assert!(table.complete(2).is_some_and(|entry| entry.parked));
+        assert!(table.complete(2).is_none(), "taken once");
+        assert_eq!(counts(&table), (1, 1));
+        let mut expired = table.expired(now, now).0;
+        expired.sort();
+        assert_eq!(expired, [1, 3], "both have deadlines");
+        assert!(table.complete(1).is_some());
+        assert_eq!(counts(&table), (0, 1));
+        assert_eq!(table.drain().len(), 1);
+        assert_eq!(counts(&table), (0, 0));
     }
 
     #[test]

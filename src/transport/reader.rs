@@ -46,6 +46,7 @@ fn read(connection: &Arc<Connection>) -> Error {
         }
         connection.end_if_drained();
         if few && !connection.has_callers() {
+            connection.note_pause();
             thread::sleep(MOMENT);
         }
     }
@@ -99,8 +100,8 @@ impl Inbox {
         }
         if !self.responses.is_empty() {
             let all = self.responses.len();
-            let awaited = connection.complete(&mut self.responses, &mut self.taken);
-            few = are_few(self.taken.len(), awaited);
+            let (soon, awaited) = connection.complete(&mut self.responses, &mut self.taken);
+            few = are_few(soon, awaited);
             let unknown = all - self.taken.len();
             let now = Instant::now();
             // Threads first: continuations may have something to log, and a logger may be slow.

@@ -16,6 +16,7 @@ use crate::sync::Mutex;
 
 mod dials;
 mod order;
+mod parked;
 mod stuck;
 
 /// Only a failing test waits so long.

@@ -82,10 +82,11 @@ impl Connection {
     fn gather<'a>(&'a self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
         for _ in 0..ROUNDS {
             let before = state.outbox.end();
-            if state.pending.len() < WORTH_GATHERING {
+            if state.pending.soon() < WORTH_GATHERING {
                 break;
             }
             drop(state);
+            self.note_pause();
             thread::yield_now();
             state = self.state.lock();
             if state.outbox.end() == before {
@@ -130,14 +131,15 @@ impl Connection {
                 // More frames are about to come: they had better leave together.
                 gather = false;
                 state.writer_thread = WriterThread::Gathering;
+                self.note_pause();
                 self.work.wait_for(&mut state, GATHERING);
                 state.writer_thread = WriterThread::Busy;
             } else if state.writing || state.outbox.is_empty() {
                 state.writer_thread = WriterThread::Idle;
                 self.work.wait(&mut state);
-                gather = state.pending.len() >= MANY;
+                gather = state.pending.soon() >= MANY;
             } else if let Some(batch) = state.outbox.take() {
-                gather = batch.is_burst() || state.pending.len() >= MANY;
+                gather = batch.is_burst() || state.pending.soon() >= MANY;
                 state.writer_thread = WriterThread::Busy;
                 state.writing = true;
                 let Some(next) = self.write_batch(state, batch) else {
@@ -277,7 +279,7 @@ impl State {
     /// way, or nobody waits for any.
     fn may_gather(&self) -> bool {
         let awaited = self.outbox.awaited();
-        self.outbox.len() < WORTH_WAKING && (awaited == 0 || awaited < self.pending.len())
+        self.outbox.len() < WORTH_WAKING && (awaited == 0 || awaited < self.pending.soon())
     }
 }
 

@@ -87,6 +87,10 @@ impl BrokerRequest {
         &self.command
     }
 
+    pub(crate) fn take_body(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.command.body)
+    }
+
     /// The connection that it came over.
     pub(crate) fn connection(&self) -> &Arc<Connection> {
         &self.connection

@@ -22,4 +22,4 @@ pub(super) use inbound::Dispatcher;
 pub(crate) use member::{BrokerRequest, Member, MemberKind};
 pub(crate) use membership::Membership;
 pub(super) use registry::Registry;
-pub(crate) use replies::{Answer, Replies, Waiting};
+pub(crate) use replies::{Answer, PackedReply, Replies, Waiting};

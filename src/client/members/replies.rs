@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use super::member::BrokerRequest;
 use crate::client::LOG;
 use crate::error::{Error, ErrorKind, Result, Wait};
 use crate::logging;
 use crate::message::MessageView;
 use crate::protocol::reply::{self, PushedReply};
-use crate::protocol::{Command, ProtocolError};
+use crate::protocol::sys_flag;
 use crate::sync::Mutex;
 use crate::transport::{Deadline, Entry, Pending, Timer};
 
@@ -41,8 +42,19 @@ pub(crate) struct Waiting {
 }
 
 /// Takes the reply, or why there is none: exactly once, on a reader or timer thread or that of a
-/// shutdown. It hands on and runs no user code.
-pub(crate) type Answer = Box<dyn FnOnce(Result<MessageView>) + Send>;
+/// shutdown. It hands on and runs no user code; a reply is unpacked where it goes.
+pub(crate) type Answer = Box<dyn FnOnce(Result<PackedReply>) + Send>;
+
+/// A reply as it came. The thread that wants it unpacks it: a reader has all other answers of its
+/// connection to read, and no time to inflate a body.
+pub(crate) struct PackedReply {
+    header: PushedReply,
+    body: Vec<u8>,
+    topic: Arc<str>,
+    limit: usize,
+    /// The broker's request. Taken once it is answered.
+    question: Option<BrokerRequest>,
+}
 
 impl Replies {
     pub(in crate::client) fn new(timer: Timer) -> Replies {
@@ -85,6 +97,7 @@ impl Replies {
             since: Instant::now(),
             deadline: deadline.instant(),
             end: 0,
+            parked: false,
         };
         let look = table.pending.register(id, entry);
         drop(table);
@@ -100,30 +113,35 @@ impl Replies {
         entry.map(|entry| entry.slot)
     }
 
-    /// A broker pushed a reply. What it is answered with: success even if nobody waits (any more),
-    /// since asking again would not help.
-    ///
-    /// # Errors
-    /// The reply cannot be read.
-    pub(crate) fn pushed(&self, request: &Command) -> std::result::Result<(), ProtocolError> {
-        let header = PushedReply::decode(&request.ext)?;
+    /// A broker pushed a reply. It is answered at once, with success, unless the body is compressed:
+    /// then by the thread that unpacks it. Also where nothing waits (any more), since asking again would
+    /// not help.
+    pub(crate) fn pushed(&self, mut request: BrokerRequest) {
+        let header = match PushedReply::decode(&request.command().ext) {
+            Ok(header) => header,
+            Err(error) => return request.unreadable(&error),
+        };
         let waiting = reply::correlation_of(&header.properties()).and_then(|id| self.take(id));
         let Some(waiting) = waiting else {
             logging::debug!(target: LOG, "a reply came that nobody waits for (late or unknown)");
-            return Ok(());
+            return request.done();
         };
-        match header.message(&request.body, waiting.limit) {
-            Ok(message) => {
-                (waiting.answer)(Ok(message));
-                Ok(())
+        let body = request.take_body();
+        let question = match header.send.sys_flag & sys_flag::COMPRESSED {
+            0 => {
+                request.done();
+                None
             }
-            Err(error) => {
-                let text = format!("the reply cannot be read: {error}");
-                let failure = Error::new(ErrorKind::Protocol, text).caused_by(error.clone());
-                waiting.fail(failure);
-                Err(error)
-            }
-        }
+            _ => Some(request),
+        };
+        let reply = PackedReply {
+            header,
+            body,
+            topic: waiting.topic,
+            limit: waiting.limit,
+            question,
+        };
+        (waiting.answer)(Ok(reply));
     }
 
     /// Answers those that one producer's callers wait for.
@@ -175,6 +193,35 @@ impl Shared {
         }
         for entry in gone {
             entry.slot.expire();
+        }
+    }
+}
+
+impl PackedReply {
+    /// The reply; the broker hears whether it could be read.
+    ///
+    /// # Errors
+    /// `Protocol`: the body is damaged, or too large.
+    pub(crate) fn unpack(mut self) -> Result<MessageView> {
+        let read = self.header.message(&self.body, self.limit);
+        match (self.question.take(), &read) {
+            (Some(question), Ok(_)) => question.done(),
+            (Some(question), Err(error)) => question.unreadable(error),
+            (None, _) => {}
+        }
+        read.map_err(|error| {
+            let text = format!("the reply cannot be read: {error}");
+            let error = Error::new(ErrorKind::Protocol, text).caused_by(error);
+            error.on_topic(&self.topic).maybe_stored()
+        })
+    }
+}
+
+impl Drop for PackedReply {
+    /// It is not wanted any more.
+    fn drop(&mut self) {
+        if let Some(question) = self.question.take() {
+            question.done();
         }
     }
 }

@@ -43,14 +43,14 @@ fn body(len: usize) -> Arc<Vec<u8>> {
 #[test]
 fn small_frames_leave_in_one_run() {
     let mut outbox = Outbox::<Count>::new();
-    assert_eq!(outbox.push(b"h1", Some(&body(3)), None, None), 5);
-    assert_eq!(outbox.push(b"h2", None, None, None), 7);
+    assert_eq!(outbox.push(b"h1", Some(&body(3)), None, Due::Never), 5);
+    assert_eq!(outbox.push(b"h2", None, None, Due::Never), 7);
     assert_eq!(outbox.len(), 7);
     let batch = outbox.take().unwrap();
     assert_eq!(runs(&batch), [bytes(b"h1bbbh2", 7)]);
     assert!(outbox.is_empty());
     outbox.recycle(batch);
-    assert_eq!(outbox.push(b"h3", None, None, None), 9);
+    assert_eq!(outbox.push(b"h3", None, None, Due::Never), 9);
     assert_eq!(runs(&outbox.take().unwrap()), [bytes(b"h3", 9)]);
 }
 
@@ -58,7 +58,7 @@ fn small_frames_leave_in_one_run() {
 fn a_cancelled_frame_is_skipped_and_keeps_its_place() {
     let mut outbox = Outbox::<Count>::new();
     let ends: Vec<u64> = (0..4)
-        .map(|_| outbox.push(b"head", Some(&body(2)), None, None))
+        .map(|_| outbox.push(b"head", Some(&body(2)), None, Due::Never))
         .collect();
     assert!(outbox.cancel(ends[1]));
     assert!(!outbox.cancel(ends[1]));
@@ -79,7 +79,7 @@ fn a_cancelled_frame_is_skipped_and_keeps_its_place() {
 #[test]
 fn of_cancelled_frames_nothing_is_kept_but_places() {
     let mut outbox = Outbox::<Count>::new();
-    let later = Some(Instant::now());
+    let later = Due::Soon(Instant::now());
     let push = |outbox: &mut Outbox<Count>| outbox.push(&[7; 1000], None, None, later);
     let mut kept = Vec::new();
     for round in 0..100 {
@@ -111,7 +111,7 @@ fn of_cancelled_frames_nothing_is_kept_but_places() {
 fn a_batch_closes_when_it_is_full_and_later_frames_can_still_be_cancelled() {
     let mut outbox = Outbox::<Count>::new();
     let ends: Vec<u64> = (0..5)
-        .map(|_| outbox.push(&[7; BATCH / 2], None, None, None))
+        .map(|_| outbox.push(&[7; BATCH / 2], None, None, Due::Never))
         .collect();
     let first = outbox.take().unwrap();
     assert_eq!(runs(&first), [bytes(&[7; BATCH], BATCH as u64)]);
@@ -128,12 +128,12 @@ fn a_batch_closes_when_it_is_full_and_later_frames_can_still_be_cancelled() {
 #[test]
 fn a_writer_can_be_called_without_a_frame() {
     let mut outbox = Outbox::<Count>::new();
-    let first = outbox.push(b"one", None, None, None);
+    let first = outbox.push(b"one", None, None, Due::Never);
     outbox.take().unwrap();
     outbox.call_writer();
     assert!(!outbox.is_empty());
     assert!(!outbox.cancel(first), "it was taken before");
-    let second = outbox.push(b"two", None, None, None);
+    let second = outbox.push(b"two", None, None, Due::Never);
     assert_eq!(outbox.len(), 3);
     outbox.call_writer();
     assert_eq!(runs(&outbox.take().unwrap()), [bytes(b"two", second)]);
@@ -144,12 +144,13 @@ fn a_writer_can_be_called_without_a_frame() {
 fn a_mark_is_behind_when_writers_have_got_beyond_it_and_not_when_later_frames_are_cancelled() {
     let mut outbox = Outbox::<Count>::new();
     assert!(outbox.is_behind(outbox.mark()), "there is nothing yet");
-    outbox.push(b"stuck", None, None, None);
+    outbox.push(b"stuck", None, None, Due::Never);
     let stuck = outbox.mark();
     assert!(!outbox.is_behind(stuck));
     let batch = outbox.take().unwrap();
     assert!(!outbox.is_behind(stuck));
-    let large = |outbox: &mut Outbox<Count>| outbox.push(b"h", Some(&body(BATCH)), None, None);
+    let large =
+        |outbox: &mut Outbox<Count>| outbox.push(b"h", Some(&body(BATCH)), None, Due::Never);
     let ends = [0; 3].map(|_| large(&mut outbox));
     let later = outbox.mark();
     assert!(ends.into_iter().all(|end| outbox.cancel(end)));
@@ -167,9 +168,9 @@ fn a_mark_is_behind_when_writers_have_got_beyond_it_and_not_when_later_frames_ar
 fn a_large_body_is_not_copied() {
     let mut outbox = Outbox::<Count>::new();
     let large = body(SHARE_FROM);
-    outbox.push(b"s", None, None, None);
-    let end = outbox.push(b"head", Some(&large), None, None);
-    outbox.push(b"t", None, None, None);
+    outbox.push(b"s", None, None, Due::Never);
+    let end = outbox.push(b"head", Some(&large), None, Due::Never);
+    outbox.push(b"t", None, None, Due::Never);
     assert_eq!(Arc::strong_count(&large), 2);
     let first = [bytes(b"shead", 5), bytes(&large, end)];
     assert_eq!(runs(&outbox.take().unwrap()), first);
@@ -182,7 +183,7 @@ fn where_much_waits_bodies_are_not_copied_before_they_are_written() {
     let mut outbox = Outbox::<Count>::new();
     let (early, late, tiny) = (body(1000), body(1000), body(100));
     while outbox.len() < BACKED_UP {
-        outbox.push(b"head", Some(&early), None, None);
+        outbox.push(b"head", Some(&early), None, Due::Never);
     }
     assert_eq!(Arc::strong_count(&early), 1, "there is speed in a copy");
     while outbox
@@ -190,14 +191,15 @@ fn where_much_waits_bodies_are_not_copied_before_they_are_written() {
         .back()
         .is_some_and(|last| last.end() - last.start < BATCH as u64)
     {
-        outbox.push(b"head", None, None, None);
+        outbox.push(b"head", None, None, Due::Never);
     }
     let start = outbox.end();
-    let ends = [&late, &tiny, &late, &late].map(|b| outbox.push(b"head", Some(b), None, None));
+    let ends =
+        [&late, &tiny, &late, &late].map(|b| outbox.push(b"head", Some(b), None, Due::Never));
     assert_eq!((Arc::strong_count(&late), Arc::strong_count(&tiny)), (4, 1));
     assert!(outbox.cancel(ends[2]));
     assert_eq!(Arc::strong_count(&late), 3);
-    outbox.push(b"head", Some(&body(SHARE_FROM)), None, None);
+    outbox.push(b"head", Some(&body(SHARE_FROM)), None, Due::Never);
     outbox.batches.drain(..outbox.batches.len() - 1);
     let mut batch = outbox.take().unwrap();
     assert_eq!(batch.start, start);
@@ -220,7 +222,7 @@ fn where_much_waits_bodies_are_not_copied_before_they_are_written() {
     assert!(apart.len() > gathered.len());
     assert_eq!(stream(&apart), stream(&gathered));
     outbox.recycle(batch);
-    outbox.push(b"next", None, None, None);
+    outbox.push(b"next", None, None, Due::Never);
     let mut next = outbox.take().unwrap();
     next.gather();
     assert_eq!(runs(&next), [bytes(b"next", large + 4)]);
@@ -229,9 +231,9 @@ fn where_much_waits_bodies_are_not_copied_before_they_are_written() {
 #[test]
 fn guards_become_one_and_the_frames_that_were_not_written_are_counted() {
     let mut outbox = Outbox::new();
-    let ends = [1, 2, 4].map(|n| outbox.push(b"frame", None, Some(Count(n)), None));
-    outbox.push(b"nobody's", None, None, None);
-    outbox.push(b"stranger's", None, Some(Count(-1)), None);
+    let ends = [1, 2, 4].map(|n| outbox.push(b"frame", None, Some(Count(n)), Due::Never));
+    outbox.push(b"nobody's", None, None, Due::Never);
+    outbox.push(b"stranger's", None, Some(Count(-1)), Due::Never);
     outbox.cancel(ends[2]);
     let mut batch = outbox.take().unwrap();
     assert_eq!(batch.guards, [Count(7), Count(-1)]);
@@ -248,11 +250,12 @@ fn a_batch_ends_when_the_last_of_its_frames_is_given_up() {
     let later = now + std::time::Duration::from_secs(1);
     let mut outbox = Outbox::<Count>::new();
     assert!(!outbox.next_ends_by(later));
-    outbox.push(b"a", None, None, Some(later));
-    outbox.push(b"b", None, None, Some(now));
+    outbox.push(b"a", None, None, Due::Soon(later));
+    outbox.push(b"b", None, None, Due::Parked(now));
+    assert_eq!(outbox.awaited(), 1);
     assert!(!outbox.next_ends_by(now));
     assert!(outbox.next_ends_by(later));
-    outbox.push(b"c", None, None, None);
+    outbox.push(b"c", None, None, Due::Never);
     assert!(
         !outbox.next_ends_by(later),
         "a frame without an end may be stuck"

@@ -29,7 +29,7 @@ fn a_frame_that_leaves_just_when_the_timer_comes_after_a_long_rest_is_not_stuck(
     eventually("all is written", || !connection.state.lock().writing);
     let mut state = connection.state.lock();
     let before = state.outbox.mark();
-    state.outbox.push(b"frame", None, None, None);
+    state.outbox.push(b"frame", None, None, outbox::Due::Never);
     state.writing = true;
     let batch = state.outbox.take().unwrap();
     let since = state.outbox.mark();

@@ -8,17 +8,16 @@ mod deadline;
 mod peer;
 #[path = "../../../../src/transport/pending.rs"]
 mod pending;
-#[path = "../../../../src/transport/pool.rs"]
-mod pool;
 #[path = "../../../../src/transport/slot.rs"]
 mod slot;
-#[path = "../../../../src/transport/threads.rs"]
-mod threads;
+
+mod work;
 
 mod stand_ins;
 use stand_ins::{backoff, connection, dial, outbox, shared};
 
 pub mod budgets;
+pub mod handovers;
 pub mod peers;
 pub mod pools;
 pub mod waiters;
@@ -27,8 +26,7 @@ use std::time::{Duration, Instant};
 
 use connection::Connection;
 use deadline::Deadline;
-use pool::Job;
-use threads::{Threads, contained};
+use work::{Deferred, Job, Pool, Promise, Role, SingleFlight, Threads, Timer, catch_bug};
 
 const LOG: &str = "models";
 
