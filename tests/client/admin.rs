@@ -3,7 +3,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use rocketmq_blocking::embedded::{Cluster, Fault, Gate, On};
 use rocketmq_blocking::protocol::code::request;
-use rocketmq_blocking::{Batch, ErrorKind, Message, MessageQueue, MessageView};
+use rocketmq_blocking::{Batch, ClientOptions, ErrorKind, Message, MessageQueue, MessageView};
 
 use crate::support::{PATIENCE, builder, producer};
 
@@ -219,8 +219,12 @@ fn a_refresh_of_routes_leaves_an_answer_time_to_come() {
     };
     one("Used", "broker-a");
     one("Asked", "broker-b");
-    let every = builder(&cluster).route_interval(Duration::from_millis(5));
-    let producer = every.api_timeout(PATIENCE).start().unwrap();
+    let every =
+        builder(&cluster).options(ClientOptions::new().route_interval(Duration::from_millis(5)));
+    let producer = every
+        .options(ClientOptions::new().api_timeout(PATIENCE))
+        .start()
+        .unwrap();
     let _ = producer.send(&Message::new("Used", "x")).unwrap();
     let gate = Gate::new();
     let asked = On::Code(request::GET_MAX_OFFSET);

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use rocketmq_blocking::embedded::{Accept, Cluster, Fault, Gate, On};
 use rocketmq_blocking::protocol::Command;
 use rocketmq_blocking::protocol::route::{QueueMapping, TopicRoute};
-use rocketmq_blocking::{Delivery, Error, ErrorKind, Message, Producer, Wait};
+use rocketmq_blocking::{ClientOptions, Delivery, Error, ErrorKind, Message, Producer, Wait};
 
 use crate::support::*;
 
@@ -142,7 +142,11 @@ fn who_has_more_time_than_the_one_who_asked_asks_again() {
 #[test]
 fn a_known_route_serves_while_all_name_servers_are_down() {
     let cluster = cluster();
-    let setup = builder(&cluster).route_interval(ms(10)).api_timeout(ms(50));
+    let setup = builder(&cluster).options(
+        ClientOptions::new()
+            .route_interval(ms(10))
+            .api_timeout(ms(50)),
+    );
     let producer = setup.start().unwrap();
     assert!(producer.send(&message("x")).is_ok());
     cluster.name_servers()[0].kill();
@@ -165,7 +169,10 @@ fn a_known_route_serves_while_all_name_servers_are_down() {
 #[test]
 fn a_route_that_name_servers_forget_is_kept_as_it_was() {
     let cluster = Cluster::builder().topic("T", 16).start().unwrap();
-    let producer = builder(&cluster).route_interval(ms(10)).start().unwrap();
+    let producer = builder(&cluster)
+        .options(ClientOptions::new().route_interval(ms(10)))
+        .start()
+        .unwrap();
     assert_eq!(queues_seen(&producer, "T").len(), 16);
     cluster.remove_topic("T");
     cluster.clear_requests();
@@ -189,7 +196,10 @@ fn one_call_survives_a_name_server_that_is_down_or_silent() {
                 true => bad.set_accept(Accept::NeverRead),
                 false => kill_unused_name_server(bad),
             }
-            let producer = builder(&cluster).api_timeout(ms(1500)).start().unwrap();
+            let producer = builder(&cluster)
+                .options(ClientOptions::new().api_timeout(ms(1500)))
+                .start()
+                .unwrap();
             for topic in ["T", "A", "B", "C"] {
                 let sent = producer.send(&Message::new(topic, "x"));
                 assert!(sent.is_ok(), "{sent:?}");
@@ -223,7 +233,7 @@ fn a_silent_name_server_costs_a_send_its_own_time_and_no_more() {
 #[test]
 fn what_a_name_server_answers_wrongly_is_its_error_and_a_known_route_stays() {
     let cluster = cluster();
-    let setup = builder(&cluster).route_interval(ms(10));
+    let setup = builder(&cluster).options(ClientOptions::new().route_interval(ms(10)));
     let producer = setup.start().unwrap();
     assert!(producer.send(&message("x")).is_ok());
     let server = &cluster.name_servers()[0];
@@ -252,7 +262,10 @@ fn routes_with_bare_numbers_as_keys_are_understood() {
 fn new_queues_and_brokers_are_found_while_sending() {
     let cluster = brokers(2);
     cluster.set_queues("T", "broker-b", 0, 0);
-    let producer = builder(&cluster).route_interval(ms(10)).start().unwrap();
+    let producer = builder(&cluster)
+        .options(ClientOptions::new().route_interval(ms(10)))
+        .start()
+        .unwrap();
     assert_eq!(queues_seen(&producer, "T").len(), 4);
     cluster.set_queues("T", "broker-b", 8, 8);
     eventually("the new queues are used", || {
@@ -267,7 +280,9 @@ fn a_topic_that_keeps_failing_does_not_put_off_the_refresh_of_the_others() {
     let cluster = cluster();
     let nobody = Stub::start(drop);
     cluster.set_route("Bad", Some(route(&[("broker-x", 1, nobody.address)])));
-    let setup = builder(&cluster).route_interval(ms(200)).retries(0);
+    let setup = builder(&cluster)
+        .options(ClientOptions::new().route_interval(ms(200)))
+        .retries(0);
     let producer = setup.start().unwrap();
     assert_eq!(queues_seen(&producer, "T").len(), 4);
     cluster.create_topic("T", 8);
@@ -285,7 +300,7 @@ fn a_topic_whose_route_is_bad_does_not_end_the_refresh_of_the_others() {
     topics
         .iter()
         .for_each(|topic| cluster.create_topic(topic, 4));
-    let setup = builder(&cluster).route_interval(ms(20));
+    let setup = builder(&cluster).options(ClientOptions::new().route_interval(ms(20)));
     let producer = setup.start().unwrap();
     for topic in &topics {
         assert_eq!(queues_seen(&producer, topic).len(), 4);
@@ -308,7 +323,10 @@ fn a_topic_whose_route_is_bad_does_not_end_the_refresh_of_the_others() {
 #[test]
 fn a_broker_that_leaves_all_routes_is_left_alone() {
     let cluster = brokers(2);
-    let producer = builder(&cluster).route_interval(ms(10)).start().unwrap();
+    let producer = builder(&cluster)
+        .options(ClientOptions::new().route_interval(ms(10)))
+        .start()
+        .unwrap();
     for _ in 0..8 {
         assert!(producer.send(&message("x")).is_ok());
     }

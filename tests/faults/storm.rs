@@ -5,6 +5,8 @@ use std::cell::Cell;
 use std::ops::Range;
 use std::thread;
 
+use rocketmq_blocking::ClientOptions;
+
 use crate::bench::random::Random;
 use crate::bench::script::Signal;
 use crate::bench::*;
@@ -28,10 +30,16 @@ fn check_storm(seed: u64, sends: usize) -> usize {
             }
         }
         let producer = bench.producer(|setup| {
-            let setup = setup.route_interval(ms(20)).heartbeat_interval(ms(30));
+            let setup = setup.options(
+                ClientOptions::new()
+                    .route_interval(ms(20))
+                    .heartbeat_interval(ms(30)),
+            );
             // Large bodies are noise: in a build without optimizations, packing them takes longer than
             // the deadlines are.
-            let setup = setup.api_timeout(ms(100)).compress_over(usize::MAX);
+            let setup = setup
+                .options(ClientOptions::new().api_timeout(ms(100)))
+                .compress_over(usize::MAX);
             match seed % 2 {
                 0 => setup,
                 _ => setup.send_message_hook(bench.doubts()),

@@ -49,17 +49,22 @@ const THREAD_LOCALS: &[(&str, &str)] = &[
 /// expires or repeats goes by `Instant`.
 const WALL_CLOCKS: &[(&str, &str)] = &[
     ("message/mod.rs", "a time of delivery that the caller chose"),
-    ("client/identity.rs", "when a message was born, for its key"),
+    (
+        "client/config/identity.rs",
+        "when a message was born, for its key",
+    ),
+    ("client/config/mod.rs", "hands on the former"),
     ("client/mod.rs", "hands on the former"),
     ("protocol/id.rs", "the same, as the key has it"),
     (
-        "client/admin.rs",
+        "client/admin/calls.rs",
         "when messages were stored, as brokers say",
     ),
     (
         "producer/attempt.rs",
         "when a message was born, beside the clock that deadlines go by",
     ),
+    ("client/admin/questions.rs", "the same"),
     ("producer/outgoing.rs", "the same, for its key"),
     (
         "producer/accumulate.rs",
@@ -444,7 +449,7 @@ fn the_rules_find_what_they_forbid_and_nothing_else() {
 
     let clock = "use std::time::{Duration, Instant};\nuse std::time::SystemTime;\nx(epoch_millis());\nuse std::time::*;";
     check(wall_clock, "transport/a.rs", clock, &[2, 3, 4]);
-    check(wall_clock, "client/admin.rs", clock, &[]);
+    check(wall_clock, "client/admin/calls.rs", clock, &[]);
     check(wall_clock, "embedded/a.rs", clock, &[]);
 
     let locks = "use parking_lot::Mutex;\nuse crate::sync::Mutex;\nlet a = parking_lot::RwLock::new(1);";

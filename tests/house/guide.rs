@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use rocketmq_blocking::protocol::Language;
 use rocketmq_blocking::{
-    Compression, ErrorKind, FaultStrategy, Producer, ProducerBuilder, TransactionProducer,
-    TransactionProducerBuilder, TransactionState,
+    ClientOptions, Compression, ErrorKind, FaultStrategy, Producer, ProducerBuilder,
+    TransactionProducer, TransactionProducerBuilder, TransactionState,
 };
 
 use crate::source::Source;
@@ -18,8 +18,7 @@ const FROM_JAVA: &str = include_str!("../../src/docs/from_java.md");
 const BUILDERS: &[&str] = &[
     "producer/builder.rs",
     "producer/transaction_builder.rs",
-    "client/config.rs",
-    "client/rpc.rs",
+    "client/config/options.rs",
 ];
 
 /// Settings whose fields have other names.
@@ -196,7 +195,7 @@ fn printed(setting: &str, default: &str) -> Vec<String> {
 #[test]
 fn the_defaults_of_the_table_are_those_of_the_builders() {
     // A setting of the client shows them all.
-    let producer = Producer::builder("g").unit_mode(false);
+    let producer = Producer::builder("g").options(ClientOptions::new().unit_mode(false));
     let shown = format!("{producer:?} {:?}", transactions());
     // What is secret is not printed.
     let settings = settings().into_iter();
@@ -238,30 +237,69 @@ fn out_of_range() -> Vec<(&'static str, ErrorKind, ProducerBuilder)> {
         bad("name_server", new().name_server("host")),
         bad("instance_name", new().instance_name("")),
         bad("instance_name", new().instance_name("a@b")),
-        bad("connect_timeout", new().connect_timeout(zero)),
-        bad("api_timeout", new().api_timeout(zero)),
-        bad("route_interval", new().route_interval(zero)),
-        bad("heartbeat_interval", new().heartbeat_interval(zero)),
-        bad("callback_threads", new().callback_threads(0)),
-        bad("callback_threads", new().callback_threads(1025)),
-        bad("max_in_flight_messages", new().max_in_flight_messages(0)),
-        bad("max_in_flight_bytes", new().max_in_flight_bytes(0)),
+        bad(
+            "connect_timeout",
+            new().options(ClientOptions::new().connect_timeout(zero)),
+        ),
+        bad(
+            "api_timeout",
+            new().options(ClientOptions::new().api_timeout(zero)),
+        ),
+        bad(
+            "route_interval",
+            new().options(ClientOptions::new().route_interval(zero)),
+        ),
+        bad(
+            "heartbeat_interval",
+            new().options(ClientOptions::new().heartbeat_interval(zero)),
+        ),
+        bad(
+            "callback_threads",
+            new().options(ClientOptions::new().callback_threads(0)),
+        ),
+        bad(
+            "callback_threads",
+            new().options(ClientOptions::new().callback_threads(1025)),
+        ),
+        bad(
+            "max_in_flight_messages",
+            new().options(ClientOptions::new().max_in_flight_messages(0)),
+        ),
+        bad(
+            "max_in_flight_bytes",
+            new().options(ClientOptions::new().max_in_flight_bytes(0)),
+        ),
         bad("namespace", new().namespace("a%b")),
-        bad("namespace_v2", new().namespace_v2(" ")),
-        bad("unit_name", new().unit_name("a@b")),
+        bad(
+            "namespace_v2",
+            new().options(ClientOptions::new().namespace_v2(" ")),
+        ),
+        bad(
+            "unit_name",
+            new().options(ClientOptions::new().unit_name("a@b")),
+        ),
         #[cfg(feature = "acl")]
         bad("credentials", new().credentials(" ", "s")),
         #[cfg(feature = "acl")]
-        bad("security_token", new().security_token("t")),
+        bad(
+            "security_token",
+            new().options(ClientOptions::new().security_token("t")),
+        ),
         #[cfg(feature = "tls")]
         bad(
             "tls",
             new().tls(rocketmq_blocking::TlsConfig::new().ca_pem("no PEM")),
         ),
         #[cfg(feature = "discovery")]
-        bad("name_server_url", new().name_server_url("http://h/p")),
+        bad(
+            "name_server_url",
+            new().options(ClientOptions::new().name_server_url("http://h/p")),
+        ),
         #[cfg(feature = "discovery")]
-        bad("discovery_interval", new().discovery_interval(zero)),
+        bad(
+            "discovery_interval",
+            new().options(ClientOptions::new().discovery_interval(zero)),
+        ),
     ]
 }
 

@@ -4,7 +4,9 @@ use std::sync::{Arc, Mutex};
 
 use rocketmq_blocking::hook::RpcHook;
 use rocketmq_blocking::protocol::{Command, HeaderFormat};
-use rocketmq_blocking::{Batch, Delivery, Error, ErrorKind, Message, Producer, ProducerBuilder};
+use rocketmq_blocking::{
+    Batch, ClientOptions, Delivery, Error, ErrorKind, Message, Producer, ProducerBuilder,
+};
 
 use crate::servers::{PATIENCE, env};
 
@@ -12,7 +14,9 @@ use crate::servers::{PATIENCE, env};
 fn builder(group: &str) -> ProducerBuilder {
     let _ = env_logger::builder().is_test(true).try_init();
     let builder = Producer::builder(group).name_server(env("ROCKETMQ_NAME_SERVER"));
-    builder.send_timeout(PATIENCE).api_timeout(PATIENCE)
+    builder
+        .send_timeout(PATIENCE)
+        .options(ClientOptions::new().api_timeout(PATIENCE))
 }
 
 /// A request's code, and that of its answer.
@@ -33,7 +37,10 @@ impl RpcHook for Answers {
 /// queue.
 fn send_all(builder: ProducerBuilder, topic: &str) -> Vec<Codes> {
     let answers = Answers::default();
-    let producer = builder.rpc_hook(answers.clone()).start().unwrap();
+    let producer = builder
+        .options(ClientOptions::new().rpc_hook(answers.clone()))
+        .start()
+        .unwrap();
     let message = |body: &str| {
         let message = Message::new(topic, body).tag("T\u{e4}g").key("a b");
         message.property("\u{20ac} \u{1f600}", "gr\u{fc}n \"x\" \\ \u{7f}\n\t")
@@ -93,7 +100,7 @@ fn with_the_right_secret_every_request_is_accepted() {
     .enumerate()
     {
         let builder = builder("AclGroup")
-            .header_format(format)
+            .options(ClientOptions::new().header_format(format))
             .short_headers(short)
             .credentials(env("ROCKETMQ_ACCESS_KEY"), env("ROCKETMQ_SECRET_KEY"));
         let answers = send_all(builder, &format!("AclTopic{i}"));
@@ -115,8 +122,8 @@ fn namespaces_are_signed_with_the_rest_and_the_vip_port_checks_too() {
         || builder("AclGroup").credentials(env("ROCKETMQ_ACCESS_KEY"), env("ROCKETMQ_SECRET_KEY"));
     for builder in [
         signed().namespace("MQ_INST_1_2"),
-        signed().namespace_v2("space"),
-        signed().vip_channel(true),
+        signed().options(ClientOptions::new().namespace_v2("space")),
+        signed().options(ClientOptions::new().vip_channel(true)),
     ] {
         let producer = builder.start().unwrap();
         let receipt = producer.send(&Message::new("AclSpaceTopic", "x")).unwrap();

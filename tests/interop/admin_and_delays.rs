@@ -6,8 +6,8 @@ use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rocketmq_blocking::{
-    AutoBatch, Batch, Compression, ErrorKind, Message, MessageView, Producer, ProducerBuilder,
-    SendReceipt,
+    AutoBatch, Batch, ClientOptions, Compression, ErrorKind, Message, MessageView, Producer,
+    ProducerBuilder, SendReceipt,
 };
 use serde_json::Value;
 
@@ -21,7 +21,9 @@ fn is_version_5() -> bool {
 /// With timeouts that a busy machine does not reach.
 fn builder(group: &str) -> ProducerBuilder {
     let builder = Producer::builder(group).name_server(env("ROCKETMQ_NAME_SERVER"));
-    builder.send_timeout(PATIENCE).api_timeout(PATIENCE)
+    builder
+        .send_timeout(PATIENCE)
+        .options(ClientOptions::new().api_timeout(PATIENCE))
 }
 
 fn producer(group: &str) -> Producer {

@@ -7,7 +7,8 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use rocketmq_blocking::{
-    Batch, Delivery, ErrorKind, Message, Producer, ProducerBuilder, SendReceipt, TlsConfig,
+    Batch, ClientOptions, Delivery, ErrorKind, Message, Producer, ProducerBuilder, SendReceipt,
+    TlsConfig,
 };
 
 const CA: &str = include_str!("../certificates/ca.pem");
@@ -65,7 +66,7 @@ fn builder() -> ProducerBuilder {
     let name_server = env::var("ROCKETMQ_NAME_SERVER").expect("run by tests/rocketmq/tls.sh");
     let builder = Producer::builder("tls-interop").name_server(name_server);
     // A busy machine does not reach it.
-    builder.api_timeout(Duration::from_secs(10))
+    builder.options(ClientOptions::new().api_timeout(Duration::from_secs(10)))
 }
 
 fn all_modes_work(tls: TlsConfig) {

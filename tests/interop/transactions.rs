@@ -12,8 +12,8 @@ use rocketmq_blocking::embedded::Cluster;
 use rocketmq_blocking::protocol::id::OffsetMessageId;
 use rocketmq_blocking::protocol::{Command as Frame, HeaderFormat, frame, message};
 use rocketmq_blocking::{
-    Client, Delivery, ErrorKind, HalfMessage, Message, MessageView, Producer, TransactionProducer,
-    TransactionState,
+    Client, ClientOptions, Delivery, ErrorKind, HalfMessage, Message, MessageView, Producer,
+    TransactionProducer, TransactionState,
 };
 use serde_json::Value;
 
@@ -53,7 +53,7 @@ fn transactions_end_as_told_or_as_the_check_says() {
     let producer = TransactionProducer::builder("interop-tx", check)
         .name_server(env("ROCKETMQ_NAME_SERVER"))
         .send_timeout(UNHURRIED)
-        .api_timeout(UNHURRIED)
+        .options(ClientOptions::new().api_timeout(UNHURRIED))
         .start()
         .unwrap();
     let topic = "InteropTx";
@@ -112,8 +112,8 @@ fn transactions_end_as_told_or_as_the_check_says() {
 #[test]
 #[ignore = "needs real servers: tests/rocketmq/all.sh VERSION"]
 fn groups_of_one_client_are_asked_each_about_its_own_and_a_successor_answers() {
-    let client = Client::builder().name_server(env("ROCKETMQ_NAME_SERVER"));
-    let client = client.api_timeout(UNHURRIED).start().unwrap();
+    let client = ClientOptions::new().name_server(env("ROCKETMQ_NAME_SERVER"));
+    let client = Client::start(client.api_timeout(UNHURRIED)).unwrap();
     let (saw, asked) = mpsc::channel();
     let start = |group: &'static str| {
         let saw = saw.clone();
@@ -160,7 +160,10 @@ fn groups_of_one_client_are_asked_each_about_its_own_and_a_successor_answers() {
 
 fn asker() -> Producer {
     let builder = Producer::builder("interop-askers").name_server(env("ROCKETMQ_NAME_SERVER"));
-    builder.api_timeout(UNHURRIED).start().unwrap()
+    builder
+        .options(ClientOptions::new().api_timeout(UNHURRIED))
+        .start()
+        .unwrap()
 }
 
 #[test]
@@ -263,7 +266,10 @@ fn our_reply_reaches_a_java_requester() {
         assert_eq!(question.body, b"apples");
         let replier = Producer::builder("interop-repliers").name_server(&name_server);
         let replier = replier.short_headers(short).send_timeout(UNHURRIED);
-        let replier = replier.api_timeout(UNHURRIED).start().unwrap();
+        let replier = replier
+            .options(ClientOptions::new().api_timeout(UNHURRIED))
+            .start()
+            .unwrap();
         let body = "rust ".repeat(2000);
         let reply = Message::reply_to(&question, body.clone()).unwrap();
         println!("{}", replier.send(&reply).unwrap());

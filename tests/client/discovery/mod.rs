@@ -7,7 +7,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rocketmq_blocking::embedded::Cluster;
-use rocketmq_blocking::{Delivery, Error, ErrorKind, Message, Producer, ProducerBuilder, Result};
+use rocketmq_blocking::{
+    ClientOptions, Delivery, Error, ErrorKind, Message, Producer, ProducerBuilder, Result,
+};
 use web::Web;
 
 use crate::support::PATIENCE;
@@ -16,7 +18,7 @@ use crate::support::PATIENCE;
 const OFTEN: Duration = Duration::from_millis(5);
 
 fn builder(url: &str) -> ProducerBuilder {
-    Producer::builder("g").name_server_url(url)
+    Producer::builder("g").options(ClientOptions::new().name_server_url(url))
 }
 
 /// A topic's first message needs its route, and so a name server.
@@ -41,7 +43,10 @@ fn the_list_is_asked_for_once_when_it_is_first_needed() {
 fn a_unit_asks_for_its_own_list() {
     let cluster = Cluster::start().unwrap();
     let web = Web::start(&cluster.name_server());
-    let producer = builder(&web.url()).unit_name("south").start().unwrap();
+    let producer = builder(&web.url())
+        .options(ClientOptions::new().unit_name("south"))
+        .start()
+        .unwrap();
     send_to_a_new_topic(&producer, "T");
     assert_eq!(
         web.requests(),
@@ -68,7 +73,7 @@ fn a_bad_answer_leaves_the_list_as_it_was() {
     let cluster = Cluster::start().unwrap();
     let web = Web::start(&cluster.name_server());
     let producer = builder(&web.url())
-        .discovery_interval(OFTEN)
+        .options(ClientOptions::new().discovery_interval(OFTEN))
         .start()
         .unwrap();
     send_to_a_new_topic(&producer, "first");
@@ -105,7 +110,7 @@ fn a_new_list_takes_the_place_of_the_old_one() {
     };
     let web = Web::start(&old.address().to_string());
     let producer = builder(&web.url())
-        .discovery_interval(OFTEN)
+        .options(ClientOptions::new().discovery_interval(OFTEN))
         .start()
         .unwrap();
     send_to_a_new_topic(&producer, "old");
@@ -127,8 +132,11 @@ fn no_send_fails_while_lists_come_and_go() {
         .collect();
     let web = Web::start(&cluster.name_server());
     let producer = builder(&web.url())
-        .discovery_interval(OFTEN)
-        .route_interval(OFTEN)
+        .options(
+            ClientOptions::new()
+                .discovery_interval(OFTEN)
+                .route_interval(OFTEN),
+        )
         .start()
         .unwrap();
     for n in 0..40 {
@@ -194,6 +202,6 @@ fn an_address_that_cannot_work_is_said_at_the_start() {
     let good = "http://ns.example:8080/rocketmq/nsaddr";
     let both = builder(good).name_server("127.0.0.1:9876");
     check(both.start(), "exclude each other");
-    let never = builder(good).discovery_interval(Duration::ZERO);
+    let never = builder(good).options(ClientOptions::new().discovery_interval(Duration::ZERO));
     check(never.start(), "discovery_interval");
 }

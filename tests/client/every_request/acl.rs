@@ -4,7 +4,7 @@ use base64::Engine;
 use hmac::Mac;
 use rocketmq_blocking::embedded::Fault;
 use rocketmq_blocking::protocol::{Command, HeaderFormat};
-use rocketmq_blocking::{Client, ErrorKind};
+use rocketmq_blocking::{Client, ClientOptions, ErrorKind};
 
 use super::*;
 use crate::support::apart::in_a_process_of_its_own;
@@ -48,7 +48,7 @@ fn every_request_is_signed_over_all_of_it() {
     for format in [HeaderFormat::Json, HeaderFormat::Binary] {
         let cluster = Cluster::start().unwrap();
         let producer = builder(&cluster)
-            .header_format(format)
+            .options(ClientOptions::new().header_format(format))
             .credentials(ACCESS_KEY, SECRET)
             .start()
             .unwrap();
@@ -73,10 +73,9 @@ fn the_token_the_namespace_and_what_hooks_add_are_signed_too() {
     }
     let cluster = Cluster::start().unwrap();
     let producer = builder(&cluster)
-        .security_token(TOKEN)
+        .options(ClientOptions::new().security_token(TOKEN))
         .credentials(ACCESS_KEY, SECRET)
-        .rpc_hook(Zone)
-        .namespace_v2("space")
+        .options(ClientOptions::new().rpc_hook(Zone).namespace_v2("space"))
         .start()
         .unwrap();
     send_in_all_modes(&producer);
@@ -117,17 +116,17 @@ fn secrets_are_nowhere_to_be_read() {
         .on(On::Send)
         .once();
     cluster.broker("broker-a").inject(wrong);
-    let client = Client::builder()
+    let client = ClientOptions::new()
         .name_server(cluster.name_server())
         .credentials(ACCESS_KEY, SECRET)
         .security_token(TOKEN);
     let mut printed = format!("{client:?} {client:#?}");
-    let client = client.start().unwrap();
+    let client = Client::start(client).unwrap();
     let shared = Producer::builder("shared").client(&client);
     printed += &format!("{shared:?} {client:?}");
     let own = builder(&cluster)
         .credentials(ACCESS_KEY, SECRET)
-        .security_token(TOKEN);
+        .options(ClientOptions::new().security_token(TOKEN));
     printed += &format!("{own:?} {own:#?}");
     let own = own.start().unwrap();
     let error = own.send(&message("x")).unwrap_err();
@@ -153,7 +152,7 @@ fn credentials_that_cannot_work_are_refused_at_the_start() {
     for builder in [
         builder(&cluster).credentials(" ", SECRET),
         builder(&cluster).credentials(ACCESS_KEY, ""),
-        builder(&cluster).security_token(TOKEN),
+        builder(&cluster).options(ClientOptions::new().security_token(TOKEN)),
     ] {
         let error = builder.start().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Config, "{error}");

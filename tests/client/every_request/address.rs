@@ -1,6 +1,6 @@
 //! Where requests go, and who they say they are from.
 
-use rocketmq_blocking::ErrorKind;
+use rocketmq_blocking::{ClientOptions, ErrorKind};
 
 use super::*;
 
@@ -20,7 +20,10 @@ fn with_vip_port() -> (Cluster, Cluster) {
 #[test]
 fn with_the_vip_channel_sends_go_two_ports_below_and_the_rest_does_not() {
     let (plain, vip) = with_vip_port();
-    let producer = builder(&plain).vip_channel(true).start().unwrap();
+    let producer = builder(&plain)
+        .options(ClientOptions::new().vip_channel(true))
+        .start()
+        .unwrap();
     let _ = producer.send(&message("sync")).unwrap();
     let beat = plain.wait_for_requests(&On::Heartbeat, 1, PATIENCE);
     assert!(!beat.is_empty(), "the ordinary port hears of the producer");
@@ -39,8 +42,11 @@ fn with_the_vip_channel_sends_go_two_ports_below_and_the_rest_does_not() {
 fn a_route_refresh_keeps_the_connection_for_sends() {
     let (plain, vip) = with_vip_port();
     let producer = builder(&plain)
-        .vip_channel(true)
-        .route_interval(std::time::Duration::from_millis(5))
+        .options(
+            ClientOptions::new()
+                .vip_channel(true)
+                .route_interval(std::time::Duration::from_millis(5)),
+        )
         .start()
         .unwrap();
     let _ = producer.send(&message("1")).unwrap();
@@ -64,10 +70,9 @@ fn by_default_sends_go_to_the_ordinary_port() {
 fn a_unit_stands_in_the_clients_id_and_marks_its_messages() {
     let cluster = Cluster::start().unwrap();
     let producer = builder(&cluster)
-        .client_ip([10, 0, 0, 1].into())
+        .options(ClientOptions::new().client_ip([10, 0, 0, 1].into()))
         .instance_name("instance")
-        .unit_name("unit")
-        .unit_mode(true)
+        .options(ClientOptions::new().unit_name("unit").unit_mode(true))
         .start()
         .unwrap();
     assert_eq!(producer.client().id(), "10.0.0.1@instance@unit");
@@ -95,7 +100,10 @@ fn by_default_there_is_no_unit() {
         Some("false")
     );
     for bad in ["", "a@b", "a\n"] {
-        let error = builder(&cluster).unit_name(bad).start().unwrap_err();
+        let error = builder(&cluster)
+            .options(ClientOptions::new().unit_name(bad))
+            .start()
+            .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Config);
     }
 }

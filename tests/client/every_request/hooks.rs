@@ -6,7 +6,7 @@ use std::thread;
 use rocketmq_blocking::embedded::{Cluster, Fault, On};
 use rocketmq_blocking::hook::RpcHook;
 use rocketmq_blocking::protocol::Command;
-use rocketmq_blocking::{Delivery, Error, ErrorKind};
+use rocketmq_blocking::{ClientOptions, Delivery, Error, ErrorKind};
 
 use super::*;
 
@@ -82,7 +82,10 @@ fn refusing(code: i32) -> Rude {
 fn hooks_see_every_request_of_every_kind() {
     let cluster = Cluster::start().unwrap();
     let hook = Numbering::default();
-    let producer = builder(&cluster).rpc_hook(hook.clone()).start().unwrap();
+    let producer = builder(&cluster)
+        .options(ClientOptions::new().rpc_hook(hook.clone()))
+        .start()
+        .unwrap();
     send_in_all_modes(&producer);
     let requests = all_requests(&cluster);
     let number = |r| {
@@ -107,7 +110,10 @@ fn hooks_see_every_request_of_every_kind() {
 fn after_runs_where_it_may_wait_and_before_the_result_goes_on() {
     let cluster = Cluster::start().unwrap();
     let hook = Numbering::default();
-    let producer = builder(&cluster).rpc_hook(hook.clone()).start().unwrap();
+    let producer = builder(&cluster)
+        .options(ClientOptions::new().rpc_hook(hook.clone()))
+        .start()
+        .unwrap();
     let _ = producer.send(&message("x")).unwrap();
     let here = thread::current().name().unwrap().to_owned();
     assert_eq!(hook.of_code(SEND)[0].3, here);
@@ -126,8 +132,11 @@ fn after_runs_where_it_may_wait_and_before_the_result_goes_on() {
 fn a_request_that_a_hook_refuses_is_not_sent_nor_tried_again() {
     let cluster = Cluster::start().unwrap();
     let hook = Numbering::default();
-    let first = builder(&cluster).rpc_hook(hook.clone());
-    let producer = first.rpc_hook(refusing(SEND)).start().unwrap();
+    let first = builder(&cluster).options(ClientOptions::new().rpc_hook(hook.clone()));
+    let producer = first
+        .options(ClientOptions::new().rpc_hook(refusing(SEND)))
+        .start()
+        .unwrap();
     let outcomes = [
         producer.send(&message("x")).unwrap_err(),
         producer.submit(message("x")).wait().unwrap_err(),
@@ -159,7 +168,7 @@ fn a_request_that_a_hook_refuses_is_not_sent_nor_tried_again() {
 #[test]
 fn a_question_to_a_name_server_that_a_hook_refuses_says_so() {
     let cluster = Cluster::builder().name_servers(2).start().unwrap();
-    let hooked = builder(&cluster).rpc_hook(refusing(GET_ROUTE));
+    let hooked = builder(&cluster).options(ClientOptions::new().rpc_hook(refusing(GET_ROUTE)));
     let error = hooked.start().unwrap().send(&message("x")).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
     assert!(error.to_string().contains("not today"), "{error}");
@@ -173,7 +182,10 @@ fn the_panic_of_a_hook_is_an_error_before_a_request_and_nothing_after_it() {
         panics_before: true,
         ..refusing(SEND)
     };
-    let producer = builder(&cluster).rpc_hook(before).start().unwrap();
+    let producer = builder(&cluster)
+        .options(ClientOptions::new().rpc_hook(before))
+        .start()
+        .unwrap();
     let error = producer.send(&message("x")).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Invalid);
     assert!(error.to_string().contains("panicked"), "{error}");
@@ -181,7 +193,10 @@ fn the_panic_of_a_hook_is_an_error_before_a_request_and_nothing_after_it() {
         panics_after: true,
         ..refusing(SEND)
     };
-    let producer = builder(&cluster).rpc_hook(after).start().unwrap();
+    let producer = builder(&cluster)
+        .options(ClientOptions::new().rpc_hook(after))
+        .start()
+        .unwrap();
     send_in_all_modes(&producer);
 }
 
@@ -192,7 +207,10 @@ fn every_attempt_and_every_resend_is_a_request_of_its_own() {
     broker.inject(Fault::answer(2, "busy").on(On::Send).once());
     broker.inject(Fault::go_away().on(On::Send).once());
     let hook = Numbering::default();
-    let producer = builder(&cluster).rpc_hook(hook.clone()).start().unwrap();
+    let producer = builder(&cluster)
+        .options(ClientOptions::new().rpc_hook(hook.clone()))
+        .start()
+        .unwrap();
     let receipt = producer.send(&message("x")).unwrap();
     assert_eq!(receipt.attempts(), 2, "a resend is not counted");
     let sent = cluster.requests(&On::Send);
@@ -211,7 +229,7 @@ fn a_lost_answer_is_an_outcome_too() {
         .broker("broker-a")
         .inject(Fault::hang_up().on(On::Send));
     let hook = Numbering::default();
-    let producer = builder(&cluster).rpc_hook(hook.clone());
+    let producer = builder(&cluster).options(ClientOptions::new().rpc_hook(hook.clone()));
     let producer = producer.async_retries(0).start().unwrap();
     let error = producer.submit(message("x")).wait().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Disconnected);

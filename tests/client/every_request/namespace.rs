@@ -1,6 +1,6 @@
 use rocketmq_blocking::embedded::Fault;
 use rocketmq_blocking::protocol::heartbeat::Heartbeat;
-use rocketmq_blocking::{Batch, ErrorKind, MessageQueue};
+use rocketmq_blocking::{Batch, ClientOptions, ErrorKind, MessageQueue};
 
 use super::*;
 
@@ -9,7 +9,10 @@ const SPACE: &str = "MQ_INST_1_2";
 #[test]
 fn the_second_kind_stands_in_every_header_and_changes_no_name() {
     let cluster = Cluster::start().unwrap();
-    let producer = builder(&cluster).namespace_v2("space").start().unwrap();
+    let producer = builder(&cluster)
+        .options(ClientOptions::new().namespace_v2("space"))
+        .start()
+        .unwrap();
     send_in_all_modes(&producer);
     for request in all_requests(&cluster) {
         assert_eq!(
@@ -162,7 +165,9 @@ fn an_instances_endpoint_brings_its_namespace_unless_another_one_is_set() {
         (producer().namespace("mine"), "mine%Topic".to_owned()),
         (producer().namespace(""), "Topic".to_owned()),
     ] {
-        let producer = producer.send_timeout(PATIENCE).api_timeout(PATIENCE);
+        let producer = producer
+            .send_timeout(PATIENCE)
+            .options(ClientOptions::new().api_timeout(PATIENCE));
         let _ = producer.start().unwrap().send(&message("x")).unwrap();
         assert_eq!(cluster.message_count(&topic), 1, "{topic}");
     }

@@ -3,7 +3,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rocketmq_blocking::{Delivery, ErrorKind, Message, Producer, TlsConfig, Wait};
+use rocketmq_blocking::{ClientOptions, Delivery, ErrorKind, Message, Producer, TlsConfig, Wait};
 use rustls::version::{TLS12, TLS13};
 
 use super::front::{Front, Identity, identity};
@@ -149,7 +149,8 @@ fn connecting_with_tls_takes_no_longer_than_connect_timeout() {
     secured.broker_is_at(server(read_to_the_end));
     let tls = TlsConfig::new().ca_pem(CA);
     let set = |b: rocketmq_blocking::ProducerBuilder| {
-        b.connect_timeout(Duration::from_millis(300)).retries(0)
+        b.options(ClientOptions::new().connect_timeout(Duration::from_millis(300)))
+            .retries(0)
     };
     let error = secured.producer_with(tls, set).send(&hello()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Connect, "{error}");

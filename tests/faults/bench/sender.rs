@@ -6,7 +6,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rocketmq_blocking::{Error, ErrorKind, Message, Producer, SendReceipt};
+use rocketmq_blocking::{ClientOptions, Error, ErrorKind, Message, Producer, SendReceipt};
 
 use super::flood::resident;
 use super::script::Signal;
@@ -127,8 +127,8 @@ impl Sender for Ours {
     fn start(&mut self, bench: &Bench, setup: Setup) {
         let made = bench.setup("figures").send_timeout(LONG);
         let made = made.retries(setup.retries).async_retries(setup.retries);
-        let made = made.route_interval(setup.route_interval);
-        let made = made.api_timeout(setup.api_timeout);
+        let made = made.options(ClientOptions::new().route_interval(setup.route_interval));
+        let made = made.options(ClientOptions::new().api_timeout(setup.api_timeout));
         let made = made.max_message_size(HUGE).compress_over(usize::MAX);
         #[cfg(feature = "tls")]
         let made = match setup.tls {

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rocketmq_blocking::embedded::{Fault, On};
-use rocketmq_blocking::{Delivery, ErrorKind, Producer, Wait};
+use rocketmq_blocking::{ClientOptions, Delivery, ErrorKind, Producer, Wait};
 
 use crate::bench::script::{Script, Signal, Step};
 use crate::bench::*;
@@ -83,7 +83,8 @@ fn case_20_a_retry_ends_at_its_own_time_while_others_dial_into_nothing() {
             Step::Wait(Signal::new()),
         ]));
         hole.refuse();
-        let producer = bench.producer(|setup| setup.connect_timeout(LONG));
+        let producer =
+            bench.producer(|setup| setup.options(ClientOptions::new().connect_timeout(LONG)));
         let submit = || bench.submit(&producer, ms(3000));
         let dialling: Vec<_> = (0..DIALLING).map(|_| submit()).collect();
         heard.wait();
@@ -105,7 +106,8 @@ fn case_20_a_retry_succeeds_elsewhere_while_others_dial_into_nothing() {
         let (heard, go) = (Signal::new(), Signal::new());
         good.next(reset_together(DIALLING, &heard, &go));
         hole.refuse();
-        let producer = bench.producer(|setup| setup.connect_timeout(LONG));
+        let producer =
+            bench.producer(|setup| setup.options(ClientOptions::new().connect_timeout(LONG)));
         let dialling: Vec<_> = (0..DIALLING)
             .map(|_| bench.submit(&producer, LONG))
             .collect();

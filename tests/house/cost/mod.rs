@@ -10,7 +10,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use counting::Counted;
-use rocketmq_blocking::{Batch, Message, Producer};
+use rocketmq_blocking::{Batch, ClientOptions, Message, Producer};
 use server::Server;
 
 use crate::support::apart::in_a_process_of_its_own;
@@ -26,8 +26,11 @@ fn producer(server: &Server) -> Producer {
     Producer::builder("counts")
         .name_server(server.address())
         .send_timeout(PATIENCE)
-        .max_in_flight_messages(200_000)
-        .max_in_flight_bytes(1 << 30)
+        .options(
+            ClientOptions::new()
+                .max_in_flight_messages(200_000)
+                .max_in_flight_bytes(1 << 30),
+        )
         .start()
         .unwrap()
 }

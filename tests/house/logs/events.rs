@@ -6,7 +6,7 @@ use std::sync::{Mutex, mpsc};
 use log::Level;
 use rocketmq_blocking::embedded::{Fault, Gate, On};
 use rocketmq_blocking::protocol::code::request;
-use rocketmq_blocking::{FaultStrategy, TransactionState};
+use rocketmq_blocking::{ClientOptions, FaultStrategy, TransactionState};
 
 use super::provoke::{Panics, ask, lose_oneway, payments};
 use super::*;
@@ -42,7 +42,10 @@ const EVENTS: &[Event] = &[
         "rpc hook",
         |wait| {
             let cluster = brokers(1);
-            let producer = builder(&cluster).rpc_hook(Panics).start().unwrap();
+            let producer = builder(&cluster)
+                .options(ClientOptions::new().rpc_hook(Panics))
+                .start()
+                .unwrap();
             let _receipt = producer.send(&message()).unwrap();
             wait();
         },
@@ -115,7 +118,10 @@ const EVENTS: &[Event] = &[
         "route refresh: ",
         |wait| {
             let cluster = brokers(1);
-            let producer = builder(&cluster).route_interval(SOON).start().unwrap();
+            let producer = builder(&cluster)
+                .options(ClientOptions::new().route_interval(SOON))
+                .start()
+                .unwrap();
             let _receipt = producer.send(&message()).unwrap();
             cluster.name_servers()[0].inject(Fault::hang_up().on(On::Route));
             wait();
@@ -273,7 +279,10 @@ const EVENTS: &[Event] = &[
         "in no route any more",
         |wait| {
             let cluster = brokers(2);
-            let producer = builder(&cluster).route_interval(SOON).start().unwrap();
+            let producer = builder(&cluster)
+                .options(ClientOptions::new().route_interval(SOON))
+                .start()
+                .unwrap();
             (0..2).for_each(|_| drop(producer.send(&message()).unwrap()));
             let mut route = cluster.route("T").unwrap();
             route
@@ -301,7 +310,10 @@ const EVENTS: &[Event] = &[
         "does not know the topic",
         |wait| {
             let cluster = brokers(1);
-            let producer = builder(&cluster).route_interval(SOON).start().unwrap();
+            let producer = builder(&cluster)
+                .options(ClientOptions::new().route_interval(SOON))
+                .start()
+                .unwrap();
             let _receipt = producer.send(&message()).unwrap();
             cluster.remove_topic("T");
             wait();

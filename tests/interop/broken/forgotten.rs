@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use rocketmq_blocking::{Delivery, ErrorKind, Message, Producer};
+use rocketmq_blocking::{ClientOptions, Delivery, ErrorKind, Message, Producer};
 
 use crate::servers::mortal::Mortal;
 use crate::servers::wire;
@@ -60,7 +60,9 @@ fn a_topic_deleted_under_load_is_refused_and_has_no_route_once_the_name_server_i
     wire::create_topic(broker, gone, 4, 6);
     wire::create_topic(broker, kept, 4, 6);
     let setup = server.producer("forgotten");
-    let producer = setup.route_interval(Duration::from_millis(500)).start();
+    let producer = setup
+        .options(ClientOptions::new().route_interval(Duration::from_millis(500)))
+        .start();
     let producer = producer.unwrap();
     for topic in [gone, kept] {
         let _ = first_receipt(&producer, &Message::new(topic, "x"));

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use rocketmq_blocking::{Message, Producer, Result, SendHandle, SendReceipt};
+use rocketmq_blocking::{ClientOptions, Message, Producer, Result, SendHandle, SendReceipt};
 
 use crate::servers::ledger::Ledger;
 use crate::servers::mortal::Mortal;
@@ -39,7 +39,7 @@ fn what_was_acknowledged_is_there_after_brokers_were_killed() {
     // A name server forgets a dead broker at once, and says so of one that is back when asked again.
     let setup = server
         .producer("kills")
-        .route_interval(Duration::from_millis(500));
+        .options(ClientOptions::new().route_interval(Duration::from_millis(500)));
     let ledger = Arc::new(Ledger::default());
     let producer = setup.send_message_hook(ledger.doubts()).start().unwrap();
     // Another one, whose questions do not tell the first what it is to find out by itself.

@@ -11,7 +11,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use rocketmq_blocking::{Producer, ProducerBuilder};
+use rocketmq_blocking::{ClientOptions, Producer, ProducerBuilder};
 
 use serde_json::Value;
 use stored::Stored;
@@ -70,7 +70,7 @@ impl Server {
         Producer::builder(group)
             .name_server(&self.name_server)
             .send_timeout(Duration::from_secs(15))
-            .api_timeout(Duration::from_secs(15))
+            .options(ClientOptions::new().api_timeout(Duration::from_secs(15)))
     }
 
     pub fn broker(&self, name: &str) -> &Process {

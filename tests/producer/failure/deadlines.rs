@@ -4,7 +4,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rocketmq_blocking::embedded::{Accept, Cluster, Fault, Gate, On};
-use rocketmq_blocking::{Delivery, ErrorKind, Message, Producer, Wait};
+use rocketmq_blocking::{ClientOptions, Delivery, ErrorKind, Message, Producer, Wait};
 
 use crate::support::*;
 
@@ -205,12 +205,16 @@ fn no_time_at_all_means_not_sent() {
 fn endless_time_is_legal() {
     let cluster = cluster();
     let setup = builder(&cluster).send_timeout(Duration::MAX);
-    let setup = setup
-        .connect_timeout(Duration::MAX)
-        .api_timeout(Duration::MAX);
-    let setup = setup
-        .heartbeat_interval(Duration::MAX)
-        .route_interval(Duration::MAX);
+    let setup = setup.options(
+        ClientOptions::new()
+            .connect_timeout(Duration::MAX)
+            .api_timeout(Duration::MAX),
+    );
+    let setup = setup.options(
+        ClientOptions::new()
+            .heartbeat_interval(Duration::MAX)
+            .route_interval(Duration::MAX),
+    );
     let producer = setup.start().unwrap();
     for mode in MODES {
         assert!(mode.send(&producer, &message("x")).is_ok());

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use rocketmq_blocking::embedded::{Cluster, Fault, On};
-use rocketmq_blocking::{FaultStrategy, Message};
+use rocketmq_blocking::{ClientOptions, FaultStrategy, Message};
 
 use crate::support::{PATIENCE, patient as builder, two_brokers};
 
@@ -76,7 +76,7 @@ fn a_topic_named_at_start_that_is_not_there_yet_is_learnt_later() {
         .unwrap();
     let setup = builder(&cluster).topics(["Later"]);
     let producer = setup
-        .route_interval(Duration::from_millis(20))
+        .options(ClientOptions::new().route_interval(Duration::from_millis(20)))
         .start()
         .unwrap();
     let _ = cluster.wait_for_requests(&On::Route, 1, PATIENCE);

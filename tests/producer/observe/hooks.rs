@@ -8,7 +8,7 @@ use rocketmq_blocking::embedded::{Fault, On};
 use rocketmq_blocking::hook::{
     CheckForbiddenHook, MessageType, SendContext, SendMessageHook, SendMode, SendOutcome,
 };
-use rocketmq_blocking::{Batch, Delivery, ErrorKind, Message, Producer};
+use rocketmq_blocking::{Batch, ClientOptions, Delivery, ErrorKind, Message, Producer};
 
 use crate::support::{PATIENCE, patient as builder, two_brokers};
 
@@ -232,7 +232,10 @@ fn a_handle_waited_for_in_a_callback_ends_even_if_its_answer_needs_that_thread()
     let (spy, _told) = spy();
     let builder = builder(&cluster).send_message_hook(spy);
     let short = builder.send_timeout(Duration::from_millis(300));
-    let producer = short.callback_threads(1).start().unwrap();
+    let producer = short
+        .options(ClientOptions::new().callback_threads(1))
+        .start()
+        .unwrap();
     let (done, ended) = unbounded();
     let again = producer.clone();
     producer.send_async(Message::new("T", "first"), move |_| {

@@ -10,7 +10,8 @@ use rocketmq_blocking::embedded::{Cluster, Fault, On, StoredMessage};
 use rocketmq_blocking::protocol::code::request;
 use rocketmq_blocking::protocol::send::SendRequest;
 use rocketmq_blocking::{
-    Batch, Client, Delivery, Error, ErrorKind, Message, MessageQueue, MessageView, Producer, Wait,
+    Batch, Client, ClientOptions, Delivery, Error, ErrorKind, Message, MessageQueue, MessageView,
+    Producer, Wait,
 };
 
 use crate::support::PATIENCE;
@@ -232,7 +233,10 @@ fn a_compressed_reply_is_unpacked_by_a_worker_and_not_where_it_is_read() {
     let cluster = cluster();
     replier(&cluster, |size| "x".repeat(size.parse().expect("a number")));
     let builder = Producer::builder("askers").name_server(cluster.name_server());
-    let producer = builder.callback_threads(1).start().expect("started");
+    let producer = builder
+        .options(ClientOptions::new().callback_threads(1))
+        .start()
+        .expect("started");
     let (release, gate) = bounded::<()>(0);
     let (begun, busy) = bounded(1);
     producer.send_async(Message::new("Prices", "1"), move |_| {
@@ -394,8 +398,8 @@ fn a_request_goes_to_the_queue_that_was_chosen() {
 #[test]
 fn a_shutdown_answers_those_who_wait_for_replies() {
     let cluster = cluster();
-    let client = Client::builder().name_server(cluster.name_server());
-    let client = client.start().expect("started");
+    let client = ClientOptions::new().name_server(cluster.name_server());
+    let client = Client::start(client).expect("started");
     for whole_client in [false, true] {
         let producer = Producer::builder("askers").client(&client);
         let producer = Arc::new(producer.start().expect("started"));

@@ -8,7 +8,7 @@ use std::path::Path;
 use rocketmq_blocking::embedded::{Cluster, On};
 use rocketmq_blocking::protocol::message::decode_batch;
 use rocketmq_blocking::protocol::{Command, frame, properties};
-use rocketmq_blocking::{Batch, Message, MessageQueue, Producer};
+use rocketmq_blocking::{Batch, ClientOptions, Message, MessageQueue, Producer};
 use serde_json::{Map, Value, json};
 
 use crate::support::*;
@@ -134,9 +134,9 @@ fn ours(calls: impl FnOnce(&Producer, &Cluster)) -> Requests {
     let cluster = Cluster::builder().topic("GoldenTopic", 4).start().unwrap();
     let producer = Producer::builder("GoldenGroup")
         .name_server(cluster.name_server())
-        .client_ip("127.0.0.1".parse().unwrap())
+        .options(ClientOptions::new().client_ip("127.0.0.1".parse().unwrap()))
         .instance_name("golden")
-        .heartbeat_interval(ms(30_000))
+        .options(ClientOptions::new().heartbeat_interval(ms(30_000)))
         .start()
         .unwrap();
     calls(&producer, &cluster);
@@ -323,9 +323,9 @@ fn an_idle_producer_sends_nothing_and_heartbeats_are_those_of_java() {
     let cluster = Cluster::builder().topic("GoldenTopic", 4).start().unwrap();
     let producer = Producer::builder("GoldenGroup")
         .name_server(cluster.name_server())
-        .client_ip("127.0.0.1".parse().unwrap())
+        .options(ClientOptions::new().client_ip("127.0.0.1".parse().unwrap()))
         .instance_name("golden")
-        .heartbeat_interval(ms(10))
+        .options(ClientOptions::new().heartbeat_interval(ms(10)))
         .start()
         .unwrap();
     assert!(producer.send(&golden("heartbeat")).is_ok());

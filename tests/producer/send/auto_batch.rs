@@ -7,7 +7,8 @@ use rocketmq_blocking::embedded::{Cluster, Fault, On};
 use rocketmq_blocking::hook::{SendContext, SendMessageHook};
 use rocketmq_blocking::protocol::code::request;
 use rocketmq_blocking::{
-    AutoBatch, Client, Delivery, ErrorKind, Message, MessageQueue, Producer, SendReceipt,
+    AutoBatch, Client, ClientOptions, Delivery, ErrorKind, Message, MessageQueue, Producer,
+    SendReceipt,
 };
 
 use crate::support::builder;
@@ -221,10 +222,7 @@ fn a_shutdown_sends_what_is_gathered() {
 #[test]
 fn a_client_that_is_shut_down_answers_what_is_gathered() {
     let cluster = one_queue();
-    let client = Client::builder()
-        .name_server(cluster.name_server())
-        .start()
-        .unwrap();
+    let client = Client::start(ClientOptions::new().name_server(cluster.name_server())).unwrap();
     let builder = Producer::builder("g")
         .client(&client)
         .send_timeout(Duration::from_secs(120));
@@ -313,7 +311,7 @@ fn a_callback_may_send_and_wait_although_hooks_hear_of_batches_on_its_thread() {
     impl SendMessageHook for Listens {}
     let cluster = one_queue();
     let producer = builder(&cluster)
-        .callback_threads(1)
+        .options(ClientOptions::new().callback_threads(1))
         .send_message_hook(Listens)
         .auto_batch(AutoBatch::new())
         .start()

@@ -4,7 +4,9 @@ use std::time::Instant;
 
 use crossbeam_channel::bounded;
 use rocketmq_blocking::embedded::{Cluster, Fault, Gate, Injected, On};
-use rocketmq_blocking::{Batch, Delivery, ErrorKind, Message, Producer, ProducerBuilder};
+use rocketmq_blocking::{
+    Batch, ClientOptions, Delivery, ErrorKind, Message, Producer, ProducerBuilder,
+};
 
 use crate::support::*;
 
@@ -52,7 +54,7 @@ fn check_busy(producer: &Producer, message: &Message) {
 
 #[test]
 fn who_finds_the_message_limit_reached_waits_to_its_deadline() {
-    let full = held(|setup| setup.max_in_flight_messages(3));
+    let full = held(|setup| setup.options(ClientOptions::new().max_in_flight_messages(3)));
     let pending: Vec<_> = (0..3)
         .map(|_| send_async(&full.producer, message("x")))
         .collect();
@@ -74,7 +76,7 @@ fn who_finds_the_message_limit_reached_waits_to_its_deadline() {
 
 #[test]
 fn who_finds_the_byte_limit_reached_waits_to_its_deadline() {
-    let full = held(|setup| setup.max_in_flight_bytes(1000));
+    let full = held(|setup| setup.options(ClientOptions::new().max_in_flight_bytes(1000)));
     let small = message(vec![7; 100]);
     let first = send_async(&full.producer, message(vec![7; 600]));
     let second = send_async(&full.producer, message(vec![7; 400]));
@@ -94,7 +96,13 @@ fn who_finds_the_byte_limit_reached_waits_to_its_deadline() {
 
 #[test]
 fn room_is_made_when_a_callback_starts() {
-    let full = held(|setup| setup.max_in_flight_messages(1).callback_threads(1));
+    let full = held(|setup| {
+        setup.options(
+            ClientOptions::new()
+                .max_in_flight_messages(1)
+                .callback_threads(1),
+        )
+    });
     let (done, sent) = bounded(1);
     let (release, stuck) = bounded::<()>(0);
     full.producer.send_async(message("x"), move |_| {
@@ -111,9 +119,11 @@ fn room_is_made_when_a_callback_starts() {
 #[test]
 fn a_failed_send_gives_its_room_back() {
     let cluster = cluster();
-    let setup = builder(&cluster)
-        .max_in_flight_messages(1)
-        .max_in_flight_bytes(10);
+    let setup = builder(&cluster).options(
+        ClientOptions::new()
+            .max_in_flight_messages(1)
+            .max_in_flight_bytes(10),
+    );
     let producer = setup
         .retries(0)
         .async_retries(0)
@@ -223,7 +233,7 @@ fn what_no_frame_can_carry_is_refused_here() {
     let cluster = cluster();
     let setup = builder(&cluster)
         .max_message_size(64 << 20)
-        .max_in_flight_bytes(1 << 30);
+        .options(ClientOptions::new().max_in_flight_bytes(1 << 30));
     let producer = setup.compress_over(usize::MAX).start().unwrap();
     let message = message(vec![7; 16 << 20]);
     for mode in MODES {

@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use rocketmq_blocking::embedded::{Cluster, Fault, On, StoredMessage};
 use rocketmq_blocking::protocol::{HeaderFormat, sys_flag};
 use rocketmq_blocking::{
-    AutoBatch, Batch, Message, MessageView, Producer, Schedule, SendStatus, TransactionProducer,
-    TransactionState,
+    AutoBatch, Batch, ClientOptions, Message, MessageView, Producer, Schedule, SendStatus,
+    TransactionProducer, TransactionState,
 };
 
 use crate::support::*;
@@ -112,7 +112,9 @@ fn every_form_of_header_says_the_same() {
             for (short, code) in [(true, 310), (false, 10)] {
                 let servers = Cluster::builder().topic("T", 4);
                 let cluster = servers.answer_json_always(answer_json).start().unwrap();
-                let setup = builder(&cluster).header_format(format).short_headers(short);
+                let setup = builder(&cluster)
+                    .options(ClientOptions::new().header_format(format))
+                    .short_headers(short);
                 let producer = setup.start().unwrap();
                 let receipt = producer.send(&rich()).unwrap();
                 let stored = &cluster.messages("T")[0];
@@ -279,7 +281,10 @@ fn a_schedule_is_a_property_and_the_last_one_counts() {
 fn message_ids_are_unique_and_a_given_one_is_kept() {
     let cluster = cluster();
     let ip = "10.1.2.3".parse().unwrap();
-    let producer = builder(&cluster).client_ip(ip).start().unwrap();
+    let producer = builder(&cluster)
+        .options(ClientOptions::new().client_ip(ip))
+        .start()
+        .unwrap();
     let send = |_| {
         let receipt = producer.send(&message("x")).unwrap();
         receipt.message_id().to_owned()

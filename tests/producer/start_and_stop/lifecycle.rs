@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crossbeam_channel::bounded;
 use rocketmq_blocking::embedded::{Cluster, Fault, Gate, On};
-use rocketmq_blocking::{Client, Delivery, ErrorKind, Producer, ProducerBuilder};
+use rocketmq_blocking::{Client, ClientOptions, Delivery, ErrorKind, Producer, ProducerBuilder};
 
 use crate::support::*;
 
@@ -42,8 +42,14 @@ fn a_start_needs_a_name_server_and_a_group_of_ones_own() {
         );
     }
     check_start(with("group").instance_name("a@b"), ErrorKind::Config);
-    check_start(with("group").max_in_flight_bytes(0), ErrorKind::Config);
-    check_start(with("group").callback_threads(0), ErrorKind::Config);
+    check_start(
+        with("group").options(ClientOptions::new().max_in_flight_bytes(0)),
+        ErrorKind::Config,
+    );
+    check_start(
+        with("group").options(ClientOptions::new().callback_threads(0)),
+        ErrorKind::Config,
+    );
     check_start(with("group").compress_level(10), ErrorKind::Config);
     check_start(with("group").attempt_timeout(ms(0)), ErrorKind::Config);
 }
@@ -120,8 +126,11 @@ fn brokers_hear_of_the_group_with_the_connection_and_at_intervals() {
     let cluster = brokers(2);
     let setup = builder(&cluster)
         .instance_name("me")
-        .client_ip("127.0.0.1".parse().unwrap());
-    let producer = setup.heartbeat_interval(ms(10)).start().unwrap();
+        .options(ClientOptions::new().client_ip("127.0.0.1".parse().unwrap()));
+    let producer = setup
+        .options(ClientOptions::new().heartbeat_interval(ms(10)))
+        .start()
+        .unwrap();
     assert_eq!(producer.client().id(), "127.0.0.1@me");
     assert!(producer.send(&message("x")).is_ok());
     // The other broker of the route hears of it too, though nothing was sent to it.
@@ -157,10 +166,7 @@ fn the_heartbeat_is_on_its_way_before_the_first_send() {
 #[test]
 fn producers_share_the_connections_of_a_client() {
     let cluster = cluster();
-    let client = Client::builder()
-        .name_server(cluster.name_server())
-        .start()
-        .unwrap();
+    let client = Client::start(ClientOptions::new().name_server(cluster.name_server())).unwrap();
     let with = |group: &str| Producer::builder(group).client(&client);
     let orders = with("orders").start().unwrap();
     let events = with("events").start().unwrap();
@@ -198,10 +204,7 @@ fn producers_share_the_connections_of_a_client() {
 #[test]
 fn the_last_handle_of_a_shared_client_closes_it() {
     let cluster = cluster();
-    let client = Client::builder()
-        .name_server(cluster.name_server())
-        .start()
-        .unwrap();
+    let client = Client::start(ClientOptions::new().name_server(cluster.name_server())).unwrap();
     let producer = Producer::builder("group").client(&client).start().unwrap();
     drop(client);
     let clone = producer.clone();
@@ -215,9 +218,11 @@ fn the_last_handle_of_a_shared_client_closes_it() {
 #[test]
 fn a_callback_may_send_in_every_way() {
     let cluster = brokers(2);
-    let setup = builder(&cluster)
-        .callback_threads(1)
-        .max_in_flight_messages(1);
+    let setup = builder(&cluster).options(
+        ClientOptions::new()
+            .callback_threads(1)
+            .max_in_flight_messages(1),
+    );
     let producer = setup.start().unwrap();
     let (done, results) = bounded(8);
     let inner = producer.clone();
@@ -241,7 +246,10 @@ fn a_callback_may_send_in_every_way() {
 #[test]
 fn a_panic_or_a_stuck_callback_does_not_hold_up_the_others() {
     let cluster = cluster();
-    let producer = builder(&cluster).callback_threads(2).start().unwrap();
+    let producer = builder(&cluster)
+        .options(ClientOptions::new().callback_threads(2))
+        .start()
+        .unwrap();
     let (release, gate) = bounded::<()>(0);
     producer.send_async(message("stuck"), move |_| assert!(gate.recv().is_err()));
     for _ in 0..5 {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{RecvTimeoutError, bounded, unbounded};
 use rocketmq_blocking::embedded::{Accept, Cluster, Fault, Gate, On};
-use rocketmq_blocking::{Client, Delivery, ErrorKind, Producer};
+use rocketmq_blocking::{Client, ClientOptions, Delivery, ErrorKind, Producer};
 
 use crate::support::*;
 
@@ -55,10 +55,7 @@ fn after_a_shutdown_every_call_is_refused() {
 #[test]
 fn a_shared_client_says_goodbye_for_the_producers_that_are_left() {
     let cluster = cluster();
-    let client = Client::builder()
-        .name_server(cluster.name_server())
-        .start()
-        .unwrap();
+    let client = Client::start(ClientOptions::new().name_server(cluster.name_server())).unwrap();
     let producers = ["one", "two", "three"]
         .map(|group| Producer::builder(group).client(&client).start().unwrap());
     let [one, two, _] = &producers;
@@ -89,10 +86,8 @@ fn a_shared_client_says_goodbye_for_the_producers_that_are_left() {
 fn eight_threads_may_shut_down_at_once_and_all_return_when_it_is_over() {
     for shared in [false, true] {
         let cluster = cluster();
-        let client = Client::builder()
-            .name_server(cluster.name_server())
-            .start()
-            .unwrap();
+        let client =
+            Client::start(ClientOptions::new().name_server(cluster.name_server())).unwrap();
         let producer = match shared {
             true => Producer::builder("group").client(&client).start().unwrap(),
             false => producer(&cluster),
@@ -121,8 +116,8 @@ fn eight_threads_may_shut_down_at_once_and_all_return_when_it_is_over() {
 fn a_second_shutdown_waits_for_the_first() {
     for shared in [false, true] {
         let cluster = cluster();
-        let client = Client::builder().name_server(cluster.name_server());
-        let client = client.start().unwrap();
+        let client = ClientOptions::new().name_server(cluster.name_server());
+        let client = Client::start(client).unwrap();
         let producer = match shared {
             true => Producer::builder("group").client(&client).start().unwrap(),
             false => producer(&cluster),
@@ -192,7 +187,7 @@ fn a_stalled_broker_does_not_hold_up_the_end() {
         let setup = builder(&cluster).send_timeout(PATIENCE * 3);
         let setup = setup
             .compress_over(usize::MAX)
-            .max_in_flight_bytes(10 << 20);
+            .options(ClientOptions::new().max_in_flight_bytes(10 << 20));
         let producer = setup.start().unwrap();
         let body = match accept {
             Accept::NeverRead => vec![7; 2 << 20],
@@ -225,7 +220,10 @@ fn a_stalled_broker_does_not_hold_up_the_end() {
 #[test]
 fn a_shutdown_from_inside_a_callback_works() {
     let cluster = cluster();
-    let producer = builder(&cluster).callback_threads(2).start().unwrap();
+    let producer = builder(&cluster)
+        .options(ClientOptions::new().callback_threads(2))
+        .start()
+        .unwrap();
     let (done, reports) = bounded(1);
     let inner = producer.clone();
     producer.send_async(message("x"), move |_| {
@@ -241,13 +239,16 @@ fn a_shutdown_from_inside_a_callback_works() {
 fn shutdowns_from_several_callbacks_and_outside_do_not_wait_for_each_other() {
     for shared in [false, true] {
         let cluster = cluster();
-        let client = Client::builder()
+        let client = ClientOptions::new()
             .name_server(cluster.name_server())
             .callback_threads(3);
-        let client = client.start().unwrap();
+        let client = Client::start(client).unwrap();
         let producer = match shared {
             true => Producer::builder("group").client(&client).start().unwrap(),
-            false => builder(&cluster).callback_threads(3).start().unwrap(),
+            false => builder(&cluster)
+                .options(ClientOptions::new().callback_threads(3))
+                .start()
+                .unwrap(),
         };
         let ready = Arc::new(Barrier::new(4));
         let (done, ends) = bounded(3);
@@ -425,8 +426,8 @@ fn the_end_of_one_producer_wakes_those_who_wait_for_room_in_a_shared_client() {
     let cluster = cluster();
     let broker = cluster.broker("broker-a");
     let silent = broker.inject(Fault::silence().on(On::Send));
-    let client = Client::builder().name_server(cluster.name_server());
-    let client = client.max_in_flight_messages(1).start().unwrap();
+    let client = ClientOptions::new().name_server(cluster.name_server());
+    let client = Client::start(client.max_in_flight_messages(1)).unwrap();
     let with = |group: &str| {
         let setup = Producer::builder(group).client(&client);
         setup.send_timeout(PATIENCE * 3).start().unwrap()
@@ -455,7 +456,10 @@ fn a_shutdown_wakes_those_who_wait() {
         let setup = builder(&cluster)
             .send_timeout(PATIENCE * 3)
             .retries(u32::MAX);
-        let producer = setup.max_in_flight_messages(1).start().unwrap();
+        let producer = setup
+            .options(ClientOptions::new().max_in_flight_messages(1))
+            .start()
+            .unwrap();
         match case {
             0 => drop(broker.inject(Fault::silence().on(On::Send))),
             1 => drop(broker.inject(Fault::answer(2, "busy").on(On::Send))),

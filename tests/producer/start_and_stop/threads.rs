@@ -9,7 +9,8 @@ use std::thread;
 use crossbeam_channel::bounded;
 use rocketmq_blocking::embedded::{Accept, Cluster, Fault, On};
 use rocketmq_blocking::{
-    Client, FaultStrategy, MessageView, Producer, TransactionProducer, TransactionState,
+    Client, ClientOptions, FaultStrategy, MessageView, Producer, TransactionProducer,
+    TransactionState,
 };
 
 use crate::support::*;
@@ -55,7 +56,7 @@ fn named() {
     let strategy = FaultStrategy::v4().detector(ms(50), PATIENCE);
     let producer = TransactionProducer::builder("group", checks)
         .name_server(cluster.name_server())
-        .callback_threads(3)
+        .options(ClientOptions::new().callback_threads(3))
         .check_threads(2)
         .latency_fault(strategy)
         .trace()
@@ -139,10 +140,8 @@ fn alone() {
         }
     });
     check(|cluster| {
-        let client = Client::builder()
-            .name_server(cluster.name_server())
-            .start()
-            .unwrap();
+        let client =
+            Client::start(ClientOptions::new().name_server(cluster.name_server())).unwrap();
         let shared = |group: &str| Producer::builder(group).client(&client).start().unwrap();
         let (a, b) = (shared("a"), shared("b"));
         assert!(a.send(&message("x")).is_ok() && b.send(&message("x")).is_ok());
@@ -163,8 +162,8 @@ fn alone() {
     });
     // Closed under its producers, whose own threads end too.
     check(|cluster| {
-        let client = Client::builder().name_server(cluster.name_server());
-        let client = client.start().unwrap();
+        let client = ClientOptions::new().name_server(cluster.name_server());
+        let client = Client::start(client).unwrap();
         let strategy = FaultStrategy::v4().detector(PATIENCE, PATIENCE);
         let setup = Producer::builder("a").client(&client).trace();
         let producer = setup.latency_fault(strategy).start().unwrap();

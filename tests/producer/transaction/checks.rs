@@ -8,7 +8,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use rocketmq_blocking::embedded::{Cluster, On, Transaction};
 use rocketmq_blocking::{
-    Client, Message, MessageView, Producer, TransactionProducer, TransactionState,
+    Client, ClientOptions, Message, MessageView, Producer, TransactionProducer, TransactionState,
 };
 
 use super::{bodies, checked, cluster};
@@ -145,8 +145,8 @@ fn a_check_that_panics_is_an_unknown_one_and_the_next_is_answered() {
 #[test]
 fn transaction_producers_of_one_client_answer_each_for_their_own() {
     let cluster = cluster();
-    let client = Client::builder().name_server(cluster.name_server());
-    let client = client.start().expect("started");
+    let client = ClientOptions::new().name_server(cluster.name_server());
+    let client = Client::start(client).expect("started");
     let start = |group: &str, state| {
         let builder = TransactionProducer::builder(group, move |_| state);
         builder.client(&client).start().expect("started")
@@ -295,8 +295,8 @@ fn a_check_that_never_ends_is_reported_by_the_shutdown() {
     let cluster = cluster();
     for shared in [false, true] {
         let (mut stalled, check) = stalled();
-        let client = Client::builder().name_server(cluster.name_server());
-        let client = client.start().expect("started");
+        let client = ClientOptions::new().name_server(cluster.name_server());
+        let client = Client::start(client).expect("started");
         let builder = match shared {
             true => TransactionProducer::builder("payments", check).client(&client),
             false => checked(&cluster, "payments", check),

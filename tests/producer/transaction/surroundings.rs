@@ -11,7 +11,9 @@ use rocketmq_blocking::hook::{
 };
 use rocketmq_blocking::protocol::Command;
 use rocketmq_blocking::protocol::code::request;
-use rocketmq_blocking::{AutoBatch, ErrorKind, Message, MessageView, TransactionState};
+use rocketmq_blocking::{
+    AutoBatch, ClientOptions, ErrorKind, Message, MessageView, TransactionState,
+};
 
 use super::{bodies, checked, cluster};
 use crate::support::PATIENCE;
@@ -121,7 +123,8 @@ impl RpcHook for Mark {
 #[test]
 fn what_is_done_to_every_request_is_done_to_ends_and_replies_too() {
     let cluster = cluster();
-    let builder = checked(&cluster, "payments", |_| TransactionState::Commit).rpc_hook(Mark);
+    let builder = checked(&cluster, "payments", |_| TransactionState::Commit)
+        .options(ClientOptions::new().rpc_hook(Mark));
     let producer = builder.start().expect("started");
     let receipt = producer
         .send_in_transaction(&Message::new("Paid", "x"), |_| {
@@ -152,7 +155,10 @@ fn with_send_port() -> (Cluster, Cluster) {
 fn with_ports_for_sends_only_heartbeats_and_ends_use_the_ordinary_ones() {
     let (plain, vip) = with_send_port();
     let builder = checked(&plain, "payments", |_| TransactionState::Commit);
-    let producer = builder.vip_channel(true).start().expect("started");
+    let producer = builder
+        .options(ClientOptions::new().vip_channel(true))
+        .start()
+        .expect("started");
     let asked = producer.producer();
     let asked = asked.request(&Message::new("Prices", "?"), Duration::from_millis(500));
     assert_eq!(asked.unwrap_err().kind(), ErrorKind::Timeout);

@@ -8,7 +8,8 @@ use rocketmq_blocking::protocol::send::SendRequest;
 use rocketmq_blocking::protocol::sys_flag;
 use rocketmq_blocking::protocol::transaction::EndTransaction;
 use rocketmq_blocking::{
-    Client, ErrorKind, HalfMessage, Message, SendStatus, TransactionReceipt, TransactionState,
+    Client, ClientOptions, ErrorKind, HalfMessage, Message, SendStatus, TransactionReceipt,
+    TransactionState,
 };
 
 use super::{bodies, cluster, unchecked};
@@ -288,8 +289,8 @@ fn odd_settings_are_refused_at_the_start() {
     ] {
         assert_eq!(bad.start().unwrap_err().kind(), ErrorKind::Config);
     }
-    let client = Client::builder().name_server(cluster.name_server());
-    let client = client.start().expect("started");
+    let client = ClientOptions::new().name_server(cluster.name_server());
+    let client = Client::start(client).expect("started");
     let both = builder().client(&client).start().unwrap_err();
     assert_eq!(both.kind(), ErrorKind::Invalid);
 }
