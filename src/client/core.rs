@@ -208,18 +208,25 @@ impl ClientCore {
         Background::start(&self.config, threads, &self.heartbeats, &self.closing)
     }
 
-    /// Adds a member, of which brokers that are connected hear at once.
+    /// Adds a member, of which brokers that are connected hear at once, and those of its topics as soon as
+    /// their routes are known.
     ///
     /// # Errors
     /// `Config` if there is one of this kind and group, `Closed` if the client is shut down.
     pub(crate) fn join(&self, member: Arc<dyn Member>) -> Result<Membership> {
         self.check_open()?;
-        let (kind, group) = (member.kind(), member.group().clone());
-        Membership::join(&self.heartbeats, member).ok_or_else(|| {
-            let group = self.config.rpc.names().for_users(&group);
-            let text = format!("{kind} group {group} is already in use on this client");
+        let membership = Membership::join(&self.heartbeats, member.clone()).ok_or_else(|| {
+            let group = self.config.rpc.names().for_users(member.group());
+            let text = format!(
+                "{} group {group} is already in use on this client",
+                member.kind()
+            );
             Error::new(ErrorKind::Config, text)
-        })
+        })?;
+        if !member.topics().is_empty() {
+            self.learn_soon();
+        }
+        Ok(membership)
     }
 
     /// Has a topic's route looked up soon, by the routes thread.

@@ -190,13 +190,6 @@ impl Core {
         }
     }
 
-    /// Has the routes of the configured topics learnt, in the background.
-    pub(super) fn learn_topics(&self) {
-        if !self.config.learn.is_empty() {
-            self.client.inner().learn_soon();
-        }
-    }
-
     /// Starts probing brokers that do not answer, if that is configured.
     pub(super) fn start_detector(self: &Arc<Self>) -> Result<()> {
         let probing = self

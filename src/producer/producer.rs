@@ -360,7 +360,6 @@ impl Producer {
         let core = Arc::new(Core::start(config, client, owns_client)?);
         let producer = Producer(Arc::new(Handle(core.clone())));
         core.start_detector()?;
-        core.learn_topics();
         Ok(producer)
     }
 

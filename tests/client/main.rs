@@ -6,6 +6,8 @@ mod describe;
 #[cfg(feature = "discovery")]
 mod discovery;
 mod every_request;
+mod members;
+mod name_servers;
 mod routes;
 #[path = "../support/mod.rs"]
 mod support;

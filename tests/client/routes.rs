@@ -6,7 +6,10 @@ use std::time::{Duration, Instant};
 use rocketmq_blocking::embedded::{Accept, Cluster, Fault, Gate, On};
 use rocketmq_blocking::protocol::Command;
 use rocketmq_blocking::protocol::route::{QueueMapping, TopicRoute};
-use rocketmq_blocking::{ClientOptions, Delivery, Error, ErrorKind, Message, Producer, Wait};
+use rocketmq_blocking::{
+    ClientOptions, Delivery, Error, ErrorKind, Message, MessageView, Producer, TransactionProducer,
+    TransactionState, Wait,
+};
 
 use crate::support::*;
 
@@ -204,7 +207,7 @@ fn one_call_survives_a_name_server_that_is_down_or_silent() {
                 let sent = producer.send(&Message::new(topic, "x"));
                 assert!(sent.is_ok(), "{sent:?}");
             }
-            assert!(bad.connections() <= 1, "the good one is remembered");
+            eventually("the good one is remembered", || bad.connections() <= 1);
         }
     }
 }
@@ -424,4 +427,131 @@ fn a_static_topic_is_sent_to_the_hosts_of_its_logical_queues() {
             assert_eq!(admin.max_offset(&queue).expect("an answer"), 1, "{queue}");
         }
     }
+}
+
+/// Whose text a send to a topic that is closed for writing fails with.
+const CLOSED: &str = "cannot be written to now";
+
+#[track_caller]
+fn check_closed(producer: &Producer, mode: Mode) -> bool {
+    match mode.send(producer, &message("x")) {
+        Ok(_) => false,
+        Err(error) if error.kind() == ErrorKind::NoRoute => {
+            assert_eq!(error.delivery(), Delivery::NotSent, "{error}");
+            assert_eq!(error.topic(), Some("T"), "{error}");
+            assert!(error.to_string().contains(CLOSED), "{error}");
+            true
+        }
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// Before maintenance, say. The topic has been written to, and its queues are known.
+#[test]
+fn a_topic_closed_for_writing_is_left_at_the_next_refresh_and_written_to_again_when_it_is_open() {
+    let cluster = cluster();
+    let options = ClientOptions::new().route_interval(ms(10));
+    let producer = builder(&cluster).options(options).start().unwrap();
+    assert!(producer.send(&message("x")).is_ok());
+    for (mode, perm) in MODES.into_iter().zip([4, 0]) {
+        cluster.set_permission("T", "broker-a", perm);
+        eventually("sends fail", || check_closed(&producer, mode));
+        let stored = cluster.message_count("T");
+        assert!(check_closed(&producer, mode));
+        let oneway = producer.send_oneway(&message("x")).unwrap_err();
+        assert_eq!(oneway.kind(), ErrorKind::NoRoute, "{oneway}");
+        assert_eq!(cluster.message_count("T"), stored);
+        cluster.set_permission("T", "broker-a", 6);
+        eventually("sends succeed", || !check_closed(&producer, mode));
+    }
+}
+
+/// Without waiting for the refresh each 30 s: the broker's refusal, and sends that fail, are why.
+#[test]
+fn a_topic_closed_for_writing_is_looked_at_out_of_turn() {
+    let cluster = cluster();
+    let producer = producer(&cluster);
+    assert!(producer.send(&message("x")).is_ok());
+    cluster.set_permission("T", "broker-a", 4);
+    let refused = Fault::answer(16, "the broker is not writable").on(On::Send);
+    let refused = cluster.broker("broker-a").inject(refused);
+    eventually("the route is known to be closed", || {
+        error(producer.send(&message("x"))).kind() == ErrorKind::NoRoute
+    });
+    refused.remove();
+    cluster.set_permission("T", "broker-a", 6);
+    eventually("sends succeed", || !check_closed(&producer, Mode::Sync));
+}
+
+/// A topic with two brokers goes on with the one that is open.
+#[test]
+fn a_broker_closed_for_writing_is_left_and_the_other_one_used() {
+    let cluster = brokers(2);
+    let options = ClientOptions::new().route_interval(ms(10));
+    let producer = builder(&cluster).options(options).start().unwrap();
+    assert_eq!(queues_seen(&producer, "T").len(), 8);
+    cluster.set_permission("T", "broker-a", 4);
+    eventually("its queues are gone", || {
+        queues_seen(&producer, "T").len() == 4
+    });
+    for _ in 0..8 {
+        let receipt = producer.send(&message("x")).expect("stored");
+        assert_eq!(receipt.queue().broker(), "broker-b");
+    }
+}
+
+/// It was stored before.
+#[test]
+fn the_end_of_a_transaction_is_told_though_its_topic_is_closed_by_then() {
+    let cluster = cluster();
+    let check = |_: &MessageView| TransactionState::Unknown;
+    let options = ClientOptions::new().route_interval(ms(10));
+    let builder = TransactionProducer::builder("payments", check).options(options);
+    let producer = builder.name_server(cluster.name_server()).start().unwrap();
+    let receipt = producer.send_in_transaction(&message("x"), |_| {
+        cluster.set_permission("T", "broker-a", 4);
+        let plain = producer.producer();
+        eventually("sends fail", || check_closed(plain, Mode::Sync));
+        Ok(TransactionState::Commit)
+    });
+    let id = receipt.expect("sent").transaction_id().to_owned();
+    let end = cluster.wait_for_end(&id, 1, PATIENCE).expect("told");
+    assert_eq!(end.state(), TransactionState::Commit);
+}
+
+/// Its connection is kept by refreshes, as slaves are read from.
+#[test]
+fn the_connection_to_a_slave_that_a_route_names_is_kept() {
+    let cluster = brokers(2);
+    let mut route = cluster.route("T").expect("a route");
+    let slave = cluster.broker("broker-b").address();
+    route
+        .broker_datas
+        .retain(|data| data.broker_name == "broker-a");
+    route
+        .queue_datas
+        .retain(|data| data.broker_name == "broker-a");
+    route.broker_datas[0]
+        .broker_addrs
+        .insert(1, slave.to_string());
+    cluster.set_route("T", Some(route));
+    let options = ClientOptions::new()
+        .route_interval(ms(10))
+        .heartbeat_interval(ms(10));
+    let producer = builder(&cluster).options(options).start().unwrap();
+    assert!(producer.send(&message("x")).is_ok());
+    // Anything that goes there will do: offset ids name addresses.
+    let port = slave.port();
+    let id = format!("7F000001{port:08X}0000000000000000");
+    assert!(producer.admin().view_message("T", &id).is_err());
+    assert!(cluster.broker("broker-b").wait_for_connections(1, PATIENCE));
+    cluster.clear_requests();
+    cluster.wait_for_requests(&On::Route, 5, PATIENCE);
+    assert_eq!(cluster.broker("broker-b").connections(), 1);
+    let beats = cluster.wait_for_requests(&On::Heartbeat, 5, PATIENCE);
+    // A producer is no concern of slaves.
+    assert!(
+        beats.iter().all(|beat| beat.server() == "broker-a"),
+        "{beats:?}"
+    );
 }

@@ -11,10 +11,10 @@ use super::registry::Registry;
 use crate::client::LOG;
 use crate::client::api::{self, group};
 use crate::client::config::SendPort;
-use crate::client::routes::{Brokers, Route, RouteListener, Routes};
+use crate::client::routes::{Brokers, NeededTopic, Route, RouteListener, RouteNeeds, Routes};
 use crate::error::Result;
 use crate::logging;
-use crate::protocol::heartbeat::Unregister;
+use crate::protocol::heartbeat::{Heartbeat, Unregister};
 use crate::sync::Mutex;
 use crate::sync::channel::Receiver;
 use crate::transport::{
@@ -120,16 +120,28 @@ impl Heartbeats {
 
     /// Has these addresses hear of the members soon, unless they know all of them.
     pub(super) fn send_soon(&self, addresses: impl IntoIterator<Item = Arc<str>>) {
-        self.due.lock().extend(addresses);
+        let mut due = self.due.lock();
+        due.extend(addresses);
+        let is_idle = due.is_empty();
+        drop(due);
+        if is_idle {
+            return;
+        }
         if let Some(ticker) = &*self.ticker.lock() {
             ticker.wake(());
         }
     }
 
-    /// Tells the brokers that are connected of all members, at once.
-    pub(super) fn send_to_connected(&self) {
+    /// A member has joined or changed: brokers that are connected hear of it now, and those of its topics
+    /// whose routes are known as soon as they are connected.
+    pub(super) fn announce(&self, member: &dyn Member) {
         for connection in self.connected_brokers() {
             self.send(&connection);
+        }
+        for NeededTopic { topic, default } in member.topics() {
+            if let Some(route) = self.routes.known_route(&topic, default.is_some()) {
+                self.send_soon(self.concerned(&Brokers::of(&route)));
+            }
         }
     }
 
@@ -164,7 +176,7 @@ impl Heartbeats {
     }
 
     /// What brokers are to know, and its version.
-    pub(super) fn heartbeat(&self) -> Option<(crate::protocol::heartbeat::Heartbeat, u64)> {
+    pub(super) fn heartbeat(&self) -> Option<(Heartbeat, u64)> {
         self.registry.heartbeat(&self.client_id)
     }
 
@@ -204,7 +216,11 @@ impl Heartbeats {
 
     /// The addresses that hear of the members at intervals.
     pub(super) fn targets(&self) -> Vec<Arc<str>> {
-        let brokers = self.routes.brokers();
+        self.concerned(&self.routes.brokers())
+    }
+
+    /// Those of brokers' addresses that members are concerned with: slaves if one is a consumer.
+    fn concerned(&self, brokers: &Brokers) -> Vec<Arc<str>> {
         let addresses = match self.registry.has_consumers() {
             true => brokers.addresses(),
             false => brokers.masters(),
@@ -284,22 +300,12 @@ impl RouteListener for Heartbeats {
     /// Brokers of topics that members need hear of them at once, and so do those whose address was no
     /// broker's before.
     fn route_changed(&self, topic: &Arc<str>, route: &Arc<Route>) {
-        let members: Vec<Arc<dyn Member>> = self.registry.all();
-        let needed = members.iter().flat_map(|member| member.topics());
-        let is_needed = needed.into_iter().any(|needed| needed.topic == *topic);
-        let mut brokers = Brokers::default();
-        brokers.add(route.raw());
-        let addresses = match self.registry.has_consumers() {
-            true => brokers.addresses(),
-            false => brokers.masters(),
-        };
+        let needed = self.registry.topics();
+        let is_needed = needed.iter().any(|needed| needed.topic == *topic);
         let is_connected = |address: &Arc<str>| self.remoting.current(address).is_some();
-        let due = addresses.into_iter();
-        let due = due.filter(|address| is_needed || is_connected(address));
-        let due: Vec<_> = due.cloned().collect();
-        if !due.is_empty() {
-            self.send_soon(due);
-        }
+        let mut due = self.concerned(&Brokers::of(route));
+        due.retain(|address| is_needed || is_connected(address));
+        self.send_soon(due);
     }
 }
 

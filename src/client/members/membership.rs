@@ -13,15 +13,14 @@ pub(crate) struct Membership {
 }
 
 impl Membership {
-    /// Adds a member, of which brokers that are connected hear at once; `None` if there is one of its
-    /// kind and group.
+    /// Adds a member, of which brokers hear at once; `None` if there is one of its kind and group.
     pub(in crate::client) fn join(
         heartbeats: &Arc<Heartbeats>,
         member: Arc<dyn Member>,
     ) -> Option<Membership> {
         let (kind, group) = (member.kind(), member.group().clone());
-        heartbeats.registry.join(member)?;
-        heartbeats.send_to_connected();
+        heartbeats.registry.join(member.clone())?;
+        heartbeats.announce(&*member);
         Some(Membership {
             heartbeats: heartbeats.clone(),
             kind,
@@ -30,16 +29,13 @@ impl Membership {
     }
 
     /// What brokers are to know of the member has changed, which is what it says in heartbeats from now
-    /// on: they hear of it at once, and have not confirmed it before they answer that.
+    /// on: they hear of it at once, and have not confirmed it before they answer that. (Further topics
+    /// that it needs are looked up by `ClientCore::learn_soon`.)
     #[allow(dead_code, reason = "consumers are to come")]
     pub(crate) fn change(&self) {
-        if self
-            .heartbeats
-            .registry
-            .change(self.kind, &self.group)
-            .is_some()
-        {
-            self.heartbeats.send_to_connected();
+        let changed = self.heartbeats.registry.change(self.kind, &self.group);
+        if let Some(member) = changed {
+            self.heartbeats.announce(&*member);
         }
     }
 

@@ -23,3 +23,6 @@ pub(crate) use member::{BrokerRequest, Member, MemberKind};
 pub(crate) use membership::Membership;
 pub(super) use registry::Registry;
 pub(crate) use replies::{Answer, PackedReply, Replies, Waiting};
+
+#[cfg(all(test, feature = "embedded"))]
+mod tests;

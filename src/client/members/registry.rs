@@ -47,13 +47,14 @@ impl Registry {
     }
 
     /// What brokers are to know of a member has changed; `None` if it is not here any more.
-    pub(super) fn change(&self, kind: MemberKind, group: &Arc<str>) -> Option<u64> {
+    pub(super) fn change(&self, kind: MemberKind, group: &Arc<str>) -> Option<Arc<dyn Member>> {
         let mut state = self.0.lock();
         let next = state.version + 1;
         let entry = state.members.get_mut(&(kind, group.clone()))?;
         entry.since = next;
+        let member = entry.member.clone();
         state.version = next;
-        Some(next)
+        Some(member)
     }
 
     /// The version from which on brokers know a member as it is; `None` if it is not here.
@@ -200,8 +201,9 @@ mod tests {
             registry.join(group(consumer, name));
         }
         let (_, version) = registry.heartbeat("id").expect("members");
-        assert_eq!(registry.change(consumer, &"a".into()), Some(3));
-        assert_eq!(registry.change(consumer, &"c".into()), None);
+        assert!(registry.change(consumer, &"a".into()).is_some());
+        assert!(registry.change(consumer, &"c".into()).is_none());
+        assert_eq!(registry.since(consumer, "a"), Some(3));
         let names = |before, version| {
             let members = registry.between(before, version).into_iter();
             members.map(|m| m.group().to_string()).collect::<Vec<_>>()

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::route::Route;
 use crate::protocol::route::{MASTER, TopicRoute};
 
 /// The addresses of brokers by name and id: 0 is the master, other ids are slaves. A broker's addresses
@@ -22,8 +23,15 @@ pub(crate) struct PullAddress {
 }
 
 impl Brokers {
+    /// Those of one route.
+    pub(in crate::client) fn of(route: &Route) -> Brokers {
+        let mut brokers = Brokers::default();
+        brokers.add(route.raw());
+        brokers
+    }
+
     /// Takes over the addresses of a route.
-    pub(in crate::client) fn add(&mut self, route: &TopicRoute) {
+    pub(super) fn add(&mut self, route: &TopicRoute) {
         for data in &route.broker_datas {
             let addresses = data.broker_addrs.iter();
             let addresses = addresses.map(|(id, address)| (*id, address.as_str().into()));
