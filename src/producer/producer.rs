@@ -51,6 +51,13 @@ const DROP_WITHIN: Duration = Duration::from_secs(3);
 /// # Deadlines
 /// A send has one deadline, `send_timeout` (3 s) after the call. Everything happens within it:
 /// looking up the route, connecting, waiting for room, all attempts.
+///
+/// # Forks
+/// A fork of the process has none of a producer's threads: it starts producers of its own, and those of
+/// its parent refuse it with [`Closed`](crate::ErrorKind::Closed). A thread that sends looks every 100 ms
+/// whether it is in a fork; everything else looks each time. So only a thread that forks less than
+/// 100 ms after a send of its own is noticed later, and what it sends until then goes out over its
+/// parent's connections.
 #[derive(Clone)]
 #[doc(alias = "DefaultMQProducer")]
 pub struct Producer(Arc<Handle>);

@@ -147,7 +147,7 @@ const EVENTS: &[Event] = &[
         "a broker's question that cannot be read or has no addressee*",
         "cannot be read",
         |wait| {
-            ask(request::CHECK_TRANSACTION_STATE, wait);
+            ask(request::PUSH_REPLY_MESSAGE_TO_CLIENT, wait);
         },
     ),
     (
@@ -307,7 +307,7 @@ const EVENTS: &[Event] = &[
         Level::Info,
         "client",
         "a topic that is gone",
-        "does not know the topic",
+        "no name server knows the topic any more",
         |wait| {
             let cluster = brokers(1);
             let producer = builder(&cluster)
