@@ -15,7 +15,7 @@ use crate::protocol::code::{request, response};
 use crate::protocol::heartbeat::{Heartbeat, Unregister};
 use crate::protocol::route::{RouteRequest, TopicRoute};
 use crate::protocol::{Command, message};
-use crate::transport::{Completion, Connection, Deadline, Remoting, Request, To, Via};
+use crate::transport::{Completion, Connection, Deadline, Dial, Remoting, Request, To, Via};
 
 /// The most that the bodies of one answer may inflate to: what a frame can carry, several times
 /// over.
@@ -165,7 +165,7 @@ pub(super) fn heartbeat(
 ) {
     let body = Arc::new(heartbeat.encode());
     let request = Request::new(request::HEART_BEAT, &()).with_body(&body);
-    remoting.invoke_async(to, &request, deadline, Via::Caller, completion);
+    remoting.invoke_async(to, &request, deadline, Via::Caller, Dial::Wait, completion);
 }
 
 /// Tells the broker at the end of this connection which groups live here, and waits until it has
@@ -207,6 +207,7 @@ pub(super) fn unregister(
         &request,
         deadline,
         Via::Caller,
+        Dial::Wait,
         completion,
     );
 }

@@ -81,7 +81,8 @@ impl Inner {
             }
             _ => then(),
         };
-        self.remoting.connect_apart(broker, deadline, Box::new(met));
+        self.remoting
+            .connect_parked(broker, deadline, Box::new(met));
     }
 
     /// The connection to this address, if its broker knows this client and sends go there.
