@@ -263,15 +263,18 @@ impl Peer {
             state.draining.retain(|old| old.strong_count() > 0);
             state.draining.push(Arc::downgrade(&connection));
         }
-        if let Some(remote) = connection.remote() {
-            let mut preference = self.preference.lock();
-            match connection.was_of_use() {
-                true => preference.worked(remote),
-                false => preference.failed(remote),
-            }
+        let mut preference = self.preference.lock();
+        match (connection.remote(), connection.was_of_use()) {
+            (None, _) => {}
+            (Some(remote), true) => preference.worked(remote),
+            (Some(remote), false) => preference.failed(remote),
         }
+        let has_other = preference.has_other();
+        drop(preference);
         if connection.has_served() {
             state.failures = 0;
+        } else if has_other {
+            // The next dial begins with another address, which has nothing to do with this failure.
         } else if connection.is_retired() && state.failures == 0 {
             // Behind a load balancer another server may answer the next one: that costs no pause,
             // once.

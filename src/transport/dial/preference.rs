@@ -9,12 +9,15 @@ use std::net::SocketAddr;
 pub(crate) struct Preference {
     /// Those that failed, the latest one last. Never more than were resolved together.
     failed: Vec<SocketAddr>,
+    /// How many were resolved last.
+    resolved: usize,
 }
 
 impl Preference {
     /// The order of the next dial.
     pub(super) fn order(&mut self, mut resolved: Vec<SocketAddr>) -> Vec<SocketAddr> {
         self.failed.retain(|address| resolved.contains(address));
+        self.resolved = resolved.len();
         // Stable: addresses without a failure keep the resolver's order.
         resolved.sort_by_key(|address| self.place(address));
         resolved
@@ -29,6 +32,11 @@ impl Preference {
     /// It answers.
     pub(super) fn worked(&mut self, address: SocketAddr) {
         self.failed.retain(|failed| *failed != address);
+    }
+
+    /// Whether the next dial begins with an address that has not failed.
+    pub(super) fn has_other(&self) -> bool {
+        self.failed.len() < self.resolved
     }
 
     fn place(&self, address: &SocketAddr) -> usize {
@@ -59,10 +67,12 @@ mod tests {
         assert_eq!(order(&mut preference, &[1, 2, 3]), [2, 3, 1]);
         preference.failed(one(3));
         assert_eq!(order(&mut preference, &[1, 2, 3]), [2, 1, 3]);
+        assert!(preference.has_other());
         preference.failed(one(1));
         assert_eq!(order(&mut preference, &[1, 2, 3]), [2, 3, 1]);
         preference.failed(one(2));
         assert_eq!(order(&mut preference, &[1, 2, 3]), [3, 1, 2], "in turn");
+        assert!(!preference.has_other(), "all have failed");
         preference.worked(one(1));
         assert_eq!(order(&mut preference, &[1, 2, 3]), [1, 3, 2]);
         assert_eq!(order(&mut preference, &[2, 4]), [4, 2]);

@@ -219,3 +219,46 @@ fn a_refused_address_is_dialled_with_pauses() {
     // One that was about to try when the fourth began may be the fifth.
     assert!(dials.load(SeqCst) <= 5, "{dials:?}");
 }
+
+/// A name whose first address accepts and is silent: one send is late, the others go elsewhere.
+#[test]
+fn after_a_silent_address_of_a_name_the_next_connection_goes_to_another() {
+    let ((silent, silent_address), (speaks, speaks_address)) = (listener(), listener());
+    let (_taken, refusing_address) = refusing();
+    let client = Client::start(Some(Arc::new(move |_| {
+        Ok(vec![silent_address, refusing_address, speaks_address])
+    })));
+    let name: Arc<str> = "broker:10911".into();
+    let serve = |listener: TcpListener, calls| {
+        thread::spawn(move || {
+            let mut link = Link::accept(&listener);
+            for _ in 0..calls {
+                let request = link.requests(1);
+                link.answer(&request, |_| b"here".to_vec());
+            }
+            (listener, link)
+        })
+    };
+    let held = thread::spawn(move || (Link::accept(&silent), silent));
+    let serving = serve(speaks, 2);
+    // Longer than that tells anything about the peer.
+    let deadline = Deadline::after(Instant::now(), Duration::from_millis(400));
+    let late = client
+        .remoting
+        .invoke(&name, &Request::new(1, &()), deadline)
+        .unwrap_err();
+    assert_eq!(late.kind(), ErrorKind::Timeout, "{late}");
+    assert_eq!(client.call(&name, "x").unwrap(), "here");
+    assert_eq!(client.call(&name, "x").unwrap(), "here");
+
+    // It comes back, and is still the first: the silent one has not answered since.
+    let (listener, link) = serving.join().unwrap();
+    drop(link);
+    eventually("the end is seen", || client.remoting.connected().is_empty());
+    let serving = serve(listener, 1);
+    assert_eq!(client.call(&name, "x").unwrap(), "here");
+    let (_link, silent) = held.join().unwrap();
+    silent.set_nonblocking(true).unwrap();
+    assert!(silent.accept().is_err(), "it got another connection");
+    drop(serving.join().unwrap());
+}
