@@ -170,10 +170,7 @@ impl Inbox {
             self.ready.hand_over(&workers.callbacks, &workers.retries);
             if unknown > 0 {
                 let address = &connection.address;
-                logging::debug!(
-                    target: LOG,
-                    "{address}: {unknown} responses to no pending request (late or unknown)"
-                );
+                logging::debug!(target: LOG, "{address}: {unknown} responses to nobody (late or unknown)");
             }
         }
         for request in self.requests.drain(..) {
