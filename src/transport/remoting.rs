@@ -151,16 +151,16 @@ impl Remoting {
         let shared = self.shared();
         let hooks = &shared.config.hooks;
         if !hooks.need_command() {
-            let encoded =
-                hooks.with_fixed(request, |request| Encoded::new(shared, request, oneway));
+            let encoded = hooks.with_fixed(request, |r| Encoded::new(&shared.head(r, oneway), r));
             let hooked = None;
             return Ok(Prepared { encoded, hooked });
         }
         let client = (shared.config.language, shared.config.version);
         let hooked = Hooked::prepare(hooks, client, address, request, oneway)
             .map_err(|error| error.at(address))?;
+        let request = hooked.request();
         Ok(Prepared {
-            encoded: Encoded::new(shared, &hooked.request(), oneway),
+            encoded: Encoded::new(&shared.head(&request, oneway), &request),
             hooked: (!hooks.user.is_empty()).then_some(hooked),
         })
     }

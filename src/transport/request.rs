@@ -2,9 +2,8 @@ use std::cell::{Cell, RefCell};
 use std::mem;
 use std::sync::Arc;
 
-use super::Shared;
 use crate::protocol::frame::Encoder;
-use crate::protocol::{Command, Fields, Head};
+use crate::protocol::{Fields, Head};
 
 /// A request whose parts are borrowed until it is encoded.
 #[derive(Clone, Copy)]
@@ -73,22 +72,12 @@ pub(crate) struct Encoded {
 }
 
 impl Encoded {
-    pub(super) fn new(shared: &Shared, request: &Request<'_>, oneway: bool) -> Encoded {
-        let config = &shared.config;
-        let head = Head {
-            code: request.code,
-            flag: if oneway { Command::ONEWAY } else { 0 },
-            opaque: shared.next_opaque(),
-            language: config.language,
-            version: config.version,
-            remark: request.remark,
-            format: config.header_format,
-        };
+    pub(super) fn new(head: &Head<'_>, request: &Request<'_>) -> Encoded {
         let mut buffer = HEAD.try_with(Cell::take).unwrap_or_default();
         buffer.clear();
         let body_len = request.body.map_or(0, |body| body.len());
         let mut encode = |encoder: &mut Encoder| {
-            encoder.encode_head(&head, request.fields, body_len, &mut buffer);
+            encoder.encode_head(head, request.fields, body_len, &mut buffer);
         };
         if ENCODER
             .try_with(|own| encode(&mut own.borrow_mut()))

@@ -3,9 +3,9 @@ use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use super::{Hooks, LOG, Tls, Workers};
+use super::{Hooks, LOG, Request, Tls, Workers};
 use crate::logging;
-use crate::protocol::{HeaderFormat, Language};
+use crate::protocol::{Command, Head, HeaderFormat, Language};
 
 #[derive(Debug, Clone)]
 pub(crate) struct RemotingConfig {
@@ -46,8 +46,17 @@ impl Shared {
         }
     }
 
-    pub(super) fn next_opaque(&self) -> i32 {
-        self.next_opaque.fetch_add(1, Ordering::Relaxed)
+    /// The fixed part of a request's header, with the next number.
+    pub(super) fn head<'a>(&self, request: &Request<'a>, oneway: bool) -> Head<'a> {
+        Head {
+            code: request.code,
+            flag: if oneway { Command::ONEWAY } else { 0 },
+            opaque: self.next_opaque.fetch_add(1, Ordering::Relaxed),
+            language: self.config.language,
+            version: self.config.version,
+            remark: request.remark,
+            format: self.config.header_format,
+        }
     }
 
     /// Has the next request get this number.

@@ -9,20 +9,11 @@ use super::outbox::Due;
 use super::pending::Entry;
 use super::slot::{self, Claim, Outcome, Slot, Waiter};
 use super::state::{Connection, State};
-use super::writer;
+use super::writer::{self, Via};
 use crate::error::{Error, ErrorKind, Wait};
 use crate::protocol::{Command, frame};
 use crate::sync::MutexGuard;
 use crate::transport::{Deadline, Encoded, Permit};
-
-/// Which thread writes a frame.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Via {
-    /// The calling thread, if no other is writing.
-    Caller,
-    /// The writer thread, so that a burst leaves in few writes.
-    WriterThread,
-}
 
 /// Why a request was not accepted. What was given comes back.
 pub(crate) enum Refused {

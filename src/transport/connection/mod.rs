@@ -25,7 +25,6 @@ mod tests;
 mod writer;
 
 pub(super) use call::Refused;
-pub(crate) use call::Via;
 #[cfg(test)]
 pub(super) use end::retire;
 pub(super) use end::{end_if_idle, kill};
@@ -39,3 +38,4 @@ pub(super) use slot::Ready;
 pub(super) use slot::{Claim, Waiter};
 pub(crate) use slot::{Completion, Next, Outcome, Slot};
 pub(crate) use state::Connection;
+pub(crate) use writer::Via;

@@ -6,13 +6,21 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::call::Via;
 use super::end;
 use super::outbox::{Batch, Run};
 use super::state::{Connection, State, WriterThread};
 use crate::error::{Error, ErrorKind};
 use crate::sync::MutexGuard;
 use crate::transport::{Deadline, Permit, catch_bug};
+
+/// Which thread writes a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Via {
+    /// The calling thread, if no other is writing.
+    Caller,
+    /// The writer thread, so that a burst leaves in few writes.
+    WriterThread,
+}
 
 /// How many batches a caller writes, its own and those of others, before it hands the rest to the
 /// writer thread and goes to wait for its own answer.
