@@ -17,7 +17,9 @@ use super::turn::{Turn, Waits};
 use crate::error::{Error, ErrorKind, Result};
 use crate::message::SendReceipt;
 use crate::protocol::Command;
-use crate::transport::{Completion, Connection, Deadline, Job, Next, Outcome, Permit, To, Via};
+use crate::transport::{
+    Completion, Connection, Deadline, Dial, Job, Next, Outcome, Permit, To, Via,
+};
 
 /// A larger body is not kept for longer than its send lasts.
 const LARGEST_SPARE: usize = 16 * 1024;
@@ -171,7 +173,7 @@ impl AsyncSend {
     /// Makes the first attempt; `core` is its own, which goes with it.
     fn attempt(self: Box<Self>, core: &Core) {
         let introduced = self.send.introduce();
-        self.dispatch(core, introduced);
+        self.dispatch(core, introduced, Dial::Wait);
     }
 
     /// Makes another attempt, on a thread that has others to serve and does not wait until a broker
@@ -179,7 +181,7 @@ impl AsyncSend {
     fn attempt_again(mut self: Box<Self>) {
         let core = self.send.core.clone();
         if !self.send.out.wants_reply {
-            return self.dispatch(&core, None);
+            return self.dispatch(&core, None, Dial::Park);
         }
         let client = core.client.inner();
         let (address, deadline) = (self.send.aim.address.clone(), self.send.aim.deadline);
@@ -191,13 +193,13 @@ impl AsyncSend {
         client.ensure_registered_then(group, &address, deadline, Box::new(then));
     }
 
-    fn dispatch(self: Box<Self>, core: &Core, introduced: Option<Arc<Connection>>) {
+    fn dispatch(self: Box<Self>, core: &Core, introduced: Option<Arc<Connection>>, dial: Dial) {
         let Send { out, aim, .. } = &self.send;
         let (address, deadline) = (aim.address.clone(), aim.deadline);
         let remoting = &core.client.inner().remoting;
         let encoded = with_request(core, out, aim, |r| remoting.encode(&address, r, false));
         let to = To::over(introduced.as_ref(), &address);
-        remoting.dispatch(to, encoded, deadline, Via::WriterThread, self);
+        remoting.dispatch(to, encoded, deadline, Via::WriterThread, dial, self);
     }
 
     /// Gives the result to whoever listens: to a handle right here, to user code by way of the
@@ -332,7 +334,7 @@ impl Job for AsyncSend {
                 let core = self.send.core.clone();
                 let (client, group) = (core.client.inner(), &core.config.group_on_wire);
                 let introduced = client.registered(group, &self.send.aim.address);
-                self.dispatch(&core, introduced);
+                self.dispatch(&core, introduced, Dial::Park);
             }
             Work::Settle(settle) => {
                 let workers = self.send.core.client.inner().workers.clone();
