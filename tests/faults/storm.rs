@@ -6,7 +6,6 @@ use std::ops::Range;
 use std::thread;
 
 use crate::bench::random::Random;
-use crate::bench::script::Signal;
 use crate::bench::*;
 
 /// Storms of all these seeds. One alone may pass over a lucky few; together they do not.
