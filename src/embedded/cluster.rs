@@ -5,12 +5,14 @@ use std::time::{Duration, SystemTime};
 
 use crossbeam_channel::Receiver;
 
-use super::delays::Delays;
-use super::server::Common;
-use super::store::Store;
+use super::broker::{Broker, Delays, Transaction, Transactions};
+use super::builder::ClusterBuilder;
+use super::clock::Clock;
+use super::faults::On;
+use super::name_server::NameServer;
+use super::server::{Common, ReceivedRequest};
+use super::store::{Store, StoredMessage};
 use super::topics::Topics;
-use super::transactions::Transactions;
-use super::{Broker, ClusterBuilder, NameServer, On, ReceivedRequest, StoredMessage, Transaction};
 use crate::message::TransactionState;
 use crate::protocol::route::TopicRoute;
 
@@ -24,6 +26,7 @@ pub struct Cluster {
     pub(super) store: Arc<Store>,
     pub(super) transactions: Arc<Transactions>,
     pub(super) delays: Arc<Delays>,
+    pub(super) clock: Arc<Clock>,
     pub(super) common: Arc<Common>,
 }
 
@@ -82,7 +85,7 @@ impl Cluster {
     /// There is no such broker.
     #[track_caller]
     pub fn set_queues(&self, topic: &str, broker: &str, read: i32, write: i32) {
-        let broker = self.broker(broker).service.index;
+        let broker = self.broker(broker).state.index;
         self.topics.change(topic, broker, |config| {
             config.read_queues = read;
             config.write_queues = write;
@@ -96,7 +99,7 @@ impl Cluster {
     /// There is no such broker.
     #[track_caller]
     pub fn set_permission(&self, topic: &str, broker: &str, perm: i32) {
-        let broker = self.broker(broker).service.index;
+        let broker = self.broker(broker).state.index;
         self.topics
             .change(topic, broker, |config| config.perm = perm);
     }
@@ -153,14 +156,12 @@ impl Cluster {
         self.store.wait(topic, count, timeout)
     }
 
-    /// Moves the brokers' clock for delayed messages, and stores those that are due now in their
-    /// topics, in the order of their times; says how many. Without
-    /// [`hold_delayed_messages`](ClusterBuilder::hold_delayed_messages) there are none.
+    /// Moves the [clock](super#the-clock). Everything that is due by the new time has happened when this
+    /// returns, in the order of the times. Says how many delayed messages were stored in their topics;
+    /// without [`hold_delayed_messages`](ClusterBuilder::hold_delayed_messages) there are none.
     ///
-    /// The clock stands still from the start of the cluster: a message with a delay of one second is
-    /// due after exactly one second of `advance`, however long the test takes. Nothing else follows
-    /// it: not the client's deadlines, and not the times in receipts and messages, but for the store
-    /// time of what was held.
+    /// With that setting the clock stands still from the start of the cluster: a message with a delay of
+    /// one second is due after exactly one second of `advance`, however long the test takes.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -176,14 +177,15 @@ impl Cluster {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn advance(&self, time: Duration) -> usize {
-        self.delays.advance(time, &self.store)
+        let before = self.delays.delivered();
+        self.clock.advance(time);
+        self.delays.delivered() - before
     }
 
-    /// What the clock for delayed messages says: the time at which the cluster was started, and what
-    /// [`advance`](Cluster::advance) added. For messages that are due at a time of day: reckon it
-    /// from here, and no test depends on when it runs.
+    /// What the [clock](super#the-clock) says. For messages that are due at a time of day: reckon it from
+    /// here, and no test depends on when it runs.
     pub fn now(&self) -> SystemTime {
-        self.delays.now()
+        self.clock.system_time()
     }
 
     /// How many messages of a topic were stored, kept or not.
@@ -284,7 +286,7 @@ impl Drop for Cluster {
         for name_server in &self.name_servers {
             name_server.kill();
         }
-        // A gate that the test still has may hold parts of the cluster: say the end here.
+        self.clock.close();
         self.store.end_subscriptions();
     }
 }

@@ -2,6 +2,8 @@
 
 mod client;
 mod faults;
+mod groups;
 mod lifecycle;
 mod name_server;
+mod pulls;
 mod sends;
