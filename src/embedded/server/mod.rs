@@ -22,6 +22,8 @@ mod service;
 mod worker;
 
 pub(super) use call::Call;
+#[cfg(test)]
+pub(super) use call::Responder;
 pub(super) use common::Common;
 #[cfg(test)]
 pub(super) use common::MAX_HELD;

@@ -6,6 +6,8 @@ mod tests;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::draft::Draft;
+use super::parts::Place;
 use super::stored::StoredMessage;
 
 /// One queue of one broker.
@@ -15,6 +17,25 @@ pub(in crate::embedded) struct QueueRef<'a> {
     pub(in crate::embedded) broker: usize,
     pub(in crate::embedded) topic: &'a str,
     pub(in crate::embedded) queue_id: i32,
+}
+
+/// Where messages were stored.
+pub(in crate::embedded) struct Appended {
+    pub(in crate::embedded) commit_log_offsets: Vec<i64>,
+    /// That of the first message.
+    pub(in crate::embedded) queue_offset: i64,
+    store_timestamp: i64,
+}
+
+impl Appended {
+    /// The first message, which was appended as a hidden one.
+    pub(in crate::embedded) fn reveal(&self, hidden: Draft) -> Option<StoredMessage> {
+        hidden.placed(Place {
+            queue_offset: self.queue_offset,
+            commit_log_offset: *self.commit_log_offsets.first()?,
+            store_timestamp: self.store_timestamp,
+        })
+    }
 }
 
 pub(super) struct Index {
@@ -53,39 +74,50 @@ impl Index {
         }
     }
 
-    /// The offset that the next message of a queue will have, and that of its commit log.
-    pub(super) fn next_place(&self, queue: QueueRef<'_>) -> (i64, i64) {
-        let commit_log = self.commit_logs.get(queue.broker);
-        (self.end(queue), commit_log.map_or(0, |log| log.end))
-    }
-
-    /// Appends a message of this size; `kept` is absent if it is not kept.
+    /// Appends messages one after the other to a queue. `keep` sees each that is not a mere size, and
+    /// says whether to keep it.
     pub(super) fn append(
         &mut self,
         broker: usize,
         topic: &Arc<str>,
         queue_id: i32,
-        size: usize,
-        kept: Option<StoredMessage>,
-    ) {
+        drafts: Vec<Draft>,
+        store_timestamp: i64,
+        mut keep: impl FnMut(&StoredMessage) -> bool,
+    ) -> Appended {
         let log = match self.topics.get_mut(topic) {
             Some(log) => log,
             None => self.topics.entry(Arc::clone(topic)).or_default(),
         };
-        log.count += 1;
         let queue = log.queues.entry((broker, queue_id)).or_default();
-        queue.end += 1;
         let commit_log = &mut self.commit_logs[broker];
-        commit_log.end += i64::try_from(size).unwrap_or(i64::MAX);
-        match kept {
-            Some(message) => {
-                queue.messages.push(message.clone());
-                commit_log.messages.push(message.clone());
-                log.messages.push(message);
+        let mut appended = Appended {
+            commit_log_offsets: Vec::with_capacity(drafts.len()),
+            queue_offset: queue.end,
+            store_timestamp,
+        };
+        for draft in drafts {
+            let size = i64::try_from(draft.size).unwrap_or(i64::MAX);
+            let message = draft.placed(Place {
+                queue_offset: queue.end,
+                commit_log_offset: commit_log.end,
+                store_timestamp,
+            });
+            appended.commit_log_offsets.push(commit_log.end);
+            log.count += 1;
+            queue.end += 1;
+            commit_log.end += size;
+            match message.filter(&mut keep) {
+                Some(message) => {
+                    queue.messages.push(message.clone());
+                    commit_log.messages.push(message.clone());
+                    log.messages.push(message);
+                }
+                // Those that are kept have no gap.
+                None => queue.messages.clear(),
             }
-            // Those that are kept have no gap.
-            None => queue.messages.clear(),
         }
+        appended
     }
 
     /// The messages of a topic, over all brokers, in order of arrival.

@@ -8,8 +8,7 @@ use crossbeam_channel::{Receiver, Sender};
 use parking_lot::{Condvar, Mutex};
 
 use super::draft::Draft;
-use super::index::{Index, QueueRef};
-use super::parts::Place;
+use super::index::{Appended, Index, QueueRef};
 use super::stored::StoredMessage;
 use super::watches::{WatchKey, Watches};
 use crate::embedded::clock::Clock;
@@ -27,14 +26,6 @@ struct State {
     index: Index,
     watches: Watches,
     subscribers: Vec<Sender<StoredMessage>>,
-}
-
-/// Where messages were stored.
-pub(in crate::embedded) struct Appended {
-    pub(in crate::embedded) commit_log_offsets: Vec<i64>,
-    /// That of the first message.
-    pub(in crate::embedded) queue_offset: i64,
-    store_timestamp: i64,
 }
 
 /// Waits for the next message of a queue. Dropping it ends that.
@@ -74,35 +65,22 @@ impl Store {
             queue_id,
         };
         let mut guard = self.state.lock();
-        let state = &mut *guard;
-        // Under the lock: in a queue the times never fall.
-        let store_timestamp = self.clock.now();
-        let (queue_offset, _) = state.index.next_place(queue);
-        let mut appended = Appended {
-            commit_log_offsets: Vec::with_capacity(drafts.len()),
-            queue_offset,
-            store_timestamp,
+        let State {
+            index,
+            watches,
+            subscribers,
+        } = &mut *guard;
+        let keep = |message: &StoredMessage| {
+            // The channels are unbounded: sending does not wait.
+            subscribers.retain(|to| to.send(message.clone()).is_ok());
+            let wanted = self.keep || !subscribers.is_empty();
+            self.wanted.store(wanted, Ordering::Relaxed);
+            self.keep
         };
-        for draft in drafts {
-            let (queue_offset, commit_log_offset) = state.index.next_place(queue);
-            appended.commit_log_offsets.push(commit_log_offset);
-            let size = draft.size;
-            let message = draft.placed(Place {
-                queue_offset,
-                commit_log_offset,
-                store_timestamp,
-            });
-            if let Some(message) = &message {
-                // The channels are unbounded: sending does not wait.
-                let deliver = |to: &Sender<StoredMessage>| to.send(message.clone()).is_ok();
-                state.subscribers.retain(deliver);
-                let wanted = self.keep || !state.subscribers.is_empty();
-                self.wanted.store(wanted, Ordering::Relaxed);
-            }
-            let kept = message.filter(|_| self.keep);
-            state.index.append(broker, topic, queue_id, size, kept);
-        }
-        let woken = state.watches.take(queue);
+        // Under the lock: in a queue the times never fall.
+        let now = self.clock.now();
+        let appended = index.append(broker, topic, queue_id, drafts, now, keep);
+        let woken = watches.take(queue);
         drop(guard);
         self.arrived.notify_all();
         for wake in woken {
@@ -218,17 +196,6 @@ impl Store {
     #[cfg(test)]
     pub(in crate::embedded) fn watches(&self) -> usize {
         self.state.lock().watches.len()
-    }
-}
-
-impl Appended {
-    /// The first message, which was appended as a hidden one.
-    pub(in crate::embedded) fn reveal(&self, hidden: Draft) -> Option<StoredMessage> {
-        hidden.placed(Place {
-            queue_offset: self.queue_offset,
-            commit_log_offset: *self.commit_log_offsets.first()?,
-            store_timestamp: self.store_timestamp,
-        })
     }
 }
 

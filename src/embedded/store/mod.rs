@@ -16,7 +16,7 @@ mod stored;
 mod watches;
 
 pub(super) use draft::Draft;
-pub(super) use index::QueueRef;
-pub(super) use message_store::{Appended, Store};
+pub(super) use index::{Appended, QueueRef};
+pub(super) use message_store::Store;
 pub(super) use parts::{CLUSTER_NAME, Parts, REGION};
 pub use stored::StoredMessage;

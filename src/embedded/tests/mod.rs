@@ -3,6 +3,7 @@
 mod client;
 mod faults;
 mod groups;
+mod later;
 mod lifecycle;
 mod name_server;
 mod pulls;

@@ -36,22 +36,21 @@ fn parts<'a>(name: &'a Arc<str>, topic: &'a Arc<str>, properties: &'a str) -> Pa
 fn append(index: &mut Index, queue: QueueRef<'_>) -> StoredMessage {
     let (name, topic) = (Arc::from("broker-a"), Arc::from(queue.topic));
     let draft = Draft::new(&parts(&name, &topic, "a\u{1}b"), true);
-    let (queue_offset, commit_log_offset) = index.next_place(queue);
-    let size = draft.size;
-    let place = Place {
-        queue_offset,
-        commit_log_offset,
-        store_timestamp: queue_offset * 10,
+    let time = index.end(queue) * 10;
+    let mut appended = None;
+    let keep = |message: &StoredMessage| {
+        appended = Some(message.clone());
+        true
     };
-    let message = draft.placed(place).unwrap();
     index.append(
         queue.broker,
         &topic,
         queue.queue_id,
-        size,
-        Some(message.clone()),
+        vec![draft],
+        time,
+        keep,
     );
-    message
+    appended.unwrap()
 }
 
 fn offsets(messages: &[StoredMessage]) -> Vec<i64> {
@@ -108,9 +107,13 @@ fn what_is_forgotten_or_not_kept_leaves_its_offsets_behind() {
     assert_eq!((index.start(T0), index.end(T0)), (2, 3));
     assert!(index.from(T0, 1).is_empty());
     assert_eq!(offsets(index.from(T0, 2)), [2]);
-    index.append(0, &Arc::from("T"), 0, 91, None);
-    assert_eq!((index.start(T0), index.end(T0)), (4, 4));
-    assert_eq!(index.count("T"), 4);
+    let (name, topic) = (Arc::from("broker-a"), Arc::from("T"));
+    for wanted in [true, false] {
+        let draft = Draft::new(&parts(&name, &topic, ""), wanted);
+        index.append(0, &topic, 0, vec![draft], 0, |_| false);
+    }
+    assert_eq!((index.start(T0), index.end(T0)), (5, 5));
+    assert_eq!(index.count("T"), 5);
 }
 
 #[test]
