@@ -19,7 +19,7 @@ use crate::message::reply_topic;
 /// The distance between the fixed ports of servers of a kind.
 const PORT_STEP: u16 = 10;
 
-/// What a [`Cluster`] shall be like; made by [`Cluster::builder`].
+/// The settings of a [`Cluster`]; made by [`Cluster::builder`].
 #[derive(Debug, Clone)]
 #[must_use = "nothing runs before start()"]
 pub struct ClusterBuilder {
@@ -61,13 +61,13 @@ impl Default for ClusterBuilder {
 }
 
 impl ClusterBuilder {
-    /// How many brokers: `broker-a`, `broker-b`, .. Default: 1; 0 counts as 1, and more than 26 as 26.
+    /// The number of brokers: `broker-a`, `broker-b`, .. Default: 1; 0 counts as 1, and more than 26 as 26.
     pub fn brokers(mut self, brokers: usize) -> ClusterBuilder {
         self.brokers = brokers.clamp(1, 26);
         self
     }
 
-    /// How many name servers; all of them know all routes. Default: 1; 0 counts as 1.
+    /// The number of name servers; all of them know all routes. Default: 1; 0 counts as 1.
     pub fn name_servers(mut self, name_servers: usize) -> ClusterBuilder {
         self.name_servers = name_servers.max(1);
         self
@@ -85,7 +85,7 @@ impl ClusterBuilder {
         self
     }
 
-    /// A topic that is there from the start, with so many queues on each broker.
+    /// A topic that exists from the start, with this number of queues on each broker.
     pub fn topic(mut self, topic: impl Into<String>, queues: i32) -> ClusterBuilder {
         self.topics.push((topic.into(), queues));
         self

@@ -18,7 +18,7 @@ use crate::protocol::route::TopicRoute;
 
 /// Name servers and brokers in this process. Dropping it stops them and joins their threads.
 ///
-/// Each test can have one of its own: to start and to drop one takes a fraction of a millisecond.
+/// Each test can have its own: starting and dropping one takes a fraction of a millisecond.
 pub struct Cluster {
     pub(super) brokers: Vec<Broker>,
     pub(super) name_servers: Vec<NameServer>,
@@ -34,7 +34,7 @@ impl Cluster {
     /// One name server and one broker, `broker-a`, on free ports; topics are made on demand.
     ///
     /// # Errors
-    /// No port or no thread can be had.
+    /// No port is free, or no thread can be started.
     pub fn start() -> io::Result<Cluster> {
         Cluster::builder().start()
     }
@@ -73,13 +73,14 @@ impl Cluster {
         }
     }
 
-    /// Makes a topic with so many queues on each broker, readable and writable; or gives an
-    /// existing one these settings.
+    /// Makes a topic with this number of queues on each broker, readable and writable, or gives an
+    /// existing topic these settings.
     pub fn create_topic(&self, topic: &str, queues: i32) {
         self.topics.create(topic, queues);
     }
 
-    /// Changes how many queues a topic has on one broker, where it is made if need be.
+    /// Changes the numbers of queues that a topic has on one broker. Makes the topic there if it does
+    /// not exist.
     ///
     /// # Panics
     /// There is no such broker.
@@ -92,8 +93,8 @@ impl Cluster {
         });
     }
 
-    /// Changes a topic's permission on one broker, see [`perm`](crate::protocol::route::perm). As
-    /// with a real broker it stands in the route, and the broker itself does not look at it.
+    /// Changes a topic's permission on one broker, see [`perm`](crate::protocol::route::perm). It is in
+    /// the route, and the broker refuses pulls without `READ`. Like a real master it accepts sends.
     ///
     /// # Panics
     /// There is no such broker.
@@ -157,8 +158,8 @@ impl Cluster {
     }
 
     /// Moves the [clock](super#the-clock). Everything that is due by the new time has happened when this
-    /// returns, in the order of the times. Says how many delayed messages were stored in their topics;
-    /// without [`hold_delayed_messages`](ClusterBuilder::hold_delayed_messages) there are none.
+    /// returns, in the order of the times. Returns the number of delayed messages that were stored in
+    /// their topics; without [`hold_delayed_messages`](ClusterBuilder::hold_delayed_messages) it is 0.
     ///
     /// With that setting the clock stands still from the start of the cluster: a message with a delay of
     /// one second is due after exactly one second of `advance`, however long the test takes.
@@ -182,8 +183,8 @@ impl Cluster {
         self.delays.delivered() - before
     }
 
-    /// What the [clock](super#the-clock) says. For messages that are due at a time of day: reckon it from
-    /// here, and no test depends on when it runs.
+    /// The time of the [clock](super#the-clock). Compute delivery times of day from it, so that no test
+    /// depends on when it runs.
     pub fn now(&self) -> SystemTime {
         self.clock.system_time()
     }
@@ -253,8 +254,8 @@ impl Cluster {
         self.transactions.wait(id, timeout, decided)
     }
 
-    /// Has every broker ask about its open transactions, as real ones do when the time has come;
-    /// says how many questions went out. See [`Broker::check_transactions`].
+    /// Has every broker ask about its open transactions, as real brokers do after a time. Returns the
+    /// number of questions that went out. See [`Broker::check_transactions`].
     pub fn check_transactions(&self) -> usize {
         let brokers = self.brokers.iter();
         brokers.map(|broker| broker.check_transactions()).sum()

@@ -35,9 +35,9 @@ impl Broker {
         self.server.is_up()
     }
 
-    /// Leaves the routes, stops listening and breaks every connection. What it stored stays; what a
-    /// real broker has in memory only is gone: requests that wait for their answers, the members of
-    /// groups. Does nothing if it is down.
+    /// Leaves the routes, stops listening and breaks every connection. Stored messages stay. What a real
+    /// broker has in memory only is lost: requests that wait for a later answer, and the members of
+    /// groups. Does nothing if the broker is down.
     pub fn kill(&self) {
         self.state.topics.set_alive(self.state.index, false);
         self.server.stop();
@@ -61,7 +61,7 @@ impl Broker {
     }
 
     /// What happens to new connections from now on; default: [`Accept::Serve`]. A connection that
-    /// the server has not come to yet is a new one.
+    /// the server has not accepted yet is a new one.
     pub fn set_accept(&self, accept: Accept) {
         self.server.set_accept(accept);
     }
@@ -72,7 +72,7 @@ impl Broker {
         self.server.faults().inject(fault)
     }
 
-    /// Ends all faults; those who wait at a gate still wait for it.
+    /// Ends all faults. Requests held at a gate stay there until it opens.
     pub fn clear_faults(&self) {
         self.server.faults().clear();
     }
@@ -82,8 +82,8 @@ impl Broker {
         self.server.connections()
     }
 
-    /// Waits until exactly so many connections are open; says whether that came in time. A client's
-    /// connect returns before the server has come to the connection.
+    /// Waits until exactly `count` connections are open; `false` at the timeout. A client's connect
+    /// returns before the server has accepted the connection.
     pub fn wait_for_connections(&self, count: usize, timeout: Duration) -> bool {
         self.server.wait_for_connections(count, timeout)
     }
@@ -96,7 +96,7 @@ impl Broker {
         self.state.members.client_ids(Kind::Producer)
     }
 
-    /// The same of consumers.
+    /// The consumers that it knows from heartbeats, as [`producers`](Broker::producers).
     pub fn consumers(&self) -> BTreeMap<String, Vec<String>> {
         groups::expire(&self.state);
         self.state.members.client_ids(Kind::Consumer)
@@ -109,8 +109,8 @@ impl Broker {
             .collect()
     }
 
-    /// Asks, for each open transaction, a producer of its group about the end; says how many
-    /// questions went out. A transaction whose group is not connected waits for the next call.
+    /// Asks, for each open transaction, a producer of its group about the end. Returns the number of
+    /// questions that went out. A transaction whose group is not connected waits for the next call.
     pub fn check_transactions(&self) -> usize {
         groups::expire(&self.state);
         ends::check_transactions(&self.state)

@@ -12,9 +12,8 @@ use crate::protocol::code::response;
 /// Something that goes wrong with requests of one server; see
 /// [`Broker::inject`](crate::embedded::Broker::inject).
 ///
-/// Unless told otherwise, it happens to every request, for ever, and **instead of** what the server
-/// would do: a message is not stored. With [`after_storing`](Fault::after_storing) the server does
-/// its work first.
+/// By default it happens to every request, without end, and **instead of** the server's work: a message
+/// is not stored. With [`after_storing`](Fault::after_storing) the server does its work first.
 ///
 /// | fault | what the client sees | made by |
 /// |---|---|---|
@@ -27,8 +26,11 @@ use crate::protocol::code::response;
 /// | slowness | an answer in drips | [`slow`](Fault::slow) |
 /// | a stuck server | writes that block | [`stop_reading`](Fault::stop_reading) |
 ///
-/// To which requests it happens is said by [`on`](Fault::on), to how many by
-/// [`times`](Fault::times), [`once`](Fault::once) and [`after`](Fault::after).
+/// [`on`](Fault::on) selects the requests; [`times`](Fault::times), [`once`](Fault::once) and
+/// [`after`](Fault::after) limit their number.
+///
+/// If the server answers a request later (a long poll), a fault after storing happens when that answer
+/// is due.
 ///
 /// ```
 /// use rocketmq_blocking::embedded::{Cluster, Fault, On};
@@ -78,7 +80,7 @@ impl Fault {
     /// use rocketmq_blocking::protocol::code::response;
     ///
     /// let broker = cluster.broker("broker-a");
-    /// // The broker has no room: not an error that another attempt would mend.
+    /// // A code that is not retried: the same message would be refused again.
     /// broker.inject(Fault::answer(response::MESSAGE_ILLEGAL, "too large").on(On::Send).once());
     /// let error = producer.send(&Message::new("Orders", "one")).unwrap_err();
     /// assert_eq!(error.response_code(), Some(response::MESSAGE_ILLEGAL));
@@ -237,9 +239,8 @@ impl Fault {
         Fault::bytes_from(move |_| bytes.clone())
     }
 
-    /// What the function makes of the request comes instead of the answer: two answers, one with a
-    /// wrong number, half a frame. It runs on a
-    /// thread of the server.
+    /// The bytes that the function makes of the request come instead of the answer: two answers, one with
+    /// a wrong number, half a frame. It runs on a thread of the server.
     ///
     /// ```
     /// # use rocketmq_blocking::embedded::{Cluster, Fault, On};
@@ -327,13 +328,13 @@ impl Fault {
         self
     }
 
-    /// Only so many times; default: for ever.
+    /// At most this number of times; default: no limit.
     pub fn times(mut self, times: usize) -> Fault {
         self.times = times;
         self
     }
 
-    /// Only once.
+    /// At most once.
     pub fn once(self) -> Fault {
         self.times(1)
     }

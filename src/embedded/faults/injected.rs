@@ -15,13 +15,13 @@ use crate::protocol::Command;
 pub struct Injected(Arc<Rule>);
 
 impl Injected {
-    /// How many requests it has met.
+    /// The number of requests that it has met.
     pub fn hits(&self) -> usize {
         self.0.state.lock().hits
     }
 
-    /// Waits until it has happened to so many requests: they are held, the bytes are written, the
-    /// connection is about to be closed. Says whether that came in time.
+    /// Waits until it has happened to this number of requests: they are held, the bytes are written, or
+    /// the connection is about to be closed. `false` at the timeout.
     pub fn wait_hits(&self, hits: usize, timeout: Duration) -> bool {
         let deadline = Instant::now() + timeout;
         let mut state = self.0.state.lock();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use crate::protocol::Command;
 use crate::protocol::code::request;
 
-/// Which requests a [`Fault`](super::Fault) or a look at the request log is about.
+/// Selects requests, for a [`Fault`](super::Fault) or for a look at the request log.
 ///
 /// ```
 /// use rocketmq_blocking::embedded::{Cluster, Fault, On};
@@ -33,7 +33,7 @@ pub enum On {
     Route,
     /// Heartbeats.
     Heartbeat,
-    /// A group that goes away.
+    /// Clients that unregister a group.
     Unregister,
     /// Ends of transactions.
     EndTransaction,
@@ -63,7 +63,7 @@ pub enum On {
 }
 
 impl On {
-    /// Requests that `pick` says yes to. It runs on the connection's thread.
+    /// Requests for which `pick` returns `true`. It runs on the connection's thread.
     pub fn when(pick: impl Fn(&Command) -> bool + Send + Sync + 'static) -> On {
         On::When(Arc::new(pick))
     }

@@ -47,7 +47,7 @@ impl NameServer {
     }
 
     /// What happens to new connections from now on; default: [`Accept::Serve`]. A connection that
-    /// the server has not come to yet is a new one.
+    /// the server has not accepted yet is a new one.
     pub fn set_accept(&self, accept: Accept) {
         self.server.set_accept(accept);
     }
@@ -58,7 +58,7 @@ impl NameServer {
         self.server.faults().inject(fault)
     }
 
-    /// Ends all faults; those who wait at a gate still wait for it.
+    /// Ends all faults. Requests held at a gate stay there until it opens.
     pub fn clear_faults(&self) {
         self.server.faults().clear();
     }
@@ -68,8 +68,8 @@ impl NameServer {
         self.server.connections()
     }
 
-    /// Waits until exactly so many connections are open; says whether that came in time. A client's
-    /// connect returns before the server has come to the connection.
+    /// Waits until exactly `count` connections are open; `false` at the timeout. A client's connect
+    /// returns before the server has accepted the connection.
     pub fn wait_for_connections(&self, count: usize, timeout: Duration) -> bool {
         self.server.wait_for_connections(count, timeout)
     }
