@@ -46,7 +46,7 @@ pub(super) struct Content {
     /// The answer, if it is known already and only has to wait.
     prepared: Option<Command>,
     kept: Vec<Box<dyn Send>>,
-    _permit: HeldPermit,
+    permit: Option<HeldPermit>,
 }
 
 /// A connection and the requests of it that wait for a later answer.
@@ -105,8 +105,9 @@ impl Responder {
         let link = self.0.link.upgrade()?;
         let mut content = self.0.content.lock().take()?;
         link.remove(self.0.id);
-        // What was kept may have responders and locks of its own: let it go before anything else.
+        // Before the answer can be seen.
         content.kept.clear();
+        content.permit = None;
         Some((link, content))
     }
 
@@ -195,7 +196,7 @@ impl Link {
                 rule,
                 prepared: None,
                 kept: Vec::new(),
-                _permit: permit,
+                permit: Some(permit),
             })),
         }));
         let known = match &mut *self.held.lock() {
