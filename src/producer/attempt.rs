@@ -12,7 +12,7 @@ use crate::error::{Delivery, Error, Result};
 use crate::message::{Extras, MessageQueue, Said, SendReceipt, SendStatus};
 use crate::protocol::Command;
 use crate::protocol::code::{request, response};
-use crate::protocol::send::{self as wire, SendHeader, SendResponse, V1};
+use crate::protocol::send::{self as wire, SendHeader, SendResponse};
 use crate::transport::{CONNECTIONS_PER_CALL, Connection, Deadline, Outcome, Request, To};
 
 /// Where an attempt goes, and until when.
@@ -92,16 +92,14 @@ pub(super) fn with_request<T>(
         batch: out.batch,
         broker_name: Some(&aim.host),
     };
-    let v1 = V1(&header);
-    let request = match (out.batch, config.short_headers) {
-        (true, _) => Request::new(request::SEND_BATCH_MESSAGE, &header),
-        _ if out.reply && config.short_headers => {
-            Request::new(request::SEND_REPLY_MESSAGE_V2, &header)
-        }
-        _ if out.reply => Request::new(request::SEND_REPLY_MESSAGE, &v1),
-        (false, true) => Request::new(request::SEND_MESSAGE_V2, &header),
-        (false, false) => Request::new(request::SEND_MESSAGE, &v1),
+    let (code, long_names) = match (out.batch, config.short_headers) {
+        (true, _) => (request::SEND_BATCH_MESSAGE, false),
+        _ if out.reply && config.short_headers => (request::SEND_REPLY_MESSAGE_V2, false),
+        _ if out.reply => (request::SEND_REPLY_MESSAGE, true),
+        (false, true) => (request::SEND_MESSAGE_V2, false),
+        (false, false) => (request::SEND_MESSAGE, true),
     };
+    let request = Request::send(code, &header, long_names);
     run(&request.with_body(&out.body))
 }
 
