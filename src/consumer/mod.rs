@@ -1,0 +1,24 @@
+//! Consumers. So far the decisions that they stand on: functions of values, without sockets,
+//! threads, locks or randomness. Time is an argument. Only `offset::disk` touches the file system.
+//!
+//! In reading order:
+//! - `rebalance`: which queues are ours, and which we take and give up;
+
+#![allow(
+    dead_code,
+    unused_imports,
+    reason = "the consumers that use these parts are not built yet"
+)]
+
+mod rebalance;
+
+/// How many cases a property test runs: many where the code is optimized.
+#[cfg(test)]
+fn cases(debug: u32, optimized: u32) -> proptest::test_runner::Config {
+    let cases = if cfg!(debug_assertions) {
+        debug
+    } else {
+        optimized
+    };
+    proptest::test_runner::Config::with_cases(cases)
+}
