@@ -3,6 +3,7 @@
 //!
 //! In reading order:
 //! - `rebalance`: which queues are ours, and which we take and give up;
+//! - `queue`: what one assigned queue holds, how much it may hold, and its lock at the broker;
 
 #![allow(
     dead_code,
@@ -10,6 +11,7 @@
     reason = "the consumers that use these parts are not built yet"
 )]
 
+mod queue;
 mod rebalance;
 
 /// How many cases a property test runs: many where the code is optimized.
