@@ -3,6 +3,7 @@
 //!
 //! In reading order:
 //! - `rebalance`: which queues are ours, and which we take and give up;
+//! - `fetch`: what the answer to a pull means; the deadlines of a popped message;
 //! - `queue`: what one assigned queue holds, how much it may hold, and its lock at the broker;
 
 #![allow(
@@ -11,6 +12,7 @@
     reason = "the consumers that use these parts are not built yet"
 )]
 
+mod fetch;
 mod queue;
 mod rebalance;
 
