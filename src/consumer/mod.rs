@@ -3,6 +3,7 @@
 //!
 //! In reading order:
 //! - `rebalance`: which queues are ours, and which we take and give up;
+//! - `offset`: where a queue starts, what is committed, and the offset file of broadcasting;
 //! - `fetch`: what the answer to a pull means; the deadlines of a popped message;
 //! - `queue`: what one assigned queue holds, how much it may hold, and its lock at the broker;
 
@@ -13,6 +14,7 @@
 )]
 
 mod fetch;
+mod offset;
 mod queue;
 mod rebalance;
 
