@@ -6,6 +6,7 @@
 //! - `offset`: where a queue starts, what is committed, and the offset file of broadcasting;
 //! - `fetch`: what the answer to a pull means; the deadlines of a popped message;
 //! - `queue`: what one assigned queue holds, how much it may hold, and its lock at the broker;
+//! - `consume`: what follows from a handler's result;
 
 #![allow(
     dead_code,
@@ -13,6 +14,7 @@
     reason = "the consumers that use these parts are not built yet"
 )]
 
+mod consume;
 mod fetch;
 mod offset;
 mod queue;
