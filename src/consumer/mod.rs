@@ -2,6 +2,7 @@
 //! threads, locks or randomness. Time is an argument. Only `offset::disk` touches the file system.
 //!
 //! In reading order:
+//! - `subscription`: which messages of a topic a consumer wants;
 //! - `rebalance`: which queues are ours, and which we take and give up;
 //! - `offset`: where a queue starts, what is committed, and the offset file of broadcasting;
 //! - `fetch`: what the answer to a pull means; the deadlines of a popped message;
@@ -19,6 +20,7 @@ mod fetch;
 mod offset;
 mod queue;
 mod rebalance;
+mod subscription;
 
 /// How many cases a property test runs: many where the code is optimized.
 #[cfg(test)]
