@@ -8,6 +8,7 @@
 //! - `fetch`: what the answer to a pull means; the deadlines of a popped message;
 //! - `queue`: what one assigned queue holds, how much it may hold, and its lock at the broker;
 //! - `consume`: what follows from a handler's result;
+//! - `rate`: the limit of messages per second.
 
 #![allow(
     dead_code,
@@ -19,6 +20,7 @@ mod consume;
 mod fetch;
 mod offset;
 mod queue;
+mod rate;
 mod rebalance;
 mod subscription;
 
