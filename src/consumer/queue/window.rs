@@ -5,15 +5,12 @@
 //! lowest offset without a final outcome. It is computed and never assigned, and is the only value
 //! that may be committed.
 
-mod parts;
-
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Instant;
 
-pub(crate) use parts::{
-    Answered, Ask, Fetched, Finished, Handed, Held, Stale, Ticket, WindowCounts,
+use super::held::{
+    Answered, Ask, Entry, Fetched, Finished, Handed, Held, Stale, Ticket, TicketId, WindowCounts,
 };
-use parts::{Entry, TicketId};
 
 /// The window of one queue.
 ///

@@ -25,6 +25,9 @@ const RETRY_PREFIX: &str = "%RETRY%";
 /// connection is gone) counts once if the whole group uses this library. With Java members in the
 /// group each entry counts, as there: the share of the second entry waits meanwhile.
 ///
+/// Closures run on the thread that rebalances, once for each topic (and queue or member), and under no
+/// lock.
+///
 /// ```ignore
 /// PushConsumer::builder("billing").allocation(Allocation::by_circle())
 /// ```

@@ -63,7 +63,7 @@ pub(crate) struct Answered {
 }
 
 /// The right to decide about a message that was handed out. It is used up by
-/// [`finish`](super::Window::finish) or [`put_back`](super::Window::put_back).
+/// [`finish`](super::Window::finish) or [`put_back`](super::window::Window::put_back).
 #[derive(Debug, PartialEq, Eq)]
 #[must_use]
 pub(crate) struct Ticket(pub(super) TicketId);
