@@ -116,6 +116,19 @@ fn a_message_larger_than_the_budget_passes_alone() {
 }
 
 #[test]
+fn bytes_of_a_queue_that_went_away_count_until_they_are_released() {
+    let mut budget = budget(800 * KIB, 2);
+    fetch(&mut budget, 0, 200 * KIB);
+    assert_eq!(budget.remove(0), 200 * KIB);
+    // Its guarantee is all of the half now, and the pool is free, but not all of both.
+    assert!(budget.ask(1, 1).is_some());
+    assert_eq!(budget.answered(1, 1, 700 * KIB), Answer::Dropped);
+    budget.release(0, 200 * KIB);
+    assert!(budget.ask(1, 1).is_some());
+    assert_eq!(budget.answered(1, 1, 700 * KIB), Answer::Kept);
+}
+
+#[test]
 fn a_parked_request_that_brings_too_much_is_asked_again_in_line() {
     let mut budget = budget(MIB, 2);
     for queue in 0..2 {

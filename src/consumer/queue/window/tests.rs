@@ -179,6 +179,20 @@ fn a_recalled_message_is_decided_by_who_recalled_it() {
 }
 
 #[test]
+fn a_handler_that_was_recalled_does_not_decide_for_the_next_one() {
+    let now = Instant::now();
+    let mut window = window([0], 1);
+    let stuck = take(&mut window, now);
+    let ticket = window.recall(0).expect("it runs");
+    window.put_back(ticket, now).expect("current");
+    let next = take(&mut window, now);
+    assert_eq!((next.offset, window.handlers()), (0, 2));
+    assert_eq!(window.finish(stuck.ticket), Err(Stale));
+    assert_eq!((window.low_water(), window.handlers()), (0, 1));
+    assert_eq!(window.finish(next.ticket).expect("current").low_water, 1);
+}
+
+#[test]
 fn a_queue_that_drains_hands_out_nothing_and_still_counts_results() {
     let now = Instant::now();
     let mut window = window([0, 1, 2, 3], 4);
@@ -416,7 +430,7 @@ impl World {
         }
     }
 
-    /// The decision goes to somebody else, who sends a copy; the worker's result counts no longer.
+    /// The decision goes to somebody else, and the worker's result counts no longer.
     fn recall(&mut self, arg: usize) {
         let current = self.window.generation();
         let (offset, worker) = match &mut self.workers[arg % WORKERS] {
@@ -425,8 +439,18 @@ impl World {
         };
         *worker = 0;
         let ticket = self.window.recall(offset).expect("it runs");
-        self.window.finish(ticket).expect("current");
-        self.model.fates.insert(offset, Fate::Final);
+        let fate = match arg % 3 {
+            0 => {
+                self.window.put_back(ticket, self.now).expect("current");
+                *self.model.failures.entry(offset).or_default() += 1;
+                Fate::Waiting(self.now)
+            }
+            _ => {
+                self.window.finish(ticket).expect("current");
+                Fate::Final
+            }
+        };
+        self.model.fates.insert(offset, fate);
     }
 
     /// A seek: back or forward.
