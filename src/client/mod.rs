@@ -27,7 +27,7 @@ pub use shutdown::ShutdownReport;
 
 pub(crate) use crate::transport::{Throttle, Ticker};
 pub(crate) use config::{ClientConfig, check_name, client_setters};
-pub(crate) use core::Registration;
+pub(crate) use core::{Inner as ClientCore, Registration};
 #[cfg(feature = "discovery")]
 pub(crate) use discovery::WebAddress;
 pub(crate) use identity::epoch_millis;

@@ -304,6 +304,39 @@ impl Message {
     pub(crate) fn system_properties(&self) -> &Properties {
         &self.system
     }
+
+    /// All of it at once, for a send.
+    pub(crate) fn parts(&self) -> Parts<'_> {
+        Parts {
+            topic: &self.topic,
+            body: &self.body,
+            flag: self.flag,
+            wait_store: self.wait_store,
+            schedule: &self.schedule,
+            reconsume_times: self.reconsume_times,
+            max_reconsume_times: self.max_reconsume_times,
+            unique_key: self.unique_key.as_deref().filter(|key| !key.is_empty()),
+            system: &self.system,
+            user: &self.user,
+        }
+    }
+}
+
+/// What a message consists of.
+#[derive(Clone, Copy)]
+pub(crate) struct Parts<'a> {
+    pub(crate) topic: &'a Arc<str>,
+    pub(crate) body: &'a Arc<Vec<u8>>,
+    pub(crate) flag: i32,
+    pub(crate) wait_store: bool,
+    pub(crate) schedule: &'a Schedule,
+    pub(crate) reconsume_times: Option<u32>,
+    pub(crate) max_reconsume_times: Option<u32>,
+    /// Not an empty one.
+    pub(crate) unique_key: Option<&'a str>,
+    /// Those that setters of this crate wrote.
+    pub(crate) system: &'a Properties,
+    pub(crate) user: &'a Properties,
 }
 
 impl fmt::Debug for Message {
