@@ -5,9 +5,10 @@ use std::time::Instant;
 
 use super::LOG;
 use super::core::Inner;
+use super::requests::answer_broker;
 use crate::logging;
 use crate::message::{MessageView, name};
-use crate::protocol::code::{request, response};
+use crate::protocol::code::request;
 use crate::protocol::transaction::CheckTransaction;
 use crate::protocol::{Command, ProtocolError, message};
 use crate::transport::{Connection, Deadline};
@@ -32,9 +33,17 @@ impl Inner {
         connection: &Arc<Connection>,
         request: Command,
     ) -> Result<(), Command> {
-        let done = match request.code {
-            request::CHECK_TRANSACTION_STATE => self.check_transaction(connection, &request),
-            request::PUSH_REPLY_MESSAGE_TO_CLIENT => self.requests.pushed(&request),
+        let (request, done) = match request.code {
+            request::CHECK_TRANSACTION_STATE => {
+                let done = self.check_transaction(connection, &request);
+                (request, done)
+            }
+            request::PUSH_REPLY_MESSAGE_TO_CLIENT => {
+                match self.requests.pushed(connection, request) {
+                    Ok(()) => return Ok(()),
+                    Err((request, error)) => (request, Err(error)),
+                }
+            }
             _ => return Err(request),
         };
         if let Err(error) = &done {
@@ -43,13 +52,7 @@ impl Inner {
             logging::log!(target: LOG, level, "{broker}: request {code} cannot be read: {error}{more}");
         }
         // Checks are asked oneway. A broker that does not must still not wait for ever.
-        if !request.is_oneway() {
-            connection.reply(&match done {
-                Ok(()) => Command::response_to(&request, response::SUCCESS),
-                Err(error) => Command::response_to(&request, response::SYSTEM_ERROR)
-                    .with_remark(error.to_string()),
-            });
-        }
+        answer_broker(connection, &request, done.as_ref().map(drop));
         Ok(())
     }
 

@@ -33,7 +33,7 @@ pub(crate) use discovery::WebAddress;
 pub(crate) use identity::epoch_millis;
 pub(crate) use inbound::TransactionChecks;
 pub(crate) use publish::PublishInfo;
-pub(crate) use requests::{Answer, Waiting};
+pub(crate) use requests::{Answer, PackedReply, Waiting};
 pub(crate) use route::DefaultTopic;
 pub(crate) use rpc::{Names, rpc_setters};
 

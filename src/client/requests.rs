@@ -9,10 +9,11 @@ use super::LOG;
 use crate::error::{Error, ErrorKind, Result, Wait};
 use crate::logging;
 use crate::message::MessageView;
+use crate::protocol::code::response;
 use crate::protocol::reply::{self, PushedReply};
-use crate::protocol::{Command, ProtocolError};
+use crate::protocol::{Command, ProtocolError, sys_flag};
 use crate::sync::Mutex;
-use crate::transport::{Deadline, Entry, Pending, Timer};
+use crate::transport::{Connection, Deadline, Entry, Pending, Timer};
 
 /// The table of a client's requests, by correlation id.
 pub(crate) struct Requests(Arc<Shared>);
@@ -41,8 +42,19 @@ pub(crate) struct Waiting {
 }
 
 /// Takes the reply, or why there is none: exactly once, on a reader or timer thread or that of a
-/// shutdown. It hands on and runs no user code.
-pub(crate) type Answer = Box<dyn FnOnce(Result<MessageView>) + Send>;
+/// shutdown. It hands on and runs no user code; a reply is unpacked where it goes.
+pub(crate) type Answer = Box<dyn FnOnce(Result<PackedReply>) + Send>;
+
+/// A reply as it came. The thread that wants it unpacks it: a reader has all other answers of its
+/// connection to read, and no time to inflate a body.
+pub(crate) struct PackedReply {
+    header: PushedReply,
+    body: Vec<u8>,
+    topic: Arc<str>,
+    limit: usize,
+    /// What the broker waits for: its own request, and where it came from. Taken once it is answered.
+    question: Option<(Arc<Connection>, Command)>,
+}
 
 impl Requests {
     pub(super) fn new(timer: Timer) -> Requests {
@@ -101,30 +113,44 @@ impl Requests {
         entry.map(|entry| entry.slot)
     }
 
-    /// A broker pushed a reply. What it is answered with: success even if nobody waits (any more),
-    /// since asking again would not help.
+    /// A broker pushed a reply. It is answered at once, with success, unless the body is compressed:
+    /// then by the thread that unpacks it. Also where nobody waits (any more), since asking again would
+    /// not help.
     ///
     /// # Errors
-    /// The reply cannot be read.
-    pub(super) fn pushed(&self, request: &Command) -> std::result::Result<(), ProtocolError> {
-        let header = PushedReply::decode(&request.ext)?;
+    /// The header cannot be read.
+    pub(super) fn pushed(
+        &self,
+        connection: &Arc<Connection>,
+        mut request: Command,
+    ) -> std::result::Result<(), (Command, ProtocolError)> {
+        let header = match PushedReply::decode(&request.ext) {
+            Ok(header) => header,
+            Err(error) => return Err((request, error)),
+        };
         let waiting = reply::correlation_of(&header.properties()).and_then(|id| self.take(id));
         let Some(waiting) = waiting else {
             logging::debug!(target: LOG, "a reply came that nobody waits for (late or unknown)");
+            answer_broker(connection, &request, Ok(()));
             return Ok(());
         };
-        match header.message(&request.body, waiting.limit) {
-            Ok(message) => {
-                (waiting.answer)(Ok(message));
-                Ok(())
+        let body = std::mem::take(&mut request.body);
+        let question = match header.send.sys_flag & sys_flag::COMPRESSED {
+            0 => {
+                answer_broker(connection, &request, Ok(()));
+                None
             }
-            Err(error) => {
-                let text = format!("the reply cannot be read: {error}");
-                let failure = Error::new(ErrorKind::Protocol, text).caused_by(error.clone());
-                waiting.fail(failure);
-                Err(error)
-            }
-        }
+            _ => Some((connection.clone(), request)),
+        };
+        let reply = PackedReply {
+            header,
+            body,
+            topic: waiting.topic,
+            limit: waiting.limit,
+            question,
+        };
+        (waiting.answer)(Ok(reply));
+        Ok(())
     }
 
     /// Answers those that one producer's callers wait for.
@@ -177,6 +203,49 @@ impl Shared {
         for entry in gone {
             entry.slot.expire();
         }
+    }
+}
+
+impl PackedReply {
+    /// The reply; the broker hears whether it could be read.
+    ///
+    /// # Errors
+    /// `Protocol`: the body is damaged, or too large.
+    pub(crate) fn unpack(mut self) -> Result<MessageView> {
+        let read = self.header.message(&self.body, self.limit);
+        if let Some((connection, question)) = self.question.take() {
+            answer_broker(&connection, &question, read.as_ref().map(drop));
+        }
+        read.map_err(|error| {
+            let text = format!("the reply cannot be read: {error}");
+            let error = Error::new(ErrorKind::Protocol, text).caused_by(error);
+            error.on_topic(&self.topic).maybe_stored()
+        })
+    }
+}
+
+impl Drop for PackedReply {
+    /// Nobody wants it any more.
+    fn drop(&mut self) {
+        if let Some((connection, question)) = self.question.take() {
+            answer_broker(&connection, &question, Ok(()));
+        }
+    }
+}
+
+/// Answers what a broker asked, unless it was oneway.
+pub(super) fn answer_broker(
+    connection: &Arc<Connection>,
+    request: &Command,
+    done: std::result::Result<(), &ProtocolError>,
+) {
+    if !request.is_oneway() {
+        connection.reply(&match done {
+            Ok(()) => Command::response_to(request, response::SUCCESS),
+            Err(error) => {
+                Command::response_to(request, response::SYSTEM_ERROR).with_remark(error.to_string())
+            }
+        });
     }
 }
 

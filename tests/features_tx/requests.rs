@@ -228,6 +228,42 @@ fn a_compressed_reply_comes_whole_and_one_too_large_is_an_error() {
 }
 
 #[test]
+fn a_compressed_reply_is_unpacked_by_a_worker_and_not_where_it_is_read() {
+    let cluster = cluster();
+    replier(&cluster, |size| "x".repeat(size.parse().expect("a number")));
+    let builder = Producer::builder("askers").name_server(cluster.name_server());
+    let producer = builder.callback_threads(1).start().expect("started");
+    let (release, gate) = bounded::<()>(0);
+    let (begun, busy) = bounded(1);
+    producer.send_async(Message::new("Prices", "1"), move |_| {
+        begun.send(()).expect("the test waits");
+        // Ends when the test drops the other end.
+        let _ = gate.recv();
+    });
+    busy.recv_timeout(PATIENCE)
+        .expect("the only worker is busy");
+    let (got, replies) = bounded(1);
+    producer.request_async(Message::new("Prices", "50000"), PATIENCE, move |reply| {
+        got.send(reply).expect("the test waits");
+    });
+    let stored = cluster.wait_for_messages("DefaultCluster_REPLY_TOPIC", 1, PATIENCE);
+    assert_eq!(stored.len(), 1);
+    // The reader goes on meanwhile, and has not said whether the reply can be read.
+    let _receipt = producer
+        .send(&Message::new("Prices", "1"))
+        .expect("stored");
+    assert_eq!(cluster.wait_for_answers(0, Duration::ZERO).len(), 0);
+    drop(release);
+    let reply = replies
+        .recv_timeout(PATIENCE)
+        .expect("one")
+        .expect("a reply");
+    assert_eq!(reply.body.len(), 50_000);
+    let answers = cluster.wait_for_answers(1, PATIENCE);
+    assert_eq!(answers[0].command().code, 0);
+}
+
+#[test]
 fn a_reply_uses_its_own_codes_and_names_of_both_lengths() {
     let cluster = cluster();
     let asker = producer(&cluster, "askers");
