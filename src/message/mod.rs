@@ -296,10 +296,6 @@ impl Message {
         &self.topic
     }
 
-    pub(crate) fn shared_body(&self) -> &Arc<Vec<u8>> {
-        &self.body
-    }
-
     /// Properties that setters of this crate wrote (tag, keys, ...), without the user's.
     pub(crate) fn system_properties(&self) -> &Properties {
         &self.system

@@ -184,7 +184,11 @@ macro_rules! producer_setters {
             mut self,
             hook: impl $crate::hook::CheckForbiddenHook + 'static,
         ) -> Self {
-            self.config.send.hooks.forbid.push(std::sync::Arc::new(hook));
+            self.config
+                .send
+                .hooks
+                .forbid
+                .push(std::sync::Arc::new(hook));
             self
         }
 

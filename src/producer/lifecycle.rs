@@ -34,9 +34,7 @@ impl Lifecycle {
         owns_client: bool,
     ) -> Result<Lifecycle> {
         config.check()?;
-        config
-            .send
-            .use_names(client.inner().config.rpc.names())?;
+        config.send.use_names(client.inner().config.rpc.names())?;
         let registration = client.register(&config.send.group)?;
         let tracer = start_tracer(&client, &config);
         if let Some(tracer) = &tracer {

@@ -178,6 +178,7 @@ impl<'a> PreparedSend<'a> {
             Content::Batch(_) => Err(Error::invalid("a batch cannot be a request")),
         }
     }
+}
 
 impl fmt::Debug for PreparedSend<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

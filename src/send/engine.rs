@@ -28,6 +28,8 @@ pub(crate) struct Engine {
     pub(crate) counters: Counters,
     /// Of what can go wrong for each message.
     pub(crate) warnings: Throttle,
+    /// Whether hooks are shown attempts.
+    pub(super) hooked: bool,
     /// What is known of brokers, if latency fault tolerance is on.
     pub(super) faults: Option<Faults>,
     /// Ended asynchronous sends, whose type is none of the engine's business. They own the engine, so
@@ -47,6 +49,7 @@ impl Engine {
             account: core.budget.account(),
             counters: Counters::new(),
             warnings: Throttle::default(),
+            hooked: config.hooks.watch_sends(),
             faults: config.latency_fault.clone().map(Faults::new),
             ended: FreeList::new(MOST_ENDED),
             open: Mutex::new(Some(open)),
@@ -77,7 +80,7 @@ impl Engine {
                 "the producer of group {group} belongs to the process that this one was forked \
                  from; start one here"
             ),
-            false if self.account.is_closed() || self.core.is_closed() => {
+            false if self.account.is_closed() => {
                 format!("the producer of group {group} is shut down")
             }
             false => return Ok(()),

@@ -41,7 +41,8 @@ pub(crate) struct SendFlow {
     most_attempts: u32,
     /// Attempts that were begun, the current one included.
     made: u32,
-    history: History,
+    /// The attempts that did not end it, if there were any.
+    history: Option<Box<History>>,
     other_broker: bool,
     /// A queue was gone: the route to go on with is to be newer than this.
     outdated: Option<Instant>,
@@ -68,9 +69,7 @@ pub(super) enum Step {
 /// Sends, and waits for the receipt.
 pub(crate) fn send(engine: &Arc<Engine>, call: SendCall<'_>) -> Result<SendReceipt> {
     let size = call.content.size();
-    engine
-        .counters
-        .count(size, || send_uncounted(engine, call))
+    engine.counters.count(size, || send_uncounted(engine, call))
 }
 
 /// The same for a call that is counted elsewhere.
@@ -141,7 +140,7 @@ impl SendFlow {
             fixed_queue,
             most_attempts,
             made: 0,
-            history: History::default(),
+            history: None,
             other_broker: false,
             outdated: None,
             went_away: false,
@@ -229,13 +228,16 @@ impl SendFlow {
             held_back: error
                 .retry_after()
                 .filter(|pause| self.may_wait(at, *pause)),
-            all_in_backoff: error.retry_after().is_some() && self.history.unasked() >= MOST_UNASKED,
+            all_in_backoff: error.retry_after().is_some() && self.unasked() >= MOST_UNASKED,
             ..self.situation()
         };
         let verdict = retry::judge(&self.engine.config.policy, &situation, outcome);
         if let Verdict::Resend { pause } = verdict {
             match situation.held_back {
-                Some(_) => self.history.hold_back(error, self.message.begun.at),
+                Some(_) => {
+                    let begun = self.message.begun.at;
+                    self.history().hold_back(error, begun);
+                }
                 None => self.went_away = true,
             }
             return Step::Resend { pause };
@@ -280,11 +282,12 @@ impl SendFlow {
 
     /// An end from outside, which does not turn what is stored into a failure.
     pub(crate) fn interrupt(&mut self, error: Error) -> Result<SendReceipt> {
-        match self.history.take_doubtful() {
+        match self.history.as_mut().and_then(|h| h.take_doubtful()) {
             Some(receipt) => self.accept(receipt),
             None => {
                 self.tell_hooks(SendOutcome::Failed(&error));
-                Err(self.history.end(self.message.failed(error)))
+                let error = self.message.failed(error);
+                Err(self.history.take().unwrap_or_default().end(error))
             }
         }
     }
@@ -294,7 +297,10 @@ impl SendFlow {
         if self.deadline.has_passed(Instant::now()) {
             return Err(Error::timeout(Wait::Queue));
         }
-        let (topic, default) = (&self.message.topic_on_wire, &self.engine.config.default_topic);
+        let (topic, default) = (
+            &self.message.topic_on_wire,
+            &self.engine.config.default_topic,
+        );
         if let Some(since) = self.outdated.filter(|_| refresh) {
             let routes = &self.engine.core.routes;
             // If no name server answers, there is time left for the route known.
@@ -305,7 +311,7 @@ impl SendFlow {
             }
         }
         let info = self.engine.publish_info(topic, self.deadline)?;
-        let (faults, avoid) = (self.engine.faults.as_ref(), self.history.last_broker());
+        let (faults, avoid) = (self.engine.faults.as_ref(), self.last_broker());
         let queue = next_queue(faults, &info, topic, avoid).clone();
         let destination = Destination::new(&self.engine, &info, queue, self.deadline)?;
         Ok((info, destination))
@@ -316,7 +322,7 @@ impl SendFlow {
         self.made += 1;
         self.went_away = false;
         if self.made > 1 {
-            self.history.go_on();
+            self.history().go_on();
         }
         self.other_broker = info.has_other_broker(self.destination.queue.broker());
         if self.made < self.most_attempts {
@@ -356,7 +362,7 @@ impl SendFlow {
             _ => {
                 let (level, more) = self.engine.warnings.level(Instant::now());
                 logging::log!(target: LOG, level, "{receipt}; trying another broker{more}");
-                self.history.doubt(receipt);
+                self.history().doubt(receipt);
                 Step::Again {
                     pause: Duration::ZERO,
                     refresh: false,
@@ -373,7 +379,11 @@ impl SendFlow {
                 let text = format!("stored as {} at {}", receipt.message_id, receipt.queue);
                 let error = Error::response(code, response::name(code), Some(&text));
                 let error = error.maybe_stored().at(&self.destination.address);
-                Err(self.history.explain(self.message.failed(error)))
+                let error = self.message.failed(error);
+                Err(match &self.history {
+                    Some(history) => history.explain(error),
+                    None => error,
+                })
             }
             _ => Ok(receipt),
         }
@@ -400,15 +410,30 @@ impl SendFlow {
 
     /// Whether there is time to wait until the address is no longer left alone; once.
     fn may_wait(&self, now: Instant, pause: Duration) -> bool {
-        !self.history.was_held_back() && pause < self.deadline.remaining(now)
+        let held_back = self.history.as_ref().is_some_and(|h| h.was_held_back());
+        !held_back && pause < self.deadline.remaining(now)
     }
 
     /// The end without a good receipt: a doubtful one, or the error of all attempts, whose kind is
     /// that of the last.
     pub(super) fn fail(&mut self) -> Result<SendReceipt> {
-        let last = self.history.last_error();
+        let last = self.history.as_mut().and_then(|h| h.last_error());
         let last = last.unwrap_or_else(|| Error::timeout(Wait::Queue));
         self.interrupt(last)
+    }
+
+    fn history(&mut self) -> &mut History {
+        self.history.get_or_insert_default()
+    }
+
+    /// The broker that a retry avoids.
+    fn last_broker(&self) -> Option<&str> {
+        self.history.as_ref()?.last_broker()
+    }
+
+    /// How many of the latest attempts in a row reached no broker.
+    fn unasked(&self) -> u32 {
+        self.history.as_ref().map_or(0, |h| h.unasked())
     }
 
     /// Whether user code hears of the end of the attempt, so that it must not be settled on a
@@ -448,6 +473,7 @@ impl SendFlow {
             error,
             elapsed: took,
         };
-        self.history.note(attempt, self.message.begun.at);
+        let begun = self.message.begun.at;
+        self.history().note(attempt, begun);
     }
 }

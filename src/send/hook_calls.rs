@@ -16,8 +16,7 @@ pub(super) fn show(
     mode: SendMode,
 ) -> Result<Option<Box<SendContext>>> {
     let hooks = &engine.config.hooks;
-    let payload = message.payload.as_deref();
-    let Some(payload) = payload.filter(|_| hooks.watch_sends()) else {
+    let Some(payload) = message.payload.as_deref() else {
         return Ok(None);
     };
     let message_type = match &payload {

@@ -36,7 +36,7 @@ pub use handle::SendHandle;
 pub use queue::FaultStrategy;
 pub use stats::{BrokerStats, Latency, ProducerStats};
 
-pub(crate) use config::{SendConfig, check_group};
+pub(crate) use config::SendConfig;
 pub(crate) use continuation::{AsyncSend, Listener, Recipient, SendListener, launch, send_async};
 pub(crate) use engine::Engine;
 pub(crate) use flow::{SendFlow, send, send_oneway, send_uncounted};
@@ -46,7 +46,6 @@ pub(crate) use prepared_message::{
 pub(crate) use queue::{Detector, QueueChoice};
 #[cfg(feature = "internals")]
 pub(crate) use queue::{by_key, round_robin};
-pub(crate) use stats::{Counters, Size};
 pub(crate) use tracer::Tracer;
 
 /// The target of what is logged here: a name to filter by, which stays when files move.

@@ -176,7 +176,9 @@ impl PreparedMessage {
         separators(name::SHARDING_KEY, sharding_key.unwrap_or_default())?;
         let (topic, topic_on_wire) = match traits.reply {
             // Replies have a topic of the broker's own, without a namespace.
-            true => check_topic(parts.topic).map(|()| (parts.topic.clone(), parts.topic.clone()))?,
+            true => {
+                check_topic(parts.topic).map(|()| (parts.topic.clone(), parts.topic.clone()))?
+            }
             false => topic_names(config, parts.topic)?,
         };
         let key: Box<str> = match parts.unique_key {
@@ -194,7 +196,7 @@ impl PreparedMessage {
             true => sys_flag::TRANSACTION_PREPARED,
             false => 0,
         };
-        let hooked = config.hooks.watch_sends();
+        let hooked = engine.hooked;
         Ok(PreparedMessage {
             topic,
             topic_on_wire,

@@ -249,9 +249,7 @@ fn a_compressed_reply_is_unpacked_by_a_worker_and_not_where_it_is_read() {
     let stored = cluster.wait_for_messages("DefaultCluster_REPLY_TOPIC", 1, PATIENCE);
     assert_eq!(stored.len(), 1);
     // The reader goes on meanwhile, and has not said whether the reply can be read.
-    let _receipt = producer
-        .send(&Message::new("Prices", "1"))
-        .expect("stored");
+    let _receipt = producer.send(&Message::new("Prices", "1")).expect("stored");
     assert_eq!(cluster.wait_for_answers(0, Duration::ZERO).len(), 0);
     drop(release);
     let reply = replies

@@ -15,10 +15,11 @@ const LEVELS: &[(&str, u32)] = &[
     ("logging", 1),
     ("transport", 2),
     ("client", 3),
-    ("producer", 4),
-    ("consumer", 4),
+    ("send", 4),
+    ("producer", 5),
+    ("consumer", 5),
     // Shows private parts of any level to the benchmarks; nothing may import it.
-    ("internals", 5),
+    ("internals", 6),
 ];
 
 /// What the in-process cluster may import: it has sockets of its own, and shares only the wire
@@ -28,7 +29,7 @@ const EMBEDDED_IMPORTS: &[&str] = &["error", "logging", "message", "protocol"];
 /// Files (below `src`) that may use `thread_local!`, and why.
 const THREAD_LOCALS: &[(&str, &str)] = &[
     (
-        "producer/select.rs",
+        "send/queue/choice.rs",
         "each thread's place in the round robin: no state that threads share",
     ),
     (
@@ -57,15 +58,14 @@ const WALL_CLOCKS: &[(&str, &str)] = &[
         "when messages were stored, as brokers say",
     ),
     (
-        "producer/attempt.rs",
+        "send/prepared_message.rs",
         "when a message was born, beside the clock that deadlines go by",
     ),
-    ("producer/outgoing.rs", "the same, for its key"),
     (
-        "producer/accumulate.rs",
+        "producer/gather/gatherer.rs",
         "the same, for the keys of batches",
     ),
-    ("producer/trace.rs", "when something happened, for people"),
+    ("send/tracer.rs", "when something happened, for people"),
 ];
 
 /// More than this in a file, and it has a second subject.

@@ -10,6 +10,7 @@ mod invariants;
 mod packaging;
 mod readme;
 mod source;
+mod structure;
 mod testing_page;
 mod values;
 mod wire;

@@ -174,13 +174,16 @@ impl Group {
             Some(queue) => QueueChoice::Queue(queue),
             None => QueueChoice::Any,
         };
-        let call = |content| SendCall {
-            content,
-            choice: QueueChoice::Any,
-            start: Start::now(),
-            deadline: self.deadline,
+        let deadline = self.deadline;
+        let prepare = |content: Content<'_>| {
+            let call = SendCall {
+                content,
+                choice: QueueChoice::Any,
+                start: Start::now(),
+                deadline,
+            };
+            PreparedMessage::new(&engine, &call, String::new())
         };
-        let prepare = |content| PreparedMessage::new(&engine, &call(content), String::new());
         let prepared = match &messages[..] {
             [alone] => prepare(Content::Message(alone)),
             _ => Batch::new(messages).and_then(|batch| prepare(Content::Batch(&batch))),
@@ -189,7 +192,7 @@ impl Group {
             if engine.core.is_closed() {
                 return Err(Error::new(ErrorKind::Closed, "the client is shut down"));
             }
-            SendFlow::new(&engine, message, choice, self.deadline, self.mode)
+            SendFlow::new(&engine, message, choice, deadline, self.mode)
         });
         (flow, self.listeners)
     }

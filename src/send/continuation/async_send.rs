@@ -12,9 +12,7 @@ use crate::send::flow::{SendFlow, Step};
 use crate::send::hooks::SendMode;
 use crate::send::prepared_message::{PreparedMessage, SendCall};
 use crate::send::wire::{ensure_registered, with_request};
-use crate::transport::{
-    Completion, Connection, Deferred, Job, Next, Outcome, Permit, To, Via,
-};
+use crate::transport::{Completion, Connection, Deferred, Job, Next, Outcome, Permit, To, Via};
 
 /// A send with a larger body is not kept for reuse.
 const LARGEST_KEPT: usize = 16 * 1024;

@@ -8,9 +8,9 @@ mod fault_table;
 
 pub use fault_table::FaultStrategy;
 
-#[cfg(feature = "internals")]
-pub(crate) use choice::{by_key, round_robin};
 pub(crate) use choice::QueueChoice;
 pub(super) use choice::next_queue;
+#[cfg(feature = "internals")]
+pub(crate) use choice::{by_key, round_robin};
 pub(crate) use fault_table::Detector;
 pub(super) use fault_table::{Faults, Report};

@@ -198,7 +198,7 @@ const STEP_BITS: u32 = STEPS.ilog2();
 pub(super) const UNIT_BITS: u32 = 10;
 
 /// The last bucket, from 133 s on, has what takes longer too.
-const LONGEST: u64 = (1 << 27) - 1;
+pub(super) const LONGEST: u64 = (1 << 27) - 1;
 
 pub(super) const BUCKETS: usize = bucket(LONGEST) + 1;
 

@@ -88,8 +88,14 @@ impl ProducerStats {
             .filter(|(_, n)| *n > 0)
             .collect();
         let failed_bytes = read(&counters.failed.0.bytes);
-        let (sent, sent_bytes) = (read(&counters.sent.0.messages), read(&counters.sent.0.bytes));
-        let (begun, begun_bytes) = (read(&counters.begun.0.messages), read(&counters.begun.0.bytes));
+        let (sent, sent_bytes) = (
+            read(&counters.sent.0.messages),
+            read(&counters.sent.0.bytes),
+        );
+        let (begun, begun_bytes) = (
+            read(&counters.begun.0.messages),
+            read(&counters.begun.0.bytes),
+        );
         let all_failed = failed.iter().map(|(_, n)| n).sum::<u64>();
         let brokers = counters.brokers.iter().chain([&counters.others]);
         let mut brokers: Vec<_> = brokers

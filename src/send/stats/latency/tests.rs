@@ -1,6 +1,6 @@
 use proptest::prelude::*;
 
-use super::super::counters::bucket;
+use super::super::counters::{LONGEST, bucket};
 use super::*;
 
 const PARTS: [f64; 6] = [0.0, 0.5, 0.9, 0.99, 0.999, 1.0];
