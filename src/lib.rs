@@ -73,7 +73,7 @@
 //! routes (`rmq-routes`) and heartbeats (`rmq-heartbeat`); with `name_server_url` one more
 //! (`rmq-discover`), with message trace another (`rmq-trace`), with probes of brokers that failed
 //! another (`rmq-detector`), one for each host name that is being resolved (`rmq-resolve`), and one
-//! for each address to which asynchronous sends wait for a new connection (`rmq-dial`). A transaction
+//! for each address to which asynchronous sends or heartbeats wait for a new connection (`rmq-dial`). A transaction
 //! producer answers the brokers' checks on threads of its own (`rmq-check`, one unless
 //! set). All end at shutdown.
 //!
@@ -181,18 +181,18 @@
 //! | `tls` | `TlsConfig` and the builders' `tls`: secured connections to name servers and brokers | rustls with ring (compiles C), webpki-roots |
 //! | `lz4` | `Compression::Lz4`, and reading such bodies | lz4_flex |
 //! | `zstd` | `Compression::Zstd`, and reading such bodies | zstd (compiles C) |
-//! | `discovery` | the builders' `name_server_url`: the list of name servers from a web server | ureq |
+//! | `discovery` | `ClientOptions::name_server_url`: the list of name servers from a web server | ureq |
 //! | `embedded` | the in-process `embedded` cluster, for tests without a server | none |
 //!
 //! # From Java
 //! | Java | here |
 //! |---|---|
-//! | `DefaultMQProducer`, `ClientConfig` | [`Producer`], [`ProducerBuilder`] |
+//! | `DefaultMQProducer` | [`Producer`], [`ProducerBuilder`] |
 //! | `TransactionMQProducer`, `TransactionListener` | [`TransactionProducer`], two closures |
 //! | `Message`, `MessageExt`, `MessageBatch` | [`Message`], [`MessageView`], [`Batch`] |
 //! | `SendResult`, `SendCallback` | [`SendReceipt`], a closure |
 //! | `MessageQueueSelector`, `SelectMessageQueueByHash` | [`PreparedSend::select`], [`PreparedSend::sharding_key`] |
-//! | `MQClientInstance` shared by producers | [`Client`] |
+//! | `MQClientInstance` shared by producers, `ClientConfig` | [`Client`], [`ClientOptions`] |
 //! | `MQClientException`, `MQBrokerException`, `Remoting*Exception` | [`Error`] with [`ErrorKind`] |
 //!
 //! [`docs::from_java`] has every call, class, setter and exception, and what is another way here;
@@ -217,7 +217,7 @@ mod send;
 mod sync;
 mod transport;
 
-pub use client::{Admin, Client, ClientBuilder, ShutdownReport};
+pub use client::{Admin, Client, ClientOptions, ShutdownReport};
 pub use client::{ClientState, ConnectionState, DialFailure, NameServerState, TopicState};
 pub use error::{Attempt, Delivery, Error, ErrorKind, Result, Wait};
 pub use message::{

@@ -1,23 +1,76 @@
 use super::config::ProducerConfig;
 use super::producer::Producer;
-use crate::client::{Client, ClientBuilder, ClientConfig};
-use crate::error::{Error, ErrorKind, Result};
+use crate::client::ClientSource;
+#[allow(unused_imports, reason = "documentation")]
+use crate::error::ErrorKind;
+use crate::error::Result;
 
-/// The setters of everything that belongs to a producer, those of its client included. They stand on
-/// the builders of all kinds of producers, which have the fields `config`, `own_client` and `client`.
+/// The setters of everything that belongs to a producer, and of where its client comes from. They stand on
+/// the builders of all kinds of producers, which have the fields `config` and `source`.
 macro_rules! producer_setters {
     () => {
-        $crate::client::client_setters!(own_client);
-
-        fn own_client(&mut self) -> &mut $crate::client::ClientConfig {
-            self.own_client.get_or_insert_default()
+        /// Settings of the client that this producer makes for itself (default: all at their defaults).
+        /// They add to those that were set before; of what is set again the last value counts.
+        pub fn options(mut self, options: $crate::ClientOptions) -> Self {
+            self.source.set(options);
+            self
         }
 
-        /// Uses this client instead of making one (default: one of its own). Its name servers and
-        /// settings are the client's, so that setting them here too is an error at
-        /// [`start`](Self::start).
+        /// Uses this client instead of making one (default: one of its own). The client's settings
+        /// count, so that setting them here too is an error at [`start`](Self::start).
         pub fn client(mut self, client: &$crate::Client) -> Self {
-            self.client = Some(client.clone());
+            self.source.give(client);
+            self
+        }
+
+        /// The name servers, as `host:port`, several with `;` between them. Adds to earlier ones; at least
+        /// one is needed. [`ClientOptions::name_server`](crate::ClientOptions::name_server) says more.
+        #[doc(alias = "setNamesrvAddr")]
+        pub fn name_server(mut self, addresses: impl AsRef<str>) -> Self {
+            self.source
+                .set($crate::ClientOptions::new().name_server(addresses));
+            self
+        }
+
+        /// The part of the client's id behind the `@` (default: process id and a number):
+        /// [`ClientOptions::instance_name`](crate::ClientOptions::instance_name).
+        #[doc(alias = "setInstanceName")]
+        pub fn instance_name(mut self, name: impl Into<String>) -> Self {
+            self.source
+                .set($crate::ClientOptions::new().instance_name(name));
+            self
+        }
+
+        /// The namespace of all topics and groups (default: none, or that of a name server's address):
+        /// [`ClientOptions::namespace`](crate::ClientOptions::namespace).
+        #[doc(alias = "setNamespace")]
+        pub fn namespace(mut self, namespace: impl AsRef<str>) -> Self {
+            self.source
+                .set($crate::ClientOptions::new().namespace(namespace));
+            self
+        }
+
+        /// Signs every request, for servers with access control (default: no signature):
+        /// [`ClientOptions::credentials`](crate::ClientOptions::credentials). Needs the feature `acl`.
+        #[cfg(feature = "acl")]
+        #[doc(alias = "AclClientRPCHook")]
+        #[doc(alias = "SessionCredentials")]
+        pub fn credentials(
+            mut self,
+            access_key: impl Into<String>,
+            secret_key: impl Into<String>,
+        ) -> Self {
+            let options = $crate::ClientOptions::new();
+            self.source.set(options.credentials(access_key, secret_key));
+            self
+        }
+
+        /// Secures all connections (default: plain ones):
+        /// [`ClientOptions::tls`](crate::ClientOptions::tls). Needs the feature `tls`.
+        #[cfg(feature = "tls")]
+        #[doc(alias = "setUseTLS")]
+        pub fn tls(mut self, tls: $crate::TlsConfig) -> Self {
+            self.source.set($crate::ClientOptions::new().tls(tls));
             self
         }
 
@@ -157,8 +210,9 @@ macro_rules! producer_setters {
         }
 
         /// Learns the routes of these topics at once, in the background, instead of at their first
-        /// send (default: none). A transaction producer that sends nothing is found by the brokers of
-        /// these topics for their checks. Adds to earlier ones. A name that no topic can have is
+        /// send (default: none), and connects to their brokers, which hear of the group then. A
+        /// transaction producer that sends nothing is found by these brokers for their checks. The
+        /// routes are kept for as long as the producer lives. Adds to earlier ones. A name that no topic can have is
         /// [`Invalid`](crate::ErrorKind::Invalid) at the start.
         #[doc(alias = "setTopics")]
         pub fn topics<T: Into<String>>(mut self, topics: impl IntoIterator<Item = T>) -> Self {
@@ -253,17 +307,14 @@ pub(super) use producer_setters;
 #[must_use = "a builder does nothing until it is started"]
 pub struct ProducerBuilder {
     config: ProducerConfig,
-    /// Settings of a client of its own, if one was touched.
-    own_client: Option<ClientConfig>,
-    client: Option<Client>,
+    source: ClientSource,
 }
 
 impl ProducerBuilder {
     pub(super) fn new(group: String) -> ProducerBuilder {
         ProducerBuilder {
             config: ProducerConfig::new(group),
-            own_client: None,
-            client: None,
+            source: ClientSource::default(),
         }
     }
 
@@ -280,26 +331,8 @@ impl ProducerBuilder {
     /// [`Closed`](ErrorKind::Closed) for a client that is shut down; [`Io`](ErrorKind::Io) if the
     /// system gives no threads.
     pub fn start(self) -> Result<Producer> {
-        start(self.config, self.client, self.own_client)
-    }
-}
-
-/// Starts a producer on the client that it was given, or on one of its own.
-pub(super) fn start(
-    config: ProducerConfig,
-    client: Option<Client>,
-    own_client: Option<ClientConfig>,
-) -> Result<Producer> {
-    config.check()?;
-    match (client, own_client) {
-        (Some(client), None) => Producer::start(config, client, false),
-        (Some(_), Some(_)) => Err(Error::new(
-            ErrorKind::Invalid,
-            "a producer on a given client takes the client's settings: set them there",
-        )),
-        (None, own) => {
-            let client = ClientBuilder::from(own.unwrap_or_default()).start()?;
-            Producer::start(config, client, true)
-        }
+        self.config.check()?;
+        let (client, is_own) = self.source.client()?;
+        Producer::start(self.config, client, is_own)
     }
 }

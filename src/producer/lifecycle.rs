@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use super::config::ProducerConfig;
 use super::gather::Gatherer;
-use crate::client::{Client, Registration, ShutdownReport, Ticker};
+use super::member::ProducerMember;
+use crate::client::{Client, Member, Membership, ShutdownReport, Ticker};
 use crate::error::{Error, ErrorKind, Result};
 use crate::logging;
 use crate::send::{Detector, Engine, LOG, Tracer, topic_names};
@@ -23,7 +24,8 @@ pub(super) struct Lifecycle {
     owns_client: bool,
     tracer: Option<Tracer>,
     detector: Mutex<Option<Ticker<()>>>,
-    registration: Mutex<Option<Registration>>,
+    pub(super) member: Arc<ProducerMember>,
+    membership: Mutex<Option<Membership>>,
     report: Mutex<Option<ShutdownReport>>,
 }
 
@@ -35,7 +37,9 @@ impl Lifecycle {
     ) -> Result<Lifecycle> {
         config.check()?;
         config.send.use_names(client.inner().config.rpc.names())?;
-        let registration = client.register(&config.send.group)?;
+        let (topics, replies) = (topics_to_learn(&config), client.inner().replies.clone());
+        let member = Arc::new(ProducerMember::new(&config.send, topics, replies));
+        let membership = client.inner().join(member.clone())?;
         let tracer = start_tracer(&client, &config);
         if let Some(tracer) = &tracer {
             let hooks = &mut config.send.hooks;
@@ -50,11 +54,11 @@ impl Lifecycle {
             owns_client,
             tracer,
             detector: Mutex::new(None),
-            registration: Mutex::new(Some(registration)),
+            member,
+            membership: Mutex::new(Some(membership)),
             report: Mutex::new(None),
         };
         lifecycle.start_detector()?;
-        lifecycle.learn_topics(&config.learn);
         Ok(lifecycle)
     }
 
@@ -80,22 +84,6 @@ impl Lifecycle {
         Ok(())
     }
 
-    /// Has the routes of the configured topics learnt, in the background.
-    fn learn_topics(&self, learn: &[Arc<str>]) {
-        let config = &self.engine.config;
-        let mut topics = Vec::new();
-        for topic in learn {
-            match topic_names(config, topic) {
-                Ok((_, on_wire)) => topics.push(on_wire),
-                Err(error) => logging::warn!(target: LOG, "{topic}: {error}"),
-            }
-        }
-        if !topics.is_empty() {
-            let default = config.default_topic.clone();
-            self.engine.core.learn_soon(topics, default);
-        }
-    }
-
     /// Lets what is in flight be answered, says goodbye to the brokers, and closes the client if it
     /// is this producer's own; all within `most`.
     pub(super) fn shutdown(&self, most: Duration) -> ShutdownReport {
@@ -118,11 +106,8 @@ impl Lifecycle {
             gatherer.close();
         }
         let config = &self.engine.config;
-        let checks = client.checks.lock().remove(&*config.group_on_wire);
-        if let Some(checks) = &checks {
-            checks.stop();
-        }
-        client.requests.close_group(&config.group);
+        self.member.stop();
+        client.replies.close_group(&config.group);
         // A part of the time is kept for the brokers and the threads.
         let patience = most - (most / 4).min(Duration::from_millis(500));
         let account = &self.engine.account;
@@ -130,21 +115,31 @@ impl Lifecycle {
         if let Some(tracer) = &self.tracer {
             tracer.close(deadline.share(Instant::now(), 4));
         }
-        if let Some(registration) = self.registration.lock().take() {
-            registration.unregister(deadline);
+        if let Some(membership) = self.membership.lock().take() {
+            membership.unregister(deadline);
         }
         let mut result = ShutdownReport::default();
         if self.owns_client {
             let rest = deadline.remaining(Instant::now());
             result = self.engine.client.shutdown_within(rest);
         }
-        if let Some(checks) = checks {
-            result.stuck_threads.extend(checks.join(deadline));
-        }
+        result.stuck_threads.extend(self.member.join(deadline));
         result.unanswered = unanswered;
         *report = Some(result.clone());
         result
     }
+}
+
+/// The configured topics, as brokers know them.
+fn topics_to_learn(config: &ProducerConfig) -> Vec<Arc<str>> {
+    let on_wire = |topic: &Arc<str>| match topic_names(&config.send, topic) {
+        Ok((_, on_wire)) => Some(on_wire),
+        Err(error) => {
+            logging::warn!(target: LOG, "{topic}: {error}");
+            None
+        }
+    };
+    config.learn.iter().filter_map(on_wire).collect()
 }
 
 /// Message trace is worth a warning, not a producer that does not start.

@@ -6,6 +6,7 @@
 //! - `builder`, `config`: how one is set up;
 //! - `prepared`: one send with settings of its own, and what each call makes of it;
 //! - `lifecycle`: what a producer owns, its start and its shutdown;
+//! - `member`: the producer as its client and the brokers see it;
 //! - `gather`: single sends that leave as batches;
 //! - `request`: messages that are answered by another;
 //! - `transaction`: messages that are shown if a local transaction was carried out.
@@ -14,6 +15,7 @@ mod builder;
 mod config;
 mod gather;
 mod lifecycle;
+mod member;
 mod prepared;
 #[allow(clippy::module_inception)]
 mod producer;

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use super::builder::ProducerBuilder;
 use super::config::ProducerConfig;
 use super::lifecycle::Lifecycle;
+use super::member::ProducerMember;
 use super::prepared::PreparedSend;
 use crate::client::{Admin, Client, ShutdownReport};
 use crate::error::{Error, Result, Wait};
@@ -46,6 +47,13 @@ const SHUTDOWN_WITHIN: Duration = Duration::from_secs(5);
 /// # Deadlines
 /// A send has one deadline, `send_timeout` (3 s) after the call. Everything happens within it:
 /// looking up the route, connecting, waiting for room, all attempts.
+///
+/// # Forks
+/// A fork of the process has none of a producer's threads: it starts producers of its own, and those of
+/// its parent refuse it with [`Closed`](crate::ErrorKind::Closed). A thread that sends looks every 100 ms
+/// whether it is in a fork; everything else looks each time. So only a thread that forks less than
+/// 100 ms after a send of its own is noticed later, and what it sends until then goes out over its
+/// parent's connections.
 #[derive(Clone)]
 #[doc(alias = "DefaultMQProducer")]
 pub struct Producer(Arc<Lifecycle>);
@@ -252,7 +260,7 @@ impl Producer {
     }
 
     /// Topics, offsets and stored messages: making a topic, finding what was sent.
-    pub fn admin(&self) -> Admin<'_> {
+    pub fn admin(&self) -> Admin {
         self.client().admin()
     }
 
@@ -353,6 +361,10 @@ impl Producer {
     ) -> Result<Producer> {
         let lifecycle = Lifecycle::start(config, client, owns_client)?;
         Ok(Producer(Arc::new(lifecycle)))
+    }
+
+    pub(super) fn member(&self) -> &ProducerMember {
+        &self.0.member
     }
 
     pub(super) fn engine(&self) -> &Arc<Engine> {

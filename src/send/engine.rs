@@ -64,9 +64,9 @@ impl Engine {
         self.check(self.core.process.is_forked())
     }
 
-    /// The same for what comes in bursts: a fork of this process may be noticed a moment late.
-    pub(crate) fn check_open_in_burst(&self, now: Instant) -> Result<()> {
-        self.check(self.core.process.is_forked_by(now))
+    /// The same for every send: a fork of this process may be noticed a moment late.
+    pub(crate) fn check_open_to_send(&self, now: Instant) -> Result<()> {
+        self.check(self.core.process.is_forked_at(now))
     }
 
     pub(crate) fn is_forked(&self) -> bool {
@@ -97,16 +97,27 @@ impl Engine {
         }
     }
 
-    /// Where messages of a topic can be written.
+    /// Where a topic can be written, and whether a name server had to be asked.
+    ///
+    /// # Errors
+    /// `NoRoute` if that is nowhere now; the route is looked up again soon then.
     pub(crate) fn publish_info(
         &self,
         topic_on_wire: &Arc<str>,
         deadline: Deadline,
-    ) -> Result<Arc<PublishInfo>> {
-        let default = &self.config.default_topic;
-        self.core
-            .routes
-            .publish_info(topic_on_wire, default, deadline)
+    ) -> Result<(Arc<PublishInfo>, bool)> {
+        let (info, asked) = match self.core.routes.known(topic_on_wire) {
+            Some(info) => (info, false),
+            None => {
+                let (routes, default) = (&self.core.routes, &self.config.default_topic);
+                (routes.publish_info(topic_on_wire, default, deadline)?, true)
+            }
+        };
+        info.check_writable().map_err(|error| {
+            self.core.refresh_soon(topic_on_wire);
+            error.on_topic(topic_on_wire)
+        })?;
+        Ok((info, asked))
     }
 
     /// Notes how an attempt went, if latency fault tolerance is on.

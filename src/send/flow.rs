@@ -74,7 +74,7 @@ pub(crate) fn send(engine: &Arc<Engine>, call: SendCall<'_>) -> Result<SendRecei
 
 /// The same for a call that is counted elsewhere.
 pub(crate) fn send_uncounted(engine: &Arc<Engine>, call: SendCall<'_>) -> Result<SendReceipt> {
-    engine.check_open()?;
+    engine.check_open_to_send(call.start.at)?;
     let mut message = PreparedMessage::new(engine, &call, String::new())?;
     let _permit = message.take_capacity(&engine.account, 0, call.deadline)?;
     SendFlow::new(engine, message, call.choice, call.deadline, SendMode::Sync)?.run()
@@ -84,7 +84,7 @@ pub(crate) fn send_uncounted(engine: &Arc<Engine>, call: SendCall<'_>) -> Result
 pub(crate) fn send_oneway(engine: &Arc<Engine>, call: SendCall<'_>) -> Result<()> {
     let size = call.content.size();
     engine.counters.count(size, || {
-        engine.check_open_in_burst(call.start.at)?;
+        engine.check_open_to_send(call.start.at)?;
         let mut message = PreparedMessage::new(engine, &call, String::new())?;
         let permit = message.take_capacity(&engine.account, 1, call.deadline)?;
         let (choice, deadline) = (call.choice, call.deadline);
@@ -105,10 +105,7 @@ impl SendFlow {
         let fixed_queue = !matches!(choice, QueueChoice::Any);
         let by_caller = matches!(choice, QueueChoice::Select(_));
         let first = || {
-            let (info, asked) = match engine.core.routes.known(&message.topic_on_wire) {
-                Some(info) => (info, false),
-                None => (engine.publish_info(&message.topic_on_wire, deadline)?, true),
-            };
+            let (info, asked) = engine.publish_info(&message.topic_on_wire, deadline)?;
             let faults = engine.faults.as_ref();
             let queue = choice.first_queue(faults, &info, &message.topic)?;
             // Of what came before, only a name server or a selector can have taken long.
@@ -310,7 +307,7 @@ impl SendFlow {
                 logging::log!(target: LOG, level, "{error}; going on with the route known{more}");
             }
         }
-        let info = self.engine.publish_info(topic, self.deadline)?;
+        let (info, _) = self.engine.publish_info(topic, self.deadline)?;
         let (faults, avoid) = (self.engine.faults.as_ref(), self.last_broker());
         let queue = next_queue(faults, &info, topic, avoid).clone();
         let destination = Destination::new(&self.engine, &info, queue, self.deadline)?;

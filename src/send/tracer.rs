@@ -18,10 +18,13 @@ use super::hooks::{
 };
 use super::prepared_message::{Content, SendCall};
 use super::queue::QueueChoice;
-use crate::client::{Client, Registration, epoch_millis};
+use crate::client::{
+    BrokerRequest, Client, Member, MemberKind, Membership, NeededTopic, epoch_millis,
+};
 use crate::error::{Error, ErrorKind, Result};
 use crate::logging;
 use crate::message::{Message, SendStatus};
+use crate::protocol::heartbeat::{Heartbeat, ProducerData};
 use crate::protocol::trace::Record;
 use crate::sync::Mutex;
 use crate::transport::Deadline;
@@ -68,14 +71,15 @@ impl Tracer {
         let mut config = SendConfig::new(own_group);
         config.check()?;
         config.use_names(client.inner().config.rpc.names())?;
-        let registration = client.register(&config.group)?;
+        let member = TracerMember(config.group_on_wire.clone());
+        let membership = client.inner().join(Arc::new(member))?;
         let engine = Arc::new(Engine::new(config, client.clone()));
         let (queue, records) = bounded(QUEUE);
         let (running, ended) = bounded(0);
         let (trace_topic, closing) = (topic.clone(), client.inner().closing());
         let spawned = client.inner().workers.threads.spawn("rmq-trace", move || {
             run(&engine, &trace_topic, &records, &closing);
-            end(&engine, &registration);
+            end(&engine, &membership);
             drop::<Sender<()>>(running);
         });
         spawned.map_err(|error| {
@@ -297,7 +301,7 @@ fn send(engine: &Arc<Engine>, trace_topic: &Arc<str>, body: String, keys: String
 }
 
 /// Lets what is in flight be answered, and tells the brokers that the tracer's group is gone.
-fn end(engine: &Engine, registration: &Registration) {
+fn end(engine: &Engine, membership: &Membership) {
     if engine.is_forked() {
         return;
     }
@@ -307,5 +311,42 @@ fn end(engine: &Engine, registration: &Registration) {
     engine
         .account
         .wait_until_returned(deadline.capped(now, END_WITHIN * 3 / 4));
-    registration.unregister(deadline);
+    membership.unregister(deadline);
+}
+
+/// The tracer's group, as the client and the brokers see it: a producer that nobody asks anything.
+struct TracerMember(Arc<str>);
+
+impl Member for TracerMember {
+    fn kind(&self) -> MemberKind {
+        MemberKind::Producer
+    }
+
+    fn group(&self) -> &Arc<str> {
+        &self.0
+    }
+
+    fn add_to(&self, heartbeat: &mut Heartbeat) {
+        heartbeat.producer_data_set.push(ProducerData {
+            group_name: self.0.to_string(),
+        });
+    }
+
+    fn topics(&self) -> Vec<NeededTopic> {
+        Vec::new()
+    }
+
+    fn is_asked(&self) -> bool {
+        false
+    }
+
+    fn answer(&self, request: BrokerRequest) -> Option<BrokerRequest> {
+        Some(request)
+    }
+
+    fn stop(&self) {}
+
+    fn join(&self, _: Deadline) -> Vec<String> {
+        Vec::new()
+    }
 }

@@ -114,10 +114,11 @@ pub(super) fn ensure_registered(
     destination: &Destination,
 ) -> Option<Arc<Connection>> {
     let (address, deadline) = (&destination.address, destination.deadline);
-    let wanted = message.wants_reply;
-    wanted
-        .then(|| engine.core.introduce(address, deadline))
-        .flatten()
+    if !message.wants_reply {
+        return None;
+    }
+    let group = &engine.config.group_on_wire;
+    engine.core.ensure_registered(group, address, deadline)
 }
 
 /// The receipt in an answer.

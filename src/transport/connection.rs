@@ -47,8 +47,8 @@ pub(crate) struct Connection {
     pub(super) dead: AtomicBool,
     /// Whether the peer has answered anything but "go away".
     served: AtomicBool,
-    /// Whether the peer has answered a heartbeat: it knows who we are.
-    introduced: AtomicBool,
+    /// The version of the last heartbeat that the peer has confirmed; 0 before the first.
+    confirmed: AtomicU64,
     /// How often a thread paused here, or let others go first.
     #[cfg(test)]
     pub(super) pauses: AtomicUsize,
@@ -162,7 +162,7 @@ impl Connection {
             retired: AtomicBool::new(false),
             dead: AtomicBool::new(false),
             served: AtomicBool::new(false),
-            introduced: AtomicBool::new(false),
+            confirmed: AtomicU64::new(0),
             #[cfg(test)]
             pauses: AtomicUsize::new(0),
         });
@@ -372,13 +372,15 @@ impl Connection {
         unread < MOST_UNREAD && self.submit(request, None, permit, deadline, via).is_ok()
     }
 
-    /// Whether the peer has answered a heartbeat over this connection.
-    pub(crate) fn is_introduced(&self) -> bool {
-        self.introduced.load(Ordering::Relaxed)
+    /// The version of the last heartbeat that the peer has confirmed over this connection: what it knows
+    /// of us. 0 before the first.
+    pub(crate) fn confirmed(&self) -> u64 {
+        self.confirmed.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn note_introduced(&self) {
-        self.introduced.store(true, Ordering::Relaxed);
+    /// Notes that the peer has confirmed a heartbeat; returns the version of the last one before.
+    pub(crate) fn note_confirmed(&self, version: u64) -> u64 {
+        self.confirmed.fetch_max(version, Ordering::Relaxed)
     }
 
     /// Has a writer come by for what the TLS session itself has to say, which belongs to no frame.

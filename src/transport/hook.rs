@@ -39,7 +39,7 @@ use crate::protocol::{Command, ExtFields, FieldSink, Fields};
 /// ```
 /// use std::error::Error;
 ///
-/// use rocketmq_blocking::Producer;
+/// use rocketmq_blocking::{ClientOptions, Producer};
 /// use rocketmq_blocking::hook::RpcHook;
 /// use rocketmq_blocking::protocol::Command;
 ///
@@ -56,7 +56,7 @@ use crate::protocol::{Command, ExtFields, FieldSink, Fields};
 ///     }
 /// }
 ///
-/// let builder = Producer::builder("orders").rpc_hook(Zone("north"));
+/// let builder = Producer::builder("orders").options(ClientOptions::new().rpc_hook(Zone("north")));
 /// # drop(builder);
 /// ```
 #[doc(alias = "RPCHook")]

@@ -6,12 +6,12 @@ use std::time::Duration;
 use crossbeam_channel::unbounded;
 use rocketmq_blocking::protocol::{HeaderFormat, properties};
 use rocketmq_blocking::{
-    Batch, Delivery, Error, ErrorKind, Message, MessageQueue, Producer, ProducerBuilder,
-    SendReceipt,
+    Batch, ClientOptions, Delivery, Error, ErrorKind, Message, MessageQueue, Producer,
+    ProducerBuilder, SendReceipt,
 };
 
-use crate::server::{PATIENCE, Server, Version, random, text};
-use crate::stored::{Sent, Stored, check};
+use crate::servers::stored::{Sent, Stored, check};
+use crate::servers::{PATIENCE, Server, Version, random, text};
 
 #[test]
 #[ignore = "needs real servers: tests/rocketmq/all.sh VERSION"]
@@ -20,9 +20,12 @@ fn every_mode_and_header_form_stores_what_was_sent() {
     let forms: [(&str, Change); 4] = [
         ("json, V2", |b| b),
         ("json, V1", |b| b.short_headers(false)),
-        ("binary, V2", |b| b.header_format(HeaderFormat::Binary)),
+        ("binary, V2", |b| {
+            b.options(ClientOptions::new().header_format(HeaderFormat::Binary))
+        }),
         ("binary, V1", |b| {
-            b.header_format(HeaderFormat::Binary).short_headers(false)
+            b.options(ClientOptions::new().header_format(HeaderFormat::Binary))
+                .short_headers(false)
         }),
     ];
     let server = Server::from_env();

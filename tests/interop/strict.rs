@@ -7,9 +7,9 @@ use std::time::Duration;
 use rocketmq_blocking::{Batch, Delivery, Error, ErrorKind, Message, Producer, SendReceipt};
 
 use crate::errors::{check_illegal, check_large_batch};
-use crate::server::{Over, Server, env, eventually, random, text};
-use crate::stored::{Sent, check};
-use crate::wire;
+use crate::servers::stored::{Sent, check};
+use crate::servers::wire;
+use crate::servers::{Over, Server, env, eventually, random, text};
 
 pub fn server() -> Server {
     let conf = env("ROCKETMQ_BROKER_CONF");

@@ -53,6 +53,7 @@ struct Key {
 struct Joining<'a> {
     message: &'a Message,
     queue: Option<MessageQueue>,
+    start: Instant,
     timeout: Duration,
     deadline: Deadline,
     /// Where its thread waits; an asynchronous send has no such thread.
@@ -111,7 +112,7 @@ impl Gatherer {
         let (engine, size) = (&self.engine, call.content.size());
         engine.counters.begin(size);
         let listener = Listener { recipient, size };
-        if let Err(error) = engine.check_open_in_burst(call.start.at) {
+        if let Err(error) = engine.check_open_to_send(call.start.at) {
             return listener.end(engine, Err(error));
         }
         let joined = match Joining::new(&call, None) {
@@ -139,7 +140,7 @@ impl Gatherer {
         if !small || !message.can_be_batched() {
             return Joined::Alone(listener);
         }
-        if let Err(error) = engine.check_open() {
+        if let Err(error) = engine.check_open_to_send(joining.start) {
             return Joined::Refused(listener, error);
         }
         if !self.knows_route(message) {
@@ -294,6 +295,7 @@ impl<'a> Joining<'a> {
         Some(Joining {
             message,
             queue,
+            start: call.start.at,
             timeout: call.deadline.remaining(call.start.at),
             deadline: call.deadline,
             seat,

@@ -20,7 +20,7 @@ impl PendingReply {
         deadline: Deadline,
         waiting: Waiting,
     ) -> std::result::Result<PendingReply, Waiting> {
-        engine.core.requests.register(id, deadline, waiting)?;
+        engine.core.replies.register(id, deadline, waiting)?;
         let pending = PendingReply {
             engine: engine.clone(),
             id,
@@ -37,7 +37,7 @@ impl PendingReply {
 
     /// Only who takes it may answer.
     pub(super) fn take(&self) -> Option<Waiting> {
-        self.engine.core.requests.take(self.id)
+        self.engine.core.replies.take(self.id)
     }
 }
 

@@ -53,7 +53,7 @@ impl<'a> Question<'a> {
     pub(in crate::producer) fn ask(self) -> Result<MessageView> {
         let engine = self.engine;
         engine.check_open()?;
-        let id = engine.core.requests.new_id();
+        let id = engine.core.replies.new_id();
         let reply = Arc::new(Promise::new());
         let promise = ReplyPromise(reply.clone());
         let waiting = self.waiting(Box::new(move |answer| promise.0.keep(answer)));
@@ -93,7 +93,7 @@ impl<'a> Question<'a> {
     /// Sends without waiting; every end reaches the callback.
     pub(in crate::producer) fn ask_async(self, callback: Callback) {
         let engine = self.engine;
-        let id = engine.core.requests.new_id();
+        let id = engine.core.replies.new_id();
         let start = Start::now();
         let deadline = Deadline::after(start.at, self.timeout);
         let ready = engine.check_open().and_then(|()| {

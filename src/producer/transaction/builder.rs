@@ -3,9 +3,10 @@ use std::sync::Arc;
 
 use super::checks::{Check, Checks};
 use super::transaction_producer::TransactionProducer;
-use crate::client::{Client, ClientConfig, Throttle};
+use crate::client::{ClientSource, Throttle};
 use crate::error::{Error, ErrorKind, Result};
-use crate::producer::builder::{self, producer_setters};
+use crate::producer::Producer;
+use crate::producer::builder::producer_setters;
 use crate::producer::config::ProducerConfig;
 
 /// Sets up a [`TransactionProducer`]; made by [`TransactionProducer::builder`]. Nothing can be
@@ -14,9 +15,7 @@ use crate::producer::config::ProducerConfig;
 #[must_use = "a builder does nothing until it is started"]
 pub struct TransactionProducerBuilder {
     config: ProducerConfig,
-    /// Settings of a client of its own, if one was touched.
-    own_client: Option<ClientConfig>,
-    client: Option<Client>,
+    source: ClientSource,
     check: Arc<Check>,
     check_threads: usize,
     check_queue: usize,
@@ -26,8 +25,7 @@ impl TransactionProducerBuilder {
     pub(super) fn new(group: String, check: Arc<Check>) -> TransactionProducerBuilder {
         TransactionProducerBuilder {
             config: ProducerConfig::new(group),
-            own_client: None,
-            client: None,
+            source: ClientSource::default(),
             check,
             check_threads: 1,
             check_queue: 2000,
@@ -54,8 +52,8 @@ impl TransactionProducerBuilder {
     }
 
     /// Starts the producer. Nothing is connected before the first send, unless
-    /// [`topics`](Self::topics) are given: the brokers of known topics hear of this producer with
-    /// the next heartbeat. Brokers ask only producers that they have heard of.
+    /// [`topics`](Self::topics) are given: their brokers hear of this producer as soon as their routes
+    /// are known. Brokers ask only producers that they have heard of.
     ///
     /// # Errors
     /// Those of [`ProducerBuilder::start`](crate::ProducerBuilder::start);
@@ -69,7 +67,9 @@ impl TransactionProducerBuilder {
         if self.check_queue == 0 {
             return config("check_queue must not be zero");
         }
-        let producer = builder::start(self.config, self.client, self.own_client)?;
+        self.config.check()?;
+        let (client, is_own) = self.source.client()?;
+        let producer = Producer::start(self.config, client, is_own)?;
         let engine = producer.engine();
         let checks = Checks {
             config: engine.config.clone(),
@@ -83,9 +83,7 @@ impl TransactionProducerBuilder {
             let text = format!("the producer's threads cannot be started: {error}");
             Error::new(ErrorKind::Io, text).caused_by(error)
         })?;
-        let group = engine.config.group_on_wire.to_string();
-        let checks = &engine.core.checks;
-        checks.lock().insert(group, Arc::new(running));
+        producer.member().answer_checks(running);
         Ok(TransactionProducer::new(producer))
     }
 }
@@ -94,6 +92,7 @@ impl fmt::Debug for TransactionProducerBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TransactionProducerBuilder")
             .field("config", &self.config)
+            .field("source", &self.source)
             .field("check_threads", &self.check_threads)
             .field("check_queue", &self.check_queue)
             .finish_non_exhaustive()

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::client::{Throttle, TransactionChecks};
+use crate::client::Throttle;
 use crate::error::Printable;
 use crate::logging;
 use crate::message::{MessageView, TransactionState, name};
@@ -34,7 +34,7 @@ pub(super) struct Checks {
 }
 
 /// The same, with its threads.
-pub(super) struct Running {
+pub(in crate::producer) struct Running {
     checks: Arc<Checks>,
     pool: Pool,
     threads: Threads,
@@ -113,8 +113,15 @@ impl Checks {
     }
 }
 
-impl TransactionChecks for Running {
-    fn check(&self, from: &Arc<Connection>, question: CheckTransaction, half: MessageView) {
+impl Running {
+    /// A broker asks about a half message, whose body is still packed. Runs on a reader thread: it
+    /// hands on.
+    pub(in crate::producer) fn check(
+        &self,
+        from: &Arc<Connection>,
+        question: CheckTransaction,
+        half: MessageView,
+    ) {
         if self.waiting.fetch_add(1, Ordering::Relaxed) >= self.most_waiting {
             self.waiting.fetch_sub(1, Ordering::Relaxed);
             let (broker, group) = (from.address(), &self.checks.config.group);
@@ -133,11 +140,13 @@ impl TransactionChecks for Running {
         }));
     }
 
-    fn stop(&self) {
+    /// No check begins from now on.
+    pub(in crate::producer) fn stop(&self) {
         self.pool.close();
     }
 
-    fn join(&self, deadline: Deadline) -> Vec<String> {
+    /// Waits for the threads of running checks; names those that still run at the deadline.
+    pub(in crate::producer) fn join(&self, deadline: Deadline) -> Vec<String> {
         self.threads.join(deadline)
     }
 }

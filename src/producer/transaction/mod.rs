@@ -11,5 +11,6 @@ mod half;
 mod transaction_producer;
 
 pub use builder::TransactionProducerBuilder;
+pub(super) use checks::Running as RunningChecks;
 pub use half::{HalfMessage, TransactionReceipt};
 pub use transaction_producer::TransactionProducer;

@@ -197,7 +197,8 @@ impl TransactionProducer {
         let deadline = deadline(engine.config.send_timeout);
         let client = &engine.core;
         let (_, topic) = topic_names(&engine.config, message.shared_topic())?;
-        let route = engine.publish_info(&topic, deadline)?;
+        let (default, routes) = (&engine.config.default_topic, &client.routes);
+        let route = routes.publish_info(&topic, default, deadline)?;
         let broker = route.host(&receipt.queue);
         let address = route.master_of(broker)?;
         *told = Some(address.clone());

@@ -64,7 +64,7 @@ pub(crate) fn send_async(engine: &Arc<Engine>, call: SendCall<'_>, recipient: Re
     let size = call.content.size();
     engine.counters.begin(size);
     let listener = Listener { recipient, size };
-    match engine.check_open_in_burst(call.start.at) {
+    match engine.check_open_to_send(call.start.at) {
         Ok(()) => launch(engine, call, 1, listener),
         Err(error) => listener.end(engine, Err(error)),
     }
@@ -150,9 +150,9 @@ impl AsyncSend {
         self.next = Work::Registered;
         let job = self.queue_up();
         let then = move || retries.submit(job);
-        engine
-            .core
-            .introduce_apart(&address, deadline, Box::new(then));
+        let group = &engine.config.group_on_wire;
+        let core = &engine.core;
+        core.ensure_registered_then(group, &address, deadline, Box::new(then));
     }
 
     /// Makes the attempt that is due: over this connection, if it has to be that one. The engine is its
@@ -299,7 +299,9 @@ impl Job for AsyncSend {
             Work::Resend => self.attempt_again(),
             Work::Registered => {
                 let engine = self.flow.engine.clone();
-                let registered = engine.core.introduced(&self.flow.destination.address);
+                let (group, address) =
+                    (&engine.config.group_on_wire, &self.flow.destination.address);
+                let registered = engine.core.registered(group, address);
                 self.dispatch(&engine, registered);
             }
             Work::Settle(settle) => {
