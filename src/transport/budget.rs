@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::Deadline;
-use super::outbox::Guard;
+use super::connection::Guard;
 use crate::error::{Error, ErrorKind};
 use crate::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
 use crate::sync::{Condvar, Mutex};

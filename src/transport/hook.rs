@@ -4,17 +4,14 @@
 use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Instant;
 
-use super::LOG;
-use super::shared::{RemotingConfig, Shared};
-use super::{Completion, Next, Outcome, Request};
+use super::{LOG, Outcome, Request};
 use crate::error::Error;
 use crate::logging;
 use crate::panics::caught;
 #[cfg(feature = "acl")]
 use crate::protocol::acl::Credentials;
-use crate::protocol::{Command, ExtFields, FieldSink, Fields};
+use crate::protocol::{Command, ExtFields, FieldSink, Fields, Language};
 
 /// User code around every request of a client: sends of all modes, heartbeats, unregistering, and
 /// questions to name servers.
@@ -182,24 +179,25 @@ pub(super) struct Hooked {
 }
 
 impl Hooked {
-    /// Runs everything that comes before a request.
+    /// Runs everything that comes before a request of a client of this language and version.
     ///
     /// # Errors
     /// `Invalid` if a hook says so; the hooks before it have then heard of it.
     pub(super) fn prepare(
-        config: &RemotingConfig,
+        hooks: &Hooks,
+        client: (Language, i32),
         address: &str,
         request: &Request<'_>,
         oneway: bool,
     ) -> Result<Hooked, Error> {
-        let hooks = &config.hooks;
+        let (language, version) = client;
         let mut ext = ExtFields::new();
         hooks.with_fixed(request, |request| request.fields.visit(&mut ext));
         let mut hooked = Hooked {
             command: Command {
                 flag: if oneway { Command::ONEWAY } else { 0 },
-                language: config.language,
-                version: config.version,
+                language,
+                version,
                 remark: request.remark.map(str::to_owned),
                 ext,
                 ..Command::request(request.code)
@@ -275,42 +273,11 @@ impl Hooked {
     }
 }
 
-/// An asynchronous request whose outcome hooks see before it goes on.
-pub(super) struct Observed {
-    pub(super) shared: Arc<Shared>,
-    pub(super) address: Arc<str>,
-    pub(super) hooked: Hooked,
-    pub(super) completion: Box<dyn Completion>,
-}
-
-impl Completion for Observed {
-    fn complete(self: Box<Self>, outcome: Outcome, at: Instant) -> Next {
-        Next::Callback(Box::new(move || self.go_on(outcome, at)))
-    }
-}
-
-impl Observed {
-    /// On a callback worker.
-    fn go_on(self, outcome: Outcome, at: Instant) {
-        let hooks = &self.shared.config.hooks.user;
-        self.hooked.after(hooks, &self.address, &outcome);
-        match self.completion.complete(outcome, at) {
-            Next::Callback(job) => job.run(),
-            Next::Retry(job) => self.shared.workers.retries.submit(job),
-            Next::Done => {}
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
-    use crate::sync::Mutex;
-
     use super::*;
     use crate::error::ErrorKind;
-    use crate::protocol::{HeaderFormat, Language};
+    use crate::sync::Mutex;
 
     /// Notes what happens, and does as it is told.
     struct Noting {
@@ -356,7 +323,7 @@ mod tests {
 
     type Log = Arc<Mutex<Vec<String>>>;
 
-    fn config(thens: &[Then]) -> (RemotingConfig, Log) {
+    fn hooks(thens: &[Then]) -> (Hooks, Log) {
         let log = Log::default();
         let hook = |(i, then): (usize, &Then)| -> Arc<dyn RpcHook> {
             Arc::new(Noting {
@@ -365,37 +332,29 @@ mod tests {
                 then: *then,
             })
         };
-        let config = RemotingConfig {
-            connect_timeout: Duration::from_secs(1),
-            idle_timeout: Duration::from_secs(1),
-            header_format: HeaderFormat::Json,
-            language: Language::RUST,
-            version: 1,
-            tls: None,
-            hooks: Hooks {
-                fixed: vec![("nsd", "true".into())],
-                user: thens.iter().enumerate().map(hook).collect(),
-                #[cfg(feature = "acl")]
-                credentials: None,
-            },
+        let hooks = Hooks {
+            fixed: vec![("nsd", "true".into())],
+            user: thens.iter().enumerate().map(hook).collect(),
+            #[cfg(feature = "acl")]
+            credentials: None,
         };
-        (config, log)
+        (hooks, log)
     }
 
-    fn prepare(config: &RemotingConfig, body: Option<&Arc<Vec<u8>>>) -> Result<Hooked, Error> {
+    fn prepare(hooks: &Hooks, body: Option<&Arc<Vec<u8>>>) -> Result<Hooked, Error> {
         let own: ExtFields = [("own", "value")].into_iter().collect();
         let request = Request {
             body,
             ..Request::new(310, &own)
         };
-        Hooked::prepare(config, "h:1", &request, false)
+        Hooked::prepare(hooks, (Language::RUST, 1), "h:1", &request, false)
     }
 
     #[test]
     fn hooks_run_in_order_and_see_and_change_the_request() {
-        let (config, log) = config(&[Then::Nothing, Then::Add]);
+        let (hooks, log) = hooks(&[Then::Nothing, Then::Add]);
         let body = Arc::new(b"body".to_vec());
-        let hooked = prepare(&config, Some(&body)).unwrap();
+        let hooked = prepare(&hooks, Some(&body)).unwrap();
         let request = hooked.request();
         assert!(Arc::ptr_eq(request.body.unwrap(), &body), "no second copy");
         assert_eq!(hooked.command.body, *body);
@@ -403,7 +362,7 @@ mod tests {
         assert_eq!(hooked.command.ext, expected);
         // The panic of one hook does not keep the others from running.
         let answer = Ok(Command::request(0));
-        hooked.after(&config.hooks.user, "h:1", &answer);
+        hooked.after(&hooks.user, "h:1", &answer);
         let all = [
             "a before h:1",
             "b before h:1",
@@ -415,8 +374,8 @@ mod tests {
 
     #[test]
     fn a_shared_hook_is_the_hook_itself_and_prints_as_its_name() {
-        let (config, log) = config(&[Then::Refuse]);
-        let shared = Arc::new(config.hooks.user[0].clone());
+        let (hooks, log) = hooks(&[Then::Refuse]);
+        let shared = Arc::new(hooks.user[0].clone());
         let as_hook: Arc<dyn RpcHook> = shared.clone();
         let refused = as_hook.before("h:1", &mut Command::request(0));
         assert!(refused.is_err());
@@ -428,11 +387,11 @@ mod tests {
 
     #[test]
     fn a_changed_body_is_the_one_that_is_sent() {
-        let (config, _) = config(&[Then::ChangeBody]);
+        let (hooks, _) = hooks(&[Then::ChangeBody]);
         let body = Arc::new(b"body".to_vec());
-        let hooked = prepare(&config, Some(&body)).unwrap();
+        let hooked = prepare(&hooks, Some(&body)).unwrap();
         assert_eq!(**hooked.request().body.unwrap(), *b"body!");
-        let hooked = prepare(&config, None).unwrap();
+        let hooked = prepare(&hooks, None).unwrap();
         assert_eq!(**hooked.request().body.unwrap(), *b"!");
         assert_eq!(*body, b"body");
     }
@@ -443,8 +402,8 @@ mod tests {
             (Then::Refuse, "Noting refused the request: no"),
             (Then::Panic, "Noting panicked; the request was not sent"),
         ] {
-            let (config, log) = config(&[Then::Nothing, then, Then::Nothing]);
-            let error = prepare(&config, None).err().expect("an error");
+            let (hooks, log) = hooks(&[Then::Nothing, then, Then::Nothing]);
+            let error = prepare(&hooks, None).err().expect("an error");
             assert_eq!(error.kind(), ErrorKind::Invalid);
             assert!(error.to_string().contains(why), "{error}");
             assert_eq!(
@@ -456,20 +415,18 @@ mod tests {
 
     #[test]
     fn without_hooks_the_fixed_fields_come_behind_the_own_ones() {
-        let (mut config, _) = config(&[]);
-        assert!(!config.hooks.need_command());
+        let (mut hooks, _) = hooks(&[]);
+        assert!(!hooks.need_command());
         let own: ExtFields = [("own", "value")].into_iter().collect();
-        let visited = |config: &RemotingConfig| {
+        let visited = |hooks: &Hooks| {
             let mut ext = ExtFields::new();
             let request = Request::new(310, &own);
-            config
-                .hooks
-                .with_fixed(&request, |request| request.fields.visit(&mut ext));
+            hooks.with_fixed(&request, |request| request.fields.visit(&mut ext));
             let fields = ext.iter().map(|(n, v)| format!("{n}={v}"));
             fields.collect::<Vec<_>>()
         };
-        assert_eq!(visited(&config), ["own=value", "nsd=true"]);
-        config.hooks.fixed.clear();
-        assert_eq!(visited(&config), ["own=value"]);
+        assert_eq!(visited(&hooks), ["own=value", "nsd=true"]);
+        hooks.fixed.clear();
+        assert_eq!(visited(&hooks), ["own=value"]);
     }
 }

@@ -1,6 +1,9 @@
+use std::cell::{Cell, RefCell};
+use std::mem;
 use std::sync::Arc;
 
-use crate::protocol::Fields;
+use crate::protocol::frame::Encoder;
+use crate::protocol::{Fields, Head};
 
 /// A request whose parts are borrowed until it is encoded.
 #[derive(Clone, Copy)]
@@ -28,6 +31,13 @@ impl<'a> Request<'a> {
         Request { remark, ..self }
     }
 
+    pub(crate) fn with_body(self, body: &'a Arc<Vec<u8>>) -> Request<'a> {
+        Request {
+            body: Some(body),
+            ..self
+        }
+    }
+
     /// The answer may be parked at the peer until this request's deadline: a long poll. Whatever
     /// reasons about answers that are due soon does not count it.
     #[allow(dead_code, reason = "the consumers' long polls are the first")]
@@ -37,11 +47,62 @@ impl<'a> Request<'a> {
             ..self
         }
     }
+}
 
-    pub(crate) fn with_body(self, body: &'a Arc<Vec<u8>>) -> Request<'a> {
-        Request {
-            body: Some(body),
-            ..self
+thread_local! {
+    /// The buffer for a header, which goes from one request of a thread to the next. Taken out while
+    /// in use, since what follows an encoding may send again on the same thread (a logger might).
+    static HEAD: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+    static ENCODER: RefCell<Encoder> = RefCell::default();
+}
+// Asked for with `try_with`, as everything of a thread that has an end: at the end of a thread its
+// values go one by one, and one of them may be a producer, which says goodbye then.
+
+/// A header of unusual size must not stay with the thread.
+const KEEP_HEAD: usize = 64 * 1024;
+
+/// A request as it goes over a connection: it borrows nothing, so that what it was made of can go on
+/// to wait for the answer.
+pub(crate) struct Encoded {
+    pub(super) opaque: i32,
+    pub(super) head: Vec<u8>,
+    pub(super) body: Option<Arc<Vec<u8>>>,
+    /// As [`Request::parked`] has it.
+    pub(super) parked: bool,
+}
+
+impl Encoded {
+    pub(super) fn new(head: &Head<'_>, request: &Request<'_>) -> Encoded {
+        let mut buffer = HEAD.try_with(Cell::take).unwrap_or_default();
+        buffer.clear();
+        let body_len = request.body.map_or(0, |body| body.len());
+        let mut encode = |encoder: &mut Encoder| {
+            encoder.encode_head(head, request.fields, body_len, &mut buffer);
+        };
+        if ENCODER
+            .try_with(|own| encode(&mut own.borrow_mut()))
+            .is_err()
+        {
+            encode(&mut Encoder::default());
+        }
+        Encoded {
+            opaque: head.opaque,
+            head: buffer,
+            body: request.body.cloned(),
+            parked: request.parked,
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.head.len() + self.body.as_ref().map_or(0, |body| body.len())
+    }
+}
+
+impl Drop for Encoded {
+    fn drop(&mut self) {
+        if self.head.capacity() <= KEEP_HEAD {
+            let head = mem::take(&mut self.head);
+            let _ = HEAD.try_with(|kept| kept.set(head));
         }
     }
 }

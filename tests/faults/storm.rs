@@ -8,7 +8,6 @@ use std::thread;
 use rocketmq_blocking::ClientOptions;
 
 use crate::bench::random::Random;
-use crate::bench::script::Signal;
 use crate::bench::*;
 
 /// Storms of all these seeds. One alone may pass over a lucky few; together they do not.

@@ -33,11 +33,11 @@ const THREAD_LOCALS: &[(&str, &str)] = &[
         "each thread's place in the round robin: no state that threads share",
     ),
     (
-        "transport/encoded.rs",
+        "transport/request.rs",
         "a buffer for headers, and how the last one began: what is written does not depend on it",
     ),
     (
-        "transport/slot.rs",
+        "transport/connection/slot.rs",
         "a waiter that each thread uses again and that carries nothing from call to call",
     ),
     (

@@ -30,6 +30,12 @@ pub fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
 
+/// Says that a test, or a part of it, cannot run on this machine, and why. Past the test harness, which
+/// keeps what a passing test prints to itself.
+pub fn skipped(why: &str) {
+    let _ = writeln!(std::io::stderr(), "skipped: {why}");
+}
+
 /// `broker-a` with the topic `T` of four queues.
 pub fn cluster() -> Cluster {
     brokers(1)

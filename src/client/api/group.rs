@@ -6,7 +6,7 @@ use super::check;
 use crate::error::Result;
 use crate::protocol::code::request;
 use crate::protocol::heartbeat::{Heartbeat, Unregister};
-use crate::transport::{Completion, Connection, Deadline, Remoting, Request, To, Via};
+use crate::transport::{Completion, Connection, Deadline, Dial, Remoting, Request, To, Via};
 
 /// Tells the broker at the other end of this connection which groups live here; the answer goes to
 /// `completion`.
@@ -20,7 +20,7 @@ pub(in crate::client) fn heartbeat(
     let body = Arc::new(heartbeat.encode());
     let request = Request::new(request::HEART_BEAT, &()).with_body(&body);
     let to = To::Connection(connection);
-    remoting.invoke_async(to, &request, deadline, Via::Caller, completion);
+    remoting.invoke_async(to, &request, deadline, Via::Caller, Dial::Wait, completion);
 }
 
 /// The same, waiting until the broker has confirmed it.
@@ -46,5 +46,5 @@ pub(in crate::client) fn unregister(
 ) {
     let request = Request::new(request::UNREGISTER_CLIENT, unregister);
     let to = To::Address(broker);
-    remoting.invoke_async(to, &request, deadline, Via::Caller, completion);
+    remoting.invoke_async(to, &request, deadline, Via::Caller, Dial::Wait, completion);
 }

@@ -292,7 +292,7 @@ impl Heartbeats {
             }
         };
         self.remoting
-            .connect_apart(address, deadline, Box::new(then));
+            .connect_parked(address, deadline, Box::new(then));
     }
 }
 

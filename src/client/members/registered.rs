@@ -96,7 +96,7 @@ impl Heartbeats {
             _ => then(),
         };
         self.remoting
-            .connect_apart(broker, deadline, Box::new(connected));
+            .connect_parked(broker, deadline, Box::new(connected));
     }
 
     /// Sends a heartbeat over a connection and waits. Says whether the broker has confirmed it.

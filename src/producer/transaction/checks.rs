@@ -88,7 +88,7 @@ impl Checks {
         };
         let failure = failure.map(|text| format!("check failed: {text}"));
         let told = with_end(&end, failure, |request| {
-            self.remoting.tell(from, request, permit)
+            self.remoting.send_on(from, request, permit)
         });
         if let Err(error) = told {
             let id = &end.message_id;

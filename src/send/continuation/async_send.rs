@@ -12,7 +12,9 @@ use crate::send::flow::{SendFlow, Step};
 use crate::send::hooks::SendMode;
 use crate::send::prepared_message::{PreparedMessage, SendCall};
 use crate::send::wire::{ensure_registered, with_request};
-use crate::transport::{Completion, Connection, Deferred, Job, Next, Outcome, Permit, To, Via};
+use crate::transport::{
+    Completion, Connection, Deferred, Dial, Job, Next, Outcome, Permit, To, Via,
+};
 
 /// A send with a larger body is not kept for reuse.
 const LARGEST_KEPT: usize = 16 * 1024;
@@ -119,7 +121,7 @@ impl AsyncSend {
         };
         let flow = &boxed.flow;
         let registered = ensure_registered(engine, &flow.message, &flow.destination);
-        boxed.dispatch(engine, registered);
+        boxed.dispatch(engine, registered, Dial::Wait);
     }
 
     /// An ended send.
@@ -142,7 +144,7 @@ impl AsyncSend {
     fn attempt_again(mut self: Box<Self>) {
         let engine = self.flow.engine.clone();
         if !self.flow.message.wants_reply {
-            return self.dispatch(&engine, None);
+            return self.dispatch(&engine, None, Dial::Park);
         }
         let destination = &self.flow.destination;
         let (address, deadline) = (destination.address.clone(), destination.deadline);
@@ -155,9 +157,9 @@ impl AsyncSend {
         core.ensure_registered_then(group, &address, deadline, Box::new(then));
     }
 
-    /// Makes the attempt that is due: over this connection, if it has to be that one. The engine is its
-    /// own, which goes with it.
-    fn dispatch(self: Box<Self>, engine: &Engine, registered: Option<Arc<Connection>>) {
+    /// Makes the attempt that is due: over this connection, if it has to be that one; `dial` says whether
+    /// this thread may wait for a new one. The engine is its own, which goes with it.
+    fn dispatch(self: Box<Self>, engine: &Engine, registered: Option<Arc<Connection>>, dial: Dial) {
         let SendFlow {
             message,
             destination,
@@ -169,7 +171,7 @@ impl AsyncSend {
             remoting.encode(&address, request, false)
         });
         let to = To::over(registered.as_ref(), &address);
-        remoting.dispatch(to, encoded, deadline, Via::WriterThread, self);
+        remoting.dispatch(to, encoded, deadline, Via::WriterThread, dial, self);
     }
 
     /// Gives the result to the listener: right here, or to user code by way of the callback workers.
@@ -302,7 +304,7 @@ impl Job for AsyncSend {
                 let (group, address) =
                     (&engine.config.group_on_wire, &self.flow.destination.address);
                 let registered = engine.core.registered(group, address);
-                self.dispatch(&engine, registered);
+                self.dispatch(&engine, registered, Dial::Park);
             }
             Work::Settle(settle) => {
                 let workers = self.flow.engine.core.workers.clone();

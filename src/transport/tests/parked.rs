@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering::SeqCst;
 
-use super::super::connection::WriterThread;
+use super::super::connection::end_if_idle;
 use super::*;
 use crate::error::Wait;
 
@@ -18,9 +18,14 @@ fn park(client: &Client, address: &Arc<str>, opaque: i32, deadline: Deadline, ou
     let request = Request::new(11, &()).parked();
     let note = Box::new(Note(opaque, outcomes.clone()));
     let via = Via::WriterThread;
-    client
-        .remoting
-        .invoke_async(To::Address(address), &request, deadline, via, note);
+    client.remoting.invoke_async(
+        To::Address(address),
+        &request,
+        deadline,
+        via,
+        Dial::Wait,
+        note,
+    );
 }
 
 /// So many polls on one connection, which the peer has all read.
@@ -56,10 +61,7 @@ fn cost_beside(count: usize) -> (u64, usize) {
     let outcomes = Outcomes::default();
     let (mut link, address, _listener) = parked(&client, count, &outcomes);
     let connection = client.remoting.usable().remove(0);
-    eventually("the writer thread rests", || {
-        let writer = connection.state.lock().writer_thread;
-        matches!(writer, WriterThread::Idle | WriterThread::NotStarted)
-    });
+    eventually("the writer thread rests", || connection.is_writer_idle());
     let load = connection.load();
     assert_eq!((load.in_flight, load.parked), (0, count));
     let pauses = connection.pauses.load(SeqCst);
@@ -154,14 +156,14 @@ fn an_idle_connection_is_closed_although_requests_are_parked_but_not_others() {
     client.begin(&address, 2000, &sends);
     let request = link.requests(1);
     let now = Instant::now();
-    connection.end_if_idle(now, IDLE);
-    connection.end_if_idle(now + 2 * IDLE, IDLE);
+    end_if_idle(&connection, now, IDLE);
+    end_if_idle(&connection, now + 2 * IDLE, IDLE);
     assert!(connection.death().is_none(), "an answer is due");
     link.answer(&request, |_| Vec::new());
     eventually("the send is answered", || !sends.lock().is_empty());
-    connection.end_if_idle(now + 3 * IDLE, IDLE);
+    end_if_idle(&connection, now + 3 * IDLE, IDLE);
     assert!(connection.death().is_none(), "bytes were read");
-    connection.end_if_idle(now + 5 * IDLE, IDLE);
+    end_if_idle(&connection, now + 5 * IDLE, IDLE);
     assert_all_disconnected(&polls, PARKED);
 }
 

@@ -24,7 +24,7 @@ mod workers;
 pub(crate) use deferred::Deferred;
 pub(crate) use pool::{Job, Pool};
 pub(crate) use promise::Promise;
-pub(crate) use single_flight::{Flight, Lead, Role, SingleFlight};
+pub(crate) use single_flight::{Lead, Role, SingleFlight};
 pub(crate) use threads::{Threads, catch_bug};
 pub(crate) use throttle::Throttle;
 pub(crate) use ticker::Ticker;

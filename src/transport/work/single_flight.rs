@@ -63,6 +63,14 @@ impl<K: Eq + Hash + Clone, V: Clone> SingleFlight<K, V> {
         })
     }
 
+    /// Ends a lookup without its leader, whose own result then goes nowhere.
+    pub(crate) fn abandon(&self, key: &K, result: V) {
+        let flight = self.0.lock().remove(key);
+        if let Some(flight) = flight {
+            flight.land(Some(result), || ());
+        }
+    }
+
     /// Whether one is under way for this key.
     pub(crate) fn is_under_way(&self, key: &K) -> bool {
         self.0.lock().contains_key(key)
@@ -71,6 +79,7 @@ impl<K: Eq + Hash + Clone, V: Clone> SingleFlight<K, V> {
 
 impl<V: Clone> Flight<V> {
     /// When it was begun: what happened later need not be in its result.
+    #[allow(dead_code, reason = "lookups of routes will be the first to need it")]
     pub(crate) fn begun(&self) -> Instant {
         self.begun
     }
@@ -94,8 +103,9 @@ impl<V: Clone> Flight<V> {
         }
     }
 
-    fn land(&self, result: Option<V>) {
+    fn land(&self, result: Option<V>, between: impl FnOnce()) {
         self.result.keep(result.clone());
+        between();
         // Behind that: whoever comes now finds the result.
         let followers = mem::take(&mut *self.followers.lock());
         for run in followers {
@@ -112,21 +122,33 @@ impl<K: Eq + Hash, V: Clone> Lead<K, V> {
 
     /// Gives the result to all that follow. The key is free before anybody hears of it: who asks
     /// again then begins a new lookup.
-    pub(crate) fn finish(mut self, result: V) {
-        self.land(Some(result));
+    pub(crate) fn finish(self, result: V) {
+        self.finish_with(result, || ());
     }
 
-    fn land(&mut self, result: Option<V>) {
-        if let Some(key) = self.key.take() {
-            self.flights.0.lock().remove(&key);
-            self.flight.land(result);
+    /// The same; `between` runs once the threads that wait have been woken, and before continuations.
+    pub(crate) fn finish_with(mut self, result: V, between: impl FnOnce()) {
+        self.land(Some(result), between);
+    }
+
+    fn land(&mut self, result: Option<V>, between: impl FnOnce()) {
+        let Some(key) = self.key.take() else {
+            return;
+        };
+        let mut flights = self.flights.0.lock();
+        // After it was abandoned, another one may be under way.
+        let is_own = |flight: &Arc<Flight<V>>| Arc::ptr_eq(flight, &self.flight);
+        if flights.get(&key).is_some_and(is_own) {
+            flights.remove(&key);
         }
+        drop(flights);
+        self.flight.land(result, between);
     }
 }
 
 impl<K: Eq + Hash, V: Clone> Drop for Lead<K, V> {
     fn drop(&mut self) {
-        self.land(None);
+        self.land(None, || ());
     }
 }
 
@@ -201,5 +223,22 @@ mod tests {
         drop(leading);
         assert_eq!(following.wait(deadline(0)), Some(None));
         lead(&flights, "a").finish(1);
+    }
+
+    #[test]
+    fn an_abandoned_lookup_has_the_result_that_it_was_given() {
+        let flights = SingleFlight::default();
+        let leading = lead(&flights, "a");
+        let following = follow(&flights, "a");
+        let (tell, told) = crossbeam_channel::unbounded();
+        following.then(move |result| tell.send(result).unwrap());
+        flights.abandon(&"a", 1);
+        assert_eq!(told.try_recv(), Ok(Some(1)));
+        let next = lead(&flights, "a");
+        leading.finish(2);
+        assert_eq!(following.wait(deadline(0)), Some(Some(1)));
+        assert!(flights.is_under_way(&"a"), "the next one goes on");
+        next.finish(3);
+        assert!(told.is_empty());
     }
 }

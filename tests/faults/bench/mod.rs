@@ -151,13 +151,15 @@ impl Bench {
         self.producer(|setup| setup.retries(0).async_retries(0).send_timeout(LONG))
     }
 
-    /// One that knows the route: short sends have all their time for the broker.
+    /// One that knows the route and has no connection: short sends have all their time for the broker.
     #[track_caller]
     pub fn taught(&self, set: impl FnOnce(ProducerBuilder) -> ProducerBuilder) -> Producer {
-        let producer = self.producer(|setup| set(setup.retries(0).async_retries(0)).topics(["T"]));
-        eventually("it knows the route", || {
-            !producer.client().describe().topics.is_empty()
-        });
+        let producer = self.producer(|setup| set(setup.retries(0).async_retries(0)));
+        // An index that cannot be: nothing is sent.
+        let nothing = Message::new("T", "x");
+        let nothing = producer.prepare(&nothing).select(|_| usize::MAX);
+        assert!(nothing.timeout(PATIENCE).send().is_err());
+        assert_eq!(producer.client().describe().topics.len(), 1);
         producer
     }
 

@@ -10,7 +10,7 @@ use std::time::Instant;
 use rocketmq_blocking::{Delivery, ErrorKind, Wait};
 
 use crate::bench::*;
-use crate::support::apart;
+use crate::support::{apart, skipped};
 
 /// The ends of the link that is broken, from the client to the relay, and of the one that is not, from
 /// the relay to the proxies.
@@ -47,11 +47,7 @@ fn in_a_namespace(test: &str) {
         "ip link add outer type veth && tc qdisc add dev outer root {NARROW} && nsenter --net=/proc/$$/ns/net true"
     );
     if !works("unshare", &["--net", "sh", "-c", &all]) {
-        // Past the test harness, which keeps what a passing test prints to itself.
-        let _ = writeln!(
-            std::io::stderr(),
-            "skipped: no namespaces to be had: {test}"
-        );
+        skipped(&format!("no namespaces to be had: {test}"));
         return;
     }
     let mut child = Command::new("unshare");

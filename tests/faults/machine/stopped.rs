@@ -48,9 +48,10 @@ fn check_stopped_for(pause: Duration) {
     let mut child = Killed(child.spawn().expect("a child"));
     let id = child.0.id().to_string();
     let signal = |name: &str| {
-        let mut kill = Command::new("kill");
-        let sent = kill.args([name, &id]).status();
-        assert!(sent.expect("the kill program").success());
+        // That of the shell: not every machine has a program of this name.
+        let mut kill = Command::new("sh");
+        let sent = kill.args(["-c", &format!("kill {name} {id}")]).status();
+        assert!(sent.expect("a shell").success());
     };
     let mut lines = BufReader::new(child.0.stdout.take().expect("a pipe")).lines();
     let ready = lines.any(|line| line.expect("text").contains(READY));

@@ -2,7 +2,6 @@
 
 use std::cell::RefCell;
 use std::fs;
-use std::io::Write;
 use std::process::Command;
 use std::thread::{self, JoinHandle};
 
@@ -12,7 +11,7 @@ use super::files::check_refused;
 use crate::bench::script::Signal;
 use crate::bench::watch;
 use crate::bench::*;
-use crate::support::apart;
+use crate::support::{apart, skipped};
 
 /// How much address space a thread's stack takes in the child process: so much that without it
 /// there is still plenty for everything else.
@@ -21,11 +20,7 @@ const STACK: usize = 256 << 20;
 #[test]
 fn case_32_without_threads_sends_fail_or_do_without_and_with_them_they_work_again() {
     if !set_limit("unlimited") {
-        // Past the test harness, which keeps what a passing test prints to itself.
-        let _ = writeln!(
-            std::io::stderr(),
-            "skipped: case 32: no program prlimit, or it may not set the limit"
-        );
+        skipped("case 32: no program prlimit, or it may not set the limit");
         return;
     }
     let mut child = apart::this_binary();

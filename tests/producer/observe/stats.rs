@@ -304,7 +304,7 @@ fn a_summary_has_a_line_for_the_producer_and_one_for_each_broker() {
     let [total, a, b] = &lines[..] else {
         panic!("{text}");
     };
-    let says = "producer flow: 2 sent (10 bytes), 1 failed (broker 1, may be stored 1), \
+    let says = "producer group: 2 sent (10 bytes), 1 failed (broker 1, may be stored 1), \
                 0 retries, 0 in flight (0 bytes)";
     assert_eq!(*total, says);
     assert!(

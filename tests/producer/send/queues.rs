@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use rocketmq_blocking::{Delivery, ErrorKind, MessageQueue};
+use rocketmq_blocking::embedded::Cluster;
+use rocketmq_blocking::{ClientOptions, Delivery, ErrorKind, Message, MessageQueue};
 
 use crate::support::*;
 
@@ -160,4 +161,37 @@ fn the_name_of_a_broker_that_a_name_server_says_forges_no_line() {
         assert!(!text.contains(char::is_control), "{text}");
         assert!(text.contains("forged"), "{text}");
     }
+}
+
+/// Route, connections and the limits in flight are all met by the first sends, of all threads at once;
+/// none of that may cost one of them. (What can is time alone: a machine so busy that the broker takes
+/// longer than the send's timeout for its answers to all of them.)
+#[test]
+fn a_burst_at_a_new_topic_of_1000_queues_loses_no_send() {
+    const THREADS: usize = 4;
+    const SENDS: usize = 1250;
+    let setup = Cluster::builder().brokers(2).topic("Many", 500);
+    let cluster = setup.start().expect("free ports");
+    let setup = builder(&cluster).options(ClientOptions::new().max_in_flight_messages(1000));
+    let producer = setup.send_timeout(PATIENCE).start().expect("a producer");
+    let (done, results) = crossbeam_channel::unbounded();
+    std::thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| {
+                for _ in 0..SENDS {
+                    let done = done.clone();
+                    producer.send_async(Message::new("Many", "x"), move |result| {
+                        done.send(result).expect("the test waits");
+                    });
+                }
+            });
+        }
+    });
+    let mut queues = BTreeMap::<String, usize>::new();
+    for _ in 0..THREADS * SENDS {
+        let receipt = results.recv_timeout(PATIENCE).expect("all are answered");
+        let queue = receipt.expect("stored").queue().to_string();
+        *queues.entry(queue).or_default() += 1;
+    }
+    assert_eq!(queues.len(), 1000, "each thread goes round");
 }

@@ -4,17 +4,10 @@
 mod budget;
 #[path = "../../../../src/transport/deadline.rs"]
 mod deadline;
-#[path = "../../../../src/transport/peer.rs"]
-mod peer;
-#[path = "../../../../src/transport/pending.rs"]
-mod pending;
-#[path = "../../../../src/transport/slot.rs"]
-mod slot;
 
+mod connection;
+mod dial;
 mod work;
-
-mod stand_ins;
-use stand_ins::{backoff, connection, dial, outbox, shared};
 
 pub mod budgets;
 pub mod handovers;
@@ -24,9 +17,8 @@ pub mod waiters;
 
 use std::time::{Duration, Instant};
 
-use connection::Connection;
 use deadline::Deadline;
-use work::{Deferred, Job, Pool, Promise, Role, SingleFlight, Threads, Timer, catch_bug};
+use work::{Deferred, Job, Lead, Pool, Promise, Role, SingleFlight, Threads, Timer, catch_bug};
 
 const LOG: &str = "models";
 

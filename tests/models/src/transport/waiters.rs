@@ -6,8 +6,8 @@ use std::time::Instant;
 use shuttle::thread;
 
 use super::budget::{Account, Budget, Permit};
-use super::pending::{Entry, Pending};
-use super::slot::{Claim, Next, Outcome, Slot, Waiter};
+use super::connection::pending::{Entry, Pending};
+use super::connection::slot::{Claim, Next, Outcome, Slot, Waiter};
 use super::{never, passed};
 use crate::check::join_all;
 use crate::error::{Error, ErrorKind, Wait};

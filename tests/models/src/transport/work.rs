@@ -16,7 +16,7 @@ mod timer;
 pub(super) use deferred::Deferred;
 pub(super) use pool::{Job, Pool};
 pub(super) use promise::Promise;
-pub(super) use single_flight::{Flight, Lead, Role, SingleFlight};
+pub(super) use single_flight::{Lead, Role, SingleFlight};
 pub(super) use threads::{Threads, catch_bug};
 pub(super) use timer::{Scheduled, Timer};
 

@@ -3,7 +3,7 @@
 use crate::protocol::{Command, ExtFields, ProtocolError, frame};
 
 /// A receive buffer that grows only as bytes really come, and shrinks again.
-pub(super) struct Buffer {
+pub(crate) struct Buffer {
     bytes: Vec<u8>,
     start: usize,
     end: usize,
@@ -17,7 +17,7 @@ impl Buffer {
     const SPARES: usize = 256;
     const LARGEST_SPARE: usize = 1024;
 
-    pub(super) fn new() -> Buffer {
+    pub(crate) fn new() -> Buffer {
         Buffer {
             bytes: vec![0; Buffer::SIZE],
             start: 0,
@@ -26,9 +26,9 @@ impl Buffer {
         }
     }
 
-    /// Has `read` fill what room there is, which is never none after
+    /// Has `read` fill what space there is, which is never none after
     /// [`take_commands`](Buffer::take_commands).
-    pub(super) fn fill<E>(
+    pub(crate) fn fill<E>(
         &mut self,
         read: impl FnOnce(&mut [u8]) -> Result<usize, E>,
     ) -> Result<usize, E> {
@@ -37,11 +37,11 @@ impl Buffer {
         read
     }
 
-    /// Decodes all whole frames, and sees that there is room to read into.
+    /// Decodes all whole frames, and sees that there is space to read into.
     ///
     /// # Errors
     /// The stream cannot be read any further.
-    pub(super) fn take_commands(
+    pub(crate) fn take_commands(
         &mut self,
         mut take: impl FnMut(Command),
     ) -> Result<(), ProtocolError> {
@@ -51,11 +51,11 @@ impl Buffer {
             self.start += raw.wire_len();
             take(command);
         }
-        self.make_room()
+        self.make_space()
     }
 
     /// What is left of a command serves a later one.
-    pub(super) fn recycle(&mut self, command: Command) {
+    pub(crate) fn recycle(&mut self, command: Command) {
         let has_memory = (1..=Buffer::LARGEST_SPARE).contains(&command.ext.capacity());
         if has_memory && self.spares.len() < Buffer::SPARES {
             self.spares.push(command.ext);
@@ -64,7 +64,7 @@ impl Buffer {
 
     /// Moves a partial frame to the front, and doubles the buffer when it is full, so that a length
     /// which a peer merely claims costs nothing.
-    fn make_room(&mut self) -> Result<(), ProtocolError> {
+    fn make_space(&mut self) -> Result<(), ProtocolError> {
         self.bytes.copy_within(self.start..self.end, 0);
         self.end -= self.start;
         self.start = 0;

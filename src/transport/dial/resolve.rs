@@ -1,48 +1,41 @@
-use std::collections::HashMap;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::LOG;
-use super::{Deadline, Threads, catch_bug};
 use crate::error::{Error, ErrorKind, Wait};
 use crate::logging;
-use crate::sync::{Condvar, Mutex};
+use crate::transport::{Deadline, LOG, Role, SingleFlight, Threads, catch_bug};
 
 /// Turns `host:port` into addresses.
 pub(crate) type Lookup = Arc<dyn Fn(&str) -> io::Result<Vec<SocketAddr>> + Send + Sync>;
 
 /// Name resolution with a deadline. The system's resolver has none, so that each lookup runs on a
 /// thread of its own; a host has at most one under way, whoever asks.
-pub(crate) struct Resolver {
+pub(super) struct Resolver {
     lookup: Lookup,
-    under_way: Arc<Mutex<HashMap<Arc<str>, Arc<Answer>>>>,
+    under_way: SingleFlight<Arc<str>, Answer>,
     threads: Threads,
 }
 
-#[derive(Default)]
-struct Answer {
-    result: Mutex<Option<Result<Vec<SocketAddr>, String>>>,
-    there: Condvar,
-}
+type Answer = Result<Vec<SocketAddr>, String>;
 
 impl Resolver {
-    pub(crate) fn new(lookup: Lookup, threads: Threads) -> Resolver {
+    pub(super) fn new(lookup: Lookup, threads: Threads) -> Resolver {
         Resolver {
             lookup,
-            under_way: Arc::default(),
+            under_way: SingleFlight::default(),
             threads,
         }
     }
 
     /// What the operating system says.
-    pub(crate) fn system() -> Lookup {
+    pub(super) fn system() -> Lookup {
         Arc::new(|address: &str| Ok(address.to_socket_addrs()?.collect()))
     }
 
     /// The addresses behind `host:port`; numeric ones need no lookup.
-    pub(crate) fn resolve(
+    pub(super) fn resolve(
         &self,
         address: &Arc<str>,
         deadline: Deadline,
@@ -50,51 +43,32 @@ impl Resolver {
         if let Ok(numeric) = address.parse() {
             return Ok(vec![numeric]);
         }
-        let answer = self.ask(address)?;
-        let mut result = answer.result.lock();
-        while result.is_none() {
-            if answer
-                .there
-                .wait_until(&mut result, deadline.instant())
-                .timed_out()
-                && result.is_none()
-            {
-                return Err(Error::timeout(Wait::Connect).at(address));
+        let no_thread = |why: &str| {
+            let text = format!("no thread to resolve a name{why}");
+            Error::new(ErrorKind::Io, text).at(address)
+        };
+        let flight = match self.under_way.join(address) {
+            Role::Follow(flight) => flight,
+            Role::Lead(lead) => {
+                let flight = lead.flight().clone();
+                let (lookup, name) = (self.lookup.clone(), address.clone());
+                let spawned = self.threads.spawn("rmq-resolve", move || {
+                    let started = Instant::now();
+                    let looked_up = catch_bug("a name lookup", || lookup(&name));
+                    let result = looked_up.unwrap_or_else(|| Err(io::Error::other("it panicked")));
+                    logging::debug!(target: LOG, "{name} resolved in {:?}", started.elapsed());
+                    lead.finish(result.map_err(|e| e.to_string()));
+                });
+                spawned.map_err(|e| no_thread(&format!(": {e}")))?;
+                flight
             }
-        }
-        match result.as_ref() {
-            Some(Ok(addresses)) if !addresses.is_empty() => Ok(addresses.clone()),
-            Some(Err(text)) => Err(dns(address, text)),
-            _ => Err(dns(address, "the name has no addresses")),
-        }
-    }
-
-    fn ask(&self, address: &Arc<str>) -> Result<Arc<Answer>, Error> {
-        let mut under_way = self.under_way.lock();
-        if let Some(answer) = under_way.get(address) {
-            return Ok(answer.clone());
-        }
-        let answer = Arc::new(Answer::default());
-        let (lookup, table) = (self.lookup.clone(), self.under_way.clone());
-        let (name, to) = (address.clone(), answer.clone());
-        let spawned = self.threads.spawn("rmq-resolve", move || {
-            let started = Instant::now();
-            let looked_up = catch_bug("a look at a name", || lookup(&name));
-            let result = looked_up.unwrap_or_else(|| Err(io::Error::other("it panicked")));
-            let result = result.map_err(|e| e.to_string());
-            logging::debug!(target: LOG, "{name} resolved in {:?}", started.elapsed());
-            table.lock().remove(&name);
-            *to.result.lock() = Some(result);
-            to.there.notify_all();
-        });
-        match spawned {
-            Ok(()) => {
-                under_way.insert(address.clone(), answer.clone());
-                Ok(answer)
-            }
-            Err(e) => Err(
-                Error::new(ErrorKind::Io, format!("no thread to resolve a name: {e}")).at(address),
-            ),
+        };
+        match flight.wait(deadline) {
+            None => Err(Error::timeout(Wait::Connect).at(address)),
+            Some(None) => Err(no_thread("")),
+            Some(Some(Ok(addresses))) if !addresses.is_empty() => Ok(addresses),
+            Some(Some(Ok(_))) => Err(dns(address, "the name has no addresses")),
+            Some(Some(Err(text))) => Err(dns(address, &text)),
         }
     }
 }
@@ -108,6 +82,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::sync::Mutex;
 
     #[test]
     fn a_resolver_that_panics_is_an_error_and_can_be_asked_again() {

@@ -1,6 +1,26 @@
 //! When the timer ends a connection for what nobody waits for.
 
-use super::*;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::outbox::Due;
+use super::state::WriterThread;
+use super::{Connection, expiry};
+use crate::transport::tests::{Client, Link, eventually, listener};
+
+/// What other tests want to know.
+impl Connection {
+    pub(crate) fn is_writing(&self) -> bool {
+        self.state.lock().writing
+    }
+
+    /// Whether the writer thread, if there is one, waits for something to write.
+    pub(crate) fn is_writer_idle(&self) -> bool {
+        let writer = self.state.lock().writer_thread;
+        matches!(writer, WriterThread::Idle | WriterThread::NotStarted)
+    }
+}
 
 /// A connection that has served one request.
 fn connected(client: &Client) -> (Link, Arc<Connection>) {
@@ -22,14 +42,14 @@ fn a_frame_that_leaves_just_when_the_timer_comes_after_a_long_rest_is_not_stuck(
     let (_link, connection) = connected(&client);
     let come_by = |mark| {
         let written = connection.load().written_bytes;
-        let patience = Duration::from_secs(1);
-        connection.end_if_stuck(mark, written, Instant::now(), patience);
+        let grace = Duration::from_secs(1);
+        expiry::end_if_stuck(&connection, mark, written, Instant::now(), grace);
         connection.death().is_some()
     };
-    eventually("all is written", || !connection.state.lock().writing);
+    eventually("all is written", || !connection.is_writing());
     let mut state = connection.state.lock();
     let before = state.outbox.mark();
-    state.outbox.push(b"frame", None, None, outbox::Due::Never);
+    state.outbox.push(b"frame", None, None, Due::Never);
     state.writing = true;
     let batch = state.outbox.take().unwrap();
     let since = state.outbox.mark();

@@ -212,7 +212,6 @@ impl<G: Guard> Outbox<G> {
     }
 
     /// Sees that there is a batch to take, if only an empty one.
-    #[cfg(feature = "tls")]
     pub(crate) fn call_writer(&mut self) {
         if self.is_empty() {
             self.open_batch(self.end, None, 0);
