@@ -24,10 +24,9 @@ impl PublishInfo {
         &self.0.queues
     }
 
-    /// The next queue in this thread's turn, if possible of another broker than the one to avoid.
-    pub fn round_robin(&self, topic: &str, avoid: Option<&str>) -> &MessageQueue {
-        let usable = |queue: &MessageQueue| self.0.is_reachable(queue);
-        send::round_robin(topic, &self.0.queues, avoid, usable)
+    /// The next queue in turn, if possible of another broker than the one to avoid.
+    pub fn round_robin(&self, avoid: Option<&str>) -> &MessageQueue {
+        send::round_robin(&self.0, avoid)
     }
 
     /// The queue of a sharding key.

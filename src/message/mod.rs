@@ -130,8 +130,10 @@ impl Message {
     ///
     /// Sending fails with [`Invalid`](crate::ErrorKind::Invalid) if the name is one of RocketMQ's
     /// reserved names, if name or value is blank, or if one has a `\x01` or `\x02` in it (the
-    /// protocol's separators). All properties together, the system's included, have room in 32,767
-    /// bytes.
+    /// protocol's separators), or if all properties together, the system's included, are longer than
+    /// brokers surely take: 32,639 bytes of names and values, with two more for each. (Brokers store
+    /// 32,767, and add up to 128 of their own. They add more to a message that is delivered later, 160
+    /// and its topic, and to the half of a transaction, 128, its topic and its key.)
     ///
     /// Light queues (LMQ) are asked for by a property too, where brokers have them:
     ///

@@ -309,7 +309,7 @@ impl SendFlow {
         }
         let (info, _) = self.engine.publish_info(topic, self.deadline)?;
         let (faults, avoid) = (self.engine.faults.as_ref(), self.last_broker());
-        let queue = next_queue(faults, &info, topic, avoid).clone();
+        let queue = next_queue(faults, &info, avoid).clone();
         let destination = Destination::new(&self.engine, &info, queue, self.deadline)?;
         Ok((info, destination))
     }

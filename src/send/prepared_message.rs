@@ -16,13 +16,10 @@ use crate::protocol::{message, sys_flag};
 use crate::transport::{Account, Deadline, Permit};
 
 /// Topics that only brokers write to.
+#[rustfmt::skip]
 const FORBIDDEN_TOPICS: [&str; 6] = [
-    "SCHEDULE_TOPIC_XXXX",
-    "RMQ_SYS_TRANS_HALF_TOPIC",
-    "RMQ_SYS_TRANS_OP_HALF_TOPIC",
-    "TRANS_CHECK_MAX_TIME_TOPIC",
-    "SELF_TEST_TOPIC",
-    "OFFSET_MOVED_EVENT",
+    "SCHEDULE_TOPIC_XXXX", "RMQ_SYS_TRANS_HALF_TOPIC", "RMQ_SYS_TRANS_OP_HALF_TOPIC",
+    "TRANS_CHECK_MAX_TIME_TOPIC", "SELF_TEST_TOPIC", "OFFSET_MOVED_EVENT",
 ];
 
 /// What brokers add to the properties of every message before they look at their limit: `MSG_REGION`,
@@ -192,11 +189,9 @@ impl PreparedMessage {
         append_properties(&parts, &key, sharding_key, namespace, &mut properties);
         check_properties(properties.len(), added)?;
         let (body, compression) = compressed(config, parts.body);
-        let transaction = match traits.half {
-            true => sys_flag::TRANSACTION_PREPARED,
-            false => 0,
-        };
-        let hooked = engine.hooked;
+        let transaction = i32::from(traits.half) * sys_flag::TRANSACTION_PREPARED;
+        // Brokers count with 31 bits.
+        let times = |times: u32| i32::try_from(times).unwrap_or(i32::MAX);
         Ok(PreparedMessage {
             topic,
             topic_on_wire,
@@ -211,7 +206,9 @@ impl PreparedMessage {
             wants_reply: traits.request && !traits.reply,
             message_id: key,
             begun: start,
-            payload: hooked.then(|| Box::new(Payload::Message(message.clone()))),
+            payload: engine
+                .hooked
+                .then(|| Box::new(Payload::Message(message.clone()))),
         })
     }
 
@@ -453,16 +450,8 @@ fn check_properties(len: usize, added: usize) -> Result<()> {
     Ok(())
 }
 
-/// Brokers count with 31 bits.
-fn times(times: u32) -> i32 {
-    i32::try_from(times).unwrap_or(i32::MAX)
-}
-
 fn wait(parts: &Parts<'_>) -> &'static str {
-    match parts.wait_store {
-        true => "true",
-        false => "false",
-    }
+    if parts.wait_store { "true" } else { "false" }
 }
 
 fn append_properties(
@@ -500,9 +489,7 @@ fn compressed(config: &SendConfig, body: &Arc<Vec<u8>>) -> (Arc<Vec<u8>>, i32) {
                 return (Arc::new(packed), config.compression.sys_flag());
             }
             Ok(_) => {}
-            Err(error) => {
-                logging::warn!(target: LOG, "a body goes uncompressed: {error}")
-            }
+            Err(error) => logging::warn!(target: LOG, "a body goes uncompressed: {error}"),
         }
     }
     (body.clone(), 0)

@@ -29,10 +29,6 @@ const EMBEDDED_IMPORTS: &[&str] = &["error", "logging", "message", "protocol"];
 /// Files (below `src`) that may use `thread_local!`, and why.
 const THREAD_LOCALS: &[(&str, &str)] = &[
     (
-        "send/queue/choice.rs",
-        "each thread's place in the round robin: no state that threads share",
-    ),
-    (
         "transport/request.rs",
         "a buffer for headers, and how the last one began: what is written does not depend on it",
     ),
@@ -66,6 +62,7 @@ const WALL_CLOCKS: &[(&str, &str)] = &[
         "when a message was born, beside the clock that deadlines go by",
     ),
     ("client/admin/questions.rs", "the same"),
+    ("send/wire.rs", "the same, in the request"),
     (
         "producer/gather/gatherer.rs",
         "the same, for the keys of batches",

@@ -1,7 +1,5 @@
-//! Which queue gets a message. Pure but for the index that each thread keeps for itself.
+//! Which queue gets a message.
 
-use std::cell::Cell;
-use std::hash::{BuildHasher, RandomState};
 use std::time::Instant;
 
 use super::fault_table::Faults;
@@ -9,15 +7,6 @@ use crate::client::PublishInfo;
 use crate::error::{Error, Result};
 use crate::message::MessageQueue;
 use crate::panics::caught;
-
-/// How many topics a thread remembers its place in.
-const TOPICS_PER_THREAD: usize = 16;
-
-thread_local! {
-    /// The thread's place in the queues of the topics it sent to last. Round robin per thread needs
-    /// no shared counter; where a thread starts is random.
-    static PLACES: Cell<Vec<(String, usize)>> = const { Cell::new(Vec::new()) };
-}
 
 /// A caller's function over the sorted queues: it returns an index.
 pub(crate) type Selector = Box<dyn FnOnce(&[MessageQueue]) -> usize + Send>;
@@ -51,7 +40,7 @@ impl QueueChoice {
     ) -> Result<MessageQueue> {
         let queues = &info.queues;
         match self {
-            QueueChoice::Any => Ok(next_queue(faults, info, topic, None).clone()),
+            QueueChoice::Any => Ok(next_queue(faults, info, None).clone()),
             QueueChoice::Queue(queue) if queue.topic() == topic => Ok(queue),
             QueueChoice::Queue(queue) => Err(Error::invalid(format!(
                 "the queue {queue} is not one of the message's topic"
@@ -67,54 +56,25 @@ impl QueueChoice {
 pub(in crate::send) fn next_queue<'a>(
     faults: Option<&Faults>,
     info: &'a PublishInfo,
-    topic: &str,
     last: Option<&str>,
 ) -> &'a MessageQueue {
     let usable = |queue: &MessageQueue| info.is_reachable(queue);
-    match faults {
-        None => round_robin(topic, &info.queues, last, usable),
-        Some(faults) => in_turn(topic, &info.queues, |first| {
-            faults.pick(&info.queues, first, last, Instant::now(), &usable)
-        }),
+    let queues = &info.queues;
+    let first = info.cursor.next(queues.len());
+    let chosen = match faults {
+        None => next(queues, first, last, usable),
+        Some(faults) => faults.pick(queues, first, last, Instant::now(), &usable),
+    };
+    if chosen != first {
+        info.cursor.go_on_behind(chosen);
     }
+    &queues[chosen]
 }
 
-/// The next queue in turn: one that can be reached, not of the broker to avoid, if there is one.
-/// `queues` is not empty.
-pub(crate) fn round_robin<'a>(
-    topic: &str,
-    queues: &'a [MessageQueue],
-    avoid: Option<&str>,
-    is_reachable: impl Fn(&MessageQueue) -> bool,
-) -> &'a MessageQueue {
-    in_turn(topic, queues, |first| {
-        next(queues, first, avoid, is_reachable)
-    })
-}
-
-/// The queue that `choose` finds, which is told whose turn it is. `queues` is not empty.
-fn in_turn<'a>(
-    topic: &str,
-    queues: &'a [MessageQueue],
-    choose: impl FnOnce(usize) -> usize,
-) -> &'a MessageQueue {
-    // At the end of the thread, when a value of its may yet send, there are none any more.
-    let mut places = PLACES.try_with(Cell::take).unwrap_or_default();
-    let found = places.iter().position(|(known, _)| known == topic);
-    let i = found.unwrap_or_else(|| {
-        if places.len() == TOPICS_PER_THREAD {
-            places.remove(0);
-        }
-        let start = RandomState::new().hash_one(topic) as usize;
-        places.push((topic.to_owned(), start));
-        places.len() - 1
-    });
-    // Reduced first: an index that wraps at the end of its type would skip queues there.
-    let first = (places[i].1 % queues.len() + 1) % queues.len();
-    let chosen = choose(first);
-    places[i].1 = chosen;
-    let _ = PLACES.try_with(|kept| kept.set(places));
-    &queues[chosen % queues.len()]
+/// The next queue in turn, for the benchmarks.
+#[cfg(feature = "internals")]
+pub(crate) fn round_robin<'a>(info: &'a PublishInfo, last: Option<&str>) -> &'a MessageQueue {
+    next_queue(None, info, last)
 }
 
 fn next(

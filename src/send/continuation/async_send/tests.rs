@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::client::Client;
+use crate::client::{Client, ClientOptions};
 use crate::embedded::Cluster;
 use crate::error::Delivery;
 use crate::message::Message;
@@ -30,8 +30,8 @@ fn forget_one(engine: &Arc<Engine>) -> Error {
 #[test]
 fn a_send_that_gets_lost_inside_says_that_its_message_may_be_stored() {
     let cluster = Cluster::start().expect("ports");
-    let client = Client::builder().name_server(cluster.name_server());
-    let client = client.start().expect("started");
+    let options = ClientOptions::new().name_server(cluster.name_server());
+    let client = Client::start(options).expect("started");
     let engine = Engine::new(SendConfig::new("g".to_owned()), client);
     let lost = forget_one(&Arc::new(engine));
     assert_eq!(lost.kind(), ErrorKind::Disconnected, "{lost}");

@@ -1,4 +1,5 @@
 use super::*;
+use crate::protocol::route::{BrokerData, QueueData, TopicRoute};
 
 fn queues(names: &str) -> Vec<MessageQueue> {
     let queue = |(i, name): (usize, char)| MessageQueue::new("T", name.to_string(), i as i32);
@@ -26,31 +27,80 @@ fn takes_turns_and_skips_the_broker_to_avoid_if_there_is_another() {
     check("az", Some("a"), &[0, 0]);
 }
 
-#[test]
-fn the_index_wraps_without_a_panic_and_without_skipping() {
-    let queues = queues("aab");
-    PLACES.set(vec![("wrap".into(), usize::MAX)]);
-    let mut seen: Vec<i32> = (0..3)
-        .map(|_| round_robin("wrap", &queues, None, |_| true).id())
+/// A topic with so many queues on each of these brokers.
+fn topic(brokers: &[&str], queues: i32) -> PublishInfo {
+    let queue = |broker: &&str| QueueData {
+        broker_name: (*broker).to_owned(),
+        read_queue_nums: queues,
+        write_queue_nums: queues,
+        perm: 6,
+        topic_sys_flag: 0,
+    };
+    let broker = |name: &&str| BrokerData {
+        broker_name: (*name).to_owned(),
+        broker_addrs: [(0, format!("{name}:1"))].into(),
+        ..BrokerData::default()
+    };
+    let route = TopicRoute {
+        queue_datas: brokers.iter().map(queue).collect(),
+        broker_datas: brokers.iter().map(broker).collect(),
+        ..TopicRoute::default()
+    };
+    PublishInfo::new(&"T".into(), &route)
+}
+
+fn ids(info: &PublishInfo, count: usize) -> Vec<i32> {
+    let mut ids: Vec<i32> = (0..count)
+        .map(|_| next_queue(None, info, None).id())
         .collect();
-    seen.sort();
-    assert_eq!(seen, [0, 1, 2]);
+    ids.sort_unstable();
+    ids
 }
 
 #[test]
-fn a_thread_takes_turns_per_topic() {
-    let queues = queues("aaaa");
-    let mut seen: Vec<i32> = Vec::new();
+fn each_topic_takes_turns_for_itself() {
+    let (one, other) = (topic(&["a"], 4), topic(&["a"], 4));
+    let mut seen = Vec::new();
     for _ in 0..4 {
-        seen.push(round_robin("select-test-1", &queues, None, |_| true).id());
-        round_robin("select-test-2", &queues, None, |_| true);
+        seen.push(next_queue(None, &one, None).id());
+        next_queue(None, &other, None);
     }
-    seen.sort();
+    seen.sort_unstable();
     assert_eq!(seen, [0, 1, 2, 3]);
-    for i in 0..100 {
-        round_robin(&format!("select-test-many-{i}"), &queues, None, |_| true);
-    }
-    assert!(PLACES.take().len() <= TOPICS_PER_THREAD);
+}
+
+#[test]
+fn threads_take_turns_together() {
+    let info = topic(&["a"], 4);
+    let seen = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..2).map(|_| scope.spawn(|| ids(&info, 6))).collect();
+        let seen = threads.into_iter().map(|thread| thread.join().unwrap());
+        let mut seen: Vec<i32> = seen.flatten().collect();
+        seen.sort_unstable();
+        seen
+    });
+    assert_eq!(seen, [0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3]);
+}
+
+#[test]
+fn turns_go_on_behind_a_queue_that_was_taken_for_another() {
+    let info = topic(&["a", "b"], 2);
+    info.cursor.start_at(0);
+    let avoiding = next_queue(None, &info, Some("a"));
+    assert_eq!((avoiding.broker(), avoiding.id()), ("b", 0));
+    let next = next_queue(None, &info, None);
+    assert_eq!((next.broker(), next.id()), ("b", 1));
+}
+
+#[test]
+fn the_index_wraps_without_a_panic() {
+    let info = topic(&["a"], 3);
+    info.cursor.start_at(usize::MAX - 1);
+    let mut seen = ids(&info, 5);
+    seen.dedup();
+    assert_eq!(seen, [0, 1, 2]);
+    info.cursor.go_on_behind(usize::MAX);
+    assert_eq!(next_queue(None, &info, None).id(), 0);
 }
 
 /// Hashes printed by Java's `String.hashCode`.
