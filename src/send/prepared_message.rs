@@ -37,7 +37,7 @@ const ADDED_TO_SCHEDULED: usize = 160;
 /// (`TransactionalMessageBridge`)
 const ADDED_TO_HALF: usize = 128;
 
-/// What they add for each light queue: its offset and a comma, in `INNER_MULTI_QUEUE_OFFSET`.
+/// An offset and a comma for each light queue, in `INNER_MULTI_QUEUE_OFFSET`.
 const ADDED_TO_LIGHT_QUEUE: usize = 20;
 const LIGHT_QUEUES: &str = "INNER_MULTI_DISPATCH";
 
@@ -170,7 +170,9 @@ impl PreparedMessage {
         let config = &engine.config;
         let parts = message.parts();
         let traits = check(&parts, config.max_message_size)?;
-        separators(name::SHARDING_KEY, sharding_key.unwrap_or_default())?;
+        if let Some(key) = sharding_key {
+            separators(name::SHARDING_KEY, key)?;
+        }
         let (topic, topic_on_wire) = match traits.reply {
             // Replies have a topic of the broker's own, without a namespace.
             true => {
@@ -407,12 +409,14 @@ fn check(parts: &Parts<'_>, max_size: usize) -> Result<Traits> {
             _ => {}
         }
     }
-    let key = parts.unique_key.unwrap_or_default();
-    if key.contains(',') {
-        let text = "the unique key has a comma, which stands between those of a batch's messages";
-        return Err(Error::invalid(text));
+    if let Some(key) = parts.unique_key {
+        if key.contains(',') {
+            return Err(Error::invalid(
+                "the unique key has a comma, which stands between those of a batch's messages",
+            ));
+        }
+        separators(name::UNIQ_KEY, key)?;
     }
-    separators(name::UNIQ_KEY, key)?;
     Ok(traits)
 }
 
@@ -461,10 +465,7 @@ fn append_properties(
     namespace: Option<&str>,
     text: &mut String,
 ) {
-    let schedule = match parts.schedule {
-        Schedule::Now => None,
-        schedule => schedule.property(),
-    };
+    let schedule = parts.schedule.property();
     let schedule = schedule.map(|(name, value)| (name, value.to_string()));
     let schedule = schedule
         .as_ref()

@@ -6,8 +6,8 @@ use std::time::Duration;
 use crossbeam_channel::unbounded;
 use rocketmq_blocking::protocol::{HeaderFormat, properties};
 use rocketmq_blocking::{
-    Batch, ClientOptions, Delivery, Error, ErrorKind, Message, MessageQueue, Producer,
-    ProducerBuilder, SendReceipt,
+    Batch, ClientOptions, Error, ErrorKind, Message, MessageQueue, Producer, ProducerBuilder,
+    SendReceipt,
 };
 
 use crate::servers::stored::{Sent, Stored, check};

@@ -178,7 +178,8 @@ fn all_brokers_of_a_consumers_topics_hear_of_it_at_once_slaves_too() {
         .iter()
         .map(|b| b.address().to_string())
         .collect::<Vec<_>>();
-    (confirmed.sort(), expected.sort());
+    confirmed.sort();
+    expected.sort();
     assert_eq!(confirmed, expected);
     for broker in cluster.brokers() {
         assert_eq!(said(&cluster, broker.name()), ["g 1"]);
