@@ -37,6 +37,8 @@ pub(crate) use members::{
     Answer, BrokerRequest, Member, MemberKind, Membership, PackedReply, Replies, Waiting,
 };
 pub(crate) use routes::{DefaultTopic, NeededTopic, PublishInfo};
+#[allow(unused_imports, reason = "consumers are to come")]
+pub(crate) use routes::{PullAddress, Route, RouteListener};
 pub(crate) use source::ClientSource;
 
 /// The target of what is logged here: a name to filter by, which stays when files move.

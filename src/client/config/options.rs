@@ -1,4 +1,3 @@
-use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,7 +5,6 @@ use std::time::Duration;
 use super::addresses::AddressList;
 #[cfg(feature = "discovery")]
 use super::addresses::WebAddress;
-use super::settings::ClientConfig;
 #[cfg(feature = "acl")]
 use crate::protocol::acl::Secret;
 use crate::protocol::{HeaderFormat, Language};
@@ -342,12 +340,5 @@ impl ClientOptions {
             name_servers: self.name_servers,
             hooks: self.hooks,
         }
-    }
-}
-
-impl fmt::Debug for ClientOptions {
-    /// With the defaults of what is not set.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        ClientConfig::from(self.clone()).fmt(f)
     }
 }

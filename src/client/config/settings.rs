@@ -1,5 +1,6 @@
 //! What a client goes by: every setting with its value, and which values cannot work.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -80,6 +81,13 @@ impl From<ClientOptions> for ClientConfig {
             #[cfg(feature = "tls")]
             tls: options.tls,
         }
+    }
+}
+
+impl fmt::Debug for ClientOptions {
+    /// With the defaults of what is not set.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        ClientConfig::from(self.clone()).fmt(f)
     }
 }
 
