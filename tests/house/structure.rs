@@ -6,36 +6,21 @@ use std::ops::Range;
 use crate::source::Source;
 
 /// Circles that are still open, by the files in them. A type and its builder may import each other.
-const OPEN_CIRCLES: &[&[&str]] = &[
-    &["client/config/options.rs", "client/config/settings.rs"],
-    &[
-        "embedded/broker.rs",
-        "embedded/delays.rs",
-        "embedded/send.rs",
-        "embedded/store.rs",
-        "embedded/stored.rs",
-        "embedded/transactions.rs",
-    ],
-    &["embedded/connection.rs", "embedded/server.rs"],
-    &[
-        "protocol/binary.rs",
-        "protocol/command.rs",
-        "protocol/frame.rs",
-        "protocol/header.rs",
-        "protocol/json.rs",
-        "protocol/plain.rs",
-        "protocol/send.rs",
-    ],
-];
+const OPEN_CIRCLES: &[&[&str]] = &[&[
+    "protocol/binary.rs",
+    "protocol/command.rs",
+    "protocol/frame.rs",
+    "protocol/header.rs",
+    "protocol/json.rs",
+    "protocol/plain.rs",
+    "protocol/send.rs",
+]];
 
 /// Folders below `src` that still have more files than fit.
-const FULL_FOLDERS: &[&str] = &["embedded", "protocol"];
+const FULL_FOLDERS: &[&str] = &["protocol"];
 
 /// Types whose methods still stand in more files, as `file::Type`.
-const SCATTERED_TYPES: &[&str] = &[
-    "client/core.rs::Client",
-    "embedded/broker.rs::BrokerService",
-];
+const SCATTERED_TYPES: &[&str] = &["client/core.rs::Client"];
 
 /// So many files in a folder, and nobody reads them all before the first one that matters.
 const MOST_FILES: usize = 13;
