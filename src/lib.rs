@@ -214,6 +214,7 @@ mod message;
 mod panics;
 mod producer;
 pub mod protocol;
+mod send;
 mod sync;
 mod transport;
 
@@ -224,12 +225,12 @@ pub use message::{
     Batch, Message, MessageQueue, MessageView, Properties, Schedule, SendReceipt, SendStatus,
     TransactionState, Unbatchable,
 };
-pub use producer::{AutoBatch, FaultStrategy, PreparedSend, Producer, ProducerBuilder, SendHandle};
-pub use producer::{BrokerStats, Latency, ProducerStats};
+pub use producer::{AutoBatch, PreparedSend, Producer, ProducerBuilder};
 pub use producer::{
     HalfMessage, TransactionProducer, TransactionProducerBuilder, TransactionReceipt,
 };
 pub use protocol::compress::Compression;
+pub use send::{BrokerStats, FaultStrategy, Latency, ProducerStats, SendHandle};
 #[cfg(feature = "tls")]
 pub use transport::TlsConfig;
 
@@ -247,7 +248,7 @@ mod readme {}
 
 /// Where your own code can take part in what the client does.
 pub mod hook {
-    pub use crate::producer::hook::*;
+    pub use crate::send::hooks::*;
     pub use crate::transport::RpcHook;
 }
 

@@ -27,6 +27,7 @@ mod source;
 pub use admin::Admin;
 pub use config::ClientOptions;
 pub use core::Client;
+pub(crate) use core::ClientCore;
 pub use describe::{ClientState, ConnectionState, DialFailure, NameServerState, TopicState};
 pub use shutdown::ShutdownReport;
 

@@ -79,7 +79,7 @@ macro_rules! producer_setters {
         /// [`PreparedSend::timeout`](crate::PreparedSend::timeout) is for one send.
         #[doc(alias = "setSendMsgTimeout")]
         pub fn send_timeout(mut self, timeout: std::time::Duration) -> Self {
-            self.config.send_timeout = timeout;
+            self.config.send.send_timeout = timeout;
             self
         }
 
@@ -88,7 +88,7 @@ macro_rules! producer_setters {
         /// 500 ms at least). It must not be zero.
         #[doc(alias = "setSendMsgMaxTimeoutPerRequest")]
         pub fn attempt_timeout(mut self, timeout: std::time::Duration) -> Self {
-            self.config.attempt_timeout = Some(timeout);
+            self.config.send.attempt_timeout = Some(timeout);
             self
         }
 
@@ -96,14 +96,14 @@ macro_rules! producer_setters {
         /// ends them). Oneway sends make none.
         #[doc(alias = "setRetryTimesWhenSendFailed")]
         pub fn retries(mut self, retries: u32) -> Self {
-            self.config.retries = retries;
+            self.config.send.retries = retries;
             self
         }
 
         /// How many more attempts an asynchronous send makes, at most (default 2; any).
         #[doc(alias = "setRetryTimesWhenSendAsyncFailed")]
         pub fn async_retries(mut self, retries: u32) -> Self {
-            self.config.async_retries = retries;
+            self.config.send.async_retries = retries;
             self
         }
 
@@ -111,7 +111,7 @@ macro_rules! producer_setters {
         /// 14, 1, 2, 16, 204, 205, 1500. None is legal too. ([What they mean](crate::docs::errors#codes).)
         #[doc(alias = "addRetryResponseCode")]
         pub fn retry_codes(mut self, codes: impl IntoIterator<Item = i32>) -> Self {
-            self.config.policy.codes = codes.into_iter().collect();
+            self.config.send.policy.codes = codes.into_iter().collect();
             self
         }
 
@@ -120,14 +120,14 @@ macro_rules! producer_setters {
         /// receipt.
         #[doc(alias = "setRetryAnotherBrokerWhenNotStoreOK")]
         pub fn retry_another_broker_when_not_stored(mut self, retry: bool) -> Self {
-            self.config.policy.another_broker_when_not_stored = retry;
+            self.config.send.policy.another_broker_when_not_stored = retry;
             self
         }
 
         /// Whether to try again after a failure that leaves open whether the message was stored: a
         /// response timeout, a broken connection (default yes, as in Java; it can duplicate).
         pub fn retry_maybe_stored(mut self, retry: bool) -> Self {
-            self.config.policy.retry_maybe_stored = retry;
+            self.config.send.policy.retry_maybe_stored = retry;
             self
         }
 
@@ -140,7 +140,7 @@ macro_rules! producer_setters {
         /// [`Broker`]: crate::ErrorKind::Broker
         /// [`SendReceipt::status`]: crate::SendReceipt::status
         pub fn require_store_ok(mut self, require: bool) -> Self {
-            self.config.require_store_ok = require;
+            self.config.send.require_store_ok = require;
             self
         }
 
@@ -149,7 +149,7 @@ macro_rules! producer_setters {
         /// limit of its own, and no frame can be larger than 16 MiB.
         #[doc(alias = "setMaxMessageSize")]
         pub fn max_message_size(mut self, bytes: usize) -> Self {
-            self.config.max_message_size = bytes;
+            self.config.send.max_message_size = bytes;
             self
         }
 
@@ -157,14 +157,14 @@ macro_rules! producer_setters {
         /// any, and `usize::MAX` compresses none). Batches are not.
         #[doc(alias = "setCompressMsgBodyOverHowmuch")]
         pub fn compress_over(mut self, bytes: usize) -> Self {
-            self.config.compress_over = bytes;
+            self.config.send.compress_over = bytes;
             self
         }
 
         /// How bodies are compressed (default [`Compression::Zlib`](crate::Compression::Zlib), which every consumer can read).
         #[doc(alias = "setCompressType")]
         pub fn compression(mut self, compression: $crate::Compression) -> Self {
-            self.config.compression = compression;
+            self.config.send.compression = compression;
             self
         }
 
@@ -172,7 +172,7 @@ macro_rules! producer_setters {
         /// is an error; LZ4 ignores it.
         #[doc(alias = "setCompressLevel")]
         pub fn compress_level(mut self, level: u32) -> Self {
-            self.config.compress_level = level;
+            self.config.send.compress_level = level;
             self
         }
 
@@ -180,14 +180,14 @@ macro_rules! producer_setters {
         /// (default `TBW102`).
         #[doc(alias = "setCreateTopicKey")]
         pub fn default_topic(mut self, topic: impl Into<String>) -> Self {
-            self.config.default_topic.name = topic.into().into();
+            self.config.send.default_topic.name = topic.into().into();
             self
         }
 
         /// The most queues of a topic that is created on demand (default 4, at least 1).
         #[doc(alias = "setDefaultTopicQueueNums")]
         pub fn default_topic_queues(mut self, queues: u16) -> Self {
-            self.config.default_topic.queues = i32::from(queues);
+            self.config.send.default_topic.queues = i32::from(queues);
             self
         }
 
@@ -195,7 +195,7 @@ macro_rules! producer_setters {
         /// the long ones.
         #[doc(alias = "sendSmartMsg")]
         pub fn short_headers(mut self, short: bool) -> Self {
-            self.config.short_headers = short;
+            self.config.send.short_headers = short;
             self
         }
 
@@ -205,7 +205,7 @@ macro_rules! producer_setters {
         #[doc(alias = "setSendLatencyFaultEnable")]
         #[doc(alias = "setSendLatencyEnable")]
         pub fn latency_fault(mut self, strategy: $crate::FaultStrategy) -> Self {
-            self.config.latency_fault = Some(strategy);
+            self.config.send.latency_fault = Some(strategy);
             self
         }
 
@@ -228,7 +228,7 @@ macro_rules! producer_setters {
             mut self,
             hook: impl $crate::hook::SendMessageHook + 'static,
         ) -> Self {
-            self.config.hooks.send.push(std::sync::Arc::new(hook));
+            self.config.send.hooks.send.push(std::sync::Arc::new(hook));
             self
         }
 
@@ -238,7 +238,11 @@ macro_rules! producer_setters {
             mut self,
             hook: impl $crate::hook::CheckForbiddenHook + 'static,
         ) -> Self {
-            self.config.hooks.forbid.push(std::sync::Arc::new(hook));
+            self.config
+                .send
+                .hooks
+                .forbid
+                .push(std::sync::Arc::new(hook));
             self
         }
 
@@ -249,6 +253,7 @@ macro_rules! producer_setters {
             hook: impl $crate::hook::EndTransactionHook + 'static,
         ) -> Self {
             self.config
+                .send
                 .hooks
                 .end_transaction
                 .push(std::sync::Arc::new(hook));

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use super::checks::Running;
-use super::config::ProducerConfig;
+use super::transaction::RunningChecks;
 use crate::client::{BrokerRequest, Member, MemberKind, NeededTopic, Replies};
 use crate::message::name;
 use crate::protocol::code::request;
 use crate::protocol::heartbeat::{Heartbeat, ProducerData};
 use crate::protocol::message;
 use crate::protocol::transaction::CheckTransaction;
+use crate::send::SendConfig;
 use crate::sync::Mutex;
 use crate::transport::Deadline;
 
@@ -21,15 +21,15 @@ pub(super) struct ProducerMember {
     topics: Vec<NeededTopic>,
     replies: Arc<Replies>,
     /// Of a transaction producer, until it is stopped.
-    checks: Mutex<Option<Arc<Running>>>,
+    checks: Mutex<Option<Arc<RunningChecks>>>,
     /// The same from then on.
-    ending: Mutex<Option<Arc<Running>>>,
+    ending: Mutex<Option<Arc<RunningChecks>>>,
 }
 
 impl ProducerMember {
     /// `topics` are those on the wire that are learnt at the start.
     pub(super) fn new(
-        config: &ProducerConfig,
+        config: &SendConfig,
         topics: Vec<Arc<str>>,
         replies: Arc<Replies>,
     ) -> ProducerMember {
@@ -48,7 +48,7 @@ impl ProducerMember {
     }
 
     /// Makes it a transaction producer's.
-    pub(super) fn answer_checks(&self, checks: Running) {
+    pub(super) fn answer_checks(&self, checks: RunningChecks) {
         *self.checks.lock() = Some(Arc::new(checks));
     }
 

@@ -15,10 +15,11 @@ const LEVELS: &[(&str, u32)] = &[
     ("logging", 1),
     ("transport", 2),
     ("client", 3),
-    ("producer", 4),
-    ("consumer", 4),
+    ("send", 4),
+    ("producer", 5),
+    ("consumer", 5),
     // Shows private parts of any level to the benchmarks; nothing may import it.
-    ("internals", 5),
+    ("internals", 6),
 ];
 
 /// What the in-process cluster may import: it has sockets of its own, and shares only the wire
@@ -27,10 +28,6 @@ const EMBEDDED_IMPORTS: &[&str] = &["error", "logging", "message", "panics", "pr
 
 /// Files (below `src`) that may use `thread_local!`, and why.
 const THREAD_LOCALS: &[(&str, &str)] = &[
-    (
-        "producer/select.rs",
-        "each thread's place in the round robin: no state that threads share",
-    ),
     (
         "transport/request.rs",
         "a buffer for headers, and how the last one began: what is written does not depend on it",
@@ -61,16 +58,16 @@ const WALL_CLOCKS: &[(&str, &str)] = &[
         "when messages were stored, as brokers say",
     ),
     (
-        "producer/attempt.rs",
+        "send/prepared_message.rs",
         "when a message was born, beside the clock that deadlines go by",
     ),
     ("client/admin/questions.rs", "the same"),
-    ("producer/outgoing.rs", "the same, for its key"),
+    ("send/wire.rs", "the same, in the request"),
     (
-        "producer/accumulate.rs",
+        "producer/gather/gatherer.rs",
         "the same, for the keys of batches",
     ),
-    ("producer/trace.rs", "when something happened, for people"),
+    ("send/tracer.rs", "when something happened, for people"),
     (
         "consumer/offset/start.rs",
         "a time to start from that the caller chose",

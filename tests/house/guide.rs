@@ -17,7 +17,7 @@ const FROM_JAVA: &str = include_str!("../../src/docs/from_java.md");
 /// Where setters stand.
 const BUILDERS: &[&str] = &[
     "producer/builder.rs",
-    "producer/transaction_builder.rs",
+    "producer/transaction/builder.rs",
     "client/config/options.rs",
 ];
 

@@ -10,6 +10,7 @@ mod logs;
 mod packaging;
 mod readme;
 mod source;
+mod structure;
 #[path = "../support/mod.rs"]
 mod support;
 mod testing_page;

@@ -1,7 +1,9 @@
 //! The publish view of a route: where messages of a topic can be written.
 
 use std::collections::BTreeMap;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::error::{Error, ErrorKind, Printable, Result};
 use crate::message::MessageQueue;
@@ -11,12 +13,13 @@ use crate::protocol::route::{TopicRoute, perm};
 pub(super) const MOST_QUEUES: usize = 65_536;
 
 /// Where messages of a topic can be written: Java's `TopicPublishInfo`, made from a route.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 #[doc(alias = "TopicPublishInfo")]
 pub(crate) struct PublishInfo {
     /// Writable queues of brokers with a master, in the order that all clients share: by broker
     /// name, then number. (Sharding keys need it to agree with Java.)
     pub(crate) queues: Vec<MessageQueue>,
+    pub(crate) cursor: Cursor,
     /// Master addresses by broker name, sorted; brokers without queues of this topic included.
     masters: Vec<(Arc<str>, Arc<str>)>,
     /// Brokers of the route that have no master now, sorted.
@@ -30,6 +33,28 @@ pub(crate) struct PublishInfo {
     /// Which broker hosts a logical queue of a static topic, by the name that stands for the broker
     /// and the queue's number; empty for all other topics.
     hosts: BTreeMap<(Arc<str>, i32), Arc<str>>,
+}
+
+/// Whose turn it is among the queues of a topic: one place for all that send to it. Where it starts is
+/// random, so that many processes do not all start at the same queue.
+#[derive(Debug)]
+pub(crate) struct Cursor(AtomicUsize);
+
+impl Cursor {
+    /// The index of the next of `len` queues.
+    pub(crate) fn next(&self, len: usize) -> usize {
+        self.0.fetch_add(1, Ordering::Relaxed) % len
+    }
+
+    /// Another queue than the next was taken: turns go on behind it.
+    pub(crate) fn go_on_behind(&self, taken: usize) {
+        self.0.store(taken.wrapping_add(1), Ordering::Relaxed);
+    }
+
+    #[cfg(test)]
+    pub(crate) fn start_at(&self, index: usize) {
+        self.0.store(index, Ordering::Relaxed);
+    }
 }
 
 impl PublishInfo {
@@ -49,6 +74,7 @@ impl PublishInfo {
         headless.dedup();
         let mut info = PublishInfo {
             queues: Vec::new(),
+            cursor: Cursor(AtomicUsize::new(RandomState::new().hash_one(0) as usize)),
             masters,
             headless,
             orphans: false,

@@ -1,6 +1,6 @@
 //! Limits: what may be in flight, and what a message may be.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::bounded;
 use rocketmq_blocking::embedded::{Cluster, Fault, Gate, Injected, On};
@@ -177,8 +177,9 @@ fn messages_are_checked_as_in_java_and_nothing_is_sent() {
         (message("x").property("n\u{2}", "v"), false),
         (message("x").tag("a\u{2}b"), false),
         (message("x").key("a\u{1}b"), false),
-        // A broker adds about 62 bytes of its own, and stores 32,767.
+        // Brokers store 32,767 bytes, and add up to 128 of their own.
         (property(32_767 - 128), true),
+        (property(32_767 - 127), false),
         (property(32_768), false),
     ];
     let mut stored = 0;
@@ -248,4 +249,64 @@ fn what_no_frame_can_carry_is_refused_here() {
     );
     assert!(producer.send(&self::message("x")).is_ok());
     assert!(producer.shutdown_within(PATIENCE).is_clean());
+}
+
+/// Brokers store 32,767 bytes of properties, and add some of their own to what they get.
+#[test]
+fn properties_leave_what_brokers_add() {
+    /// Of region, cluster, trace and checksum.
+    const ADDED: usize = 128;
+    let cluster = cluster();
+    let producer = producer(&cluster);
+    let long = |len: usize| Message::new("T", "x").property("long", "p".repeat(len));
+    let longest = (0..32_767)
+        .rev()
+        .find(|len| producer.send(&long(*len)).is_ok());
+    let longest = longest.expect("a length");
+    let messages = cluster.messages("T");
+    let stored = messages.iter().map(|stored| {
+        let lengths = stored.properties().iter();
+        lengths
+            .map(|(name, value)| name.len() + value.len() + 2)
+            .sum::<usize>()
+    });
+    assert_eq!(stored.max(), Some(32_767 - ADDED));
+
+    let error = producer.send(&long(longest + 1)).unwrap_err();
+    assert_eq!(
+        (error.kind(), error.delivery()),
+        (ErrorKind::Invalid, Delivery::NotSent)
+    );
+    assert!(error.to_string().contains("brokers store 32767"), "{error}");
+    // Brokers write where a message goes, and when, into one that is delivered later.
+    let later = long(longest).deliver_after(Duration::from_secs(60));
+    let error = producer.send(&later).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
+    assert!(producer.send(&long(longest - 200).delay_level(1)).is_ok());
+}
+
+/// The words of brokers 4.9.7 to 5.4.0, which are the same for a body and for properties.
+#[test]
+fn the_code_of_what_is_too_long_for_the_broker_says_what_that_is() {
+    const REMARK: &str = "the message is illegal, maybe msg body or properties length not matched. \
+                          msg body length limit 4194304B, msg properties length limit 32KB.";
+    let cluster = cluster();
+    let producer = producer(&cluster);
+    let refuse = || Fault::answer(13, REMARK).on(On::Send).once();
+    let error = |message: &Message| {
+        cluster.broker("broker-a").inject(refuse());
+        let error = producer.send(message).unwrap_err();
+        assert_eq!(error.response_code(), Some(13));
+        assert_eq!(error.delivery(), Delivery::NotSent);
+        error.to_string()
+    };
+    let long = Message::new("T", "x").property("long", "p".repeat(32_000));
+    let text = error(&long);
+    assert!(
+        text.contains("MESSAGE_ILLEGAL (13), properties too long"),
+        "{text}"
+    );
+    let text = error(&Message::new("T", vec![7; 1000]));
+    assert!(text.contains("body or properties too long"), "{text}");
+    assert!(text.contains("body 1000 bytes"), "{text}");
 }
