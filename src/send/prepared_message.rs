@@ -49,7 +49,7 @@ pub(crate) const MAX_PROPERTIES: usize = MAX_LEN - ADDED_TO_ALL;
 const USUAL_PROPERTIES: usize = 192;
 
 /// Keys of one millisecond differ by a number of 16 bits, which all producers of the client share: the
-/// clock is read again after so many of a batch.
+/// clock is read again after this many of a batch.
 const KEYS_OF_A_TIME: usize = 1024;
 
 /// A send as it is asked for.
@@ -298,7 +298,7 @@ impl PreparedMessage {
         }
     }
 
-    /// Takes capacity in flight for its bytes, and for so many messages (0 or 1).
+    /// Takes capacity in flight for its bytes, and for `messages` (0 or 1).
     ///
     /// # Errors
     /// Those of [`Account::acquire`].
@@ -355,7 +355,7 @@ pub(crate) fn check_message(message: &Message, config: &SendConfig) -> Result<()
 struct Traits {
     /// An answer to a request.
     reply: bool,
-    /// It is to be answered.
+    /// A request, which a consumer answers.
     request: bool,
     /// The first half of a transaction.
     half: bool,

@@ -138,7 +138,7 @@ pub(super) fn receipt(
         .map_err(|error| Error::from(error).maybe_stored().at(&destination.address))?;
     let message_id = match response.batch_unique_key {
         Some(key) if message.batch => key.into(),
-        // The end: nobody asks for it again.
+        // The end: it is not needed again.
         _ if status == SendStatus::Ok => std::mem::take(&mut message.message_id),
         _ => message.message_id.clone(),
     };
