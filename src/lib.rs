@@ -207,6 +207,7 @@
 #![warn(clippy::missing_errors_doc, clippy::missing_panics_doc)]
 
 mod client;
+mod consumer;
 mod error;
 mod logging;
 mod message;

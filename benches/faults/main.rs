@@ -14,8 +14,11 @@ use bench::MODES;
 use bench::sender::Ours;
 use java::Java;
 
-/// Their names, for ours and for the Java client; nothing where there is none.
-const FIGURES: &[(&str, Option<fn()>, Option<fn()>)] = &[
+/// Nothing where a client has no such figure.
+type Measure = Option<fn()>;
+
+/// The name of a figure, and how it is measured with this client and with Java's.
+const FIGURES: &[(&str, Measure, Measure)] = &[
     (
         "callbacks",
         Some(|| assert_eq!(figures::callbacks_of(&mut Ours::default()), [0, 0, 0])),

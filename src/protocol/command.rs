@@ -2,7 +2,6 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use super::frame::{self, RawFrame};
-use super::send::Constants;
 use super::{FieldSink, Fields, Head, HeaderFormat, ProtocolError};
 
 /// One request or response, decoded: the header's fields and the body.
@@ -279,10 +278,6 @@ impl Fields for ExtFields {
 impl FieldSink for ExtFields {
     fn text(&mut self, name: &str, value: &str) {
         self.push(name, value);
-    }
-
-    fn likely_same(&mut self, fields: &Constants<'_>) {
-        fields.visit(self);
     }
 
     fn display(&mut self, name: &str, value: &dyn fmt::Display) {

@@ -1,7 +1,6 @@
 use std::fmt;
 
 use super::Language;
-use super::send::Constants;
 
 /// How a frame's header is written (Java's `SerializeType`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -44,8 +43,6 @@ pub trait Fields {
 pub trait FieldSink {
     /// A field that is text already.
     fn text(&mut self, name: &str, value: &str);
-    /// Fields that are likely to be those of the last header of this kind.
-    fn likely_same(&mut self, fields: &Constants<'_>);
     /// A field that is a number, written in decimal.
     fn number(&mut self, name: &str, number: i64) {
         self.display(name, &number);

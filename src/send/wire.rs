@@ -11,7 +11,7 @@ use crate::message::{Extras, MessageQueue, Said, SendReceipt, SendStatus};
 use crate::protocol::Command;
 use crate::protocol::code::{request, response};
 use crate::protocol::properties::MAX_LEN;
-use crate::protocol::send::{self as wire, SendHeader, SendResponse, V1};
+use crate::protocol::send::{self as wire, SendHeader, SendResponse};
 use crate::transport::{CONNECTIONS_PER_CALL, Connection, Deadline, Outcome, Request, To};
 
 /// Where an attempt goes, and until when.
@@ -70,16 +70,14 @@ pub(super) fn with_request<T>(
         batch: message.batch,
         broker_name: Some(&destination.host),
     };
-    let v1 = V1(&header);
-    let request = match (message.batch, config.short_headers) {
-        (true, _) => Request::new(request::SEND_BATCH_MESSAGE, &header),
-        _ if message.reply && config.short_headers => {
-            Request::new(request::SEND_REPLY_MESSAGE_V2, &header)
-        }
-        _ if message.reply => Request::new(request::SEND_REPLY_MESSAGE, &v1),
-        (false, true) => Request::new(request::SEND_MESSAGE_V2, &header),
-        (false, false) => Request::new(request::SEND_MESSAGE, &v1),
+    let (code, long_names) = match (message.batch, config.short_headers) {
+        (true, _) => (request::SEND_BATCH_MESSAGE, false),
+        _ if message.reply && config.short_headers => (request::SEND_REPLY_MESSAGE_V2, false),
+        _ if message.reply => (request::SEND_REPLY_MESSAGE, true),
+        (false, true) => (request::SEND_MESSAGE_V2, false),
+        (false, false) => (request::SEND_MESSAGE, true),
     };
+    let request = Request::send(code, &header, long_names);
     run(&request.with_body(&message.body))
 }
 

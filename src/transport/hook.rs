@@ -11,7 +11,7 @@ use crate::logging;
 use crate::panics::caught;
 #[cfg(feature = "acl")]
 use crate::protocol::acl::Credentials;
-use crate::protocol::{Command, ExtFields, FieldSink, Fields, Language};
+use crate::protocol::{Command, ExtFields, Language};
 
 /// User code around every request of a client: sends of all modes, heartbeats, unregistering, and
 /// questions to name servers.
@@ -134,38 +134,11 @@ impl Hooks {
         !self.user.is_empty()
     }
 
-    /// Gives `run` the request with the fixed fields, still in borrowed parts.
-    pub(super) fn with_fixed<T>(
-        &self,
-        request: &Request<'_>,
-        run: impl FnOnce(&Request<'_>) -> T,
-    ) -> T {
-        if self.fixed.is_empty() {
-            return run(request);
-        }
-        let fields = WithFixed {
-            own: request.fields,
-            fixed: &self.fixed,
-        };
-        run(&Request {
-            fields: &fields,
-            ..*request
-        })
-    }
-}
-
-/// A request's own fields, and then the fixed ones.
-struct WithFixed<'a> {
-    own: &'a dyn Fields,
-    fixed: &'a [(&'static str, String)],
-}
-
-impl Fields for WithFixed<'_> {
-    fn visit(&self, sink: &mut dyn FieldSink) {
-        self.own.visit(sink);
-        for (name, value) in self.fixed {
-            sink.text(name, value);
-        }
+    /// The request with the fixed fields, still in borrowed parts.
+    pub(super) fn with_fixed<'a>(&'a self, request: &Request<'a>) -> Request<'a> {
+        let mut with_fixed = *request;
+        with_fixed.fixed = &self.fixed;
+        with_fixed
     }
 }
 
@@ -192,7 +165,7 @@ impl Hooked {
     ) -> Result<Hooked, Error> {
         let (language, version) = client;
         let mut ext = ExtFields::new();
-        hooks.with_fixed(request, |request| request.fields.visit(&mut ext));
+        hooks.with_fixed(request).visit(&mut ext);
         let mut hooked = Hooked {
             command: Command {
                 flag: if oneway { Command::ONEWAY } else { 0 },
@@ -217,13 +190,11 @@ impl Hooked {
     }
 
     pub(super) fn request(&self) -> Request<'_> {
-        Request {
-            code: self.command.code,
-            fields: &self.command.ext,
-            remark: self.command.remark.as_deref(),
-            body: self.body.as_ref(),
-            parked: self.parked,
-        }
+        let mut request = Request::new(self.command.code, &self.command.ext);
+        request.remark = self.command.remark.as_deref();
+        request.body = self.body.as_ref();
+        request.parked = self.parked;
+        request
     }
 
     /// Runs everything that comes after a request which has an answer.
@@ -343,10 +314,8 @@ mod tests {
 
     fn prepare(hooks: &Hooks, body: Option<&Arc<Vec<u8>>>) -> Result<Hooked, Error> {
         let own: ExtFields = [("own", "value")].into_iter().collect();
-        let request = Request {
-            body,
-            ..Request::new(310, &own)
-        };
+        let mut request = Request::new(310, &own);
+        request.body = body;
         Hooked::prepare(hooks, (Language::RUST, 1), "h:1", &request, false)
     }
 
@@ -421,7 +390,7 @@ mod tests {
         let visited = |hooks: &Hooks| {
             let mut ext = ExtFields::new();
             let request = Request::new(310, &own);
-            hooks.with_fixed(&request, |request| request.fields.visit(&mut ext));
+            hooks.with_fixed(&request).visit(&mut ext);
             let fields = ext.iter().map(|(n, v)| format!("{n}={v}"));
             fields.collect::<Vec<_>>()
         };

@@ -151,7 +151,7 @@ impl Remoting {
         let shared = self.shared();
         let hooks = &shared.config.hooks;
         if !hooks.need_command() {
-            let encoded = hooks.with_fixed(request, |r| Encoded::new(&shared.head(r, oneway), r));
+            let encoded = Encoded::new(&shared.head(request, oneway), &hooks.with_fixed(request));
             let hooked = None;
             return Ok(Prepared { encoded, hooked });
         }

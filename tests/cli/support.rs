@@ -83,8 +83,8 @@ fn build_examples() {
         Some("debug") => cargo.args(["--profile", "dev"]),
         profile => cargo.arg("--profile").args(profile),
     };
-    // With `--target`, its name is between.
-    if !target.join("CACHEDIR.TAG").exists() {
+    // With `--target`, its name is between. What cargo notes of the compiler stands at the top.
+    if !target.join(".rustc_info.json").exists() {
         cargo.arg("--target").args(name(target));
         target = target.parent().expect("target/TRIPLE");
     }

@@ -68,6 +68,10 @@ const WALL_CLOCKS: &[(&str, &str)] = &[
         "the same, for the keys of batches",
     ),
     ("send/tracer.rs", "when something happened, for people"),
+    (
+        "consumer/offset/start.rs",
+        "a time to start from that the caller chose",
+    ),
 ];
 
 /// More than this in a file, and it has a second subject.

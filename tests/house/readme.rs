@@ -1,4 +1,6 @@
-//! What the README promises about tests.
+//! What the README promises about tests, and the one of the tests about where they stand.
+
+use std::fs;
 
 use crate::support::files::{root, text};
 
@@ -32,5 +34,26 @@ fn the_program_is_the_quickstart_example_itself() {
     assert_eq!(pieces.len(), 3, "{shown}");
     for piece in pieces {
         assert!(example.contains(piece), "not in the example:\n{piece}");
+    }
+}
+
+/// Each binary is linked anew for every change of the library.
+#[test]
+fn there_are_few_binaries_of_tests_and_their_readme_has_a_row_for_each() {
+    const MOST: usize = 8;
+    let readme = include_str!("../README.md");
+    let entries = fs::read_dir(root().join("tests")).expect("a folder");
+    let mut binaries = Vec::new();
+    for entry in entries {
+        let path = entry.expect("an entry").path();
+        let name = path.file_stem().expect("a name").to_string_lossy();
+        assert!(path.extension().is_none_or(|kind| kind != "rs"), "{path:?}");
+        if path.join("main.rs").exists() {
+            binaries.push(name.into_owned());
+        }
+    }
+    assert!((7..=MOST).contains(&binaries.len()), "{binaries:?}");
+    for name in binaries {
+        assert!(readme.contains(&format!("\n| `{name}` |")), "{name}");
     }
 }

@@ -52,7 +52,7 @@ fn a_topic_that_cannot_be_written_has_no_route_either() {
         let error = producer.send(&message).unwrap_err();
         check_no_route(&error);
         said = error.to_string();
-        said.contains("no writable queue")
+        said.contains("cannot be written to now")
     });
 }
 

@@ -15,7 +15,12 @@ pub fn seed() -> u64 {
 }
 
 pub fn print(figure: &str, seen: &str) {
-    let version = env!("CARGO_PKG_VERSION");
+    // The library's: that of the package may be the benchmarks'.
+    let manifest = include_str!("../../../Cargo.toml");
+    let version = manifest
+        .lines()
+        .find_map(|line| line.strip_prefix("version = "));
+    let version = version.unwrap_or_default().trim_matches('"');
     println!("{figure} | {seen} | seed {:#x}, version {version}", seed());
 }
 
