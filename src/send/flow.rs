@@ -350,7 +350,7 @@ impl SendFlow {
             let broker = self.destination.queue.shared_broker();
             self.engine.report(broker, Report::Stored(took));
         }
-        if receipt.status == SendStatus::Ok {
+        if let SendStatus::Ok = receipt.status {
             return Step::Done(Ok(receipt));
         }
         let outcome = Outcome::Stored(receipt.status);
