@@ -92,13 +92,7 @@ impl Requests {
         if table.closed {
             return Err(waiting);
         }
-        let entry = Entry {
-            slot: waiting,
-            since: Instant::now(),
-            deadline: deadline.instant(),
-            end: 0,
-            parked: false,
-        };
+        let entry = Entry::new(waiting, Instant::now(), deadline.instant(), 0, false);
         let look = table.pending.register(id, entry);
         drop(table);
         if let Some(at) = look {

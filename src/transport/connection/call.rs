@@ -145,13 +145,7 @@ impl Connection {
             Due::Soon(until)
         };
         let end = state.outbox.push(head, body, permit, due);
-        let entry = Entry {
-            slot,
-            since: now,
-            deadline: until,
-            end,
-            parked,
-        };
+        let entry = Entry::new(slot, now, until, end, parked);
         if let Some(at) = state.pending.register(request.opaque, entry) {
             expiry::look_at(self, at);
         }

@@ -49,7 +49,7 @@ pub(super) fn expire_one(connection: &Arc<Connection>, opaque: i32) {
     let Some(entry) = state.pending.get(opaque) else {
         return;
     };
-    let (end, since, of_thread) = (entry.end, entry.since, entry.slot.is_thread());
+    let (end, since, of_thread) = (entry.end(), entry.since, entry.slot.is_thread());
     let sent = end <= connection.written.load(Ordering::Relaxed);
     let (wait, delivery) = if sent {
         (Wait::Response, Delivery::MaybeStored)

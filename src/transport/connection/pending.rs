@@ -25,10 +25,38 @@ pub(crate) struct Entry<S> {
     /// When it was registered.
     pub(crate) since: Instant,
     pub(crate) deadline: Instant,
-    /// Position in the connection's stream behind the request's frame; 0 where there is none.
-    pub(crate) end: u64,
+    /// What [`end`](Entry::end) and [`is_parked`](Entry::is_parked) say, in one number: there may be many
+    /// thousands of entries.
+    end_and_parked: u64,
+}
+
+impl<S> Entry<S> {
+    /// `end`: position in the connection's stream behind the request's frame; 0 where there is none.
+    /// `parked`: whether the peer may park the answer.
+    pub(crate) fn new(
+        slot: S,
+        since: Instant,
+        deadline: Instant,
+        end: u64,
+        parked: bool,
+    ) -> Entry<S> {
+        Entry {
+            slot,
+            since,
+            deadline,
+            end_and_parked: end << 1 | u64::from(parked),
+        }
+    }
+
+    /// Position in the connection's stream behind the request's frame.
+    pub(crate) fn end(&self) -> u64 {
+        self.end_and_parked >> 1
+    }
+
     /// Whether the peer may park the answer.
-    pub(crate) parked: bool,
+    pub(crate) fn is_parked(&self) -> bool {
+        self.end_and_parked & 1 == 1
+    }
 }
 
 impl<S, K: Copy + Eq + Hash> Pending<S, K> {
@@ -50,7 +78,7 @@ impl<S, K: Copy + Eq + Hash> Pending<S, K> {
     #[must_use = "somebody must call expire at the returned time"]
     pub(crate) fn register(&mut self, opaque: K, entry: Entry<S>) -> Option<Instant> {
         let deadline = entry.deadline;
-        self.parked += usize::from(entry.parked);
+        self.parked += usize::from(entry.is_parked());
         let replaced = self.entries.insert(opaque, entry);
         debug_assert!(replaced.is_none(), "opaque id used twice");
         if self.earliest.is_none_or(|earliest| deadline < earliest) {
@@ -63,7 +91,7 @@ impl<S, K: Copy + Eq + Hash> Pending<S, K> {
     /// Takes the waiter of a response; `None` if nobody waits under this id (any more).
     pub(crate) fn complete(&mut self, opaque: K) -> Option<Entry<S>> {
         let entry = self.entries.remove(&opaque)?;
-        self.parked -= usize::from(entry.parked);
+        self.parked -= usize::from(entry.is_parked());
         Some(entry)
     }
 
@@ -142,22 +170,13 @@ mod tests {
     use super::*;
 
     fn entry(slot: &'static str, deadline: Instant) -> Entry<&'static str> {
-        Entry {
-            slot,
-            since: deadline,
-            deadline,
-            end: 0,
-            parked: false,
-        }
+        Entry::new(slot, deadline, deadline, 0, false)
     }
 
     #[test]
     fn parked_requests_are_counted_apart_wherever_they_go() {
         let now = Instant::now();
-        let parked = |slot| Entry {
-            parked: true,
-            ..entry(slot, now)
-        };
+        let parked = |slot| Entry::new(slot, now, now, u64::MAX >> 1, true);
         let counts = |table: &Pending<&str>| (table.soon(), table.parked());
         let mut table = Pending::new();
         let _ = table.register(1, entry("soon", now));
@@ -166,7 +185,8 @@ mod tests {
         let _ = table.register(3, parked("parked too"));
         assert_eq!(counts(&table), (1, 2));
         assert!(table.complete(4).is_none());
-        assert!(table.complete(2).is_some_and(|entry| entry.parked));
+        let taken = table.complete(2).expect("it is there");
+        assert_eq!((taken.is_parked(), taken.end()), (true, u64::MAX >> 1));
         assert!(table.complete(2).is_none(), "taken once");
         assert_eq!(counts(&table), (1, 1));
         let mut expired = table.expired(now, now).0;

@@ -31,13 +31,7 @@ impl Link {
         }
         assert!(state.pending.is_free(opaque));
         let now = Instant::now();
-        let entry = Entry {
-            slot,
-            since: now,
-            deadline: now,
-            end: 0,
-            parked: opaque == 2,
-        };
+        let entry = Entry::new(slot, now, now, 0, opaque == 2);
         let _look = state.pending.register(opaque, entry);
         Ok(())
     }
