@@ -194,7 +194,8 @@ impl Inbox {
             if end > connection.written.load(Ordering::Relaxed) {
                 // Answered before it was sent, or the writer has not come to say so yet. Nobody waits
                 // for this frame any more; its deadline ends a write that is stuck all the same.
-                expiry::end_if_unsent_by(connection, entry.deadline, entry.since, end);
+                let (deadline, since) = (entry.deadline, entry.since);
+                expiry::end_if_unsent_by(connection, &mut state, deadline, since, end);
             }
             self.taken.push((Some(entry.slot), response));
         }
