@@ -51,7 +51,7 @@ impl Pending {
     pub fn register(&mut self, opaque: i32, now: Instant, deadline: Instant) -> Option<Instant> {
         let slot = Slot::Task(Box::new(|_: Outcome| Next::Done));
         let entry = Entry::new(slot, now, deadline, 0, false);
-        self.0.register(opaque, entry)
+        self.0.register(opaque, entry).ok().flatten()
     }
 
     /// Takes a waiter out; says whether there was one.

@@ -93,7 +93,10 @@ impl Requests {
             return Err(waiting);
         }
         let entry = Entry::new(waiting, Instant::now(), deadline.instant(), 0, false);
-        let look = table.pending.register(id, entry);
+        let look = match table.pending.register(id, entry) {
+            Ok(look) => look,
+            Err(entry) => return Err(entry.slot),
+        };
         drop(table);
         if let Some(at) = look {
             self.0.look_at(at);

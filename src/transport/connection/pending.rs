@@ -5,6 +5,7 @@
 //! counts them: [`Pending::soon`] does not.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry::{Occupied, Vacant};
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::time::Instant;
 
@@ -68,24 +69,25 @@ impl<S, K: Copy + Eq + Hash> Pending<S, K> {
         }
     }
 
-    /// Whether an id is free: one that is in flight must never be given out again.
-    pub(crate) fn is_free(&self, opaque: K) -> bool {
-        !self.entries.contains_key(&opaque)
-    }
-
-    /// Adds a waiter under a free id. Returns its deadline if the table must now be looked at
-    /// earlier than before.
-    #[must_use = "somebody must call expire at the returned time"]
-    pub(crate) fn register(&mut self, opaque: K, entry: Entry<S>) -> Option<Instant> {
-        let deadline = entry.deadline;
-        self.parked += usize::from(entry.is_parked());
-        let replaced = self.entries.insert(opaque, entry);
-        debug_assert!(replaced.is_none(), "opaque id used twice");
-        if self.earliest.is_none_or(|earliest| deadline < earliest) {
-            self.earliest = Some(deadline);
-            return Some(deadline);
+    /// Adds a waiter under this id, or gives it back if the id is in use: one that is in flight must
+    /// never be given out again. Returns its deadline if the table must now be looked at earlier than
+    /// before: [`expired`](Pending::expired) must be called then.
+    pub(crate) fn register(
+        &mut self,
+        opaque: K,
+        entry: Entry<S>,
+    ) -> Result<Option<Instant>, Entry<S>> {
+        let (deadline, parked) = (entry.deadline, entry.is_parked());
+        match self.entries.entry(opaque) {
+            Occupied(_) => return Err(entry),
+            Vacant(place) => drop(place.insert(entry)),
         }
-        None
+        self.parked += usize::from(parked);
+        let is_first = self.earliest.is_none_or(|earliest| deadline < earliest);
+        if is_first {
+            self.earliest = Some(deadline);
+        }
+        Ok(is_first.then_some(deadline))
     }
 
     /// Takes the waiter of a response; `None` if nobody waits under this id (any more).
@@ -202,12 +204,13 @@ mod tests {
     fn a_waiter_is_taken_once() {
         let now = Instant::now();
         let mut table = Pending::new();
-        assert_eq!(table.register(7, entry("a", now)), Some(now));
-        assert!(!table.is_free(7));
+        let register = |table: &mut Pending<_>| table.register(7, entry("a", now)).ok();
+        assert_eq!(register(&mut table), Some(Some(now)));
+        assert_eq!(register(&mut table), None, "in use");
         assert_eq!(table.complete(7).map(|e| e.slot), Some("a"));
         assert!(table.complete(7).is_none());
         assert!(table.complete(8).is_none());
-        assert!(table.is_free(7));
+        assert_eq!(register(&mut table), Some(None));
     }
 
     #[test]
@@ -215,9 +218,13 @@ mod tests {
         let now = Instant::now();
         let at = |ms| now + Duration::from_millis(ms);
         let mut table = Pending::new();
-        assert_eq!(table.register(1, entry("a", at(30))), Some(at(30)));
-        assert_eq!(table.register(2, entry("b", at(40))), None);
-        assert_eq!(table.register(3, entry("c", at(20))), Some(at(20)));
+        let register = |table: &mut Pending<_>, opaque, ms| {
+            let registered = table.register(opaque, entry("x", at(ms)));
+            registered.ok()
+        };
+        assert_eq!(register(&mut table, 1, 30), Some(Some(at(30))));
+        assert_eq!(register(&mut table, 2, 40), Some(None));
+        assert_eq!(register(&mut table, 3, 20), Some(Some(at(20))));
         let (mut expired, next) = table.expired(at(20), at(30));
         expired.sort();
         assert_eq!((expired, next), (vec![1, 3], Some(at(40))));
@@ -227,8 +234,8 @@ mod tests {
             (vec![], None),
             "the look for 30 was replaced by that for 20"
         );
-        assert_eq!(table.register(4, entry("d", at(50))), None);
+        assert_eq!(register(&mut table, 4, 50), Some(None));
         assert_eq!(table.drain().len(), 4);
-        assert_eq!(table.register(5, entry("e", at(60))), Some(at(60)));
+        assert_eq!(register(&mut table, 5, 60), Some(Some(at(60))));
     }
 }

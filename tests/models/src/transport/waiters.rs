@@ -29,10 +29,9 @@ impl Link {
         if state.dead {
             return Err(slot);
         }
-        assert!(state.pending.is_free(opaque));
         let now = Instant::now();
         let entry = Entry::new(slot, now, now, 0, opaque == 2);
-        let _look = state.pending.register(opaque, entry);
+        assert!(state.pending.register(opaque, entry).is_ok(), "it is free");
         Ok(())
     }
 
