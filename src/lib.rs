@@ -73,7 +73,7 @@
 //! routes (`rmq-routes`) and heartbeats (`rmq-heartbeat`); with `name_server_url` one more
 //! (`rmq-discover`), with message trace another (`rmq-trace`), with probes of brokers that failed
 //! another (`rmq-detector`), one for each host name that is being resolved (`rmq-resolve`), and one
-//! for each address to which asynchronous sends wait for a new connection (`rmq-dial`). A transaction
+//! for each address to which asynchronous sends or heartbeats wait for a new connection (`rmq-dial`). A transaction
 //! producer answers the brokers' checks on threads of its own (`rmq-check`, one unless
 //! set). All end at shutdown.
 //!
@@ -181,18 +181,18 @@
 //! | `tls` | `TlsConfig` and the builders' `tls`: secured connections to name servers and brokers | rustls with ring (compiles C), webpki-roots |
 //! | `lz4` | `Compression::Lz4`, and reading such bodies | lz4_flex |
 //! | `zstd` | `Compression::Zstd`, and reading such bodies | zstd (compiles C) |
-//! | `discovery` | the builders' `name_server_url`: the list of name servers from a web server | ureq |
+//! | `discovery` | `ClientOptions::name_server_url`: the list of name servers from a web server | ureq |
 //! | `embedded` | the in-process `embedded` cluster, for tests without a server | none |
 //!
 //! # From Java
 //! | Java | here |
 //! |---|---|
-//! | `DefaultMQProducer`, `ClientConfig` | [`Producer`], [`ProducerBuilder`] |
+//! | `DefaultMQProducer` | [`Producer`], [`ProducerBuilder`] |
 //! | `TransactionMQProducer`, `TransactionListener` | [`TransactionProducer`], two closures |
 //! | `Message`, `MessageExt`, `MessageBatch` | [`Message`], [`MessageView`], [`Batch`] |
 //! | `SendResult`, `SendCallback` | [`SendReceipt`], a closure |
 //! | `MessageQueueSelector`, `SelectMessageQueueByHash` | [`PreparedSend::select`], [`PreparedSend::sharding_key`] |
-//! | `MQClientInstance` shared by producers | [`Client`] |
+//! | `MQClientInstance` shared by producers, `ClientConfig` | [`Client`], [`ClientOptions`] |
 //! | `MQClientException`, `MQBrokerException`, `Remoting*Exception` | [`Error`] with [`ErrorKind`] |
 //!
 //! [`docs::from_java`] has every call, class, setter and exception, and what is another way here;
@@ -207,28 +207,30 @@
 #![warn(clippy::missing_errors_doc, clippy::missing_panics_doc)]
 
 mod client;
+mod consumer;
 mod error;
 mod logging;
 mod message;
 mod panics;
 mod producer;
 pub mod protocol;
+mod send;
 mod sync;
 mod transport;
 
-pub use client::{Admin, Client, ClientBuilder, ShutdownReport};
+pub use client::{Admin, Client, ClientOptions, ShutdownReport};
 pub use client::{ClientState, ConnectionState, DialFailure, NameServerState, TopicState};
 pub use error::{Attempt, Delivery, Error, ErrorKind, Result, Wait};
 pub use message::{
     Batch, Message, MessageQueue, MessageView, Properties, Schedule, SendReceipt, SendStatus,
     TransactionState, Unbatchable,
 };
-pub use producer::{AutoBatch, FaultStrategy, PreparedSend, Producer, ProducerBuilder, SendHandle};
-pub use producer::{BrokerStats, Latency, ProducerStats};
+pub use producer::{AutoBatch, PreparedSend, Producer, ProducerBuilder};
 pub use producer::{
     HalfMessage, TransactionProducer, TransactionProducerBuilder, TransactionReceipt,
 };
 pub use protocol::compress::Compression;
+pub use send::{BrokerStats, FaultStrategy, Latency, ProducerStats, SendHandle};
 #[cfg(feature = "tls")]
 pub use transport::TlsConfig;
 
@@ -246,7 +248,7 @@ mod readme {}
 
 /// Where your own code can take part in what the client does.
 pub mod hook {
-    pub use crate::producer::hook::*;
+    pub use crate::send::hooks::*;
     pub use crate::transport::RpcHook;
 }
 

@@ -29,6 +29,14 @@ pub mod request {
     pub const CHECK_TRANSACTION_STATE: i32 = 39;
     /// The broker tells a consumer group that its members changed.
     pub const NOTIFY_CONSUMER_IDS_CHANGED: i32 = 40;
+    /// The broker tells a consumer group to go on from other offsets.
+    pub const RESET_CONSUMER_CLIENT_OFFSET: i32 = 220;
+    /// The broker asks a consumer for its offsets.
+    pub const GET_CONSUMER_STATUS_FROM_CLIENT: i32 = 221;
+    /// The broker asks what a consumer does.
+    pub const GET_CONSUMER_RUNNING_INFO: i32 = 307;
+    /// The broker has a consumer consume a message now.
+    pub const CONSUME_MESSAGE_DIRECTLY: i32 = 309;
     /// Asks a name server for the route of a topic.
     pub const GET_ROUTEINFO_BY_TOPIC: i32 = 105;
     /// A send with one-letter header names (V2).
@@ -43,6 +51,20 @@ pub mod request {
     pub const PUSH_REPLY_MESSAGE_TO_CLIENT: i32 = 326;
     /// Takes a timer message back.
     pub const RECALL_MESSAGE: i32 = 370;
+
+    /// The name in Java of a request that brokers make of clients; `None` for all others.
+    pub fn of_broker(code: i32) -> Option<&'static str> {
+        Some(match code {
+            CHECK_TRANSACTION_STATE => "CHECK_TRANSACTION_STATE",
+            NOTIFY_CONSUMER_IDS_CHANGED => "NOTIFY_CONSUMER_IDS_CHANGED",
+            RESET_CONSUMER_CLIENT_OFFSET => "RESET_CONSUMER_CLIENT_OFFSET",
+            GET_CONSUMER_STATUS_FROM_CLIENT => "GET_CONSUMER_STATUS_FROM_CLIENT",
+            GET_CONSUMER_RUNNING_INFO => "GET_CONSUMER_RUNNING_INFO",
+            CONSUME_MESSAGE_DIRECTLY => "CONSUME_MESSAGE_DIRECTLY",
+            PUSH_REPLY_MESSAGE_TO_CLIENT => "PUSH_REPLY_MESSAGE_TO_CLIENT",
+            _ => return None,
+        })
+    }
 }
 
 /// Codes of responses.
@@ -83,6 +105,10 @@ pub mod response {
     pub const ILLEGAL_OPERATION: i32 = 604;
     /// The server is about to close: send again over a new connection.
     pub const GO_AWAY: i32 = 1500;
+    /// A quota of light queues is used up (brokers from 5.5 on).
+    pub const LMQ_QUOTA_EXCEEDED: i32 = 2017;
+    /// A quota of lite subscriptions is used up (brokers from 5.5 on).
+    pub const LITE_SUBSCRIPTION_QUOTA_EXCEEDED: i32 = 2018;
 
     /// The code's name in Java, for messages that people read.
     #[rustfmt::skip]
@@ -109,6 +135,8 @@ pub mod response {
             501 => "NOT_LEADER_FOR_QUEUE",
             ILLEGAL_OPERATION => "ILLEGAL_OPERATION",
             GO_AWAY => "GO_AWAY",
+            LMQ_QUOTA_EXCEEDED => "LMQ_QUOTA_EXCEEDED",
+            LITE_SUBSCRIPTION_QUOTA_EXCEEDED => "LITE_SUBSCRIPTION_QUOTA_EXCEEDED",
             3001 => "USER_NOT_EXIST",
             3002 => "POLICY_NOT_EXIST",
             _ => return None,

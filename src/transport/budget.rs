@@ -190,8 +190,9 @@ impl Account {
         self.budget.0.room.ring();
     }
 
+    /// Whether this account is closed, or its budget.
     pub(crate) fn is_closed(&self) -> bool {
-        self.closed.load(SeqCst)
+        self.closed.load(SeqCst) || self.budget.0.closed.load(SeqCst)
     }
 
     /// Waits until every permit is back; says how many are not at the deadline.

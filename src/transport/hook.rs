@@ -36,7 +36,7 @@ use crate::protocol::{Command, ExtFields, Language};
 /// ```
 /// use std::error::Error;
 ///
-/// use rocketmq_blocking::Producer;
+/// use rocketmq_blocking::{ClientOptions, Producer};
 /// use rocketmq_blocking::hook::RpcHook;
 /// use rocketmq_blocking::protocol::Command;
 ///
@@ -53,7 +53,7 @@ use crate::protocol::{Command, ExtFields, Language};
 ///     }
 /// }
 ///
-/// let builder = Producer::builder("orders").rpc_hook(Zone("north"));
+/// let builder = Producer::builder("orders").options(ClientOptions::new().rpc_hook(Zone("north")));
 /// # drop(builder);
 /// ```
 #[doc(alias = "RPCHook")]

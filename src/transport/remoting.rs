@@ -285,17 +285,6 @@ impl Remoting {
         sent.then_some(()).ok_or_else(|| gone(address))
     }
 
-    /// The addresses with a usable connection.
-    pub(crate) fn connected(&self) -> Vec<Arc<str>> {
-        let peers = self.peers.read();
-        peers
-            .by_address
-            .iter()
-            .filter(|(_, p)| p.current().is_some())
-            .map(|(a, _)| a.clone())
-            .collect()
-    }
-
     /// The usable connections.
     pub(crate) fn usable(&self) -> Vec<Arc<Connection>> {
         let peers = self.peers.read();

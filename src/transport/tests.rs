@@ -323,7 +323,7 @@ fn a_name_whose_address_changes_is_found_at_the_next_dial() {
     assert_eq!(client.call(&name, "b").unwrap(), "before");
     let (listener, link) = old.join().unwrap();
     drop(link);
-    eventually("the end is seen", || client.remoting.connected().is_empty());
+    eventually("the end is seen", || client.remoting.usable().is_empty());
     let new = serve(after, 1, b"after");
     assert_eq!(client.call(&name, "c").unwrap(), "after");
     drop((listener, new.join().unwrap()));

@@ -4,7 +4,7 @@ use std::net::TcpListener;
 
 use rocketmq_blocking::{Batch, Delivery, Error, ErrorKind, Message, MessageQueue, Producer};
 
-use crate::server::{Server, Version, random};
+use crate::servers::{Server, Version, random};
 
 #[test]
 #[ignore = "needs real servers: tests/rocketmq/all.sh VERSION"]

@@ -46,8 +46,8 @@ pub(crate) struct Connection {
     pub(super) served: AtomicBool,
     /// Whether it died since the peer neither read nor wrote for long.
     pub(super) unresponsive: AtomicBool,
-    /// Whether the peer has answered a heartbeat: it knows this client.
-    introduced: AtomicBool,
+    /// The version of the last heartbeat that the peer has confirmed; 0 before the first.
+    confirmed: AtomicU64,
     /// How often a thread paused here, or let others go first.
     #[cfg(test)]
     pub(crate) pauses: AtomicUsize,
@@ -148,7 +148,7 @@ impl Connection {
             dead: AtomicBool::new(false),
             served: AtomicBool::new(false),
             unresponsive: AtomicBool::new(false),
-            introduced: AtomicBool::new(false),
+            confirmed: AtomicU64::new(0),
             #[cfg(test)]
             pauses: AtomicUsize::new(0),
         }
@@ -205,13 +205,15 @@ impl Connection {
         self.served.load(Ordering::Relaxed)
     }
 
-    /// Whether the peer has answered a heartbeat over this connection.
-    pub(crate) fn is_introduced(&self) -> bool {
-        self.introduced.load(Ordering::Relaxed)
+    /// The version of the last heartbeat that the peer has confirmed over this connection: what it knows
+    /// of this client. 0 before the first.
+    pub(crate) fn confirmed(&self) -> u64 {
+        self.confirmed.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn note_introduced(&self) {
-        self.introduced.store(true, Ordering::Relaxed);
+    /// Notes that the peer has confirmed a heartbeat; returns the version of the last one before.
+    pub(crate) fn note_confirmed(&self, version: u64) -> u64 {
+        self.confirmed.fetch_max(version, Ordering::Relaxed)
     }
 
     pub(super) fn timed_out(&self, wait: Wait) -> Error {

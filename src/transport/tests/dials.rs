@@ -254,7 +254,7 @@ fn after_a_silent_address_of_a_name_the_next_connection_goes_to_another() {
     // It comes back, and is still the first: the silent one has not answered since.
     let (listener, link) = serving.join().unwrap();
     drop(link);
-    eventually("the end is seen", || client.remoting.connected().is_empty());
+    eventually("the end is seen", || client.remoting.usable().is_empty());
     let serving = serve(listener, 1);
     assert_eq!(client.call(&name, "x").unwrap(), "here");
     let (_link, silent) = held.join().unwrap();

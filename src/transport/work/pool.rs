@@ -37,8 +37,6 @@ struct Queue {
     jobs: VecDeque<Box<dyn Job>>,
     /// Workers that have not ended.
     workers: usize,
-    /// Those that have begun.
-    threads: Vec<ThreadId>,
     /// Callers that run jobs when all workers have ended.
     last: Vec<Caller>,
     idle: usize,
@@ -124,12 +122,6 @@ impl Pool {
         queue.last.retain(|caller| caller.depth > 0);
     }
 
-    /// Whether the current thread is one of the workers, which must not wait for another job.
-    pub(crate) fn runs_here(&self) -> bool {
-        let me = thread::current().id();
-        self.0.queue.lock().threads.contains(&me)
-    }
-
     /// Lets the workers end once the queue is empty.
     pub(crate) fn close(&self) {
         self.0.queue.lock().closed = true;
@@ -154,7 +146,6 @@ impl Queue {
 
 impl Inner {
     fn work(&self) {
-        self.queue.lock().threads.push(thread::current().id());
         let mut before = 0;
         while let Some(job) = self.next(before) {
             run(job);

@@ -1,7 +1,7 @@
 //! Each model in some thousand interleavings, others each time.
 
 use models::check::check;
-use models::producer;
+use models::send;
 use models::transport::{budgets, handovers, peers, pools, waiters};
 
 #[test]
@@ -46,7 +46,7 @@ fn no_connection_outlives_the_end_of_its_peer() {
 
 #[test]
 fn no_spare_is_kept_after_the_end() {
-    check(producer::nothing_is_kept_after_the_end);
+    check(send::nothing_is_kept_after_the_end);
 }
 
 #[test]
