@@ -48,14 +48,9 @@ impl Pending {
     /// Adds a waiter who does nothing when answered. Says when the table must be looked at, if that
     /// is earlier than before.
     pub fn register(&mut self, opaque: i32, now: Instant, deadline: Instant) -> Option<Instant> {
-        let entry = Entry {
-            slot: Slot::Task(Box::new(|_: Outcome| Next::Done)),
-            since: now,
-            deadline,
-            end: 0,
-            parked: false,
-        };
-        self.0.register(opaque, entry)
+        let slot = Slot::Task(Box::new(|_: Outcome| Next::Done));
+        let entry = Entry::new(slot, now, deadline, 0, false);
+        self.0.register(opaque, entry).ok().flatten()
     }
 
     /// Takes a waiter out; says whether there was one.

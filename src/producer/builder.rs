@@ -153,7 +153,7 @@ macro_rules! producer_setters {
             self
         }
 
-        /// Bodies of at least so many bytes are compressed, if that makes them smaller (default 4096;
+        /// Bodies of at least this many bytes are compressed, if that makes them smaller (default 4096;
         /// any, and `usize::MAX` compresses none). Batches are not.
         #[doc(alias = "setCompressMsgBodyOverHowmuch")]
         pub fn compress_over(mut self, bytes: usize) -> Self {
@@ -282,6 +282,10 @@ macro_rules! producer_setters {
         /// Each send still gets its own result: its own ids, queue and offset, or the batch's error. A
         /// batch has the deadline of its first message, so that a send may end that much before its own
         /// timeout; it never ends later.
+        ///
+        /// A batch of synchronous sends is sent by one of the threads that wait for it, so that callbacks
+        /// and hooks may send too; one of asynchronous sends by the send that fills it, or by a thread of
+        /// the client.
         ///
         /// Not gathered, but sent alone: oneway sends, half messages, requests, replies, those by
         /// sharding key or selector, messages that are scheduled, for a retry topic, large enough to be

@@ -16,7 +16,7 @@ use crate::transport::{Account, Deadline};
 /// How many ended sends are kept: a burst of answers that one read brings.
 const MOST_ENDED: usize = 512;
 
-/// What all sends of one group share. It knows nothing of who sends: a producer, a consumer that gives
+/// What all sends of one group share. The sender is none of its business: a producer, a consumer that gives
 /// messages back, a tracer.
 pub(crate) struct Engine {
     pub(crate) config: SendConfig,
@@ -155,7 +155,7 @@ impl Engine {
         }
     }
 
-    /// Whether brokers that do not answer are to be probed, and how.
+    /// How brokers that do not answer are probed, if they are.
     pub(crate) fn detector(&self) -> Option<Detector> {
         self.faults.as_ref()?.detector()
     }

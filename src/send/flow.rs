@@ -44,7 +44,7 @@ pub(crate) struct SendFlow {
     /// The attempts that did not end it, if there were any.
     history: Option<Box<History>>,
     other_broker: bool,
-    /// A queue was gone: the route to go on with is to be newer than this.
+    /// A queue was gone: only a route that is newer than this counts from then on.
     outdated: Option<Instant>,
     went_away: bool,
     mode: SendMode,
@@ -350,7 +350,7 @@ impl SendFlow {
             let broker = self.destination.queue.shared_broker();
             self.engine.report(broker, Report::Stored(took));
         }
-        if receipt.status == SendStatus::Ok {
+        if let SendStatus::Ok = receipt.status {
             return Step::Done(Ok(receipt));
         }
         let outcome = Outcome::Stored(receipt.status);

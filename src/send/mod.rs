@@ -1,4 +1,5 @@
-//! The one way of a send, for all who have messages to send: producers, and what consumers give back.
+//! The one way of every message to a broker: of producers, of message trace, and of what consumers give
+//! back.
 //!
 //! An [`Engine`] and a [`SendCall`] are all that a send needs: [`send`], [`send_oneway`] and
 //! [`send_async`]. In reading order:

@@ -49,7 +49,7 @@ pub(crate) const MAX_PROPERTIES: usize = MAX_LEN - ADDED_TO_ALL;
 const USUAL_PROPERTIES: usize = 192;
 
 /// Keys of one millisecond differ by a number of 16 bits, which all producers of the client share: the
-/// clock is read again after so many of a batch.
+/// clock is read again after this many of a batch.
 const KEYS_OF_A_TIME: usize = 1024;
 
 /// A send as it is asked for.
@@ -148,7 +148,10 @@ impl PreparedMessage {
     ) -> Result<PreparedMessage> {
         match call.content {
             Content::Message(message) => {
-                let sharding_key = call.choice.sharding_key();
+                let sharding_key = match &call.choice {
+                    QueueChoice::Key(key) => Some(key.as_str()),
+                    _ => None,
+                };
                 PreparedMessage::message(engine, message, sharding_key, call.start, buffer)
             }
             Content::Batch(batch) => {
@@ -229,13 +232,11 @@ impl PreparedMessage {
         let first = messages[0].parts();
         let (topic, topic_on_wire) = topic_names(config, first.topic)?;
         let namespace = config.namespace.as_deref();
-        let namespace = namespace.map(|namespace| (name::INSTANCE_ID, namespace));
+        let namespace = namespace.map(|own| (name::INSTANCE_ID, own));
         let own = [(name::WAIT, wait(&first))].into_iter().chain(namespace);
         let header = properties::encode(own);
-        // Also what a message usually carries besides its body.
-        let sizes = messages.iter().map(|child| child.body().len());
-        let bodies = sizes.map(|len| len + USUAL_PROPERTIES);
-        let mut body = Vec::with_capacity(bodies.sum());
+        let sizes = messages.iter().map(|m| m.body().len() + USUAL_PROPERTIES);
+        let mut body = Vec::with_capacity(sizes.sum());
         let mut keys = String::with_capacity(messages.len() * 33);
         let start = Start::now();
         let mut properties = String::with_capacity(USUAL_PROPERTIES);
@@ -298,7 +299,7 @@ impl PreparedMessage {
         }
     }
 
-    /// Takes capacity in flight for its bytes, and for so many messages (0 or 1).
+    /// Takes capacity in flight for its bytes, and for `messages` (0 or 1).
     ///
     /// # Errors
     /// Those of [`Account::acquire`].
@@ -355,7 +356,7 @@ pub(crate) fn check_message(message: &Message, config: &SendConfig) -> Result<()
 struct Traits {
     /// An answer to a request.
     reply: bool,
-    /// It is to be answered.
+    /// A request, which a consumer answers.
     request: bool,
     /// The first half of a transaction.
     half: bool,
@@ -366,7 +367,7 @@ impl Traits {
     /// What brokers may add to its properties.
     fn added(&self, parts: &Parts<'_>, topic_on_wire: &str, key: &str) -> usize {
         let mut added = ADDED_TO_ALL + self.light_queues * ADDED_TO_LIGHT_QUEUE;
-        if *parts.schedule != Schedule::Now {
+        if !matches!(parts.schedule, Schedule::Now) {
             added += ADDED_TO_SCHEDULED + topic_on_wire.len();
         }
         if self.half {

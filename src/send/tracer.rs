@@ -58,7 +58,7 @@ struct Queue {
     ended: Receiver<()>,
 }
 
-/// A record, the topic it is about, and the keys by which it is to be found.
+/// A record, the topic it is about, and the keys by which it can be found.
 struct Traced {
     about: Arc<str>,
     text: String,
@@ -270,7 +270,7 @@ fn flush(engine: &Arc<Engine>, trace_topic: &Arc<str>, waiting: &mut Vec<Traced>
     }
 }
 
-/// As many keys as fit into so many bytes, the first ones.
+/// The first keys, as many as fit into `most` bytes.
 fn within(keys: &[String], most: usize) -> String {
     let mut text = String::new();
     for key in keys {
@@ -314,7 +314,7 @@ fn end(engine: &Engine, membership: &Membership) {
     membership.unregister(deadline);
 }
 
-/// The tracer's group, as the client and the brokers see it: a producer that nobody asks anything.
+/// The tracer's group, as the client and the brokers see it: a producer without requests of brokers.
 struct TracerMember(Arc<str>);
 
 impl Member for TracerMember {

@@ -39,7 +39,10 @@ impl Destination {
         };
         Ok(Destination {
             host,
-            address: engine.core.config.rpc.send_address(address),
+            address: match engine.core.config.rpc.vip_channel {
+                false => address.clone(),
+                true => engine.core.config.rpc.send_address(address),
+            },
             queue,
             deadline,
         })
@@ -134,10 +137,10 @@ pub(super) fn receipt(
     };
     let response = SendResponse::decode(&answer.ext)
         .map_err(|error| Error::from(error).maybe_stored().at(&destination.address))?;
-    let message_id = match response.batch_unique_key {
-        Some(key) if message.batch => key.into(),
-        // The end: nobody asks for it again.
-        _ if status == SendStatus::Ok => std::mem::take(&mut message.message_id),
+    let message_id = match (response.batch_unique_key, status) {
+        (Some(key), _) if message.batch => key.into(),
+        // The end: it is not needed again.
+        (_, SendStatus::Ok) => std::mem::take(&mut message.message_id),
         _ => message.message_id.clone(),
     };
     let said = Said {

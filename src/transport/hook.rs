@@ -136,9 +136,10 @@ impl Hooks {
 
     /// The request with the fixed fields, still in borrowed parts.
     pub(super) fn with_fixed<'a>(&'a self, request: &Request<'a>) -> Request<'a> {
-        let mut with_fixed = *request;
-        with_fixed.fixed = &self.fixed;
-        with_fixed
+        Request {
+            fixed: &self.fixed,
+            ..*request
+        }
     }
 }
 

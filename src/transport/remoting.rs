@@ -1,5 +1,6 @@
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use super::asynchronous::{Observed, Parked, answer, give, gone};
@@ -11,6 +12,7 @@ use super::{Request, Shared, Workers};
 use crate::error::{Error, ErrorKind};
 use crate::logging;
 use crate::protocol::code::response;
+use crate::protocol::{Command, Head};
 use crate::sync::RwLock;
 
 /// How many connections are tried if a request finds a dead or retired one: nothing was sent, so that
@@ -149,20 +151,34 @@ impl Remoting {
         oneway: bool,
     ) -> Result<Prepared, Error> {
         let shared = self.shared();
-        let hooks = &shared.config.hooks;
-        if !hooks.need_command() {
-            let encoded = Encoded::new(&shared.head(request, oneway), &hooks.with_fixed(request));
-            let hooked = None;
-            return Ok(Prepared { encoded, hooked });
-        }
-        let client = (shared.config.language, shared.config.version);
-        let hooked = Hooked::prepare(hooks, client, address, request, oneway)
-            .map_err(|error| error.at(address))?;
-        let request = hooked.request();
-        Ok(Prepared {
-            encoded: Encoded::new(&shared.head(&request, oneway), &request),
-            hooked: (!hooks.user.is_empty()).then_some(hooked),
-        })
+        let (config, hooks) = (&shared.config, &shared.config.hooks);
+        let hooked = if shared.need_command {
+            let client = (config.language, config.version);
+            let hooked = Hooked::prepare(hooks, client, address, request, oneway);
+            Some(hooked.map_err(|error| error.at(address))?)
+        } else {
+            None
+        };
+        let request = match &hooked {
+            Some(hooked) => hooked.request(),
+            None => Request {
+                fixed: &hooks.fixed,
+                ..*request
+            },
+        };
+        let head = Head {
+            code: request.code,
+            flag: if oneway { Command::ONEWAY } else { 0 },
+            opaque: shared.next_opaque.fetch_add(1, Ordering::Relaxed),
+            language: config.language,
+            version: config.version,
+            remark: request.remark,
+            format: config.header_format,
+        };
+        let encoded = Encoded::new(&head, &request);
+        // Without user code, nobody wants to hear of the answer.
+        let hooked = hooked.filter(|_| !hooks.user.is_empty());
+        Ok(Prepared { encoded, hooked })
     }
 
     /// Sends a request whose answer goes to `completion`, as every failure does.

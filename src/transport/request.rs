@@ -10,7 +10,7 @@ use crate::protocol::{FieldSink, Fields, Head};
 #[derive(Clone, Copy)]
 pub(crate) struct Request<'a> {
     pub(crate) code: i32,
-    fields: RequestFields<'a>,
+    pub(super) fields: RequestFields<'a>,
     /// Fields behind those, which all requests of a client carry.
     pub(super) fixed: &'a [(&'static str, String)],
     pub(crate) remark: Option<&'a str>,
@@ -21,7 +21,7 @@ pub(crate) struct Request<'a> {
 
 /// A request's own fields.
 #[derive(Clone, Copy)]
-enum RequestFields<'a> {
+pub(super) enum RequestFields<'a> {
     Any(&'a dyn Fields),
     /// Those of a send, with long names or not: an encoder remembers what sends have in common.
     Send(&'a SendHeader<'a>, bool),

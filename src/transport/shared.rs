@@ -3,9 +3,9 @@ use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use super::{Hooks, LOG, Request, Tls, Workers};
+use super::{Hooks, LOG, Tls, Workers};
 use crate::logging;
-use crate::protocol::{Command, Head, HeaderFormat, Language};
+use crate::protocol::{HeaderFormat, Language};
 
 #[derive(Debug, Clone)]
 pub(crate) struct RemotingConfig {
@@ -23,11 +23,13 @@ pub(crate) struct RemotingConfig {
 pub(super) struct Shared {
     pub(super) config: RemotingConfig,
     pub(super) workers: Workers,
+    /// Whether requests must be built as a whole before they are encoded.
+    pub(super) need_command: bool,
     /// Whether there is more than one processor: a thread that waits without sleep on the only one
     /// keeps away what it waits for.
     pub(super) has_processors: bool,
-    /// Numbers of requests, over all connections.
-    next_opaque: AtomicI32,
+    /// The number of the next request, over all connections.
+    pub(super) next_opaque: AtomicI32,
     lost_oneway: AtomicU64,
     random: RandomState,
     random_calls: AtomicU64,
@@ -36,6 +38,7 @@ pub(super) struct Shared {
 impl Shared {
     pub(super) fn new(config: RemotingConfig, workers: Workers) -> Shared {
         Shared {
+            need_command: config.hooks.need_command(),
             config,
             workers,
             has_processors: thread::available_parallelism().is_ok_and(|n| n.get() > 1),
@@ -43,19 +46,6 @@ impl Shared {
             lost_oneway: AtomicU64::new(0),
             random: RandomState::new(),
             random_calls: AtomicU64::new(0),
-        }
-    }
-
-    /// The fixed part of a request's header, with the next number.
-    pub(super) fn head<'a>(&self, request: &Request<'a>, oneway: bool) -> Head<'a> {
-        Head {
-            code: request.code,
-            flag: if oneway { Command::ONEWAY } else { 0 },
-            opaque: self.next_opaque.fetch_add(1, Ordering::Relaxed),
-            language: self.config.language,
-            version: self.config.version,
-            remark: request.remark,
-            format: self.config.header_format,
         }
     }
 

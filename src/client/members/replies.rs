@@ -92,14 +92,11 @@ impl Replies {
         if table.closed {
             return Err(waiting);
         }
-        let entry = Entry {
-            slot: waiting,
-            since: Instant::now(),
-            deadline: deadline.instant(),
-            end: 0,
-            parked: false,
+        let entry = Entry::new(waiting, Instant::now(), deadline.instant(), 0, false);
+        let look = match table.pending.register(id, entry) {
+            Ok(look) => look,
+            Err(entry) => return Err(entry.slot),
         };
-        let look = table.pending.register(id, entry);
         drop(table);
         if let Some(at) = look {
             self.0.look_at(at);

@@ -64,7 +64,7 @@ struct Joining<'a> {
 enum Joined {
     /// The listener will hear.
     Gathered,
-    /// It is to be sent on its own.
+    /// It goes alone.
     Alone(Listener),
     Refused(Listener, Error),
 }
@@ -152,7 +152,7 @@ impl Gatherer {
         if let Err(error) = check_message(message, &engine.config) {
             return Joined::Refused(listener, error);
         }
-        // A send that waits for capacity until half of its time is gone had better not wait any more.
+        // A send that waits for capacity until half of its time is gone does not wait for others too.
         let patience = joining.deadline.capped(Instant::now(), joining.timeout / 2);
         let messages = usize::from(joining.seat.is_none());
         let permit = match engine.account.acquire(messages, body, patience) {
@@ -304,7 +304,7 @@ impl<'a> Joining<'a> {
 }
 
 /// The timer's next look. If the timer is closed before, everything is started at once and nothing
-/// gathered any more, so that nobody waits for ever.
+/// gathered any more, so that no sender waits for ever.
 struct Later {
     gatherer: Weak<Gatherer>,
     looked: bool,

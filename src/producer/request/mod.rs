@@ -1,4 +1,4 @@
-//! Requests: a message that is to be answered by another, which the broker pushes.
+//! Requests: messages that a consumer answers by another, which the broker pushes.
 //!
 //! - `question`: one request, sent and waited for, or with a callback;
 //! - `pending_reply`: its place among those that wait for replies.

@@ -35,7 +35,7 @@ impl PendingReply {
         }
     }
 
-    /// Only who takes it may answer.
+    /// Takes it out; only then may it be answered.
     pub(super) fn take(&self) -> Option<Waiting> {
         self.engine.core.replies.take(self.id)
     }

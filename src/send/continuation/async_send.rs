@@ -23,7 +23,7 @@ const LARGEST_KEPT: usize = 16 * 1024;
 /// for the answer to the workers that go on.
 pub(crate) struct AsyncSend {
     flow: SendFlow,
-    /// Taken by whoever answers it.
+    /// Taken when it is answered.
     listener: Option<Listener>,
     permit: Option<Permit>,
     next: Work,
@@ -330,7 +330,7 @@ impl Drop for AsyncSend {
                     ErrorKind::Closed,
                     "the producer was shut down during the send",
                 )),
-                // Then only a panic can do this, and nobody knows how far the send came.
+                // Then only a panic can do this, and it is unknown how far the send came.
                 Ok(()) => self
                     .flow
                     .interrupt(Error::lost())

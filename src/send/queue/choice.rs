@@ -24,13 +24,6 @@ pub(crate) enum QueueChoice {
 }
 
 impl QueueChoice {
-    pub(crate) fn sharding_key(&self) -> Option<&str> {
-        match self {
-            QueueChoice::Key(key) => Some(key),
-            _ => None,
-        }
-    }
-
     /// The queue of the first attempt. A selector has then done its work.
     pub(in crate::send) fn first_queue(
         self,

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::error::{Delivery, Error, ErrorKind, Result};
 
-/// So many brokers have counters of their own. They stay when a broker has left all routes, so that no
+/// The most brokers that have counters of their own. They stay when a broker has left all routes, so that no
 /// number ever becomes smaller.
 pub(super) const MOST_BROKERS: usize = 64;
 
@@ -26,7 +26,7 @@ impl Size {
     /// Of what is counted elsewhere.
     pub(crate) const NOTHING: Size = Size::of(0, 0);
 
-    /// Of so many messages with so many bytes of bodies. (No frame has more than 32 bits can count.)
+    /// A number of messages, and the bytes of their bodies. (No frame has more than 32 bits can count.)
     pub(crate) const fn of(messages: usize, bytes: usize) -> Size {
         const fn cut(n: usize) -> u32 {
             if n < u32::MAX as usize {
@@ -51,7 +51,7 @@ pub(crate) struct Counters {
     pub(super) others: OnceLock<Box<Broker>>,
 }
 
-/// On cache lines of its own: who counts the one thing does not hold up who counts the other.
+/// On cache lines of its own: threads that count different things do not slow each other down.
 #[repr(align(128))]
 #[derive(Default)]
 pub(super) struct Padded<T>(pub(super) T);
@@ -78,7 +78,7 @@ pub(super) struct Broker {
     pub(super) accepted: AtomicU64,
 }
 
-/// A send is added where it begins before it is added where it ends: who finds the end (`Acquire`)
+/// A send is added where it begins before it is added where it ends: a reader that finds the end (`Acquire`)
 /// finds the beginning too, so that there are never more ends than beginnings.
 fn add(to: &AtomicU64, n: u32) {
     to.fetch_add(u64::from(n), Release);
@@ -189,7 +189,7 @@ impl Broker {
     }
 }
 
-/// Each power of two has so many buckets of the same width: what a bucket holds differs by less than
+/// Buckets of the same width in each power of two: what a bucket holds differs by less than
 /// 1/16.
 const STEPS: u64 = 16;
 const STEP_BITS: u32 = STEPS.ilog2();
@@ -220,7 +220,7 @@ impl Histogram {
     pub(super) fn add(&self, took: Duration) {
         // Almost six centuries fit.
         let nanos = took.as_secs() * 1_000_000_000 + u64::from(took.subsec_nanos());
-        // First, so that whoever finds it counted finds the longest time no shorter.
+        // First, so that a reader that finds it counted finds the longest time no shorter.
         if nanos > self.longest.load(Relaxed) {
             self.longest.fetch_max(nanos, Relaxed);
         }

@@ -10,7 +10,7 @@ use crate::error::{ErrorKind, Printable};
 /// # What is counted
 /// Calls that send, in messages: one for most, as many as it has for a [`Batch`](crate::Batch). A call
 /// is *begun* when it is made, and *in flight* until it ends: *sent* if it gives `Ok`, *failed* if it
-/// gives `Err`, also when it was refused at once. `begun` is always the sum of these three. (Who sends
+/// gives `Err`, also when it was refused at once. `begun` is always the sum of these three. (A program that sends
 /// a failed message again makes two calls, and both count: `failed` is not what was lost.)
 ///
 /// | call | it ends |

@@ -110,12 +110,13 @@ impl Connection {
         deadline: Deadline,
         via: Via,
     ) -> Result<MutexGuard<'a, State>, Refused> {
-        if request.len() > frame::MAX_FRAME {
+        let len = request.len();
+        if len > frame::MAX_FRAME {
             let text = "the request exceeds the protocol's 16 MiB for a frame";
             return Err(Refused::Never(slot, Error::invalid(text)));
         }
         let mut state = self.state.lock();
-        if via == Via::WriterThread {
+        if matches!(via, Via::WriterThread) {
             writer::let_writer_catch_up(self, &mut state, deadline);
         }
         let now = Instant::now();
@@ -126,12 +127,6 @@ impl Connection {
         if state.death.is_some() || self.retired.load(Ordering::Relaxed) {
             return Err(Refused::Gone(slot, permit));
         }
-        if slot.is_some() && !state.pending.is_free(request.opaque) {
-            // Four billion requests later, an old one may still wait under this number.
-            let text = "a request of four billion requests ago still has this one's number";
-            let error = Error::new(ErrorKind::Busy, text).at(&self.address);
-            return Err(Refused::Never(slot, error));
-        }
         let (head, body) = (&request.head, request.body.as_ref());
         let Some(slot) = slot else {
             state.outbox.push(head, body, permit, Due::Never);
@@ -139,22 +134,25 @@ impl Connection {
             return Ok(state);
         };
         let (until, parked) = (deadline.instant(), request.parked);
+        let end = state.outbox.end() + len as u64;
+        let entry = Entry::new(slot, now, until, end, parked);
+        match state.pending.register(request.opaque, entry) {
+            Ok(None) => {}
+            Ok(Some(at)) => expiry::look_at(self, at),
+            Err(entry) => {
+                // Four billion requests later, an old one may still wait under this number.
+                let text = "a request of four billion requests ago still has this one's number";
+                let error = Error::new(ErrorKind::Busy, text).at(&self.address);
+                return Err(Refused::Never(Some(entry.slot), error));
+            }
+        }
         let due = if parked {
             Due::Parked(until)
         } else {
             Due::Soon(until)
         };
-        let end = state.outbox.push(head, body, permit, due);
-        let entry = Entry {
-            slot,
-            since: now,
-            deadline: until,
-            end,
-            parked,
-        };
-        if let Some(at) = state.pending.register(request.opaque, entry) {
-            expiry::look_at(self, at);
-        }
+        let pushed = state.outbox.push(head, body, permit, due);
+        debug_assert_eq!(pushed, end);
         Ok(state)
     }
 

@@ -136,7 +136,7 @@ fn answer_all(connection: &Connection) {
     let not_sent = cause.clone().delivered(Delivery::NotSent);
     let maybe_stored = cause.delivered(Delivery::MaybeStored);
     let answer = |ready: &mut Ready, entry: Entry<Slot>| {
-        let sent = entry.end <= written && !refused;
+        let sent = entry.end() <= written && !refused;
         let error = match (entry.deadline <= now, sent) {
             (true, true) => connection.timed_out(Wait::Response).maybe_stored(),
             (true, false) => connection.timed_out(Wait::Write),

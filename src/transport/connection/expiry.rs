@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::end;
 use super::slot::Ready;
-use super::state::{Connection, State};
+use super::state::{Connection, State, Unsent};
 use crate::error::{Delivery, Wait};
 use crate::transport::Deadline;
 
@@ -49,7 +49,7 @@ pub(super) fn expire_one(connection: &Arc<Connection>, opaque: i32) {
     let Some(entry) = state.pending.get(opaque) else {
         return;
     };
-    let (end, since, of_thread) = (entry.end, entry.since, entry.slot.is_thread());
+    let (end, since, of_thread) = (entry.end(), entry.since, entry.slot.is_thread());
     let sent = end <= connection.written.load(Ordering::Relaxed);
     let (wait, delivery) = if sent {
         (Wait::Response, Delivery::MaybeStored)
@@ -59,7 +59,8 @@ pub(super) fn expire_one(connection: &Arc<Connection>, opaque: i32) {
         // The thread that writes it may have lost the processor just now. It leaves late, or it is
         // found to be stuck: soon, if it may be the thread whose time is up that writes.
         let grace = if of_thread { Duration::ZERO } else { STUCK.0 };
-        end_if_unsent_by(connection, Instant::now() + grace, since, end);
+        let by = Instant::now() + grace;
+        end_if_unsent_by(connection, &mut state, by, since, end);
         (Wait::Write, Delivery::MaybeStored)
     } else {
         drop(state);
@@ -90,19 +91,47 @@ pub(super) fn expire_one(connection: &Arc<Connection>, opaque: i32) {
 /// that was not written by then.
 pub(super) fn end_if_unsent_by(
     connection: &Arc<Connection>,
+    state: &mut State,
     deadline: Instant,
     since: Instant,
     end: u64,
 ) {
+    let by = deadline.min(since + STUCK.1).max(since + SILENCE);
+    let written = connection.written.load(Ordering::Relaxed);
+    let look = match state.unsent {
+        // What is behind a stuck frame is stuck too.
+        Some(first) if first.end > written => return,
+        Some(known) if known.look <= by => known.look,
+        _ => {
+            look_for_unsent(connection, by);
+            by
+        }
+    };
+    state.unsent = Some(Unsent { end, by, look });
+}
+
+/// One look at a time for each connection: with a fast peer there may be such a frame for each message.
+fn look_for_unsent(connection: &Arc<Connection>, look: Instant) {
     let weak = Arc::downgrade(connection);
-    // Nor very late: the timer would remember it for as long.
-    let at = deadline.min(since + STUCK.1).max(since + SILENCE);
     let timer = &connection.shared.workers.timer;
-    timer.schedule(at, move |_| {
-        if let Some(connection) = weak.upgrade() {
-            if connection.written.load(Ordering::Relaxed) < end {
-                end::give_up(&connection, STOPPED_READING);
-            }
+    timer.schedule(look, move |now| {
+        let Some(connection) = weak.upgrade() else {
+            return;
+        };
+        let mut state = connection.state.lock();
+        // An earlier look may have taken the place of this one.
+        let Some(unsent) = state.unsent.filter(|unsent| unsent.look == look) else {
+            return;
+        };
+        if unsent.end <= connection.written.load(Ordering::Relaxed) {
+            state.unsent = None;
+        } else if unsent.by <= now {
+            drop(state);
+            end::give_up(&connection, STOPPED_READING);
+        } else {
+            let look = unsent.by;
+            state.unsent = Some(Unsent { look, ..unsent });
+            look_for_unsent(&connection, look);
         }
     });
 }

@@ -5,6 +5,7 @@
 //! counts them: [`Pending::soon`] does not.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry::{Occupied, Vacant};
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::time::Instant;
 
@@ -25,10 +26,38 @@ pub(crate) struct Entry<S> {
     /// When it was registered.
     pub(crate) since: Instant,
     pub(crate) deadline: Instant,
-    /// Position in the connection's stream behind the request's frame; 0 where there is none.
-    pub(crate) end: u64,
+    /// What [`end`](Entry::end) and [`is_parked`](Entry::is_parked) say, in one number: there may be many
+    /// thousands of entries.
+    end_and_parked: u64,
+}
+
+impl<S> Entry<S> {
+    /// `end`: position in the connection's stream behind the request's frame; 0 where there is none.
+    /// `parked`: whether the peer may park the answer.
+    pub(crate) fn new(
+        slot: S,
+        since: Instant,
+        deadline: Instant,
+        end: u64,
+        parked: bool,
+    ) -> Entry<S> {
+        Entry {
+            slot,
+            since,
+            deadline,
+            end_and_parked: end << 1 | u64::from(parked),
+        }
+    }
+
+    /// Position in the connection's stream behind the request's frame.
+    pub(crate) fn end(&self) -> u64 {
+        self.end_and_parked >> 1
+    }
+
     /// Whether the peer may park the answer.
-    pub(crate) parked: bool,
+    pub(crate) fn is_parked(&self) -> bool {
+        self.end_and_parked & 1 == 1
+    }
 }
 
 impl<S, K: Copy + Eq + Hash> Pending<S, K> {
@@ -40,30 +69,31 @@ impl<S, K: Copy + Eq + Hash> Pending<S, K> {
         }
     }
 
-    /// Whether an id is free: one that is in flight must never be given out again.
-    pub(crate) fn is_free(&self, opaque: K) -> bool {
-        !self.entries.contains_key(&opaque)
-    }
-
-    /// Adds a waiter under a free id. Returns its deadline if the table must now be looked at
-    /// earlier than before.
-    #[must_use = "somebody must call expire at the returned time"]
-    pub(crate) fn register(&mut self, opaque: K, entry: Entry<S>) -> Option<Instant> {
-        let deadline = entry.deadline;
-        self.parked += usize::from(entry.parked);
-        let replaced = self.entries.insert(opaque, entry);
-        debug_assert!(replaced.is_none(), "opaque id used twice");
-        if self.earliest.is_none_or(|earliest| deadline < earliest) {
-            self.earliest = Some(deadline);
-            return Some(deadline);
+    /// Adds a waiter under this id, or gives it back if the id is in use: one that is in flight must
+    /// never be given out again. Returns its deadline if the table must now be looked at earlier than
+    /// before: [`expired`](Pending::expired) must be called then.
+    pub(crate) fn register(
+        &mut self,
+        opaque: K,
+        entry: Entry<S>,
+    ) -> Result<Option<Instant>, Entry<S>> {
+        let (deadline, parked) = (entry.deadline, entry.is_parked());
+        match self.entries.entry(opaque) {
+            Occupied(_) => return Err(entry),
+            Vacant(place) => drop(place.insert(entry)),
         }
-        None
+        self.parked += usize::from(parked);
+        let is_first = self.earliest.is_none_or(|earliest| deadline < earliest);
+        if is_first {
+            self.earliest = Some(deadline);
+        }
+        Ok(is_first.then_some(deadline))
     }
 
     /// Takes the waiter of a response; `None` if nobody waits under this id (any more).
     pub(crate) fn complete(&mut self, opaque: K) -> Option<Entry<S>> {
         let entry = self.entries.remove(&opaque)?;
-        self.parked -= usize::from(entry.parked);
+        self.parked -= usize::from(entry.is_parked());
         Some(entry)
     }
 
@@ -142,22 +172,13 @@ mod tests {
     use super::*;
 
     fn entry(slot: &'static str, deadline: Instant) -> Entry<&'static str> {
-        Entry {
-            slot,
-            since: deadline,
-            deadline,
-            end: 0,
-            parked: false,
-        }
+        Entry::new(slot, deadline, deadline, 0, false)
     }
 
     #[test]
     fn parked_requests_are_counted_apart_wherever_they_go() {
         let now = Instant::now();
-        let parked = |slot| Entry {
-            parked: true,
-            ..entry(slot, now)
-        };
+        let parked = |slot| Entry::new(slot, now, now, u64::MAX >> 1, true);
         let counts = |table: &Pending<&str>| (table.soon(), table.parked());
         let mut table = Pending::new();
         let _ = table.register(1, entry("soon", now));
@@ -166,7 +187,8 @@ mod tests {
         let _ = table.register(3, parked("parked too"));
         assert_eq!(counts(&table), (1, 2));
         assert!(table.complete(4).is_none());
-        assert!(table.complete(2).is_some_and(|entry| entry.parked));
+        let taken = table.complete(2).expect("it is there");
+        assert_eq!((taken.is_parked(), taken.end()), (true, u64::MAX >> 1));
         assert!(table.complete(2).is_none(), "taken once");
         assert_eq!(counts(&table), (1, 1));
         let mut expired = table.expired(now, now).0;
@@ -182,12 +204,13 @@ mod tests {
     fn a_waiter_is_taken_once() {
         let now = Instant::now();
         let mut table = Pending::new();
-        assert_eq!(table.register(7, entry("a", now)), Some(now));
-        assert!(!table.is_free(7));
+        let register = |table: &mut Pending<_>| table.register(7, entry("a", now)).ok();
+        assert_eq!(register(&mut table), Some(Some(now)));
+        assert_eq!(register(&mut table), None, "in use");
         assert_eq!(table.complete(7).map(|e| e.slot), Some("a"));
         assert!(table.complete(7).is_none());
         assert!(table.complete(8).is_none());
-        assert!(table.is_free(7));
+        assert_eq!(register(&mut table), Some(None));
     }
 
     #[test]
@@ -195,9 +218,13 @@ mod tests {
         let now = Instant::now();
         let at = |ms| now + Duration::from_millis(ms);
         let mut table = Pending::new();
-        assert_eq!(table.register(1, entry("a", at(30))), Some(at(30)));
-        assert_eq!(table.register(2, entry("b", at(40))), None);
-        assert_eq!(table.register(3, entry("c", at(20))), Some(at(20)));
+        let register = |table: &mut Pending<_>, opaque, ms| {
+            let registered = table.register(opaque, entry("x", at(ms)));
+            registered.ok()
+        };
+        assert_eq!(register(&mut table, 1, 30), Some(Some(at(30))));
+        assert_eq!(register(&mut table, 2, 40), Some(None));
+        assert_eq!(register(&mut table, 3, 20), Some(Some(at(20))));
         let (mut expired, next) = table.expired(at(20), at(30));
         expired.sort();
         assert_eq!((expired, next), (vec![1, 3], Some(at(40))));
@@ -207,8 +234,8 @@ mod tests {
             (vec![], None),
             "the look for 30 was replaced by that for 20"
         );
-        assert_eq!(table.register(4, entry("d", at(50))), None);
+        assert_eq!(register(&mut table, 4, 50), Some(None));
         assert_eq!(table.drain().len(), 4);
-        assert_eq!(table.register(5, entry("e", at(60))), Some(at(60)));
+        assert_eq!(register(&mut table, 5, 60), Some(Some(at(60))));
     }
 }

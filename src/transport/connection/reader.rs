@@ -190,10 +190,12 @@ impl Inbox {
             let Some(entry) = state.pending.complete(response.opaque) else {
                 continue;
             };
-            if entry.end > connection.written.load(Ordering::Relaxed) {
+            let end = entry.end();
+            if end > connection.written.load(Ordering::Relaxed) {
                 // Answered before it was sent, or the writer has not come to say so yet. Nobody waits
                 // for this frame any more; its deadline ends a write that is stuck all the same.
-                expiry::end_if_unsent_by(connection, entry.deadline, entry.since, entry.end);
+                let (deadline, since) = (entry.deadline, entry.since);
+                expiry::end_if_unsent_by(connection, &mut state, deadline, since, end);
             }
             self.taken.push((Some(entry.slot), response));
         }

@@ -70,10 +70,20 @@ pub(super) struct State {
     pub(super) death: Option<Error>,
     /// A silence of the peer: what `read_mark` is for as long as it lasts, and when it began.
     pub(super) silence: Option<(u64, Instant)>,
+    /// A frame whose waiter is gone, though it was not known to be written.
+    pub(super) unsent: Option<Unsent>,
     /// Whether the timer looks after frames without a waiter.
     pub(super) watched: bool,
     /// The activity seen by the last idle check, and when it last changed.
     pub(super) idle_since: (u64, u64, Instant),
+}
+
+/// A frame that ends here must be written by this time; the timer looks at it at `look`.
+#[derive(Clone, Copy)]
+pub(super) struct Unsent {
+    pub(super) end: u64,
+    pub(super) by: Instant,
+    pub(super) look: Instant,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -122,6 +132,7 @@ impl Connection {
                 urgent: false,
                 death: None,
                 silence: None,
+                unsent: None,
                 watched: false,
                 idle_since: (0, 0, Instant::now()),
             }),

@@ -64,15 +64,15 @@ pub(super) fn write_soon<'a>(
 ) {
     if state.writing {
         // The thread that writes goes on to this frame, and does not wait for more before.
-        state.urgent |= via == Via::Caller;
+        state.urgent |= matches!(via, Via::Caller);
         return;
     }
     let limit = match via {
         Via::Caller => deadline.instant().checked_add(GRACE),
         Via::WriterThread => None,
     };
-    let gathering = state.writer_thread == WriterThread::Gathering;
-    if via == Via::WriterThread && gathering && may_gather(&state) {
+    let gathering = matches!(state.writer_thread, WriterThread::Gathering);
+    if matches!(via, Via::WriterThread) && gathering && may_gather(&state) {
         return;
     }
     let by_caller = |state: &State| limit.is_some_and(|at| state.outbox.next_ends_by(at));
@@ -84,7 +84,7 @@ pub(super) fn write_soon<'a>(
     // Looked at again: a frame that was added may have more time than this caller. And a thread that
     // has killed the connection meanwhile has left it to this one to answer all waiters.
     // A writer that is to write for a caller does not wait for more before.
-    state.urgent |= via == Via::Caller;
+    state.urgent |= matches!(via, Via::Caller);
     if state.death.is_some() || by_caller(&state) || !wake_writer(connection, &mut state) {
         state.writing = true;
         write_batches(connection, state, limit);
@@ -115,7 +115,7 @@ pub(super) fn let_writer_catch_up(
 /// On the reader thread, with answers: what was queued while they were on their way has waited long
 /// enough for more.
 pub(super) fn end_gathering(connection: &Arc<Connection>, state: &mut State) {
-    if state.writer_thread == WriterThread::Gathering && !state.outbox.is_empty() {
+    if matches!(state.writer_thread, WriterThread::Gathering) && !state.outbox.is_empty() {
         wake_writer(connection, state);
     }
 }

@@ -1,10 +1,10 @@
 use std::collections::BTreeSet;
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rocketmq_blocking::embedded::{Cluster, Fault, On};
-use rocketmq_blocking::hook::{SendContext, SendMessageHook};
+use rocketmq_blocking::hook::{Payload, SendContext, SendMessageHook, SendOutcome};
 use rocketmq_blocking::protocol::code::request;
 use rocketmq_blocking::{
     AutoBatch, Client, ClientOptions, Delivery, ErrorKind, Message, MessageQueue, Producer,
@@ -326,6 +326,54 @@ fn a_callback_may_send_and_wait_although_hooks_hear_of_batches_on_its_thread() {
     let (first, second) = result.recv_timeout(NEVER).unwrap();
     check_own(&cluster, &first.unwrap(), "first");
     check_own(&cluster, &second.unwrap(), "second");
+}
+
+/// Whether a send is gathered does not depend on the thread that makes it: one of the threads that wait
+/// for a batch sends it, and hooks hear of it there.
+#[test]
+fn a_callback_that_waits_shares_a_batch_with_other_threads() {
+    #[derive(Clone, Default)]
+    struct Heard(Arc<Mutex<Vec<Option<String>>>>);
+    impl SendMessageHook for Heard {
+        fn after(&self, context: &SendContext, _: &SendOutcome<'_>) {
+            if let Payload::Batch(_) = context.payload {
+                let name = thread::current().name().map(str::to_owned);
+                self.0.lock().unwrap().push(name);
+            }
+        }
+    }
+    /// What the two of this test may come to: entry, body, properties, the longest key.
+    const BYTES: usize = 2 * (22 + 30 + "UNIQ_KEY..WAIT..false".len() + 56);
+    let (cluster, heard) = (one_queue(), Heard::default());
+    let producer = builder(&cluster)
+        .options(ClientOptions::new().callback_threads(1))
+        .send_message_hook(heard.clone())
+        .auto_batch(never().max_bytes(BYTES))
+        .send_timeout(Duration::from_secs(120))
+        .start()
+        .unwrap();
+    learn(&producer, "T");
+    let (done, result) = mpsc::channel();
+    let again = producer.clone();
+    let alone = Message::new("T", "alone");
+    let in_callback = move |_| drop(done.send(again.send(&Message::new("T", "a".repeat(30)))));
+    let prepared = producer.prepare(&alone).sharding_key("key");
+    prepared.send_async(in_callback);
+    let own = thread::Builder::new().name("own".into());
+    let here = thread::scope(|scope| {
+        let send = || producer.send(&Message::new("T", "b".repeat(30)));
+        let sending = own.spawn_scoped(scope, send).unwrap();
+        sending.join().unwrap()
+    });
+    let there = result.recv_timeout(NEVER * 2).unwrap();
+    check_own(&cluster, &there.unwrap(), &"a".repeat(30));
+    check_own(&cluster, &here.unwrap(), &"b".repeat(30));
+    let expected = [request::SEND_MESSAGE_V2, request::SEND_BATCH_MESSAGE];
+    assert_eq!(codes(&cluster), expected);
+    let heard = heard.0.lock().unwrap();
+    let name = heard[0].as_deref().unwrap();
+    assert_eq!(heard.len(), 1);
+    assert!(name == "own" || name.starts_with("rmq-callback"), "{name}");
 }
 
 /// Java starts all batches on one thread, which looks for their routes one after the other.

@@ -29,16 +29,9 @@ impl Link {
         if state.dead {
             return Err(slot);
         }
-        assert!(state.pending.is_free(opaque));
         let now = Instant::now();
-        let entry = Entry {
-            slot,
-            since: now,
-            deadline: now,
-            end: 0,
-            parked: opaque == 2,
-        };
-        let _look = state.pending.register(opaque, entry);
+        let entry = Entry::new(slot, now, now, 0, opaque == 2);
+        assert!(state.pending.register(opaque, entry).is_ok(), "it is free");
         Ok(())
     }
 
