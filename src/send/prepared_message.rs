@@ -467,10 +467,8 @@ fn append_properties(
     text: &mut String,
 ) {
     let schedule = parts.schedule.property();
-    let schedule = schedule.map(|(name, value)| (name, value.to_string()));
-    let schedule = schedule
-        .as_ref()
-        .map(|(name, value)| (*name, value.as_str()));
+    let at = schedule.map_or_else(String::new, |(_, at)| at.to_string());
+    let schedule = schedule.map(|(name, _)| (name, at.as_str()));
     let own = [(name::UNIQ_KEY, key), (name::WAIT, wait(parts))].into_iter();
     let sharding = sharding_key.map(|key| (name::SHARDING_KEY, key));
     let instance = namespace.map(|namespace| (name::INSTANCE_ID, namespace));
