@@ -122,7 +122,7 @@ fn java_reads_bodies_of_every_compression() {
                 .unwrap();
             let id = receipt.offset_message_id();
             let view = producer.admin().view_message("Compressed", id).unwrap();
-            assert_eq!(view.body, body.as_bytes(), "{kind:?}");
+            assert_eq!(view.body(), body.as_bytes(), "{kind:?}");
             sent.push((
                 receipt.message_id().to_owned(),
                 flags,
@@ -187,9 +187,9 @@ fn offsets_and_queries_agree_with_receipts() {
         .collect();
     for ((view, receipt), body) in views.iter().zip(&receipts).zip(["a", "b", "c"]) {
         assert_eq!(view.unique_key(), Some(receipt.message_id()));
-        assert_eq!((&*view.topic, &*view.body), ("Offsets", body.as_bytes()));
-        assert_eq!(view.queue_offset, receipt.queue_offset());
-        let stored = UNIX_EPOCH + Duration::from_millis(view.store_timestamp.unsigned_abs());
+        assert_eq!((view.topic(), view.body()), ("Offsets", body.as_bytes()));
+        assert_eq!(view.queue_offset(), receipt.queue_offset());
+        let stored = UNIX_EPOCH + Duration::from_millis(view.store_timestamp().unsigned_abs());
         assert_eq!(
             admin.search_offset(&queue, stored).unwrap(),
             receipt.queue_offset()
@@ -242,10 +242,10 @@ fn every_message_of_a_batch_is_found_by_its_own_ids() {
     for (i, handle) in handles.into_iter().enumerate() {
         let receipt = handle.wait().unwrap();
         let view = view(receipt.offset_message_id());
-        assert_eq!(view.body, format!("single {i}").as_bytes());
+        assert_eq!(view.body(), format!("single {i}").as_bytes());
         assert_eq!(view.unique_key(), Some(receipt.message_id()));
-        assert_eq!(view.queue_offset, receipt.queue_offset());
-        assert_eq!(view.queue_id, receipt.queue().id());
+        assert_eq!(view.queue_offset(), receipt.queue_offset());
+        assert_eq!(view.queue_id(), receipt.queue().id());
     }
     let messages = (0..100).map(|i| Message::new("Gathered", vec![b'x'; 100 + i]));
     let mut count = 0;
@@ -253,7 +253,7 @@ fn every_message_of_a_batch_is_found_by_its_own_ids() {
         let receipt = producer.send_batch(&batch.unwrap()).unwrap();
         for (id, key) in receipt.offset_message_ids().zip(receipt.message_ids()) {
             let view = view(id);
-            assert_eq!(view.body.len(), 100 + count);
+            assert_eq!(view.body().len(), 100 + count);
             assert_eq!(view.unique_key(), Some(key));
             count += 1;
         }
@@ -266,9 +266,9 @@ fn delivered(producer: &Producer, topic: &str, receipt: &SendReceipt) -> i64 {
     let found = eventually("the delayed message", || {
         of_key(producer, topic, receipt)
             .into_iter()
-            .find(|m| m.topic == topic)
+            .find(|m| m.topic() == topic)
     });
-    found.store_timestamp
+    found.store_timestamp()
 }
 
 fn now_ms() -> i64 {
@@ -325,7 +325,7 @@ fn a_recalled_message_is_not_delivered() {
     );
     let _ = delivered(&producer, "Recalled", &control);
     let found = of_key(&producer, "Recalled", &recalled);
-    assert!(found.iter().all(|m| m.topic != "Recalled"), "{found:?}");
+    assert!(found.iter().all(|m| m.topic() != "Recalled"), "{found:?}");
     let max: i64 = producer
         .admin()
         .publish_queues("Recalled")

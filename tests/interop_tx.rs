@@ -131,11 +131,11 @@ fn transactions_end_as_told_or_as_the_check_says() {
         seen.insert(tag, half);
     }
     for (tag, half) in &seen {
-        assert_eq!(half.topic, topic);
+        assert_eq!(half.topic(), topic);
         assert_eq!(half.unique_key(), Some(&*ids[&**tag]));
-        assert_eq!(half.properties.get("own"), Some("x"));
+        assert_eq!(half.property("own"), Some("x"));
         let body = if tag == "large" { &large } else { tag };
-        assert_eq!(half.body, body.as_bytes());
+        assert_eq!(half.body(), body.as_bytes());
     }
     let messages = read_back(topic, 5);
     let expected = ["commit", "error", "large", "panic", "unknown"].map(|tag| (tag, 1));
@@ -233,14 +233,14 @@ fn a_java_replier_answers_our_requests() {
     let reply = producer
         .request(&Message::new(topic, "apples"), PATIENCE)
         .unwrap();
-    assert_eq!(reply.body, b"java: apples");
-    assert_eq!(reply.topic, "DefaultCluster_REPLY_TOPIC");
+    assert_eq!(reply.body(), b"java: apples");
+    assert_eq!(reply.topic(), "DefaultCluster_REPLY_TOPIC");
     // Compressed by the Java client.
     let reply = producer
         .request(&Message::new(topic, "1000 apples"), PATIENCE)
         .unwrap();
-    assert_eq!(reply.body, b"java: 1000 apples".repeat(1000));
-    assert!(reply.sys_flag & 1 != 0, "it was compressed");
+    assert_eq!(reply.body(), b"java: 1000 apples".repeat(1000));
+    assert!(reply.sys_flag() & 1 != 0, "it was compressed");
     let (got, replies) = mpsc::channel();
     for i in 0..ASYNC {
         let got = got.clone();
@@ -251,7 +251,7 @@ fn a_java_replier_answers_our_requests() {
     }
     for _ in 0..ASYNC {
         let (i, reply) = replies.recv_timeout(PATIENCE).unwrap();
-        assert_eq!(reply.unwrap().body, format!("java: q{i}").as_bytes());
+        assert_eq!(reply.unwrap().body(), format!("java: q{i}").as_bytes());
     }
     // The late one was accepted too: all of the replier's sends succeeded.
     let text = printed(replier);
@@ -280,7 +280,7 @@ fn view(offset_message_id: &str) -> MessageView {
         if let Some(raw) = frame::split(&input).unwrap() {
             let answer = Frame::decode(raw).unwrap();
             assert_eq!(answer.code, 0, "{:?}", answer.remark);
-            return message::decode(&answer.body, 1 << 20).unwrap();
+            return message::decode(answer.body, 1 << 20).unwrap();
         }
         let mut chunk = [0; 4096];
         let len = stream.read(&mut chunk).unwrap();
@@ -302,7 +302,7 @@ fn our_reply_reaches_a_java_requester() {
         );
         let stored = read_back(&topic, 1);
         let question = view(stored[0]["offset_msg_id"].as_str().unwrap());
-        assert_eq!(question.body, b"apples");
+        assert_eq!(question.body(), b"apples");
         let replier = Producer::builder("interop-repliers").name_server(&name_server);
         let replier = replier.short_headers(short).send_timeout(UNHURRIED);
         let replier = replier.api_timeout(UNHURRIED).start().unwrap();

@@ -3,9 +3,12 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::LOG;
 use super::name_server::NameServers;
 use crate::error::{Delivery, Error, ErrorKind, Result};
+use crate::logging;
 use crate::message::MessageView;
+use crate::protocol::Command;
 use crate::protocol::ExtFields;
 use crate::protocol::admin::{
     CreateTopic, OffsetAnswer, QueryMessage, QueueQuery, RecallAnswer, RecallMessage,
@@ -13,8 +16,8 @@ use crate::protocol::admin::{
 };
 use crate::protocol::code::{request, response};
 use crate::protocol::heartbeat::{Heartbeat, Unregister};
+use crate::protocol::message::{self, Unreadable};
 use crate::protocol::route::{RouteRequest, TopicRoute};
-use crate::protocol::{Command, message};
 use crate::transport::{Completion, Connection, Deadline, Remoting, Request, To, Via};
 
 /// The most that the bodies of one answer may inflate to: what a frame can carry, several times
@@ -76,7 +79,7 @@ pub(super) fn view_message(
 ) -> Result<MessageView> {
     let asked = Request::new(request::VIEW_MESSAGE_BY_ID, header);
     let answer = ask(remoting, broker, &asked, deadline)?;
-    message::decode(&answer.body, MOST_INFLATED).map_err(|error| Error::from(error).at(broker))
+    message::decode(answer.body, MOST_INFLATED).map_err(|error| Error::from(error).at(broker))
 }
 
 /// The messages that a broker's index has for a key, or for its hash.
@@ -88,10 +91,31 @@ pub(super) fn query_message(
 ) -> Result<Vec<MessageView>> {
     let asked = Request::new(request::QUERY_MESSAGE, header);
     match ask(remoting, broker, &asked, deadline) {
-        Ok(answer) => message::decode_all(&answer.body, MOST_INFLATED)
-            .map_err(|error| Error::from(error).at(broker)),
+        Ok(answer) => {
+            let read = message::decode_all(answer.body, MOST_INFLATED);
+            readable(read).map_err(|error| Error::from(error).at(broker))
+        }
         Err(error) if error.response_code() == Some(response::QUERY_NOT_FOUND) => Ok(Vec::new()),
         Err(error) => Err(error),
+    }
+}
+
+/// The messages that can be read: what is wrong with one must not hide the others. An error if that
+/// leaves nothing.
+fn readable(read: Vec<Result<MessageView, Unreadable>>) -> Result<Vec<MessageView>, Unreadable> {
+    let (mut messages, mut first) = (Vec::new(), None);
+    for message in read {
+        match message {
+            Ok(message) => messages.push(message),
+            Err(error) => {
+                logging::warn!(target: LOG, "a message of an answer cannot be read: {error}");
+                first.get_or_insert(error);
+            }
+        }
+    }
+    match first {
+        Some(error) if messages.is_empty() => Err(error),
+        _ => Ok(messages),
     }
 }
 

@@ -6,17 +6,18 @@ use std::time::Instant;
 use super::LOG;
 use super::core::Inner;
 use crate::logging;
-use crate::message::{MessageView, name};
+use crate::message::name;
 use crate::protocol::code::{request, response};
+use crate::protocol::message::{self, Packed};
 use crate::protocol::transaction::CheckTransaction;
-use crate::protocol::{Command, ProtocolError, message};
+use crate::protocol::{Command, ProtocolError};
 use crate::transport::{Connection, Deadline};
 
 /// A transaction producer, as the client sees it.
 pub(crate) trait TransactionChecks: Send + Sync {
     /// A broker asks about a half message, whose body is still packed. Runs on a reader thread: it
     /// hands on.
-    fn check(&self, from: &Arc<Connection>, question: CheckTransaction, half: MessageView);
+    fn check(&self, from: &Arc<Connection>, question: CheckTransaction, half: Packed);
 
     /// No check begins from now on.
     fn stop(&self);
@@ -60,8 +61,8 @@ impl Inner {
         request: &Command,
     ) -> Result<(), ProtocolError> {
         let question = CheckTransaction::decode(&request.ext)?;
-        let half = message::decode_packed(&request.body)?;
-        let Some(group) = half.properties.get(name::PRODUCER_GROUP) else {
+        let half = message::decode_packed(request.body.clone())?;
+        let Some(group) = half.property(name::PRODUCER_GROUP) else {
             return Err(ProtocolError::new("the half message names no group"));
         };
         let checks = self.checks.lock().get(group).cloned();

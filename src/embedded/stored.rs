@@ -7,7 +7,8 @@ use super::send::REGION;
 use super::topics::CLUSTER_NAME;
 use crate::message::{MessageView, Properties, name};
 use crate::protocol::id::OffsetMessageId;
-use crate::protocol::{ProtocolError, compress, message, properties, sys_flag};
+use crate::protocol::message::Record;
+use crate::protocol::{ProtocolError, compress, properties, sys_flag};
 
 /// The most that a stored body may inflate to: what a frame can carry, several times over.
 const MAX_BODY: usize = 256 << 20;
@@ -85,24 +86,30 @@ impl StoredMessage {
     /// If it cannot be decompressed.
     #[track_caller]
     pub fn view(&self) -> MessageView {
-        MessageView {
-            body: self.body().into_owned(),
-            ..self.packed_view()
+        let properties = self.handed_out_properties();
+        match self.record(&properties).view(MAX_BODY) {
+            Ok(view) => view,
+            Err(error) => panic!("stored body of topic {}: {error}", self.topic()),
         }
     }
 
-    /// The same with its body as it was sent.
-    pub(super) fn packed_view(&self) -> MessageView {
-        let stored = &*self.0;
+    /// The properties that the sender wrote, and those that the broker adds.
+    pub(super) fn handed_out_properties(&self) -> String {
         let mut properties = self.properties().clone();
         properties.set(name::MSG_REGION, REGION);
         properties.set(name::TRACE_ON, "true");
         properties.set(name::CLUSTER, CLUSTER_NAME);
-        MessageView {
-            topic: stored.topic.to_string(),
-            body: stored.body.clone(),
-            flag: stored.flag,
+        properties::encode(properties.iter())
+    }
+
+    /// All of it with these properties, its body as it was sent.
+    pub(super) fn record<'a>(&'a self, properties: &'a str) -> Record<'a> {
+        let stored = &*self.0;
+        Record {
+            topic: &stored.topic,
+            body: &stored.body,
             properties,
+            flag: stored.flag,
             sys_flag: stored.sys_flag,
             queue_id: stored.queue_id,
             queue_offset: stored.queue_offset,
@@ -268,23 +275,13 @@ impl StoredMessage {
 impl StoredMessage {
     /// The form in which brokers hand messages out.
     pub(super) fn encode(&self) -> Result<Vec<u8>, ProtocolError> {
-        let view = MessageView {
-            topic: self.topic().to_owned(),
-            body: Vec::new(),
-            flag: self.flag(),
-            properties: self.properties().clone(),
-            sys_flag: self.sys_flag(),
-            queue_id: self.queue_id(),
-            queue_offset: self.queue_offset(),
-            commit_log_offset: self.commit_log_offset(),
-            born_timestamp: self.born_timestamp(),
-            born_host: self.born_host(),
-            store_timestamp: self.store_timestamp(),
-            store_host: self.store_host(),
-            reconsume_times: self.reconsume_times(),
+        let mut bytes = Vec::new();
+        let record = Record {
             prepared_transaction_offset: 0,
+            ..self.record(self.raw_properties())
         };
-        message::encode(&view, self.raw_body())
+        record.encode(&mut bytes)?;
+        Ok(bytes)
     }
 }
 

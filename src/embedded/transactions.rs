@@ -12,9 +12,10 @@ use super::store::Draft;
 use super::stored::StoredMessage;
 use crate::logging;
 use crate::message::{TransactionState, name};
+use crate::protocol::Command;
 use crate::protocol::code::{request, response};
+use crate::protocol::message::Record;
 use crate::protocol::transaction::{CheckTransaction, EndTransaction};
-use crate::protocol::{Command, message};
 
 /// Where brokers keep half messages; nobody may send there.
 pub(super) const HALF_TOPIC: &str = "RMQ_SYS_TRANS_HALF_TOPIC";
@@ -248,12 +249,16 @@ impl BrokerService {
             offset_message_id: Some(stored.offset_message_id()),
             broker_name: Some(self.name.to_string()),
         };
-        let mut view = stored.packed_view();
-        view.topic = half.topic.to_string();
-        view.queue_id = half.queue_id;
-        let Ok(body) = message::encode(&view, stored.raw_body()) else {
-            return false;
+        let properties = stored.handed_out_properties();
+        let record = Record {
+            topic: &half.topic,
+            queue_id: half.queue_id,
+            ..stored.record(&properties)
         };
+        let mut body = Vec::new();
+        if record.encode(&mut body).is_err() {
+            return false;
+        }
         let ask = Command::request(request::CHECK_TRANSACTION_STATE);
         let ask = ask.with_fields(&question).with_body(body).oneway();
         self.ask_client(connection, ask)

@@ -204,7 +204,7 @@ impl Producer {
     /// # });
     /// let question = Message::new("Prices", "apples");
     /// let reply = producer.request(&question, Duration::from_secs(3))?;
-    /// println!("{}", String::from_utf8_lossy(&reply.body));
+    /// println!("{}", reply.text()?);
     /// # Ok(())
     /// # }
     /// ```

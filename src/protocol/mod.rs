@@ -11,21 +11,17 @@ pub mod admin;
 mod binary;
 pub mod code;
 mod command;
-pub mod compress;
 pub mod frame;
 mod header;
 pub mod heartbeat;
-pub mod id;
 mod json;
 pub mod message;
 pub mod namespace;
 mod plain;
-pub mod properties;
 pub mod recall;
 pub mod reply;
 pub mod route;
 pub mod send;
-pub mod sys_flag;
 pub mod trace;
 pub mod transaction;
 
@@ -34,6 +30,7 @@ use std::fmt;
 
 pub use command::{Command, ExtFields, Language};
 pub use header::{FieldSink, Fields, Head, HeaderFormat};
+pub use message::{compress, id, properties, sys_flag};
 
 /// The bytes do not follow the protocol.
 #[derive(Debug, Clone, PartialEq, Eq)]

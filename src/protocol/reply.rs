@@ -3,8 +3,9 @@
 use std::net::{Ipv4Addr, SocketAddr};
 
 use super::code::request;
+use super::message::{Packed, Record};
 use super::send::{SendRequest, V1};
-use super::{ExtFields, FieldSink, Fields, ProtocolError, compress, properties};
+use super::{ExtFields, FieldSink, Fields, ProtocolError, properties};
 use crate::message::{MessageView, Properties, name};
 
 /// The header of a pushed reply (PUSH_REPLY_MESSAGE_TO_CLIENT, 326): the long names of a send, and
@@ -47,17 +48,14 @@ impl PushedReply {
         properties::decode(&self.send.properties)
     }
 
-    /// The whole reply, its body decompressed up to `limit` bytes.
-    ///
-    /// # Errors
-    /// The body is damaged, too large, or of a compression that is not built in.
-    pub fn message(&self, body: &[u8], limit: usize) -> Result<MessageView, ProtocolError> {
+    /// The whole reply, its body as it came.
+    pub fn packed(&self, body: &[u8]) -> Packed {
         let nowhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
-        Ok(MessageView {
-            topic: self.send.topic.clone(),
-            body: compress::decompress(body, self.send.sys_flag, limit)?,
+        let record = Record {
+            topic: &self.send.topic,
+            body,
+            properties: &self.send.properties,
             flag: self.send.flag,
-            properties: self.properties(),
             sys_flag: self.send.sys_flag,
             queue_id: self.send.queue_id,
             queue_offset: 0,
@@ -68,7 +66,18 @@ impl PushedReply {
             store_host: self.store_host.unwrap_or(nowhere),
             reconsume_times: self.send.reconsume_times,
             prepared_transaction_offset: 0,
-        })
+        };
+        record.packed()
+    }
+
+    /// The whole reply, its body decompressed up to `limit` bytes.
+    ///
+    /// # Errors
+    /// The body is damaged, too large, or of a compression that is not built in.
+    pub fn message(&self, body: &[u8], limit: usize) -> Result<MessageView, ProtocolError> {
+        self.packed(body)
+            .unpack(limit)
+            .map_err(|unreadable| unreadable.error)
     }
 }
 
@@ -130,7 +139,7 @@ pub fn correlation_of(properties: &Properties) -> Option<u128> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::sys_flag;
+    use crate::protocol::{compress, sys_flag};
 
     fn pushed(body_flag: i32) -> PushedReply {
         let text = [("CORRELATION_ID", "c"), ("MSG_TYPE", "reply")];
@@ -185,11 +194,11 @@ mod tests {
         let body = b"reply ".repeat(1000);
         let packed = compress::zlib(&body, 5);
         let message = header.message(&packed, body.len()).unwrap();
-        assert_eq!(message.body, body);
-        assert_eq!(message.properties.get("MSG_TYPE"), Some("reply"));
+        assert_eq!(message.body(), body);
+        assert_eq!(message.property("MSG_TYPE"), Some("reply"));
         assert!(header.message(&packed, body.len() - 1).is_err());
         assert!(header.message(b"damaged", 1000).is_err());
-        assert_eq!(pushed(0).message(b"plain", 0).unwrap().body, b"plain");
+        assert_eq!(pushed(0).message(b"plain", 0).unwrap().body(), b"plain");
     }
 
     #[test]

@@ -13,7 +13,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 fn bodies(messages: &[MessageView]) -> Vec<&str> {
     messages
         .iter()
-        .map(|m| std::str::from_utf8(&m.body).unwrap())
+        .map(|m| std::str::from_utf8(m.body()).unwrap())
         .collect()
 }
 
@@ -86,11 +86,11 @@ fn a_message_is_found_by_the_ids_of_its_receipt_and_by_its_keys() {
     let both = producer.send_batch(&batch).unwrap();
 
     let view = admin.view_message("T", first.offset_message_id()).unwrap();
-    assert_eq!((view.body, view.flag), (long.into_bytes(), 7));
-    assert_eq!(view.properties.get("TAGS"), Some("a"));
-    assert_eq!(view.queue_offset, first.queue_offset());
+    assert_eq!((view.body(), view.flag()), (long.as_bytes(), 7));
+    assert_eq!(view.property("TAGS"), Some("a"));
+    assert_eq!(view.queue_offset(), first.queue_offset());
     for (id, body) in both.offset_message_ids().zip(["x", "y"]) {
-        assert_eq!(admin.view_message("T", id).unwrap().body, body.as_bytes());
+        assert_eq!(admin.view_message("T", id).unwrap().body(), body.as_bytes());
     }
     let of_key = |key, most| admin.query_by_key("T", key, most, ..).unwrap();
     assert_eq!(of_key("k1", 32).len(), 1);
@@ -102,7 +102,7 @@ fn a_message_is_found_by_the_ids_of_its_receipt_and_by_its_keys() {
         .query_by_unique_key("T", second.message_id(), ..)
         .unwrap();
     assert_eq!(bodies(&found), ["two"]);
-    let stored = UNIX_EPOCH + Duration::from_millis(found[0].store_timestamp.unsigned_abs());
+    let stored = UNIX_EPOCH + Duration::from_millis(found[0].store_timestamp().unsigned_abs());
     let within = |times: (std::ops::Bound<_>, std::ops::Bound<_>)| {
         admin
             .query_by_unique_key("T", second.message_id(), times)
@@ -130,7 +130,7 @@ fn in_a_namespace_topics_have_their_own_names_here_and_the_whole_ones_there() {
     let view = admin
         .view_message("T", receipt.offset_message_id())
         .unwrap();
-    assert_eq!(view.topic, "T");
+    assert_eq!(view.topic(), "T");
     assert_eq!(
         admin.query_by_key("T", "k", 9, ..).unwrap(),
         std::slice::from_ref(&view)

@@ -47,7 +47,7 @@ pub fn replier(cluster: &Cluster, answer: impl Fn(&str) -> String + Send + 'stat
 }
 
 pub fn text(reply: &MessageView) -> &str {
-    std::str::from_utf8(&reply.body).expect("text")
+    std::str::from_utf8(reply.body()).expect("text")
 }
 
 #[track_caller]
@@ -69,12 +69,12 @@ fn a_request_gets_its_reply() {
     let question = Message::new("Prices", "apples").tag("fruit");
     let reply = producer.request(&question, PATIENCE).expect("a reply");
     assert_eq!(text(&reply), "apples: 7");
-    assert_eq!(reply.topic, "DefaultCluster_REPLY_TOPIC");
-    assert_eq!(reply.properties.get("MSG_TYPE"), Some("reply"));
+    assert_eq!(reply.topic(), "DefaultCluster_REPLY_TOPIC");
+    assert_eq!(reply.property("MSG_TYPE"), Some("reply"));
     let asked = &cluster.messages("Prices")[0];
     for name in ["CORRELATION_ID", "REPLY_TO_CLIENT", "TTL"] {
         assert!(asked.property(name).is_some(), "{name}");
-        assert_eq!(reply.properties.get(name), asked.property(name), "{name}");
+        assert_eq!(reply.property(name), asked.property(name), "{name}");
     }
     assert_eq!(asked.property("TTL"), Some("20000"));
     assert_eq!(
@@ -214,7 +214,7 @@ fn a_compressed_reply_comes_whole_and_one_too_large_is_an_error() {
     let producer = builder.max_message_size(50_000).start().expect("started");
     let ask = |size: usize| producer.request(&Message::new("Prices", size.to_string()), PATIENCE);
     let reply = ask(50_000).expect("a reply");
-    assert_eq!(reply.body.len(), 50_000);
+    assert_eq!(reply.body().len(), 50_000);
     let raw = cluster.messages("DefaultCluster_REPLY_TOPIC")[0]
         .raw_body()
         .len();

@@ -71,7 +71,7 @@ fn a_namespace_is_on_the_wire_and_nowhere_else() {
     let cluster = cluster();
     let (saw, seen) = crossbeam_channel::unbounded();
     let check = move |half: &MessageView| {
-        saw.send(half.topic.clone()).expect("the test waits");
+        saw.send(half.topic().to_owned()).expect("the test waits");
         TransactionState::Commit
     };
     let builder = checked(&cluster, "payments", check).namespace("NS");
@@ -102,7 +102,7 @@ fn a_namespace_is_on_the_wire_and_nowhere_else() {
         let reply = Message::reply_to(&question.view(), "7").expect("a request");
         plain.send(&reply).map(drop).expect("pushed");
         let reply = asking.join().expect("no panic").expect("a reply");
-        assert_eq!(reply.topic, "DefaultCluster_REPLY_TOPIC");
+        assert_eq!(reply.topic(), "DefaultCluster_REPLY_TOPIC");
     });
 }
 

@@ -45,7 +45,7 @@ fn a_commit_shows_the_message_once_and_only_then() {
         (message.tag(), message.producer_group()),
         (Some("T"), "payments")
     );
-    assert_eq!(message.view().prepared_transaction_offset, 0);
+    assert_eq!(message.view().prepared_transaction_offset(), 0);
     drop(cluster);
     assert_eq!(seen.iter().count(), 1);
 }

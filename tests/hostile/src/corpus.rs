@@ -7,6 +7,7 @@ use std::path::Path;
 
 use rocketmq_blocking::protocol::code::request;
 use rocketmq_blocking::protocol::frame::{self, RawFrame};
+use rocketmq_blocking::protocol::message::encode_batch_entry;
 use rocketmq_blocking::protocol::reply::PushedReply;
 use rocketmq_blocking::protocol::send::SendRequest;
 use rocketmq_blocking::protocol::transaction::CheckTransaction;
@@ -37,14 +38,21 @@ pub fn parts(frames: &[Vec<u8>], part: impl Fn(RawFrame<'_>) -> &[u8]) -> Vec<Ve
     parts
 }
 
-/// Stored messages: plain, compressed, a bomb, with IPv6, with a long topic.
+/// Stored messages: plain, compressed, a bomb, with IPv6, with a long topic, inner batches.
 pub fn stored() -> Vec<Vec<u8>> {
     let text = b"a stored message's body ".repeat(20);
     let zlib = sys_flag::COMPRESSED | sys_flag::COMPRESSION_ZLIB;
     let v6 = sys_flag::BORN_HOST_V6 | sys_flag::STORE_HOST_V6;
     let packed = compress::zlib(&text, 5);
     let bomb = compress::zlib(&vec![0; 1 << 20], 9);
+    let inner = sys_flag::INNER_BATCH | sys_flag::NEED_UNWRAP;
+    let batch = batch(20);
+    let packed_batch = compress::zlib(&batch, 5);
+    let batch_bomb = compress::zlib(&[0, 0, 0, 22].repeat(100_000), 9);
     [
+        (inner, "TopicTest", &batch),
+        (inner | zlib, "TopicTest", &packed_batch),
+        (inner | zlib, "TopicTest", &batch_bomb),
         (0, "TopicTest", &text),
         (zlib, "TopicTest", &packed),
         (sys_flag::COMPRESSED, "TopicTest", &bomb),
@@ -53,6 +61,14 @@ pub fn stored() -> Vec<Vec<u8>> {
     ]
     .map(|(flags, topic, body)| message(flags, topic, body))
     .into()
+}
+
+fn batch(messages: usize) -> Vec<u8> {
+    let mut batch = Vec::new();
+    for _ in 0..messages {
+        encode_batch_entry(0, b"a body", "UNIQ_KEY\u{1}7F00\u{2}", &mut batch).expect("short");
+    }
+    batch
 }
 
 /// Requests that brokers send: replies and questions about transactions.

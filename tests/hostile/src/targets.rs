@@ -1,5 +1,7 @@
 //! What is handed hostile bytes: everything by which the client reads what a peer sends.
 
+use std::sync::Arc;
+
 use rocketmq_blocking::protocol::admin::{OffsetAnswer, QueueQuery, RecallAnswer, StoreTimeAnswer};
 use rocketmq_blocking::protocol::code::request;
 use rocketmq_blocking::protocol::frame::{self, RawFrame};
@@ -184,14 +186,20 @@ fn read_route(body: &[u8]) {
 }
 
 fn read_stored(bytes: &[u8]) {
-    if let Ok(mut message) = message::decode_packed(bytes) {
-        let _ = message::unpack(&mut message, INFLATED);
-        assert!(message.body.len() <= bytes.len().max(INFLATED));
+    let bytes = Arc::new(bytes.to_vec());
+    if let Ok(packed) = message::decode_packed(Arc::clone(&bytes)) {
+        if let Ok(message) = packed.unpack(INFLATED) {
+            assert!(message.body().len() <= bytes.len().max(INFLATED));
+        }
     }
-    if let Ok(messages) = message::decode_all(bytes, INFLATED) {
-        let all: usize = messages.iter().map(|m| m.body.len()).sum();
-        assert!(all <= bytes.len() + INFLATED);
-    }
+    let read = message::decode_all(Arc::clone(&bytes), INFLATED);
+    let messages: Vec<_> = read.into_iter().flatten().collect();
+    let all: usize = messages.iter().map(|m| m.body().len()).sum();
+    assert!(all <= bytes.len() + INFLATED);
+    // Parses them.
+    messages
+        .iter()
+        .for_each(|m| assert!(m.property("").is_none()));
 }
 
 fn read_batch(body: &[u8]) {

@@ -1,12 +1,12 @@
 //! The text form of message properties: `name \x01 value \x02`, repeated.
 
-use crate::message::Properties;
+use crate::message::{self, Properties};
 
 /// Between a name and its value.
-pub const NAME_END: char = '\u{1}';
+pub const NAME_END: char = message::NAME_END as char;
 /// After each value. Clients from 5.2.0 on write it after the last one too; every decoder takes
 /// both.
-pub const VALUE_END: char = '\u{2}';
+pub const VALUE_END: char = message::VALUE_END as char;
 
 /// The longest text form, in bytes, that the broker's store can hold.
 pub const MAX_LEN: usize = 32_767;
@@ -39,16 +39,11 @@ pub fn encode<'a>(properties: impl Iterator<Item = (&'a str, &'a str)> + Clone) 
 
 /// Reads the text form. As in Java, a piece that has no separator, no name or no value is dropped.
 pub fn decode(text: &str) -> Properties {
-    let mut properties = Vec::new();
-    for piece in text.split(VALUE_END) {
-        if let Some((name, value)) = piece.split_once(NAME_END) {
-            if !name.is_empty() && !value.is_empty() {
-                properties.push((name.to_owned(), value.to_owned()));
-            }
-        }
-    }
-    // Later duplicates win, as in a map; sorted, so that a hostile text cannot cost quadratic time.
-    Properties::from_pairs(properties)
+    let bytes = text.as_bytes();
+    // The separators are ASCII: what stands between them is UTF-8 as the whole text is.
+    let own = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let places = message::places(bytes).into_iter();
+    Properties::from_distinct(places.map(|place| (own(place.name(bytes)), own(place.value(bytes)))))
 }
 
 #[cfg(test)]

@@ -2,7 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use super::ProtocolError;
+use crate::message::{self, push_hex, push_ip};
+use crate::protocol::ProtocolError;
 
 /// The ids that a client gives its messages (Java's `MessageClientIDSetter`, property `UNIQ_KEY`):
 /// upper-case hexadecimal of `ip | i16 process | i32 salt | i32 time | i16 counter`, 32 digits
@@ -80,11 +81,7 @@ pub struct OffsetMessageId {
 impl OffsetMessageId {
     /// The id's text.
     pub fn encode(&self) -> String {
-        let mut text = String::new();
-        push_ip(self.address.ip(), &mut text);
-        push_hex::<8>(self.address.port().into(), &mut text);
-        push_hex::<16>(self.commit_log_offset as u64, &mut text);
-        text
+        message::offset_message_id(self.address, self.commit_log_offset)
     }
 
     /// Reads an id's text.
@@ -115,27 +112,8 @@ impl OffsetMessageId {
     }
 }
 
-fn push_ip(ip: IpAddr, text: &mut String) {
-    match ip {
-        IpAddr::V4(ip) => push_hex::<8>(ip.to_bits().into(), text),
-        IpAddr::V6(ip) => {
-            for part in ip.segments() {
-                push_hex::<4>(part.into(), text);
-            }
-        }
-    }
-}
-
 fn array<const N: usize>(bytes: &[u8]) -> Option<[u8; N]> {
     bytes.get(..N)?.try_into().ok()
-}
-
-/// Appends the last so many digits of a number.
-fn push_hex<const DIGITS: usize>(number: u64, text: &mut String) {
-    const HEX: &[u8; 16] = b"0123456789ABCDEF";
-    let digits: [u8; DIGITS] =
-        std::array::from_fn(|i| HEX[(number >> (4 * (DIGITS - 1 - i)) & 15) as usize]);
-    text.push_str(std::str::from_utf8(&digits).unwrap_or_default());
 }
 
 fn unhex(text: &str) -> Option<Vec<u8>> {

@@ -5,7 +5,8 @@ use std::io::{self, Read, Write};
 use flate2::read::ZlibDecoder;
 use flate2::write::ZlibEncoder;
 
-use super::{ProtocolError, sys_flag};
+use super::sys_flag;
+use crate::protocol::ProtocolError;
 
 /// How bodies are compressed.
 ///

@@ -12,6 +12,10 @@ pub const TRANSACTION_ROLLBACK: i32 = 0xC;
 pub const BORN_HOST_V6: i32 = 0x10;
 /// The broker's address is an IPv6 one.
 pub const STORE_HOST_V6: i32 = 0x20;
+/// The body of a stored message is a batch that consumers take apart, if [`INNER_BATCH`] is set too.
+pub const NEED_UNWRAP: i32 = 0x40;
+/// The message was stored as one for several.
+pub const INNER_BATCH: i32 = 0x80;
 /// Bits that name the compression; zero means zlib too (senders before 5.0).
 pub const COMPRESSION_MASK: i32 = 0x700;
 /// LZ4 in its frame format.
