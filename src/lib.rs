@@ -86,17 +86,17 @@
 //! What is sent again after a lost answer may be stored twice. Both copies have the same unique key,
 //! and RocketMQ delivers *at least once* in any case, so that consumers must bear it. Where it is better
 //! to ask, `retry_maybe_stored(false)` leaves the decision to you: every failed send says whether
-//! sending again can make a second copy ([`Delivery::MaybeStored`]) or cannot
-//! ([`Delivery::NotSent`]). Sending again yourself makes a message with another key, unless you give it
+//! sending again can make a second copy ([`SendFate::MaybeStored`]) or cannot
+//! ([`SendFate::NotSent`]). Sending again yourself makes a message with another key, unless you give it
 //! that of the failed send ([`Error::unique_key`], [`Message::unique_key`];
 //! [how](docs::errors#sending-again)).
 //!
 //! # Errors
-//! [`Error`] has a [kind](ErrorKind), a [`Delivery`], the attempts that were made, and the broker's code
+//! [`Error`] has a [kind](ErrorKind), a [`SendFate`], the attempts that were made, and the broker's code
 //! and remark where one answered. Its text reads well alone. Two questions lead through most of it:
 //!
 //! ```
-//! use rocketmq_blocking::{Delivery, ErrorKind, Message, Producer};
+//! use rocketmq_blocking::{SendFate, ErrorKind, Message, Producer};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let cluster = rocketmq_blocking::embedded::Cluster::start()?;
@@ -105,10 +105,10 @@
 //! # let message = Message::new("Orders", "one book");
 //! match producer.send(&message) {
 //!     Ok(receipt) => println!("{receipt}"),
-//!     Err(error) => match (error.kind(), error.delivery()) {
-//!         (_, Delivery::MaybeStored) => println!("somebody may have it: {error}"),
+//!     Err(error) => match (error.kind(), error.fate()) {
+//!         (_, SendFate::MaybeStored) => println!("somebody may have it: {error}"),
 //!         (ErrorKind::Invalid, _) => println!("mend the message: {error}"),
-//!         (_, Delivery::NotSent) => println!("nobody has it, send it later: {error}"),
+//!         (_, SendFate::NotSent) => println!("nobody has it, send it later: {error}"),
 //!     },
 //! }
 //! # Ok(())
@@ -218,7 +218,7 @@ mod transport;
 
 pub use client::{Admin, Client, ClientBuilder, ShutdownReport};
 pub use client::{ClientState, ConnectionState, DialFailure, NameServerState, TopicState};
-pub use error::{Attempt, Delivery, Error, ErrorKind, Result, Wait};
+pub use error::{Attempt, Error, ErrorKind, ResponseCode, Result, SendFate, Wait};
 pub use message::{
     Batch, Message, MessageQueue, MessageView, Properties, Schedule, SendReceipt, SendStatus,
     TransactionState, Unbatchable,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rocketmq_blocking::hook::RpcHook;
 use rocketmq_blocking::protocol::{Command, HeaderFormat};
-use rocketmq_blocking::{Batch, Delivery, Error, ErrorKind, Message, Producer, ProducerBuilder};
+use rocketmq_blocking::{Batch, Error, ErrorKind, Message, Producer, ProducerBuilder, SendFate};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -155,16 +155,16 @@ fn without_the_right_secret_nothing_is_accepted() {
         let error = producer.send(&Message::new("AclTopic", "x")).unwrap_err();
         eprintln!("{why}: {error}");
         assert_eq!(error.kind(), ErrorKind::Broker, "{why}: {error}");
-        assert_eq!(error.delivery(), Delivery::NotSent, "{why}: {error}");
+        assert_eq!(error.fate(), SendFate::NotSent, "{why}: {error}");
         if env("ROCKETMQ_VERSION").starts_with("4.") {
-            assert_eq!(error.response_code(), Some(1), "{why}: {error}");
+            assert_eq!(error.response_code(), Some(1.into()), "{why}: {error}");
             assert!(
                 error.remark().unwrap().contains("AclException"),
                 "{why}: {error}"
             );
             assert_eq!(error.attempts().len(), 1, "{why}: no retry can mend it");
         } else {
-            assert_eq!(error.response_code(), Some(16), "{why}: {error}");
+            assert_eq!(error.response_code(), Some(16.into()), "{why}: {error}");
             assert_eq!(
                 error.attempts().len(),
                 3,

@@ -337,5 +337,5 @@ fn a_recalled_message_is_not_delivered() {
     let error = producer
         .recall("Recalled", control.recall_handle().unwrap())
         .unwrap_err();
-    assert_eq!(error.response_code(), Some(604), "{error}");
+    assert_eq!(error.response_code(), Some(604.into()), "{error}");
 }

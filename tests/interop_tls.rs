@@ -7,7 +7,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use rocketmq_blocking::{
-    Batch, Delivery, ErrorKind, Message, Producer, ProducerBuilder, SendReceipt, TlsConfig,
+    Batch, ErrorKind, Message, Producer, ProducerBuilder, SendFate, SendReceipt, TlsConfig,
 };
 
 const CA: &str = include_str!("certificates/ca.pem");
@@ -116,8 +116,8 @@ fn refused(tls: TlsConfig, why: &str) {
     let producer = builder().tls(tls).start().unwrap();
     let error = producer.send(&Message::new("Tls", "refused")).unwrap_err();
     println!("{error}");
-    let seen = (error.kind(), error.delivery());
-    assert_eq!(seen, (ErrorKind::Tls, Delivery::NotSent), "{error}");
+    let seen = (error.kind(), error.fate());
+    assert_eq!(seen, (ErrorKind::Tls, SendFate::NotSent), "{error}");
     assert!(error.to_string().contains(why), "{error}");
     assert!(start.elapsed() < Duration::from_secs(4), "{error}");
 }

@@ -15,7 +15,7 @@ use rocketmq_blocking::embedded::Cluster;
 use rocketmq_blocking::protocol::id::OffsetMessageId;
 use rocketmq_blocking::protocol::{Command as Frame, HeaderFormat, frame, message};
 use rocketmq_blocking::{
-    Client, Delivery, ErrorKind, HalfMessage, Message, MessageView, Producer, TransactionProducer,
+    Client, ErrorKind, HalfMessage, Message, MessageView, Producer, SendFate, TransactionProducer,
     TransactionState,
 };
 use serde_json::Value;
@@ -219,7 +219,7 @@ fn a_java_replier_answers_our_requests() {
         .request(&question, Duration::from_millis(700))
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
-    assert_eq!(error.delivery(), Delivery::MaybeStored);
+    assert_eq!(error.fate(), SendFate::MaybeStored);
     let late = start.elapsed();
     assert!(
         late >= Duration::from_millis(700) && late < Duration::from_secs(3),
@@ -312,7 +312,7 @@ fn our_reply_reaches_a_java_requester() {
         assert_eq!(printed(requester).trim_end(), body.trim_end());
         // Its client is gone now.
         let error = replier.send(&reply).unwrap_err();
-        assert_eq!(error.response_code(), Some(1), "{error}");
+        assert_eq!(error.response_code(), Some(1.into()), "{error}");
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::LOG;
 use super::name_server::NameServers;
-use crate::error::{Delivery, Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, ResponseCode, Result, SendFate};
 use crate::logging;
 use crate::message::MessageView;
 use crate::protocol::Command;
@@ -39,11 +39,7 @@ pub(super) fn topic_route(
             Error::new(ErrorKind::NameServer, text).caused_by(error)
         }),
         response::TOPIC_NOT_EXIST => Ok(None),
-        code => {
-            let name = response::name(code);
-            Err(Error::response(code, name, answer.remark.as_deref())
-                .of_kind(ErrorKind::NameServer))
-        }
+        code => Err(Error::response(code, answer.remark.as_deref()).of_kind(ErrorKind::NameServer)),
     }
 }
 
@@ -95,7 +91,9 @@ pub(super) fn query_message(
             let read = message::decode_all(answer.body, MOST_INFLATED);
             readable(read).map_err(|error| Error::from(error).at(broker))
         }
-        Err(error) if error.response_code() == Some(response::QUERY_NOT_FOUND) => Ok(Vec::new()),
+        Err(error) if error.response_code() == Some(ResponseCode::QUERY_NOT_FOUND) => {
+            Ok(Vec::new())
+        }
         Err(error) => Err(error),
     }
 }
@@ -174,7 +172,7 @@ fn ask(
         }
     }
     // There is no message here that could be stored or not.
-    let answer = answer.map_err(|error| error.delivered(Delivery::NotSent))?;
+    let answer = answer.map_err(|error| error.with_fate(SendFate::NotSent))?;
     check(&answer, broker)?;
     Ok(answer)
 }
@@ -210,10 +208,7 @@ pub(super) fn heartbeat_and_wait(
 pub(super) fn check(answer: &Command, broker: &Arc<str>) -> Result<()> {
     match answer.code {
         response::SUCCESS => Ok(()),
-        code => {
-            let name = response::name(code);
-            Err(Error::response(code, name, answer.remark.as_deref()).at(broker))
-        }
+        code => Err(Error::response(code, answer.remark.as_deref()).at(broker)),
     }
 }
 

@@ -5,7 +5,7 @@ use super::LOG;
 use super::describe::{self, NameServerState};
 use super::discovery::Discovery;
 use super::throttle::Throttle;
-use crate::error::{Delivery, Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, SendFate};
 use crate::logging;
 use crate::protocol::Command;
 use crate::sync::Mutex;
@@ -71,7 +71,7 @@ impl NameServers {
                 }
                 Err(error) => {
                     // No message is on its way yet.
-                    let error = error.delivered(Delivery::NotSent);
+                    let error = error.with_fate(SendFate::NotSent);
                     let (level, more) = self.warnings.level(Instant::now());
                     logging::log!(target: LOG, level, "name server {error}{more}");
                     self.choice.lock().failed(server, &error, Instant::now());

@@ -388,7 +388,7 @@ mod tests {
     use super::super::attempt::Start;
     use super::*;
     use crate::embedded::Cluster;
-    use crate::error::Delivery;
+    use crate::error::SendFate;
     use crate::message::Message;
     use crate::producer::Producer;
 
@@ -419,7 +419,7 @@ mod tests {
         let producer = builder.start().expect("started");
         let lost = forget_one(producer.core());
         assert_eq!(lost.kind(), ErrorKind::Disconnected, "{lost}");
-        assert_eq!(lost.delivery(), Delivery::MaybeStored);
+        assert_eq!(lost.fate(), SendFate::MaybeStored);
         assert!(lost.to_string().contains("bug of this crate"), "{lost}");
     }
 }

@@ -8,10 +8,10 @@ use super::outgoing::Outgoing;
 use super::retry;
 use super::send::Send;
 use crate::client::{PublishInfo, epoch_millis};
-use crate::error::{Delivery, Error, Result};
+use crate::error::{Error, Result, SendFate};
 use crate::message::{Extras, MessageQueue, Said, SendReceipt, SendStatus};
 use crate::protocol::Command;
-use crate::protocol::code::{request, response};
+use crate::protocol::code::request;
 use crate::protocol::send::{self as wire, SendHeader, SendResponse, V1};
 use crate::transport::{CONNECTIONS_PER_CALL, Connection, Deadline, Outcome, Request, To};
 
@@ -120,8 +120,7 @@ impl Send {
             });
             let is_over = introduced.is_some_and(|connection| !connection.is_usable());
             match &answer {
-                Err(error)
-                    if connections > 0 && is_over && error.delivery() == Delivery::NotSent => {}
+                Err(error) if connections > 0 && is_over && error.fate() == SendFate::NotSent => {}
                 _ => return answer,
             }
         }
@@ -138,8 +137,7 @@ impl Send {
     /// The receipt in an answer, or the error that the answer is.
     pub(super) fn read(&mut self, answer: &Command) -> Result<SendReceipt> {
         let Some(status) = wire::status(answer.code) else {
-            let name = response::name(answer.code);
-            let error = Error::response(answer.code, name, answer.remark.as_deref());
+            let error = Error::response(answer.code, answer.remark.as_deref());
             let unsure = retry::may_be_stored(answer.code, answer.remark.as_deref());
             let error = if unsure { error.maybe_stored() } else { error };
             return Err(error.at(&self.aim.address));

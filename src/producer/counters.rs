@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::latency::Histogram;
 use super::stats::{BrokerStats, ProducerStats};
-use crate::error::{Delivery, Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, SendFate};
 
 /// So many brokers have counters of their own. They stay when a broker has left all routes, so that no
 /// number ever becomes smaller.
@@ -120,7 +120,7 @@ impl Counters {
         let failed = &self.failed.0;
         add(&failed.bytes, size.bytes);
         add(&failed.by_kind[error.kind() as usize], size.messages);
-        if error.delivery() == Delivery::MaybeStored {
+        if error.fate() == SendFate::MaybeStored {
             add(&failed.maybe_stored, size.messages);
         }
     }

@@ -7,10 +7,9 @@ use super::LOG;
 use super::fault::Report;
 use super::retry::Verdict;
 use super::send::Send;
-use crate::error::{Attempt, Attempts, Error, ErrorKind};
+use crate::error::{Attempt, Attempts, Error, ErrorKind, ResponseCode};
 use crate::logging;
 use crate::message::SendReceipt;
-use crate::protocol::code::response;
 
 /// The attempts that did not end the send.
 #[derive(Default)]
@@ -69,7 +68,11 @@ impl Send {
             ErrorKind::Connect | ErrorKind::Disconnected | ErrorKind::Dns => true,
             ErrorKind::Broker => matches!(
                 error.response_code(),
-                Some(response::TOPIC_NOT_EXIST | response::SYSTEM_BUSY | response::NO_PERMISSION)
+                Some(
+                    ResponseCode::TOPIC_NOT_EXIST
+                        | ResponseCode::SYSTEM_BUSY
+                        | ResponseCode::NO_PERMISSION
+                )
             ),
             _ => false,
         };

@@ -17,7 +17,6 @@ use crate::error::{Attempts, Error, ErrorKind, Result, Wait};
 use crate::logging;
 use crate::message::{SendReceipt, SendStatus};
 use crate::protocol::Command;
-use crate::protocol::code::response;
 use crate::protocol::send as wire;
 use crate::transport::{Deadline, Permit};
 
@@ -190,7 +189,7 @@ impl Send {
         };
         let outcome = match (error.kind(), error.response_code()) {
             (ErrorKind::Broker, Some(code)) => Outcome::Refused {
-                code,
+                code: code.number(),
                 remark: error.remark().unwrap_or_default(),
             },
             _ => Outcome::Failed(&error),
@@ -268,7 +267,7 @@ impl Send {
         let past = self.past.take().map(|past| *past).unwrap_or_default();
         self.out
             .failed(error)
-            .delivered(past.failed.worst())
+            .with_fate(past.failed.worst())
             .with_attempts(past.failed, took)
     }
 
@@ -355,7 +354,7 @@ impl Send {
                 let text = format!("stored as {} at {}", receipt.message_id, receipt.queue);
                 let past = self.past.as_ref();
                 let failed = past.map_or_else(Attempts::default, |past| past.failed.clone());
-                let error = Error::response(code, response::name(code), Some(&text));
+                let error = Error::response(code, Some(&text));
                 Err(self
                     .out
                     .failed(error.maybe_stored().at(&self.aim.address))

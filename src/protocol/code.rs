@@ -45,73 +45,29 @@ pub mod request {
     pub const RECALL_MESSAGE: i32 = 370;
 }
 
-/// Codes of responses.
+/// Codes of responses, as numbers; [`ResponseCode`](crate::ResponseCode) has all of them, with what they
+/// mean.
 pub mod response {
-    /// Done.
-    pub const SUCCESS: i32 = 0;
-    /// Something failed in the server; for a send, the message may be stored.
-    pub const SYSTEM_ERROR: i32 = 1;
-    /// Overloaded; nothing was stored.
-    pub const SYSTEM_BUSY: i32 = 2;
-    /// The peer does not know the request code.
-    pub const REQUEST_CODE_NOT_SUPPORTED: i32 = 3;
-    /// Stored, but not flushed in time.
-    pub const FLUSH_DISK_TIMEOUT: i32 = 10;
-    /// Stored, but no replica was there.
-    pub const SLAVE_NOT_AVAILABLE: i32 = 11;
-    /// Stored, but the replica did not follow in time.
-    pub const FLUSH_SLAVE_TIMEOUT: i32 = 12;
-    /// The message breaks one of the broker's rules.
-    pub const MESSAGE_ILLEGAL: i32 = 13;
-    /// The broker is not serving now.
-    pub const SERVICE_NOT_AVAILABLE: i32 = 14;
-    /// Not allowed.
-    pub const NO_PERMISSION: i32 = 16;
-    /// The topic does not exist.
-    pub const TOPIC_NOT_EXIST: i32 = 17;
-    /// No message has the key that was asked for.
-    pub const QUERY_NOT_FOUND: i32 = 22;
-    /// A parameter is out of range, for example the queue's number.
-    pub const INVALID_PARAMETER: i32 = 29;
-    /// No buyer id (Java retries it).
-    pub const NO_BUYER_ID: i32 = 204;
-    /// The message belongs to another unit (Java retries it).
-    pub const NOT_IN_CURRENT_UNIT: i32 = 205;
-    /// Too many requests.
-    pub const FLOW_CONTROL: i32 = 215;
-    /// What was asked for cannot be done, for example recalling a message that is due.
-    pub const ILLEGAL_OPERATION: i32 = 604;
-    /// The server is about to close: send again over a new connection.
-    pub const GO_AWAY: i32 = 1500;
+    use crate::error::ResponseCode;
 
-    /// The code's name in Java, for messages that people read.
-    #[rustfmt::skip]
-    pub fn name(code: i32) -> Option<&'static str> {
-        Some(match code {
-            SUCCESS => "SUCCESS",
-            SYSTEM_ERROR => "SYSTEM_ERROR",
-            SYSTEM_BUSY => "SYSTEM_BUSY",
-            REQUEST_CODE_NOT_SUPPORTED => "REQUEST_CODE_NOT_SUPPORTED",
-            4 => "TRANSACTION_FAILED",
-            FLUSH_DISK_TIMEOUT => "FLUSH_DISK_TIMEOUT",
-            SLAVE_NOT_AVAILABLE => "SLAVE_NOT_AVAILABLE",
-            FLUSH_SLAVE_TIMEOUT => "FLUSH_SLAVE_TIMEOUT",
-            MESSAGE_ILLEGAL => "MESSAGE_ILLEGAL",
-            SERVICE_NOT_AVAILABLE => "SERVICE_NOT_AVAILABLE",
-            15 => "VERSION_NOT_SUPPORTED",
-            NO_PERMISSION => "NO_PERMISSION",
-            TOPIC_NOT_EXIST => "TOPIC_NOT_EXIST",
-            QUERY_NOT_FOUND => "QUERY_NOT_FOUND",
-            INVALID_PARAMETER => "INVALID_PARAMETER",
-            NO_BUYER_ID => "NO_BUYER_ID",
-            NOT_IN_CURRENT_UNIT => "NOT_IN_CURRENT_UNIT",
-            FLOW_CONTROL => "FLOW_CONTROL",
-            501 => "NOT_LEADER_FOR_QUEUE",
-            ILLEGAL_OPERATION => "ILLEGAL_OPERATION",
-            GO_AWAY => "GO_AWAY",
-            3001 => "USER_NOT_EXIST",
-            3002 => "POLICY_NOT_EXIST",
-            _ => return None,
-        })
+    /// Constants of the same name and number.
+    macro_rules! same {
+        ($($name:ident)*) => {
+            $(
+                #[doc = concat!("See [`ResponseCode::", stringify!($name), "`].")]
+                pub const $name: i32 = ResponseCode::$name.number();
+            )*
+        };
+    }
+
+    same! {
+        SUCCESS SYSTEM_ERROR SYSTEM_BUSY REQUEST_CODE_NOT_SUPPORTED
+        FLUSH_DISK_TIMEOUT SLAVE_NOT_AVAILABLE FLUSH_SLAVE_TIMEOUT
+        MESSAGE_ILLEGAL SERVICE_NOT_AVAILABLE NO_PERMISSION TOPIC_NOT_EXIST
+        PULL_NOT_FOUND PULL_RETRY_IMMEDIATELY PULL_OFFSET_MOVED QUERY_NOT_FOUND
+        SUBSCRIPTION_PARSE_FAILED SUBSCRIPTION_NOT_EXIST SUBSCRIPTION_NOT_LATEST
+        SUBSCRIPTION_GROUP_NOT_EXIST INVALID_PARAMETER
+        NO_BUYER_ID NOT_IN_CURRENT_UNIT NO_MESSAGE POLLING_FULL POLLING_TIMEOUT FLOW_CONTROL
+        NOT_LEADER_FOR_QUEUE ILLEGAL_OPERATION GO_AWAY
     }
 }

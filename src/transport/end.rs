@@ -9,7 +9,7 @@ use super::LOG;
 use super::connection::{Connection, State};
 use super::ready::Ready;
 use super::slot::Slot;
-use crate::error::{Delivery, Error, ErrorKind, Wait};
+use crate::error::{Error, ErrorKind, SendFate, Wait};
 use crate::logging;
 use crate::sync::MutexGuard;
 
@@ -103,8 +103,8 @@ impl Connection {
         let lost = unsent.iter().map(|batch| batch.lost(written)).sum();
         drop(unsent);
         let now = Instant::now();
-        let not_sent = cause.clone().delivered(Delivery::NotSent);
-        let maybe_stored = cause.delivered(Delivery::MaybeStored);
+        let not_sent = cause.clone().with_fate(SendFate::NotSent);
+        let maybe_stored = cause.with_fate(SendFate::MaybeStored);
         let answer = |ready: &mut Ready, entry: Entry<Slot>| {
             let sent = entry.end <= written && !refused;
             let error = match (entry.deadline <= now, sent) {

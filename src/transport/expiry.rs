@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::Deadline;
 use super::connection::{Connection, State};
 use super::ready::Ready;
-use crate::error::{Delivery, Error, ErrorKind, Wait};
+use crate::error::{Error, ErrorKind, SendFate, Wait};
 
 /// A peer that was silent for less is not given up, however short a request's time was: everybody
 /// else's requests are on the same connection.
@@ -49,15 +49,15 @@ impl Connection {
         let (end, since, of_thread) = (entry.end, entry.since, entry.slot.is_thread());
         let sent = end <= self.written.load(Ordering::Relaxed);
         let (wait, delivery) = if sent {
-            (Wait::Response, Delivery::MaybeStored)
+            (Wait::Response, SendFate::MaybeStored)
         } else if state.outbox.cancel(end) {
-            (Wait::Queue, Delivery::NotSent)
+            (Wait::Queue, SendFate::NotSent)
         } else if since.elapsed() < SILENCE {
             // Whoever writes it may have lost the processor just now. It leaves late, or it is found
             // to be stuck: soon, if it may be the thread whose time is up that writes.
             let patience = if of_thread { Duration::ZERO } else { STUCK.0 };
             self.end_if_unsent_by(Instant::now() + patience, since, end);
-            (Wait::Write, Delivery::MaybeStored)
+            (Wait::Write, SendFate::MaybeStored)
         } else {
             drop(state);
             self.kill(stopped_reading());
@@ -75,7 +75,7 @@ impl Connection {
         drop(state);
         if let Some(entry) = entry {
             let mut ready = Ready::default();
-            let error = self.timed_out(wait).delivered(delivery);
+            let error = self.timed_out(wait).with_fate(delivery);
             ready.answer(entry.slot, Err(error), Instant::now());
             ready.hand_over(&self.shared);
         }

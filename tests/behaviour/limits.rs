@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use crossbeam_channel::bounded;
 use rocketmq_blocking::embedded::{Cluster, Fault, Gate, Injected, On};
-use rocketmq_blocking::{Batch, Delivery, ErrorKind, Message, Producer, ProducerBuilder};
+use rocketmq_blocking::{Batch, ErrorKind, Message, Producer, ProducerBuilder, SendFate};
 
 use crate::support::*;
 
@@ -45,7 +45,7 @@ fn check_busy(producer: &Producer, message: &Message) {
         short().send_oneway().unwrap_err(),
     ] {
         assert_eq!(error.kind(), ErrorKind::Busy, "{error}");
-        assert_eq!(error.delivery(), Delivery::NotSent);
+        assert_eq!(error.fate(), SendFate::NotSent);
     }
     assert!(start.elapsed() >= ms(100) && start.elapsed() < ms(100) + SLACK);
 }
@@ -183,7 +183,7 @@ fn messages_are_checked_as_in_java_and_nothing_is_sent() {
                 Err(error) => {
                     assert!(!legal, "case {i}: {error}");
                     assert_eq!(error.kind(), ErrorKind::Invalid);
-                    assert_eq!(error.delivery(), Delivery::NotSent);
+                    assert_eq!(error.fate(), SendFate::NotSent);
                 }
             }
         }
@@ -229,7 +229,7 @@ fn what_no_frame_can_carry_is_refused_here() {
     for mode in MODES {
         let error = error(mode.send(&producer, &message));
         assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
-        assert_eq!(error.delivery(), Delivery::NotSent);
+        assert_eq!(error.fate(), SendFate::NotSent);
     }
     assert_eq!(
         producer.send_oneway(&message).unwrap_err().kind(),

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use rocketmq_blocking::embedded::{Accept, Cluster, Fault, Gate, On};
 use rocketmq_blocking::protocol::Command;
 use rocketmq_blocking::protocol::route::{QueueMapping, TopicRoute};
-use rocketmq_blocking::{Delivery, Error, ErrorKind, Message, Producer, Wait};
+use rocketmq_blocking::{Error, ErrorKind, Message, Producer, ResponseCode, SendFate, Wait};
 
 use crate::support::*;
 
@@ -15,7 +15,7 @@ fn check_no_route(producer: &Producer, topic: &str) -> Error {
     let start = Instant::now();
     let error = error(producer.send(&Message::new(topic, "x")));
     assert_eq!(error.kind(), ErrorKind::NoRoute, "{error}");
-    assert_eq!(error.delivery(), Delivery::NotSent);
+    assert_eq!(error.fate(), SendFate::NotSent);
     assert_eq!(error.topic(), Some(topic));
     assert!(error.attempts().is_empty());
     assert!(start.elapsed() < SLACK, "no retry can help");
@@ -49,7 +49,7 @@ fn a_default_topic_of_ones_own_is_used() {
     let request = || sends(&cluster)[0].command().ext.get("c").map(str::to_owned);
     // The broker's own pattern topic inherits to nobody.
     let refused = error(producer.send(&Message::new("New", "x")));
-    assert_eq!(refused.response_code(), Some(17));
+    assert_eq!(refused.response_code(), Some(17.into()));
     assert_eq!(request().as_deref(), Some("Pattern"));
 }
 
@@ -135,7 +135,7 @@ fn who_has_more_time_than_the_one_who_asked_asks_again() {
             (short.kind(), short.wait()),
             (ErrorKind::Timeout, Some(Wait::Route))
         );
-        assert_eq!(short.delivery(), Delivery::NotSent);
+        assert_eq!(short.fate(), SendFate::NotSent);
     });
 }
 
@@ -212,7 +212,7 @@ fn a_silent_name_server_costs_a_send_its_own_time_and_no_more() {
                 // Who had a moment more than the one who asked finds the address left alone.
                 let kinds = [ErrorKind::Timeout, ErrorKind::NoNameServer];
                 assert!(kinds.contains(&error.kind()), "{error}");
-                assert_eq!(error.delivery(), Delivery::NotSent);
+                assert_eq!(error.fate(), SendFate::NotSent);
             });
         }
     });
@@ -234,7 +234,7 @@ fn what_a_name_server_answers_wrongly_is_its_error_and_a_known_route_stays() {
         let fault = server.inject(fault);
         let error = error(producer.send(&Message::new("Other", "x")));
         assert_eq!(error.kind(), ErrorKind::NameServer, "{error}");
-        assert_eq!(error.response_code(), code);
+        assert_eq!(error.response_code(), code.map(ResponseCode::new));
         assert!(fault.wait_hits(3, PATIENCE));
         assert!(producer.send(&message("x")).is_ok());
         fault.remove();

@@ -359,7 +359,7 @@ fn an_answer_without_fields_is_still_a_receipt_and_a_broken_number_may_be_stored
                 Err(error) => {
                     assert!(!good, "{error}");
                     assert_eq!(error.kind(), rocketmq_blocking::ErrorKind::Protocol);
-                    assert_eq!(error.delivery(), rocketmq_blocking::Delivery::MaybeStored);
+                    assert_eq!(error.fate(), rocketmq_blocking::SendFate::MaybeStored);
                 }
             }
         }

@@ -9,7 +9,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
-use rocketmq_blocking::{Delivery, ErrorKind, Message, Result, SendReceipt};
+use rocketmq_blocking::{ErrorKind, Message, Result, SendFate, SendReceipt};
 
 use crate::apart;
 use crate::bench::*;
@@ -191,9 +191,9 @@ struct Outcomes {
 
 impl Outcomes {
     fn note(&self, outcome: Result<SendReceipt>) {
-        let count = match outcome.map_err(|error| (error.kind(), error.delivery())) {
+        let count = match outcome.map_err(|error| (error.kind(), error.fate())) {
             Ok(_) => &self.stored,
-            Err((ErrorKind::Busy, Delivery::NotSent)) => &self.busy,
+            Err((ErrorKind::Busy, SendFate::NotSent)) => &self.busy,
             Err((ErrorKind::Timeout, _)) => &self.timed_out,
             Err(_) => &self.other,
         };

@@ -6,7 +6,7 @@ use std::io::Write;
 use std::process::Command;
 use std::thread::{self, JoinHandle};
 
-use rocketmq_blocking::{Delivery, ErrorKind, Producer};
+use rocketmq_blocking::{ErrorKind, Producer, SendFate};
 
 use crate::apart;
 use crate::bench::*;
@@ -55,7 +55,7 @@ fn alone() {
 
                 let kinds = [ErrorKind::Io, ErrorKind::Connect];
                 assert!(kinds.contains(&error.kind()), "{error}");
-                assert_eq!(error.delivery(), Delivery::NotSent, "{error}");
+                assert_eq!(error.fate(), SendFate::NotSent, "{error}");
                 error.to_string().contains("os error 11")
             });
             // Callers write themselves.

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rocketmq_blocking::embedded::Cluster;
-use rocketmq_blocking::{Delivery, Error, ErrorKind, Message, Producer, ProducerBuilder, Result};
+use rocketmq_blocking::{Error, ErrorKind, Message, Producer, ProducerBuilder, Result, SendFate};
 use web::Web;
 
 /// Only a failing test waits so long.
@@ -148,10 +148,10 @@ fn a_failure_costs_no_more_than_the_deadline_and_heals() {
     let producer = builder(&web.url()).start().unwrap();
     let send = || producer.send(&Message::new("T", "hello"));
     let error = send().unwrap_err();
-    let seen = (error.kind(), error.delivery());
+    let seen = (error.kind(), error.fate());
     assert_eq!(
         seen,
-        (ErrorKind::NoNameServer, Delivery::NotSent),
+        (ErrorKind::NoNameServer, SendFate::NotSent),
         "{error}"
     );
     assert!(error.to_string().contains("gave no list of name servers"));
@@ -169,7 +169,7 @@ fn a_failure_costs_no_more_than_the_deadline_and_heals() {
     let error = stalled.send(&Message::new("T", "hello")).unwrap_err();
     let took = start.elapsed();
     assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
-    assert_eq!(error.delivery(), Delivery::NotSent, "{error}");
+    assert_eq!(error.fate(), SendFate::NotSent, "{error}");
     assert!(took < Duration::from_secs(3), "{took:?}");
     assert!(stalled.shutdown_within(PATIENCE).is_clean());
 }

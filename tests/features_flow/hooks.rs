@@ -8,7 +8,7 @@ use rocketmq_blocking::embedded::{Fault, On};
 use rocketmq_blocking::hook::{
     CheckForbiddenHook, MessageType, SendContext, SendMessageHook, SendMode, SendOutcome,
 };
-use rocketmq_blocking::{Batch, Delivery, ErrorKind, Message, Producer};
+use rocketmq_blocking::{Batch, ErrorKind, Message, Producer, SendFate};
 
 use crate::{PATIENCE, builder, two_brokers};
 
@@ -241,6 +241,6 @@ fn a_handle_waited_for_in_a_callback_ends_even_if_its_answer_needs_that_thread()
     });
     let failed = ended.recv_timeout(PATIENCE).unwrap().unwrap_err();
     assert_eq!(failed.kind(), ErrorKind::Timeout);
-    assert_eq!(failed.delivery(), Delivery::MaybeStored);
+    assert_eq!(failed.fate(), SendFate::MaybeStored);
     assert!(producer.shutdown_within(PATIENCE).is_clean());
 }

@@ -5,7 +5,7 @@ use std::thread;
 
 use rocketmq_blocking::embedded::{Fault, Gate, On};
 use rocketmq_blocking::{
-    AutoBatch, Batch, Delivery, ErrorKind, Message, ProducerStats, TransactionProducer,
+    AutoBatch, Batch, ErrorKind, Message, ProducerStats, SendFate, TransactionProducer,
     TransactionState,
 };
 
@@ -114,17 +114,17 @@ fn failed_calls_are_counted_by_their_kind_and_by_what_they_promise() {
         (
             Fault::answer(1, "no"),
             ErrorKind::Broker,
-            Delivery::MaybeStored,
+            SendFate::MaybeStored,
         ),
         (
             Fault::answer(13, "no"),
             ErrorKind::Broker,
-            Delivery::NotSent,
+            SendFate::NotSent,
         ),
         (
             Fault::hang_up(),
             ErrorKind::Disconnected,
-            Delivery::MaybeStored,
+            SendFate::MaybeStored,
         ),
     ] {
         for (name, call) in CALLS.iter().filter(|(name, _)| *name != "oneway") {
@@ -133,10 +133,10 @@ fn failed_calls_are_counted_by_their_kind_and_by_what_they_promise() {
                     broker.inject(fault.clone().on(On::Send));
                 }
                 let error = call(producer).unwrap_err();
-                assert_eq!((error.kind(), error.delivery()), (kind, delivery), "{name}");
+                assert_eq!((error.kind(), error.fate()), (kind, delivery), "{name}");
             });
             assert_eq!(stats.failed_with(kind), stats.begun, "{name}: {stats}");
-            let unsure = if delivery == Delivery::MaybeStored {
+            let unsure = if delivery == SendFate::MaybeStored {
                 stats.begun
             } else {
                 0

@@ -61,7 +61,7 @@ fn a_topic_is_made_if_one_broker_makes_it_and_not_if_none_does() {
     let error = producer.admin().create_topic("C", "U", 1).unwrap_err();
     assert_eq!(
         (error.kind(), error.response_code()),
-        (ErrorKind::Broker, Some(1))
+        (ErrorKind::Broker, Some(1.into()))
     );
     assert_eq!(error.remark(), Some("no"));
 }

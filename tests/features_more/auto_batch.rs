@@ -7,7 +7,7 @@ use rocketmq_blocking::embedded::{Cluster, Fault, On};
 use rocketmq_blocking::hook::{SendContext, SendMessageHook};
 use rocketmq_blocking::protocol::code::request;
 use rocketmq_blocking::{
-    AutoBatch, Client, Delivery, ErrorKind, Message, MessageQueue, Producer, SendReceipt,
+    AutoBatch, Client, ErrorKind, Message, MessageQueue, Producer, SendFate, SendReceipt,
 };
 
 use super::builder;
@@ -237,7 +237,7 @@ fn a_client_that_is_shut_down_answers_what_is_gathered() {
         let errors = [handle.wait(), sync.join().unwrap()].map(|r| r.unwrap_err());
         for error in errors {
             assert_eq!(error.kind(), ErrorKind::Closed, "{error}");
-            assert_eq!(error.delivery(), Delivery::NotSent, "{error}");
+            assert_eq!(error.fate(), SendFate::NotSent, "{error}");
         }
     });
     assert_eq!(cluster.message_count("T"), 0);
@@ -257,7 +257,7 @@ fn a_batch_that_fails_fails_for_all_of_its_messages_and_an_invalid_message_for_n
     producer.flush(NEVER).unwrap();
     for handle in [first, second] {
         let error = handle.wait().unwrap_err();
-        assert_eq!(error.response_code(), Some(13), "{error}");
+        assert_eq!(error.response_code(), Some(13.into()), "{error}");
         assert_eq!(error.attempts().len(), 1);
     }
     assert_eq!(codes(&cluster).len(), 1);
@@ -301,7 +301,7 @@ fn nobody_waits_beyond_the_time_of_its_own_send() {
     let start = Instant::now();
     let error = send("silence").unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
-    assert_eq!(error.delivery(), Delivery::MaybeStored);
+    assert_eq!(error.fate(), SendFate::MaybeStored);
     assert_eq!(error.attempts().len(), 1, "the batch's own end: {error}");
     assert!(start.elapsed() >= short, "{:?}", start.elapsed());
 }
@@ -354,7 +354,7 @@ fn topics_whose_routes_nobody_tells_hold_up_no_batch_of_another() {
     });
     for _ in 0..4 {
         let error = hears.recv_timeout(NEVER).unwrap();
-        assert_eq!(error.delivery(), Delivery::NotSent, "{error}");
+        assert_eq!(error.fate(), SendFate::NotSent, "{error}");
     }
 }
 
@@ -391,7 +391,7 @@ fn a_batch_that_no_worker_has_time_for_ends_at_its_deadline_and_was_not_sent() {
     let (end, result) = hears.recv_timeout(NEVER).unwrap();
     let error = result.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
-    assert_eq!(error.delivery(), Delivery::NotSent, "{error}");
+    assert_eq!(error.fate(), SendFate::NotSent, "{error}");
     assert_eq!(error.topic(), Some("T"), "{error}");
     assert!(error.unique_key().is_some());
     let took = end - start;

@@ -131,7 +131,7 @@ fn secrets_are_nowhere_to_be_read() {
     let error = own.send(&message("x")).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Broker);
     assert_eq!(error.attempts().len(), 1, "no retry can mend a signature");
-    assert_eq!(error.delivery(), rocketmq_blocking::Delivery::NotSent);
+    assert_eq!(error.fate(), rocketmq_blocking::SendFate::NotSent);
     let receipt = own.send(&message("x")).unwrap();
     printed += &format!("{own:?} {error} {error:?} {error:#?} {receipt:?}");
     send_in_all_modes(&own);

@@ -6,7 +6,7 @@ use std::thread;
 use rocketmq_blocking::embedded::{Cluster, Fault, On};
 use rocketmq_blocking::hook::RpcHook;
 use rocketmq_blocking::protocol::Command;
-use rocketmq_blocking::{Delivery, Error, ErrorKind};
+use rocketmq_blocking::{Error, ErrorKind, SendFate};
 
 use super::*;
 
@@ -135,7 +135,7 @@ fn a_request_that_a_hook_refuses_is_not_sent_nor_tried_again() {
     ];
     for error in outcomes {
         assert_eq!(error.kind(), ErrorKind::Invalid);
-        assert_eq!(error.delivery(), Delivery::NotSent);
+        assert_eq!(error.fate(), SendFate::NotSent);
         assert!(error.attempts().len() <= 1, "{error}");
         let text = error.to_string();
         assert!(

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use front::{Front, Identity, identity};
 use rocketmq_blocking::embedded::Cluster;
-use rocketmq_blocking::{Delivery, Error, ErrorKind, Producer, ProducerBuilder, TlsConfig};
+use rocketmq_blocking::{Error, ErrorKind, Producer, ProducerBuilder, SendFate, TlsConfig};
 
 pub const CA: &str = include_str!("../certificates/ca.pem");
 pub const OTHER_CA: &str = include_str!("../certificates/other-ca.pem");
@@ -76,8 +76,8 @@ impl Secured {
 /// That TLS failed and nothing was sent; the text says why.
 #[track_caller]
 pub fn assert_refused(error: &Error, why: &str) {
-    let seen = (error.kind(), error.delivery());
-    assert_eq!(seen, (ErrorKind::Tls, Delivery::NotSent), "{error}");
+    let seen = (error.kind(), error.fate());
+    assert_eq!(seen, (ErrorKind::Tls, SendFate::NotSent), "{error}");
     let text = error.to_string();
     assert!(text.contains(why), "{text} does not say {why}");
 }

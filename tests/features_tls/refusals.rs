@@ -3,7 +3,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rocketmq_blocking::{Delivery, ErrorKind, Message, Producer, TlsConfig, Wait};
+use rocketmq_blocking::{ErrorKind, Message, Producer, SendFate, TlsConfig, Wait};
 use rustls::version::{TLS12, TLS13};
 
 use crate::front::{Front, Identity, identity};
@@ -110,8 +110,8 @@ fn a_handshake_that_stalls_costs_no_more_than_the_deadline() {
     let start = Instant::now();
     let error = producer.send(&hello()).unwrap_err();
     let took = start.elapsed();
-    let seen = (error.kind(), error.delivery(), error.wait());
-    let expected = (ErrorKind::Timeout, Delivery::NotSent, Some(Wait::Connect));
+    let seen = (error.kind(), error.fate(), error.wait());
+    let expected = (ErrorKind::Timeout, SendFate::NotSent, Some(Wait::Connect));
     assert_eq!(seen, expected, "{error}");
     assert!(took >= TIMEOUT && took < PATIENCE, "{took:?}");
 }

@@ -10,7 +10,7 @@ use rocketmq_blocking::embedded::{Cluster, Fault, On, StoredMessage};
 use rocketmq_blocking::protocol::code::request;
 use rocketmq_blocking::protocol::send::SendRequest;
 use rocketmq_blocking::{
-    Batch, Client, Delivery, Error, ErrorKind, Message, MessageQueue, MessageView, Producer, Wait,
+    Batch, Client, Error, ErrorKind, Message, MessageQueue, MessageView, Producer, SendFate, Wait,
 };
 
 use crate::common::PATIENCE;
@@ -54,7 +54,7 @@ pub fn text(reply: &MessageView) -> &str {
 fn check_no_reply(error: &Error) {
     assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
     assert_eq!(error.wait(), Some(Wait::Response));
-    assert_eq!(error.delivery(), Delivery::MaybeStored);
+    assert_eq!(error.fate(), SendFate::MaybeStored);
     assert!(
         error.to_string().contains("no reply came within"),
         "{error}"
@@ -221,7 +221,7 @@ fn a_compressed_reply_comes_whole_and_one_too_large_is_an_error() {
     assert!(raw < 1000, "{raw}");
     let error = ask(50_001).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Protocol);
-    assert_eq!(error.delivery(), Delivery::MaybeStored);
+    assert_eq!(error.fate(), SendFate::MaybeStored);
     let answers = cluster.wait_for_answers(2, PATIENCE);
     assert_eq!(answers[1].command().code, 1);
     assert!(ask(1).is_ok(), "the connection lives");
@@ -262,7 +262,7 @@ fn a_reply_to_somebody_who_is_gone_fails_with_code_1() {
     let replier = producer(&cluster, "repliers");
     let late = Message::reply_to(&cluster.messages("Prices")[0].view(), "7").expect("a request");
     let error = replier.send(&late).unwrap_err();
-    assert_eq!(error.response_code(), Some(1));
+    assert_eq!(error.response_code(), Some(1.into()));
     assert!(
         error
             .remark()
@@ -313,13 +313,13 @@ fn a_request_that_cannot_be_sent_says_why() {
     let producer = producer(&cluster, "askers");
     let question = Message::new("Prices", "x");
     let error = producer.request(&question, PATIENCE).unwrap_err();
-    assert_eq!(error.response_code(), Some(13));
+    assert_eq!(error.response_code(), Some(13.into()));
     let (got, replies) = bounded(1);
     producer.request_async(question, PATIENCE, move |reply| {
         got.send(reply).expect("the test waits");
     });
     let error = replies.recv_timeout(PATIENCE).expect("called").unwrap_err();
-    assert_eq!(error.response_code(), Some(13));
+    assert_eq!(error.response_code(), Some(13.into()));
     assert!(producer.flush(PATIENCE).is_ok());
 }
 

@@ -133,7 +133,7 @@ fn a_half_message_that_cannot_be_sent_is_an_error_and_nothing_is_carried_out() {
     let producer = unchecked(&cluster, "payments");
     let local = |_: &HalfMessage<'_>| panic!("carried out all the same");
     let error = producer.send_in_transaction(&Message::new("Paid", "x"), local);
-    assert_eq!(error.unwrap_err().response_code(), Some(13));
+    assert_eq!(error.unwrap_err().response_code(), Some(13.into()));
     assert!(cluster.requests(&On::EndTransaction).is_empty());
     assert!(cluster.transactions().is_empty());
 }

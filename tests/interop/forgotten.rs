@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use rocketmq_blocking::{Delivery, ErrorKind, Message, Producer};
+use rocketmq_blocking::{ErrorKind, Message, Producer, SendFate};
 
 use crate::mortal::Mortal;
 use crate::server::{Over, eventually};
@@ -32,8 +32,8 @@ impl Counts {
                 Ok(_) => self.stored.fetch_add(1, Ordering::Relaxed),
                 Err(error) => {
                     assert_eq!(error.kind(), ErrorKind::Broker, "{error:?}");
-                    assert_eq!(error.response_code(), Some(17), "{error:?}");
-                    assert_eq!(error.delivery(), Delivery::NotSent, "{error:?}");
+                    assert_eq!(error.response_code(), Some(17.into()), "{error:?}");
+                    assert_eq!(error.fate(), SendFate::NotSent, "{error:?}");
                     self.refused.fetch_add(1, Ordering::Relaxed)
                 }
             };

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crossbeam_channel::unbounded;
 use rocketmq_blocking::protocol::{HeaderFormat, properties};
 use rocketmq_blocking::{
-    Batch, Delivery, Error, ErrorKind, Message, MessageQueue, Producer, ProducerBuilder,
+    Batch, Error, ErrorKind, Message, MessageQueue, Producer, ProducerBuilder, SendFate,
     SendReceipt,
 };
 
@@ -189,8 +189,8 @@ fn long_properties_are_stored_up_to_the_limit() {
         .map(|len| producer.send(&long(len)).unwrap_err())
         .find(|error| !invalid(error))
         .unwrap();
-    assert_eq!(error.response_code(), Some(13), "{error:?}");
-    assert_eq!(error.delivery(), Delivery::NotSent, "{error:?}");
+    assert_eq!(error.response_code(), Some(13.into()), "{error:?}");
+    assert_eq!(error.fate(), SendFate::NotSent, "{error:?}");
     check(server.version, &sent, &server.read_back(topic, sent.len()));
 }
 

@@ -1,7 +1,7 @@
 // The program and what the tests share, as `docs/testing.md` shows it in pieces: each test of that page
 // includes this file, and a test of the suite compares the two.
 
-use rocketmq_blocking::{Delivery, Message, Producer, Result};
+use rocketmq_blocking::{SendFate, Message, Producer, Result};
 
 pub struct Order {
     pub id: u64,
@@ -34,7 +34,7 @@ impl OrderService {
             .property("shop", order.shop.as_str());
         match self.producer.send(&message) {
             Ok(_receipt) => Placed::Accepted,
-            Err(error) if error.delivery() == Delivery::NotSent => Placed::Refused,
+            Err(error) if error.fate() == SendFate::NotSent => Placed::Refused,
             Err(_) => Placed::InDoubt,
         }
     }
