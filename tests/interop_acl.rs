@@ -5,9 +5,10 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use rocketmq_blocking::hook::RpcHook;
-use rocketmq_blocking::protocol::{Command, HeaderFormat};
-use rocketmq_blocking::{Batch, Error, ErrorKind, Message, Producer, ProducerBuilder, SendFate};
+use rocketmq_blocking::hook::{RpcHook, RpcRequest, RpcResponse};
+use rocketmq_blocking::producer::ProducerBuilder;
+use rocketmq_blocking::protocol::HeaderFormat;
+use rocketmq_blocking::{Batch, Error, ErrorKind, Message, Producer, SendFate};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -31,9 +32,9 @@ type Codes = (i32, Option<i32>);
 struct Answers(Arc<Mutex<Vec<Codes>>>);
 
 impl RpcHook for Answers {
-    fn after(&self, _: &str, request: &Command, outcome: Result<&Command, &Error>) {
-        let code = outcome.ok().map(|answer| answer.code);
-        self.0.lock().unwrap().push((request.code, code));
+    fn after(&self, request: &RpcRequest, outcome: Result<RpcResponse<'_>, &Error>) {
+        let code = outcome.ok().map(|answer| answer.code().number());
+        self.0.lock().unwrap().push((request.code(), code));
     }
 }
 

@@ -11,9 +11,9 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use rocketmq_blocking::producer::{AutoBatch, ProducerBuilder};
 use rocketmq_blocking::{
-    AutoBatch, Batch, Compression, ErrorKind, Message, MessageView, Producer, ProducerBuilder,
-    SendReceipt,
+    Batch, Compression, ErrorKind, Message, MessageView, Producer, SendReceipt,
 };
 use serde_json::Value;
 

@@ -6,9 +6,8 @@ use std::env;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use rocketmq_blocking::{
-    Batch, ErrorKind, Message, Producer, ProducerBuilder, SendFate, SendReceipt, TlsConfig,
-};
+use rocketmq_blocking::producer::ProducerBuilder;
+use rocketmq_blocking::{Batch, ErrorKind, Message, Producer, SendFate, SendReceipt, TlsConfig};
 
 const CA: &str = include_str!("certificates/ca.pem");
 const OTHER_CA: &str = include_str!("certificates/other-ca.pem");

@@ -14,8 +14,9 @@ use std::time::{Duration, Instant};
 use rocketmq_blocking::embedded::Cluster;
 use rocketmq_blocking::protocol::id::OffsetMessageId;
 use rocketmq_blocking::protocol::{Command as Frame, HeaderFormat, frame, message};
+use rocketmq_blocking::transaction::HalfMessage;
 use rocketmq_blocking::{
-    Client, ErrorKind, HalfMessage, Message, MessageView, Producer, SendFate, TransactionProducer,
+    Client, ErrorKind, Message, MessageView, Producer, SendFate, TransactionProducer,
     TransactionState,
 };
 use serde_json::Value;

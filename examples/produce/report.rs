@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use parking_lot::Mutex;
-use rocketmq_blocking::{Error, ResponseCode, SendReceipt, TransactionReceipt, TransactionState};
+use rocketmq_blocking::transaction::TransactionReceipt;
+use rocketmq_blocking::{Error, ResponseCode, SendReceipt, TransactionState};
 use serde::Serialize;
 
 use crate::histogram::Histogram;

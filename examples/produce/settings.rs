@@ -4,11 +4,10 @@ use std::env;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum, value_parser};
+use rocketmq_blocking::producer::{FaultStrategy, ProducerBuilder};
 use rocketmq_blocking::protocol::HeaderFormat;
-use rocketmq_blocking::{
-    Compression, FaultStrategy, Producer, ProducerBuilder, TransactionProducer,
-    TransactionProducerBuilder, TransactionState,
-};
+use rocketmq_blocking::transaction::TransactionProducerBuilder;
+use rocketmq_blocking::{Compression, Producer, TransactionProducer, TransactionState};
 
 /// The most messages without an answer. More would not be faster, only later: each one's timeout
 /// runs from the call on.

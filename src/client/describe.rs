@@ -14,9 +14,9 @@ pub struct ClientState {
     /// The client's id.
     pub id: String,
     /// Asynchronous and oneway messages, and requests, that count towards
-    /// [`max_in_flight_messages`](crate::ClientBuilder::max_in_flight_messages), of all producers.
+    /// [`max_in_flight_messages`](crate::client::ClientBuilder::max_in_flight_messages), of all producers.
     pub in_flight: u64,
-    /// Bytes that count towards [`max_in_flight_bytes`](crate::ClientBuilder::max_in_flight_bytes),
+    /// Bytes that count towards [`max_in_flight_bytes`](crate::client::ClientBuilder::max_in_flight_bytes),
     /// those of synchronous sends too.
     pub in_flight_bytes: u64,
     /// Oneway messages that were accepted and then lost with their connection, since the start.

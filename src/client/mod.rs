@@ -1,5 +1,5 @@
-//! What the producers (later: consumers) of one client share: name servers, routes, heartbeats,
-//! identity, and the life of all of it.
+// What the producers (later: consumers) of one client share: name servers, routes, heartbeats,
+// identity, and the life of all of it.
 
 mod admin;
 mod api;

@@ -25,7 +25,7 @@ pub enum ErrorKind {
     /// The connection could not be made.
     #[doc(alias = "RemotingConnectException")]
     Connect,
-    /// The deadline passed; [`Error::wait`] says during which wait.
+    /// The deadline passed; [`Error::wait`](crate::Error::wait) says during which wait.
     #[doc(alias = "RemotingTimeoutException")]
     #[doc(alias = "RequestTimeoutException")]
     Timeout,
@@ -34,7 +34,7 @@ pub enum ErrorKind {
     Disconnected,
     /// The peer sent bytes that break the protocol.
     Protocol,
-    /// The broker refused; [`Error::response_code`] and [`Error::remark`] say why.
+    /// The broker refused; [`Error::response_code`](crate::Error::response_code) and [`Error::remark`](crate::Error::remark) say why.
     #[doc(alias = "MQBrokerException")]
     Broker,
     /// The limits for messages or bytes in flight stayed full until the deadline.

@@ -1,10 +1,10 @@
-//! What a failed call reports. In reading order:
-//!
-//! - [`kind`]: why it failed, and during which wait
-//! - [`fate`]: whether the message of a failed send may be stored
-//! - [`response_code`]: what a server answered
-//! - [`error`]: all of that, with the attempts of a send
-//! - [`printable`]: text of a peer in errors and log lines
+// What a failed call reports. In reading order:
+//
+// - `kind`: why it failed, and during which wait
+// - `fate`: whether the message of a failed send may be stored
+// - `response_code`: what a server answered
+// - `error`: all of that, with the attempts of a send
+// - `printable`: text of a peer in errors and log lines
 
 #[expect(clippy::module_inception, reason = "the file of the type of that name")]
 mod error;

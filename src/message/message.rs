@@ -96,7 +96,7 @@ impl Message {
     /// ```
     /// # use rocketmq_blocking::Message;
     /// let message = Message::new("Orders", "one book").key("order-188").key("a b");
-    /// assert_eq!(message.get_keys().collect::<Vec<_>>(), ["order-188", "a", "b"]);
+    /// assert_eq!(message.keys().collect::<Vec<_>>(), ["order-188", "a", "b"]);
     /// ```
     #[doc(alias = "setKeys")]
     pub fn key(mut self, key: impl AsRef<str>) -> Message {
@@ -137,7 +137,7 @@ impl Message {
     }
 
     /// Whether the broker answers only after flush and replication, where it is configured to do
-    /// them synchronously (default true). See [`SendStatus`] for an answer that they did not come
+    /// them synchronously (default true). See [`SendStatus`](crate::SendStatus) for an answer that they did not come
     /// before.
     #[doc(alias = "setWaitStoreMsgOK")]
     pub fn wait_store(mut self, wait: bool) -> Message {
@@ -147,7 +147,7 @@ impl Message {
 
     /// Sets the unique key instead of having a new one made at each send, so that consumers can
     /// recognise a message that was sent again ([Sending again](crate::docs::errors#sending-again)).
-    /// It becomes the [id of the receipt](SendReceipt::message_id); any text without a comma,
+    /// It becomes the [id of the receipt](crate::SendReceipt::message_id); any text without a comma,
     /// `\x01` and `\x02` will do, as long as no other message has it.
     #[doc(alias = "UNIQ_KEY")]
     pub fn unique_key(mut self, key: impl Into<String>) -> Message {
@@ -216,7 +216,7 @@ impl Message {
     }
 
     /// The business keys, in the order they were added.
-    pub fn get_keys(&self) -> impl Iterator<Item = &str> {
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
         self.system
             .get(name::KEYS)
             .into_iter()
@@ -240,7 +240,7 @@ impl Message {
     }
 
     /// Whether [`Message::wait_store`] is on.
-    pub fn waits_for_store(&self) -> bool {
+    pub fn get_wait_store(&self) -> bool {
         self.wait_store
     }
 
@@ -318,7 +318,7 @@ mod tests {
             .key("b")
             .delay_level(3)
             .deliver_after(Duration::from_secs(2));
-        assert_eq!(message.get_keys().collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!(message.keys().collect::<Vec<_>>(), ["a", "b"]);
         assert_eq!(
             message.get_schedule().property(),
             Some((name::TIMER_DELAY_MS, 2000))

@@ -1,12 +1,12 @@
-//! What is sent and what comes back. In reading order:
-//!
-//! - [`message`]: a message to be sent; [`schedule`]: when consumers may see it
-//! - [`properties`]: names and values that travel with a message, and RocketMQ's own names
-//! - [`batch`], [`split`]: messages that are sent together, and how many make a batch
-//! - [`queue`]: one queue of a topic
-//! - [`receipt`]: what a broker says of a message that it stored
-//! - [`transaction`]: how a transaction ends
-//! - [`view`]: a message that was read; [`offset_id`]: by which a broker finds it
+// What is sent and what comes back. In reading order:
+//
+// - `message`: a message to be sent; `schedule`: when consumers may see it
+// - `properties`: names and values that travel with a message, and RocketMQ's own names
+// - `batch`, `split`: messages that are sent together, and how many make a batch
+// - `queue`: one queue of a topic
+// - `receipt`: what a broker says of a message that it stored
+// - `transaction`: how a transaction ends
+// - `view`: a message that was read; `offset_id`: by which a broker finds it
 
 mod batch;
 #[expect(clippy::module_inception, reason = "the file of the type of that name")]
@@ -25,8 +25,9 @@ pub use message::Message;
 #[cfg(feature = "embedded")]
 pub(crate) use message::reply_topic;
 pub(crate) use offset_id::{offset_message_id, push_hex, push_ip};
+pub use properties::Properties;
+pub(crate) use properties::name;
 pub(crate) use properties::{NAME_END, VALUE_END, places};
-pub use properties::{Properties, name};
 pub use queue::MessageQueue;
 pub(crate) use receipt::{Extras, Said};
 pub use receipt::{SendReceipt, SendStatus};

@@ -1,4 +1,4 @@
-//! The producer: what users call, and the one flow that every send takes.
+// The producer: what users call, and the one flow that every send takes.
 
 mod accumulate;
 mod asynchronous;
@@ -11,7 +11,7 @@ mod core;
 mod counters;
 mod fault;
 mod handle;
-pub mod hook;
+pub(crate) mod hook;
 mod latency;
 mod members;
 mod outgoing;

@@ -209,7 +209,7 @@ fn given_key(message: &Message) -> Option<&str> {
 }
 
 fn wait(message: &Message) -> &'static str {
-    if message.waits_for_store() {
+    if message.get_wait_store() {
         "true"
     } else {
         "false"

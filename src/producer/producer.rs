@@ -213,7 +213,7 @@ impl Producer {
     /// If the request could not be sent, those of [`send`](Producer::send). Then, always with
     /// [`SendFate::MaybeStored`](crate::SendFate::MaybeStored):
     /// [`Timeout`](crate::ErrorKind::Timeout) while waiting for the
-    /// [response](crate::Wait::Response) if no reply came,
+    /// [response](crate::error::Wait::Response) if no reply came,
     /// [`Protocol`](crate::ErrorKind::Protocol) for one that cannot be read or is too large, and
     /// [`Closed`](crate::ErrorKind::Closed) if the producer was shut down meanwhile.
     #[doc(alias = "RequestCallback")]

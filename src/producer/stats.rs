@@ -50,7 +50,7 @@ pub struct ProducerStats {
     /// Attempts beyond the first of their call. (A batch is one attempt.)
     pub retries: u64,
     /// Messages of calls that have not ended, synchronous ones too, which
-    /// [`ClientState::in_flight`](crate::ClientState::in_flight) does not count.
+    /// [`ClientState::in_flight`](crate::client::ClientState::in_flight) does not count.
     pub in_flight: u64,
     /// The bytes of their bodies.
     pub in_flight_bytes: u64,

@@ -1,12 +1,11 @@
 //! What is done to every request on its way out: fields that all of them carry, user code around
 //! them, and their signature.
 
-use std::error::Error as StdError;
-use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
 use super::LOG;
+use super::rpc_hook::{RpcHook, RpcRequest, RpcResponse};
 use super::shared::{RemotingConfig, Shared};
 use super::{Completion, Next, Outcome, Request};
 use crate::error::Error;
@@ -14,108 +13,7 @@ use crate::logging;
 use crate::panics::caught;
 #[cfg(feature = "acl")]
 use crate::protocol::acl::Credentials;
-use crate::protocol::{Command, ExtFields, FieldSink, Fields};
-
-/// User code around every request of a client: sends of all modes, heartbeats, unregistering, and
-/// questions to name servers.
-///
-/// Hooks run in the order in which they were added, for each request that goes out: every attempt
-/// of a send is a request of its own, and so is the repetition over a new connection after a server
-/// said "go away". Requests are signed after all hooks, so that what hooks add is signed too.
-/// Answers to requests of brokers are not hooked.
-///
-/// # Threads
-/// [`before`](RpcHook::before) runs on the thread that sends: the caller's, or that of a retry,
-/// heartbeat or route refresh. [`after`](RpcHook::after) runs there too for requests that are waited
-/// for, and on the callback threads for asynchronous ones, before their result goes on. No lock is
-/// held; the time that a hook takes counts towards the request's deadline. A hook may send messages,
-/// each of which comes back to it. It must not shut down the producer or client that it belongs to:
-/// shutting down says goodbye to the brokers, which runs the hook.
-///
-/// # Cost
-/// Without hooks, a header is encoded straight from its parts. With one, each request becomes a
-/// [`Command`] first, which copies its body once.
-///
-/// ```
-/// use std::error::Error;
-///
-/// use rocketmq_blocking::Producer;
-/// use rocketmq_blocking::hook::RpcHook;
-/// use rocketmq_blocking::protocol::Command;
-///
-/// struct Zone(&'static str);
-///
-/// impl RpcHook for Zone {
-///     fn before(
-///         &self,
-///         _address: &str,
-///         request: &mut Command,
-///     ) -> Result<(), Box<dyn Error + Send + Sync>> {
-///         request.ext.set("__ZONE_NAME", self.0);
-///         Ok(())
-///     }
-/// }
-///
-/// let builder = Producer::builder("orders").rpc_hook(Zone("north"));
-/// # drop(builder);
-/// ```
-#[doc(alias = "RPCHook")]
-pub trait RpcHook: Send + Sync {
-    /// Runs before a request goes to this address. It may change the request's code, header fields,
-    /// remark and body; number, flag, language and version are the client's own, and changes to
-    /// them have no effect.
-    ///
-    /// # Errors
-    /// After an error, or a panic, the request is not sent: the call fails with
-    /// [`Invalid`](crate::ErrorKind::Invalid), which names the hook, and is not tried again.
-    #[doc(alias = "doBeforeRequest")]
-    fn before(
-        &self,
-        address: &str,
-        request: &mut Command,
-    ) -> Result<(), Box<dyn StdError + Send + Sync>> {
-        let _ = (address, request);
-        Ok(())
-    }
-
-    /// Runs once the request has its answer (whatever the code), or failed without one: exactly
-    /// once if this hook's [`before`](RpcHook::before) was `Ok`, and never for oneway requests. A
-    /// panic is logged and changes nothing.
-    #[doc(alias = "doAfterResponse")]
-    fn after(&self, address: &str, request: &Command, outcome: Result<&Command, &Error>) {
-        let _ = (address, request, outcome);
-    }
-
-    /// What errors and logs call this hook (default: its type's name).
-    fn name(&self) -> &str {
-        std::any::type_name::<Self>()
-    }
-}
-
-/// A hook is shared by an `Arc` if its owner wants to look into it later.
-impl<H: RpcHook + ?Sized> RpcHook for Arc<H> {
-    fn before(
-        &self,
-        address: &str,
-        request: &mut Command,
-    ) -> Result<(), Box<dyn StdError + Send + Sync>> {
-        (**self).before(address, request)
-    }
-
-    fn after(&self, address: &str, request: &Command, outcome: Result<&Command, &Error>) {
-        (**self).after(address, request, outcome);
-    }
-
-    fn name(&self) -> &str {
-        (**self).name()
-    }
-}
-
-impl fmt::Debug for dyn RpcHook {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
+use crate::protocol::{ExtFields, FieldSink, Fields};
 
 /// Everything that is done to every request of a client.
 #[derive(Debug, Clone, Default)]
@@ -173,12 +71,7 @@ impl Fields for WithFixed<'_> {
 }
 
 /// A request as the hooks have left it.
-pub(super) struct Hooked {
-    /// What `after` gets. Its body is the request's only if there is user code to see it.
-    command: Command,
-    /// What is sent.
-    body: Option<Arc<Vec<u8>>>,
-}
+pub(super) struct Hooked(RpcRequest);
 
 impl Hooked {
     /// Runs everything that comes before a request.
@@ -187,50 +80,48 @@ impl Hooked {
     /// `Invalid` if a hook says so; the hooks before it have then heard of it.
     pub(super) fn prepare(
         config: &RemotingConfig,
-        address: &str,
+        address: &Arc<str>,
         request: &Request<'_>,
         oneway: bool,
     ) -> Result<Hooked, Error> {
         let hooks = &config.hooks;
-        let mut ext = ExtFields::new();
-        hooks.with_fixed(request, |request| request.fields.visit(&mut ext));
-        let mut hooked = Hooked {
-            command: Command {
-                flag: if oneway { Command::ONEWAY } else { 0 },
-                language: config.language,
-                version: config.version,
-                remark: request.remark.map(str::to_owned),
-                ext,
-                ..Command::request(request.code)
-            },
+        let mut fields = ExtFields::new();
+        hooks.with_fixed(request, |request| request.fields.visit(&mut fields));
+        let mut hooked = Hooked(RpcRequest {
+            address: Arc::clone(address),
+            code: request.code,
+            is_oneway: oneway,
+            fields,
+            remark: request.remark.map(str::to_owned),
             body: request.body.cloned(),
-        };
-        if !hooks.user.is_empty() {
-            hooked.run_before(&hooks.user, address)?;
-        }
+        });
+        hooked.run_before(&hooks.user)?;
         #[cfg(feature = "acl")]
         if let Some(credentials) = &hooks.credentials {
-            let body = hooked.body.as_ref().map_or(&[][..], |body| body.as_slice());
-            credentials.sign(&mut hooked.command.ext, body);
+            let RpcRequest { fields, body, .. } = &mut hooked.0;
+            let body = body.as_ref().map_or(&[][..], |body| body.as_slice());
+            credentials.sign(fields, body);
         }
         Ok(hooked)
     }
 
+    /// The same for the wire.
     pub(super) fn request(&self) -> Request<'_> {
+        let hooked = &self.0;
         Request {
-            code: self.command.code,
-            fields: &self.command.ext,
-            remark: self.command.remark.as_deref(),
-            body: self.body.as_ref(),
+            code: hooked.code,
+            fields: &hooked.fields,
+            remark: hooked.remark.as_deref(),
+            body: hooked.body.as_ref(),
         }
     }
 
     /// Runs everything that comes after a request which has an answer.
-    pub(super) fn after(&self, hooks: &[Arc<dyn RpcHook>], address: &str, outcome: &Outcome) {
+    pub(super) fn after(&self, hooks: &[Arc<dyn RpcHook>], outcome: &Outcome) {
         for hook in hooks {
-            let run = || hook.after(address, &self.command, outcome.as_ref());
+            let run = || hook.after(&self.0, outcome.as_ref().map(RpcResponse));
             if caught(run).is_err() {
-                let name = hook.name();
+                let (name, address) = (hook.name(), &self.0.address);
                 logging::error!(
                     target: LOG,
                     "rpc hook {name} panicked after a request to {address}; going on"
@@ -239,13 +130,9 @@ impl Hooked {
         }
     }
 
-    fn run_before(&mut self, hooks: &[Arc<dyn RpcHook>], address: &str) -> Result<(), Error> {
-        let given = self.body.take();
-        if let Some(body) = &given {
-            self.command.body.extend_from_slice(body);
-        }
+    fn run_before(&mut self, hooks: &[Arc<dyn RpcHook>]) -> Result<(), Error> {
         for (i, hook) in hooks.iter().enumerate() {
-            let run = || hook.before(address, &mut self.command);
+            let run = || hook.before(&mut self.0);
             let error = match caught(run) {
                 Ok(Ok(())) => continue,
                 Ok(Err(error)) => {
@@ -257,17 +144,11 @@ impl Hooked {
                     hook.name()
                 )),
             };
-            if !self.command.is_oneway() {
-                self.after(&hooks[..i], address, &Err(error.clone()));
+            if !self.0.is_oneway {
+                self.after(&hooks[..i], &Err(error.clone()));
             }
             return Err(error);
         }
-        self.body = match given {
-            // The common case: the wire gets the body that there was before it was copied.
-            Some(body) if *body == self.command.body => Some(body),
-            _ if self.command.body.is_empty() => None,
-            _ => Some(Arc::new(self.command.body.clone())),
-        };
         Ok(())
     }
 }
@@ -275,7 +156,6 @@ impl Hooked {
 /// An asynchronous request whose outcome hooks see before it goes on.
 pub(super) struct Observed {
     pub(super) shared: Arc<Shared>,
-    pub(super) address: Arc<str>,
     pub(super) hooked: Hooked,
     pub(super) completion: Box<dyn Completion>,
 }
@@ -290,7 +170,7 @@ impl Observed {
     /// On a callback worker.
     fn go_on(self, outcome: Outcome, at: Instant) {
         let hooks = &self.shared.config.hooks.user;
-        self.hooked.after(hooks, &self.address, &outcome);
+        self.hooked.after(hooks, &outcome);
         match self.completion.complete(outcome, at) {
             Next::Callback(job) => job.run(),
             Next::Retry(job) => self.shared.workers.retries.submit(job),
@@ -301,13 +181,14 @@ impl Observed {
 
 #[cfg(test)]
 mod tests {
+    use std::error::Error as StdError;
     use std::time::Duration;
 
     use crate::sync::Mutex;
 
     use super::*;
     use crate::error::ErrorKind;
-    use crate::protocol::{HeaderFormat, Language};
+    use crate::protocol::{Command, HeaderFormat, Language};
 
     /// Notes what happens, and does as it is told.
     struct Noting {
@@ -326,25 +207,22 @@ mod tests {
     }
 
     impl RpcHook for Noting {
-        fn before(
-            &self,
-            address: &str,
-            request: &mut Command,
-        ) -> Result<(), Box<dyn StdError + Send + Sync>> {
+        fn before(&self, request: &mut RpcRequest) -> Result<(), Box<dyn StdError + Send + Sync>> {
+            let address = request.address();
             self.log
                 .lock()
                 .push(format!("{} before {address}", self.id));
             match self.then {
                 Then::Nothing => {}
-                Then::Add => request.ext.set("own", "changed"),
-                Then::ChangeBody => request.body.push(b'!'),
+                Then::Add => request.set_field("own", "changed"),
+                Then::ChangeBody => request.set_body([request.body(), b"!"].concat()),
                 Then::Refuse => return Err("no".into()),
                 Then::Panic => panic!("a test's own panic"),
             }
             Ok(())
         }
 
-        fn after(&self, _: &str, _: &Command, outcome: Result<&Command, &Error>) {
+        fn after(&self, _: &RpcRequest, outcome: Result<RpcResponse<'_>, &Error>) {
             let ok = outcome.is_ok();
             self.log.lock().push(format!("{} after {ok}", self.id));
             assert!(!matches!(self.then, Then::Add), "a test's own panic");
@@ -385,7 +263,7 @@ mod tests {
             body,
             ..Request::new(310, &own)
         };
-        Hooked::prepare(config, "h:1", &request, false)
+        Hooked::prepare(config, &"h:1".into(), &request, false)
     }
 
     #[test]
@@ -395,12 +273,12 @@ mod tests {
         let hooked = prepare(&config, Some(&body)).unwrap();
         let request = hooked.request();
         assert!(Arc::ptr_eq(request.body.unwrap(), &body), "no second copy");
-        assert_eq!(hooked.command.body, *body);
+        assert_eq!(hooked.0.body(), *body);
         let expected = [("own", "changed"), ("nsd", "true")].into_iter().collect();
-        assert_eq!(hooked.command.ext, expected);
+        assert_eq!(hooked.0.fields, expected);
         // The panic of one hook does not keep the others from running.
         let answer = Ok(Command::request(0));
-        hooked.after(&config.hooks.user, "h:1", &answer);
+        hooked.after(&config.hooks.user, &answer);
         let all = [
             "a before h:1",
             "b before h:1",
@@ -415,9 +293,10 @@ mod tests {
         let (config, log) = config(&[Then::Refuse]);
         let shared = Arc::new(config.hooks.user[0].clone());
         let as_hook: Arc<dyn RpcHook> = shared.clone();
-        let refused = as_hook.before("h:1", &mut Command::request(0));
-        assert!(refused.is_err());
-        as_hook.after("h:1", &Command::request(0), Err(&Error::invalid("no")));
+        let (config, _) = self::config(&[]);
+        let mut request = prepare(&config, None).unwrap().0;
+        assert!(as_hook.before(&mut request).is_err());
+        as_hook.after(&request, Err(&Error::invalid("no")));
         assert_eq!(*log.lock(), ["a before h:1", "a after false"]);
         let name = format!("{as_hook:?}");
         assert!(name.ends_with("::Noting"), "{name}");

@@ -25,6 +25,7 @@ mod receive;
 mod remoting;
 mod request;
 mod resolve;
+mod rpc_hook;
 mod shared;
 mod slot;
 #[cfg(test)]
@@ -41,12 +42,12 @@ pub(crate) use connection::{Connection, Via};
 pub(crate) use deadline::Deadline;
 pub(crate) use encoded::Encoded;
 pub(crate) use hook::Hooks;
-pub use hook::RpcHook;
 pub(crate) use inbound::Inbound;
 pub(crate) use pending::{Entry, Pending};
 pub(crate) use pool::{Job, Pool};
 pub(crate) use remoting::{CONNECTIONS_PER_CALL, Remoting, To};
 pub(crate) use request::Request;
+pub use rpc_hook::{RpcHook, RpcRequest, RpcResponse};
 pub(crate) use shared::RemotingConfig;
 #[cfg(feature = "internals")]
 pub(crate) use slot::Slot;

@@ -106,7 +106,7 @@ impl Remoting {
         let encoded = self.encode(to.address(), request, false)?;
         let outcome = self.exchange(to, &encoded, deadline);
         if let Some(hooked) = &encoded.hooked {
-            hooked.after(&self.shared.config.hooks.user, to.address(), &outcome);
+            hooked.after(&self.shared.config.hooks.user, &outcome);
         }
         outcome
     }
@@ -180,7 +180,6 @@ impl Remoting {
             None => completion,
             Some(hooked) => Box::new(Observed {
                 shared: self.shared.clone(),
-                address: to.address().clone(),
                 hooked,
                 completion,
             }),

@@ -4,7 +4,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rocketmq_blocking::embedded::{Accept, Cluster, Fault, Gate, On};
-use rocketmq_blocking::{ErrorKind, Message, Producer, SendFate, Wait};
+use rocketmq_blocking::error::Wait;
+use rocketmq_blocking::{ErrorKind, Message, Producer, SendFate};
 
 use crate::support::*;
 

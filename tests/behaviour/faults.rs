@@ -7,8 +7,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rocketmq_blocking::embedded::{Accept, Cluster, Fault, Gate, On};
+use rocketmq_blocking::error::Wait;
 use rocketmq_blocking::protocol::{Command, HeaderFormat};
-use rocketmq_blocking::{ErrorKind, Producer, SendFate, Wait};
+use rocketmq_blocking::{ErrorKind, Producer, SendFate};
 
 use crate::support::*;
 

@@ -1,8 +1,9 @@
 //! What the caller is told when no attempt was left: of each of them, and of the message.
 
 use rocketmq_blocking::embedded::{Fault, On};
+use rocketmq_blocking::producer::AutoBatch;
 use rocketmq_blocking::protocol::code::request;
-use rocketmq_blocking::{AutoBatch, Batch, ErrorKind, Message, MessageQueue, SendFate};
+use rocketmq_blocking::{Batch, ErrorKind, Message, MessageQueue, SendFate};
 
 use crate::support::*;
 

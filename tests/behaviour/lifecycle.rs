@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crossbeam_channel::bounded;
 use rocketmq_blocking::embedded::{Cluster, Fault, Gate, On};
-use rocketmq_blocking::{Client, ErrorKind, Producer, ProducerBuilder, SendFate};
+use rocketmq_blocking::producer::ProducerBuilder;
+use rocketmq_blocking::{Client, ErrorKind, Producer, SendFate};
 
 use crate::support::*;
 

@@ -4,7 +4,8 @@ use std::time::Instant;
 
 use crossbeam_channel::bounded;
 use rocketmq_blocking::embedded::{Cluster, Fault, Gate, Injected, On};
-use rocketmq_blocking::{Batch, ErrorKind, Message, Producer, ProducerBuilder, SendFate};
+use rocketmq_blocking::producer::ProducerBuilder;
+use rocketmq_blocking::{Batch, ErrorKind, Message, Producer, SendFate};
 
 use crate::support::*;
 

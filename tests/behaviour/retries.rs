@@ -4,8 +4,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use rocketmq_blocking::embedded::{Fault, On};
+use rocketmq_blocking::error::Wait;
 use rocketmq_blocking::hook::{CheckForbiddenHook, SendContext};
-use rocketmq_blocking::{ErrorKind, MessageQueue, SendFate, SendStatus, Wait};
+use rocketmq_blocking::{ErrorKind, MessageQueue, SendFate, SendStatus};
 
 use crate::support::*;
 

@@ -4,9 +4,10 @@ use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
 use rocketmq_blocking::embedded::{Accept, Cluster, Fault, Gate, On};
+use rocketmq_blocking::error::Wait;
 use rocketmq_blocking::protocol::Command;
 use rocketmq_blocking::protocol::route::{QueueMapping, TopicRoute};
-use rocketmq_blocking::{Error, ErrorKind, Message, Producer, ResponseCode, SendFate, Wait};
+use rocketmq_blocking::{Error, ErrorKind, Message, Producer, ResponseCode, SendFate};
 
 use crate::support::*;
 

@@ -4,9 +4,10 @@ use std::collections::HashSet;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rocketmq_blocking::embedded::{Cluster, Fault, On, StoredMessage};
+use rocketmq_blocking::producer::AutoBatch;
 use rocketmq_blocking::protocol::{HeaderFormat, sys_flag};
 use rocketmq_blocking::{
-    AutoBatch, Batch, Message, MessageView, Producer, Schedule, SendStatus, TransactionProducer,
+    Batch, Message, MessageView, Producer, Schedule, SendStatus, TransactionProducer,
     TransactionState,
 };
 

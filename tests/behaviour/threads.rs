@@ -8,9 +8,8 @@ use std::thread;
 
 use crossbeam_channel::bounded;
 use rocketmq_blocking::embedded::{Accept, Cluster, Fault, On};
-use rocketmq_blocking::{
-    Client, FaultStrategy, MessageView, Producer, TransactionProducer, TransactionState,
-};
+use rocketmq_blocking::producer::FaultStrategy;
+use rocketmq_blocking::{Client, MessageView, Producer, TransactionProducer, TransactionState};
 
 use crate::apart;
 use crate::support::*;

@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use rocketmq_blocking::embedded::Cluster;
+use rocketmq_blocking::error::Wait;
+use rocketmq_blocking::producer::ProducerBuilder;
 use rocketmq_blocking::protocol::route::{BrokerData, QueueData, TopicRoute};
 use rocketmq_blocking::{
-    Error, ErrorKind, Message, MessageQueue, Producer, ProducerBuilder, Result, SendFate,
-    SendReceipt, Wait,
+    Error, ErrorKind, Message, MessageQueue, Producer, Result, SendFate, SendReceipt,
 };
 
 use crate::ledger::{Counts, Doubts, Ledger};

@@ -1,7 +1,8 @@
 //! Group D: brokers that take longer than a send has.
 
 use rocketmq_blocking::embedded::{Fault, Gate, On};
-use rocketmq_blocking::{SendFate, SendStatus, Wait};
+use rocketmq_blocking::error::Wait;
+use rocketmq_blocking::{SendFate, SendStatus};
 
 use crate::bench::*;
 

@@ -7,7 +7,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rocketmq_blocking::embedded::{Fault, On};
-use rocketmq_blocking::{ErrorKind, Producer, SendFate, Wait};
+use rocketmq_blocking::error::Wait;
+use rocketmq_blocking::{ErrorKind, Producer, SendFate};
 
 use crate::bench::*;
 use crate::script::{Script, Signal, Step};

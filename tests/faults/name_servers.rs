@@ -4,8 +4,9 @@ use std::thread;
 use std::time::Instant;
 
 use rocketmq_blocking::embedded::{Fault, On};
+use rocketmq_blocking::error::Wait;
 use rocketmq_blocking::protocol::{Command, HeaderFormat};
-use rocketmq_blocking::{Error, ErrorKind, SendFate, Wait};
+use rocketmq_blocking::{Error, ErrorKind, SendFate};
 
 use crate::bench::*;
 use crate::script::{Script, Signal, Step};

@@ -7,7 +7,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
-use rocketmq_blocking::{ErrorKind, SendFate, Wait};
+use rocketmq_blocking::error::Wait;
+use rocketmq_blocking::{ErrorKind, SendFate};
 
 use crate::apart;
 use crate::bench::*;

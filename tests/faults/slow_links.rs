@@ -1,6 +1,7 @@
 //! Group C: connections that are slow, or take less than they are given.
 
-use rocketmq_blocking::{SendFate, Wait};
+use rocketmq_blocking::SendFate;
+use rocketmq_blocking::error::Wait;
 
 use crate::bench::*;
 use crate::script::{Script, Signal, Step};

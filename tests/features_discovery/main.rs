@@ -7,7 +7,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rocketmq_blocking::embedded::Cluster;
-use rocketmq_blocking::{Error, ErrorKind, Message, Producer, ProducerBuilder, Result, SendFate};
+use rocketmq_blocking::producer::ProducerBuilder;
+use rocketmq_blocking::{Error, ErrorKind, Message, Producer, Result, SendFate};
 use web::Web;
 
 /// Only a failing test waits so long.

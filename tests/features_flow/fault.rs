@@ -1,7 +1,8 @@
 use std::time::Duration;
 
+use rocketmq_blocking::Message;
 use rocketmq_blocking::embedded::{Cluster, Fault, On};
-use rocketmq_blocking::{FaultStrategy, Message};
+use rocketmq_blocking::producer::FaultStrategy;
 
 use crate::{builder, two_brokers};
 

@@ -42,6 +42,7 @@ impl SendMessageHook for Spy {
             SendOutcome::Stored(receipt) => format!("{}", receipt.status()),
             SendOutcome::Failed(error) => format!("{}", error.kind()),
             SendOutcome::Accepted => "accepted".to_owned(),
+            other => panic!("{other:?}"),
         };
         self.tell(format!(
             "after {:?} {} {outcome}",

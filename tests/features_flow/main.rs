@@ -7,8 +7,9 @@ mod trace;
 
 use std::time::Duration;
 
+use rocketmq_blocking::Producer;
 use rocketmq_blocking::embedded::Cluster;
-use rocketmq_blocking::{Producer, ProducerBuilder};
+use rocketmq_blocking::producer::ProducerBuilder;
 
 /// Long enough for anything that is going to happen.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -4,9 +4,10 @@ use std::sync::mpsc;
 use std::thread;
 
 use rocketmq_blocking::embedded::{Fault, Gate, On};
+use rocketmq_blocking::producer::AutoBatch;
+use rocketmq_blocking::stats::ProducerStats;
 use rocketmq_blocking::{
-    AutoBatch, Batch, ErrorKind, Message, ProducerStats, SendFate, TransactionProducer,
-    TransactionState,
+    Batch, ErrorKind, Message, SendFate, TransactionProducer, TransactionState,
 };
 
 use super::*;

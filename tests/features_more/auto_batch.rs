@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 
 use rocketmq_blocking::embedded::{Cluster, Fault, On};
 use rocketmq_blocking::hook::{SendContext, SendMessageHook};
+use rocketmq_blocking::producer::AutoBatch;
 use rocketmq_blocking::protocol::code::request;
 use rocketmq_blocking::{
-    AutoBatch, Client, ErrorKind, Message, MessageQueue, Producer, SendFate, SendReceipt,
+    Client, ErrorKind, Message, MessageQueue, Producer, SendFate, SendReceipt,
 };
 
 use super::builder;

@@ -7,8 +7,9 @@ mod compression;
 mod delays;
 mod retry_topics;
 
+use rocketmq_blocking::Producer;
 use rocketmq_blocking::embedded::Cluster;
-use rocketmq_blocking::{Producer, ProducerBuilder};
+use rocketmq_blocking::producer::ProducerBuilder;
 
 /// A builder of a producer for this cluster.
 fn builder(cluster: &Cluster) -> ProducerBuilder {

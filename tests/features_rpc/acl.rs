@@ -63,10 +63,9 @@ fn the_token_the_namespace_and_what_hooks_add_are_signed_too() {
     impl rocketmq_blocking::hook::RpcHook for Zone {
         fn before(
             &self,
-            _: &str,
-            request: &mut Command,
+            request: &mut rocketmq_blocking::hook::RpcRequest,
         ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-            request.ext.set("__ZONE_NAME", "north");
+            request.set_field("__ZONE_NAME", "north");
             Ok(())
         }
     }

@@ -13,7 +13,8 @@ mod namespace;
 use std::time::Duration;
 
 use rocketmq_blocking::embedded::{Cluster, On, ReceivedRequest};
-use rocketmq_blocking::{Message, Producer, ProducerBuilder};
+use rocketmq_blocking::producer::ProducerBuilder;
+use rocketmq_blocking::{Message, Producer};
 
 /// Only a failing test waits so long.
 const PATIENCE: Duration = Duration::from_secs(20);

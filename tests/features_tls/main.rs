@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use front::{Front, Identity, identity};
 use rocketmq_blocking::embedded::Cluster;
-use rocketmq_blocking::{Error, ErrorKind, Producer, ProducerBuilder, SendFate, TlsConfig};
+use rocketmq_blocking::producer::ProducerBuilder;
+use rocketmq_blocking::{Error, ErrorKind, Producer, SendFate, TlsConfig};
 
 pub const CA: &str = include_str!("../certificates/ca.pem");
 pub const OTHER_CA: &str = include_str!("../certificates/other-ca.pem");

@@ -3,7 +3,8 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rocketmq_blocking::{ErrorKind, Message, Producer, SendFate, TlsConfig, Wait};
+use rocketmq_blocking::error::Wait;
+use rocketmq_blocking::{ErrorKind, Message, Producer, SendFate, TlsConfig};
 use rustls::version::{TLS12, TLS13};
 
 use crate::front::{Front, Identity, identity};
@@ -147,7 +148,7 @@ fn connecting_with_tls_takes_no_longer_than_connect_timeout() {
     let secured = Secured::start();
     secured.broker_is_at(server(read_to_the_end));
     let tls = TlsConfig::new().ca_pem(CA);
-    let set = |b: rocketmq_blocking::ProducerBuilder| {
+    let set = |b: rocketmq_blocking::producer::ProducerBuilder| {
         b.connect_timeout(Duration::from_millis(300)).retries(0)
     };
     let error = secured.producer_with(tls, set).send(&hello()).unwrap_err();

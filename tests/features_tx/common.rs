@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use rocketmq_blocking::embedded::Cluster;
-use rocketmq_blocking::{
-    MessageView, TransactionProducer, TransactionProducerBuilder, TransactionState,
-};
+use rocketmq_blocking::transaction::TransactionProducerBuilder;
+use rocketmq_blocking::{MessageView, TransactionProducer, TransactionState};
 
 /// Only a failing test waits so long.
 pub const PATIENCE: Duration = Duration::from_secs(20);

@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, bounded, unbounded};
 use rocketmq_blocking::embedded::{Cluster, Fault, On, StoredMessage};
+use rocketmq_blocking::error::Wait;
 use rocketmq_blocking::protocol::code::request;
 use rocketmq_blocking::protocol::send::SendRequest;
 use rocketmq_blocking::{
-    Batch, Client, Error, ErrorKind, Message, MessageQueue, MessageView, Producer, SendFate, Wait,
+    Batch, Client, Error, ErrorKind, Message, MessageQueue, MessageView, Producer, SendFate,
 };
 
 use crate::common::PATIENCE;

@@ -7,11 +7,12 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use rocketmq_blocking::embedded::{Cluster, On};
 use rocketmq_blocking::hook::{
-    EndTransactionContext, EndTransactionHook, MessageType, RpcHook, SendContext, SendMessageHook,
+    EndTransactionContext, EndTransactionHook, MessageType, RpcHook, RpcRequest, SendContext,
+    SendMessageHook,
 };
-use rocketmq_blocking::protocol::Command;
+use rocketmq_blocking::producer::AutoBatch;
 use rocketmq_blocking::protocol::code::request;
-use rocketmq_blocking::{AutoBatch, ErrorKind, Message, MessageView, TransactionState};
+use rocketmq_blocking::{ErrorKind, Message, MessageView, TransactionState};
 
 use crate::common::{PATIENCE, bodies, checked, cluster};
 
@@ -111,8 +112,8 @@ fn a_namespace_is_on_the_wire_and_nowhere_else() {
 struct Mark;
 
 impl RpcHook for Mark {
-    fn before(&self, _: &str, request: &mut Command) -> Result<(), Box<dyn Error + Send + Sync>> {
-        request.ext.set("mark", "1");
+    fn before(&self, request: &mut RpcRequest) -> Result<(), Box<dyn Error + Send + Sync>> {
+        request.set_field("mark", "1");
         Ok(())
     }
 }

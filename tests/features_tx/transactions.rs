@@ -7,9 +7,8 @@ use rocketmq_blocking::protocol::code::request;
 use rocketmq_blocking::protocol::send::SendRequest;
 use rocketmq_blocking::protocol::sys_flag;
 use rocketmq_blocking::protocol::transaction::EndTransaction;
-use rocketmq_blocking::{
-    Client, ErrorKind, HalfMessage, Message, SendStatus, TransactionReceipt, TransactionState,
-};
+use rocketmq_blocking::transaction::{HalfMessage, TransactionReceipt};
+use rocketmq_blocking::{Client, ErrorKind, Message, SendStatus, TransactionState};
 
 use crate::common::{PATIENCE, bodies, cluster, unchecked};
 

@@ -3,7 +3,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use rocketmq_blocking::{ErrorKind, Message, MessageQueue, SendFate, Wait};
+use rocketmq_blocking::error::Wait;
+use rocketmq_blocking::{ErrorKind, Message, MessageQueue, SendFate};
 
 use crate::ledger::Ledger;
 use crate::server::{PATIENCE, Process, Server, eventually};

@@ -4,10 +4,10 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use crossbeam_channel::unbounded;
+use rocketmq_blocking::producer::ProducerBuilder;
 use rocketmq_blocking::protocol::{HeaderFormat, properties};
 use rocketmq_blocking::{
-    Batch, Error, ErrorKind, Message, MessageQueue, Producer, ProducerBuilder, SendFate,
-    SendReceipt,
+    Batch, Error, ErrorKind, Message, MessageQueue, Producer, SendFate, SendReceipt,
 };
 
 use crate::server::{PATIENCE, Server, Version, random, text};

@@ -5,7 +5,8 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use rocketmq_blocking::{Producer, ProducerBuilder};
+use rocketmq_blocking::Producer;
+use rocketmq_blocking::producer::ProducerBuilder;
 
 use crate::stored::Stored;
 

@@ -5,7 +5,8 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use rocketmq_blocking::{ErrorKind, Message, SendFate, SendStatus, Wait};
+use rocketmq_blocking::error::Wait;
+use rocketmq_blocking::{ErrorKind, Message, SendFate, SendStatus};
 
 use crate::ledger::Ledger;
 use crate::server::{PATIENCE, Server, env, eventually};

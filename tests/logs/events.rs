@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::{Mutex, mpsc};
 
 use log::Level;
+use rocketmq_blocking::TransactionState;
 use rocketmq_blocking::embedded::{Fault, Gate, On};
+use rocketmq_blocking::producer::FaultStrategy;
 use rocketmq_blocking::protocol::code::request;
-use rocketmq_blocking::{FaultStrategy, TransactionState};
 
 use super::*;
 use crate::provoke::{Panics, ask, lose_oneway, payments};

@@ -3,11 +3,10 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use rocketmq_blocking::producer::{FaultStrategy, ProducerBuilder};
 use rocketmq_blocking::protocol::Language;
-use rocketmq_blocking::{
-    Compression, ErrorKind, FaultStrategy, Producer, ProducerBuilder, TransactionProducer,
-    TransactionProducerBuilder, TransactionState,
-};
+use rocketmq_blocking::transaction::TransactionProducerBuilder;
+use rocketmq_blocking::{Compression, ErrorKind, Producer, TransactionProducer, TransactionState};
 
 use crate::source::Source;
 

@@ -4,6 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use proptest::collection::vec;
 use proptest::prelude::*;
+use rocketmq_blocking::MessageView;
+use rocketmq_blocking::message::Properties;
 use rocketmq_blocking::protocol::code::request;
 use rocketmq_blocking::protocol::heartbeat::{Heartbeat, Unregister};
 use rocketmq_blocking::protocol::id::{self, OffsetMessageId};
@@ -13,7 +15,6 @@ use rocketmq_blocking::protocol::send::{SendRequest, SendResponse, V1};
 use rocketmq_blocking::protocol::{
     Command, ExtFields, Fields, Head, HeaderFormat, Language, compress, frame, properties, sys_flag,
 };
-use rocketmq_blocking::{MessageView, Properties};
 
 use crate::values::{self, Stored, bytes, config, text};
 

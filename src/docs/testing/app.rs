@@ -49,7 +49,7 @@ impl OrderService {
 
 use std::time::Duration;
 
-use rocketmq_blocking::ProducerBuilder;
+use rocketmq_blocking::producer::ProducerBuilder;
 use rocketmq_blocking::embedded::{Cluster, Fault, Gate, On};
 
 /// Only a failing test waits so long.
@@ -70,7 +70,8 @@ fn order(id: u64) -> Order {
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 
-use rocketmq_blocking::{MessageView, TransactionProducer, TransactionReceipt, TransactionState};
+use rocketmq_blocking::transaction::TransactionReceipt;
+use rocketmq_blocking::{MessageView, TransactionProducer, TransactionState};
 
 /// The transactions whose payment is booked: your database. (Nothing panics while it holds the lock:
 /// unwrapping that is right.)

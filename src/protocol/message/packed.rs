@@ -154,7 +154,7 @@ impl Packed {
         }
     }
 
-    /// The message, or each of an inner batch, as [`decode_all`] reads them. `limit` is what they may
+    /// The message, or each of an inner batch, as [`decode_all`](super::decode_all) reads them. `limit` is what they may
     /// take in memory, and falls by what they take.
     pub fn unpack_all(
         self,
