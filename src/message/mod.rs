@@ -3,12 +3,14 @@
 // - `message`: a message to be sent; `schedule`: when consumers may see it
 // - `properties`: names and values that travel with a message, and RocketMQ's own names
 // - `batch`, `split`: messages that are sent together, and how many make a batch
+// - `java`: what Java does with texts, where all clients must do the same
 // - `queue`: one queue of a topic
 // - `receipt`: what a broker says of a message that it stored
 // - `transaction`: how a transaction ends
 // - `view`: a message that was read; `offset_id`: by which a broker finds it
 
 mod batch;
+mod java;
 #[expect(clippy::module_inception, reason = "the file of the type of that name")]
 mod message;
 mod offset_id;
@@ -21,6 +23,7 @@ mod transaction;
 mod view;
 
 pub use batch::Batch;
+pub(crate) use java::string_hash;
 pub use message::Message;
 #[cfg(feature = "embedded")]
 pub(crate) use message::reply_topic;

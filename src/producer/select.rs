@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::hash::{BuildHasher, RandomState};
 
 use crate::error::{Error, Result};
-use crate::message::MessageQueue;
+use crate::message::{MessageQueue, string_hash};
 use crate::panics::caught;
 
 /// How many topics a thread remembers its place in.
@@ -73,7 +73,7 @@ fn next(
 /// empty.
 pub(crate) fn by_key<'a>(key: &str, queues: &'a [MessageQueue]) -> &'a MessageQueue {
     // A topic has at most 65,536 queues. Java takes the remainder first and then its amount.
-    let remainder = i64::from(java_hash(key)) % queues.len() as i64;
+    let remainder = i64::from(string_hash(key)) % queues.len() as i64;
     &queues[remainder.unsigned_abs() as usize]
 }
 
@@ -90,13 +90,6 @@ pub(super) fn by_function(
             queues.len()
         );
         Error::invalid(text)
-    })
-}
-
-/// Java's `String.hashCode`: over UTF-16 units, wrapping.
-pub(super) fn java_hash(text: &str) -> i32 {
-    text.encode_utf16().fold(0i32, |hash, unit| {
-        hash.wrapping_mul(31).wrapping_add(i32::from(unit))
     })
 }
 
@@ -167,7 +160,7 @@ mod tests {
             ("polygenelubricants", i32::MIN),
             ("\u{1F600}", 1_772_899),
         ] {
-            assert_eq!(java_hash(text), hash, "{text}");
+            assert_eq!(string_hash(text), hash, "{text}");
         }
         assert_eq!(by_key("polygenelubricants", &queues("abc")).id(), 2);
         assert_eq!(by_key("a", &queues("abc")).id(), 1);

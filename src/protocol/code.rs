@@ -1,12 +1,18 @@
-//! Request and response codes (Java's `RequestCode` and `ResponseCode`), as far as a producer
+//! Request and response codes (Java's `RequestCode` and `ResponseCode`), as far as a client
 //! meets them.
 
 /// Codes of requests.
 pub mod request {
     /// A send with long header names ([`SendHeader`](crate::protocol::send::SendHeader), V1).
     pub const SEND_MESSAGE: i32 = 10;
+    /// Asks a queue for messages ([`PullRequest`](crate::protocol::consumer::pull::PullRequest)).
+    pub const PULL_MESSAGE: i32 = 11;
     /// Asks for the messages of a key.
     pub const QUERY_MESSAGE: i32 = 12;
+    /// Asks for the committed offset of a group.
+    pub const QUERY_CONSUMER_OFFSET: i32 = 14;
+    /// Commits an offset of a group.
+    pub const UPDATE_CONSUMER_OFFSET: i32 = 15;
     /// Makes or changes a topic on a broker.
     pub const UPDATE_AND_CREATE_TOPIC: i32 = 17;
     /// Asks for the offset of a time in a queue.
@@ -23,14 +29,34 @@ pub mod request {
     pub const HEART_BEAT: i32 = 34;
     /// A client's producer or consumer group goes away.
     pub const UNREGISTER_CLIENT: i32 = 35;
+    /// Gives a message back to be consumed again.
+    pub const CONSUMER_SEND_MSG_BACK: i32 = 36;
     /// End of a transaction: commit, rollback or unknown.
     pub const END_TRANSACTION: i32 = 37;
+    /// Asks for the members of a consumer group.
+    pub const GET_CONSUMER_LIST_BY_GROUP: i32 = 38;
     /// The broker asks for the state of a transaction.
     pub const CHECK_TRANSACTION_STATE: i32 = 39;
     /// The broker tells a consumer group that its members changed.
     pub const NOTIFY_CONSUMER_IDS_CHANGED: i32 = 40;
+    /// Locks queues for a member of a group.
+    pub const LOCK_BATCH_MQ: i32 = 41;
+    /// Gives locks back.
+    pub const UNLOCK_BATCH_MQ: i32 = 42;
+    /// Asks whether a broker can evaluate a filter.
+    pub const CHECK_CLIENT_CONFIG: i32 = 46;
     /// Asks a name server for the route of a topic.
     pub const GET_ROUTEINFO_BY_TOPIC: i32 = 105;
+    /// Asks for the connections of a consumer group.
+    pub const GET_CONSUMER_CONNECTION_LIST: i32 = 203;
+    /// The broker tells a consumer to go on elsewhere.
+    pub const RESET_CONSUMER_CLIENT_OFFSET: i32 = 220;
+    /// The broker asks for the offsets that a consumer has in memory.
+    pub const GET_CONSUMER_STATUS_FROM_CLIENT: i32 = 221;
+    /// The broker asks what a consumer does.
+    pub const GET_CONSUMER_RUNNING_INFO: i32 = 307;
+    /// The broker tells a consumer to consume one message now.
+    pub const CONSUME_MESSAGE_DIRECTLY: i32 = 309;
     /// A send with one-letter header names (V2).
     pub const SEND_MESSAGE_V2: i32 = 310;
     /// A batch, with V2 header names.
@@ -41,8 +67,22 @@ pub mod request {
     pub const SEND_REPLY_MESSAGE_V2: i32 = 325;
     /// A reply is pushed to the client that asked.
     pub const PUSH_REPLY_MESSAGE_TO_CLIENT: i32 = 326;
+    /// The pull of a pull consumer (brokers from 5.0 on).
+    pub const LITE_PULL_MESSAGE: i32 = 361;
     /// Takes a timer message back.
     pub const RECALL_MESSAGE: i32 = 370;
+    /// Asks which queues a member gets (brokers from 5.0 on, as all that follow).
+    pub const QUERY_ASSIGNMENT: i32 = 400;
+    /// Sets how a group's messages of a topic are asked for.
+    pub const SET_MESSAGE_REQUEST_MODE: i32 = 401;
+    /// Asks for messages that are acknowledged one by one.
+    pub const POP_MESSAGE: i32 = 200_050;
+    /// Acknowledges a popped message.
+    pub const ACK_MESSAGE: i32 = 200_051;
+    /// Changes when a popped message comes again.
+    pub const CHANGE_MESSAGE_INVISIBLETIME: i32 = 200_053;
+    /// Acknowledges several popped messages (brokers from 5.1.3 on).
+    pub const BATCH_ACK_MESSAGE: i32 = 200_151;
 }
 
 /// Codes of responses, as numbers; [`ResponseCode`](crate::ResponseCode) has all of them, with what they

@@ -208,6 +208,27 @@ impl ExtFields {
         }
     }
 
+    /// The value of a field that must be there, as a number or whatever else parses.
+    ///
+    /// # Errors
+    /// It is not there, or is no such thing.
+    pub fn must<T: std::str::FromStr>(&self, name: &'static str) -> Result<T, ProtocolError> {
+        self.parse(name)?.ok_or_else(|| missing(name))
+    }
+
+    /// The text of a field that must be there.
+    ///
+    /// # Errors
+    /// It is not there.
+    pub fn must_text(&self, name: &'static str) -> Result<&str, ProtocolError> {
+        self.get(name).ok_or_else(|| missing(name))
+    }
+
+    /// A copy of a field's text.
+    pub fn text(&self, name: &str) -> Option<String> {
+        self.get(name).map(str::to_owned)
+    }
+
     /// All names and values, in the order of the header.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         let mut start = 0;
@@ -266,6 +287,10 @@ impl ExtFields {
         self.text.reserve(text);
         self.ends.reserve(fields);
     }
+}
+
+fn missing(name: &str) -> ProtocolError {
+    ProtocolError::new(format!("the header has no {name}"))
 }
 
 impl Fields for ExtFields {

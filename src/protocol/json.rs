@@ -2,14 +2,13 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::marker::PhantomData;
 
 use byteorder::{ByteOrder, LittleEndian};
 use serde::Deserialize;
-use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Serialize, Serializer};
 
+use super::fastjson::Object;
 use super::send::{Constants, Memo};
 use super::{Command, ExtFields, FieldSink, Fields, Head, Language, ProtocolError, plain};
 
@@ -211,28 +210,6 @@ struct Incoming<'a> {
     remark: Option<String>,
     #[serde(default, rename = "extFields")]
     ext: Option<ExtFields>,
-}
-
-/// A value that is written as a JSON object. Serde by itself also takes an array with the fields in
-/// their order, which no peer means.
-pub(super) struct Object<T>(pub T);
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Object<T>, D::Error> {
-        struct Map<T>(PhantomData<T>);
-        impl<'de, T: Deserialize<'de>> Visitor<'de> for Map<T> {
-            type Value = Object<T>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Object<T>, A::Error> {
-                T::deserialize(MapAccessDeserializer::new(map)).map(Object)
-            }
-        }
-        deserializer.deserialize_map(Map(PhantomData))
-    }
 }
 
 impl<'de> Deserialize<'de> for ExtFields {

@@ -8,9 +8,12 @@
 #[cfg(feature = "acl")]
 pub(crate) mod acl;
 pub mod admin;
+mod base64;
 mod binary;
 pub mod code;
 mod command;
+pub mod consumer;
+mod fastjson;
 pub mod frame;
 mod header;
 pub mod heartbeat;

@@ -3,6 +3,7 @@
 mod architecture;
 mod capture;
 mod golden;
+mod golden_consumers;
 mod golden_messages;
 mod guide;
 mod hostile;
@@ -13,4 +14,5 @@ mod source;
 mod testing_page;
 mod values;
 mod wire;
+mod wire_consumers;
 mod wire_edges;
