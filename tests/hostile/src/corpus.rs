@@ -97,6 +97,36 @@ pub fn pushed() -> Vec<Vec<u8>> {
     frames
 }
 
+/// Bodies in JSON, and those of consumers that no capture has.
+pub fn consumer_bodies(bodies: &[Vec<u8>]) -> Vec<Vec<u8>> {
+    const OTHERS: &[&str] = &[
+        r#"{"offsetTable":{{"brokerName":"a","queueId":0,"topic":"T"}:5,{"brokerName":"b","queueId":1,"topic":"T"}:6}}"#,
+        r#"{"offsetTable":[{"brokerName":"a","offset":5,"queueId":0,"topic":"T"}]}"#,
+        r#"{"consumerTable":{},"messageQueueTable":{{"brokerName":"a","queueId":0,"topic":"T"}:5}}"#,
+        r#"{"jstack":"x","mqPopTable":{},"mqTable":{{"brokerName":"a","queueId":0,"topic":"T"}:{"commitOffset":4,"droped":false,"locked":true}},"properties":{"a":"b"},"statusTable":{"T":{"consumeRT":0.5}},"subscriptionSet":[{"topic":"T"}],"userConsumerInfo":{}}"#,
+        r#"{"autoCommit":true,"consumeResult":"CR_SUCCESS","order":false,"spentTimeMills":3}"#,
+        r#"{"connectionSet":[{"clientAddr":"1:2","clientId":"c","language":"RUST","version":493}],"consumeType":"CONSUME_PASSIVELY","subscriptionTable":{"T":{"codeSet":[1],"subString":"a","tagsSet":["a"],"topic":"T"}}}"#,
+        r#"{"acks":[{"b":"AQQ=","c":"g","it":60,"pt":9,"q":1,"r":"0","rq":4,"so":0,"t":"T"}],"brokerName":"b"}"#,
+        r#"{"consumerGroup":"g","mode":"POP","popShareQueueNum":-1,"topic":"T"}"#,
+        r#"{"clientId":"c","group":"g","subscriptionData":{"expressionType":"SQL92","subString":"a > 5","topic":"T"}}"#,
+    ];
+    let captured = bodies.iter().filter(|body| body.starts_with(b"{")).cloned();
+    captured
+        .chain(OTHERS.iter().map(|text| text.as_bytes().to_vec()))
+        .collect()
+}
+
+/// What answers to pops say of their queues.
+pub fn popped() -> Vec<Vec<u8>> {
+    [
+        "0 0 0;0 1 2;1 0 8\n0 0 0,1;0 1 2,3;1 0 8\n0 qo0%1 2;0 1 1",
+        "\n\n",
+        "0 9 60 4 0 b 1 0",
+    ]
+    .map(|text| text.as_bytes().to_vec())
+    .into()
+}
+
 /// Compressed bodies, each behind a byte that chooses how it is said to be compressed.
 pub fn compressed() -> Vec<Vec<u8>> {
     let text: Vec<u8> = (0..2000u32).flat_map(|i| (i * i).to_le_bytes()).collect();

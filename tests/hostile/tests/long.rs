@@ -131,3 +131,17 @@ fn an_inner_batch_of_very_many_messages_takes_little_memory() {
         assert_read("stored", &stored(inner, &batch, ""));
     }
 }
+
+#[test]
+fn tables_and_lists_of_a_million_entries_take_little_memory() {
+    let key = r#"{{"brokerName":"","queueId":0,"topic":""}:1"#;
+    let table = r#"{"offsetTable":"#;
+    let entry = r#",{"brokerName":"","queueId":0,"topic":""}:1"#;
+    assert_read("consumer", &filled(&format!("{table}{key}"), entry, "}}"));
+    let list = r#"{"consumerIdList":["a""#;
+    assert_read("consumer", &filled(list, r#","a""#, "]}"));
+    let numbers = r#"{"offsetTable":{1:1"#;
+    assert_read("consumer", &filled(numbers, ",1:1", "}}"));
+    assert_read("popped", &filled("0 0 0", ";0 0 0", "\n"));
+    assert_read("popped", &filled("0 0 0\n0 0 0", ",0", ""));
+}

@@ -126,15 +126,8 @@ impl PopAnswer {
             Some(text) => Some(entries(text, key, number::<i64>)?),
             None => None,
         };
-        let offsets = entries(
-            self.message_offsets.as_deref().unwrap_or_default(),
-            key,
-            |text| {
-                text.split(',')
-                    .map(number::<i64>)
-                    .collect::<Result<Vec<_>, _>>()
-            },
-        )?;
+        let offsets = self.message_offsets.as_deref().unwrap_or_default();
+        let offsets = entries(offsets, key, list)?;
         let counts = self.order_counts.as_deref().unwrap_or_default();
         let counts = entries(counts, |mark, id| Ok((mark, id.to_owned())), number::<i32>)?;
 
@@ -221,6 +214,14 @@ fn entries<K: Eq + Hash, V>(
         }
     }
     Ok(entries)
+}
+
+/// A pop hands out 32 messages; of a hostile answer not more is made than it takes itself.
+fn list(text: &str) -> Result<Vec<i64>, ProtocolError> {
+    if text.split(',').nth(MOST_ENTRIES).is_some() {
+        return Err(ProtocolError::new("a pop's answer names too many messages"));
+    }
+    text.split(',').map(number).collect()
 }
 
 fn key(mark: Mark, id: &str) -> Result<Key, ProtocolError> {
