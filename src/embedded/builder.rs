@@ -1,24 +1,25 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::sync::atomic::{AtomicU32, AtomicU64};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 
-use super::broker::BrokerService;
-use super::delays::Delays;
-use super::name_server::NameService;
-use super::producers::Producers;
-use super::requests::RequestLog;
-use super::server::{self, Common, Server};
-use super::store::Store;
-use super::topics::{self, Topics};
-use super::transactions::Transactions;
-use super::{Broker, Cluster, NameServer};
+use parking_lot::Mutex;
+
+use super::broker::{Broker, BrokerState, Delays, Transactions};
+use super::clock::Clock;
+use super::cluster::Cluster;
+use super::members::Members;
+use super::name_server::{NameServer, NameService};
+use super::server::{self, Common, Connections, Server};
+use super::service::BrokerService;
+use super::store::{CLUSTER_NAME, Store};
+use super::topics::Topics;
 use crate::message::reply_topic;
 
 /// The distance between the fixed ports of servers of a kind.
 const PORT_STEP: u16 = 10;
 
-/// What a [`Cluster`] shall be like; made by [`Cluster::builder`].
+/// The settings of a [`Cluster`]; made by [`Cluster::builder`].
 #[derive(Debug, Clone)]
 #[must_use = "nothing runs before start()"]
 pub struct ClusterBuilder {
@@ -34,6 +35,7 @@ pub struct ClusterBuilder {
     keep_messages: bool,
     record_requests: bool,
     hold_delayed_messages: bool,
+    manual_clock: Option<bool>,
     recall: bool,
 }
 
@@ -52,19 +54,20 @@ impl Default for ClusterBuilder {
             keep_messages: true,
             record_requests: true,
             hold_delayed_messages: false,
+            manual_clock: None,
             recall: false,
         }
     }
 }
 
 impl ClusterBuilder {
-    /// How many brokers: `broker-a`, `broker-b`, .. Default: 1; 0 counts as 1, and more than 26 as 26.
+    /// The number of brokers: `broker-a`, `broker-b`, .. Default: 1; 0 counts as 1, and more than 26 as 26.
     pub fn brokers(mut self, brokers: usize) -> ClusterBuilder {
         self.brokers = brokers.clamp(1, 26);
         self
     }
 
-    /// How many name servers; all of them know all routes. Default: 1; 0 counts as 1.
+    /// The number of name servers; all of them know all routes. Default: 1; 0 counts as 1.
     pub fn name_servers(mut self, name_servers: usize) -> ClusterBuilder {
         self.name_servers = name_servers.max(1);
         self
@@ -82,7 +85,7 @@ impl ClusterBuilder {
         self
     }
 
-    /// A topic that is there from the start, with so many queues on each broker.
+    /// A topic that exists from the start, with this number of queues on each broker.
     pub fn topic(mut self, topic: impl Into<String>, queues: i32) -> ClusterBuilder {
         self.topics.push((topic.into(), queues));
         self
@@ -130,11 +133,19 @@ impl ClusterBuilder {
         self
     }
 
-    /// Whether delayed messages (by level or by timer) wait until [`Cluster::advance`] makes them
-    /// due; until then they are in `SCHEDULE_TOPIC_XXXX` or `rmq_sys_wheel_timer`, as on a real
+    /// Whether delayed messages (by level or by timer) wait until the [clock](super#the-clock) makes
+    /// them due; until then they are in `SCHEDULE_TOPIC_XXXX` or `rmq_sys_wheel_timer`, as on a real
     /// broker. Default: no, they are stored in their topic at once.
     pub fn hold_delayed_messages(mut self, on: bool) -> ClusterBuilder {
         self.hold_delayed_messages = on;
+        self
+    }
+
+    /// Whether the [clock](super#the-clock) stands still unless [`Cluster::advance`] moves it. Otherwise
+    /// it runs with real time, and `advance` moves it further. Default: yes with
+    /// [`hold_delayed_messages`](ClusterBuilder::hold_delayed_messages), no without.
+    pub fn manual_clock(mut self, on: bool) -> ClusterBuilder {
+        self.manual_clock = Some(on);
         self
     }
 
@@ -156,60 +167,67 @@ impl ClusterBuilder {
         let registered: Vec<(Arc<str>, SocketAddr)> = names
             .zip(brokers.iter().map(|(_, address)| *address))
             .collect();
+        let clock = Clock::new(self.manual_clock.unwrap_or(self.hold_delayed_messages));
         let topics = Arc::new(Topics::new(self.auto_create_topics, &registered));
-        topics.create(&reply_topic(topics::CLUSTER_NAME), 1);
+        topics.create(&reply_topic(CLUSTER_NAME), 1);
         for (topic, queues) in &self.topics {
             topics.create(topic, *queues);
         }
-        let store = Arc::new(Store::new(registered.len(), self.keep_messages));
+        let store = Store::new(registered.len(), self.keep_messages, Arc::clone(&clock));
+        let store = Arc::new(store);
         let transactions = Arc::new(Transactions::default());
-        let delays = Delays::new(self.hold_delayed_messages, self.recall);
-        let delays = Arc::new(delays);
-        let common = Arc::new(Common {
-            log: RequestLog::new(self.record_requests),
-            answers: RequestLog::new(self.record_requests),
-            answer_json_always: self.answer_json_always,
-            connection_ids: AtomicU64::new(0),
-        });
+        let delays = Arc::new(Delays::new(
+            self.hold_delayed_messages,
+            self.recall,
+            Arc::clone(&clock),
+            Arc::clone(&store),
+        ));
+        let common = Arc::new(Common::new(
+            self.record_requests,
+            self.answer_json_always,
+            Arc::clone(&clock),
+        ));
 
-        let start_broker = |index: usize, name: Arc<str>, listener, address| {
-            let service = Arc::new(BrokerService {
+        let start_broker = |index: usize, name: Arc<str>, port: (TcpListener, SocketAddr)| {
+            let connections = Arc::new(Connections::default());
+            let state = Arc::new(BrokerState {
                 index,
                 name: Arc::clone(&name),
-                address,
+                address: port.1,
+                max_message_size: self.max_message_size,
+                clock: Arc::clone(&clock),
                 topics: Arc::clone(&topics),
                 store: Arc::clone(&store),
                 delays: Arc::clone(&delays),
-                max_message_size: self.max_message_size,
-                producers: Producers::default(),
                 transactions: Arc::clone(&transactions),
-                server: OnceLock::new(),
+                members: Members::default(),
+                expiry: Mutex::new(None),
+                connections: Arc::clone(&connections),
                 counter: AtomicU32::new(0),
             });
-            let (serving, common) = (service.clone(), Arc::clone(&common));
-            let server = Server::start(name, listener, address, serving, common)?;
-            let _ = service.server.set(Arc::downgrade(&server.shared));
-            Ok(Broker { server, service })
+            let service = Arc::new(BrokerService(Arc::clone(&state)));
+            let server = Server::start(name, port, service, connections, Arc::clone(&common))?;
+            Ok(Broker { server, state })
         };
-        let start_name_server = |index: usize, listener, address| {
+        let start_name_server = |index: usize, port: (TcpListener, SocketAddr)| {
             let service = Arc::new(NameService {
                 topics: Arc::clone(&topics),
                 bare_route_keys: self.bare_route_keys,
             });
             let name = Arc::from(format!("namesrv-{index}"));
-            let server = Server::start(name, listener, address, service, Arc::clone(&common))?;
+            let server = Server::start(name, port, service, Arc::default(), Arc::clone(&common))?;
             Ok(NameServer { server })
         };
         let brokers: io::Result<_> = brokers
             .into_iter()
             .zip(registered)
             .enumerate()
-            .map(|(i, ((listener, address), (name, _)))| start_broker(i, name, listener, address))
+            .map(|(i, (port, (name, _)))| start_broker(i, name, port))
             .collect();
         let name_servers: io::Result<_> = name_servers
             .into_iter()
             .enumerate()
-            .map(|(i, (listener, address))| start_name_server(i, listener, address))
+            .map(|(i, port)| start_name_server(i, port))
             .collect();
         Ok(Cluster {
             brokers: brokers?,
@@ -218,6 +236,7 @@ impl ClusterBuilder {
             store,
             transactions,
             delays,
+            clock,
             common,
         })
     }

@@ -5,18 +5,20 @@ use std::time::{Duration, SystemTime};
 
 use crossbeam_channel::Receiver;
 
-use super::delays::Delays;
-use super::server::Common;
-use super::store::Store;
+use super::broker::{Broker, Delays, Transaction, Transactions};
+use super::builder::ClusterBuilder;
+use super::clock::Clock;
+use super::faults::On;
+use super::name_server::NameServer;
+use super::server::{Common, ReceivedRequest};
+use super::store::{Store, StoredMessage};
 use super::topics::Topics;
-use super::transactions::Transactions;
-use super::{Broker, ClusterBuilder, NameServer, On, ReceivedRequest, StoredMessage, Transaction};
 use crate::message::TransactionState;
 use crate::protocol::route::TopicRoute;
 
 /// Name servers and brokers in this process. Dropping it stops them and joins their threads.
 ///
-/// Each test can have one of its own: to start and to drop one takes a fraction of a millisecond.
+/// Each test can have its own: starting and dropping one takes a fraction of a millisecond.
 pub struct Cluster {
     pub(super) brokers: Vec<Broker>,
     pub(super) name_servers: Vec<NameServer>,
@@ -24,6 +26,7 @@ pub struct Cluster {
     pub(super) store: Arc<Store>,
     pub(super) transactions: Arc<Transactions>,
     pub(super) delays: Arc<Delays>,
+    pub(super) clock: Arc<Clock>,
     pub(super) common: Arc<Common>,
 }
 
@@ -31,7 +34,7 @@ impl Cluster {
     /// One name server and one broker, `broker-a`, on free ports; topics are made on demand.
     ///
     /// # Errors
-    /// No port or no thread can be had.
+    /// No port is free, or no thread can be started.
     pub fn start() -> io::Result<Cluster> {
         Cluster::builder().start()
     }
@@ -70,33 +73,34 @@ impl Cluster {
         }
     }
 
-    /// Makes a topic with so many queues on each broker, readable and writable; or gives an
-    /// existing one these settings.
+    /// Makes a topic with this number of queues on each broker, readable and writable, or gives an
+    /// existing topic these settings.
     pub fn create_topic(&self, topic: &str, queues: i32) {
         self.topics.create(topic, queues);
     }
 
-    /// Changes how many queues a topic has on one broker, where it is made if need be.
+    /// Changes the numbers of queues that a topic has on one broker. Makes the topic there if it does
+    /// not exist.
     ///
     /// # Panics
     /// There is no such broker.
     #[track_caller]
     pub fn set_queues(&self, topic: &str, broker: &str, read: i32, write: i32) {
-        let broker = self.broker(broker).service.index;
+        let broker = self.broker(broker).state.index;
         self.topics.change(topic, broker, |config| {
             config.read_queues = read;
             config.write_queues = write;
         });
     }
 
-    /// Changes a topic's permission on one broker, see [`perm`](crate::protocol::route::perm). As
-    /// with a real broker it stands in the route, and the broker itself does not look at it.
+    /// Changes a topic's permission on one broker, see [`perm`](crate::protocol::route::perm). It is in
+    /// the route, and the broker refuses pulls without `READ`. Like a real master it accepts sends.
     ///
     /// # Panics
     /// There is no such broker.
     #[track_caller]
     pub fn set_permission(&self, topic: &str, broker: &str, perm: i32) {
-        let broker = self.broker(broker).service.index;
+        let broker = self.broker(broker).state.index;
         self.topics
             .change(topic, broker, |config| config.perm = perm);
     }
@@ -153,14 +157,12 @@ impl Cluster {
         self.store.wait(topic, count, timeout)
     }
 
-    /// Moves the brokers' clock for delayed messages, and stores those that are due now in their
-    /// topics, in the order of their times; says how many. Without
-    /// [`hold_delayed_messages`](ClusterBuilder::hold_delayed_messages) there are none.
+    /// Moves the [clock](super#the-clock). Everything that is due by the new time has happened when this
+    /// returns, in the order of the times. Returns the number of delayed messages that were stored in
+    /// their topics; without [`hold_delayed_messages`](ClusterBuilder::hold_delayed_messages) it is 0.
     ///
-    /// The clock stands still from the start of the cluster: a message with a delay of one second is
-    /// due after exactly one second of `advance`, however long the test takes. Nothing else follows
-    /// it: not the client's deadlines, and not the times in receipts and messages, but for the store
-    /// time of what was held.
+    /// With that setting the clock stands still from the start of the cluster: a message with a delay of
+    /// one second is due after exactly one second of `advance`, however long the test takes.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -176,14 +178,15 @@ impl Cluster {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn advance(&self, time: Duration) -> usize {
-        self.delays.advance(time, &self.store)
+        let before = self.delays.delivered();
+        self.clock.advance(time);
+        self.delays.delivered() - before
     }
 
-    /// What the clock for delayed messages says: the time at which the cluster was started, and what
-    /// [`advance`](Cluster::advance) added. For messages that are due at a time of day: reckon it
-    /// from here, and no test depends on when it runs.
+    /// The time of the [clock](super#the-clock). Compute delivery times of day from it, so that no test
+    /// depends on when it runs.
     pub fn now(&self) -> SystemTime {
-        self.delays.now()
+        self.clock.system_time()
     }
 
     /// How many messages of a topic were stored, kept or not.
@@ -251,8 +254,8 @@ impl Cluster {
         self.transactions.wait(id, timeout, decided)
     }
 
-    /// Has every broker ask about its open transactions, as real ones do when the time has come;
-    /// says how many questions went out. See [`Broker::check_transactions`].
+    /// Has every broker ask about its open transactions, as real brokers do after a time. Returns the
+    /// number of questions that went out. See [`Broker::check_transactions`].
     pub fn check_transactions(&self) -> usize {
         let brokers = self.brokers.iter();
         brokers.map(|broker| broker.check_transactions()).sum()
@@ -284,7 +287,7 @@ impl Drop for Cluster {
         for name_server in &self.name_servers {
             name_server.kill();
         }
-        // A gate that the test still has may hold parts of the cluster: say the end here.
+        self.clock.close();
         self.store.end_subscriptions();
     }
 }

@@ -24,37 +24,49 @@
 //! | routes, several brokers and name servers | yes | |
 //! | topics made on demand (`TBW102`) | yes ([`auto_create_topics`](ClusterBuilder::auto_create_topics)) | |
 //! | sends: V1, V2, batch, oneway | yes | |
-//! | heartbeat, unregistering | yes ([`Broker::producers`]) | brokers that forget a silent client |
+//! | heartbeat, unregistering | yes ([`Broker::producers`], [`Broker::consumers`]); a silent client is forgotten after 120 s | |
 //! | making topics, offsets, messages by id and by key | yes, of kept messages | |
 //! | rejections: unknown topic, bad queue, too large | yes | |
 //! | faults: error codes, silence, hang-ups, garbage, slowness | yes, scripted ([`Fault`]) | |
 //! | kill and restart on the same port | yes ([`Broker::kill`], [`Broker::restart`]) | |
 //! | what arrived | [`Cluster::messages`], [`Cluster::requests`] | |
-//! | delivery to consumers | | yes |
-//! | transactions | yes; checks on demand ([`Cluster::check_transactions`]) | checks by the clock, and a last one |
+//! | delivery to consumers | pulls with long polls, without filters; notices of changed groups | offsets, locks, retries, filters |
+//! | transactions | yes; checks on demand ([`Cluster::check_transactions`]) | checks by time, and their limit |
 //! | request-reply | yes; a reply is acknowledged before its receiver has answered | |
-//! | delayed messages, recalling them | if wanted, by a clock moved by hand ([`Cluster::advance`]) | by time |
+//! | delayed messages, recalling them | if wanted ([`hold_delayed_messages`](ClusterBuilder::hold_delayed_messages)) | |
 //! | masters | every broker is one | slaves, replication, elections |
 //! | compression | bodies are kept as they came, and read decompressed | |
-//! | flush and replication that are late | as a code ([`Fault::answer`] with 10, 11 or 12) | in earnest |
+//! | late flush and replication | as a code ([`Fault::answer`] with 10, 11 or 12) | yes |
 //! | the VIP channel | | yes: leave `vip_channel` off in tests |
 //! | TLS, access control, quotas, files | | yes |
 //!
 //! # Faults
-//! Each server has its own: [`Broker::inject`] and [`NameServer::inject`] take a [`Fault`], which says
-//! what goes wrong, and [`On`], which requests; what comes back, [`Injected`], counts them and ends it.
-//! A [`Gate`] holds answers until the test opens it. New connections are disturbed by
-//! [`Broker::set_accept`], all of them broken by [`Broker::disconnect_all`].
+//! Each server has faults of its own. [`Broker::inject`] and [`NameServer::inject`] take a [`Fault`]: what
+//! goes wrong, and with which requests ([`On`]). They return an [`Injected`], which counts these requests
+//! and can end the fault.
+//! A [`Gate`] holds answers until the test opens it, and [`Fault::late`] until the clock has moved.
+//! [`Broker::set_accept`] disturbs new connections, and [`Broker::disconnect_all`] breaks all of them.
 //!
 //! # The clock
-//! Only delayed messages have one: it stands still, until [`Cluster::advance`] moves it
-//! ([`hold_delayed_messages`](ClusterBuilder::hold_delayed_messages)). Transactions have none: the test
-//! says when the broker asks. A client's own deadlines, pauses and intervals run by the system's clock.
+//! A cluster has one clock for everything that its servers do by time: store times, delayed messages,
+//! long polls, late answers ([`Fault::late`]) and the expiry of group members (120 s after their last
+//! heartbeat). Checks of transactions do not follow it: the test says when a broker asks.
+//!
+//! The clock runs with real time, and [`Cluster::advance`] moves it further. With
+//! [`hold_delayed_messages`](ClusterBuilder::hold_delayed_messages) or
+//! [`manual_clock`](ClusterBuilder::manual_clock) it stands still, and only `advance` moves it: then
+//! nothing on the servers depends on how long the test takes. Events happen in the order of their
+//! times, and events of the same time in the order in which they were scheduled.
+//!
+//! A client's deadlines, back-off and intervals follow the system's clock, its heartbeats included. If
+//! the test moves the clock by two minutes at once, brokers forget all members until their next
+//! heartbeat.
 //!
 //! # Waiting
-//! What was answered is stored: after a synchronous send, look. For what nobody answers (oneway sends,
-//! the ends of transactions) and for what another thread does there is a `wait_for_..`, which returns as
-//! soon as it is so, and otherwise when the time is up, so that a long time costs a failing test only.
+//! A message is stored before its send is answered: after a synchronous send, just look. For requests
+//! without an answer (oneway sends, the ends of transactions) and for the work of other threads there
+//! are the functions `wait_for_..`. They return as soon as the condition holds, and at the timeout
+//! otherwise, so a long timeout costs time in a failing test only.
 //!
 //! # Memory
 //! | what | bound |
@@ -62,57 +74,53 @@
 //! | messages | none: kept as long as the cluster lives, unless [`keep_messages(false)`](ClusterBuilder::keep_messages); [`Cluster::clear_messages`] forgets them |
 //! | requests | the last 65,536 with at most 64 MiB of bodies, unless [`record_requests(false)`](ClusterBuilder::record_requests) |
 //! | transactions and held messages | none: as long as the cluster lives, or until they are due |
-//! | [`Cluster::subscribe`] | none: what the receiver has not taken |
+//! | requests that wait for a later answer | 100,000 with at most 256 MiB of bodies; one more is refused with code 2. They are forgotten when their connection ends |
+//! | unread later answers and broker requests of a connection | 128 MiB; then the connection ends |
+//! | [`Cluster::subscribe`] | none: everything that the receiver has not taken |
 //! | a frame | 16 MiB; a longer one ends its connection |
 //!
 //! # Ports
-//! On 127.0.0.1, free ones unless [`broker_port`](ClusterBuilder::broker_port) and
-//! [`name_server_port`](ClusterBuilder::name_server_port) say otherwise: clusters of tests that run
-//! side by side do not meet. A killed broker gives its port up, and waits up to five seconds for it
-//! when it is restarted; another process may have taken it meanwhile.
+//! Servers listen on free ports of 127.0.0.1, unless [`broker_port`](ClusterBuilder::broker_port) and
+//! [`name_server_port`](ClusterBuilder::name_server_port) are set: clusters of tests that run side by
+//! side do not meet. A killed broker releases its port. At restart it waits for the port for up to five
+//! seconds, since another process may have taken it.
 //!
 //! # Threads
-//! One accepting thread per server (`mq-accept`) and one per connection (`mq-conn`). They end, and
-//! are joined, when a server is killed or the cluster is dropped. Functions that a test gives
-//! ([`On::when`], [`Fault::bytes_from`]) run on a connection's thread, and held requests on the thread
-//! that opens their gate.
+//! Each server has an accepting thread (`mq-accept`), and each connection a thread (`mq-conn`). A
+//! connection gets a second one (`mq-write`) with the first later answer or broker request on it. A
+//! running clock gets one (`mq-clock`) with the first event that is scheduled. All of them end, and are
+//! joined, when their server is killed or the cluster is dropped. Functions of the test ([`On::when`],
+//! [`Fault::bytes_from`]) run on these threads. Requests held at a gate are served on the thread that
+//! opens it, and events of a manual clock on the thread that calls `advance`.
 //!
 //! Not yet covered by semantic versioning.
 
-mod admin;
+// In reading order: `cluster` and its `builder`, `service` (which request goes where), `broker`,
+// `consume` and `name_server` (what is answered), `members`, `topics`, `store` and `clock` (what they
+// have), `faults` and `server` (how requests come and answers go). Imports go in that direction only.
 mod broker;
 mod builder;
+mod clock;
 mod cluster;
-mod connection;
-mod delays;
-mod fault;
-mod gate;
+mod consume;
+mod faults;
+mod members;
 mod name_server;
-mod on;
-mod producers;
-mod replies;
-mod requests;
-mod send;
 mod server;
+mod service;
 mod store;
-mod stored;
 mod topics;
-mod transactions;
 
 #[cfg(test)]
 mod tests;
 
-pub use broker::Broker;
+pub use broker::{Broker, Transaction};
 pub use builder::ClusterBuilder;
 pub use cluster::Cluster;
-pub use fault::{Fault, Injected};
-pub use gate::Gate;
+pub use faults::{Fault, Gate, Injected, On};
 pub use name_server::NameServer;
-pub use on::On;
-pub use requests::ReceivedRequest;
-pub use server::Accept;
-pub use stored::StoredMessage;
-pub use transactions::Transaction;
+pub use server::{Accept, ReceivedRequest};
+pub use store::StoredMessage;
 
 /// The target of what is logged here: a name to filter by, which stays when files move.
 const LOG: &str = "rocketmq_blocking::embedded";

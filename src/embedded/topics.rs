@@ -7,14 +7,14 @@ use std::sync::Arc;
 
 use parking_lot::RwLock;
 
+use super::store::CLUSTER_NAME;
 use crate::protocol::route::{BrokerData, MASTER, QueueData, TopicRoute, perm};
 
 /// The topic whose settings new topics inherit.
 pub(super) const DEFAULT_TOPIC: &str = "TBW102";
 /// How many queues it has, and a new topic at most.
 const DEFAULT_TOPIC_QUEUES: i32 = 8;
-/// The cluster's name; that of a topic too, by which all its brokers are found.
-pub(super) const CLUSTER_NAME: &str = "DefaultCluster";
+/// How many queues the topic has that is named after the cluster, by which all its brokers are found.
 const CLUSTER_TOPIC_QUEUES: i32 = 16;
 
 /// A broker registers with all name servers at once, so that one table serves them all. A later

@@ -22,8 +22,8 @@ const LEVELS: &[(&str, u32)] = &[
 ];
 
 /// What the in-process cluster may import: it has sockets of its own, and shares only the wire
-/// format, and where log lines go, with the client it is to test.
-const EMBEDDED_IMPORTS: &[&str] = &["error", "logging", "message", "protocol"];
+/// format, and what becomes of panics and log lines, with the client it is to test.
+const EMBEDDED_IMPORTS: &[&str] = &["error", "logging", "message", "panics", "protocol"];
 
 /// Files (below `src`) that may use `thread_local!`, and why.
 const THREAD_LOCALS: &[(&str, &str)] = &[

@@ -2,6 +2,9 @@
 
 mod client;
 mod faults;
+mod groups;
+mod later;
 mod lifecycle;
 mod name_server;
+mod pulls;
 mod sends;

@@ -32,6 +32,20 @@ pub struct ConsumerData {
     pub unit_mode: bool,
 }
 
+impl ConsumerData {
+    /// A push consumer that has subscribed nothing yet.
+    pub fn new(group_name: impl Into<String>) -> ConsumerData {
+        ConsumerData {
+            consume_from_where: ConsumeFromWhere::default(),
+            consume_type: ConsumeType::default(),
+            group_name: group_name.into(),
+            message_model: MessageModel::default(),
+            subscription_data_set: Vec::new(),
+            unit_mode: false,
+        }
+    }
+}
+
 /// How messages come to a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]

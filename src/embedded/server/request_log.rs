@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
-use super::On;
+use crate::embedded::faults::On;
 use crate::protocol::{Command, HeaderFormat};
 
 /// How many requests are remembered.
@@ -56,7 +56,7 @@ impl fmt::Debug for ReceivedRequest {
     }
 }
 
-pub(super) struct RequestLog {
+pub(in crate::embedded) struct RequestLog {
     enabled: bool,
     ring: Mutex<Ring>,
     arrived: Condvar,
@@ -98,11 +98,16 @@ impl RequestLog {
         self.arrived.notify_all();
     }
 
-    pub(super) fn matching(&self, on: &On) -> Vec<ReceivedRequest> {
+    pub(in crate::embedded) fn matching(&self, on: &On) -> Vec<ReceivedRequest> {
         self.look(on).0
     }
 
-    pub(super) fn wait(&self, on: &On, count: usize, timeout: Duration) -> Vec<ReceivedRequest> {
+    pub(in crate::embedded) fn wait(
+        &self,
+        on: &On,
+        count: usize,
+        timeout: Duration,
+    ) -> Vec<ReceivedRequest> {
         let deadline = Instant::now() + timeout;
         loop {
             let (found, recorded) = self.look(on);
@@ -130,7 +135,7 @@ impl RequestLog {
         (all.into_iter().filter(matches).collect(), recorded)
     }
 
-    pub(super) fn clear(&self) {
+    pub(in crate::embedded) fn clear(&self) {
         let mut ring = self.ring.lock();
         ring.requests.clear();
         ring.bytes = 0;

@@ -1,20 +1,17 @@
+//! A message that is stored.
+
 use std::borrow::Cow;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 
-use super::send::REGION;
-use super::topics::CLUSTER_NAME;
+use super::parts::{Encoded, Parts, Place};
 use crate::message::{MessageView, Properties, name};
 use crate::protocol::id::OffsetMessageId;
-use crate::protocol::message::Record;
-use crate::protocol::{ProtocolError, compress, properties, sys_flag};
+use crate::protocol::{ProtocolError, compress, message, properties, sys_flag};
 
 /// The most that a stored body may inflate to: what a frame can carry, several times over.
 const MAX_BODY: usize = 256 << 20;
-
-/// What a stored message takes in the commit log beside body, topic and properties.
-const OVERHEAD: usize = 91;
 
 /// A message that one of the brokers stored. Cheap to clone.
 ///
@@ -24,59 +21,86 @@ const OVERHEAD: usize = 91;
 pub struct StoredMessage(Arc<Stored>);
 
 pub(super) struct Stored {
-    pub(super) broker: Arc<str>,
-    pub(super) topic: Arc<str>,
-    pub(super) producer_group: Arc<str>,
-    pub(super) queue_id: i32,
-    pub(super) queue_offset: i64,
-    pub(super) commit_log_offset: i64,
-    pub(super) body: Vec<u8>,
-    pub(super) properties: String,
-    pub(super) flag: i32,
-    pub(super) sys_flag: i32,
-    pub(super) reconsume_times: i32,
-    pub(super) born_timestamp: i64,
-    pub(super) born_host: SocketAddr,
-    pub(super) store_timestamp: i64,
-    pub(super) store_host: SocketAddr,
-    /// Where the half message was, for a committed one.
-    pub(super) prepared_offset: i64,
+    broker: Arc<str>,
+    topic: Arc<str>,
+    producer_group: Arc<str>,
+    encoded: Encoded,
+    queue_id: i32,
+    place: Place,
+    flag: i32,
+    sys_flag: i32,
+    reconsume_times: i32,
+    born_timestamp: i64,
+    born_host: SocketAddr,
+    store_host: SocketAddr,
     /// Decoded when first asked for: most messages are only counted.
-    pub(super) decoded: OnceLock<Properties>,
+    decoded: OnceLock<Properties>,
 }
 
-/// How much of the commit log a message takes.
-pub(super) fn size(body: usize, topic: usize, properties: usize) -> usize {
-    OVERHEAD + body + topic + properties
+impl Stored {
+    /// Encodes a message; its place is not known yet.
+    pub(super) fn new(parts: &Parts<'_>) -> Stored {
+        Stored {
+            broker: Arc::clone(parts.broker),
+            topic: Arc::clone(parts.topic),
+            producer_group: Arc::clone(parts.producer_group),
+            encoded: parts.encode(),
+            queue_id: parts.queue_id,
+            place: Place::default(),
+            flag: parts.flag,
+            sys_flag: parts.sys_flag,
+            reconsume_times: parts.reconsume_times,
+            born_timestamp: parts.born_timestamp,
+            born_host: parts.born_host,
+            store_host: parts.store_host,
+            decoded: OnceLock::new(),
+        }
+    }
+
+    pub(super) fn placed(mut self, place: Place) -> StoredMessage {
+        self.place = place;
+        self.encoded.place(place);
+        StoredMessage(Arc::new(self))
+    }
 }
 
 impl StoredMessage {
-    pub(super) fn new(stored: Stored) -> StoredMessage {
-        StoredMessage(Arc::new(stored))
+    /// The form in which brokers store messages and hand them out, with the properties that they
+    /// add. It is made once, when the message is stored.
+    pub(in crate::embedded) fn encoded(&self) -> &[u8] {
+        &self.0.encoded.bytes
     }
 
-    /// The message that a committed half message becomes.
-    pub(super) fn committed(&self, topic: &Arc<str>, queue_id: i32) -> Stored {
-        let half = &*self.0;
-        Stored {
-            broker: Arc::clone(&half.broker),
-            topic: Arc::clone(topic),
-            producer_group: Arc::clone(&half.producer_group),
-            queue_id,
-            queue_offset: 0,
-            commit_log_offset: 0,
-            body: half.body.clone(),
-            properties: half.properties.clone(),
-            flag: half.flag,
-            sys_flag: half.sys_flag | sys_flag::TRANSACTION_COMMIT,
-            born_timestamp: half.born_timestamp,
-            born_host: half.born_host,
-            store_timestamp: half.store_timestamp,
-            store_host: half.store_host,
-            prepared_offset: half.commit_log_offset,
-            reconsume_times: half.reconsume_times,
-            decoded: OnceLock::new(),
+    /// What it consists of, to store it again elsewhere.
+    pub(in crate::embedded) fn parts(&self) -> Parts<'_> {
+        let stored = &*self.0;
+        Parts {
+            broker: &stored.broker,
+            topic: &stored.topic,
+            producer_group: &stored.producer_group,
+            queue_id: stored.queue_id,
+            body: self.raw_body(),
+            properties: self.raw_properties(),
+            flag: stored.flag,
+            sys_flag: stored.sys_flag,
+            reconsume_times: stored.reconsume_times,
+            born_timestamp: stored.born_timestamp,
+            born_host: stored.born_host,
+            store_host: stored.store_host,
+            prepared_offset: 0,
         }
+    }
+
+    /// The same message with this topic and queue, and otherwise as it is stored.
+    pub(in crate::embedded) fn encoded_for(&self, topic: &Arc<str>, queue_id: i32) -> Vec<u8> {
+        let parts = Parts {
+            topic,
+            queue_id,
+            ..self.parts()
+        };
+        let mut moved = parts.encode();
+        moved.place(self.0.place);
+        moved.bytes
     }
 
     /// The message as a consumer gets it: with the properties that the broker adds, and its body
@@ -86,40 +110,9 @@ impl StoredMessage {
     /// If it cannot be decompressed.
     #[track_caller]
     pub fn view(&self) -> MessageView {
-        let properties = self.handed_out_properties();
-        match self.record(&properties).view(MAX_BODY) {
+        match message::decode(self.encoded().to_vec(), MAX_BODY) {
             Ok(view) => view,
-            Err(error) => panic!("stored body of topic {}: {error}", self.topic()),
-        }
-    }
-
-    /// The properties that the sender wrote, and those that the broker adds.
-    pub(super) fn handed_out_properties(&self) -> String {
-        let mut properties = self.properties().clone();
-        properties.set(name::MSG_REGION, REGION);
-        properties.set(name::TRACE_ON, "true");
-        properties.set(name::CLUSTER, CLUSTER_NAME);
-        properties::encode(properties.iter())
-    }
-
-    /// All of it with these properties, its body as it was sent.
-    pub(super) fn record<'a>(&'a self, properties: &'a str) -> Record<'a> {
-        let stored = &*self.0;
-        Record {
-            topic: &stored.topic,
-            body: &stored.body,
-            properties,
-            flag: stored.flag,
-            sys_flag: stored.sys_flag,
-            queue_id: stored.queue_id,
-            queue_offset: stored.queue_offset,
-            commit_log_offset: stored.commit_log_offset,
-            born_timestamp: stored.born_timestamp,
-            born_host: stored.born_host,
-            store_timestamp: stored.store_timestamp,
-            store_host: stored.store_host,
-            reconsume_times: stored.reconsume_times,
-            prepared_transaction_offset: stored.prepared_offset,
+            Err(error) => panic!("stored message of topic {}: {error}", self.topic()),
         }
     }
 
@@ -145,19 +138,19 @@ impl StoredMessage {
 
     /// The position in the queue, from 0.
     pub fn queue_offset(&self) -> i64 {
-        self.0.queue_offset
+        self.0.place.queue_offset
     }
 
     /// The position in the broker's commit log, in bytes.
     pub fn commit_log_offset(&self) -> i64 {
-        self.0.commit_log_offset
+        self.0.place.commit_log_offset
     }
 
     /// The id that the send was answered with: the broker's address and the commit log offset.
     pub fn offset_message_id(&self) -> String {
         let id = OffsetMessageId {
             address: self.0.store_host,
-            commit_log_offset: self.0.commit_log_offset,
+            commit_log_offset: self.0.place.commit_log_offset,
         };
         id.encode()
     }
@@ -180,9 +173,9 @@ impl StoredMessage {
     /// It is damaged, inflates to more than 256 MiB, or is of a compression that is not built in.
     pub fn try_body(&self) -> Result<Cow<'_, [u8]>, ProtocolError> {
         if self.0.sys_flag & sys_flag::COMPRESSED == 0 {
-            return Ok(Cow::Borrowed(&self.0.body));
+            return Ok(Cow::Borrowed(self.raw_body()));
         }
-        compress::decompress(&self.0.body, self.0.sys_flag, MAX_BODY).map(Cow::Owned)
+        compress::decompress(self.raw_body(), self.0.sys_flag, MAX_BODY).map(Cow::Owned)
     }
 
     /// The body as text, for texts to compare.
@@ -199,12 +192,13 @@ impl StoredMessage {
 
     /// The body as it was sent, compressed if [`sys_flag`](StoredMessage::sys_flag) says so.
     pub fn raw_body(&self) -> &[u8] {
-        &self.0.body
+        let encoded = &self.0.encoded;
+        &encoded.bytes[encoded.body.clone()]
     }
 
     /// The properties, the system's included.
     pub fn properties(&self) -> &Properties {
-        let decode = || properties::decode(&self.0.properties);
+        let decode = || properties::decode(self.raw_properties());
         self.0.decoded.get_or_init(decode)
     }
 
@@ -215,7 +209,10 @@ impl StoredMessage {
 
     /// The properties in the text form in which they were sent.
     pub fn raw_properties(&self) -> &str {
-        &self.0.properties
+        let encoded = &self.0.encoded;
+        let text = &encoded.bytes[encoded.properties.clone()];
+        // They were text when they were put there.
+        std::str::from_utf8(text).unwrap_or_default()
     }
 
     /// The tag.
@@ -261,27 +258,15 @@ impl StoredMessage {
         self.0.born_host
     }
 
-    /// When the broker stored it, epoch milliseconds.
+    /// When the broker stored it, epoch milliseconds by the cluster's
+    /// [clock](crate::embedded#the-clock).
     pub fn store_timestamp(&self) -> i64 {
-        self.0.store_timestamp
+        self.0.place.store_timestamp
     }
 
     /// The broker's own address.
     pub fn store_host(&self) -> SocketAddr {
         self.0.store_host
-    }
-}
-
-impl StoredMessage {
-    /// The form in which brokers hand messages out.
-    pub(super) fn encode(&self) -> Result<Vec<u8>, ProtocolError> {
-        let mut bytes = Vec::new();
-        let record = Record {
-            prepared_transaction_offset: 0,
-            ..self.record(self.raw_properties())
-        };
-        record.encode(&mut bytes)?;
-        Ok(bytes)
     }
 }
 
@@ -292,8 +277,8 @@ impl fmt::Debug for StoredMessage {
             .field("broker", &self.0.broker)
             .field("topic", &self.0.topic)
             .field("queue_id", &self.0.queue_id)
-            .field("queue_offset", &self.0.queue_offset)
-            .field("body_len", &self.0.body.len())
+            .field("queue_offset", &self.queue_offset())
+            .field("body_len", &self.raw_body().len())
             .field("properties", self.properties())
             .finish_non_exhaustive()
     }

@@ -6,21 +6,15 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
-use super::LOG;
-use super::broker::{BrokerService, bad_request};
-use super::store::Draft;
-use super::stored::StoredMessage;
-use crate::logging;
+use crate::embedded::store::StoredMessage;
 use crate::message::{TransactionState, name};
-use crate::protocol::Command;
-use crate::protocol::code::{request, response};
-use crate::protocol::message::Record;
-use crate::protocol::transaction::{CheckTransaction, EndTransaction};
+use crate::protocol::transaction::EndTransaction;
 
 /// Where brokers keep half messages; nobody may send there.
 pub(super) const HALF_TOPIC: &str = "RMQ_SYS_TRANS_HALF_TOPIC";
 
-/// One transaction as a broker saw it; see [`Cluster::transactions`](super::Cluster::transactions).
+/// One transaction as a broker saw it; see
+/// [`Cluster::transactions`](crate::embedded::Cluster::transactions).
 #[derive(Clone)]
 pub struct Transaction(Arc<Half>, State);
 
@@ -32,12 +26,12 @@ struct State {
     remarks: Vec<String>,
 }
 
-struct Half {
+pub(super) struct Half {
     /// As it was stored; its topic is [`HALF_TOPIC`].
-    stored: StoredMessage,
-    topic: Arc<str>,
-    queue_id: i32,
-    group: String,
+    pub(super) stored: StoredMessage,
+    pub(super) topic: Arc<str>,
+    pub(super) queue_id: i32,
+    pub(super) group: String,
 }
 
 impl Transaction {
@@ -97,13 +91,13 @@ impl fmt::Debug for Transaction {
 
 /// The transactions of all brokers, in order of arrival.
 #[derive(Default)]
-pub(super) struct Transactions {
+pub(in crate::embedded) struct Transactions {
     all: Mutex<Vec<Transaction>>,
     told: Condvar,
 }
 
 impl Transactions {
-    pub(super) fn add(&self, stored: StoredMessage, topic: &Arc<str>, queue_id: i32) {
+    pub(in crate::embedded) fn add(&self, stored: StoredMessage, topic: &Arc<str>, queue_id: i32) {
         let group = stored.property(name::PRODUCER_GROUP).unwrap_or_default();
         let half = Half {
             group: group.to_owned(),
@@ -120,12 +114,12 @@ impl Transactions {
         self.all.lock().push(Transaction(Arc::new(half), open));
     }
 
-    pub(super) fn all(&self) -> Vec<Transaction> {
+    pub(in crate::embedded) fn all(&self) -> Vec<Transaction> {
         self.all.lock().clone()
     }
 
     /// The transaction as soon as it is `enough`, or what is known when the time is up.
-    pub(super) fn wait(
+    pub(in crate::embedded) fn wait(
         &self,
         id: &str,
         timeout: Duration,
@@ -146,7 +140,7 @@ impl Transactions {
     }
 
     /// Notes an end; `show` gets the half message that this commits.
-    fn end(
+    pub(super) fn end(
         &self,
         broker: &str,
         end: &EndTransaction,
@@ -183,7 +177,7 @@ impl Transactions {
     }
 
     /// The open ones of a broker.
-    fn open(&self, broker: &str) -> Vec<Arc<Half>> {
+    pub(super) fn open(&self, broker: &str) -> Vec<Arc<Half>> {
         let all = self.all.lock();
         let open = all
             .iter()
@@ -191,76 +185,10 @@ impl Transactions {
         open.map(|one| Arc::clone(&one.0)).collect()
     }
 
-    fn note_check(&self, half: &Arc<Half>) {
+    pub(super) fn note_check(&self, half: &Arc<Half>) {
         let mut all = self.all.lock();
         if let Some(one) = all.iter_mut().find(|one| Arc::ptr_eq(&one.0, half)) {
             one.1.checks += 1;
         }
-    }
-}
-
-impl BrokerService {
-    /// What a real broker does with the end of a transaction. The answer is seen only if the end
-    /// was not sent oneway.
-    pub(super) fn end_transaction(&self, request: &Command) -> Command {
-        let end = match EndTransaction::decode(&request.ext) {
-            Ok(end) => end,
-            Err(error) => return bad_request(request, &error),
-        };
-        let show = |half: &Half| {
-            let shown = half.stored.committed(&half.topic, half.queue_id);
-            let drafts = vec![Draft::of(shown)];
-            self.store
-                .append(self.index, &half.topic, half.queue_id, drafts);
-        };
-        let remark = request.remark.as_deref();
-        match self.transactions.end(&self.name, &end, remark, show) {
-            Ok(()) => Command::response_to(request, response::SUCCESS),
-            Err(remark) => {
-                logging::warn!(target: LOG, "{}: end of a transaction refused: {remark}", self.name);
-                Command::response_to(request, response::SYSTEM_ERROR).with_remark(remark)
-            }
-        }
-    }
-
-    /// Asks a producer of the group about each open transaction; says how many could be asked.
-    pub(super) fn check_transactions(&self) -> usize {
-        let mut asked = 0;
-        for half in self.transactions.open(&self.name) {
-            if self.ask_about(&half) {
-                self.transactions.note_check(&half);
-                asked += 1;
-            }
-        }
-        asked
-    }
-
-    fn ask_about(&self, half: &Half) -> bool {
-        let Some(connection) = self.producers.of_group(&half.group) else {
-            return false;
-        };
-        let stored = &half.stored;
-        let question = CheckTransaction {
-            topic: Some(HALF_TOPIC.to_owned()),
-            table_offset: stored.queue_offset(),
-            commit_log_offset: stored.commit_log_offset(),
-            message_id: stored.unique_key().map(str::to_owned),
-            transaction_id: stored.unique_key().map(str::to_owned),
-            offset_message_id: Some(stored.offset_message_id()),
-            broker_name: Some(self.name.to_string()),
-        };
-        let properties = stored.handed_out_properties();
-        let record = Record {
-            topic: &half.topic,
-            queue_id: half.queue_id,
-            ..stored.record(&properties)
-        };
-        let mut body = Vec::new();
-        if record.encode(&mut body).is_err() {
-            return false;
-        }
-        let ask = Command::request(request::CHECK_TRANSACTION_STATE);
-        let ask = ask.with_fields(&question).with_body(body).oneway();
-        self.ask_client(connection, ask)
     }
 }

@@ -1,36 +1,37 @@
-//! Scripted faults: which requests go wrong, how often, and how.
+//! A scripted fault: what goes wrong, with which requests and how often.
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use parking_lot::{Condvar, Mutex};
-
-use super::{Gate, On};
+use super::gate::Gate;
+use super::on::On;
 use crate::error::ResponseCode;
 use crate::protocol::Command;
 use crate::protocol::code::response;
 
 /// Something that goes wrong with requests of one server; see
-/// [`Broker::inject`](super::Broker::inject).
+/// [`Broker::inject`](crate::embedded::Broker::inject).
 ///
-/// Unless told otherwise, it happens to every request, for ever, and **instead of** what the server
-/// would do: a message is not stored. With [`after_storing`](Fault::after_storing) the server does
-/// its work first.
+/// By default it happens to every request, without end, and **instead of** the server's work: a message
+/// is not stored. With [`after_storing`](Fault::after_storing) the server does its work first.
 ///
 /// | fault | what the client sees | made by |
 /// |---|---|---|
 /// | an error code | an answer with that code | [`answer`](Fault::answer), [`busy`](Fault::busy), [`go_away`](Fault::go_away) |
 /// | no answer | nothing, until its deadline | [`silence`](Fault::silence) |
 /// | an answer when the test says so | nothing, until the gate opens | [`hold`](Fault::hold) |
+/// | a late answer | nothing, until the clock of the cluster has moved so far | [`late`](Fault::late) |
 /// | a broken connection | the end of the connection | [`hang_up`](Fault::hang_up), [`cut_after`](Fault::cut_after) |
 /// | garbage | those bytes | [`bytes`](Fault::bytes), [`bytes_from`](Fault::bytes_from) |
 /// | slowness | an answer in drips | [`slow`](Fault::slow) |
 /// | a stuck server | writes that block | [`stop_reading`](Fault::stop_reading) |
 ///
-/// To which requests it happens is said by [`on`](Fault::on), to how many by
-/// [`times`](Fault::times), [`once`](Fault::once) and [`after`](Fault::after).
+/// [`on`](Fault::on) selects the requests; [`times`](Fault::times), [`once`](Fault::once) and
+/// [`after`](Fault::after) limit their number.
+///
+/// If the server answers a request later (a long poll), a fault after storing happens when that answer
+/// is due.
 ///
 /// ```
 /// use rocketmq_blocking::embedded::{Cluster, Fault, On};
@@ -45,21 +46,23 @@ use crate::protocol::code::response;
 #[derive(Debug, Clone)]
 #[must_use = "it does nothing until it is injected"]
 pub struct Fault {
-    on: On,
-    after: usize,
-    times: usize,
-    pub(super) executed: bool,
-    pub(super) action: Action,
+    pub(super) on: On,
+    pub(super) after: usize,
+    pub(super) times: usize,
+    /// The server does its work first.
+    pub(in crate::embedded) executed: bool,
+    pub(in crate::embedded) action: Action,
 }
 
 type MakeBytes = Arc<dyn Fn(&Command) -> Vec<u8> + Send + Sync>;
 
 #[derive(Clone)]
-pub(super) enum Action {
+pub(in crate::embedded) enum Action {
     Answer { code: i32, remark: String },
     Silence,
     HangUp,
     Hold(Gate),
+    Late(Duration),
     Bytes(MakeBytes),
     Slow { chunk: usize, pause: Duration },
     CutAfter(usize),
@@ -78,7 +81,7 @@ impl Fault {
     /// use rocketmq_blocking::ResponseCode;
     ///
     /// let broker = cluster.broker("broker-a");
-    /// // The broker has no room: not an error that another attempt would mend.
+    /// // A code that is not retried: the same message would be refused again.
     /// broker.inject(Fault::answer(ResponseCode::MESSAGE_ILLEGAL, "too large").on(On::Send).once());
     /// let error = producer.send(&Message::new("Orders", "one")).unwrap_err();
     /// assert_eq!(error.response_code(), Some(ResponseCode::MESSAGE_ILLEGAL));
@@ -196,6 +199,30 @@ impl Fault {
         Fault::new(Action::Hold(gate.clone()))
     }
 
+    /// The request waits for this time of the cluster's [clock](crate::embedded#the-clock), and later
+    /// ones overtake it. The server does its work when the time has passed, or before with
+    /// [`after_storing`](Fault::after_storing). A request whose connection has ended by then is not
+    /// carried out.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use rocketmq_blocking::embedded::{Cluster, Fault, On};
+    /// # use rocketmq_blocking::{Message, Producer};
+    /// let cluster = Cluster::builder().manual_clock(true).start()?;
+    /// # let producer = Producer::builder("g").name_server(cluster.name_server()).start()?;
+    /// let minute = Duration::from_secs(60);
+    /// let late = cluster.broker("broker-a").inject(Fault::late(minute).on(On::Send).after_storing());
+    /// let sending = producer.submit(Message::new("Orders", "one"));
+    /// assert!(late.wait_hits(1, Duration::from_secs(20)));
+    /// assert_eq!(cluster.only_message("Orders").text(), "one"); // stored, and not answered
+    /// cluster.advance(minute);
+    /// assert_eq!(sending.wait()?.attempts(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn late(delay: Duration) -> Fault {
+        Fault::new(Action::Late(delay))
+    }
+
     /// These bytes come instead of the answer, whatever they are.
     ///
     /// ```
@@ -213,8 +240,8 @@ impl Fault {
         Fault::bytes_from(move |_| bytes.clone())
     }
 
-    /// What the function makes of the request comes instead of the answer: two answers, one with a
-    /// wrong number, half a frame. It runs on the connection's thread.
+    /// The bytes that the function makes of the request come instead of the answer: two answers, one with
+    /// a wrong number, half a frame. It runs on a thread of the server.
     ///
     /// ```
     /// # use rocketmq_blocking::embedded::{Cluster, Fault, On};
@@ -302,13 +329,13 @@ impl Fault {
         self
     }
 
-    /// Only so many times; default: for ever.
+    /// At most this number of times; default: no limit.
     pub fn times(mut self, times: usize) -> Fault {
         self.times = times;
         self
     }
 
-    /// Only once.
+    /// At most once.
     pub fn once(self) -> Fault {
         self.times(1)
     }
@@ -343,134 +370,11 @@ impl fmt::Debug for Action {
             Action::Silence => f.write_str("Silence"),
             Action::HangUp => f.write_str("HangUp"),
             Action::Hold(gate) => write!(f, "Hold({gate:?})"),
+            Action::Late(delay) => write!(f, "Late({delay:?})"),
             Action::Bytes(_) => f.write_str("Bytes(..)"),
             Action::Slow { chunk, pause } => write!(f, "Slow({chunk} bytes, {pause:?})"),
             Action::CutAfter(bytes) => write!(f, "CutAfter({bytes})"),
             Action::StopReading => f.write_str("StopReading"),
         }
-    }
-}
-
-/// A fault at work on a server. Dropping it changes nothing.
-#[derive(Clone)]
-pub struct Injected(Arc<Rule>);
-
-impl Injected {
-    /// How many requests it has met.
-    pub fn hits(&self) -> usize {
-        self.0.state.lock().hits
-    }
-
-    /// Waits until it has happened to so many requests: they are held, the bytes are written, the
-    /// connection is about to be closed. Says whether that came in time.
-    pub fn wait_hits(&self, hits: usize, timeout: Duration) -> bool {
-        let deadline = Instant::now() + timeout;
-        let mut state = self.0.state.lock();
-        while state.done < hits {
-            if self.0.hit.wait_until(&mut state, deadline).timed_out() {
-                break;
-            }
-        }
-        state.done >= hits
-    }
-
-    /// Ends it: later requests are served.
-    pub fn remove(&self) {
-        self.0.state.lock().times = 0;
-    }
-}
-
-impl fmt::Debug for Injected {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Injected")
-            .field("fault", &self.0.fault)
-            .field("hits", &self.hits())
-            .finish()
-    }
-}
-
-/// The faults of one server; of those that match a request, the one injected first happens.
-#[derive(Default)]
-pub(super) struct Faults {
-    /// How many rules there are: without any, a request costs no lock.
-    count: AtomicUsize,
-    rules: Mutex<Vec<Arc<Rule>>>,
-}
-
-pub(super) struct Rule {
-    pub(super) fault: Fault,
-    state: Mutex<Counters>,
-    hit: Condvar,
-}
-
-struct Counters {
-    after: usize,
-    times: usize,
-    /// Counted before an answer can be seen.
-    hits: usize,
-    /// Counted after all of it has happened.
-    done: usize,
-}
-
-impl Faults {
-    pub(super) fn inject(&self, fault: Fault) -> Injected {
-        let counters = Counters {
-            after: fault.after,
-            times: fault.times,
-            hits: 0,
-            done: 0,
-        };
-        let rule = Arc::new(Rule {
-            fault,
-            state: Mutex::new(counters),
-            hit: Condvar::new(),
-        });
-        let mut rules = self.rules.lock();
-        rules.push(Arc::clone(&rule));
-        self.count.store(rules.len(), Ordering::Release);
-        Injected(rule)
-    }
-
-    pub(super) fn clear(&self) {
-        let mut rules = self.rules.lock();
-        for rule in rules.drain(..) {
-            rule.state.lock().times = 0;
-        }
-        self.count.store(0, Ordering::Release);
-    }
-
-    /// The fault that happens to this request, if one does.
-    pub(super) fn meet(&self, request: &Command) -> Option<Arc<Rule>> {
-        if self.count.load(Ordering::Acquire) == 0 {
-            return None;
-        }
-        // A pick may be the user's code: it runs without the lock.
-        let rules = self.rules.lock().clone();
-        let mut matching = rules.into_iter().filter(|r| r.fault.on.matches(request));
-        matching.find(|rule| rule.take())
-    }
-}
-
-impl Rule {
-    fn take(&self) -> bool {
-        let mut state = self.state.lock();
-        if state.times == 0 {
-            return false;
-        }
-        if state.after > 0 {
-            state.after -= 1;
-            return false;
-        }
-        if state.times != usize::MAX {
-            state.times -= 1;
-        }
-        state.hits += 1;
-        true
-    }
-
-    /// The fault has happened to one more request.
-    pub(super) fn count_done(&self) {
-        self.state.lock().done += 1;
-        self.hit.notify_all();
     }
 }

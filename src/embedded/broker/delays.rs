@@ -1,0 +1,185 @@
+//! Delayed messages: held until the clock says that they are due.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
+
+use parking_lot::Mutex;
+
+use super::refusal::Refusal;
+use super::text::find_property;
+use crate::embedded::clock::{Clock, Millis, Timer};
+use crate::embedded::store::{Draft, Store};
+use crate::message::name;
+use crate::protocol::code::response;
+
+/// Where real brokers keep messages with a delay level, one queue a level.
+const LEVEL_TOPIC: &str = "SCHEDULE_TOPIC_XXXX";
+/// Where they keep timer messages.
+const TIMER_TOPIC: &str = "rmq_sys_wheel_timer";
+
+/// The default levels of brokers, in seconds, from level 1 on.
+const LEVELS: [i64; 18] = [
+    1, 5, 10, 30, 60, 120, 180, 240, 300, 360, 420, 480, 540, 600, 1200, 1800, 3600, 7200,
+];
+
+/// The longest time of a timer message (`timerMaxDelaySec`): three days.
+pub(super) const LONGEST_TIMER_MS: i64 = 3 * 24 * 3600 * 1000;
+
+/// What all brokers of a cluster hold back.
+pub(in crate::embedded) struct Delays {
+    /// Whether they hold anything back at all.
+    hold: bool,
+    pub(super) recall: bool,
+    clock: Arc<Clock>,
+    store: Arc<Store>,
+    table: Mutex<Table>,
+    delivered: AtomicUsize,
+}
+
+#[derive(Default)]
+struct Table {
+    next: u64,
+    /// In order of arrival.
+    held: BTreeMap<u64, (Held, Timer)>,
+}
+
+/// A message that waits, and where it goes when it is due.
+pub(super) struct Held {
+    pub(super) broker: usize,
+    pub(super) topic: Arc<str>,
+    pub(super) queue_id: i32,
+    pub(super) unique_key: String,
+    pub(super) draft: Draft,
+}
+
+/// When a message is due, and how that was said.
+pub(super) struct Delay {
+    due: Millis,
+    /// From 0 on; `None` for a timer message.
+    level: Option<i32>,
+}
+
+impl Delay {
+    pub(super) fn due(&self) -> Millis {
+        self.due
+    }
+
+    pub(super) fn is_timer(&self) -> bool {
+        self.level.is_none()
+    }
+
+    /// Where the message is meanwhile.
+    pub(super) fn topic(&self) -> &'static str {
+        self.level.map_or(TIMER_TOPIC, |_| LEVEL_TOPIC)
+    }
+
+    pub(super) fn queue_id(&self) -> i32 {
+        self.level.unwrap_or(0)
+    }
+}
+
+impl Delays {
+    pub(in crate::embedded) fn new(
+        hold: bool,
+        recall: bool,
+        clock: Arc<Clock>,
+        store: Arc<Store>,
+    ) -> Delays {
+        Delays {
+            hold,
+            recall,
+            clock,
+            store,
+            table: Mutex::default(),
+            delivered: AtomicUsize::new(0),
+        }
+    }
+
+    /// How many held messages have been stored in their topics so far.
+    pub(in crate::embedded) fn delivered(&self) -> usize {
+        self.delivered.load(Ordering::Acquire)
+    }
+
+    /// The delay that these properties ask for, if the message is to be held.
+    pub(super) fn of(&self, properties: &str) -> Result<Option<Delay>, Refusal> {
+        if !self.hold {
+            return Ok(None);
+        }
+        let number = |name| {
+            let value = find_property(properties, name);
+            value.and_then(|text| text.parse::<i64>().ok())
+        };
+        let now = self.clock.now();
+        if let Some(level) = number(name::DELAY).filter(|level| *level > 0) {
+            let level = usize::try_from(level - 1).unwrap_or(usize::MAX);
+            let level = level.min(LEVELS.len() - 1);
+            return Ok(Some(Delay {
+                due: now.saturating_add(LEVELS[level] * 1000),
+                level: i32::try_from(level).ok(),
+            }));
+        }
+        let seconds = || number("TIMER_DELAY_SEC").map(|s| s.saturating_mul(1000));
+        let millis = || number(name::TIMER_DELAY_MS);
+        let after = seconds().or_else(millis).map(|ms| now.saturating_add(ms));
+        match after.or_else(|| number(name::TIMER_DELIVER_MS)) {
+            Some(due) if due.saturating_sub(now) > LONGEST_TIMER_MS => {
+                let remark = format!(
+                    "timer message illegal, the delay time should not be bigger than the max delay \
+                     {LONGEST_TIMER_MS}ms"
+                );
+                Err(Refusal(response::MESSAGE_ILLEGAL, remark))
+            }
+            Some(due) if due > now => Ok(Some(Delay { due, level: None })),
+            _ => Ok(None),
+        }
+    }
+
+    /// Holds a message until it is due.
+    pub(super) fn hold(self: &Arc<Delays>, due: Millis, held: Held) {
+        let mut table = self.table.lock();
+        let id = table.next;
+        table.next += 1;
+        let delays: Weak<Delays> = Arc::downgrade(self);
+        // It may be due already: then the clock waits for this lock.
+        let timer = self.clock.at(due, move || {
+            if let Some(delays) = delays.upgrade() {
+                delays.deliver(id);
+            }
+        });
+        table.held.insert(id, (held, timer));
+    }
+
+    fn deliver(&self, id: u64) {
+        let taken = self.table.lock().held.remove(&id);
+        if let Some((held, _timer)) = taken {
+            let drafts = vec![held.draft];
+            self.store
+                .append(held.broker, &held.topic, held.queue_id, drafts);
+            self.delivered.fetch_add(1, Ordering::AcqRel);
+        }
+    }
+
+    /// Takes back what a broker holds for a topic with this unique key, if it is still there.
+    pub(super) fn take_back(&self, broker: usize, topic: &str, unique_key: &str) {
+        let is_it = |held: &Held| {
+            held.broker == broker && *held.topic == *topic && held.unique_key == unique_key
+        };
+        // Dropped when the lock is free again.
+        let _taken: Vec<_> = {
+            let mut table = self.table.lock();
+            let ids: Vec<u64> = table
+                .held
+                .iter()
+                .filter(|(_, (held, _))| is_it(held))
+                .map(|(id, _)| *id)
+                .collect();
+            ids.iter().map(|id| table.held.remove(id)).collect()
+        };
+    }
+
+    /// How far away a time is, by the clock.
+    pub(super) fn left(&self, due: Millis) -> Millis {
+        due.saturating_sub(self.clock.now())
+    }
+}

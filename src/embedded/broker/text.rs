@@ -1,0 +1,39 @@
+//! Properties in their text form, without building the whole map.
+
+use crate::protocol::properties::{NAME_END, VALUE_END};
+
+/// One property. As in a map, the last one of its name counts.
+pub(super) fn find_property<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+    let mut pieces = text
+        .rsplit(VALUE_END)
+        .filter_map(|p| p.split_once(NAME_END));
+    let (_, value) = pieces.find(|(n, value)| *n == name && !value.is_empty())?;
+    Some(value)
+}
+
+pub(super) fn append_property(name: &str, value: &str, text: &mut String) {
+    // Clients before 5.2.0 leave out the last separator.
+    if !text.is_empty() && !text.ends_with(VALUE_END) {
+        text.push(VALUE_END);
+    }
+    text.push_str(name);
+    text.push(NAME_END);
+    text.push_str(value);
+    text.push(VALUE_END);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_property_of_a_name_counts_and_a_separator_is_never_missing() {
+        let mut text = "a\u{1}1".to_owned();
+        append_property("b", "2", &mut text);
+        append_property("a", "3", &mut text);
+        assert_eq!(text, "a\u{1}1\u{2}b\u{1}2\u{2}a\u{1}3\u{2}");
+        assert_eq!(find_property(&text, "a"), Some("3"));
+        assert_eq!(find_property(&text, "b"), Some("2"));
+        assert_eq!(find_property(&text, "c"), None);
+    }
+}

@@ -1,0 +1,55 @@
+//! What a scripted fault makes of the answer to a request.
+
+use std::time::Duration;
+
+use crate::embedded::faults::Action;
+use crate::protocol::Command;
+
+/// What happens on the connection.
+pub(super) enum Effect {
+    Nothing,
+    Frame(Vec<u8>),
+    Drip {
+        frame: Vec<u8>,
+        chunk: usize,
+        pause: Duration,
+    },
+    /// The first bytes of the answer, then the end.
+    Last(Vec<u8>),
+    HangUp,
+    StopReading,
+}
+
+/// The answer with the fault's code, if it has one.
+pub(super) fn coded(action: &Action, mut answer: Command) -> Command {
+    match action {
+        Action::Answer { code, remark } => {
+            answer.code = *code;
+            answer.with_remark(remark.as_str())
+        }
+        _ => answer,
+    }
+}
+
+/// `frame` is the answer as it would be without the fault, already with the fault's code.
+pub(super) fn of(action: &Action, request: &Command, frame: Vec<u8>) -> Effect {
+    match action {
+        Action::Silence => Effect::Nothing,
+        Action::HangUp => Effect::HangUp,
+        Action::StopReading => Effect::StopReading,
+        Action::Bytes(_) if request.is_oneway() => Effect::Nothing,
+        Action::Bytes(make) => Effect::Frame(make(request)),
+        Action::Slow { chunk, pause } => Effect::Drip {
+            frame,
+            chunk: *chunk,
+            pause: *pause,
+        },
+        Action::CutAfter(bytes) => {
+            let mut first = frame;
+            first.truncate(*bytes);
+            Effect::Last(first)
+        }
+        // The code stands in the answer already, and the others only delay it.
+        Action::Answer { .. } | Action::Hold(_) | Action::Late(_) => Effect::Frame(frame),
+    }
+}

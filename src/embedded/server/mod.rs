@@ -1,0 +1,35 @@
+//! What name servers and brokers have in common: a port, connections, requests and their answers.
+//!
+//! In reading order:
+//! - `service`: the trait that a kind of server implements
+//! - `call`: a request and its answer, now or later
+//! - `connection`: one accepted socket; a writer thread for what other threads have to say on it
+//! - `effect`: what a scripted fault makes of an answer
+//! - `request_log`: what was received
+//! - `common`: what all servers of a cluster share
+//! - `worker`: the thread of a connection: frames in, faults, the service, answers out
+//! - `connections`: the open connections of one server
+//! - `listener`: one server: accept, kill, restart
+
+mod call;
+mod common;
+mod connection;
+mod connections;
+mod effect;
+mod listener;
+mod request_log;
+mod service;
+mod worker;
+
+pub(super) use call::Call;
+#[cfg(test)]
+pub(super) use call::Responder;
+pub(super) use common::Common;
+#[cfg(test)]
+pub(super) use common::MAX_HELD;
+pub(super) use connection::Peer;
+pub(super) use connections::Connections;
+pub use listener::Accept;
+pub(super) use listener::{Server, bind};
+pub use request_log::ReceivedRequest;
+pub(super) use service::{Answer, Service, bad_request, not_supported};

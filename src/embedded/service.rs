@@ -1,0 +1,47 @@
+//! Which request of a broker goes to which handler.
+
+use std::sync::Arc;
+
+use super::broker::{self, BrokerState};
+use super::consume;
+use super::server::{Answer, Call, Service, not_supported};
+use crate::protocol::code::request;
+
+/// The broker's side of the protocol.
+pub(super) struct BrokerService(pub(super) Arc<BrokerState>);
+
+/// Not yet among the codes of the protocol.
+const PULL_MESSAGE: i32 = 11;
+const LITE_PULL_MESSAGE: i32 = 361;
+
+impl Service for BrokerService {
+    fn handle(&self, call: Call<'_>) -> Answer {
+        let (state, request, peer) = (&self.0, call.request, call.peer);
+        Answer::Now(match request.code {
+            request::SEND_MESSAGE | request::SEND_MESSAGE_V2 | request::SEND_BATCH_MESSAGE => {
+                broker::send(state, request, peer)
+            }
+            request::SEND_REPLY_MESSAGE | request::SEND_REPLY_MESSAGE_V2 => {
+                broker::reply(state, request, peer)
+            }
+            request::END_TRANSACTION => broker::end_transaction(state, request),
+            request::RECALL_MESSAGE => broker::recall(state, request),
+            request::HEART_BEAT => broker::heartbeat(state, request, peer),
+            request::UNREGISTER_CLIENT => broker::unregister(state, request, peer),
+            request::UPDATE_AND_CREATE_TOPIC => broker::create_topic(state, request),
+            request::VIEW_MESSAGE_BY_ID => broker::view_message(state, request),
+            request::QUERY_MESSAGE => broker::query_message(state, request),
+            request::GET_MAX_OFFSET
+            | request::GET_MIN_OFFSET
+            | request::SEARCH_OFFSET_BY_TIMESTAMP
+            | request::GET_EARLIEST_MSG_STORETIME => broker::query_queue(state, request),
+            // These may wait.
+            PULL_MESSAGE | LITE_PULL_MESSAGE => return consume::pull(state, call),
+            _ => not_supported(request),
+        })
+    }
+
+    fn disconnected(&self, connection: u64) {
+        broker::disconnected(&self.0, connection);
+    }
+}
