@@ -24,6 +24,8 @@ mod view;
 
 pub use batch::Batch;
 pub(crate) use java::string_hash;
+#[allow(unused_imports, reason = "for signatures and consumers")]
+pub(crate) use java::string_order;
 pub use message::Message;
 #[cfg(feature = "embedded")]
 pub(crate) use message::reply_topic;

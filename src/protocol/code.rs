@@ -83,6 +83,20 @@ pub mod request {
     pub const CHANGE_MESSAGE_INVISIBLETIME: i32 = 200_053;
     /// Acknowledges several popped messages (brokers from 5.1.3 on).
     pub const BATCH_ACK_MESSAGE: i32 = 200_151;
+
+    /// The name in Java of a request that brokers make of clients; `None` for all others.
+    pub fn of_broker(code: i32) -> Option<&'static str> {
+        Some(match code {
+            CHECK_TRANSACTION_STATE => "CHECK_TRANSACTION_STATE",
+            NOTIFY_CONSUMER_IDS_CHANGED => "NOTIFY_CONSUMER_IDS_CHANGED",
+            RESET_CONSUMER_CLIENT_OFFSET => "RESET_CONSUMER_CLIENT_OFFSET",
+            GET_CONSUMER_STATUS_FROM_CLIENT => "GET_CONSUMER_STATUS_FROM_CLIENT",
+            GET_CONSUMER_RUNNING_INFO => "GET_CONSUMER_RUNNING_INFO",
+            CONSUME_MESSAGE_DIRECTLY => "CONSUME_MESSAGE_DIRECTLY",
+            PUSH_REPLY_MESSAGE_TO_CLIENT => "PUSH_REPLY_MESSAGE_TO_CLIENT",
+            _ => return None,
+        })
+    }
 }
 
 /// Codes of responses, as numbers; [`ResponseCode`](crate::ResponseCode) has all of them, with what they
@@ -109,5 +123,6 @@ pub mod response {
         SUBSCRIPTION_GROUP_NOT_EXIST INVALID_PARAMETER
         NO_BUYER_ID NOT_IN_CURRENT_UNIT NO_MESSAGE POLLING_FULL POLLING_TIMEOUT FLOW_CONTROL
         NOT_LEADER_FOR_QUEUE ILLEGAL_OPERATION GO_AWAY
+        LMQ_QUOTA_EXCEEDED LITE_SUBSCRIPTION_QUOTA_EXCEEDED
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! - [`subscription`]: what a group wants of a topic, by tags or SQL
 //! - [`member`]: the group in a heartbeat, its member list and connections, the check of a filter
-//! - [`queues`]: queues as bodies carry them
+//! - `queues`: queues as bodies carry them
 //! - [`assignment`]: which queues a member gets, if the broker decides
 //! - [`lock`]: queues locked for a member
 //! - [`offset`]: the progress of a group

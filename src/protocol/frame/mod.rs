@@ -1,9 +1,22 @@
 //! Frames: `i32 length of the rest | u8 format, u24 header length | header | body`.
 
+//!
+//! In reading order: `header` (what is written, and the form it has), `command` (one request or response),
+//! `json` and `plain`, `binary` (the two forms of headers).
+
+mod binary;
+mod command;
+mod header;
+mod json;
+mod plain;
+
 use byteorder::{BigEndian, ByteOrder};
 
 use super::send::Memo;
-use super::{Fields, Head, HeaderFormat, ProtocolError, binary, json};
+use super::{ProtocolError, fastjson, send};
+
+pub use command::{Command, ExtFields, Language};
+pub use header::{FieldSink, Fields, Head, HeaderFormat};
 
 /// The version that we announce: Java's 5.4.0.
 pub const VERSION: i32 = 493;

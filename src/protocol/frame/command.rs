@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::frame::{self, RawFrame};
+use super::RawFrame;
 use super::send::Constants;
 use super::{FieldSink, Fields, Head, HeaderFormat, ProtocolError};
 
@@ -12,7 +12,7 @@ use super::{FieldSink, Fields, Head, HeaderFormat, ProtocolError};
 #[derive(Clone, PartialEq)]
 #[doc(alias = "RemotingCommand")]
 pub struct Command {
-    /// Request code or response code, see [`code`](super::code).
+    /// Request code or response code, see [`code`](crate::protocol::code).
     pub code: i32,
     /// Bit 0: a response; bit 1: oneway.
     pub flag: i32,
@@ -41,7 +41,7 @@ impl Command {
             flag: 0,
             opaque: 0,
             language: Language::RUST,
-            version: super::frame::VERSION,
+            version: super::VERSION,
             remark: None,
             ext: ExtFields::new(),
             body: Vec::new(),
@@ -107,7 +107,7 @@ impl Command {
             remark: self.remark.as_deref(),
             format,
         };
-        frame::encode_head(&head, &self.ext, self.body.len(), out);
+        super::encode_head(&head, &self.ext, self.body.len(), out);
         out.extend_from_slice(&self.body);
     }
 

@@ -185,7 +185,7 @@ fn quote(bytes: &[u8]) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::json;
+    use crate::protocol::frame::json;
 
     fn decode(header: &[u8]) -> Option<Command> {
         super::decode(header, ExtFields::new())

@@ -123,7 +123,7 @@ impl SendHeader<'_> {
 
 /// What [`Constants`] were written last, and how.
 #[derive(Default)]
-pub(super) struct Memo {
+pub(in crate::protocol) struct Memo {
     producer_group: String,
     topic: String,
     default_topic: String,
@@ -134,7 +134,7 @@ pub(super) struct Memo {
 
 impl Memo {
     /// These fields as they are written: as the last time if they are the same.
-    pub(super) fn written(
+    pub(in crate::protocol) fn written(
         &mut self,
         fields: &Constants<'_>,
         write: impl FnOnce(&mut Vec<u8>),
