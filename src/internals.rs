@@ -6,8 +6,8 @@ use std::time::Instant;
 
 use crate::client;
 use crate::message::MessageQueue;
-use crate::producer;
 use crate::protocol::route::TopicRoute;
+use crate::send;
 use crate::transport::{self, Entry, Next, Outcome, Slot};
 
 /// Where messages of a topic can be written, and the choice among it.
@@ -24,15 +24,14 @@ impl PublishInfo {
         &self.0.queues
     }
 
-    /// The next queue in this thread's turn, if possible of another broker than the one to avoid.
-    pub fn round_robin(&self, topic: &str, avoid: Option<&str>) -> &MessageQueue {
-        let usable = |queue: &MessageQueue| self.0.is_reachable(queue);
-        producer::round_robin(topic, &self.0.queues, avoid, usable)
+    /// The next queue in turn, if possible of another broker than the one to avoid.
+    pub fn round_robin(&self, avoid: Option<&str>) -> &MessageQueue {
+        send::round_robin(&self.0, avoid)
     }
 
     /// The queue of a sharding key.
     pub fn by_key(&self, key: &str) -> &MessageQueue {
-        producer::by_key(key, &self.0.queues)
+        send::by_key(key, &self.0.queues)
     }
 }
 
@@ -54,6 +53,7 @@ impl Pending {
             since: now,
             deadline,
             end: 0,
+            parked: false,
         };
         self.0.register(opaque, entry)
     }

@@ -27,6 +27,7 @@ pub(crate) use java::string_hash;
 #[allow(unused_imports, reason = "for signatures and consumers")]
 pub(crate) use java::string_order;
 pub use message::Message;
+pub(crate) use message::Parts;
 #[cfg(feature = "embedded")]
 pub(crate) use message::reply_topic;
 pub(crate) use offset_id::{offset_message_id, push_hex, push_ip};
@@ -40,4 +41,4 @@ pub use schedule::Schedule;
 pub use split::Unbatchable;
 pub use transaction::TransactionState;
 pub use view::MessageView;
-pub(crate) use view::{Fixed, Parts};
+pub(crate) use view::{Fixed, StoredParts};

@@ -1,15 +1,11 @@
 use std::hash::{BuildHasher, RandomState};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use super::LOG;
-use super::resolve::{Lookup, Resolver};
-use super::workers::Workers;
-use super::{Hooks, Inbound, Tls};
+use super::{Hooks, LOG, Request, Tls, Workers};
 use crate::logging;
-use crate::protocol::{HeaderFormat, Language};
+use crate::protocol::{Command, Head, HeaderFormat, Language};
 
 #[derive(Debug, Clone)]
 pub(crate) struct RemotingConfig {
@@ -23,12 +19,10 @@ pub(crate) struct RemotingConfig {
     pub(crate) tls: Option<Tls>,
 }
 
-/// What connections and dials share.
+/// What all connections and dials of a client share.
 pub(super) struct Shared {
     pub(super) config: RemotingConfig,
     pub(super) workers: Workers,
-    pub(super) inbound: Arc<dyn Inbound>,
-    pub(super) resolver: Resolver,
     /// Whether there is more than one processor: a thread that waits without sleep on the only one
     /// keeps away what it waits for.
     pub(super) has_processors: bool,
@@ -40,18 +34,10 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(
-        config: RemotingConfig,
-        workers: Workers,
-        inbound: Arc<dyn Inbound>,
-        lookup: Option<Lookup>,
-    ) -> Shared {
-        let lookup = lookup.unwrap_or_else(Resolver::system);
+    pub(super) fn new(config: RemotingConfig, workers: Workers) -> Shared {
         Shared {
             config,
-            resolver: Resolver::new(lookup, workers.threads.clone()),
             workers,
-            inbound,
             has_processors: thread::available_parallelism().is_ok_and(|n| n.get() > 1),
             next_opaque: AtomicI32::new(0),
             lost_oneway: AtomicU64::new(0),
@@ -60,8 +46,17 @@ impl Shared {
         }
     }
 
-    pub(super) fn next_opaque(&self) -> i32 {
-        self.next_opaque.fetch_add(1, Ordering::Relaxed)
+    /// The fixed part of a request's header, with the next number.
+    pub(super) fn head<'a>(&self, request: &Request<'a>, oneway: bool) -> Head<'a> {
+        Head {
+            code: request.code,
+            flag: if oneway { Command::ONEWAY } else { 0 },
+            opaque: self.next_opaque.fetch_add(1, Ordering::Relaxed),
+            language: self.config.language,
+            version: self.config.version,
+            remark: request.remark,
+            format: self.config.header_format,
+        }
     }
 
     /// Has the next request get this number.
