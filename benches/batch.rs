@@ -6,9 +6,11 @@
 #![forbid(unsafe_code)]
 
 use std::hint::black_box;
+use std::sync::Arc;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use rocketmq_blocking::protocol::{message, properties};
+use rocketmq_blocking::protocol::message::{self, Record};
+use rocketmq_blocking::protocol::properties;
 use samples::{PROPERTIES, TOPIC};
 
 const MESSAGES: usize = 100;
@@ -43,42 +45,42 @@ fn batches(c: &mut Criterion) {
 }
 
 fn stored(c: &mut Criterion) {
-    let stored = stored_message();
-    let view = message::decode(&stored, stored.len()).expect("a message");
-    let written = message::encode(&view, &view.body).expect("short parts");
-    assert_eq!(written.len(), stored.len());
+    let properties = properties::encode(PROPERTIES.into_iter());
+    let host = ([10, 0, 0, 1], 10911).into();
+    let record = Record {
+        topic: TOPIC,
+        body: &[b'x'; 1024],
+        properties: &properties,
+        flag: 0,
+        sys_flag: 0,
+        queue_id: 0,
+        queue_offset: 0,
+        commit_log_offset: 0,
+        born_timestamp: 0,
+        born_host: host,
+        store_timestamp: 0,
+        store_host: host,
+        reconsume_times: 0,
+        prepared_transaction_offset: 0,
+    };
+    let mut stored = Vec::new();
+    record.encode(&mut stored).expect("short parts");
+    let stored = Arc::new(stored);
     let mut group = c.benchmark_group("a stored message");
     group.bench_function("encode", |b| {
-        b.iter(|| black_box(message::encode(black_box(&view), &view.body)));
+        let mut out = Vec::new();
+        b.iter(|| {
+            out.clear();
+            black_box(&record).encode(&mut out).expect("short parts");
+            black_box(&out);
+        });
     });
     group.bench_function("decode", |b| {
-        b.iter(|| black_box(message::decode(black_box(&stored), stored.len())));
+        b.iter(|| {
+            let view = message::decode(Arc::clone(black_box(&stored)), 0).expect("a message");
+            black_box(view.tag().map(str::len))
+        });
     });
-}
-
-/// As a broker stores it; only a decoder makes a [`MessageView`](rocketmq_blocking::MessageView).
-fn stored_message() -> Vec<u8> {
-    let (topic, body) = (TOPIC.as_bytes(), [b'x'; 1024]);
-    let properties = properties::encode(PROPERTIES.into_iter());
-    let body_len = body.len() as i32;
-    let host = [10, 0, 0, 1, 0, 0, 42, 159];
-    let magic = -626_843_481_i32;
-    let mut rest = magic.to_be_bytes().to_vec();
-    // Checksum, queue, flag; offsets in the queue and the log; system flag; when and where it was born
-    // and stored; how often given back; offset of its half.
-    rest.extend([0; 12 + 16 + 4 + 8]);
-    rest.extend(host);
-    rest.extend([0; 8]);
-    rest.extend(host);
-    rest.extend([0; 4 + 8]);
-    rest.extend(body_len.to_be_bytes());
-    rest.extend(body);
-    rest.push(topic.len() as u8);
-    rest.extend(topic);
-    rest.extend((properties.len() as u16).to_be_bytes());
-    rest.extend(properties.bytes());
-    let total = 4 + rest.len() as u32;
-    [&total.to_be_bytes()[..], &rest].concat()
 }
 
 criterion_group!(benches, batches, stored);

@@ -17,7 +17,8 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use rocketmq_blocking::embedded::Cluster;
-use rocketmq_blocking::{AutoBatch, Batch, Message, Producer, SendHandle};
+use rocketmq_blocking::producer::AutoBatch;
+use rocketmq_blocking::{Batch, Message, Producer, SendHandle};
 
 /// Sends the same small messages one by one, as batches, and gathered
 #[derive(Parser)]

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use rocketmq_blocking::embedded::{Cluster, Fault, On};
-use rocketmq_blocking::{Delivery, ErrorKind, Message, Producer};
+use rocketmq_blocking::{ErrorKind, Message, Producer, SendFate};
 
 /// Sends messages that fail in different ways, and says what each error means
 #[derive(Parser)]
@@ -79,15 +79,15 @@ fn attempt(producer: &Producer, what: &str, message: &Message) {
         Err(error) => error,
     };
     println!("  {error}");
-    let (kind, delivery) = (error.kind(), error.delivery());
-    println!("  kind {}, {}", kind.as_str(), delivery.as_str());
-    let then = match (kind, delivery) {
-        (_, Delivery::MaybeStored) => {
+    let (kind, fate) = (error.kind(), error.fate());
+    println!("  kind {}, {}", kind.as_str(), fate.as_str());
+    let then = match (kind, fate) {
+        (_, SendFate::MaybeStored) => {
             "send it again with the same unique key: it may be there already"
         }
-        (ErrorKind::Invalid, _) => "mend the message: it can never be sent",
+        (ErrorKind::Invalid, _) => "fix the message: it can never be sent",
         (ErrorKind::Broker, _) => "read what the broker says: it may be asked again later",
-        (_, Delivery::NotSent) => "send it again later: it cannot be there twice",
+        (_, SendFate::NotSent) => "send it again later: it cannot be there twice",
     };
     println!("  -> {then}\n");
 }

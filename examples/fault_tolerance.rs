@@ -19,7 +19,8 @@ use std::time::Duration;
 
 use clap::Parser;
 use rocketmq_blocking::embedded::{Cluster, Fault, On};
-use rocketmq_blocking::{FaultStrategy, Message, Producer};
+use rocketmq_blocking::producer::FaultStrategy;
+use rocketmq_blocking::{Message, Producer};
 
 /// Sends to two brokers, of which one refuses messages for a while
 #[derive(Parser)]

@@ -20,9 +20,8 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use clap::Parser;
 use rocketmq_blocking::embedded::{Cluster, Fault, On};
 use rocketmq_blocking::hook::{
-    CheckForbiddenHook, Payload, RpcHook, SendContext, SendMessageHook, SendOutcome,
+    CheckForbiddenHook, RpcHook, RpcRequest, SendContext, SendMessageHook, SendOutcome,
 };
-use rocketmq_blocking::protocol::Command;
 use rocketmq_blocking::{ClientOptions, Message, Producer};
 
 /// Sends messages with hooks that count, forbid and add
@@ -63,13 +62,11 @@ struct KeysOnly;
 
 impl CheckForbiddenHook for KeysOnly {
     fn check(&self, context: &SendContext) -> Result<(), Box<dyn Error + Send + Sync>> {
-        let messages = match &context.payload {
-            Payload::Message(message) => std::slice::from_ref(message),
-            Payload::Batch(batch) => batch.messages(),
-        };
-        match messages
+        match context
+            .payload
+            .messages()
             .iter()
-            .all(|message| message.get_keys().count() > 0)
+            .all(|message| message.keys().count() > 0)
         {
             true => Ok(()),
             false => Err("a message here must have a key".into()),
@@ -81,8 +78,8 @@ impl CheckForbiddenHook for KeysOnly {
 struct Caller(&'static str);
 
 impl RpcHook for Caller {
-    fn before(&self, _: &str, request: &mut Command) -> Result<(), Box<dyn Error + Send + Sync>> {
-        request.ext.set("caller", self.0);
+    fn before(&self, request: &mut RpcRequest) -> Result<(), Box<dyn Error + Send + Sync>> {
+        request.set_field("caller", self.0);
         Ok(())
     }
 }

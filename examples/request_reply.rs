@@ -46,7 +46,7 @@ fn run(args: Args) -> Result<(), Box<dyn Error>> {
     let Args { servers, topic } = args;
     let (name_server, cluster) = servers.given_or(Cluster::builder())?;
     if let Some(cluster) = &cluster {
-        let price = |question: &MessageView| format!("{} cents", 10 * question.body.len());
+        let price = |question: &MessageView| format!("{} cents", 10 * question.body().len());
         replier::reply_to_all(cluster, &topic, price)?;
     }
     let producer = Producer::builder("askers")
@@ -56,7 +56,7 @@ fn run(args: Args) -> Result<(), Box<dyn Error>> {
     // Waiting: the timeout is for all of it, and is the time that the reply has.
     let question = Message::new(topic.as_str(), "apples");
     let reply = producer.request(&question, PATIENCE)?;
-    println!("apples   {}", String::from_utf8_lossy(&reply.body));
+    println!("apples   {}", String::from_utf8_lossy(reply.body()));
 
     // Many at a time; each callback gets the reply to its own question, once.
     let (tell, told) = mpsc::channel();
@@ -69,7 +69,7 @@ fn run(args: Args) -> Result<(), Box<dyn Error>> {
     }
     drop(tell);
     for (fruit, reply) in told {
-        println!("{fruit:8} {}", String::from_utf8_lossy(&reply?.body));
+        println!("{fruit:8} {}", String::from_utf8_lossy(reply?.body()));
     }
 
     // Nobody consumes this topic: the error says that the question may be stored all the same.

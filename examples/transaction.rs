@@ -56,7 +56,10 @@ fn run(args: Args) -> Result<(), Box<dyn Error>> {
         let id = half.unique_key().unwrap_or_default();
         let state = known.lock().get(id).copied();
         let state = state.unwrap_or(TransactionState::Unknown);
-        println!("asked   {} -> {state}", String::from_utf8_lossy(&half.body));
+        println!(
+            "asked   {} -> {state}",
+            String::from_utf8_lossy(half.body())
+        );
         state
     })
     .name_server(&name_server)

@@ -35,7 +35,7 @@
 //! | many in flight, results collected here | [`Producer::submit`] | a [`SendHandle`] to wait on |
 //! | no answer at all (logs, metrics) | [`Producer::send_oneway`] | once the connection accepted it |
 //! | several messages as one request | [`Producer::send_batch`], [`Batch::split`] | one receipt |
-//! | many small messages from many places, fewer requests | [`ProducerBuilder::auto_batch`] | as the call that you make |
+//! | many small messages from many places, fewer requests | [`ProducerBuilder::auto_batch`](producer::ProducerBuilder::auto_batch) | as the call that you make |
 //! | consumers to see it later | [`Message::deliver_after`], [`deliver_at`](Message::deliver_at), [`delay_level`](Message::delay_level) | as the call that you make |
 //! | consumers to see it only if something of yours succeeds | [`TransactionProducer::send_in_transaction`] | what the broker was told |
 //! | an answer from a consumer | [`Producer::request`], [`Producer::request_async`] | the reply |
@@ -86,17 +86,17 @@
 //! What is sent again after a lost answer may be stored twice. Both copies have the same unique key,
 //! and RocketMQ delivers *at least once* in any case, so that consumers must bear it. Where it is better
 //! to ask, `retry_maybe_stored(false)` leaves the decision to you: every failed send says whether
-//! sending again can make a second copy ([`Delivery::MaybeStored`]) or cannot
-//! ([`Delivery::NotSent`]). Sending again yourself makes a message with another key, unless you give it
+//! sending again can make a second copy ([`SendFate::MaybeStored`]) or cannot
+//! ([`SendFate::NotSent`]). Sending again yourself makes a message with another key, unless you give it
 //! that of the failed send ([`Error::unique_key`], [`Message::unique_key`];
 //! [how](docs::errors#sending-again)).
 //!
 //! # Errors
-//! [`Error`] has a [kind](ErrorKind), a [`Delivery`], the attempts that were made, and the broker's code
+//! [`Error`] has a [kind](ErrorKind), a [`SendFate`], the attempts that were made, and the broker's code
 //! and remark where one answered. Its text reads well alone. Two questions lead through most of it:
 //!
 //! ```
-//! use rocketmq_blocking::{Delivery, ErrorKind, Message, Producer};
+//! use rocketmq_blocking::{SendFate, ErrorKind, Message, Producer};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let cluster = rocketmq_blocking::embedded::Cluster::start()?;
@@ -105,10 +105,10 @@
 //! # let message = Message::new("Orders", "one book");
 //! match producer.send(&message) {
 //!     Ok(receipt) => println!("{receipt}"),
-//!     Err(error) => match (error.kind(), error.delivery()) {
-//!         (_, Delivery::MaybeStored) => println!("somebody may have it: {error}"),
+//!     Err(error) => match (error.kind(), error.fate()) {
+//!         (_, SendFate::MaybeStored) => println!("somebody may have it: {error}"),
 //!         (ErrorKind::Invalid, _) => println!("mend the message: {error}"),
-//!         (_, Delivery::NotSent) => println!("nobody has it, send it later: {error}"),
+//!         (_, SendFate::NotSent) => println!("nobody has it, send it later: {error}"),
 //!     },
 //! }
 //! # Ok(())
@@ -120,8 +120,8 @@
 //! # Statistics
 //! [`Producer::stats`] counts every call and attempt: sent, failed by kind, in flight, and for each
 //! broker attempts, failures and latencies. It is always on: it costs a send about 1 % of its
-//! instructions and takes no lock. [`ProducerStats`] says what each number means;
-//! [`since`](ProducerStats::since) gives those of an interval. [`Client::describe`] shows name servers,
+//! instructions and takes no lock. [`ProducerStats`](stats::ProducerStats) says what each number means;
+//! [`since`](stats::ProducerStats::since) gives those of an interval. [`Client::describe`] shows name servers,
 //! connections, addresses that cannot be reached and why, and routes. All of them can be printed.
 //!
 //! # Logging
@@ -145,7 +145,7 @@
 //!
 //! What has a star can happen once for each message, by the doing of a server. Ten a second of these are
 //! warnings, for each producer and each client (checks and name servers apart), and the others are at
-//! debug; the next warning says how many those were, and [`ProducerStats`] counts all attempts. What
+//! debug; the next warning says how many those were, and [`ProducerStats`](stats::ProducerStats) counts all attempts. What
 //! fails in your own code is logged each time. A send that fails in the end logs nothing more: its
 //! caller has the error. What goes well logs nothing for a message, at any level. (The in-process
 //! cluster logs as `embedded`.)
@@ -187,11 +187,11 @@
 //! # From Java
 //! | Java | here |
 //! |---|---|
-//! | `DefaultMQProducer` | [`Producer`], [`ProducerBuilder`] |
+//! | `DefaultMQProducer` | [`Producer`], [`ProducerBuilder`](producer::ProducerBuilder) |
 //! | `TransactionMQProducer`, `TransactionListener` | [`TransactionProducer`], two closures |
 //! | `Message`, `MessageExt`, `MessageBatch` | [`Message`], [`MessageView`], [`Batch`] |
 //! | `SendResult`, `SendCallback` | [`SendReceipt`], a closure |
-//! | `MessageQueueSelector`, `SelectMessageQueueByHash` | [`PreparedSend::select`], [`PreparedSend::sharding_key`] |
+//! | `MessageQueueSelector`, `SelectMessageQueueByHash` | [`PreparedSend::select`](producer::PreparedSend::select), [`PreparedSend::sharding_key`](producer::PreparedSend::sharding_key) |
 //! | `MQClientInstance` shared by producers, `ClientConfig` | [`Client`], [`ClientOptions`] |
 //! | `MQClientException`, `MQBrokerException`, `Remoting*Exception` | [`Error`] with [`ErrorKind`] |
 //!
@@ -206,31 +206,36 @@
 #![deny(missing_docs)]
 #![warn(clippy::missing_errors_doc, clippy::missing_panics_doc)]
 
-mod client;
+/// What all members of a process can share, its settings, and its state as
+/// [`Client::describe`] shows it.
+pub mod client;
 mod consumer;
-mod error;
+/// What failed calls report beside [`Error`] itself.
+pub mod error;
 mod logging;
-mod message;
+/// What belongs to messages, beside [`Message`] and [`MessageView`].
+pub mod message;
 mod panics;
-mod producer;
+/// What belongs to producers, beside [`Producer`]: builders, and sends with settings of their own.
+pub mod producer;
 pub mod protocol;
 mod send;
 mod sync;
 mod transport;
 
-pub use client::{Admin, Client, ClientOptions, ShutdownReport};
-pub use client::{ClientState, ConnectionState, DialFailure, NameServerState, TopicState};
-pub use error::{Attempt, Delivery, Error, ErrorKind, Result, Wait};
+#[doc(inline)]
+pub use client::{Admin, Client, ClientOptions};
+#[doc(inline)]
+pub use error::{Error, ErrorKind, ResponseCode, Result, SendFate};
+#[doc(inline)]
 pub use message::{
-    Batch, Message, MessageQueue, MessageView, Properties, Schedule, SendReceipt, SendStatus,
-    TransactionState, Unbatchable,
+    Batch, Message, MessageQueue, MessageView, Schedule, SendReceipt, SendStatus, TransactionState,
 };
-pub use producer::{AutoBatch, PreparedSend, Producer, ProducerBuilder};
-pub use producer::{
-    HalfMessage, TransactionProducer, TransactionProducerBuilder, TransactionReceipt,
-};
+#[doc(inline)]
+pub use producer::{Producer, TransactionProducer};
+#[doc(inline)]
 pub use protocol::compress::Compression;
-pub use send::{BrokerStats, FaultStrategy, Latency, ProducerStats, SendHandle};
+pub use send::SendHandle;
 #[cfg(feature = "tls")]
 pub use transport::TlsConfig;
 
@@ -246,10 +251,21 @@ pub mod internals;
 #[doc = include_str!("../README.md")]
 mod readme {}
 
+/// Numbers of a producer: what [`Producer::stats`] counts.
+pub mod stats {
+    pub use crate::send::{BrokerStats, Latency, ProducerStats};
+}
+
+/// What belongs to transactions, beside [`TransactionProducer`].
+pub mod transaction {
+    #[doc(inline)]
+    pub use crate::producer::{HalfMessage, TransactionProducerBuilder, TransactionReceipt};
+}
+
 /// Where your own code can take part in what the client does.
 pub mod hook {
     pub use crate::send::hooks::*;
-    pub use crate::transport::RpcHook;
+    pub use crate::transport::{RpcHook, RpcRequest, RpcResponse};
 }
 
 /// The longer parts of the guide, and notes on how this crate is built.

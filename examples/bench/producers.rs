@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use rocketmq_blocking::{Client, ClientOptions, Error, Producer, ProducerBuilder};
+use rocketmq_blocking::producer::ProducerBuilder;
+use rocketmq_blocking::{Client, ClientOptions, Error, Producer};
 
 use crate::args::Args;
 

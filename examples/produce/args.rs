@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum, value_parser};
-use rocketmq_blocking::{Message, MessageQueue, PreparedSend, TransactionState};
+use rocketmq_blocking::producer::PreparedSend;
+use rocketmq_blocking::{Message, MessageQueue, TransactionState};
 
 use crate::input::Record;
 use crate::settings::Settings;

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use parking_lot::Mutex;
-use rocketmq_blocking::{Error, SendReceipt, TransactionReceipt, TransactionState};
+use rocketmq_blocking::transaction::TransactionReceipt;
+use rocketmq_blocking::{Error, ResponseCode, SendReceipt, TransactionState};
 use serde::Serialize;
 
 use crate::histogram::Histogram;
@@ -354,8 +355,8 @@ impl<'a> JsonLine<'a> {
                 index,
                 error: Failure {
                     kind: error.kind().as_str(),
-                    code: error.response_code(),
-                    delivery: error.delivery().as_str(),
+                    code: error.response_code().map(ResponseCode::number),
+                    delivery: error.fate().as_str(),
                     attempts: error.attempts().len(),
                     message: error.to_string(),
                 },

@@ -4,7 +4,8 @@ use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 use std::{io, iter};
 
-use rocketmq_blocking::{Batch, Error, Message, Producer, ShutdownReport, TransactionProducer};
+use rocketmq_blocking::client::ShutdownReport;
+use rocketmq_blocking::{Batch, Error, Message, Producer, TransactionProducer};
 
 use crate::args::{Args, Mode};
 use crate::input::Records;

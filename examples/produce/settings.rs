@@ -4,10 +4,11 @@ use std::env;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum, value_parser};
+use rocketmq_blocking::producer::{FaultStrategy, ProducerBuilder};
 use rocketmq_blocking::protocol::HeaderFormat;
+use rocketmq_blocking::transaction::TransactionProducerBuilder;
 use rocketmq_blocking::{
-    ClientOptions, Compression, FaultStrategy, Producer, ProducerBuilder, TransactionProducer,
-    TransactionProducerBuilder, TransactionState,
+    ClientOptions, Compression, Producer, TransactionProducer, TransactionState,
 };
 
 /// The most messages without an answer. More would not be faster, only later: each one's timeout

@@ -27,7 +27,7 @@ pub fn run(name_server: &str, cluster: Option<&Cluster>) -> Result<(), Box<dyn E
     });
     println!("asked; there is time for other things");
     let reply = told.recv()??; // the callback runs in any case, and the producer must live until then
-    let (took, text) = (start.elapsed(), String::from_utf8_lossy(&reply.body));
+    let (took, text) = (start.elapsed(), String::from_utf8_lossy(reply.body()));
     println!("{TOPIC} replied after {took:.1?}: {text}");
     Ok(())
 }

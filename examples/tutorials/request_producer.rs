@@ -21,7 +21,7 @@ pub fn run(name_server: &str, cluster: Option<&Cluster>) -> Result<(), Box<dyn E
         .start()?;
     let start = Instant::now();
     let reply = producer.request(&Message::new(TOPIC, "hello?"), PATIENCE)?;
-    let (took, text) = (start.elapsed(), String::from_utf8_lossy(&reply.body));
+    let (took, text) = (start.elapsed(), String::from_utf8_lossy(reply.body()));
     println!("{TOPIC} replied after {took:.1?}: {text}");
     Ok(())
 }

@@ -21,7 +21,7 @@ pub fn run(name_server: &str, _cluster: Option<&Cluster>) -> Result<(), Box<dyn 
     let found = producer.admin().query_by_key(TOPIC, KEY, COUNT, ..)?;
     println!("{KEY} finds {} messages:", found.len());
     for message in found {
-        println!("  {}", String::from_utf8_lossy(&message.body));
+        println!("  {}", String::from_utf8_lossy(message.body()));
     }
     Ok(())
 }

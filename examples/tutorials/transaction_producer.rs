@@ -28,7 +28,7 @@ pub fn run(name_server: &str, cluster: Option<&Cluster>) -> Result<(), Box<dyn E
         let id = half.unique_key().unwrap_or_default();
         let state = known.lock().get(id).copied();
         let state = state.unwrap_or(TransactionState::Unknown);
-        let what = String::from_utf8_lossy(&half.body);
+        let what = String::from_utf8_lossy(half.body());
         println!("asked about {what}: {state}");
         state
     })

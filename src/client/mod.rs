@@ -1,16 +1,16 @@
-//! What the members of one client share: name servers, routes, heartbeats, identity, and the life of all
-//! of it. In reading order:
-//!
-//! - `config`: the settings of a client ([`ClientOptions`]), names and identity
-//! - `api`: one function per request
-//! - `routes`: which brokers hold a topic, and where they are
-//! - `members`: the groups that live in a client, and what brokers know and ask of them
-//! - `background`: threads that refresh routes and close what nothing needs
-//! - `core`: [`Client`], made of all that; its start and its end (`shutdown`: the report of it)
-//! - `source`: the client of a builder: a given one, or one of its own
-//! - `admin`: topics, offsets and stored messages
-//! - `describe`: what a client has at one moment
-//! - `process`: whether this process is a fork of the client's
+// What the members of one client share: name servers, routes, heartbeats, identity, and the life of all
+// of it. In reading order:
+//
+// - `config`: the settings of a client (`ClientOptions`), names and identity
+// - `api`: one function per request
+// - `routes`: which brokers hold a topic, and where they are
+// - `members`: the groups that live in a client, and what brokers know and ask of them
+// - `background`: threads that refresh routes and close what nothing needs
+// - `core`: `Client`, made of all that; its start and its end (`shutdown`: the report of it)
+// - `source`: the client of a builder: a given one, or one of its own
+// - `admin`: topics, offsets and stored messages
+// - `describe`: what a client has at one moment
+// - `process`: whether this process is a fork of the client's
 
 mod admin;
 mod api;

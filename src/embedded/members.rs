@@ -12,9 +12,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use serde_json::Value;
 
 use super::clock::{Millis, millis};
+use crate::protocol::consumer::member::ConsumerData;
 use crate::protocol::heartbeat::{Heartbeat, Unregister};
 
 /// How long a member stays without a heartbeat.
@@ -34,7 +34,7 @@ pub(super) struct Member {
     /// The connection over which its heartbeats come, and requests of the broker's own go.
     pub(super) connection: u64,
     last_heartbeat: Millis,
-    consumer: Option<Arc<Value>>,
+    consumer: Option<Arc<ConsumerData>>,
 }
 
 /// The members of all groups of one broker. Functions that change them return the consumer groups in
@@ -45,7 +45,7 @@ pub(super) struct Members(Mutex<BTreeMap<(Kind, String), Vec<Member>>>);
 impl Member {
     /// What the member's latest heartbeat said of it as a consumer, as it came: how it consumes, its
     /// subscriptions. `None` for producers.
-    pub(super) fn consumer(&self) -> Option<&Value> {
+    pub(super) fn consumer(&self) -> Option<&ConsumerData> {
         self.consumer.as_deref()
     }
 
@@ -78,13 +78,11 @@ impl Members {
         }
         let mut changed = Vec::new();
         for consumer in &heartbeat.consumer_data_set {
-            let Some(name) = group_name(consumer) else {
-                continue;
-            };
-            let group = (Kind::Consumer, name.to_owned());
+            let name = &consumer.group_name;
+            let group = (Kind::Consumer, name.clone());
             let joined = member(Some(Arc::new(consumer.clone())));
             if put(groups.entry(group).or_default(), joined) {
-                changed.push(name.to_owned());
+                changed.push(name.clone());
             }
         }
         changed.sort();
@@ -188,9 +186,4 @@ fn put(members: &mut Vec<Member>, member: Member) -> bool {
             true
         }
     }
-}
-
-/// The group of one entry of a heartbeat's consumers.
-fn group_name(consumer: &Value) -> Option<&str> {
-    consumer.get("groupName")?.as_str()
 }

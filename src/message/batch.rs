@@ -27,7 +27,7 @@ impl Batch {
         for (i, message) in messages.iter().enumerate() {
             let wrong = if message.topic() != first.topic() {
                 "has another topic than the first".to_owned()
-            } else if message.waits_for_store() != first.waits_for_store() {
+            } else if message.get_wait_store() != first.get_wait_store() {
                 "has another wait_store than the first".to_owned()
             } else if let Some(why) = message.keeps_out_of_batches() {
                 why.to_string()

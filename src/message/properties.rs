@@ -34,19 +34,9 @@ impl Properties {
         self.0.iter().map(|(name, value)| (&**name, value.as_str()))
     }
 
-    /// Properties from pairs of any origin; of equal names the last wins. Takes time n log n, since
-    /// the pairs may come from a peer.
-    pub(crate) fn from_pairs(pairs: Vec<(String, String)>) -> Properties {
-        let mut order: Vec<usize> = (0..pairs.len()).collect();
-        order.sort_by(|&a, &b| pairs[a].0.cmp(&pairs[b].0).then(b.cmp(&a)));
-        order.dedup_by(|later, kept| pairs[*later].0 == pairs[*kept].0);
-        order.sort_unstable();
-        let mut pairs: Vec<_> = pairs.into_iter().map(Some).collect();
-        let kept = order.into_iter().filter_map(|i| pairs[i].take());
-        Properties(
-            kept.map(|(name, value)| (Cow::Owned(name), value))
-                .collect(),
-        )
+    /// Properties whose names are known to differ.
+    pub(crate) fn from_distinct(pairs: impl Iterator<Item = (String, String)>) -> Properties {
+        Properties(pairs.map(|(n, v)| (Cow::Owned(n), v)).collect())
     }
 
     /// How many properties there are.
@@ -74,6 +64,74 @@ impl<N: Into<Cow<'static, str>>, V: Into<String>> FromIterator<(N, V)> for Prope
         }
         properties
     }
+}
+
+/// Between a name and its value in the text form of properties.
+pub(crate) const NAME_END: u8 = 1;
+/// After each value there; after the last one it may be missing.
+pub(crate) const VALUE_END: u8 = 2;
+
+/// Where one property stands in the text form: its name, `NAME_END`, its value.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place {
+    start: u32,
+    name_end: u32,
+    value_end: u32,
+}
+
+impl Place {
+    pub(crate) fn name<'a>(&self, text: &'a [u8]) -> &'a [u8] {
+        &text[self.start as usize..self.name_end as usize]
+    }
+
+    pub(crate) fn value<'a>(&self, text: &'a [u8]) -> &'a [u8] {
+        &text[self.name_end as usize + 1..self.value_end as usize]
+    }
+}
+
+/// Up to this many properties are compared one by one to find equal names.
+const FEW: usize = 24;
+
+/// Where the properties of a text form stand, in their order. As in Java, a piece without a separator,
+/// name or value is dropped, and of equal names the last one wins.
+///
+/// Takes time n log n: the text may come from a hostile peer. A text beyond 4 GiB has no properties.
+pub(crate) fn places(text: &[u8]) -> Vec<Place> {
+    if u32::try_from(text.len()).is_err() {
+        return Vec::new();
+    }
+    let mut places = Vec::new();
+    let mut start = 0;
+    for piece in text.split(|byte| *byte == VALUE_END) {
+        let end = start + piece.len();
+        if let Some(len) = piece.iter().position(|byte| *byte == NAME_END) {
+            let name_end = start + len;
+            if len > 0 && name_end + 1 < end {
+                let [start, name_end, value_end] = [start, name_end, end].map(|at| at as u32);
+                places.push(Place {
+                    start,
+                    name_end,
+                    value_end,
+                });
+            }
+        }
+        start = end + 1;
+    }
+    keep_last_of_equal(&mut places, text);
+    places
+}
+
+fn keep_last_of_equal(places: &mut Vec<Place>, text: &[u8]) {
+    let name = |i: usize| places[i].name(text);
+    let has_twin = |i: usize| (i + 1..places.len()).any(|later| name(i) == name(later));
+    if places.len() <= FEW && !(0..places.len()).any(has_twin) {
+        return;
+    }
+    let mut order: Vec<usize> = (0..places.len()).collect();
+    order.sort_by(|&a, &b| name(a).cmp(name(b)).then(b.cmp(&a)));
+    order.dedup_by(|later, kept| name(*later) == name(*kept));
+    order.sort_unstable();
+    *places = order.into_iter().map(|i| places[i]).collect();
 }
 
 /// Names of the properties that RocketMQ itself writes (Java's `MessageConst`).

@@ -6,7 +6,7 @@ use super::MessageQueue;
 ///
 /// A receipt means that the master has the message. [`status`](SendReceipt::status) may still say
 /// that a flush or a replica did not follow in time, which is why the compiler warns of a receipt that
-/// nobody looks at. Who has set [`require_store_ok`](crate::ProducerBuilder::require_store_ok), or does
+/// nobody looks at. Who has set [`require_store_ok`](crate::producer::ProducerBuilder::require_store_ok), or does
 /// not care, writes `let _ = producer.send(&message)?;`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use = "the status says whether the message was flushed and replicated as configured"]
@@ -116,7 +116,7 @@ impl SendReceipt {
     }
 
     /// The transaction id, where the broker sent one. Of a transaction take
-    /// [`TransactionReceipt::transaction_id`](crate::TransactionReceipt::transaction_id).
+    /// [`TransactionReceipt::transaction_id`](crate::transaction::TransactionReceipt::transaction_id).
     pub fn transaction_id(&self) -> Option<&str> {
         match &self.extras {
             Extras::Usual {

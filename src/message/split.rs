@@ -146,7 +146,7 @@ impl Message {
 
     /// Whether both can be in one batch.
     fn goes_with(&self, other: &Message) -> bool {
-        self.topic() == other.topic() && self.waits_for_store() == other.waits_for_store()
+        self.topic() == other.topic() && self.get_wait_store() == other.get_wait_store()
     }
 
     /// The most that this message takes in the body of a batch.

@@ -1,79 +1,427 @@
+//! A message as it was read: a view into the bytes that came.
+
+use std::borrow::Cow;
 use std::fmt;
 use std::net::SocketAddr;
+use std::ops::Range;
+use std::str::Utf8Error;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::{Properties, name};
+use super::offset_id::offset_message_id;
+use super::properties::{Place, places};
+use super::{MessageQueue, name};
 
-/// A message as a broker stores it.
-#[derive(Clone, PartialEq)]
-#[non_exhaustive]
+/// A message as a broker stored it: what consumers, transaction checks, replies and
+/// [`Admin`](crate::Admin) give you.
+///
+/// It is cheap to clone, and clones share everything. Its body and properties are parts of the bytes
+/// that the broker sent, which stay in memory as long as one message of the same answer is alive: copy
+/// the body out of a message that you keep for long. A compressed body was decompressed before you got
+/// the message.
+///
+/// Times are [`SystemTime`]s ([`born_at`](MessageView::born_at), [`stored_at`](MessageView::stored_at));
+/// as epoch milliseconds, as they are on the wire, they are [`born_timestamp`](MessageView::born_timestamp)
+/// and [`store_timestamp`](MessageView::store_timestamp).
+#[derive(Clone)]
 #[doc(alias = "MessageExt")]
-pub struct MessageView {
-    /// The topic.
-    pub topic: String,
-    /// The body, decompressed.
-    #[doc(alias = "getBody")]
-    pub body: Vec<u8>,
-    /// The sender's flag.
-    pub flag: i32,
-    /// All properties, the system's included.
-    #[doc(alias = "getUserProperty")]
-    pub properties: Properties,
-    /// The system flag as stored: compression, transaction state, address families.
-    pub sys_flag: i32,
-    /// The queue's number.
-    pub queue_id: i32,
-    /// Position in the queue.
-    pub queue_offset: i64,
-    /// Position in the broker's commit log.
-    pub commit_log_offset: i64,
-    /// When the sender made it, epoch milliseconds.
-    pub born_timestamp: i64,
-    /// The sender's address as the broker saw it.
-    #[doc(alias = "getBornHost")]
-    pub born_host: SocketAddr,
-    /// When the broker stored it, epoch milliseconds.
-    #[doc(alias = "getStoreTimestamp")]
-    pub store_timestamp: i64,
-    /// The broker's own address.
-    pub store_host: SocketAddr,
-    /// How often a consumer gave it back.
-    pub reconsume_times: i32,
-    /// Commit log offset of the half message, for a committed one.
-    pub prepared_transaction_offset: i64,
+pub struct MessageView(Arc<Inner>);
+
+#[derive(Clone)]
+struct Inner {
+    bytes: Arc<Vec<u8>>,
+    body: Body,
+    topic: Topic,
+    properties: Range<usize>,
+    /// Parsed when first asked for: many messages are only passed on.
+    parsed: OnceLock<Parsed>,
+    fixed: Fixed,
+    came: Came,
+}
+
+/// The numbers and addresses of a stored message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Fixed {
+    pub(crate) flag: i32,
+    pub(crate) sys_flag: i32,
+    pub(crate) queue_id: i32,
+    pub(crate) queue_offset: i64,
+    pub(crate) commit_log_offset: i64,
+    pub(crate) born_timestamp: i64,
+    pub(crate) born_host: SocketAddr,
+    pub(crate) store_timestamp: i64,
+    pub(crate) store_host: SocketAddr,
+    pub(crate) reconsume_times: i32,
+    pub(crate) prepared_transaction_offset: i64,
+}
+
+/// How a message came to its consumer: what is not in its bytes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Came {
+    queue: Option<MessageQueue>,
+    pop_handle: Option<Arc<str>>,
+    possibly_repeated: bool,
+}
+
+#[derive(Clone)]
+enum Body {
+    Shared(Range<usize>),
+    Own(Arc<Vec<u8>>),
+}
+
+#[derive(Clone)]
+enum Topic {
+    /// Part of the bytes, and UTF-8.
+    Shared(Range<usize>),
+    Own(Arc<str>),
+}
+
+#[derive(Debug, Clone)]
+struct Parsed {
+    /// The text form, where it is not part of the bytes: what is not UTF-8 is replaced in it.
+    text: Option<Box<str>>,
+    places: Box<[Place]>,
+}
+
+/// Where the parts of a message stand in some bytes. The ranges lie within the bytes.
+pub(crate) struct StoredParts {
+    pub(crate) bytes: Arc<Vec<u8>>,
+    pub(crate) body: Range<usize>,
+    pub(crate) topic: Range<usize>,
+    pub(crate) properties: Range<usize>,
+    pub(crate) fixed: Fixed,
 }
 
 impl MessageView {
-    /// The id that the sender gave the message.
-    pub fn unique_key(&self) -> Option<&str> {
-        self.properties.get(name::UNIQ_KEY)
+    /// The topic. For a message that was consumed again it is the original one, not that of the
+    /// retries.
+    pub fn topic(&self) -> &str {
+        match &self.0.topic {
+            // It was checked to be UTF-8.
+            Topic::Shared(range) => utf8(&self.0.bytes[range.clone()]),
+            Topic::Own(topic) => topic,
+        }
+    }
+
+    /// The body, decompressed.
+    #[doc(alias = "getBody")]
+    pub fn body(&self) -> &[u8] {
+        match &self.0.body {
+            Body::Shared(range) => &self.0.bytes[range.clone()],
+            Body::Own(body) => body,
+        }
+    }
+
+    /// The body as text.
+    ///
+    /// # Errors
+    /// It is not UTF-8.
+    pub fn text(&self) -> Result<&str, Utf8Error> {
+        std::str::from_utf8(self.body())
+    }
+
+    /// The sender's flag.
+    pub fn flag(&self) -> i32 {
+        self.0.fixed.flag
+    }
+
+    /// The value of a property, the system's included.
+    #[doc(alias = "getUserProperty")]
+    pub fn property(&self, name: &str) -> Option<&str> {
+        let (text, parsed) = self.parsed();
+        let place = parsed
+            .places
+            .iter()
+            .find(|place| place.name(text) == name.as_bytes())?;
+        Some(utf8(place.value(text)))
+    }
+
+    /// All properties, the system's included, in their order. A copy of them that can be kept is
+    /// `Properties::from_iter(message.properties())`.
+    #[doc(alias = "getProperties")]
+    pub fn properties(&self) -> impl Iterator<Item = (&str, &str)> + Clone {
+        let (text, parsed) = self.parsed();
+        parsed
+            .places
+            .iter()
+            .map(|place| (utf8(place.name(text)), utf8(place.value(text))))
     }
 
     /// The tag.
     #[doc(alias = "getTags")]
     pub fn tag(&self) -> Option<&str> {
-        self.properties.get(name::TAGS)
+        self.property(name::TAGS)
     }
 
     /// The business keys: the stored text, cut at its spaces.
     #[doc(alias = "getKeys")]
     pub fn keys(&self) -> impl Iterator<Item = &str> {
-        self.properties
-            .get(name::KEYS)
-            .into_iter()
+        let keys = self.property(name::KEYS);
+        keys.into_iter()
             .flat_map(|keys| keys.split(' '))
             .filter(|key| !key.is_empty())
+    }
+
+    /// The id that the sender gave the message. It stays the same when a send or a delivery is
+    /// repeated.
+    pub fn unique_key(&self) -> Option<&str> {
+        self.property(name::UNIQ_KEY)
+    }
+
+    /// The unique key, or the offset id of a message without one: the same id that the sender's receipt
+    /// has.
+    #[doc(alias = "getMsgId")]
+    pub fn message_id(&self) -> Cow<'_, str> {
+        match self.unique_key() {
+            Some(key) => Cow::Borrowed(key),
+            None => Cow::Owned(self.offset_message_id()),
+        }
+    }
+
+    /// The id by which the broker finds the message: its address and the commit log offset.
+    #[doc(alias = "getOffsetMsgId")]
+    pub fn offset_message_id(&self) -> String {
+        offset_message_id(self.store_host(), self.commit_log_offset())
+    }
+
+    /// The queue from which a consumer got the message; `None` if it came in another way.
+    pub fn queue(&self) -> Option<&MessageQueue> {
+        self.0.came.queue.as_ref()
+    }
+
+    /// The queue's number on its broker.
+    pub fn queue_id(&self) -> i32 {
+        self.0.fixed.queue_id
+    }
+
+    /// The position in the queue.
+    pub fn queue_offset(&self) -> i64 {
+        self.0.fixed.queue_offset
+    }
+
+    /// The position in the broker's commit log.
+    pub fn commit_log_offset(&self) -> i64 {
+        self.0.fixed.commit_log_offset
+    }
+
+    /// When the sender made the message, by the sender's clock.
+    pub fn born_at(&self) -> SystemTime {
+        system_time(self.born_timestamp())
+    }
+
+    /// The same as epoch milliseconds.
+    pub fn born_timestamp(&self) -> i64 {
+        self.0.fixed.born_timestamp
+    }
+
+    /// The sender's address as the broker saw it.
+    #[doc(alias = "getBornHost")]
+    pub fn born_host(&self) -> SocketAddr {
+        self.0.fixed.born_host
+    }
+
+    /// When the broker stored the message, by the broker's clock.
+    pub fn stored_at(&self) -> SystemTime {
+        system_time(self.store_timestamp())
+    }
+
+    /// The same as epoch milliseconds.
+    #[doc(alias = "getStoreTimestamp")]
+    pub fn store_timestamp(&self) -> i64 {
+        self.0.fixed.store_timestamp
+    }
+
+    /// The broker's own address.
+    pub fn store_host(&self) -> SocketAddr {
+        self.0.fixed.store_host
+    }
+
+    /// How often consumers gave the message back: 0 when it is delivered for the first time.
+    pub fn reconsume_times(&self) -> i32 {
+        self.0.fixed.reconsume_times
+    }
+
+    /// The system flag as stored: compression, transaction state, address families.
+    pub fn sys_flag(&self) -> i32 {
+        self.0.fixed.sys_flag
+    }
+
+    /// Commit log offset of the half message, for a committed one.
+    pub fn prepared_transaction_offset(&self) -> i64 {
+        self.0.fixed.prepared_transaction_offset
+    }
+
+    /// The id of the transaction to which the message belongs, if it belongs to one: its unique key.
+    pub fn transaction_id(&self) -> Option<&str> {
+        let marker = self.property(name::TRANSACTION_PREPARED)?;
+        marker.eq_ignore_ascii_case("true").then_some(())?;
+        self.unique_key()
+    }
+
+    /// Whether this consumer group may have had the message before without knowing it: its queue came
+    /// from another member that did not hand it over.
+    pub fn possibly_repeated(&self) -> bool {
+        self.0.came.possibly_repeated
+    }
+
+    fn parsed(&self) -> (&[u8], &Parsed) {
+        let inner = &*self.0;
+        let shared = &inner.bytes[inner.properties.clone()];
+        let parsed = inner.parsed.get_or_init(|| Parsed::new(shared));
+        match &parsed.text {
+            Some(text) => (text.as_bytes(), parsed),
+            None => (shared, parsed),
+        }
+    }
+}
+
+/// For decoders.
+impl MessageView {
+    /// A view of parts of some bytes; the body is taken as it stands there. Text that is not UTF-8 is
+    /// replaced, as in Java.
+    pub(crate) fn new(parts: StoredParts) -> MessageView {
+        let topic = match std::str::from_utf8(&parts.bytes[parts.topic.clone()]) {
+            Ok(_) => Topic::Shared(parts.topic),
+            Err(_) => Topic::Own(String::from_utf8_lossy(&parts.bytes[parts.topic]).into()),
+        };
+        MessageView(Arc::new(Inner {
+            bytes: parts.bytes,
+            body: Body::Shared(parts.body),
+            topic,
+            properties: parts.properties,
+            parsed: OnceLock::new(),
+            fixed: parts.fixed,
+            came: Came::default(),
+        }))
+    }
+
+    /// About what a view takes in memory beside the bytes that it shows.
+    pub(crate) const SIZE: usize = size_of::<Inner>() + 2 * size_of::<usize>();
+
+    pub(crate) fn fixed(&self) -> &Fixed {
+        &self.0.fixed
+    }
+
+    /// With a body of its own, in place of that in the bytes.
+    pub(crate) fn with_body(mut self, body: Vec<u8>) -> MessageView {
+        self.inner().body = Body::Own(Arc::new(body));
+        self
+    }
+
+    /// The bytes of the body, to be shared.
+    pub(crate) fn shared_body(&self) -> (Arc<Vec<u8>>, Range<usize>) {
+        match &self.0.body {
+            Body::Shared(range) => (Arc::clone(&self.0.bytes), range.clone()),
+            Body::Own(body) => (Arc::clone(body), 0..body.len()),
+        }
+    }
+
+    /// With another topic than the stored one: without its namespace, or the original one of a retry.
+    pub(crate) fn with_topic(mut self, topic: impl Into<Arc<str>>) -> MessageView {
+        self.inner().topic = Topic::Own(topic.into());
+        self
+    }
+
+    /// To change a view that nobody shares yet; of a shared one only the changed clone differs.
+    fn inner(&mut self) -> &mut Inner {
+        Arc::make_mut(&mut self.0)
+    }
+}
+
+/// For consumers: what they know of a message that is not in its bytes.
+#[allow(dead_code, reason = "nothing consumes yet")]
+impl MessageView {
+    /// As it came from this queue. `delta` is added to the offset, for static topics.
+    pub(crate) fn of_queue(mut self, queue: &MessageQueue, delta: i64) -> MessageView {
+        let inner = self.inner();
+        inner.came.queue = Some(queue.clone());
+        inner.fixed.queue_id = queue.id();
+        inner.fixed.queue_offset = inner.fixed.queue_offset.saturating_add(delta);
+        self
+    }
+
+    /// As it is delivered again after so many times.
+    pub(crate) fn with_reconsume_times(mut self, times: i32) -> MessageView {
+        self.inner().fixed.reconsume_times = times;
+        self
+    }
+
+    /// As one that the group may have had before.
+    pub(crate) fn maybe_repeated(mut self) -> MessageView {
+        self.inner().came.possibly_repeated = true;
+        self
+    }
+
+    /// With the handle by which it is acknowledged.
+    pub(crate) fn with_pop_handle(mut self, handle: impl Into<Arc<str>>) -> MessageView {
+        self.inner().came.pop_handle = Some(handle.into());
+        self
+    }
+
+    pub(crate) fn pop_handle(&self) -> Option<&Arc<str>> {
+        self.0.came.pop_handle.as_ref()
+    }
+}
+
+impl PartialEq for MessageView {
+    /// Equal in everything that the getters say.
+    fn eq(&self, other: &MessageView) -> bool {
+        self.0.fixed == other.0.fixed
+            && self.0.came == other.0.came
+            && self.topic() == other.topic()
+            && self.body() == other.body()
+            && self.properties().eq(other.properties())
     }
 }
 
 impl fmt::Debug for MessageView {
     /// Never prints the body.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        struct Map<'a>(&'a MessageView);
+        impl fmt::Debug for Map<'_> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_map().entries(self.0.properties()).finish()
+            }
+        }
         f.debug_struct("MessageView")
-            .field("topic", &self.topic)
-            .field("body_len", &self.body.len())
-            .field("queue_id", &self.queue_id)
-            .field("queue_offset", &self.queue_offset)
-            .field("properties", &self.properties)
+            .field("topic", &self.topic())
+            .field("body_len", &self.body().len())
+            .field("queue_id", &self.queue_id())
+            .field("queue_offset", &self.queue_offset())
+            .field("properties", &Map(self))
             .finish_non_exhaustive()
     }
 }
+
+impl Parsed {
+    fn new(bytes: &[u8]) -> Parsed {
+        match String::from_utf8_lossy(bytes) {
+            Cow::Borrowed(text) => Parsed {
+                text: None,
+                places: places(text.as_bytes()).into(),
+            },
+            Cow::Owned(text) => Parsed {
+                places: places(text.as_bytes()).into(),
+                text: Some(text.into()),
+            },
+        }
+    }
+}
+
+/// Bytes that are known to be UTF-8.
+fn utf8(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap_or_default()
+}
+
+/// The epoch for what no clock can show.
+fn system_time(epoch_millis: i64) -> SystemTime {
+    let distance = Duration::from_millis(epoch_millis.unsigned_abs());
+    let time = match epoch_millis {
+        0.. => UNIX_EPOCH.checked_add(distance),
+        _ => UNIX_EPOCH.checked_sub(distance),
+    };
+    time.unwrap_or(UNIX_EPOCH)
+}
+
+#[cfg(test)]
+mod tests;

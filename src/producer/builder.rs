@@ -76,7 +76,7 @@ macro_rules! producer_setters {
 
         /// The whole time of a send, retries included (default 3 s; any, and zero lets every send end
         /// at once with [`Timeout`](crate::ErrorKind::Timeout)).
-        /// [`PreparedSend::timeout`](crate::PreparedSend::timeout) is for one send.
+        /// [`PreparedSend::timeout`](crate::producer::PreparedSend::timeout) is for one send.
         #[doc(alias = "setSendMsgTimeout")]
         pub fn send_timeout(mut self, timeout: std::time::Duration) -> Self {
             self.config.send.send_timeout = timeout;
@@ -204,7 +204,7 @@ macro_rules! producer_setters {
         /// above zero.
         #[doc(alias = "setSendLatencyFaultEnable")]
         #[doc(alias = "setSendLatencyEnable")]
-        pub fn latency_fault(mut self, strategy: $crate::FaultStrategy) -> Self {
+        pub fn latency_fault(mut self, strategy: $crate::producer::FaultStrategy) -> Self {
             self.config.send.latency_fault = Some(strategy);
             self
         }
@@ -277,7 +277,7 @@ macro_rules! producer_setters {
         /// Gathers single sends into batches (default: off): messages of the same topic, queue if one
         /// is given, `wait_store` and tag that are sent within a few milliseconds leave as one request.
         /// Throughput of many small messages rises; each waits up to
-        /// [`max_delay`](crate::AutoBatch::max_delay) longer.
+        /// [`max_delay`](crate::producer::AutoBatch::max_delay) longer.
         ///
         /// Each send still gets its own result: its own ids, queue and offset, or the batch's error. A
         /// batch has the deadline of its first message, so that a send may end that much before its own
@@ -289,11 +289,11 @@ macro_rules! producer_setters {
         ///
         /// Not gathered, but sent alone: oneway sends, half messages, requests, replies, those by
         /// sharding key or selector, messages that are scheduled, for a retry topic, large enough to be
-        /// compressed or larger than [`max_bytes`](crate::AutoBatch::max_bytes), the first of a topic
+        /// compressed or larger than [`max_bytes`](crate::producer::AutoBatch::max_bytes), the first of a topic
         /// whose route is not known yet, and all beyond
-        /// [`max_total_bytes`](crate::AutoBatch::max_total_bytes).
+        /// [`max_total_bytes`](crate::producer::AutoBatch::max_total_bytes).
         #[doc(alias = "setAutoBatch")]
-        pub fn auto_batch(mut self, auto_batch: $crate::AutoBatch) -> Self {
+        pub fn auto_batch(mut self, auto_batch: $crate::producer::AutoBatch) -> Self {
             self.config.auto_batch = Some(auto_batch);
             self
         }

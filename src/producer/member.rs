@@ -60,7 +60,7 @@ impl ProducerMember {
         };
         let command = request.command();
         let read = CheckTransaction::decode(&command.ext)
-            .and_then(|question| Ok((question, message::decode_packed(&command.body)?)));
+            .and_then(|question| Ok((question, message::decode_packed(command.body.clone())?)));
         let (question, half) = match read {
             Ok(read) => read,
             Err(error) => {
@@ -68,7 +68,7 @@ impl ProducerMember {
                 return None;
             }
         };
-        if half.properties.get(name::PRODUCER_GROUP) != Some(&*self.group) {
+        if half.property(name::PRODUCER_GROUP) != Some(&*self.group) {
             return Some(request);
         }
         checks.check(request.connection(), question, half);

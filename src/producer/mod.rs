@@ -1,15 +1,15 @@
-//! The producers: what users call. Every send goes through `crate::send`.
-//!
-//! In reading order:
-//!
-//! - `producer`: [`Producer`] and its calls;
-//! - `builder`, `config`: how one is set up;
-//! - `prepared`: one send with settings of its own, and what each call makes of it;
-//! - `lifecycle`: what a producer owns, its start and its shutdown;
-//! - `member`: the producer as its client and the brokers see it;
-//! - `gather`: single sends that leave as batches;
-//! - `request`: messages that are answered by another;
-//! - `transaction`: messages that are shown if a local transaction was carried out.
+// The producers: what users call. Every send goes through `crate::send`.
+//
+// In reading order:
+//
+// - `producer`: `Producer` and its calls;
+// - `builder`, `config`: how one is set up;
+// - `prepared`: one send with settings of its own, and what each call makes of it;
+// - `lifecycle`: what a producer owns, its start and its shutdown;
+// - `member`: the producer as its client and the brokers see it;
+// - `gather`: single sends that leave as batches;
+// - `request`: messages that are answered by another;
+// - `transaction`: messages that are shown if a local transaction was carried out.
 
 mod builder;
 mod config;
@@ -22,6 +22,7 @@ mod producer;
 mod request;
 mod transaction;
 
+pub use crate::send::FaultStrategy;
 pub use builder::ProducerBuilder;
 pub use gather::AutoBatch;
 pub use prepared::PreparedSend;

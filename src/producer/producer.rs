@@ -80,7 +80,7 @@ impl Producer {
     /// [`Timeout`](crate::ErrorKind::Timeout), [`Disconnected`](crate::ErrorKind::Disconnected),
     /// [`Protocol`](crate::ErrorKind::Protocol), [`Broker`](crate::ErrorKind::Broker) with its code,
     /// [`Io`](crate::ErrorKind::Io) if the system gives no thread for a connection, or
-    /// [`Busy`](crate::ErrorKind::Busy) if too much was in flight until the deadline. [`Error::delivery`] says whether the message may
+    /// [`Busy`](crate::ErrorKind::Busy) if too much was in flight until the deadline. [`Error::fate`] says whether the message may
     /// be stored all the same; [`Error::attempts`] lists what was tried.
     pub fn send(&self, message: &Message) -> Result<SendReceipt> {
         self.prepare(message).send()
@@ -204,16 +204,16 @@ impl Producer {
     /// # });
     /// let question = Message::new("Prices", "apples");
     /// let reply = producer.request(&question, Duration::from_secs(3))?;
-    /// println!("{}", String::from_utf8_lossy(&reply.body));
+    /// println!("{}", reply.text()?);
     /// # Ok(())
     /// # }
     /// ```
     ///
     /// # Errors
     /// If the request could not be sent, those of [`send`](Producer::send). Then, always with
-    /// [`Delivery::MaybeStored`](crate::Delivery::MaybeStored):
+    /// [`SendFate::MaybeStored`](crate::SendFate::MaybeStored):
     /// [`Timeout`](crate::ErrorKind::Timeout) while waiting for the
-    /// [response](crate::Wait::Response) if no reply came,
+    /// [response](crate::error::Wait::Response) if no reply came,
     /// [`Protocol`](crate::ErrorKind::Protocol) for one that cannot be read or is too large, and
     /// [`Closed`](crate::ErrorKind::Closed) if the producer was shut down meanwhile.
     #[doc(alias = "RequestCallback")]

@@ -10,6 +10,7 @@ use hmac::{Hmac, Mac};
 use sha1::Sha1;
 
 use super::ExtFields;
+use crate::message::string_order;
 
 const ACCESS_KEY: &str = "AccessKey";
 const SECURITY_TOKEN: &str = "SecurityToken";
@@ -69,7 +70,7 @@ impl Credentials {
 fn signature(secret: &Secret, ext: &ExtFields, body: &[u8]) -> String {
     let mut fields: Vec<_> = ext.iter().filter(|(name, _)| *name != SIGNATURE).collect();
     // Java sorts by UTF-16 units. The sort is stable: of equal names the last one stays the last.
-    fields.sort_by(|(a, _), (b, _)| a.encode_utf16().cmp(b.encode_utf16()));
+    fields.sort_by(|(a, _), (b, _)| string_order(a, b));
     let mut mac = match Hmac::<Sha1>::new_from_slice(secret.0.as_bytes()) {
         Ok(mac) => mac,
         // An HMAC takes keys of any length.

@@ -1,8 +1,6 @@
 //! Headers of the requests by which topics are made and messages are looked up, and of their
 //! answers.
 
-use std::str::FromStr;
-
 use super::{ExtFields, FieldSink, Fields, ProtocolError};
 
 /// Makes a topic on one broker, or changes one that is there (`UPDATE_AND_CREATE_TOPIC`).
@@ -31,13 +29,13 @@ impl CreateTopic {
     /// A field that must be there is not, or is not valid.
     pub fn decode(ext: &ExtFields) -> Result<CreateTopic, ProtocolError> {
         Ok(CreateTopic {
-            topic: text(ext, "topic")?,
-            default_topic: text(ext, "defaultTopic")?,
-            read_queue_nums: value(ext, "readQueueNums")?,
-            write_queue_nums: value(ext, "writeQueueNums")?,
-            perm: value(ext, "perm")?,
+            topic: ext.must("topic")?,
+            default_topic: ext.must("defaultTopic")?,
+            read_queue_nums: ext.must("readQueueNums")?,
+            write_queue_nums: ext.must("writeQueueNums")?,
+            perm: ext.must("perm")?,
             topic_sys_flag: ext.parse("topicSysFlag")?.unwrap_or(0),
-            order: value(ext, "order")?,
+            order: ext.must("order")?,
         })
     }
 }
@@ -78,8 +76,8 @@ impl QueueQuery {
     /// A field that must be there is not, or is not valid.
     pub fn decode(ext: &ExtFields) -> Result<QueueQuery, ProtocolError> {
         Ok(QueueQuery {
-            topic: text(ext, "topic")?,
-            queue_id: value(ext, "queueId")?,
+            topic: ext.must("topic")?,
+            queue_id: ext.must("queueId")?,
             broker_name: ext.get("bname").map(str::to_owned),
             timestamp: ext.parse("timestamp")?,
         })
@@ -112,7 +110,7 @@ impl OffsetAnswer {
     /// # Errors
     /// There is no offset in it.
     pub fn decode(ext: &ExtFields) -> Result<OffsetAnswer, ProtocolError> {
-        let offset = value(ext, "offset")?;
+        let offset = ext.must("offset")?;
         Ok(OffsetAnswer { offset })
     }
 }
@@ -136,7 +134,7 @@ impl StoreTimeAnswer {
     /// # Errors
     /// There is no time in it.
     pub fn decode(ext: &ExtFields) -> Result<StoreTimeAnswer, ProtocolError> {
-        let timestamp = value(ext, "timestamp")?;
+        let timestamp = ext.must("timestamp")?;
         Ok(StoreTimeAnswer { timestamp })
     }
 }
@@ -164,7 +162,7 @@ impl ViewMessage {
     pub fn decode(ext: &ExtFields) -> Result<ViewMessage, ProtocolError> {
         Ok(ViewMessage {
             topic: ext.get("topic").map(str::to_owned),
-            offset: value(ext, "offset")?,
+            offset: ext.must("offset")?,
         })
     }
 }
@@ -203,11 +201,11 @@ impl QueryMessage {
     /// A field that must be there is not, or is not valid.
     pub fn decode(ext: &ExtFields) -> Result<QueryMessage, ProtocolError> {
         Ok(QueryMessage {
-            topic: text(ext, "topic")?,
-            key: text(ext, "key")?,
-            max_num: value(ext, "maxNum")?,
-            begin_timestamp: value(ext, "beginTimestamp")?,
-            end_timestamp: value(ext, "endTimestamp")?,
+            topic: ext.must("topic")?,
+            key: ext.must("key")?,
+            max_num: ext.must("maxNum")?,
+            begin_timestamp: ext.must("beginTimestamp")?,
+            end_timestamp: ext.must("endTimestamp")?,
             unique: ext.parse(UNIQUE_KEY_QUERY)?.unwrap_or(false),
         })
     }
@@ -251,8 +249,8 @@ impl RecallMessage {
     pub fn decode(ext: &ExtFields) -> Result<RecallMessage, ProtocolError> {
         Ok(RecallMessage {
             producer_group: ext.get("producerGroup").map(str::to_owned),
-            topic: text(ext, "topic")?,
-            recall_handle: text(ext, "recallHandle")?,
+            topic: ext.must("topic")?,
+            recall_handle: ext.must("recallHandle")?,
             broker_name: ext.get("bname").map(str::to_owned),
         })
     }
@@ -284,7 +282,7 @@ impl RecallAnswer {
     /// # Errors
     /// There is no id in it.
     pub fn decode(ext: &ExtFields) -> Result<RecallAnswer, ProtocolError> {
-        let message_id = text(ext, "msgId")?;
+        let message_id = ext.must("msgId")?;
         Ok(RecallAnswer { message_id })
     }
 }
@@ -293,15 +291,6 @@ impl Fields for RecallAnswer {
     fn visit(&self, sink: &mut dyn FieldSink) {
         sink.text("msgId", &self.message_id);
     }
-}
-
-fn text(ext: &ExtFields, name: &'static str) -> Result<String, ProtocolError> {
-    value(ext, name)
-}
-
-fn value<T: FromStr>(ext: &ExtFields, name: &'static str) -> Result<T, ProtocolError> {
-    ext.parse(name)?
-        .ok_or_else(|| ProtocolError::new(format!("the header has no {name}")))
 }
 
 #[cfg(test)]

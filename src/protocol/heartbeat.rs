@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::json::Object;
+use super::consumer::member::ConsumerData;
+use super::fastjson::{self, objects};
 use super::{ExtFields, FieldSink, Fields, ProtocolError};
 
 /// The body of a heartbeat: which groups live in this client.
@@ -13,13 +14,13 @@ pub struct Heartbeat {
     #[serde(rename = "clientID")]
     pub client_id: String,
     /// Consumers; brokers iterate over it, so that it must be there even if empty.
-    #[serde(default)]
-    pub consumer_data_set: Vec<serde_json::Value>,
+    #[serde(default, deserialize_with = "objects")]
+    pub consumer_data_set: Vec<ConsumerData>,
     /// 0: the whole heartbeat, not only its fingerprint.
     #[serde(default)]
     pub heartbeat_fingerprint: i32,
     /// Producers.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "objects")]
     pub producer_data_set: Vec<ProducerData>,
     /// Only with fingerprints.
     #[serde(default)]
@@ -52,8 +53,7 @@ impl Heartbeat {
 
     /// The JSON body.
     pub fn encode(&self) -> Vec<u8> {
-        // Serialising plain data to memory does not fail.
-        serde_json::to_vec(self).unwrap_or_default()
+        fastjson::encode(self)
     }
 
     /// Reads the JSON body.
@@ -61,9 +61,7 @@ impl Heartbeat {
     /// # Errors
     /// It is not JSON, or has no client id.
     pub fn decode(body: &[u8]) -> Result<Heartbeat, ProtocolError> {
-        serde_json::from_slice(body)
-            .map(|Object(heartbeat)| heartbeat)
-            .map_err(|e| ProtocolError::new(format!("bad heartbeat: {e}")))
+        fastjson::decode("heartbeat", body)
     }
 }
 

@@ -4,36 +4,38 @@
 //! arguments. Every length that a peer sends is checked before anything is allocated for it.
 //!
 //! Not yet covered by semantic versioning.
+//!
+//! In reading order:
+//!
+//! - [`frame`]: frames, commands, and headers in both forms
+//! - [`code`]: what a request asks for, and what an answer means
+//! - [`message`]: messages as bodies carry them, with properties, ids and compression
+//! - [`route`], [`heartbeat`], [`admin`]: what every client says to name servers and brokers
+//! - [`send`], [`reply`], [`transaction`], [`recall`], [`trace`]: what producers say
+//! - [`consumer`]: what consumers say, and what brokers ask of them
+//! - [`namespace`], `acl`: names in a namespace; signatures
+//! - `fastjson`, `base64`: the dialects of Java's bodies
 
 #[cfg(feature = "acl")]
 pub(crate) mod acl;
 pub mod admin;
-mod binary;
+mod base64;
 pub mod code;
-mod command;
-pub mod compress;
+pub mod consumer;
+mod fastjson;
 pub mod frame;
-mod header;
 pub mod heartbeat;
-pub mod id;
-mod json;
 pub mod message;
 pub mod namespace;
-mod plain;
-pub mod properties;
-pub mod recall;
-pub mod reply;
+mod producer;
 pub mod route;
-pub mod send;
-pub mod sys_flag;
-pub mod trace;
-pub mod transaction;
 
 use std::borrow::Cow;
 use std::fmt;
 
-pub use command::{Command, ExtFields, Language};
-pub use header::{FieldSink, Fields, Head, HeaderFormat};
+pub use frame::{Command, ExtFields, FieldSink, Fields, Head, HeaderFormat, Language};
+pub use message::{compress, id, properties, sys_flag};
+pub use producer::{recall, reply, send, trace, transaction};
 
 /// The bytes do not follow the protocol.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,14 +1,10 @@
 //! Topic routes, as a name server answers them.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fmt;
-use std::marker::PhantomData;
 
-use serde::de::{self, MapAccess, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
-use super::json::Object;
+use super::fastjson::{self, few, null_as_default, objects};
 use super::{FieldSink, Fields, ProtocolError};
 
 /// The id of a broker's master in [`BrokerData::broker_addrs`].
@@ -124,8 +120,7 @@ pub struct BrokerData {
 impl TopicRoute {
     /// The JSON body, with standard keys.
     pub fn encode(&self) -> Vec<u8> {
-        // Serialising plain data to memory does not fail.
-        serde_json::to_vec(self).unwrap_or_default()
+        fastjson::encode(self)
     }
 
     /// Reads a route: standard JSON, or fastjson's dialect with bare numbers as keys
@@ -134,11 +129,7 @@ impl TopicRoute {
     /// # Errors
     /// It is neither.
     pub fn decode(body: &[u8]) -> Result<TopicRoute, ProtocolError> {
-        let text =
-            std::str::from_utf8(body).map_err(|_| ProtocolError::new("route is not UTF-8"))?;
-        serde_json::from_str(&quote_bare_keys(text))
-            .map(|Object(route)| route)
-            .map_err(|e| ProtocolError::new(format!("bad route: {e}")))
+        fastjson::decode("route", body)
     }
 
     /// The master's address of a broker, if the route has one.
@@ -166,169 +157,9 @@ impl Fields for RouteRequest<'_> {
     }
 }
 
-/// Puts quotes around numbers that stand where a key must: after `{` or `,`, before `:`.
-fn quote_bare_keys(text: &str) -> Cow<'_, str> {
-    let bytes = text.as_bytes();
-    let mut out = String::new();
-    let mut copied = 0;
-    let mut at = 0;
-    let mut key_may_follow = false;
-    while let Some(&byte) = bytes.get(at) {
-        match byte {
-            b'"' => {
-                at = end_of_string(bytes, at);
-                key_may_follow = false;
-            }
-            b'{' | b',' => {
-                at += 1;
-                key_may_follow = true;
-            }
-            b'0'..=b'9' | b'-' => {
-                let start = at;
-                while bytes
-                    .get(at)
-                    .is_some_and(|b| b.is_ascii_digit() || *b == b'-')
-                {
-                    at += 1;
-                }
-                let rest = &bytes[at..];
-                let next = rest.iter().find(|b| !b.is_ascii_whitespace());
-                if key_may_follow && next == Some(&b':') {
-                    out.push_str(&text[copied..start]);
-                    out.push('"');
-                    out.push_str(&text[start..at]);
-                    out.push('"');
-                    copied = at;
-                }
-                key_may_follow = false;
-            }
-            _ => {
-                key_may_follow &= byte.is_ascii_whitespace();
-                at += 1;
-            }
-        }
-    }
-    if copied == 0 {
-        return Cow::Borrowed(text);
-    }
-    out.push_str(&text[copied..]);
-    Cow::Owned(out)
-}
-
-/// Behind the string that starts at `at`.
-fn end_of_string(bytes: &[u8], at: usize) -> usize {
-    let mut at = at + 1;
-    while let Some(&byte) = bytes.get(at) {
-        match byte {
-            b'"' => return at + 1,
-            b'\\' => at += 2,
-            _ => at += 1,
-        }
-    }
-    bytes.len()
-}
-
-/// fastjson may write null for what it has not.
-fn null_as_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
-where
-    D: Deserializer<'de>,
-    T: Default + Deserialize<'de>,
-{
-    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
-}
-
-/// A list of objects; null is an empty one.
-fn objects<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
-where
-    D: Deserializer<'de>,
-    T: Deserialize<'de>,
-{
-    null_as_default(deserializer).map(|Bounded(list)| list)
-}
-
-/// More entries than any topic has, and few enough for what they become to stay small: an entry
-/// takes several times the memory that it takes on the wire.
-const MOST_ENTRIES: usize = 16 * 1024;
-const TOO_MANY: &str = "more entries than a topic can have";
-
-struct Bounded<T>(Vec<T>);
-
-impl<T> Default for Bounded<T> {
-    fn default() -> Bounded<T> {
-        Bounded(Vec::new())
-    }
-}
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Bounded<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Bounded<T>, D::Error> {
-        struct List<T>(PhantomData<T>);
-        impl<'de, T: Deserialize<'de>> Visitor<'de> for List<T> {
-            type Value = Bounded<T>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a list")
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Bounded<T>, A::Error> {
-                let mut list = Vec::new();
-                while let Some(Object(item)) = seq.next_element()? {
-                    if list.len() == MOST_ENTRIES {
-                        return Err(de::Error::custom(TOO_MANY));
-                    }
-                    list.push(item);
-                }
-                Ok(Bounded(list))
-            }
-        }
-        deserializer.deserialize_seq(List(PhantomData))
-    }
-}
-
-/// A map, or null, of no more entries than a list may have.
-fn few<'de, D, K, V>(deserializer: D) -> Result<BTreeMap<K, V>, D::Error>
-where
-    D: Deserializer<'de>,
-    K: Deserialize<'de> + Ord,
-    V: Deserialize<'de>,
-{
-    null_as_default(deserializer).map(|Few(map)| map)
-}
-
-struct Few<K, V>(BTreeMap<K, V>);
-
-impl<K, V> Default for Few<K, V> {
-    fn default() -> Few<K, V> {
-        Few(BTreeMap::new())
-    }
-}
-
-impl<'de, K: Deserialize<'de> + Ord, V: Deserialize<'de>> Deserialize<'de> for Few<K, V> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Few<K, V>, D::Error> {
-        struct Entries<K, V>(PhantomData<(K, V)>);
-        impl<'de, K: Deserialize<'de> + Ord, V: Deserialize<'de>> Visitor<'de> for Entries<K, V> {
-            type Value = Few<K, V>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a map")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Few<K, V>, A::Error> {
-                let mut entries = BTreeMap::new();
-                while let Some((key, value)) = map.next_entry()? {
-                    if entries.len() == MOST_ENTRIES {
-                        return Err(de::Error::custom(TOO_MANY));
-                    }
-                    entries.insert(key, value);
-                }
-                Ok(Few(entries))
-            }
-        }
-        deserializer.deserialize_map(Entries(PhantomData))
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::fastjson::MOST_ENTRIES;
     use super::*;
 
     #[track_caller]

@@ -8,8 +8,7 @@ use super::continuation::FreeList;
 use super::queue::{Detector, Faults, Report};
 use super::stats::Counters;
 use crate::client::{Client, ClientCore, PublishInfo, Throttle};
-use crate::error::{Error, ErrorKind, Result};
-use crate::protocol::code::response;
+use crate::error::{Error, ErrorKind, ResponseCode, Result};
 use crate::sync::Mutex;
 use crate::transport::{Account, Deadline};
 
@@ -146,7 +145,11 @@ impl Engine {
             ErrorKind::Connect | ErrorKind::Disconnected | ErrorKind::Dns => true,
             ErrorKind::Broker => matches!(
                 error.response_code(),
-                Some(response::TOPIC_NOT_EXIST | response::SYSTEM_BUSY | response::NO_PERMISSION)
+                Some(
+                    ResponseCode::TOPIC_NOT_EXIST
+                        | ResponseCode::SYSTEM_BUSY
+                        | ResponseCode::NO_PERMISSION
+                )
             ),
             _ => false,
         };

@@ -17,7 +17,6 @@ use crate::error::{Attempt, Error, ErrorKind, Result, Wait};
 use crate::logging;
 use crate::message::{SendReceipt, SendStatus};
 use crate::protocol::Command;
-use crate::protocol::code::response;
 use crate::protocol::send::code;
 use crate::transport::{Deadline, Permit};
 
@@ -216,7 +215,7 @@ impl SendFlow {
         };
         let outcome = match (error.kind(), error.response_code()) {
             (ErrorKind::Broker, Some(code)) => Outcome::Refused {
-                code,
+                code: code.number(),
                 remark: error.remark().unwrap_or_default(),
             },
             _ => Outcome::Failed(&error),
@@ -374,7 +373,7 @@ impl SendFlow {
         match code(receipt.status) {
             code if strict && receipt.status != SendStatus::Ok => {
                 let text = format!("stored as {} at {}", receipt.message_id, receipt.queue);
-                let error = Error::response(code, response::name(code), Some(&text));
+                let error = Error::response(code, Some(&text));
                 let error = error.maybe_stored().at(&self.destination.address);
                 let error = self.message.failed(error);
                 Err(match &self.history {

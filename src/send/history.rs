@@ -83,6 +83,6 @@ impl History {
 
     /// The same; the error then says whether any of them may have stored the message.
     pub(super) fn end(&self, error: Error) -> Error {
-        self.explain(error.delivered(self.failed.worst()))
+        self.explain(error.with_fate(self.failed.worst()))
     }
 }

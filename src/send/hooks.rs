@@ -141,6 +141,7 @@ pub struct SendContext {
 
 /// A message or a batch.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub enum Payload {
     /// One message.
     Message(Message),
@@ -148,8 +149,19 @@ pub enum Payload {
     Batch(Batch),
 }
 
+impl Payload {
+    /// The message, or those of the batch in their order.
+    pub fn messages(&self) -> &[Message] {
+        match self {
+            Payload::Message(message) => std::slice::from_ref(message),
+            Payload::Batch(batch) => batch.messages(),
+        }
+    }
+}
+
 /// What became of an attempt.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum SendOutcome<'a> {
     /// The broker stored the message.
     Stored(&'a SendReceipt),
@@ -161,6 +173,7 @@ pub enum SendOutcome<'a> {
 
 /// The modes of sending.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum SendMode {
     /// The caller waits.
     Sync,
@@ -172,6 +185,7 @@ pub enum SendMode {
 
 /// The kinds of message (Java's `MessageType`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum MessageType {
     /// A plain one.
     Normal,

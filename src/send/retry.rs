@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::error::{Delivery, Error, ErrorKind};
+use crate::error::{Error, ErrorKind, SendFate, is_wrong_signature};
 use crate::message::SendStatus;
 use crate::protocol::code::response;
 
@@ -108,7 +108,7 @@ pub(super) fn judge(policy: &Policy, at: &Situation, outcome: Outcome<'_>) -> Ve
         Outcome::Refused { code, remark } => {
             let may_duplicate = may_be_stored(code, Some(remark));
             // No retry can fix a signature.
-            let in_vain = !policy.codes.contains(&code) || is_wrong_signature(code, remark);
+            let in_vain = !policy.codes.contains(&code) || is_wrong_signature(code.into(), remark);
             if in_vain || (may_duplicate && !policy.retry_maybe_stored) {
                 Verdict::Fail
             } else if matches!(
@@ -121,7 +121,7 @@ pub(super) fn judge(policy: &Policy, at: &Situation, outcome: Outcome<'_>) -> Ve
             }
         }
         Outcome::Failed(error) => match error.kind() {
-            _ if error.delivery() == Delivery::MaybeStored && !policy.retry_maybe_stored => {
+            _ if error.fate() == SendFate::MaybeStored && !policy.retry_maybe_stored => {
                 Verdict::Fail
             }
             ErrorKind::Connect | ErrorKind::Tls if !at.other_broker || at.all_in_backoff => {
@@ -144,7 +144,7 @@ pub(super) fn judge(policy: &Policy, at: &Situation, outcome: Outcome<'_>) -> Ve
 /// Whether an answer without a receipt leaves open that the broker stored the message: one code does.
 pub(super) fn may_be_stored(code: i32, remark: Option<&str>) -> bool {
     let remark = remark.unwrap_or_default();
-    let refused = is_wrong_signature(code, remark) || is_wrong_queue(code, remark);
+    let refused = is_wrong_signature(code.into(), remark) || is_wrong_queue(code, remark);
     code == response::SYSTEM_ERROR && !refused
 }
 
@@ -158,12 +158,6 @@ fn is_wrong_queue(code: i32, remark: &str) -> bool {
         }
         _ => false,
     }
-}
-
-/// Brokers 4.x answer a wrong signature with the code that means nothing in particular. Nothing was
-/// stored then.
-fn is_wrong_signature(code: i32, remark: &str) -> bool {
-    code == response::SYSTEM_ERROR && remark.contains("AclException")
 }
 
 #[cfg(test)]

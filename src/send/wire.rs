@@ -6,7 +6,7 @@ use super::engine::Engine;
 use super::prepared_message::PreparedMessage;
 use super::retry;
 use crate::client::PublishInfo;
-use crate::error::{Delivery, Error, Result};
+use crate::error::{Error, Result, SendFate};
 use crate::message::{Extras, MessageQueue, Said, SendReceipt, SendStatus};
 use crate::protocol::Command;
 use crate::protocol::code::{request, response};
@@ -102,7 +102,7 @@ pub(super) fn exchange(
         });
         let is_over = registered.is_some_and(|connection| !connection.is_usable());
         match &answer {
-            Err(error) if connections > 0 && is_over && error.delivery() == Delivery::NotSent => {}
+            Err(error) if connections > 0 && is_over && error.fate() == SendFate::NotSent => {}
             _ => return answer,
         }
     }
@@ -173,7 +173,7 @@ const MOST_ADDED: usize = 1024;
 /// The error that an answer is.
 fn refusal(answer: &Command, message: &PreparedMessage) -> Error {
     let (code, remark) = (answer.code, answer.remark.as_deref());
-    let error = Error::response(code, response::name(code), remark);
+    let error = Error::response(code, remark);
     if code == response::MESSAGE_ILLEGAL && remark.is_some_and(|text| text.contains(TOO_LONG)) {
         let (body, properties) = (message.body.len(), message.properties.len());
         let what = match properties + MOST_ADDED > MAX_LEN {

@@ -53,7 +53,6 @@ impl Parked {
 /// An asynchronous request whose outcome hooks see before it goes on.
 pub(super) struct Observed {
     pub(super) shared: Arc<Shared>,
-    pub(super) address: Arc<str>,
     pub(super) hooked: Hooked,
     pub(super) completion: Box<dyn Completion>,
 }
@@ -68,7 +67,7 @@ impl Observed {
     /// On a callback worker.
     fn go_on(self, outcome: Outcome, at: Instant) {
         let hooks = &self.shared.config.hooks.user;
-        self.hooked.after(hooks, &self.address, &outcome);
+        self.hooked.after(hooks, &outcome);
         match self.completion.complete(outcome, at) {
             Next::Callback(job) => job.run(),
             Next::Retry(job) => self.shared.workers.retries.submit(job),

@@ -1,118 +1,16 @@
 //! What is done to every request on its way out: fields that all of them carry, user code around
 //! them, and their signature.
 
-use std::error::Error as StdError;
-use std::fmt;
 use std::sync::Arc;
 
+use super::rpc_hook::{RpcHook, RpcRequest, RpcResponse};
 use super::{LOG, Outcome, Request};
 use crate::error::Error;
 use crate::logging;
 use crate::panics::caught;
+use crate::protocol::ExtFields;
 #[cfg(feature = "acl")]
 use crate::protocol::acl::Credentials;
-use crate::protocol::{Command, ExtFields, Language};
-
-/// User code around every request of a client: sends of all modes, heartbeats, unregistering, and
-/// questions to name servers.
-///
-/// Hooks run in the order in which they were added, for each request that goes out: every attempt
-/// of a send is a request of its own, and so is the repetition over a new connection after a server
-/// said "go away". Requests are signed after all hooks, so that what hooks add is signed too.
-/// Answers to requests of brokers are not hooked.
-///
-/// # Threads
-/// [`before`](RpcHook::before) runs on the thread that sends: the caller's, or that of a retry,
-/// heartbeat or route refresh. [`after`](RpcHook::after) runs there too for requests that are waited
-/// for, and on the callback threads for asynchronous ones, before their result goes on. No lock is
-/// held; the time that a hook takes counts towards the request's deadline. A hook may send messages,
-/// each of which comes back to it. It must not shut down the producer or client that it belongs to:
-/// shutting down says goodbye to the brokers, which runs the hook.
-///
-/// # Cost
-/// Without hooks, a header is encoded straight from its parts. With one, each request becomes a
-/// [`Command`] first, which copies its body once.
-///
-/// ```
-/// use std::error::Error;
-///
-/// use rocketmq_blocking::{ClientOptions, Producer};
-/// use rocketmq_blocking::hook::RpcHook;
-/// use rocketmq_blocking::protocol::Command;
-///
-/// struct Zone(&'static str);
-///
-/// impl RpcHook for Zone {
-///     fn before(
-///         &self,
-///         _address: &str,
-///         request: &mut Command,
-///     ) -> Result<(), Box<dyn Error + Send + Sync>> {
-///         request.ext.set("__ZONE_NAME", self.0);
-///         Ok(())
-///     }
-/// }
-///
-/// let builder = Producer::builder("orders").options(ClientOptions::new().rpc_hook(Zone("north")));
-/// # drop(builder);
-/// ```
-#[doc(alias = "RPCHook")]
-pub trait RpcHook: Send + Sync {
-    /// Runs before a request goes to this address. It may change the request's code, header fields,
-    /// remark and body; number, flag, language and version are the client's own, and changes to
-    /// them have no effect.
-    ///
-    /// # Errors
-    /// After an error, or a panic, the request is not sent: the call fails with
-    /// [`Invalid`](crate::ErrorKind::Invalid), which names the hook, and is not tried again.
-    #[doc(alias = "doBeforeRequest")]
-    fn before(
-        &self,
-        address: &str,
-        request: &mut Command,
-    ) -> Result<(), Box<dyn StdError + Send + Sync>> {
-        let _ = (address, request);
-        Ok(())
-    }
-
-    /// Runs once the request has its answer (whatever the code), or failed without one: exactly
-    /// once if this hook's [`before`](RpcHook::before) was `Ok`, and never for oneway requests. A
-    /// panic is logged and changes nothing.
-    #[doc(alias = "doAfterResponse")]
-    fn after(&self, address: &str, request: &Command, outcome: Result<&Command, &Error>) {
-        let _ = (address, request, outcome);
-    }
-
-    /// What errors and logs call this hook (default: its type's name).
-    fn name(&self) -> &str {
-        std::any::type_name::<Self>()
-    }
-}
-
-/// A hook is shared by an `Arc` if its owner wants to look into it later.
-impl<H: RpcHook + ?Sized> RpcHook for Arc<H> {
-    fn before(
-        &self,
-        address: &str,
-        request: &mut Command,
-    ) -> Result<(), Box<dyn StdError + Send + Sync>> {
-        (**self).before(address, request)
-    }
-
-    fn after(&self, address: &str, request: &Command, outcome: Result<&Command, &Error>) {
-        (**self).after(address, request, outcome);
-    }
-
-    fn name(&self) -> &str {
-        (**self).name()
-    }
-}
-
-impl fmt::Debug for dyn RpcHook {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
 
 /// Everything that is done to every request of a client.
 #[derive(Debug, Clone, Default)]
@@ -145,65 +43,60 @@ impl Hooks {
 
 /// A request as the hooks have left it.
 pub(super) struct Hooked {
-    /// What `after` gets. Its body is the request's only if there is user code to see it.
-    command: Command,
-    /// What is sent.
-    body: Option<Arc<Vec<u8>>>,
+    request: RpcRequest,
     parked: bool,
 }
 
 impl Hooked {
-    /// Runs everything that comes before a request of a client of this language and version.
+    /// Runs everything that comes before a request.
     ///
     /// # Errors
     /// `Invalid` if a hook says so; the hooks before it have then heard of it.
     pub(super) fn prepare(
         hooks: &Hooks,
-        client: (Language, i32),
-        address: &str,
+        address: &Arc<str>,
         request: &Request<'_>,
         oneway: bool,
     ) -> Result<Hooked, Error> {
-        let (language, version) = client;
-        let mut ext = ExtFields::new();
-        hooks.with_fixed(request).visit(&mut ext);
+        let mut fields = ExtFields::new();
+        hooks.with_fixed(request).visit(&mut fields);
         let mut hooked = Hooked {
-            command: Command {
-                flag: if oneway { Command::ONEWAY } else { 0 },
-                language,
-                version,
+            request: RpcRequest {
+                address: Arc::clone(address),
+                code: request.code,
+                is_oneway: oneway,
+                fields,
                 remark: request.remark.map(str::to_owned),
-                ext,
-                ..Command::request(request.code)
+                body: request.body.cloned(),
             },
-            body: request.body.cloned(),
             parked: request.parked,
         };
-        if !hooks.user.is_empty() {
-            hooked.run_before(&hooks.user, address)?;
-        }
+        hooked.run_before(&hooks.user)?;
         #[cfg(feature = "acl")]
         if let Some(credentials) = &hooks.credentials {
-            let body = hooked.body.as_ref().map_or(&[][..], |body| body.as_slice());
-            credentials.sign(&mut hooked.command.ext, body);
+            let RpcRequest { fields, body, .. } = &mut hooked.request;
+            let body = body.as_ref().map_or(&[][..], |body| body.as_slice());
+            credentials.sign(fields, body);
         }
         Ok(hooked)
     }
 
+    /// The same for the wire.
     pub(super) fn request(&self) -> Request<'_> {
-        let mut request = Request::new(self.command.code, &self.command.ext);
-        request.remark = self.command.remark.as_deref();
-        request.body = self.body.as_ref();
+        let hooked = &self.request;
+        let mut request = Request::new(hooked.code, &hooked.fields);
+        request.remark = hooked.remark.as_deref();
+        request.body = hooked.body.as_ref();
         request.parked = self.parked;
         request
     }
 
     /// Runs everything that comes after a request which has an answer.
-    pub(super) fn after(&self, hooks: &[Arc<dyn RpcHook>], address: &str, outcome: &Outcome) {
+    pub(super) fn after(&self, hooks: &[Arc<dyn RpcHook>], outcome: &Outcome) {
         for hook in hooks {
-            let run = || hook.after(address, &self.command, outcome.as_ref());
+            let run = || hook.after(&self.request, outcome.as_ref().map(RpcResponse));
             if caught(run).is_err() {
-                let name = hook.name();
+                let (name, address) = (hook.name(), &self.request.address);
                 logging::error!(
                     target: LOG,
                     "rpc hook {name} panicked after a request to {address}; going on"
@@ -212,13 +105,9 @@ impl Hooked {
         }
     }
 
-    fn run_before(&mut self, hooks: &[Arc<dyn RpcHook>], address: &str) -> Result<(), Error> {
-        let given = self.body.take();
-        if let Some(body) = &given {
-            self.command.body.extend_from_slice(body);
-        }
+    fn run_before(&mut self, hooks: &[Arc<dyn RpcHook>]) -> Result<(), Error> {
         for (i, hook) in hooks.iter().enumerate() {
-            let run = || hook.before(address, &mut self.command);
+            let run = || hook.before(&mut self.request);
             let error = match caught(run) {
                 Ok(Ok(())) => continue,
                 Ok(Err(error)) => {
@@ -230,25 +119,22 @@ impl Hooked {
                     hook.name()
                 )),
             };
-            if !self.command.is_oneway() {
-                self.after(&hooks[..i], address, &Err(error.clone()));
+            if !self.request.is_oneway {
+                self.after(&hooks[..i], &Err(error.clone()));
             }
             return Err(error);
         }
-        self.body = match given {
-            // The common case: the wire gets the body that there was before it was copied.
-            Some(body) if *body == self.command.body => Some(body),
-            _ if self.command.body.is_empty() => None,
-            _ => Some(Arc::new(self.command.body.clone())),
-        };
         Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::error::Error as StdError;
+
     use super::*;
     use crate::error::ErrorKind;
+    use crate::protocol::Command;
     use crate::sync::Mutex;
 
     /// Notes what happens, and does as it is told.
@@ -268,25 +154,22 @@ mod tests {
     }
 
     impl RpcHook for Noting {
-        fn before(
-            &self,
-            address: &str,
-            request: &mut Command,
-        ) -> Result<(), Box<dyn StdError + Send + Sync>> {
+        fn before(&self, request: &mut RpcRequest) -> Result<(), Box<dyn StdError + Send + Sync>> {
+            let address = request.address();
             self.log
                 .lock()
                 .push(format!("{} before {address}", self.id));
             match self.then {
                 Then::Nothing => {}
-                Then::Add => request.ext.set("own", "changed"),
-                Then::ChangeBody => request.body.push(b'!'),
+                Then::Add => request.set_field("own", "changed"),
+                Then::ChangeBody => request.set_body([request.body(), b"!"].concat()),
                 Then::Refuse => return Err("no".into()),
                 Then::Panic => panic!("a test's own panic"),
             }
             Ok(())
         }
 
-        fn after(&self, _: &str, _: &Command, outcome: Result<&Command, &Error>) {
+        fn after(&self, _: &RpcRequest, outcome: Result<RpcResponse<'_>, &Error>) {
             let ok = outcome.is_ok();
             self.log.lock().push(format!("{} after {ok}", self.id));
             assert!(!matches!(self.then, Then::Add), "a test's own panic");
@@ -317,7 +200,7 @@ mod tests {
         let own: ExtFields = [("own", "value")].into_iter().collect();
         let mut request = Request::new(310, &own);
         request.body = body;
-        Hooked::prepare(hooks, (Language::RUST, 1), "h:1", &request, false)
+        Hooked::prepare(hooks, &"h:1".into(), &request, false)
     }
 
     #[test]
@@ -327,12 +210,12 @@ mod tests {
         let hooked = prepare(&hooks, Some(&body)).unwrap();
         let request = hooked.request();
         assert!(Arc::ptr_eq(request.body.unwrap(), &body), "no second copy");
-        assert_eq!(hooked.command.body, *body);
+        assert_eq!(hooked.request.body(), *body);
         let expected = [("own", "changed"), ("nsd", "true")].into_iter().collect();
-        assert_eq!(hooked.command.ext, expected);
+        assert_eq!(hooked.request.fields, expected);
         // The panic of one hook does not keep the others from running.
         let answer = Ok(Command::request(0));
-        hooked.after(&hooks.user, "h:1", &answer);
+        hooked.after(&hooks.user, &answer);
         let all = [
             "a before h:1",
             "b before h:1",
@@ -347,9 +230,10 @@ mod tests {
         let (hooks, log) = hooks(&[Then::Refuse]);
         let shared = Arc::new(hooks.user[0].clone());
         let as_hook: Arc<dyn RpcHook> = shared.clone();
-        let refused = as_hook.before("h:1", &mut Command::request(0));
-        assert!(refused.is_err());
-        as_hook.after("h:1", &Command::request(0), Err(&Error::invalid("no")));
+        let (none, _) = self::hooks(&[]);
+        let mut request = prepare(&none, None).unwrap().request;
+        assert!(as_hook.before(&mut request).is_err());
+        as_hook.after(&request, Err(&Error::invalid("no")));
         assert_eq!(*log.lock(), ["a before h:1", "a after false"]);
         let name = format!("{as_hook:?}");
         assert!(name.ends_with("::Noting"), "{name}");

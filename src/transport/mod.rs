@@ -7,7 +7,7 @@
 //! - `remoting`: all connections of a client; where a request goes out
 //! - `request`: a request, and its encoded form
 //! - `asynchronous`: requests that no thread waits for
-//! - `hook`: what is done to every request: fixed fields, RPC hooks, signature
+//! - `hook`: what is done to every request: fixed fields, RPC hooks, signature; `rpc_hook`: what users write
 //! - `connection`: one TCP connection, multiplexed
 //! - `dial`: how connections are made
 //! - `tls`: sessions over the connections' sockets
@@ -25,6 +25,7 @@ mod hook;
 mod inbound;
 mod remoting;
 mod request;
+mod rpc_hook;
 mod shared;
 #[cfg(test)]
 mod tests;
@@ -38,10 +39,10 @@ pub(crate) use connection::Slot;
 pub(crate) use connection::{Completion, Connection, Entry, Next, Outcome, Pending, Via};
 pub(crate) use deadline::Deadline;
 pub(crate) use hook::Hooks;
-pub use hook::RpcHook;
 pub(crate) use inbound::Inbound;
 pub(crate) use remoting::{CONNECTIONS_PER_CALL, Dial, Remoting, To};
 pub(crate) use request::Request;
+pub use rpc_hook::{RpcHook, RpcRequest, RpcResponse};
 pub(crate) use shared::RemotingConfig;
 pub(crate) use tls::Tls;
 #[cfg(feature = "tls")]

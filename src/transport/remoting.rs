@@ -120,7 +120,7 @@ impl Remoting {
         let outcome = self.exchange(to, &prepared.encoded, deadline);
         if let Some(hooked) = &prepared.hooked {
             let hooks = &self.shared().config.hooks;
-            hooked.after(&hooks.user, to.address(), &outcome);
+            hooked.after(&hooks.user, &outcome);
         }
         outcome
     }
@@ -153,8 +153,7 @@ impl Remoting {
         let shared = self.shared();
         let (config, hooks) = (&shared.config, &shared.config.hooks);
         let hooked = if shared.need_command {
-            let client = (config.language, config.version);
-            let hooked = Hooked::prepare(hooks, client, address, request, oneway);
+            let hooked = Hooked::prepare(hooks, address, request, oneway);
             Some(hooked.map_err(|error| error.at(address))?)
         } else {
             None
@@ -213,7 +212,6 @@ impl Remoting {
             None => completion,
             Some(hooked) => Box::new(Observed {
                 shared: self.shared().clone(),
-                address: to.address().clone(),
                 hooked,
                 completion,
             }),

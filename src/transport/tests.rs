@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::connection::{Buffer, Claim, Waiter};
 use super::dial::Lookup;
 use super::*;
-use crate::error::{Delivery, Error, ErrorKind};
+use crate::error::{Error, ErrorKind, SendFate};
 use crate::protocol::{Command, HeaderFormat, Language};
 use crate::sync::Mutex;
 
@@ -263,7 +263,7 @@ fn a_claim_that_gets_lost_is_an_answer() {
     let waiter = Arc::new(Waiter::new());
     drop(Claim::new(waiter.clone()));
     let error = waiter.take().unwrap_err();
-    assert_eq!(error.delivery(), Delivery::MaybeStored, "{error}");
+    assert_eq!(error.fate(), SendFate::MaybeStored, "{error}");
     let waiter = Arc::new(Waiter::new());
     Claim::new(waiter.clone()).answer(Ok(Command::request(7)));
     assert_eq!(waiter.take().unwrap().code, 7);
@@ -283,7 +283,7 @@ fn a_number_that_is_still_waited_for_is_not_given_out_again() {
     match &new.lock()[&i32::MIN][..] {
         [Err(error)] => {
             assert_eq!(error.kind(), ErrorKind::Busy);
-            assert_eq!(error.delivery(), Delivery::NotSent);
+            assert_eq!(error.fate(), SendFate::NotSent);
         }
         other => panic!("{other:?}"),
     }

@@ -10,7 +10,7 @@ use crate::support::{PATIENCE, builder, producer};
 fn bodies(messages: &[MessageView]) -> Vec<&str> {
     messages
         .iter()
-        .map(|m| std::str::from_utf8(&m.body).unwrap())
+        .map(|m| std::str::from_utf8(m.body()).unwrap())
         .collect()
 }
 
@@ -58,7 +58,7 @@ fn a_topic_is_made_if_one_broker_makes_it_and_not_if_none_does() {
     let error = producer.admin().create_topic("C", "U", 1).unwrap_err();
     assert_eq!(
         (error.kind(), error.response_code()),
-        (ErrorKind::Broker, Some(1))
+        (ErrorKind::Broker, Some(1.into()))
     );
     assert_eq!(error.remark(), Some("no"));
 }
@@ -83,11 +83,11 @@ fn a_message_is_found_by_the_ids_of_its_receipt_and_by_its_keys() {
     let both = producer.send_batch(&batch).unwrap();
 
     let view = admin.view_message("T", first.offset_message_id()).unwrap();
-    assert_eq!((view.body, view.flag), (long.into_bytes(), 7));
-    assert_eq!(view.properties.get("TAGS"), Some("a"));
-    assert_eq!(view.queue_offset, first.queue_offset());
+    assert_eq!((view.body(), view.flag()), (long.as_bytes(), 7));
+    assert_eq!(view.property("TAGS"), Some("a"));
+    assert_eq!(view.queue_offset(), first.queue_offset());
     for (id, body) in both.offset_message_ids().zip(["x", "y"]) {
-        assert_eq!(admin.view_message("T", id).unwrap().body, body.as_bytes());
+        assert_eq!(admin.view_message("T", id).unwrap().body(), body.as_bytes());
     }
     let of_key = |key, most| admin.query_by_key("T", key, most, ..).unwrap();
     assert_eq!(of_key("k1", 32).len(), 1);
@@ -99,7 +99,7 @@ fn a_message_is_found_by_the_ids_of_its_receipt_and_by_its_keys() {
         .query_by_unique_key("T", second.message_id(), ..)
         .unwrap();
     assert_eq!(bodies(&found), ["two"]);
-    let stored = UNIX_EPOCH + Duration::from_millis(found[0].store_timestamp.unsigned_abs());
+    let stored = UNIX_EPOCH + Duration::from_millis(found[0].store_timestamp().unsigned_abs());
     let within = |times: (std::ops::Bound<_>, std::ops::Bound<_>)| {
         admin
             .query_by_unique_key("T", second.message_id(), times)
@@ -127,7 +127,7 @@ fn in_a_namespace_topics_have_their_own_names_here_and_the_whole_ones_there() {
     let view = admin
         .view_message("T", receipt.offset_message_id())
         .unwrap();
-    assert_eq!(view.topic, "T");
+    assert_eq!(view.topic(), "T");
     assert_eq!(
         admin.query_by_key("T", "k", 9, ..).unwrap(),
         std::slice::from_ref(&view)

@@ -1,7 +1,8 @@
 //! What a client says of itself at one moment.
 
+use rocketmq_blocking::client::ClientState;
 use rocketmq_blocking::embedded::{Fault, Gate, On};
-use rocketmq_blocking::{ClientState, ErrorKind, Producer};
+use rocketmq_blocking::{ErrorKind, Producer};
 
 use crate::support::*;
 

@@ -3,7 +3,8 @@
 use std::thread;
 
 use rocketmq_blocking::embedded::{Cluster, Fault, On};
-use rocketmq_blocking::{ClientOptions, Delivery, ErrorKind, Message, Producer, Wait};
+use rocketmq_blocking::error::Wait;
+use rocketmq_blocking::{ClientOptions, ErrorKind, Message, Producer, SendFate};
 
 use crate::support::*;
 
@@ -45,10 +46,10 @@ fn if_all_refuse_the_error_says_what_one_of_them_answered_and_names_it() {
     }
     let error = error(producer(&cluster).send(&message("x")));
     assert_eq!(error.kind(), ErrorKind::NameServer, "{error}");
-    assert_eq!(error.delivery(), Delivery::NotSent);
+    assert_eq!(error.fate(), SendFate::NotSent);
     assert_eq!(
         (error.response_code(), error.remark()),
-        (Some(1), Some("not ready"))
+        (Some(1.into()), Some("not ready"))
     );
     let address = error.address().expect("an address");
     assert!(cluster.name_server().contains(address), "{error}");
@@ -114,7 +115,7 @@ fn a_brokers_address_in_the_list_is_suspected_to_be_one() {
     let producer = Producer::builder("g").name_server(&broker).start().unwrap();
     let error = error(producer.send(&message("x")));
     assert_eq!(error.kind(), ErrorKind::NameServer, "{error}");
-    assert_eq!(error.response_code(), Some(3));
+    assert_eq!(error.response_code(), Some(3.into()));
     assert_eq!(error.address(), Some(&*broker));
     let text = error.to_string();
     assert!(text.contains("is this a broker's address?"), "{text}");

@@ -4,11 +4,12 @@ use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
 use rocketmq_blocking::embedded::{Accept, Cluster, Fault, Gate, On};
+use rocketmq_blocking::error::Wait;
 use rocketmq_blocking::protocol::Command;
 use rocketmq_blocking::protocol::route::{QueueMapping, TopicRoute};
 use rocketmq_blocking::{
-    ClientOptions, Delivery, Error, ErrorKind, Message, MessageView, Producer, TransactionProducer,
-    TransactionState, Wait,
+    ClientOptions, Error, ErrorKind, Message, MessageView, Producer, ResponseCode, SendFate,
+    TransactionProducer, TransactionState,
 };
 
 use crate::support::*;
@@ -18,7 +19,7 @@ fn check_no_route(producer: &Producer, topic: &str) -> Error {
     let start = Instant::now();
     let error = error(producer.send(&Message::new(topic, "x")));
     assert_eq!(error.kind(), ErrorKind::NoRoute, "{error}");
-    assert_eq!(error.delivery(), Delivery::NotSent);
+    assert_eq!(error.fate(), SendFate::NotSent);
     assert_eq!(error.topic(), Some(topic));
     assert!(error.attempts().is_empty());
     assert!(start.elapsed() < SLACK, "no retry can help");
@@ -52,7 +53,7 @@ fn a_default_topic_of_ones_own_is_used() {
     let request = || sends(&cluster)[0].command().ext.get("c").map(str::to_owned);
     // The broker's own pattern topic inherits to nobody.
     let refused = error(producer.send(&Message::new("New", "x")));
-    assert_eq!(refused.response_code(), Some(17));
+    assert_eq!(refused.response_code(), Some(17.into()));
     assert_eq!(request().as_deref(), Some("Pattern"));
 }
 
@@ -138,7 +139,7 @@ fn who_has_more_time_than_the_one_who_asked_asks_again() {
             (short.kind(), short.wait()),
             (ErrorKind::Timeout, Some(Wait::Route))
         );
-        assert_eq!(short.delivery(), Delivery::NotSent);
+        assert_eq!(short.fate(), SendFate::NotSent);
     });
 }
 
@@ -225,7 +226,7 @@ fn a_silent_name_server_costs_a_send_its_own_time_and_no_more() {
                 // Who had a moment more than the one who asked finds the address left alone.
                 let kinds = [ErrorKind::Timeout, ErrorKind::NoNameServer];
                 assert!(kinds.contains(&error.kind()), "{error}");
-                assert_eq!(error.delivery(), Delivery::NotSent);
+                assert_eq!(error.fate(), SendFate::NotSent);
             });
         }
     });
@@ -247,7 +248,7 @@ fn what_a_name_server_answers_wrongly_is_its_error_and_a_known_route_stays() {
         let fault = server.inject(fault);
         let error = error(producer.send(&Message::new("Other", "x")));
         assert_eq!(error.kind(), ErrorKind::NameServer, "{error}");
-        assert_eq!(error.response_code(), code);
+        assert_eq!(error.response_code(), code.map(ResponseCode::new));
         assert!(fault.wait_hits(3, PATIENCE));
         assert!(producer.send(&message("x")).is_ok());
         fault.remove();
@@ -437,7 +438,7 @@ fn check_closed(producer: &Producer, mode: Mode) -> bool {
     match mode.send(producer, &message("x")) {
         Ok(_) => false,
         Err(error) if error.kind() == ErrorKind::NoRoute => {
-            assert_eq!(error.delivery(), Delivery::NotSent, "{error}");
+            assert_eq!(error.fate(), SendFate::NotSent, "{error}");
             assert_eq!(error.topic(), Some("T"), "{error}");
             assert!(error.to_string().contains(CLOSED), "{error}");
             true

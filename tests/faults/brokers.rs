@@ -1,7 +1,8 @@
 //! Group D: brokers that take longer than a send has.
 
 use rocketmq_blocking::embedded::{Fault, Gate, On};
-use rocketmq_blocking::{Delivery, SendStatus, Wait};
+use rocketmq_blocking::error::Wait;
+use rocketmq_blocking::{SendFate, SendStatus};
 
 use crate::bench::*;
 
@@ -18,7 +19,7 @@ fn case_44_a_flush_that_is_slower_than_the_timeout_may_have_stored() {
             let flush = broker.inject(Fault::hold(&disk).after_storing().on(On::Send));
             let behind = bench.submit(&producer, LONG);
             let result = bench.send_in(mode, &producer, SHORT);
-            check_timeout(result, Wait::Response, Delivery::MaybeStored);
+            check_timeout(result, Wait::Response, SendFate::MaybeStored);
             assert!(flush.hits() >= 2);
             flush.remove();
             // What the broker itself has waited for too long, it says so of.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rocketmq_blocking::protocol::{Command, HeaderFormat, frame};
-use rocketmq_blocking::{Delivery, ErrorKind};
+use rocketmq_blocking::{ErrorKind, SendFate};
 
 use crate::bench::script::{Script, Signal, Step};
 use crate::bench::*;
@@ -37,7 +37,7 @@ fn poison(bench: &Bench, bytes: &[u8]) -> Duration {
         check_error(
             sent.outcome(),
             &[ErrorKind::Protocol],
-            Delivery::MaybeStored,
+            SendFate::MaybeStored,
         );
     }
     bench.check_heals(&producer);
@@ -154,7 +154,7 @@ fn case_65_answers_of_16_mib_of_small_fields_or_remark_fail_one_send_each() {
                     continue;
                 };
                 assert_eq!(error.kind(), ErrorKind::Broker, "{error}");
-                assert_eq!(error.delivery(), Delivery::MaybeStored);
+                assert_eq!(error.fate(), SendFate::MaybeStored);
                 for text in [error.to_string(), format!("{error:#}")] {
                     assert!(text.len() < 1000, "{} bytes", text.len());
                     assert!(!text.contains(char::is_control), "{text}");

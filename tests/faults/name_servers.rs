@@ -4,8 +4,9 @@ use std::thread;
 use std::time::Instant;
 
 use rocketmq_blocking::embedded::{Fault, On};
+use rocketmq_blocking::error::Wait;
 use rocketmq_blocking::protocol::{Command, HeaderFormat};
-use rocketmq_blocking::{ClientOptions, Delivery, Error, ErrorKind, Wait};
+use rocketmq_blocking::{ClientOptions, Error, ErrorKind, SendFate};
 
 use crate::bench::script::{Script, Signal, Step};
 use crate::bench::*;
@@ -23,7 +24,7 @@ fn case_45_with_all_name_servers_down_a_start_works_and_sends_say_why_they_fail(
         for mode in MODES {
             let start = Instant::now();
             let result = bench.send_in(mode, &producer, LONG);
-            check_error(result, &[ErrorKind::NoNameServer], Delivery::NotSent);
+            check_error(result, &[ErrorKind::NoNameServer], SendFate::NotSent);
             // At most once the pause of the address, and two rounds.
             bench.check_within(ms(500), start, Instant::now());
         }
@@ -41,7 +42,7 @@ fn case_45_name_servers_that_drop_what_comes_cost_the_time_of_the_call() {
         let producer = bench.patient();
         for mode in MODES {
             let result = bench.send_in(mode, &producer, SHORT);
-            check_timeout(result, Wait::Route, Delivery::NotSent);
+            check_timeout(result, Wait::Route, SendFate::NotSent);
         }
     });
 }
@@ -87,7 +88,7 @@ fn case_47_a_hundred_first_sends_end_at_their_own_time_when_all_name_servers_sta
                     let in_vain = |e: &Error| e.kind() != ErrorKind::Timeout;
                     let early = result.as_ref().is_err_and(in_vain);
                     let kinds = [ErrorKind::Timeout, ErrorKind::NoNameServer];
-                    check_error(result, &kinds, Delivery::NotSent);
+                    check_error(result, &kinds, SendFate::NotSent);
                     assert!(early || start.elapsed() >= SHORT, "before its time");
                 });
             }
@@ -123,7 +124,7 @@ fn case_47_a_retry_ends_at_its_own_time_while_others_wait_for_a_route() {
         let busy = broker.inject(Fault::answer(2, "busy").on(On::Send));
         for _ in 0..2 {
             let result = bench.submit(&producer, ms(200)).outcome();
-            check_error(result, &[ErrorKind::Broker], Delivery::NotSent);
+            check_error(result, &[ErrorKind::Broker], SendFate::NotSent);
         }
         assert!(waiting.iter().all(|sent| !sent.is_over()));
         busy.remove();
@@ -148,7 +149,7 @@ fn case_48_a_route_that_cannot_be_read_is_the_name_servers_error() {
             let producer = bench.patient();
             for mode in MODES {
                 let result = bench.send_in(mode, &producer, LONG);
-                check_error(result, &[ErrorKind::NameServer], Delivery::NotSent);
+                check_error(result, &[ErrorKind::NameServer], SendFate::NotSent);
             }
             fault.remove();
             bench.check_heals(&producer);

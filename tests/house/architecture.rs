@@ -45,14 +45,19 @@ const THREAD_LOCALS: &[(&str, &str)] = &[
 /// Files (below `src`) that may name the clock on the wall, which jumps, and why. Whatever waits,
 /// expires or repeats goes by `Instant`.
 const WALL_CLOCKS: &[(&str, &str)] = &[
-    ("message/mod.rs", "a time of delivery that the caller chose"),
+    (
+        "message/message.rs",
+        "a time of delivery that the caller chose",
+    ),
+    ("message/schedule.rs", "the same, as brokers read it"),
+    ("message/view.rs", "when a message was born and stored"),
     (
         "client/config/identity.rs",
         "when a message was born, for its key",
     ),
     ("client/config/mod.rs", "hands on the former"),
     ("client/mod.rs", "hands on the former"),
-    ("protocol/id.rs", "the same, as the key has it"),
+    ("protocol/message/id.rs", "the same, as the key has it"),
     (
         "client/admin/calls.rs",
         "when messages were stored, as brokers say",
@@ -73,6 +78,12 @@ const WALL_CLOCKS: &[(&str, &str)] = &[
         "a time to start from that the caller chose",
     ),
 ];
+
+/// Files (below `src`) of the protocol and of messages that may have a `OnceLock`, and why.
+const LAZY: &[(&str, &str)] = &[(
+    "message/view.rs",
+    "properties are parsed when first asked for: a cache that does not show",
+)];
 
 /// More than this in a file, and it has a second subject.
 const MOST_LINES: usize = 500;
@@ -163,6 +174,34 @@ fn the_guide_names_all_threads_and_no_others() {
     assert_eq!(documented, code.collect());
 }
 
+/// Those that are still to come are counted too.
+#[test]
+fn the_root_has_few_names() {
+    const TO_COME: &[&str] = &[
+        "PushConsumer",
+        "PullConsumer",
+        "SimpleConsumer",
+        "Filter",
+        "StartFrom",
+        "Retry",
+    ];
+    let lib = Source::all().iter().find(|s| s.path == "lib.rs");
+    let lib = lib.expect("lib.rs");
+    // Behind a line break: those of the modules in it are indented.
+    let uses = lib.code.split("\npub use ").skip(1);
+    let mut names: BTreeSet<String> = TO_COME.iter().map(|name| (*name).to_owned()).collect();
+    for list in uses.filter_map(|rest| rest.split(';').next()) {
+        let list = list.rsplit("::").next().unwrap_or(list);
+        let words = list.split(|c: char| !c.is_alphanumeric() && c != '_');
+        names.extend(words.filter(|w| !w.is_empty()).map(str::to_owned));
+    }
+    assert!(
+        names.contains("Producer") && names.contains("MessageView"),
+        "{names:?}"
+    );
+    assert!(names.len() <= 30, "{} names: {names:?}", names.len());
+}
+
 #[track_caller]
 fn assert_none(rule: Rule, why: &str) {
     let sources = Source::all();
@@ -213,8 +252,9 @@ fn impure(sources: &[Source]) -> Vec<String> {
     ];
     find(sources, |source, path| {
         let pure = matches!(source.top_module(), "protocol" | "message");
-        let word = path.iter().any(|s| WORDS.contains(&s.as_str()));
-        pure && (word || has_pair(path, PAIRS))
+        let lazy = LAZY.iter().any(|(file, _)| *file == source.path);
+        let word = |s: &String| WORDS.contains(&s.as_str()) && !(lazy && s == "OnceLock");
+        pure && (path.iter().any(word) || has_pair(path, PAIRS))
     })
 }
 

@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use rocketmq_blocking::producer::{FaultStrategy, ProducerBuilder};
 use rocketmq_blocking::protocol::Language;
+use rocketmq_blocking::transaction::TransactionProducerBuilder;
 use rocketmq_blocking::{
-    ClientOptions, Compression, ErrorKind, FaultStrategy, Producer, ProducerBuilder,
-    TransactionProducer, TransactionProducerBuilder, TransactionState,
+    ClientOptions, Compression, ErrorKind, Producer, TransactionProducer, TransactionState,
 };
 
 use crate::source::Source;

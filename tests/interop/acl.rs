@@ -2,11 +2,10 @@
 
 use std::sync::{Arc, Mutex};
 
-use rocketmq_blocking::hook::RpcHook;
-use rocketmq_blocking::protocol::{Command, HeaderFormat};
-use rocketmq_blocking::{
-    Batch, ClientOptions, Delivery, Error, ErrorKind, Message, Producer, ProducerBuilder,
-};
+use rocketmq_blocking::hook::{RpcHook, RpcRequest, RpcResponse};
+use rocketmq_blocking::producer::ProducerBuilder;
+use rocketmq_blocking::protocol::HeaderFormat;
+use rocketmq_blocking::{Batch, ClientOptions, Error, ErrorKind, Message, Producer, SendFate};
 
 use crate::servers::{PATIENCE, env};
 
@@ -27,9 +26,9 @@ type Codes = (i32, Option<i32>);
 struct Answers(Arc<Mutex<Vec<Codes>>>);
 
 impl RpcHook for Answers {
-    fn after(&self, _: &str, request: &Command, outcome: Result<&Command, &Error>) {
-        let code = outcome.ok().map(|answer| answer.code);
-        self.0.lock().unwrap().push((request.code, code));
+    fn after(&self, request: &RpcRequest, outcome: Result<RpcResponse<'_>, &Error>) {
+        let code = outcome.ok().map(|answer| answer.code().number());
+        self.0.lock().unwrap().push((request.code(), code));
     }
 }
 
@@ -154,16 +153,16 @@ fn without_the_right_secret_nothing_is_accepted() {
         let error = producer.send(&Message::new("AclTopic", "x")).unwrap_err();
         eprintln!("{why}: {error}");
         assert_eq!(error.kind(), ErrorKind::Broker, "{why}: {error}");
-        assert_eq!(error.delivery(), Delivery::NotSent, "{why}: {error}");
+        assert_eq!(error.fate(), SendFate::NotSent, "{why}: {error}");
         if env("ROCKETMQ_VERSION").starts_with("4.") {
-            assert_eq!(error.response_code(), Some(1), "{why}: {error}");
+            assert_eq!(error.response_code(), Some(1.into()), "{why}: {error}");
             assert!(
                 error.remark().unwrap().contains("AclException"),
                 "{why}: {error}"
             );
             assert_eq!(error.attempts().len(), 1, "{why}: no retry can mend it");
         } else {
-            assert_eq!(error.response_code(), Some(16), "{why}: {error}");
+            assert_eq!(error.response_code(), Some(16.into()), "{why}: {error}");
             assert_eq!(
                 error.attempts().len(),
                 3,

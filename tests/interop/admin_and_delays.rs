@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use rocketmq_blocking::producer::{AutoBatch, ProducerBuilder};
 use rocketmq_blocking::{
-    AutoBatch, Batch, ClientOptions, Compression, ErrorKind, Message, MessageView, Producer,
-    ProducerBuilder, SendReceipt,
+    Batch, ClientOptions, Compression, ErrorKind, Message, MessageView, Producer, SendReceipt,
 };
 use serde_json::Value;
 
@@ -88,7 +88,7 @@ fn java_reads_bodies_of_every_compression() {
                 .unwrap();
             let id = receipt.offset_message_id();
             let view = producer.admin().view_message("Compressed", id).unwrap();
-            assert_eq!(view.body, body.as_bytes(), "{kind:?}");
+            assert_eq!(view.body(), body.as_bytes(), "{kind:?}");
             sent.push((
                 receipt.message_id().to_owned(),
                 flags,
@@ -153,9 +153,12 @@ fn offsets_and_queries_agree_with_receipts() {
         .collect();
     for ((view, receipt), body) in views.iter().zip(&receipts).zip(["a", "b", "c"]) {
         assert_eq!(view.unique_key(), Some(receipt.message_id()));
-        assert_eq!((&*view.topic, &*view.body), ("Offsets", body.as_bytes()));
-        assert_eq!(view.queue_offset, receipt.queue_offset());
-        let stored = UNIX_EPOCH + Duration::from_millis(view.store_timestamp.unsigned_abs());
+        assert_eq!(
+            (&*view.topic(), &*view.body()),
+            ("Offsets", body.as_bytes())
+        );
+        assert_eq!(view.queue_offset(), receipt.queue_offset());
+        let stored = UNIX_EPOCH + Duration::from_millis(view.store_timestamp().unsigned_abs());
         assert_eq!(
             admin.search_offset(&queue, stored).unwrap(),
             receipt.queue_offset()
@@ -208,10 +211,10 @@ fn every_message_of_a_batch_is_found_by_its_own_ids() {
     for (i, handle) in handles.into_iter().enumerate() {
         let receipt = handle.wait().unwrap();
         let view = view(receipt.offset_message_id());
-        assert_eq!(view.body, format!("single {i}").as_bytes());
+        assert_eq!(view.body(), format!("single {i}").as_bytes());
         assert_eq!(view.unique_key(), Some(receipt.message_id()));
-        assert_eq!(view.queue_offset, receipt.queue_offset());
-        assert_eq!(view.queue_id, receipt.queue().id());
+        assert_eq!(view.queue_offset(), receipt.queue_offset());
+        assert_eq!(view.queue_id(), receipt.queue().id());
     }
     let messages = (0..100).map(|i| Message::new("Gathered", vec![b'x'; 100 + i]));
     let mut count = 0;
@@ -219,7 +222,7 @@ fn every_message_of_a_batch_is_found_by_its_own_ids() {
         let receipt = producer.send_batch(&batch.unwrap()).unwrap();
         for (id, key) in receipt.offset_message_ids().zip(receipt.message_ids()) {
             let view = view(id);
-            assert_eq!(view.body.len(), 100 + count);
+            assert_eq!(view.body().len(), 100 + count);
             assert_eq!(view.unique_key(), Some(key));
             count += 1;
         }
@@ -232,9 +235,9 @@ fn delivered(producer: &Producer, topic: &str, receipt: &SendReceipt) -> i64 {
     let found = eventually("the delayed message", || {
         of_key(producer, topic, receipt)
             .into_iter()
-            .find(|m| m.topic == topic)
+            .find(|m| m.topic() == topic)
     });
-    found.store_timestamp
+    found.store_timestamp()
 }
 
 fn now_ms() -> i64 {
@@ -291,7 +294,7 @@ fn a_recalled_message_is_not_delivered() {
     );
     let _ = delivered(&producer, "Recalled", &control);
     let found = of_key(&producer, "Recalled", &recalled);
-    assert!(found.iter().all(|m| m.topic != "Recalled"), "{found:?}");
+    assert!(found.iter().all(|m| m.topic() != "Recalled"), "{found:?}");
     let max: i64 = producer
         .admin()
         .publish_queues("Recalled")
@@ -303,5 +306,5 @@ fn a_recalled_message_is_not_delivered() {
     let error = producer
         .recall("Recalled", control.recall_handle().unwrap())
         .unwrap_err();
-    assert_eq!(error.response_code(), Some(604), "{error}");
+    assert_eq!(error.response_code(), Some(604.into()), "{error}");
 }

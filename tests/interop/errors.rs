@@ -2,7 +2,7 @@
 
 use std::net::TcpListener;
 
-use rocketmq_blocking::{Batch, Delivery, Error, ErrorKind, Message, MessageQueue, Producer};
+use rocketmq_blocking::{Batch, Error, ErrorKind, Message, MessageQueue, Producer, SendFate};
 
 use crate::servers::{Server, Version, random};
 
@@ -31,21 +31,21 @@ pub fn check_large_batch(version: Version, error: &Error) {
     if version == Version::V4 {
         return check_illegal(error);
     }
-    assert_eq!(error.response_code(), Some(1), "{error:?}");
+    assert_eq!(error.response_code(), Some(1.into()), "{error:?}");
     assert!(
         error.remark().unwrap().contains("size exceeded"),
         "{error:?}"
     );
-    assert_eq!(error.delivery(), Delivery::MaybeStored, "{error:?}");
+    assert_eq!(error.fate(), SendFate::MaybeStored, "{error:?}");
     assert_eq!(error.attempts().len(), 3, "{error:?}");
 }
 
 #[track_caller]
 pub fn check_illegal(error: &Error) {
     assert_eq!(error.kind(), ErrorKind::Broker, "{error:?}");
-    assert_eq!(error.response_code(), Some(13), "{error:?}");
+    assert_eq!(error.response_code(), Some(13.into()), "{error:?}");
     assert!(error.remark().is_some(), "{error:?}");
-    assert_eq!(error.delivery(), Delivery::NotSent, "{error:?}");
+    assert_eq!(error.fate(), SendFate::NotSent, "{error:?}");
     assert_eq!(error.attempts().len(), 1, "{error:?}");
 }
 
@@ -66,16 +66,16 @@ fn a_queue_that_does_not_exist_is_refused() {
         Version::V4 => 1,
     };
     assert_eq!(error.kind(), ErrorKind::Broker, "{error:?}");
-    assert_eq!(error.response_code(), Some(code), "{error:?}");
+    assert_eq!(error.response_code(), Some(code.into()), "{error:?}");
     assert!(error.remark().unwrap().contains("99"), "{error:?}");
-    assert_eq!(error.delivery(), Delivery::NotSent, "{error:?}");
+    assert_eq!(error.fate(), SendFate::NotSent, "{error:?}");
     assert_eq!(error.attempts().len(), 1, "{error:?}");
 
     let elsewhere = MessageQueue::new(topic, "no-such-broker", 0);
     let prepared = producer.prepare(&message).queue(elsewhere);
     let error = prepared.send().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NoBroker, "{error:?}");
-    assert_eq!(error.delivery(), Delivery::NotSent);
+    assert_eq!(error.fate(), SendFate::NotSent);
 }
 
 #[test]
@@ -91,7 +91,7 @@ fn an_illegal_topic_never_leaves_the_client() {
     ] {
         let error = producer.send(&Message::new(topic, "x")).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Invalid, "{topic}: {error:?}");
-        assert_eq!(error.delivery(), Delivery::NotSent);
+        assert_eq!(error.fate(), SendFate::NotSent);
         assert!(error.attempts().is_empty());
     }
 }
@@ -110,7 +110,7 @@ fn a_name_server_that_is_not_there_is_named_and_one_of_two_is_enough() {
         .unwrap();
     let error = producer.send(&message).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NoNameServer, "{error:?}");
-    assert_eq!(error.delivery(), Delivery::NotSent);
+    assert_eq!(error.fate(), SendFate::NotSent);
     assert!(error.attempts().is_empty());
     assert!(error.to_string().contains(&free), "{error}");
 

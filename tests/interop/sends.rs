@@ -4,10 +4,10 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use crossbeam_channel::unbounded;
+use rocketmq_blocking::producer::ProducerBuilder;
 use rocketmq_blocking::protocol::{HeaderFormat, properties};
 use rocketmq_blocking::{
-    Batch, ClientOptions, Error, ErrorKind, Message, MessageQueue, Producer, ProducerBuilder,
-    SendReceipt,
+    Batch, ClientOptions, Error, ErrorKind, Message, MessageQueue, Producer, SendReceipt,
 };
 
 use crate::servers::stored::{Sent, Stored, check};

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use rocketmq_blocking::{Batch, Delivery, Error, ErrorKind, Message, Producer, SendReceipt};
+use rocketmq_blocking::{Batch, Error, ErrorKind, Message, Producer, SendFate, SendReceipt};
 
 use crate::errors::{check_illegal, check_large_batch};
 use crate::servers::stored::{Sent, check};
@@ -71,8 +71,8 @@ fn a_deleted_topic_is_refused_by_the_broker_after_all_attempts() {
     wire::delete_topic(broker, topic);
     let error = producer.send(&message).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Broker, "{error:?}");
-    assert_eq!(error.response_code(), Some(17), "{error:?}");
-    assert_eq!(error.delivery(), Delivery::NotSent, "{error:?}");
+    assert_eq!(error.response_code(), Some(17.into()), "{error:?}");
+    assert_eq!(error.fate(), SendFate::NotSent, "{error:?}");
     assert_eq!(error.attempts().len(), 3, "{error:?}");
 }
 
@@ -145,7 +145,7 @@ fn the_brokers_limit_holds_for_what_is_on_the_wire() {
 #[track_caller]
 pub fn check_no_route(error: &Error) {
     assert_eq!(error.kind(), ErrorKind::NoRoute, "{error:?}");
-    assert_eq!(error.delivery(), Delivery::NotSent, "{error:?}");
+    assert_eq!(error.fate(), SendFate::NotSent, "{error:?}");
     assert!(error.attempts().is_empty(), "{error:?}");
 }
 

@@ -6,9 +6,9 @@ use std::env;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use rocketmq_blocking::producer::ProducerBuilder;
 use rocketmq_blocking::{
-    Batch, ClientOptions, Delivery, ErrorKind, Message, Producer, ProducerBuilder, SendReceipt,
-    TlsConfig,
+    Batch, ClientOptions, ErrorKind, Message, Producer, SendFate, SendReceipt, TlsConfig,
 };
 
 const CA: &str = include_str!("../certificates/ca.pem");
@@ -117,8 +117,8 @@ fn refused(tls: TlsConfig, why: &str) {
     let producer = builder().tls(tls).start().unwrap();
     let error = producer.send(&Message::new("Tls", "refused")).unwrap_err();
     println!("{error}");
-    let seen = (error.kind(), error.delivery());
-    assert_eq!(seen, (ErrorKind::Tls, Delivery::NotSent), "{error}");
+    let seen = (error.kind(), error.fate());
+    assert_eq!(seen, (ErrorKind::Tls, SendFate::NotSent), "{error}");
     assert!(error.to_string().contains(why), "{error}");
     assert!(start.elapsed() < Duration::from_secs(4), "{error}");
 }

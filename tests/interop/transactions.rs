@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 use rocketmq_blocking::embedded::Cluster;
 use rocketmq_blocking::protocol::id::OffsetMessageId;
 use rocketmq_blocking::protocol::{Command as Frame, HeaderFormat, frame, message};
+use rocketmq_blocking::transaction::HalfMessage;
 use rocketmq_blocking::{
-    Client, ClientOptions, Delivery, ErrorKind, HalfMessage, Message, MessageView, Producer,
+    Client, ClientOptions, ErrorKind, Message, MessageView, Producer, SendFate,
     TransactionProducer, TransactionState,
 };
 use serde_json::Value;
@@ -89,11 +90,11 @@ fn transactions_end_as_told_or_as_the_check_says() {
         seen.insert(tag, half);
     }
     for (tag, half) in &seen {
-        assert_eq!(half.topic, topic);
+        assert_eq!(half.topic(), topic);
         assert_eq!(half.unique_key(), Some(&*ids[&**tag]));
-        assert_eq!(half.properties.get("own"), Some("x"));
+        assert_eq!(half.property("own"), Some("x"));
         let body = if tag == "large" { &large } else { tag };
-        assert_eq!(half.body, body.as_bytes());
+        assert_eq!(half.body(), body.as_bytes());
     }
     let messages = read_back(topic, 5);
     let expected = ["commit", "error", "large", "panic", "unknown"].map(|tag| (tag, 1));
@@ -180,7 +181,7 @@ fn a_java_replier_answers_our_requests() {
         .request(&question, Duration::from_millis(700))
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
-    assert_eq!(error.delivery(), Delivery::MaybeStored);
+    assert_eq!(error.fate(), SendFate::MaybeStored);
     let late = start.elapsed();
     assert!(
         late >= Duration::from_millis(700) && late < Duration::from_secs(3),
@@ -194,14 +195,14 @@ fn a_java_replier_answers_our_requests() {
     let reply = producer
         .request(&Message::new(topic, "apples"), PATIENCE)
         .unwrap();
-    assert_eq!(reply.body, b"java: apples");
-    assert_eq!(reply.topic, "DefaultCluster_REPLY_TOPIC");
+    assert_eq!(reply.body(), b"java: apples");
+    assert_eq!(reply.topic(), "DefaultCluster_REPLY_TOPIC");
     // Compressed by the Java client.
     let reply = producer
         .request(&Message::new(topic, "1000 apples"), PATIENCE)
         .unwrap();
-    assert_eq!(reply.body, b"java: 1000 apples".repeat(1000));
-    assert!(reply.sys_flag & 1 != 0, "it was compressed");
+    assert_eq!(reply.body(), b"java: 1000 apples".repeat(1000));
+    assert!(reply.sys_flag() & 1 != 0, "it was compressed");
     let (got, replies) = mpsc::channel();
     for i in 0..ASYNC {
         let got = got.clone();
@@ -212,7 +213,7 @@ fn a_java_replier_answers_our_requests() {
     }
     for _ in 0..ASYNC {
         let (i, reply) = replies.recv_timeout(PATIENCE).unwrap();
-        assert_eq!(reply.unwrap().body, format!("java: q{i}").as_bytes());
+        assert_eq!(reply.unwrap().body(), format!("java: q{i}").as_bytes());
     }
     // The late one was accepted too: all of the replier's sends succeeded.
     let text = printed(replier);
@@ -241,7 +242,7 @@ fn view(offset_message_id: &str) -> MessageView {
         if let Some(raw) = frame::split(&input).unwrap() {
             let answer = Frame::decode(raw).unwrap();
             assert_eq!(answer.code, 0, "{:?}", answer.remark);
-            return message::decode(&answer.body, 1 << 20).unwrap();
+            return message::decode(answer.body, 1 << 20).unwrap();
         }
         let mut chunk = [0; 4096];
         let len = stream.read(&mut chunk).unwrap();
@@ -263,7 +264,7 @@ fn our_reply_reaches_a_java_requester() {
         );
         let stored = read_back(&topic, 1);
         let question = view(stored[0]["offset_msg_id"].as_str().unwrap());
-        assert_eq!(question.body, b"apples");
+        assert_eq!(question.body(), b"apples");
         let replier = Producer::builder("interop-repliers").name_server(&name_server);
         let replier = replier.short_headers(short).send_timeout(UNHURRIED);
         let replier = replier
@@ -276,7 +277,7 @@ fn our_reply_reaches_a_java_requester() {
         assert_eq!(printed(requester).trim_end(), body.trim_end());
         // Its client is gone now.
         let error = replier.send(&reply).unwrap_err();
-        assert_eq!(error.response_code(), Some(1), "{error}");
+        assert_eq!(error.response_code(), Some(1.into()), "{error}");
     }
 }
 

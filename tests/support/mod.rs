@@ -16,9 +16,10 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, unbounded};
 use rocketmq_blocking::embedded::{Cluster, Fault, NameServer, On, ReceivedRequest};
+use rocketmq_blocking::producer::ProducerBuilder;
 use rocketmq_blocking::protocol::route::{BrokerData, QueueData, TopicRoute};
 use rocketmq_blocking::protocol::{Command, HeaderFormat, frame};
-use rocketmq_blocking::{Error, Message, Producer, ProducerBuilder, Result, SendReceipt};
+use rocketmq_blocking::{Error, Message, Producer, Result, SendReceipt};
 
 /// Only a failing test waits so long.
 pub const PATIENCE: Duration = Duration::from_secs(20);

@@ -2,9 +2,11 @@
 
 mod edges;
 mod golden;
+mod golden_consumers;
 mod golden_messages;
 mod hostile;
 mod round_trips;
+mod round_trips_consumers;
 #[path = "../support/mod.rs"]
 mod support;
 mod values;

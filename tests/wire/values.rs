@@ -4,14 +4,19 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
-use proptest::collection::{btree_map, vec};
+use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option;
 use proptest::prelude::*;
+use proptest::sample::select;
+use rocketmq_blocking::MessageQueue;
+use rocketmq_blocking::protocol::consumer::member::{
+    ConsumeFromWhere, ConsumeType, ConsumerData, MessageModel,
+};
+use rocketmq_blocking::protocol::consumer::subscription::Subscription;
 use rocketmq_blocking::protocol::heartbeat::{Heartbeat, Unregister};
 use rocketmq_blocking::protocol::route::{BrokerData, QueueData, QueueMapping, TopicRoute};
 use rocketmq_blocking::protocol::send::{SendRequest, SendResponse};
 use rocketmq_blocking::protocol::{Command, ExtFields, Language, compress, sys_flag};
-use serde_json::{Value, json};
 
 /// A failure prints its case, which belongs into a test of its own: nothing is kept in files.
 /// `PROPTEST_CASES` sets another number of cases.
@@ -153,19 +158,72 @@ pub fn route() -> impl Strategy<Value = TopicRoute> {
 }
 
 pub fn heartbeat() -> impl Strategy<Value = Heartbeat> {
-    let consumer = || (text(), any::<i64>()).prop_map(|(t, n)| json!({"groupName": t, "n": [n]}));
-    let rest = (any::<i32>(), any::<bool>(), vec(consumer(), 0..3));
+    let rest = (any::<i32>(), any::<bool>(), vec(consumer_data(), 0..3));
     (text(), vec(text(), 0..4), rest).prop_map(|(id, groups, rest)| {
         let mut heartbeat = Heartbeat::of_producers(&id, groups.iter().map(String::as_str));
-        let consumers: Vec<Value>;
         (
             heartbeat.heartbeat_fingerprint,
             heartbeat.without_sub,
-            consumers,
+            heartbeat.consumer_data_set,
         ) = rest;
-        heartbeat.consumer_data_set = consumers;
         heartbeat
     })
+}
+
+pub fn consumer_data() -> impl Strategy<Value = ConsumerData> {
+    let kinds = (
+        select(
+            &[
+                ConsumeType::ConsumeActively,
+                ConsumeType::ConsumePassively,
+                ConsumeType::ConsumePop,
+            ][..],
+        ),
+        select(&[MessageModel::Clustering, MessageModel::Broadcasting][..]),
+        select(
+            &[
+                ConsumeFromWhere::ConsumeFromFirstOffset,
+                ConsumeFromWhere::ConsumeFromLastOffset,
+                ConsumeFromWhere::ConsumeFromTimestamp,
+            ][..],
+        ),
+    );
+    (text(), kinds, vec(subscription(), 0..3), any::<bool>()).prop_map(
+        |(group_name, (consume_type, message_model, consume_from_where), data, unit_mode)| {
+            ConsumerData {
+                consume_from_where,
+                consume_type,
+                group_name,
+                message_model,
+                subscription_data_set: data,
+                unit_mode,
+            }
+        },
+    )
+}
+
+pub fn subscription() -> impl Strategy<Value = Subscription> {
+    let tags = btree_set(text(), 0..4);
+    let codes = btree_set(any::<i32>(), 0..4);
+    let rest = (any::<bool>(), any::<i64>(), select(&["TAG", "SQL92"][..]));
+    (text(), text(), tags, codes, rest).prop_map(
+        |(topic, sub_string, tags_set, code_set, (class_filter_mode, sub_version, kind))| {
+            Subscription {
+                class_filter_mode,
+                code_set,
+                expression_type: kind.to_owned(),
+                sub_string,
+                sub_version,
+                tags_set,
+                topic,
+            }
+        },
+    )
+}
+
+pub fn queue() -> impl Strategy<Value = MessageQueue> {
+    (text(), text(), any::<i32>())
+        .prop_map(|(topic, broker, id)| MessageQueue::new(topic, broker, id))
 }
 
 pub fn unregister() -> impl Strategy<Value = Unregister> {

@@ -160,9 +160,8 @@ impl Admin {
             offset: id.commit_log_offset,
         };
         let address = self.address(&id.address.to_string());
-        let mut view = broker::view_message(self.remoting(), &address, &header, deadline)?;
-        self.name_for_users(&mut view);
-        Ok(view)
+        let view = broker::view_message(self.remoting(), &address, &header, deadline)?;
+        Ok(self.named_for_users(view))
     }
 
     /// Messages of a topic that have this business key, stored within these times; oldest first,
@@ -183,7 +182,7 @@ impl Admin {
     ) -> Result<Vec<MessageView>> {
         let mut found = self.query(topic, key, most, &stored, false)?;
         let topic = self.names().for_users(&topic.into());
-        found.retain(|m| *m.topic == *topic && m.keys().any(|k| k == key));
+        found.retain(|m| *m.topic() == *topic && m.keys().any(|k| k == key));
         Ok(found)
     }
 
@@ -333,10 +332,11 @@ impl Admin {
         let found = ask_all("query", &brokers, deadline, |address, deadline| {
             broker::query_message(self.remoting(), address, &header, deadline)
         });
-        let mut messages: Vec<MessageView> = found?.into_iter().flatten().collect();
-        messages.retain(|m| (begin_timestamp..=end_timestamp).contains(&m.store_timestamp));
-        messages.iter_mut().for_each(|m| self.name_for_users(m));
-        messages.sort_by_key(|m| (m.store_timestamp, m.commit_log_offset));
+        let stored_then =
+            |m: &MessageView| (begin_timestamp..=end_timestamp).contains(&m.store_timestamp());
+        let found = found?.into_iter().flatten().filter(stored_then);
+        let mut messages: Vec<MessageView> = found.map(|m| self.named_for_users(m)).collect();
+        messages.sort_by_key(|m| (m.store_timestamp(), m.commit_log_offset()));
         Ok(messages)
     }
 
@@ -407,9 +407,9 @@ impl Admin {
         self.names().on_wire(&topic.into())
     }
 
-    fn name_for_users(&self, message: &mut MessageView) {
-        let topic = self.names().for_users(&message.topic.as_str().into());
-        message.topic = topic.to_string();
+    fn named_for_users(&self, message: MessageView) -> MessageView {
+        let topic = self.names().for_users(&message.topic().into());
+        message.with_topic(topic)
     }
 
     fn begin(&self) -> Result<Deadline> {

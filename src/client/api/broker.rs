@@ -3,11 +3,14 @@
 use std::sync::Arc;
 
 use super::ask;
-use crate::error::{Error, Result};
+use crate::client::LOG;
+use crate::error::{Error, ResponseCode, Result};
+use crate::logging;
 use crate::message::MessageView;
+use crate::protocol::ExtFields;
 use crate::protocol::admin::{QueryMessage, RecallAnswer, RecallMessage, ViewMessage};
-use crate::protocol::code::{request, response};
-use crate::protocol::{ExtFields, message};
+use crate::protocol::code::request;
+use crate::protocol::message::{self, Unreadable};
 use crate::transport::{Deadline, Remoting, Request};
 
 /// The most that the bodies of one answer may inflate to: what a frame can carry, several times
@@ -35,7 +38,7 @@ pub(in crate::client) fn view_message(
 ) -> Result<MessageView> {
     let asked = Request::new(request::VIEW_MESSAGE_BY_ID, header);
     let answer = ask(remoting, broker, &asked, deadline)?;
-    message::decode(&answer.body, MOST_INFLATED).map_err(|error| Error::from(error).at(broker))
+    message::decode(answer.body, MOST_INFLATED).map_err(|error| Error::from(error).at(broker))
 }
 
 /// The messages that a broker's index has for a key, or for its hash.
@@ -47,10 +50,33 @@ pub(in crate::client) fn query_message(
 ) -> Result<Vec<MessageView>> {
     let asked = Request::new(request::QUERY_MESSAGE, header);
     match ask(remoting, broker, &asked, deadline) {
-        Ok(answer) => message::decode_all(&answer.body, MOST_INFLATED)
-            .map_err(|error| Error::from(error).at(broker)),
-        Err(error) if error.response_code() == Some(response::QUERY_NOT_FOUND) => Ok(Vec::new()),
+        Ok(answer) => {
+            let read = message::decode_all(answer.body, MOST_INFLATED);
+            readable(read).map_err(|error| Error::from(error).at(broker))
+        }
+        Err(error) if error.response_code() == Some(ResponseCode::QUERY_NOT_FOUND) => {
+            Ok(Vec::new())
+        }
         Err(error) => Err(error),
+    }
+}
+
+/// The messages that can be read: what is wrong with one must not hide the others. An error if that
+/// leaves nothing.
+fn readable(read: Vec<Result<MessageView, Unreadable>>) -> Result<Vec<MessageView>, Unreadable> {
+    let (mut messages, mut first) = (Vec::new(), None);
+    for message in read {
+        match message {
+            Ok(message) => messages.push(message),
+            Err(error) => {
+                logging::warn!(target: LOG, "a message of an answer cannot be read: {error}");
+                first.get_or_insert(error);
+            }
+        }
+    }
+    match first {
+        Some(error) if messages.is_empty() => Err(error),
+        _ => Ok(messages),
     }
 }
 

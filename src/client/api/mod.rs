@@ -13,7 +13,7 @@ pub(super) mod topic;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::error::{Delivery, Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, SendFate};
 use crate::protocol::Command;
 use crate::protocol::code::response;
 use crate::transport::{Deadline, Remoting, Request};
@@ -33,7 +33,7 @@ fn ask(
         }
     }
     // There is no message here that could be stored or not.
-    let answer = answer.map_err(|error| error.delivered(Delivery::NotSent))?;
+    let answer = answer.map_err(|error| error.with_fate(SendFate::NotSent))?;
     check(&answer, broker)?;
     Ok(answer)
 }
@@ -48,6 +48,5 @@ pub(super) fn check(answer: &Command, broker: &Arc<str>) -> Result<()> {
 
 /// The error that an answer is.
 fn refusal(answer: &Command) -> Error {
-    let name = response::name(answer.code);
-    Error::response(answer.code, name, answer.remark.as_deref())
+    Error::response(answer.code, answer.remark.as_deref())
 }

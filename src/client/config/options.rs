@@ -16,7 +16,7 @@ use crate::transport::TlsConfig;
 /// intervals, hooks.
 ///
 /// Give them to [`Client::start`](crate::Client::start) for a client that several producers share, or
-/// to a builder's [`options`](crate::ProducerBuilder::options) for the client that it makes for itself.
+/// to a builder's [`options`](crate::producer::ProducerBuilder::options) for the client that it makes for itself.
 /// Builders have the daily ones (`name_server`, `credentials`, `tls`, `namespace`, `instance_name`) as
 /// methods of their own. What is set more than once has the last value; name servers and hooks add up.
 ///

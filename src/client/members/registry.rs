@@ -127,6 +127,7 @@ impl RouteNeeds for Registry {
 mod tests {
     use super::super::member::BrokerRequest;
     use super::*;
+    use crate::protocol::consumer::member::ConsumerData;
     use crate::protocol::heartbeat::ProducerData;
     use crate::transport::Deadline;
 
@@ -146,7 +147,11 @@ mod tests {
                 MemberKind::Producer => heartbeat.producer_data_set.push(ProducerData {
                     group_name: self.1.to_string(),
                 }),
-                MemberKind::Consumer => heartbeat.consumer_data_set.push((*self.1).into()),
+                MemberKind::Consumer => {
+                    heartbeat
+                        .consumer_data_set
+                        .push(ConsumerData::new(&*self.1));
+                }
             }
         }
 

@@ -16,6 +16,7 @@ use crate::embedded::{Cluster, Fault, Gate, On};
 use crate::message::Message;
 use crate::producer::Producer;
 use crate::protocol::code::{request, response};
+use crate::protocol::consumer::member::ConsumerData;
 use crate::protocol::heartbeat::{Heartbeat, Unregister};
 use crate::protocol::route::{BrokerData, QueueData, TopicRoute};
 use crate::protocol::{Command, HeaderFormat, frame};
@@ -48,7 +49,7 @@ impl Member for Group {
     fn add_to(&self, heartbeat: &mut Heartbeat) {
         let subscription = self.subscription.load(Ordering::SeqCst);
         let data = format!("{} {subscription}", self.name);
-        heartbeat.consumer_data_set.push(data.into());
+        heartbeat.consumer_data_set.push(ConsumerData::new(data));
     }
 
     fn topics(&self) -> Vec<NeededTopic> {
@@ -156,7 +157,7 @@ fn said(cluster: &Cluster, server: &str) -> Vec<String> {
         let heartbeat = Heartbeat::decode(&beat.command().body).expect("a heartbeat");
         let groups = heartbeat.consumer_data_set.iter();
         groups
-            .map(|group| group.as_str().expect("a text").to_owned())
+            .map(|group| group.group_name.clone())
             .collect::<Vec<_>>()
             .join(",")
     });

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::choice::Choice;
 use super::discovery::Discovery;
 use crate::client::LOG;
-use crate::error::{Delivery, Error, ErrorKind, Result, Wait};
+use crate::error::{Error, ErrorKind, Result, SendFate, Wait};
 use crate::logging;
 use crate::sync::Mutex;
 use crate::transport::{Deadline, Throttle};
@@ -110,7 +110,7 @@ impl NameServers {
 
     fn note_failure(&self, server: &Arc<str>, error: Error) -> Error {
         // No message is on its way yet.
-        let error = error.delivered(Delivery::NotSent).at(server);
+        let error = error.with_fate(SendFate::NotSent).at(server);
         let (level, more) = self.warnings.level(Instant::now());
         logging::log!(target: LOG, level, "name server {error}{more}");
         self.choice.lock().failed(server, &error, Instant::now());

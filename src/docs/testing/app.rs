@@ -1,7 +1,7 @@
 // The program and what the tests share, as `docs/testing.md` shows it in pieces: each test of that page
 // includes this file, and a test of the suite compares the two.
 
-use rocketmq_blocking::{Delivery, Message, Producer, Result};
+use rocketmq_blocking::{SendFate, Message, Producer, Result};
 
 pub struct Order {
     pub id: u64,
@@ -34,7 +34,7 @@ impl OrderService {
             .property("shop", order.shop.as_str());
         match self.producer.send(&message) {
             Ok(_receipt) => Placed::Accepted,
-            Err(error) if error.delivery() == Delivery::NotSent => Placed::Refused,
+            Err(error) if error.fate() == SendFate::NotSent => Placed::Refused,
             Err(_) => Placed::InDoubt,
         }
     }
@@ -49,7 +49,7 @@ impl OrderService {
 
 use std::time::Duration;
 
-use rocketmq_blocking::ProducerBuilder;
+use rocketmq_blocking::producer::ProducerBuilder;
 use rocketmq_blocking::embedded::{Cluster, Fault, Gate, On};
 
 /// Only a failing test waits so long.
@@ -70,7 +70,8 @@ fn order(id: u64) -> Order {
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 
-use rocketmq_blocking::{MessageView, TransactionProducer, TransactionReceipt, TransactionState};
+use rocketmq_blocking::transaction::TransactionReceipt;
+use rocketmq_blocking::{MessageView, TransactionProducer, TransactionState};
 
 /// The transactions whose payment is booked: your database. (Nothing panics while it holds the lock:
 /// unwrapping that is right.)

@@ -7,6 +7,7 @@ use crate::embedded::members::Kind;
 use crate::embedded::server::{Peer, bad_request};
 use crate::protocol::Command;
 use crate::protocol::code::{request, response};
+use crate::protocol::consumer::member::MessageModel;
 use crate::protocol::heartbeat::{Heartbeat, Unregister};
 
 pub(in crate::embedded) fn heartbeat(
@@ -62,8 +63,8 @@ pub(super) fn expire(broker: &BrokerState) {
 fn notify(broker: &BrokerState, groups: &[String]) {
     for group in groups {
         for member in broker.members.of(Kind::Consumer, group) {
-            let model = member.consumer().and_then(|data| data.get("messageModel"));
-            if model.is_some_and(|model| model == "BROADCASTING") {
+            let model = member.consumer().map(|data| data.message_model);
+            if model == Some(MessageModel::Broadcasting) {
                 continue;
             }
             let mut notify = Command::request(request::NOTIFY_CONSUMER_IDS_CHANGED).oneway();

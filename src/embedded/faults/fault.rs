@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::gate::Gate;
 use super::on::On;
+use crate::error::ResponseCode;
 use crate::protocol::Command;
 use crate::protocol::code::response;
 
@@ -77,24 +78,24 @@ impl Fault {
     /// # use rocketmq_blocking::{Message, Producer, SendStatus};
     /// # let cluster = Cluster::start()?;
     /// # let producer = Producer::builder("g").name_server(cluster.name_server()).start()?;
-    /// use rocketmq_blocking::protocol::code::response;
+    /// use rocketmq_blocking::ResponseCode;
     ///
     /// let broker = cluster.broker("broker-a");
     /// // A code that is not retried: the same message would be refused again.
-    /// broker.inject(Fault::answer(response::MESSAGE_ILLEGAL, "too large").on(On::Send).once());
+    /// broker.inject(Fault::answer(ResponseCode::MESSAGE_ILLEGAL, "too large").on(On::Send).once());
     /// let error = producer.send(&Message::new("Orders", "one")).unwrap_err();
-    /// assert_eq!(error.response_code(), Some(response::MESSAGE_ILLEGAL));
+    /// assert_eq!(error.response_code(), Some(ResponseCode::MESSAGE_ILLEGAL));
     ///
     /// // It has the message, but its disk is behind.
-    /// let late = Fault::answer(response::FLUSH_DISK_TIMEOUT, "").after_storing();
+    /// let late = Fault::answer(ResponseCode::FLUSH_DISK_TIMEOUT, "").after_storing();
     /// broker.inject(late.on(On::Send).once());
     /// let receipt = producer.send(&Message::new("Orders", "two"))?;
     /// assert_eq!(receipt.status(), SendStatus::FlushDiskTimeout);
     /// assert_eq!(cluster.only_message("Orders").text(), "two");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn answer(code: i32, remark: impl Into<String>) -> Fault {
-        let remark = remark.into();
+    pub fn answer(code: impl Into<ResponseCode>, remark: impl Into<String>) -> Fault {
+        let (code, remark) = (code.into().number(), remark.into());
         Fault::new(Action::Answer { code, remark })
     }
 

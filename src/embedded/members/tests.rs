@@ -1,11 +1,11 @@
-use serde_json::{Value, json};
-
 use super::{EXPIRE_AFTER, Kind, Members};
 use crate::embedded::clock::millis;
+use crate::protocol::consumer::member::ConsumerData;
+use crate::protocol::consumer::subscription::Subscription;
 use crate::protocol::heartbeat::{Heartbeat, Unregister};
 
 fn heartbeat(client: &str, producers: &[&str], consumers: &[&str]) -> Heartbeat {
-    let consumer = |group: &&str| json!({"groupName": group, "messageModel": "CLUSTERING"});
+    let consumer = |group: &&str| ConsumerData::new(*group);
     Heartbeat {
         consumer_data_set: consumers.iter().map(consumer).collect(),
         ..Heartbeat::of_producers(client, producers.iter().copied())
@@ -85,14 +85,14 @@ fn a_silent_member_expires() {
 fn what_a_consumer_says_of_itself_is_kept_as_it_came() {
     let members = Members::default();
     let mut sent = heartbeat("c", &[], &["g"]);
-    sent.consumer_data_set[0]["subscriptionDataSet"] = json!([{"topic": "T", "new field": 1}]);
-    sent.consumer_data_set.push(json!({"no": "group"}));
+    let all = Subscription::tags("T", "*", 1).unwrap();
+    sent.consumer_data_set[0].subscription_data_set.push(all);
     members.register(&sent, 1, 0);
     let [member] = &members.of(Kind::Consumer, "g")[..] else {
         panic!("one member")
     };
     assert_eq!(member.consumer(), Some(&sent.consumer_data_set[0]));
-    sent.consumer_data_set[0]["subscriptionDataSet"] = Value::Null;
+    sent.consumer_data_set[0].subscription_data_set.clear();
     members.register(&sent, 1, 1);
     let member = &members.of(Kind::Consumer, "g")[0];
     assert_eq!(member.consumer(), Some(&sent.consumer_data_set[0]));

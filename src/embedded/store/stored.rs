@@ -110,7 +110,7 @@ impl StoredMessage {
     /// If it cannot be decompressed.
     #[track_caller]
     pub fn view(&self) -> MessageView {
-        match message::decode(self.encoded(), MAX_BODY) {
+        match message::decode(self.encoded().to_vec(), MAX_BODY) {
             Ok(view) => view,
             Err(error) => panic!("stored message of topic {}: {error}", self.topic()),
         }

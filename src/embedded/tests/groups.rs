@@ -1,15 +1,17 @@
 use std::time::Duration;
 
-use serde_json::json;
-
 use super::client::{Client, heartbeat, send};
 use crate::embedded::{Cluster, On};
 use crate::protocol::Command;
 use crate::protocol::code::request;
+use crate::protocol::consumer::member::{ConsumerData, MessageModel};
 use crate::protocol::heartbeat::{Heartbeat, Unregister};
 
-fn consumer(client: &str, group: &str, model: &str) -> Command {
-    let data = json!({"groupName": group, "messageModel": model, "subscriptionDataSet": []});
+fn consumer(client: &str, group: &str, message_model: MessageModel) -> Command {
+    let data = ConsumerData {
+        message_model,
+        ..ConsumerData::new(group)
+    };
     let heartbeat = Heartbeat {
         consumer_data_set: vec![data],
         ..Heartbeat::of_producers(client, std::iter::empty())
@@ -49,10 +51,10 @@ fn check_notified(command: &Command) {
 fn consumers_are_told_when_somebody_joins_or_leaves() {
     let (cluster, mut one, mut two) = start();
     let broker = cluster.broker("broker-a");
-    one.write(&consumer("one", "g", "CLUSTERING"));
+    one.write(&consumer("one", "g", MessageModel::Clustering));
     // Its own answer, and the news that it is there itself.
     let _ = (one.read(), one.read());
-    two.write(&consumer("two", "g", "CLUSTERING"));
+    two.write(&consumer("two", "g", MessageModel::Clustering));
     check_notified(&one.read());
     assert_eq!(broker.consumers()["g"], ["one", "two"]);
     assert!(broker.producers().is_empty());
@@ -65,12 +67,12 @@ fn consumers_are_told_when_somebody_joins_or_leaves() {
     call(&mut two, &Command::request(35).with_fields(&gone));
     check_notified(&one.read());
     assert_eq!(broker.consumers()["g"], ["one"]);
-    two.write(&consumer("two", "g", "CLUSTERING"));
+    two.write(&consumer("two", "g", MessageModel::Clustering));
     check_notified(&one.read());
     drop(two);
     check_notified(&one.read());
     assert_eq!(
-        call(&mut one, &consumer("one", "g", "CLUSTERING")),
+        call(&mut one, &consumer("one", "g", MessageModel::Clustering)),
         0,
         "no news"
     );
@@ -83,10 +85,10 @@ fn consumers_are_told_when_somebody_joins_or_leaves() {
 fn a_silent_consumer_is_forgotten_by_the_clock_and_the_others_hear_of_it() {
     let (cluster, mut one, mut two) = start();
     let broker = cluster.broker("broker-a");
-    call(&mut one, &consumer("one", "g", "CLUSTERING"));
-    call(&mut two, &consumer("two", "g", "CLUSTERING"));
+    call(&mut one, &consumer("one", "g", MessageModel::Clustering));
+    call(&mut two, &consumer("two", "g", MessageModel::Clustering));
     cluster.advance(Duration::from_secs(60));
-    call(&mut one, &consumer("one", "g", "CLUSTERING"));
+    call(&mut one, &consumer("one", "g", MessageModel::Clustering));
     assert_eq!(broker.consumers()["g"].len(), 2);
     cluster.advance(Duration::from_secs(60));
     // What comes next is not about a heartbeat of its own.
@@ -99,8 +101,11 @@ fn a_silent_consumer_is_forgotten_by_the_clock_and_the_others_hear_of_it() {
 #[test]
 fn members_of_a_broadcasting_group_are_told_nothing() {
     let (_cluster, mut one, mut two) = start();
-    assert_eq!(call(&mut one, &consumer("one", "g", "BROADCASTING")), 0);
-    call(&mut two, &consumer("two", "g", "BROADCASTING"));
+    assert_eq!(
+        call(&mut one, &consumer("one", "g", MessageModel::Broadcasting)),
+        0
+    );
+    call(&mut two, &consumer("two", "g", MessageModel::Broadcasting));
     assert_eq!(call(&mut one, &send("T", "x")), 0);
 }
 

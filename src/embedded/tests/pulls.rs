@@ -29,9 +29,9 @@ fn long_poll(offset: i64) -> Command {
 }
 
 fn bodies(answer: &Command) -> Vec<String> {
-    let messages = decode_all(&answer.body, 1 << 20).unwrap();
-    let body = |m: &crate::MessageView| String::from_utf8(m.body.clone()).unwrap();
-    messages.iter().map(body).collect()
+    let messages = decode_all(answer.body.clone(), 1 << 20).into_iter();
+    let body = |message: Result<crate::MessageView, _>| message.unwrap().text().unwrap().to_owned();
+    messages.map(body).collect()
 }
 
 fn start() -> (Cluster, Client) {

@@ -6,7 +6,7 @@ const LONGEST_DELAY: Duration = Duration::from_secs(30);
 const LARGEST_BATCH: usize = 2 * 1024 * 1024;
 
 /// How single sends are gathered into batches; see
-/// [`ProducerBuilder::auto_batch`](crate::ProducerBuilder::auto_batch).
+/// [`ProducerBuilder::auto_batch`](crate::producer::ProducerBuilder::auto_batch).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use = "it does nothing until it is given to a producer's builder"]
 pub struct AutoBatch {

@@ -188,7 +188,7 @@ impl Gatherer {
         let key = Key {
             topic: message.shared_topic().clone(),
             queue: joining.queue.clone(),
-            wait_store: message.waits_for_store(),
+            wait_store: message.get_wait_store(),
             tag: message.get_tag().map(str::to_owned),
             timeout: joining.timeout,
             mode,

@@ -56,7 +56,7 @@ impl TransactionProducerBuilder {
     /// are known. Brokers ask only producers that they have heard of.
     ///
     /// # Errors
-    /// Those of [`ProducerBuilder::start`](crate::ProducerBuilder::start);
+    /// Those of [`ProducerBuilder::start`](crate::producer::ProducerBuilder::start);
     /// [`Config`](ErrorKind::Config) also for `check_threads` that is not 1 to 1024, and for a
     /// `check_queue` of zero.
     pub fn start(self) -> Result<TransactionProducer> {

@@ -14,7 +14,7 @@ use crate::logging;
 use crate::message::{MessageView, TransactionState, name};
 use crate::panics::caught;
 use crate::protocol::code::request;
-use crate::protocol::message;
+use crate::protocol::message::Packed;
 use crate::protocol::transaction::{CheckTransaction, EndTransaction};
 use crate::send::hooks::EndTransactionContext;
 use crate::send::{LOG, SendConfig};
@@ -55,7 +55,7 @@ impl Checks {
     }
 
     /// Asks the user and tells the broker, over the connection by which it asked.
-    fn answer(&self, from: &Arc<Connection>, question: CheckTransaction, mut half: MessageView) {
+    fn answer(&self, from: &Arc<Connection>, question: CheckTransaction, half: Packed) {
         // Held until the answer is written: a shutdown waits for it. None is given out after one,
         // so that no check begins then.
         let now = Deadline::after(Instant::now(), Duration::ZERO);
@@ -63,18 +63,19 @@ impl Checks {
             return;
         };
         let config = &self.config;
-        half.topic = config.names.for_users(&half.topic.into()).to_string();
-        let (state, failure) = match message::unpack(&mut half, config.max_message_size) {
-            Ok(()) => match catch(|| (self.check)(&half)) {
+        let topic = config.names.for_users(&half.topic().into());
+        let half = half.with_topic(Arc::clone(&topic));
+        let (state, failure) = match half.clone().unpack(config.max_message_size) {
+            Ok(half) => match catch(|| (self.check)(&half)) {
                 Ok(state) => (state, None),
                 Err(panic) => (TransactionState::Unknown, Some(panic.to_string())),
             },
             Err(error) => {
-                let text = format!("the half message cannot be read: {error}");
+                let text = format!("the half message cannot be read: {}", error.error);
                 (TransactionState::Unknown, Some(text))
             }
         };
-        let key = half.unique_key().map(str::to_owned);
+        let key = half.property(name::UNIQ_KEY).map(str::to_owned);
         let end = EndTransaction {
             topic: question.topic,
             producer_group: config.group_on_wire.to_string(),
@@ -101,11 +102,11 @@ impl Checks {
         }
         config.hooks.ended(|| EndTransactionContext {
             group: config.group.clone(),
-            topic: half.topic.as_str().into(),
+            topic,
             message_id: end.message_id.clone().unwrap_or_default(),
             transaction_id: end.transaction_id.clone().unwrap_or_default(),
-            tag: half.tag().map(str::to_owned),
-            keys: half.properties.get(name::KEYS).map(str::to_owned),
+            tag: half.property(name::TAGS).map(str::to_owned),
+            keys: half.property(name::KEYS).map(str::to_owned),
             broker_address: from.address().clone(),
             state: java_name(state),
             from_check: true,
@@ -120,7 +121,7 @@ impl Running {
         &self,
         from: &Arc<Connection>,
         question: CheckTransaction,
-        half: MessageView,
+        half: Packed,
     ) {
         if self.waiting.fetch_add(1, Ordering::Relaxed) >= self.most_waiting {
             self.waiting.fetch_sub(1, Ordering::Relaxed);

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use crate::error::{Delivery, Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, SendFate};
 
 /// The most brokers that have counters of their own. They stay when a broker has left all routes, so that no
 /// number ever becomes smaller.
@@ -119,7 +119,7 @@ impl Counters {
         let failed = &self.failed.0;
         add(&failed.bytes, size.bytes);
         add(&failed.by_kind[error.kind() as usize], size.messages);
-        if error.delivery() == Delivery::MaybeStored {
+        if error.fate() == SendFate::MaybeStored {
             add(&failed.maybe_stored, size.messages);
         }
     }

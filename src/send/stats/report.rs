@@ -46,12 +46,12 @@ pub struct ProducerStats {
     pub failed: u64,
     /// The same by the kind of the error; only kinds that occurred.
     pub failed_by_kind: Vec<(ErrorKind, u64)>,
-    /// How many of those that failed [may be stored](crate::Delivery::MaybeStored).
+    /// How many of those that failed [may be stored](crate::SendFate::MaybeStored).
     pub maybe_stored: u64,
     /// Attempts beyond the first of their call. (A batch is one attempt.)
     pub retries: u64,
     /// Messages of calls that have not ended, synchronous ones too, which
-    /// [`ClientState::in_flight`](crate::ClientState::in_flight) does not count.
+    /// [`ClientState::in_flight`](crate::client::ClientState::in_flight) does not count.
     pub in_flight: u64,
     /// The bytes of their bodies.
     pub in_flight_bytes: u64,

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::pending::Entry;
 use super::slot::{Ready, Slot};
 use super::state::{Connection, State};
-use crate::error::{Delivery, Error, ErrorKind, Wait};
+use crate::error::{Error, ErrorKind, SendFate, Wait};
 use crate::logging;
 use crate::sync::MutexGuard;
 use crate::transport::LOG;
@@ -133,8 +133,8 @@ fn answer_all(connection: &Connection) {
     let lost = unsent.iter().map(|batch| batch.lost(written)).sum();
     drop(unsent);
     let now = Instant::now();
-    let not_sent = cause.clone().delivered(Delivery::NotSent);
-    let maybe_stored = cause.delivered(Delivery::MaybeStored);
+    let not_sent = cause.clone().with_fate(SendFate::NotSent);
+    let maybe_stored = cause.with_fate(SendFate::MaybeStored);
     let answer = |ready: &mut Ready, entry: Entry<Slot>| {
         let sent = entry.end() <= written && !refused;
         let error = match (entry.deadline <= now, sent) {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::end;
 use super::slot::Ready;
 use super::state::{Connection, State, Unsent};
-use crate::error::{Delivery, Wait};
+use crate::error::{SendFate, Wait};
 use crate::transport::Deadline;
 
 /// A peer that was silent for less is not given up, however short a request's time was: all other
@@ -52,16 +52,16 @@ pub(super) fn expire_one(connection: &Arc<Connection>, opaque: i32) {
     let (end, since, of_thread) = (entry.end(), entry.since, entry.slot.is_thread());
     let sent = end <= connection.written.load(Ordering::Relaxed);
     let (wait, delivery) = if sent {
-        (Wait::Response, Delivery::MaybeStored)
+        (Wait::Response, SendFate::MaybeStored)
     } else if state.outbox.cancel(end) {
-        (Wait::Queue, Delivery::NotSent)
+        (Wait::Queue, SendFate::NotSent)
     } else if since.elapsed() < SILENCE {
         // The thread that writes it may have lost the processor just now. It leaves late, or it is
         // found to be stuck: soon, if it may be the thread whose time is up that writes.
         let grace = if of_thread { Duration::ZERO } else { STUCK.0 };
         let by = Instant::now() + grace;
         end_if_unsent_by(connection, &mut state, by, since, end);
-        (Wait::Write, Delivery::MaybeStored)
+        (Wait::Write, SendFate::MaybeStored)
     } else {
         drop(state);
         end::give_up(connection, STOPPED_READING);
@@ -79,7 +79,7 @@ pub(super) fn expire_one(connection: &Arc<Connection>, opaque: i32) {
     drop(state);
     if let Some(entry) = entry {
         let mut ready = Ready::default();
-        let error = connection.timed_out(wait).delivered(delivery);
+        let error = connection.timed_out(wait).with_fate(delivery);
         ready.answer(entry.slot, Err(error), Instant::now());
         let workers = &connection.shared.workers;
         ready.hand_over(&workers.callbacks, &workers.retries);

@@ -87,7 +87,7 @@ fn a_connection_that_ends_under_a_request_is_replaced_also_where_nobody_waits_fo
         // A peer of which no connection is of any use is left alone.
         let error = outcome(2, by).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Connect, "{error}");
-        assert_eq!(error.delivery(), Delivery::NotSent, "{error}");
+        assert_eq!(error.fate(), SendFate::NotSent, "{error}");
     }
 }
 
@@ -204,7 +204,7 @@ fn a_refused_address_is_dialled_with_pauses() {
                 while dials.load(SeqCst) < 4 {
                     let error = client.call(&name, "x").unwrap_err();
                     assert_eq!(error.kind(), ErrorKind::Connect, "{error}");
-                    assert_eq!(error.delivery(), Delivery::NotSent, "{error}");
+                    assert_eq!(error.fate(), SendFate::NotSent, "{error}");
                     let pause = error.retry_after().unwrap_or_default();
                     assert!(pause <= Duration::from_millis(500), "{pause:?}");
                     // Often, beside pauses of tens of milliseconds.

@@ -7,9 +7,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rocketmq_blocking::embedded::Cluster;
-use rocketmq_blocking::{
-    ClientOptions, Delivery, Error, ErrorKind, Message, Producer, ProducerBuilder, Result,
-};
+use rocketmq_blocking::producer::ProducerBuilder;
+use rocketmq_blocking::{ClientOptions, Error, ErrorKind, Message, Producer, Result, SendFate};
 use web::Web;
 
 use crate::support::PATIENCE;
@@ -155,10 +154,10 @@ fn a_failure_costs_no_more_than_the_deadline_and_heals() {
     let producer = builder(&web.url()).start().unwrap();
     let send = || producer.send(&Message::new("T", "hello"));
     let error = send().unwrap_err();
-    let seen = (error.kind(), error.delivery());
+    let seen = (error.kind(), error.fate());
     assert_eq!(
         seen,
-        (ErrorKind::NoNameServer, Delivery::NotSent),
+        (ErrorKind::NoNameServer, SendFate::NotSent),
         "{error}"
     );
     assert!(error.to_string().contains("gave no list of name servers"));
@@ -176,7 +175,7 @@ fn a_failure_costs_no_more_than_the_deadline_and_heals() {
     let error = stalled.send(&Message::new("T", "hello")).unwrap_err();
     let took = start.elapsed();
     assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
-    assert_eq!(error.delivery(), Delivery::NotSent, "{error}");
+    assert_eq!(error.fate(), SendFate::NotSent, "{error}");
     assert!(took < Duration::from_secs(3), "{took:?}");
     assert!(stalled.shutdown_within(PATIENCE).is_clean());
 }

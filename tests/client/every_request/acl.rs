@@ -64,10 +64,9 @@ fn the_token_the_namespace_and_what_hooks_add_are_signed_too() {
     impl rocketmq_blocking::hook::RpcHook for Zone {
         fn before(
             &self,
-            _: &str,
-            request: &mut Command,
+            request: &mut rocketmq_blocking::hook::RpcRequest,
         ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-            request.ext.set("__ZONE_NAME", "north");
+            request.set_field("__ZONE_NAME", "north");
             Ok(())
         }
     }
@@ -132,7 +131,7 @@ fn secrets_are_nowhere_to_be_read() {
     let error = own.send(&message("x")).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Broker);
     assert_eq!(error.attempts().len(), 1, "no retry can mend a signature");
-    assert_eq!(error.delivery(), rocketmq_blocking::Delivery::NotSent);
+    assert_eq!(error.fate(), rocketmq_blocking::SendFate::NotSent);
     let receipt = own.send(&message("x")).unwrap();
     printed += &format!("{own:?} {error} {error:?} {error:#?} {receipt:?}");
     send_in_all_modes(&own);

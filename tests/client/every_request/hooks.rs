@@ -4,9 +4,8 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use rocketmq_blocking::embedded::{Cluster, Fault, On};
-use rocketmq_blocking::hook::RpcHook;
-use rocketmq_blocking::protocol::Command;
-use rocketmq_blocking::{ClientOptions, Delivery, Error, ErrorKind};
+use rocketmq_blocking::hook::{RpcHook, RpcRequest, RpcResponse};
+use rocketmq_blocking::{ClientOptions, Error, ErrorKind, SendFate};
 
 use super::*;
 
@@ -23,20 +22,20 @@ struct Numbering {
 }
 
 impl RpcHook for Numbering {
-    fn before(&self, _: &str, request: &mut Command) -> Result<(), Refusal> {
+    fn before(&self, request: &mut RpcRequest) -> Result<(), Refusal> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        request.ext.set("number", &number.to_string());
+        request.set_field("number", &number.to_string());
         Ok(())
     }
 
-    fn after(&self, _: &str, request: &Command, outcome: Result<&Command, &Error>) {
-        let number = request.ext.parse("number").unwrap().unwrap();
+    fn after(&self, request: &RpcRequest, outcome: Result<RpcResponse<'_>, &Error>) {
+        let number = request.field("number").unwrap().parse().unwrap();
         let outcome = match outcome {
-            Ok(answer) => answer.code.to_string(),
+            Ok(answer) => answer.code().number().to_string(),
             Err(error) => error.kind().to_string(),
         };
         let thread = thread::current().name().unwrap_or_default().to_owned();
-        let entry = (number, request.code, outcome, thread);
+        let entry = (number, request.code(), outcome, thread);
         self.answered.lock().unwrap().push(entry);
     }
 }
@@ -57,15 +56,15 @@ struct Rude {
 }
 
 impl RpcHook for Rude {
-    fn before(&self, _: &str, request: &mut Command) -> Result<(), Refusal> {
-        if request.code != self.code || self.panics_after {
+    fn before(&self, request: &mut RpcRequest) -> Result<(), Refusal> {
+        if request.code() != self.code || self.panics_after {
             return Ok(());
         }
         assert!(!self.panics_before, "a test's own panic");
         Err("not today".into())
     }
 
-    fn after(&self, _: &str, _: &Command, _: Result<&Command, &Error>) {
+    fn after(&self, _: &RpcRequest, _: Result<RpcResponse<'_>, &Error>) {
         assert!(!self.panics_after, "a test's own panic");
     }
 }
@@ -144,7 +143,7 @@ fn a_request_that_a_hook_refuses_is_not_sent_nor_tried_again() {
     ];
     for error in outcomes {
         assert_eq!(error.kind(), ErrorKind::Invalid);
-        assert_eq!(error.delivery(), Delivery::NotSent);
+        assert_eq!(error.fate(), SendFate::NotSent);
         assert!(error.attempts().len() <= 1, "{error}");
         let text = error.to_string();
         assert!(

@@ -9,7 +9,8 @@ use std::net::SocketAddr;
 
 use front::{Front, Identity, identity};
 use rocketmq_blocking::embedded::Cluster;
-use rocketmq_blocking::{Delivery, Error, ErrorKind, Producer, ProducerBuilder, TlsConfig};
+use rocketmq_blocking::producer::ProducerBuilder;
+use rocketmq_blocking::{Error, ErrorKind, Producer, SendFate, TlsConfig};
 
 use crate::support::PATIENCE;
 
@@ -74,8 +75,8 @@ impl Secured {
 /// That TLS failed and nothing was sent; the text says why.
 #[track_caller]
 pub fn assert_refused(error: &Error, why: &str) {
-    let seen = (error.kind(), error.delivery());
-    assert_eq!(seen, (ErrorKind::Tls, Delivery::NotSent), "{error}");
+    let seen = (error.kind(), error.fate());
+    assert_eq!(seen, (ErrorKind::Tls, SendFate::NotSent), "{error}");
     let text = error.to_string();
     assert!(text.contains(why), "{text} does not say {why}");
 }

@@ -3,7 +3,8 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rocketmq_blocking::{ClientOptions, Delivery, ErrorKind, Message, Producer, TlsConfig, Wait};
+use rocketmq_blocking::error::Wait;
+use rocketmq_blocking::{ClientOptions, ErrorKind, Message, Producer, SendFate, TlsConfig};
 use rustls::version::{TLS12, TLS13};
 
 use super::front::{Front, Identity, identity};
@@ -111,8 +112,8 @@ fn a_handshake_that_stalls_costs_no_more_than_the_deadline() {
     let start = Instant::now();
     let error = producer.send(&hello()).unwrap_err();
     let took = start.elapsed();
-    let seen = (error.kind(), error.delivery(), error.wait());
-    let expected = (ErrorKind::Timeout, Delivery::NotSent, Some(Wait::Connect));
+    let seen = (error.kind(), error.fate(), error.wait());
+    let expected = (ErrorKind::Timeout, SendFate::NotSent, Some(Wait::Connect));
     assert_eq!(seen, expected, "{error}");
     assert!(took >= TIMEOUT && took < PATIENCE, "{took:?}");
 }
@@ -148,7 +149,7 @@ fn connecting_with_tls_takes_no_longer_than_connect_timeout() {
     let secured = Secured::start();
     secured.broker_is_at(server(read_to_the_end));
     let tls = TlsConfig::new().ca_pem(CA);
-    let set = |b: rocketmq_blocking::ProducerBuilder| {
+    let set = |b: rocketmq_blocking::producer::ProducerBuilder| {
         b.options(ClientOptions::new().connect_timeout(Duration::from_millis(300)))
             .retries(0)
     };

@@ -4,7 +4,7 @@ use std::thread;
 use std::time::Duration;
 
 use rocketmq_blocking::embedded::{Fault, On};
-use rocketmq_blocking::{Batch, Delivery, ErrorKind, Message, TlsConfig};
+use rocketmq_blocking::{Batch, ErrorKind, Message, SendFate, TlsConfig};
 use rustls::version::{TLS12, TLS13};
 
 use super::front::{Identity, identity};
@@ -114,10 +114,10 @@ fn a_cut_connection_answers_who_waits_and_the_next_send_makes_a_new_one() {
     broker.cut();
     for handle in waiting {
         let error = handle.wait().unwrap_err();
-        let seen = (error.kind(), error.delivery());
+        let seen = (error.kind(), error.fate());
         assert_eq!(
             seen,
-            (ErrorKind::Disconnected, Delivery::MaybeStored),
+            (ErrorKind::Disconnected, SendFate::MaybeStored),
             "{error}"
         );
     }
@@ -134,10 +134,10 @@ fn half_an_answer_without_a_goodbye_is_no_answer() {
     let cut = Fault::cut_after(20).on(On::Send).once();
     secured.cluster.broker("broker-a").inject(cut);
     let error = producer.send(&Message::new("T", "cut")).unwrap_err();
-    let seen = (error.kind(), error.delivery());
+    let seen = (error.kind(), error.fate());
     assert_eq!(
         seen,
-        (ErrorKind::Disconnected, Delivery::MaybeStored),
+        (ErrorKind::Disconnected, SendFate::MaybeStored),
         "{error}"
     );
 }
@@ -200,7 +200,7 @@ fn what_is_said_to_be_not_sent_was_not_stored() {
     let mut not_sent = 0;
     for (key, handle) in waiting {
         match handle.wait() {
-            Err(error) if error.delivery() == Delivery::NotSent => not_sent += 1,
+            Err(error) if error.fate() == SendFate::NotSent => not_sent += 1,
             // The first few may get through before the pause.
             _ => drop(may_be_stored.insert(key)),
         }

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex};
 use rocketmq_blocking::embedded::StoredMessage;
 use rocketmq_blocking::hook::{SendContext, SendMessageHook, SendOutcome};
-use rocketmq_blocking::{Delivery, Error, SendReceipt};
+use rocketmq_blocking::{Error, SendFate, SendReceipt};
 
 use super::PATIENCE;
 use super::watch::Control;
@@ -37,7 +37,7 @@ pub struct Doubts(Arc<Ledger>);
 impl SendMessageHook for Doubts {
     fn after(&self, context: &SendContext, outcome: &SendOutcome<'_>) {
         if let SendOutcome::Failed(error) = outcome {
-            if error.delivery() == Delivery::MaybeStored {
+            if error.fate() == SendFate::MaybeStored {
                 let mut doubts = self.0.doubts.lock();
                 let doubts = doubts.as_mut().expect("this is there");
                 *doubts.entry(context.message_id.clone()).or_default() += 1;
@@ -146,7 +146,7 @@ impl Ledger {
             match outcome {
                 Ok(receipt) if receipt.attempts() > 1 => counts.retried += 1,
                 Ok(_) => counts.stored += 1,
-                Err(error) if error.delivery() == Delivery::NotSent => counts.not_sent += 1,
+                Err(error) if error.fate() == SendFate::NotSent => counts.not_sent += 1,
                 Err(_) => counts.maybe_stored += 1,
             }
         }
@@ -222,7 +222,7 @@ impl Entry {
             }
             Err(error) => {
                 let attempts = error.attempts();
-                let may_be = |error: &Error| error.delivery() == Delivery::MaybeStored;
+                let may_be = |error: &Error| error.fate() == SendFate::MaybeStored;
                 let most = attempts.iter().filter(|a| may_be(&a.error)).count();
                 // Of very many attempts those in the middle are not listed.
                 let more = error.attempts_made() - attempts.len();

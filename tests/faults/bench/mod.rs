@@ -19,10 +19,11 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use rocketmq_blocking::embedded::Cluster;
+use rocketmq_blocking::error::Wait;
+use rocketmq_blocking::producer::ProducerBuilder;
 use rocketmq_blocking::protocol::route::{BrokerData, QueueData, TopicRoute};
 use rocketmq_blocking::{
-    Delivery, Error, ErrorKind, Message, MessageQueue, Producer, ProducerBuilder, Result,
-    SendReceipt, Wait,
+    Error, ErrorKind, Message, MessageQueue, Producer, Result, SendFate, SendReceipt,
 };
 
 use ledger::{Counts, Doubts, Ledger};
@@ -400,19 +401,19 @@ pub fn error(result: Result<SendReceipt>) -> Error {
 
 /// That a send failed for one of these reasons, and promises this.
 #[track_caller]
-pub fn check_error(result: Result<SendReceipt>, kinds: &[ErrorKind], delivery: Delivery) {
+pub fn check_error(result: Result<SendReceipt>, kinds: &[ErrorKind], delivery: SendFate) {
     let error = error(result);
     assert!(kinds.contains(&error.kind()), "{error}");
-    assert_eq!(error.delivery(), delivery, "{error}");
+    assert_eq!(error.fate(), delivery, "{error}");
 }
 
 /// That a send ran out of time in this wait, and promises this.
 #[track_caller]
-pub fn check_timeout(result: Result<SendReceipt>, wait: Wait, delivery: Delivery) {
+pub fn check_timeout(result: Result<SendReceipt>, wait: Wait, delivery: SendFate) {
     let error = error(result);
     assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
     assert_eq!(error.wait(), Some(wait), "{error}");
-    assert_eq!(error.delivery(), delivery, "{error}");
+    assert_eq!(error.fate(), delivery, "{error}");
 }
 
 /// Waits until something is so.

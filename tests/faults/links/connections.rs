@@ -7,7 +7,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rocketmq_blocking::embedded::{Fault, On};
-use rocketmq_blocking::{ClientOptions, Delivery, ErrorKind, Producer, Wait};
+use rocketmq_blocking::error::Wait;
+use rocketmq_blocking::{ClientOptions, ErrorKind, Producer, SendFate};
 
 use crate::bench::script::{Script, Signal, Step};
 use crate::bench::*;
@@ -26,7 +27,7 @@ fn case_19_a_refusal_costs_no_time_and_another_broker_is_tried() {
                 assert!(bench.send_in(mode, &other, LONG).is_ok());
             }
             let sent = bench.submit_to("broker-a", &once, LONG);
-            check_error(sent.outcome(), &[ErrorKind::Connect], Delivery::NotSent);
+            check_error(sent.outcome(), &[ErrorKind::Connect], SendFate::NotSent);
             bench.check_within(ms(20), start, sent.ended());
             bench.check_prompt(ms(5), || {
                 // One that has not dialled yet: whoever has leaves the address alone for a moment.
@@ -35,7 +36,7 @@ fn case_19_a_refusal_costs_no_time_and_another_broker_is_tried() {
                 assert!(bench.submit_to("broker-b", &new, LONG).outcome().is_ok());
                 let start = Instant::now();
                 let sent = bench.submit_to("broker-a", &new, LONG);
-                check_error(sent.outcome(), &[ErrorKind::Connect], Delivery::NotSent);
+                check_error(sent.outcome(), &[ErrorKind::Connect], SendFate::NotSent);
                 sent.ended() - start
             });
         }
@@ -51,7 +52,7 @@ fn case_20_a_broker_that_drops_what_comes_costs_the_time_of_the_call() {
         let producer = bench.taught(|setup| setup);
         for mode in MODES {
             let result = bench.send_in(mode, &producer, SHORT);
-            check_timeout(result, Wait::Connect, Delivery::NotSent);
+            check_timeout(result, Wait::Connect, SendFate::NotSent);
         }
         bench.broker().serve();
         bench.check_heals(&producer);
@@ -144,7 +145,7 @@ fn case_21_a_broker_that_never_answers_costs_the_time_of_the_call_and_its_connec
             let producer = bench.patient();
             assert!(bench.send(&producer, LONG).is_ok());
             let result = bench.send_in(mode, &producer, SHORT);
-            check_timeout(result, Wait::Response, Delivery::MaybeStored);
+            check_timeout(result, Wait::Response, SendFate::MaybeStored);
             assert!(bench.send(&producer, LONG).is_ok());
             assert_eq!(bench.broker().accepted(), 2);
         });
@@ -165,7 +166,7 @@ fn case_22_an_end_before_the_first_request_is_not_waited_for() {
                 if let Err(error) = bench.send_in(mode, &producer, LONG) {
                     assert!(kinds.contains(&error.kind()), "{error}");
                     if error.kind() == ErrorKind::Connect {
-                        assert_eq!(error.delivery(), Delivery::NotSent, "{error}");
+                        assert_eq!(error.fate(), SendFate::NotSent, "{error}");
                     }
                 }
                 bench.check_within(ms(20), start, Instant::now());
@@ -205,11 +206,11 @@ fn check_end_after_request(end: Step) {
             let other = bench.submit(&producer, LONG);
             let result = bench.send_in(mode, &producer, LONG);
             let now = Instant::now();
-            check_error(result, &[ErrorKind::Disconnected], Delivery::MaybeStored);
+            check_error(result, &[ErrorKind::Disconnected], SendFate::MaybeStored);
             check_error(
                 other.outcome(),
                 &[ErrorKind::Disconnected],
-                Delivery::MaybeStored,
+                SendFate::MaybeStored,
             );
             bench.check_heals(&producer);
             let last = now.max(other.ended());
@@ -259,7 +260,7 @@ fn case_24_an_answer_that_is_cut_behind_any_byte_says_maybe_stored() {
             }
             let error = error(result);
             assert_eq!(error.kind(), ErrorKind::Disconnected, "{bytes}: {error}");
-            assert_eq!(error.delivery(), Delivery::MaybeStored);
+            assert_eq!(error.fate(), SendFate::MaybeStored);
             bytes += 1;
         }
         assert!(bytes > 100, "an answer has more than {bytes} bytes");
@@ -280,14 +281,14 @@ fn case_29_a_half_open_connection_is_left_and_heals_within_a_second() {
         bench.broker().hole();
         let sent: Vec<_> = (0..1000).map(|_| bench.submit(&producer, LONG)).collect();
         let result = bench.send(&producer, SHORT);
-        check_timeout(result, Wait::Response, Delivery::MaybeStored);
+        check_timeout(result, Wait::Response, SendFate::MaybeStored);
         // The first timeout ends the connection for everybody.
         for sent in sent {
             let kinds = [ErrorKind::Disconnected];
-            check_error(sent.outcome(), &kinds, Delivery::MaybeStored);
+            check_error(sent.outcome(), &kinds, SendFate::MaybeStored);
         }
         let result = bench.send(&producer, SHORT);
-        check_timeout(result, Wait::Connect, Delivery::NotSent);
+        check_timeout(result, Wait::Connect, SendFate::NotSent);
         bench.broker().serve();
         let start = Instant::now();
         bench.check_heals(&producer);

@@ -7,7 +7,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
-use rocketmq_blocking::{Delivery, ErrorKind, Wait};
+use rocketmq_blocking::error::Wait;
+use rocketmq_blocking::{ErrorKind, SendFate};
 
 use crate::bench::*;
 use crate::support::{apart, skipped};
@@ -169,7 +170,7 @@ mod alone {
             relay.link("down");
             for mode in MODES {
                 let result = bench.send_in(mode, &producer, SHORT);
-                check_timeout(result, Wait::Connect, Delivery::NotSent);
+                check_timeout(result, Wait::Connect, SendFate::NotSent);
             }
             relay.link("up");
             check_heals_soon(bench, &producer);
@@ -199,12 +200,12 @@ mod alone {
                     assert!(kinds.contains(&error.kind()), "{error}");
                     if i == 0 {
                         assert_eq!(error.wait(), Some(Wait::Response), "{error}");
-                        assert_eq!(error.delivery(), Delivery::MaybeStored, "{error}");
+                        assert_eq!(error.fate(), SendFate::MaybeStored, "{error}");
                     }
                 }
                 // The connection was given up: what comes next dials.
                 let result = bench.send(&producer, SHORT);
-                check_timeout(result, Wait::Connect, Delivery::NotSent);
+                check_timeout(result, Wait::Connect, SendFate::NotSent);
                 relay.link("up");
                 check_heals_soon(bench, &producer);
             }

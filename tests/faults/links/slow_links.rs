@@ -1,6 +1,7 @@
 //! Group C: connections that are slow, or take less than they are given.
 
-use rocketmq_blocking::{Delivery, Wait};
+use rocketmq_blocking::SendFate;
+use rocketmq_blocking::error::Wait;
 
 use crate::bench::script::{Script, Signal, Step};
 use crate::bench::*;
@@ -19,7 +20,7 @@ fn case_25_an_answer_that_drips_costs_its_send_only() {
         let producer = bench.taught(|setup| setup);
         let slow = bench.submit(&producer, SHORT);
         let patient = bench.submit(&producer, LONG);
-        check_timeout(slow.outcome(), Wait::Response, Delivery::MaybeStored);
+        check_timeout(slow.outcome(), Wait::Response, SendFate::MaybeStored);
         faster.raise();
         assert!(patient.outcome().is_ok());
         assert_eq!(bench.broker().accepted(), 1, "bytes came all the time");
@@ -37,7 +38,7 @@ fn case_27_a_peer_that_drips_reads_gets_no_second_frame_behind_half_a_one() {
             let producer =
                 bench.taught(|setup| setup.max_message_size(LARGE).compress_over(usize::MAX));
             let result = bench.send_bytes(mode, &producer, SHORT, LARGE);
-            check_timeout(result, Wait::Write, Delivery::NotSent);
+            check_timeout(result, Wait::Write, SendFate::NotSent);
             bench.check_heals(&producer);
             assert_eq!(bench.broker().accepted(), 2);
         });

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::process::Command;
 
-use rocketmq_blocking::{Delivery, ErrorKind, Producer};
+use rocketmq_blocking::{ErrorKind, Producer, SendFate};
 
 use crate::bench::watch;
 use crate::bench::*;
@@ -45,7 +45,7 @@ fn alone() {
                     let error = error(bench.send_in(mode, &producer, SHORT));
                     let kinds = [ErrorKind::NoNameServer, ErrorKind::Connect];
                     assert!(kinds.contains(&error.kind()), "{error}");
-                    assert_eq!(error.delivery(), Delivery::NotSent, "{error}");
+                    assert_eq!(error.fate(), SendFate::NotSent, "{error}");
                     error.to_string().contains("os error 24")
                 });
             }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rocketmq_blocking::{Delivery, ErrorKind, Message, Result, SendReceipt};
+use rocketmq_blocking::{ErrorKind, Message, Result, SendFate, SendReceipt};
 
 use crate::bench::flood::{BODY, BUDGET, Deaf, SECONDS, THREADS, resident};
 use crate::bench::measure::asked;
@@ -88,9 +88,9 @@ struct Outcomes {
 
 impl Outcomes {
     fn note(&self, outcome: Result<SendReceipt>) {
-        let count = match outcome.map_err(|error| (error.kind(), error.delivery())) {
+        let count = match outcome.map_err(|error| (error.kind(), error.fate())) {
             Ok(_) => &self.stored,
-            Err((ErrorKind::Busy, Delivery::NotSent)) => &self.busy,
+            Err((ErrorKind::Busy, SendFate::NotSent)) => &self.busy,
             Err((ErrorKind::Timeout, _)) => &self.timed_out,
             Err(_) => &self.other,
         };

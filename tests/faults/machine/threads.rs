@@ -5,7 +5,7 @@ use std::fs;
 use std::process::Command;
 use std::thread::{self, JoinHandle};
 
-use rocketmq_blocking::{Delivery, ErrorKind, Producer};
+use rocketmq_blocking::{ErrorKind, Producer, SendFate};
 
 use super::files::check_refused;
 use crate::bench::script::Signal;
@@ -50,7 +50,7 @@ fn alone() {
 
                 let kinds = [ErrorKind::Io, ErrorKind::Connect];
                 assert!(kinds.contains(&error.kind()), "{error}");
-                assert_eq!(error.delivery(), Delivery::NotSent, "{error}");
+                assert_eq!(error.fate(), SendFate::NotSent, "{error}");
                 error.to_string().contains("os error 11")
             });
             // Callers write themselves.

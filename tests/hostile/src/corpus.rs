@@ -7,6 +7,7 @@ use std::path::Path;
 
 use rocketmq_blocking::protocol::code::request;
 use rocketmq_blocking::protocol::frame::{self, RawFrame};
+use rocketmq_blocking::protocol::message::encode_batch_entry;
 use rocketmq_blocking::protocol::reply::PushedReply;
 use rocketmq_blocking::protocol::send::SendRequest;
 use rocketmq_blocking::protocol::transaction::CheckTransaction;
@@ -37,14 +38,21 @@ pub fn parts(frames: &[Vec<u8>], part: impl Fn(RawFrame<'_>) -> &[u8]) -> Vec<Ve
     parts
 }
 
-/// Stored messages: plain, compressed, a bomb, with IPv6, with a long topic.
+/// Stored messages: plain, compressed, a bomb, with IPv6, with a long topic, inner batches.
 pub fn stored() -> Vec<Vec<u8>> {
     let text = b"a stored message's body ".repeat(20);
     let zlib = sys_flag::COMPRESSED | sys_flag::COMPRESSION_ZLIB;
     let v6 = sys_flag::BORN_HOST_V6 | sys_flag::STORE_HOST_V6;
     let packed = compress::zlib(&text, 5);
     let bomb = compress::zlib(&vec![0; 1 << 20], 9);
+    let inner = sys_flag::INNER_BATCH | sys_flag::NEED_UNWRAP;
+    let batch = batch(20);
+    let packed_batch = compress::zlib(&batch, 5);
+    let batch_bomb = compress::zlib(&[0, 0, 0, 22].repeat(100_000), 9);
     [
+        (inner, "TopicTest", &batch),
+        (inner | zlib, "TopicTest", &packed_batch),
+        (inner | zlib, "TopicTest", &batch_bomb),
         (0, "TopicTest", &text),
         (zlib, "TopicTest", &packed),
         (sys_flag::COMPRESSED, "TopicTest", &bomb),
@@ -53,6 +61,14 @@ pub fn stored() -> Vec<Vec<u8>> {
     ]
     .map(|(flags, topic, body)| message(flags, topic, body))
     .into()
+}
+
+fn batch(messages: usize) -> Vec<u8> {
+    let mut batch = Vec::new();
+    for _ in 0..messages {
+        encode_batch_entry(0, b"a body", "UNIQ_KEY\u{1}7F00\u{2}", &mut batch).expect("short");
+    }
+    batch
 }
 
 /// Requests that brokers send: replies and questions about transactions.
@@ -79,6 +95,36 @@ pub fn pushed() -> Vec<Vec<u8>> {
         add_in_both_forms(command, &mut frames);
     }
     frames
+}
+
+/// Bodies in JSON, and those of consumers that no capture has.
+pub fn consumer_bodies(bodies: &[Vec<u8>]) -> Vec<Vec<u8>> {
+    const OTHERS: &[&str] = &[
+        r#"{"offsetTable":{{"brokerName":"a","queueId":0,"topic":"T"}:5,{"brokerName":"b","queueId":1,"topic":"T"}:6}}"#,
+        r#"{"offsetTable":[{"brokerName":"a","offset":5,"queueId":0,"topic":"T"}]}"#,
+        r#"{"consumerTable":{},"messageQueueTable":{{"brokerName":"a","queueId":0,"topic":"T"}:5}}"#,
+        r#"{"jstack":"x","mqPopTable":{},"mqTable":{{"brokerName":"a","queueId":0,"topic":"T"}:{"commitOffset":4,"droped":false,"locked":true}},"properties":{"a":"b"},"statusTable":{"T":{"consumeRT":0.5}},"subscriptionSet":[{"topic":"T"}],"userConsumerInfo":{}}"#,
+        r#"{"autoCommit":true,"consumeResult":"CR_SUCCESS","order":false,"spentTimeMills":3}"#,
+        r#"{"connectionSet":[{"clientAddr":"1:2","clientId":"c","language":"RUST","version":493}],"consumeType":"CONSUME_PASSIVELY","subscriptionTable":{"T":{"codeSet":[1],"subString":"a","tagsSet":["a"],"topic":"T"}}}"#,
+        r#"{"acks":[{"b":"AQQ=","c":"g","it":60,"pt":9,"q":1,"r":"0","rq":4,"so":0,"t":"T"}],"brokerName":"b"}"#,
+        r#"{"consumerGroup":"g","mode":"POP","popShareQueueNum":-1,"topic":"T"}"#,
+        r#"{"clientId":"c","group":"g","subscriptionData":{"expressionType":"SQL92","subString":"a > 5","topic":"T"}}"#,
+    ];
+    let captured = bodies.iter().filter(|body| body.starts_with(b"{")).cloned();
+    captured
+        .chain(OTHERS.iter().map(|text| text.as_bytes().to_vec()))
+        .collect()
+}
+
+/// What answers to pops say of their queues.
+pub fn popped() -> Vec<Vec<u8>> {
+    [
+        "0 0 0;0 1 2;1 0 8\n0 0 0,1;0 1 2,3;1 0 8\n0 qo0%1 2;0 1 1",
+        "\n\n",
+        "0 9 60 4 0 b 1 0",
+    ]
+    .map(|text| text.as_bytes().to_vec())
+    .into()
 }
 
 /// Compressed bodies, each behind a byte that chooses how it is said to be compressed.

@@ -1,8 +1,26 @@
 //! What is handed hostile bytes: everything by which the client reads what a peer sends.
 
+use std::sync::Arc;
+
 use rocketmq_blocking::protocol::admin::{OffsetAnswer, QueueQuery, RecallAnswer, StoreTimeAnswer};
 use rocketmq_blocking::protocol::code::request;
+use rocketmq_blocking::protocol::consumer::asked::{
+    ConsumeDirectly, ConsumerOffsets, DirectResult, OffsetTable, OffsetsQuery, ResetOffsets,
+    RunningInfo, RunningInfoQuery,
+};
+use rocketmq_blocking::protocol::consumer::assignment::{
+    AssignmentQuery, Assignments, SetRequestMode,
+};
+use rocketmq_blocking::protocol::consumer::back::SendBack;
+use rocketmq_blocking::protocol::consumer::lock::{LockRequest, Locked};
+use rocketmq_blocking::protocol::consumer::member::{Connections, FilterCheck, GroupName, Members};
+use rocketmq_blocking::protocol::consumer::offset::{CommitOffset, QueryOffset};
+use rocketmq_blocking::protocol::consumer::pop::{
+    Ack, BatchAck, ChangeAnswer, ChangeInvisible, Handle, PopAnswer, PopRequest, Popped,
+};
+use rocketmq_blocking::protocol::consumer::pull::{PullAnswer, PullRequest};
 use rocketmq_blocking::protocol::frame::{self, RawFrame};
+use rocketmq_blocking::protocol::heartbeat::Heartbeat;
 use rocketmq_blocking::protocol::id::OffsetMessageId;
 use rocketmq_blocking::protocol::recall::RecallHandle;
 use rocketmq_blocking::protocol::reply::{self, PushedReply};
@@ -108,6 +126,20 @@ impl Target {
             ),
             target("pushed", corpus::pushed(), read_pushed, reframe, inflating),
             target("receive", streams(&frames), receive, keep, plain),
+            target(
+                "consumer",
+                corpus::consumer_bodies(&bodies),
+                read_consumer_body,
+                keep,
+                limit(ROUTE, 8),
+            ),
+            target(
+                "popped",
+                corpus::popped(),
+                read_popped,
+                keep,
+                limit(ROUTE, 8),
+            ),
         ]
     }
 }
@@ -173,9 +205,76 @@ fn read_command(raw: RawFrame<'_>) {
     let _ = OffsetAnswer::decode(&ext);
     let _ = StoreTimeAnswer::decode(&ext);
     let _ = RecallAnswer::decode(&ext);
+    let _ = PullRequest::decode(&ext);
+    let _ = PullAnswer::decode(&ext);
+    let _ = QueryOffset::decode(&ext);
+    let _ = CommitOffset::decode(&ext);
+    let _ = SendBack::decode(&ext);
+    let _ = GroupName::decode(&ext);
+    let _ = ResetOffsets::decode(&ext);
+    let _ = OffsetsQuery::decode(&ext);
+    let _ = RunningInfoQuery::decode(&ext);
+    let _ = ConsumeDirectly::decode(&ext);
+    let _ = PopRequest::decode(&ext);
+    let _ = PopAnswer::decode(&ext);
+    let _ = Ack::decode(&ext);
+    let _ = ChangeInvisible::decode(&ext);
+    let _ = ChangeAnswer::decode(&ext);
     for (_, value) in ext.iter().take(8) {
         let _ = OffsetMessageId::decode(value);
         let _ = RecallHandle::decode(value);
+    }
+}
+
+/// Every body that a consumer or its broker reads as JSON.
+fn read_consumer_body(body: &[u8]) {
+    let _ = Heartbeat::decode(body);
+    let _ = Members::decode(body);
+    let _ = Connections::decode(body);
+    let _ = FilterCheck::decode(body);
+    let _ = LockRequest::decode(body);
+    let _ = Locked::decode(body);
+    let _ = AssignmentQuery::decode(body);
+    let _ = Assignments::decode(body);
+    let _ = SetRequestMode::decode(body);
+    let _ = ConsumerOffsets::decode(body);
+    let _ = DirectResult::decode(body);
+    if let Ok(table) = OffsetTable::decode(body) {
+        assert_eq!(OffsetTable::decode(&table.encode()), Ok(table));
+    }
+    if let Ok(info) = RunningInfo::decode(body) {
+        assert!(RunningInfo::decode(&info.encode()).is_ok());
+    }
+    if let Ok(ack) = BatchAck::decode(body) {
+        for batch in &ack.acks {
+            let _ = (batch.mark(), batch.offsets().count());
+        }
+    }
+}
+
+/// What a pop's answer says of its queues: three texts with line breaks between them.
+fn read_popped(text: &[u8]) {
+    let text = String::from_utf8_lossy(text);
+    let mut parts = text.split('\n').map(str::to_owned);
+    let answer = PopAnswer {
+        start_offsets: parts.next().filter(|text| !text.is_empty()),
+        message_offsets: parts.next(),
+        order_counts: parts.next(),
+        ..PopAnswer::default()
+    };
+    let messages: Vec<Popped<'_>> = (0..4)
+        .map(|i| Popped {
+            topic: ["T", "%RETRY%g_T"][i % 2],
+            queue_id: (i / 2) as i32,
+            queue_offset: i as i64,
+            handle: (i == 3).then_some("0 1 2 3 1 b 0 1"),
+        })
+        .collect();
+    if let Ok(handles) = answer.handles("b", &messages) {
+        assert_eq!(handles.len(), messages.len());
+    }
+    if let Ok(handle) = text.parse::<Handle>() {
+        assert_eq!(handle.to_string().parse(), Ok(handle));
     }
 }
 
@@ -184,14 +283,20 @@ fn read_route(body: &[u8]) {
 }
 
 fn read_stored(bytes: &[u8]) {
-    if let Ok(mut message) = message::decode_packed(bytes) {
-        let _ = message::unpack(&mut message, INFLATED);
-        assert!(message.body.len() <= bytes.len().max(INFLATED));
+    let bytes = Arc::new(bytes.to_vec());
+    if let Ok(packed) = message::decode_packed(Arc::clone(&bytes)) {
+        if let Ok(message) = packed.unpack(INFLATED) {
+            assert!(message.body().len() <= bytes.len().max(INFLATED));
+        }
     }
-    if let Ok(messages) = message::decode_all(bytes, INFLATED) {
-        let all: usize = messages.iter().map(|m| m.body.len()).sum();
-        assert!(all <= bytes.len() + INFLATED);
-    }
+    let read = message::decode_all(Arc::clone(&bytes), INFLATED);
+    let messages: Vec<_> = read.into_iter().flatten().collect();
+    let all: usize = messages.iter().map(|m| m.body().len()).sum();
+    assert!(all <= bytes.len() + INFLATED);
+    // Parses them.
+    messages
+        .iter()
+        .for_each(|m| assert!(m.property("").is_none()));
 }
 
 fn read_batch(body: &[u8]) {

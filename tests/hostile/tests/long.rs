@@ -3,7 +3,8 @@
 use hostile::engine::check_memory;
 use hostile::targets::Target;
 use rocketmq_blocking::protocol::code::request;
-use rocketmq_blocking::protocol::{Command, HeaderFormat, compress};
+use rocketmq_blocking::protocol::message::Record;
+use rocketmq_blocking::protocol::{Command, HeaderFormat, compress, sys_flag};
 
 const FRAME: usize = 16 * 1024 * 1024;
 
@@ -85,4 +86,62 @@ fn a_length_that_is_only_claimed_costs_nothing() {
     claimed.extend([0; 200]);
     assert_read("receive", &claimed);
     assert_read("receive", &[&[0][..], &i32::MAX.to_be_bytes()].concat());
+}
+
+/// A stored message with this body and these properties.
+fn stored(sys_flag: i32, body: &[u8], properties: &str) -> Vec<u8> {
+    let host = ([127, 0, 0, 1], 1).into();
+    let record = Record {
+        topic: "",
+        body,
+        properties,
+        flag: 0,
+        sys_flag,
+        queue_id: 0,
+        queue_offset: 0,
+        commit_log_offset: 0,
+        born_timestamp: 0,
+        born_host: host,
+        store_timestamp: 0,
+        store_host: host,
+        reconsume_times: 0,
+        prepared_transaction_offset: 0,
+    };
+    let mut bytes = Vec::new();
+    record.encode(&mut bytes).expect("short parts");
+    bytes
+}
+
+#[test]
+fn an_answer_of_very_many_messages_or_properties_takes_little_memory() {
+    let many = "a\u{1}b\u{2}".repeat(8_000);
+    for message in [stored(0, b"", ""), stored(0, b"", &many)] {
+        assert_read("stored", &message.repeat(FRAME / message.len()));
+    }
+}
+
+#[test]
+fn an_inner_batch_of_very_many_messages_takes_little_memory() {
+    let inner = sys_flag::INNER_BATCH | sys_flag::NEED_UNWRAP;
+    let mut entry = vec![0, 0, 0, 22];
+    entry.extend([0; 18]);
+    let good = entry.repeat(FRAME / entry.len() - 100);
+    let bad = [0, 0, 0, 23].repeat(FRAME / 4 - 100);
+    for batch in [good, bad] {
+        assert_read("stored", &stored(inner, &batch, ""));
+    }
+}
+
+#[test]
+fn tables_and_lists_of_a_million_entries_take_little_memory() {
+    let key = r#"{{"brokerName":"","queueId":0,"topic":""}:1"#;
+    let table = r#"{"offsetTable":"#;
+    let entry = r#",{"brokerName":"","queueId":0,"topic":""}:1"#;
+    assert_read("consumer", &filled(&format!("{table}{key}"), entry, "}}"));
+    let list = r#"{"consumerIdList":["a""#;
+    assert_read("consumer", &filled(list, r#","a""#, "]}"));
+    let numbers = r#"{"offsetTable":{1:1"#;
+    assert_read("consumer", &filled(numbers, ",1:1", "}}"));
+    assert_read("popped", &filled("0 0 0", ";0 0 0", "\n"));
+    assert_read("popped", &filled("0 0 0\n0 0 0", ",0", ""));
 }

@@ -5,8 +5,9 @@ use std::sync::{Mutex, mpsc};
 
 use log::Level;
 use rocketmq_blocking::embedded::{Fault, Gate, On};
+use rocketmq_blocking::producer::FaultStrategy;
 use rocketmq_blocking::protocol::code::request;
-use rocketmq_blocking::{ClientOptions, FaultStrategy, TransactionState};
+use rocketmq_blocking::{ClientOptions, TransactionState};
 
 use super::provoke::{Panics, ask, lose_oneway, payments};
 use super::*;

@@ -11,7 +11,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rocketmq_blocking::embedded::Cluster;
-use rocketmq_blocking::{Message, Producer, ProducerBuilder};
+use rocketmq_blocking::producer::ProducerBuilder;
+use rocketmq_blocking::{Message, Producer};
 
 use crate::support::apart::in_a_process_of_its_own;
 use crate::support::{PATIENCE, logged};

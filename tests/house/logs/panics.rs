@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use rocketmq_blocking::embedded::{Fault, Gate, On};
-use rocketmq_blocking::{Delivery, ErrorKind};
+use rocketmq_blocking::{ErrorKind, SendFate};
 
 use super::*;
 
@@ -26,7 +26,7 @@ fn a_logger_that_panics_at_every_line_changes_no_outcome() {
     broker.inject(Fault::bytes_from(|_| vec![0xff; 8]).on(On::Send).times(1));
     let error = producer.send(&message()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Protocol, "{error}");
-    assert_eq!(error.delivery(), Delivery::MaybeStored, "{error}");
+    assert_eq!(error.fate(), SendFate::MaybeStored, "{error}");
     eventually("a connection again", || producer.send(&message()).is_ok());
 
     // An answer to nobody: noticed on the reader, with other answers in its hands.

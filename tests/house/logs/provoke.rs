@@ -1,7 +1,9 @@
 //! Servers and hooks that do what they should not.
 
 use rocketmq_blocking::embedded::{Accept, Fault, On};
-use rocketmq_blocking::hook::{RpcHook, SendContext, SendMessageHook, SendOutcome};
+use rocketmq_blocking::hook::{
+    RpcHook, RpcRequest, RpcResponse, SendContext, SendMessageHook, SendOutcome,
+};
 use rocketmq_blocking::protocol::{Command, HeaderFormat};
 use rocketmq_blocking::{Error, TransactionProducer, TransactionState};
 
@@ -17,7 +19,7 @@ impl std::fmt::Debug for Panics {
 }
 
 impl RpcHook for Panics {
-    fn after(&self, _: &str, _: &Command, _: Result<&Command, &Error>) {
+    fn after(&self, _: &RpcRequest, _: Result<RpcResponse<'_>, &Error>) {
         panic!("a test's own panic");
     }
 }

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use rocketmq_blocking::{ClientOptions, Delivery, ErrorKind, Message, Producer};
+use rocketmq_blocking::{ClientOptions, ErrorKind, Message, Producer, SendFate};
 
 use crate::servers::mortal::Mortal;
 use crate::servers::wire;
@@ -32,8 +32,8 @@ impl Counts {
                 Ok(_) => self.stored.fetch_add(1, Ordering::Relaxed),
                 Err(error) => {
                     assert_eq!(error.kind(), ErrorKind::Broker, "{error:?}");
-                    assert_eq!(error.response_code(), Some(17), "{error:?}");
-                    assert_eq!(error.delivery(), Delivery::NotSent, "{error:?}");
+                    assert_eq!(error.response_code(), Some(17.into()), "{error:?}");
+                    assert_eq!(error.fate(), SendFate::NotSent, "{error:?}");
                     self.refused.fetch_add(1, Ordering::Relaxed)
                 }
             };

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::unbounded;
-use rocketmq_blocking::{Delivery, Error, ErrorKind, Message, Result, SendReceipt};
+use rocketmq_blocking::{Error, ErrorKind, Message, Result, SendFate, SendReceipt};
 
 use crate::servers::{PATIENCE, Server, eventually};
 
@@ -93,12 +93,12 @@ fn sends_fail_with_what_is_known_and_within_their_time() {
     }
     let in_doubt = errors
         .iter()
-        .filter(|error| error.delivery() == Delivery::MaybeStored)
+        .filter(|error| error.fate() == SendFate::MaybeStored)
         .count();
     assert!(in_doubt > 0, "some were in flight: {errors:?}");
 
     let error = producer.send_oneway(&message).unwrap_err();
-    assert_eq!(error.delivery(), Delivery::NotSent, "{error:?}");
+    assert_eq!(error.fate(), SendFate::NotSent, "{error:?}");
     let start = Instant::now();
     assert!(producer.shutdown_within(PATIENCE).is_clean());
     assert!(start.elapsed() < PATIENCE / 2, "{:?}", start.elapsed());
@@ -106,7 +106,7 @@ fn sends_fail_with_what_is_known_and_within_their_time() {
     eventually("the route is gone", || {
         let producer = server.producer("last-broker-2").start().unwrap();
         let error = producer.send(&message).unwrap_err();
-        assert_eq!(error.delivery(), Delivery::NotSent, "{error:?}");
+        assert_eq!(error.fate(), SendFate::NotSent, "{error:?}");
         let kind = error.kind();
         assert!(
             matches!(kind, ErrorKind::Connect | ErrorKind::NoRoute),
@@ -120,7 +120,7 @@ fn sends_fail_with_what_is_known_and_within_their_time() {
 #[track_caller]
 fn check_gone(error: &Error) {
     assert_eq!(error.kind(), ErrorKind::Connect, "{error:?}");
-    assert_eq!(error.delivery(), Delivery::NotSent, "{error:?}");
+    assert_eq!(error.fate(), SendFate::NotSent, "{error:?}");
     assert!(error.attempts().len() > 1, "{error:?}");
 }
 
@@ -128,13 +128,13 @@ fn check_gone(error: &Error) {
 /// connection broke may be stored.
 #[track_caller]
 fn check_consistent(error: &Error) {
-    let of_attempts = error.attempts().iter().map(|a| a.error.delivery()).max();
-    assert_eq!(Some(error.delivery()), of_attempts, "{error:?}");
+    let of_attempts = error.attempts().iter().map(|a| a.error.fate()).max();
+    assert_eq!(Some(error.fate()), of_attempts, "{error:?}");
     for attempt in error.attempts() {
         assert_eq!(&*attempt.broker, "broker-a");
         match attempt.error.kind() {
             ErrorKind::Disconnected => {}
-            ErrorKind::Connect => assert_eq!(attempt.error.delivery(), Delivery::NotSent),
+            ErrorKind::Connect => assert_eq!(attempt.error.fate(), SendFate::NotSent),
             other => panic!("{other}: {error:?}"),
         }
     }

@@ -3,7 +3,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use rocketmq_blocking::{Delivery, ErrorKind, Message, MessageQueue, Wait};
+use rocketmq_blocking::error::Wait;
+use rocketmq_blocking::{ErrorKind, Message, MessageQueue, SendFate};
 
 use crate::servers::ledger::Ledger;
 use crate::servers::wire;
@@ -90,7 +91,7 @@ fn a_stopped_broker_costs_the_time_of_its_sends_and_explains_every_copy() {
         errors.flatten().collect::<Vec<_>>()
     });
     let timed_out = errors.iter().filter(|error| {
-        let doubt = error.delivery() == Delivery::MaybeStored;
+        let doubt = error.fate() == SendFate::MaybeStored;
         error.kind() == ErrorKind::Timeout && error.wait() == Some(Wait::Response) && doubt
     });
     assert!(timed_out.count() > 0, "{errors:?}");

@@ -5,7 +5,8 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use rocketmq_blocking::{Delivery, ErrorKind, Message, SendStatus, Wait};
+use rocketmq_blocking::error::Wait;
+use rocketmq_blocking::{ErrorKind, Message, SendFate, SendStatus};
 
 use crate::servers::ledger::Ledger;
 use crate::servers::{PATIENCE, Server, env, eventually};
@@ -71,7 +72,7 @@ fn what_is_confirmed_after_the_timeout_may_be_stored_and_is() {
         let error = outcome.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Timeout, "{error:?}");
         assert_eq!(error.wait(), Some(Wait::Response), "{error:?}");
-        assert_eq!(error.delivery(), Delivery::MaybeStored, "{error:?}");
+        assert_eq!(error.fate(), SendFate::MaybeStored, "{error:?}");
         // Elsewhere it is measured how late; a busy machine has stood still for a second here. Then a
         // handle could give up before the send: that error knows no attempt.
         assert!(took < 5 * SHORT, "{took:?}");

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use rocketmq_blocking::hook::{Payload, SendContext, SendMessageHook, SendOutcome};
-use rocketmq_blocking::{Delivery, Error, MessageQueue, Producer, Result, SendReceipt};
+use rocketmq_blocking::{Error, MessageQueue, Producer, Result, SendFate, SendReceipt};
 
 use crate::servers::stored::{Place, Stored};
 use crate::servers::{PATIENCE, Server, eventually};
@@ -26,7 +26,7 @@ impl SendMessageHook for Doubts {
     fn after(&self, context: &SendContext, outcome: &SendOutcome<'_>) {
         if let (SendOutcome::Failed(error), Payload::Message(message)) = (outcome, &context.payload)
         {
-            if error.delivery() == Delivery::MaybeStored {
+            if error.fate() == SendFate::MaybeStored {
                 let text = String::from_utf8_lossy(message.body()).into_owned();
                 let mut doubts = self.0.doubts.lock();
                 let doubts = doubts.as_mut().expect("this is there");
@@ -95,7 +95,7 @@ impl Ledger {
                 }
                 Err(error) => {
                     let attempts = error.attempts().iter().map(|attempt| &attempt.error);
-                    let maybe = |error: &Error| error.delivery() == Delivery::MaybeStored;
+                    let maybe = |error: &Error| error.fate() == SendFate::MaybeStored;
                     found.not_sent += usize::from(!maybe(error));
                     found.maybe_stored += usize::from(maybe(error));
                     found.stored_after_all += usize::from(!copies.is_empty());

@@ -11,7 +11,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use rocketmq_blocking::{ClientOptions, Producer, ProducerBuilder};
+use rocketmq_blocking::producer::ProducerBuilder;
+use rocketmq_blocking::{ClientOptions, Producer};
 
 use serde_json::Value;
 use stored::Stored;

@@ -168,7 +168,7 @@ fn check_one(version: Version, name: &str, sent: &Sent, stored: &Stored) {
     let message = &sent.message;
     assert_eq!(stored.topic, message.topic(), "{name}");
     assert_eq!(stored.tags.as_deref(), message.get_tag(), "{name}");
-    let keys: Vec<&str> = message.get_keys().collect();
+    let keys: Vec<&str> = message.keys().collect();
     let keys = (!keys.is_empty()).then(|| keys.join(" "));
     assert_eq!(stored.keys, keys, "{name}");
     assert_eq!(stored.flag, message.get_flag(), "{name}");
@@ -187,7 +187,7 @@ fn check_one(version: Version, name: &str, sent: &Sent, stored: &Stored) {
     // 4.9 takes the property out of what it stores, but for messages of a batch.
     let wait = match (version, sent.batch) {
         (Version::V4, false) => None,
-        _ => Some(message.waits_for_store().to_string()),
+        _ => Some(message.get_wait_store().to_string()),
     };
     assert_eq!(take("WAIT"), wait, "{name}");
     for (key, value) in message.user_properties().iter() {

@@ -7,8 +7,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rocketmq_blocking::embedded::{Accept, Cluster, Fault, Gate, On};
+use rocketmq_blocking::error::Wait;
 use rocketmq_blocking::protocol::{Command, HeaderFormat};
-use rocketmq_blocking::{Delivery, ErrorKind, Producer, Wait};
+use rocketmq_blocking::{ErrorKind, Producer, SendFate};
 
 use crate::support::*;
 
@@ -35,7 +36,7 @@ fn a_refused_connection_says_so_at_once() {
         let start = Instant::now();
         let error = error(mode.send(&producer, &message("x")));
         assert_eq!(error.kind(), ErrorKind::Connect, "{error}");
-        assert_eq!(error.delivery(), Delivery::NotSent);
+        assert_eq!(error.fate(), SendFate::NotSent);
         assert!(error.attempts()[0].error.address().is_some());
         assert!(start.elapsed() < SLACK);
     }
@@ -91,7 +92,7 @@ fn the_end_of_a_connection_answers_everybody_who_waits_on_it_at_once() {
                 let kinds = [ErrorKind::Connect, ErrorKind::Disconnected];
                 assert!(kinds.contains(&error.kind()), "{error}");
                 if !reset {
-                    assert_eq!(error.delivery(), Delivery::MaybeStored, "{error}");
+                    assert_eq!(error.fate(), SendFate::MaybeStored, "{error}");
                 }
             }
         });
@@ -145,7 +146,7 @@ fn bytes_that_are_no_frames_end_the_connection_and_answer_everybody() {
         for result in [failed, only(&pending)] {
             let error = error(result);
             assert_eq!(error.kind(), ErrorKind::Protocol, "case {i}: {error}");
-            assert_eq!(error.delivery(), Delivery::MaybeStored);
+            assert_eq!(error.fate(), SendFate::MaybeStored);
         }
     }
     check_heals(&producer);
@@ -162,7 +163,7 @@ fn an_answer_that_is_cut_anywhere_may_mean_stored() {
         broker.inject(Fault::cut_after(bytes).on(On::Send).once());
         let error = error(producer.send(&message("cut")));
         assert_eq!(error.kind(), ErrorKind::Disconnected, "{bytes}: {error}");
-        assert_eq!(error.delivery(), Delivery::MaybeStored);
+        assert_eq!(error.fate(), SendFate::MaybeStored);
         assert_eq!(cluster.message_count("T"), before + 1);
     }
 }

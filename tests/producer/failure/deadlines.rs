@@ -4,7 +4,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rocketmq_blocking::embedded::{Accept, Cluster, Fault, Gate, On};
-use rocketmq_blocking::{ClientOptions, Delivery, ErrorKind, Message, Producer, Wait};
+use rocketmq_blocking::error::Wait;
+use rocketmq_blocking::{ClientOptions, ErrorKind, Message, Producer, SendFate};
 
 use crate::support::*;
 
@@ -31,7 +32,7 @@ fn a_silent_broker_costs_the_time_of_the_call_and_its_connection() {
             (error.kind(), error.wait()),
             (ErrorKind::Timeout, Some(Wait::Response))
         );
-        assert_eq!(error.delivery(), Delivery::MaybeStored);
+        assert_eq!(error.fate(), SendFate::MaybeStored);
         assert!(start.elapsed() >= ms(500) && start.elapsed() < ms(500) + SLACK);
         // It may be half open: the next send does not trust it.
         assert!(producer.send(&message("x")).is_ok());
@@ -59,8 +60,8 @@ fn a_peer_that_does_not_read_gets_no_second_frame_behind_half_a_one() {
             (ErrorKind::Timeout, Some(Wait::Write))
         );
         assert_eq!(
-            error.delivery(),
-            Delivery::NotSent,
+            error.fate(),
+            SendFate::NotSent,
             "no broker got the whole frame"
         );
         assert!(start.elapsed() >= ms(500) && start.elapsed() < ms(500) + SLACK);
@@ -87,13 +88,10 @@ fn a_frame_that_had_little_time_to_be_written_may_still_leave() {
     let error = error(handle.wait());
     // On a loaded machine it may have had no turn at all.
     let expected = match error.wait() {
-        Some(Wait::Queue) => Delivery::NotSent,
-        _ => Delivery::MaybeStored,
+        Some(Wait::Queue) => SendFate::NotSent,
+        _ => SendFate::MaybeStored,
     };
-    assert_eq!(
-        (error.kind(), error.delivery()),
-        (ErrorKind::Timeout, expected)
-    );
+    assert_eq!((error.kind(), error.fate()), (ErrorKind::Timeout, expected));
     assert_eq!(broker.connections(), 1, "it is not given up at once");
     eventually("another connection is made", || {
         let sent = producer.prepare(&small).timeout(ms(200)).send();
@@ -139,7 +137,7 @@ fn a_short_send_behind_a_stuck_one_ends_at_its_own_time() {
             (error.kind(), error.wait()),
             (ErrorKind::Timeout, Some(Wait::Queue))
         );
-        assert_eq!(error.delivery(), Delivery::NotSent);
+        assert_eq!(error.fate(), SendFate::NotSent);
         assert!(start.elapsed() < ms(200) + SLACK, "{:?}", start.elapsed());
         assert!(!stuck.is_done(), "it has time left");
         let _ = producer.shutdown_within(ms(100));
@@ -188,7 +186,7 @@ fn no_time_at_all_means_not_sent() {
             ];
             for error in errors {
                 assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
-                assert_eq!(error.delivery(), Delivery::NotSent);
+                assert_eq!(error.fate(), SendFate::NotSent);
             }
         }
         if cold {
@@ -290,8 +288,8 @@ fn a_handle_can_be_waited_for_in_part() {
     assert!(!second.is_done());
     let error = error(first.wait_timeout(ms(5)));
     assert_eq!(
-        (error.kind(), error.delivery()),
-        (ErrorKind::Timeout, Delivery::MaybeStored)
+        (error.kind(), error.fate()),
+        (ErrorKind::Timeout, SendFate::MaybeStored)
     );
     thread::scope(|scope| {
         let waiting = scope.spawn(|| second.wait());

@@ -1,8 +1,9 @@
 //! What the caller is told when no attempt was left: of each of them, and of the message.
 
 use rocketmq_blocking::embedded::{Fault, On};
+use rocketmq_blocking::producer::AutoBatch;
 use rocketmq_blocking::protocol::code::request;
-use rocketmq_blocking::{AutoBatch, Batch, Delivery, ErrorKind, Message, MessageQueue};
+use rocketmq_blocking::{Batch, ErrorKind, Message, MessageQueue, SendFate};
 
 use crate::support::*;
 
@@ -11,23 +12,23 @@ use crate::support::*;
 #[test]
 fn a_code_that_stays_promises_what_it_says_of_the_message() {
     for (code, delivery) in [
-        (1, Delivery::MaybeStored),
-        (2, Delivery::NotSent),
-        (14, Delivery::NotSent),
-        (16, Delivery::NotSent),
-        (17, Delivery::NotSent),
-        (29, Delivery::NotSent),
-        (204, Delivery::NotSent),
-        (205, Delivery::NotSent),
-        (1500, Delivery::NotSent),
+        (1, SendFate::MaybeStored),
+        (2, SendFate::NotSent),
+        (14, SendFate::NotSent),
+        (16, SendFate::NotSent),
+        (17, SendFate::NotSent),
+        (29, SendFate::NotSent),
+        (204, SendFate::NotSent),
+        (205, SendFate::NotSent),
+        (1500, SendFate::NotSent),
     ] {
         for mode in MODES {
             let cluster = brokers(2);
             inject(&cluster, &Fault::answer(code, "no").on(On::Send));
             let error = error(mode.send(&producer(&cluster), &message("x")));
             assert_eq!(error.kind(), ErrorKind::Broker, "{error}");
-            assert_eq!(error.response_code(), Some(code), "{error}");
-            assert_eq!(error.delivery(), delivery, "{mode:?}: {error}");
+            assert_eq!(error.response_code(), Some(code.into()), "{error}");
+            assert_eq!(error.fate(), delivery, "{mode:?}: {error}");
             assert_eq!(error.attempts().len(), 3, "{mode:?}: {error}");
         }
     }
@@ -49,7 +50,7 @@ fn a_broker_that_stays_busy_has_stored_nothing_whatever_it_says_of_why() {
             let error = error(mode.send(&producer(&cluster), &message("x")));
             assert_eq!(error.kind(), ErrorKind::Broker, "{error}");
             assert_eq!(error.remark(), Some(remark));
-            assert_eq!(error.delivery(), Delivery::NotSent, "{mode:?}: {error}");
+            assert_eq!(error.fate(), SendFate::NotSent, "{mode:?}: {error}");
             assert_eq!(error.attempts().len(), 3, "{mode:?}: {error}");
         }
     }
@@ -75,16 +76,16 @@ fn the_final_error_lists_every_attempt() {
         assert_eq!(error.attempts().len(), 4);
         assert_eq!(sends(&cluster).len(), 4);
         // One of them may have stored it, whichever came last.
-        assert_eq!(error.delivery(), Delivery::MaybeStored);
+        assert_eq!(error.fate(), SendFate::MaybeStored);
         assert_eq!(error.topic(), Some("T"));
         for (i, attempt) in error.attempts().iter().enumerate() {
             let (code, remark, delivery) = match &*attempt.broker {
-                "broker-a" => (1, "odd", Delivery::MaybeStored),
-                _ => (2, "busy", Delivery::NotSent),
+                "broker-a" => (1, "odd", SendFate::MaybeStored),
+                _ => (2, "busy", SendFate::NotSent),
             };
-            assert_eq!(attempt.error.response_code(), Some(code));
+            assert_eq!(attempt.error.response_code(), Some(code.into()));
             assert_eq!(attempt.error.remark(), Some(remark));
-            assert_eq!(attempt.error.delivery(), delivery);
+            assert_eq!(attempt.error.fate(), delivery);
             assert_eq!(*attempt.broker, *sends(&cluster)[i].server());
         }
         let last = &error.attempts()[3].error;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Instant;
 
 use rocketmq_blocking::embedded::{Cluster, Fault, Gate, On};
-use rocketmq_blocking::{Delivery, ErrorKind, MessageQueue};
+use rocketmq_blocking::{ErrorKind, MessageQueue, SendFate};
 
 use crate::support::*;
 
@@ -136,7 +136,7 @@ fn shutdown_ends_connections_that_still_drain() {
     assert_eq!(report.unanswered, 1);
     let error = error(only(&pending));
     assert_eq!(error.kind(), ErrorKind::Closed, "{error}");
-    assert_eq!(error.delivery(), Delivery::MaybeStored);
+    assert_eq!(error.fate(), SendFate::MaybeStored);
     assert!(broker.wait_for_connections(0, PATIENCE));
 }
 

@@ -1,6 +1,6 @@
 //! A topic that gets fewer queues under load: brokers refuse some moments before name servers know.
 
-use rocketmq_blocking::Delivery;
+use rocketmq_blocking::SendFate;
 use rocketmq_blocking::embedded::{Cluster, Fault, Gate, On};
 
 use crate::support::*;
@@ -31,9 +31,9 @@ fn a_wrong_queue_is_sent_again_after_a_look_at_the_route() {
             let cluster = brokers(2);
             inject(&cluster, &Fault::answer(code, remark).on(On::Send));
             let error = error(mode.send(&self::producer(&cluster), &message("x")));
-            assert_eq!(error.response_code(), Some(code));
+            assert_eq!(error.response_code(), Some(code.into()));
             assert_eq!(error.attempts().len(), 3);
-            assert_eq!(error.delivery(), Delivery::NotSent);
+            assert_eq!(error.fate(), SendFate::NotSent);
             assert_eq!(cluster.requests(&On::Route).len(), 3);
         }
     }

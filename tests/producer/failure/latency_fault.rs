@@ -1,7 +1,8 @@
 use std::time::Duration;
 
 use rocketmq_blocking::embedded::{Cluster, Fault, On};
-use rocketmq_blocking::{ClientOptions, FaultStrategy, Message};
+use rocketmq_blocking::producer::FaultStrategy;
+use rocketmq_blocking::{ClientOptions, Message};
 
 use crate::support::{PATIENCE, patient as builder, two_brokers};
 

@@ -4,8 +4,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use rocketmq_blocking::embedded::{Fault, On};
+use rocketmq_blocking::error::Wait;
 use rocketmq_blocking::hook::{CheckForbiddenHook, SendContext};
-use rocketmq_blocking::{Delivery, ErrorKind, MessageQueue, SendStatus, Wait};
+use rocketmq_blocking::{ErrorKind, MessageQueue, SendFate, SendStatus};
 
 use crate::support::*;
 
@@ -59,12 +60,12 @@ fn other_codes_fail_at_once() {
             inject(&cluster, &Fault::answer(code, remark).on(On::Send));
             let error = error(mode.send(&producer(&cluster), &message("x")));
             assert_eq!(error.kind(), ErrorKind::Broker);
-            assert_eq!(error.response_code(), Some(code));
+            assert_eq!(error.response_code(), Some(code.into()));
             assert_eq!(error.remark().unwrap_or_default(), remark);
             assert_eq!(error.attempts().len(), 1);
             assert_eq!(sends(&cluster).len(), 1, "{code} {mode:?}");
             // A wrong signature stores nothing, although its code is that of unknown outcomes.
-            assert_eq!(error.delivery(), Delivery::NotSent);
+            assert_eq!(error.fate(), SendFate::NotSent);
         }
     }
 }
@@ -89,7 +90,7 @@ fn the_number_of_retries_is_the_modes_own() {
 fn retryable_codes_can_be_chosen() {
     let cluster = brokers(2);
     inject(&cluster, &Fault::answer(215, "").on(first_send()));
-    let producer = builder(&cluster).retry_codes([215]).start().unwrap();
+    let producer = builder(&cluster).retry_codes([215.into()]).start().unwrap();
     assert_eq!(producer.send(&message("x")).unwrap().attempts(), 2);
     inject(&cluster, &Fault::answer(2, "").on(On::Send));
     assert_eq!(error(producer.send(&message("x"))).attempts().len(), 1);
@@ -116,7 +117,7 @@ fn a_chosen_queue_is_never_changed_for_another() {
                 };
                 let error = error(result);
                 assert_eq!(error.attempts().len(), 1);
-                assert_eq!(error.response_code(), Some(code));
+                assert_eq!(error.response_code(), Some(code.into()));
                 assert_eq!(sends(&cluster).len(), way + 1);
             }
         }
@@ -194,7 +195,7 @@ fn the_only_broker_gets_the_whole_time() {
             (error.kind(), error.wait()),
             (ErrorKind::Timeout, Some(Wait::Response))
         );
-        assert_eq!(error.delivery(), Delivery::MaybeStored);
+        assert_eq!(error.fate(), SendFate::MaybeStored);
         assert_eq!(error.attempts().len(), 1);
         assert!(start.elapsed() >= ms(800) && start.elapsed() < ms(800) + SLACK);
     }
@@ -224,7 +225,7 @@ fn what_may_be_stored_is_sent_again_unless_that_is_switched_off() {
                 Err(error) => {
                     assert!(!again, "{error}");
                     assert_eq!(error.kind(), ErrorKind::Disconnected);
-                    assert_eq!(error.delivery(), Delivery::MaybeStored);
+                    assert_eq!(error.fate(), SendFate::MaybeStored);
                 }
             }
             assert_eq!(cluster.message_count("T"), stored);
@@ -278,8 +279,8 @@ fn a_doubtful_receipt_is_a_failure_where_that_is_required() {
                 let setup = setup.retry_another_broker_when_not_stored(another);
                 let error = error(mode.send(&setup.start().unwrap(), &message("x")));
                 assert_eq!(error.kind(), ErrorKind::Broker, "{error}");
-                assert_eq!(error.response_code(), Some(code), "{error}");
-                assert_eq!(error.delivery(), Delivery::MaybeStored, "{error}");
+                assert_eq!(error.response_code(), Some(code.into()), "{error}");
+                assert_eq!(error.fate(), SendFate::MaybeStored, "{error}");
                 assert!(error.to_string().contains(name), "{error}");
                 assert_eq!(cluster.message_count("T"), stored);
             }
@@ -320,7 +321,7 @@ fn retries_without_end_end_with_the_time() {
         let error = error(mode.send(&producer, &message("x")));
         // The last one may have had no time left for its answer.
         let first = &error.attempts()[0].error;
-        assert_eq!(first.response_code(), Some(2), "{error}");
+        assert_eq!(first.response_code(), Some(2.into()), "{error}");
         assert!(start.elapsed() < ms(1000) + SLACK);
         let made = sends(&cluster).len();
         assert!(
@@ -367,7 +368,7 @@ fn with_all_brokers_down_retries_without_end_wait_between_attempts() {
         let setup = builder(&cluster).send_timeout(ms(500));
         let setup = setup.retries(u32::MAX).async_retries(u32::MAX);
         let error = error(mode.send(&setup.start().unwrap(), &message("x")));
-        assert_eq!(error.delivery(), Delivery::NotSent);
+        assert_eq!(error.fate(), SendFate::NotSent);
         let made = error.attempts_made();
         assert!((4..60).contains(&made), "{made} attempts: {error}");
     }
@@ -409,7 +410,7 @@ fn a_oneway_send_makes_one_attempt() {
             Ok(()) => sent += 1,
             Err(error) => {
                 assert_eq!(error.kind(), ErrorKind::Connect, "{error}");
-                assert_eq!(error.delivery(), Delivery::NotSent);
+                assert_eq!(error.fate(), SendFate::NotSent);
                 refused += 1;
             }
         }

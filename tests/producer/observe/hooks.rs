@@ -8,7 +8,7 @@ use rocketmq_blocking::embedded::{Fault, On};
 use rocketmq_blocking::hook::{
     CheckForbiddenHook, MessageType, SendContext, SendMessageHook, SendMode, SendOutcome,
 };
-use rocketmq_blocking::{Batch, ClientOptions, Delivery, ErrorKind, Message, Producer};
+use rocketmq_blocking::{Batch, ClientOptions, ErrorKind, Message, Producer, SendFate};
 
 use crate::support::{PATIENCE, patient as builder, two_brokers};
 
@@ -42,6 +42,7 @@ impl SendMessageHook for Spy {
             SendOutcome::Stored(receipt) => format!("{}", receipt.status()),
             SendOutcome::Failed(error) => format!("{}", error.kind()),
             SendOutcome::Accepted => "accepted".to_owned(),
+            other => panic!("{other:?}"),
         };
         self.tell(format!(
             "after {:?} {} {outcome}",
@@ -244,6 +245,6 @@ fn a_handle_waited_for_in_a_callback_ends_even_if_its_answer_needs_that_thread()
     });
     let failed = ended.recv_timeout(PATIENCE).unwrap().unwrap_err();
     assert_eq!(failed.kind(), ErrorKind::Timeout);
-    assert_eq!(failed.delivery(), Delivery::MaybeStored);
+    assert_eq!(failed.fate(), SendFate::MaybeStored);
     assert!(producer.shutdown_within(PATIENCE).is_clean());
 }

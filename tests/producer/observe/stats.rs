@@ -5,9 +5,10 @@ use std::thread;
 use std::time::Duration;
 
 use rocketmq_blocking::embedded::{Cluster, Fault, Gate, On};
+use rocketmq_blocking::producer::AutoBatch;
+use rocketmq_blocking::stats::ProducerStats;
 use rocketmq_blocking::{
-    AutoBatch, Batch, Delivery, ErrorKind, Message, Producer, ProducerStats, TransactionProducer,
-    TransactionState,
+    Batch, ErrorKind, Message, Producer, SendFate, TransactionProducer, TransactionState,
 };
 
 use crate::support::{PATIENCE, patient as builder};
@@ -115,17 +116,17 @@ fn failed_calls_are_counted_by_their_kind_and_by_what_they_promise() {
         (
             Fault::answer(1, "no"),
             ErrorKind::Broker,
-            Delivery::MaybeStored,
+            SendFate::MaybeStored,
         ),
         (
             Fault::answer(13, "no"),
             ErrorKind::Broker,
-            Delivery::NotSent,
+            SendFate::NotSent,
         ),
         (
             Fault::hang_up(),
             ErrorKind::Disconnected,
-            Delivery::MaybeStored,
+            SendFate::MaybeStored,
         ),
     ] {
         for (name, call) in CALLS.iter().filter(|(name, _)| *name != "oneway") {
@@ -134,10 +135,10 @@ fn failed_calls_are_counted_by_their_kind_and_by_what_they_promise() {
                     broker.inject(fault.clone().on(On::Send));
                 }
                 let error = call(producer).unwrap_err();
-                assert_eq!((error.kind(), error.delivery()), (kind, delivery), "{name}");
+                assert_eq!((error.kind(), error.fate()), (kind, delivery), "{name}");
             });
             assert_eq!(stats.failed_with(kind), stats.begun, "{name}: {stats}");
-            let unsure = if delivery == Delivery::MaybeStored {
+            let unsure = if delivery == SendFate::MaybeStored {
                 stats.begun
             } else {
                 0

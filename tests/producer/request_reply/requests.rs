@@ -7,11 +7,12 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, bounded, unbounded};
 use rocketmq_blocking::embedded::{Cluster, Fault, On, StoredMessage};
+use rocketmq_blocking::error::Wait;
 use rocketmq_blocking::protocol::code::request;
 use rocketmq_blocking::protocol::send::SendRequest;
 use rocketmq_blocking::{
-    Batch, Client, ClientOptions, Delivery, Error, ErrorKind, Message, MessageQueue, MessageView,
-    Producer, Wait,
+    Batch, Client, ClientOptions, Error, ErrorKind, Message, MessageQueue, MessageView, Producer,
+    SendFate,
 };
 
 use crate::support::PATIENCE;
@@ -48,14 +49,14 @@ pub fn replier(cluster: &Cluster, answer: impl Fn(&str) -> String + Send + 'stat
 }
 
 pub fn text(reply: &MessageView) -> &str {
-    std::str::from_utf8(&reply.body).expect("text")
+    std::str::from_utf8(&reply.body()).expect("text")
 }
 
 #[track_caller]
 fn check_no_reply(error: &Error) {
     assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
     assert_eq!(error.wait(), Some(Wait::Response));
-    assert_eq!(error.delivery(), Delivery::MaybeStored);
+    assert_eq!(error.fate(), SendFate::MaybeStored);
     assert!(
         error.to_string().contains("no reply came within"),
         "{error}"
@@ -70,12 +71,12 @@ fn a_request_gets_its_reply() {
     let question = Message::new("Prices", "apples").tag("fruit");
     let reply = producer.request(&question, PATIENCE).expect("a reply");
     assert_eq!(text(&reply), "apples: 7");
-    assert_eq!(reply.topic, "DefaultCluster_REPLY_TOPIC");
-    assert_eq!(reply.properties.get("MSG_TYPE"), Some("reply"));
+    assert_eq!(reply.topic(), "DefaultCluster_REPLY_TOPIC");
+    assert_eq!(reply.property("MSG_TYPE"), Some("reply"));
     let asked = &cluster.messages("Prices")[0];
     for name in ["CORRELATION_ID", "REPLY_TO_CLIENT", "TTL"] {
         assert!(asked.property(name).is_some(), "{name}");
-        assert_eq!(reply.properties.get(name), asked.property(name), "{name}");
+        assert_eq!(reply.property(name), asked.property(name), "{name}");
     }
     assert_eq!(asked.property("TTL"), Some("20000"));
     assert_eq!(
@@ -215,14 +216,14 @@ fn a_compressed_reply_comes_whole_and_one_too_large_is_an_error() {
     let producer = builder.max_message_size(50_000).start().expect("started");
     let ask = |size: usize| producer.request(&Message::new("Prices", size.to_string()), PATIENCE);
     let reply = ask(50_000).expect("a reply");
-    assert_eq!(reply.body.len(), 50_000);
+    assert_eq!(reply.body().len(), 50_000);
     let raw = cluster.messages("DefaultCluster_REPLY_TOPIC")[0]
         .raw_body()
         .len();
     assert!(raw < 1000, "{raw}");
     let error = ask(50_001).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Protocol);
-    assert_eq!(error.delivery(), Delivery::MaybeStored);
+    assert_eq!(error.fate(), SendFate::MaybeStored);
     let answers = cluster.wait_for_answers(2, PATIENCE);
     assert_eq!(answers[1].command().code, 1);
     assert!(ask(1).is_ok(), "the connection lives");
@@ -260,7 +261,7 @@ fn a_compressed_reply_is_unpacked_by_a_worker_and_not_where_it_is_read() {
         .recv_timeout(PATIENCE)
         .expect("one")
         .expect("a reply");
-    assert_eq!(reply.body.len(), 50_000);
+    assert_eq!(reply.body().len(), 50_000);
     let answers = cluster.wait_for_answers(1, PATIENCE);
     assert_eq!(answers[0].command().code, 0);
 }
@@ -300,7 +301,7 @@ fn a_reply_to_somebody_who_is_gone_fails_with_code_1() {
     let replier = producer(&cluster, "repliers");
     let late = Message::reply_to(&cluster.messages("Prices")[0].view(), "7").expect("a request");
     let error = replier.send(&late).unwrap_err();
-    assert_eq!(error.response_code(), Some(1));
+    assert_eq!(error.response_code(), Some(1.into()));
     assert!(
         error
             .remark()
@@ -351,13 +352,13 @@ fn a_request_that_cannot_be_sent_says_why() {
     let producer = producer(&cluster, "askers");
     let question = Message::new("Prices", "x");
     let error = producer.request(&question, PATIENCE).unwrap_err();
-    assert_eq!(error.response_code(), Some(13));
+    assert_eq!(error.response_code(), Some(13.into()));
     let (got, replies) = bounded(1);
     producer.request_async(question, PATIENCE, move |reply| {
         got.send(reply).expect("the test waits");
     });
     let error = replies.recv_timeout(PATIENCE).expect("called").unwrap_err();
-    assert_eq!(error.response_code(), Some(13));
+    assert_eq!(error.response_code(), Some(13.into()));
     assert!(producer.flush(PATIENCE).is_ok());
 }
 

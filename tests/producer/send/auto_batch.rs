@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use rocketmq_blocking::embedded::{Cluster, Fault, On};
 use rocketmq_blocking::hook::{Payload, SendContext, SendMessageHook, SendOutcome};
+use rocketmq_blocking::producer::AutoBatch;
 use rocketmq_blocking::protocol::code::request;
 use rocketmq_blocking::{
-    AutoBatch, Client, ClientOptions, Delivery, ErrorKind, Message, MessageQueue, Producer,
-    SendReceipt,
+    Client, ClientOptions, ErrorKind, Message, MessageQueue, Producer, SendFate, SendReceipt,
 };
 
 use crate::support::builder;
@@ -235,7 +235,7 @@ fn a_client_that_is_shut_down_answers_what_is_gathered() {
         let errors = [handle.wait(), sync.join().unwrap()].map(|r| r.unwrap_err());
         for error in errors {
             assert_eq!(error.kind(), ErrorKind::Closed, "{error}");
-            assert_eq!(error.delivery(), Delivery::NotSent, "{error}");
+            assert_eq!(error.fate(), SendFate::NotSent, "{error}");
         }
     });
     assert_eq!(cluster.message_count("T"), 0);
@@ -255,7 +255,7 @@ fn a_batch_that_fails_fails_for_all_of_its_messages_and_an_invalid_message_for_n
     producer.flush(NEVER).unwrap();
     for handle in [first, second] {
         let error = handle.wait().unwrap_err();
-        assert_eq!(error.response_code(), Some(13), "{error}");
+        assert_eq!(error.response_code(), Some(13.into()), "{error}");
         assert_eq!(error.attempts().len(), 1);
     }
     assert_eq!(codes(&cluster).len(), 1);
@@ -299,7 +299,7 @@ fn nobody_waits_beyond_the_time_of_its_own_send() {
     let start = Instant::now();
     let error = send("silence").unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
-    assert_eq!(error.delivery(), Delivery::MaybeStored);
+    assert_eq!(error.fate(), SendFate::MaybeStored);
     assert_eq!(error.attempts().len(), 1, "the batch's own end: {error}");
     assert!(start.elapsed() >= short, "{:?}", start.elapsed());
 }
@@ -400,7 +400,7 @@ fn topics_whose_routes_nobody_tells_hold_up_no_batch_of_another() {
     });
     for _ in 0..4 {
         let error = hears.recv_timeout(NEVER).unwrap();
-        assert_eq!(error.delivery(), Delivery::NotSent, "{error}");
+        assert_eq!(error.fate(), SendFate::NotSent, "{error}");
     }
 }
 
@@ -437,7 +437,7 @@ fn a_batch_that_no_worker_has_time_for_ends_at_its_deadline_and_was_not_sent() {
     let (end, result) = hears.recv_timeout(NEVER).unwrap();
     let error = result.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
-    assert_eq!(error.delivery(), Delivery::NotSent, "{error}");
+    assert_eq!(error.fate(), SendFate::NotSent, "{error}");
     assert_eq!(error.topic(), Some("T"), "{error}");
     assert!(error.unique_key().is_some());
     let took = end - start;

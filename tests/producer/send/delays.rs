@@ -1,9 +1,9 @@
 use std::time::{Duration, SystemTime};
 
 use rocketmq_blocking::embedded::{Cluster, On};
-use rocketmq_blocking::protocol::code::{request, response};
+use rocketmq_blocking::protocol::code::request;
 use rocketmq_blocking::protocol::recall::RecallHandle;
-use rocketmq_blocking::{ErrorKind, Message, Producer, Schedule};
+use rocketmq_blocking::{ErrorKind, Message, Producer, ResponseCode, Schedule};
 
 use crate::support::{builder, producer};
 
@@ -52,7 +52,7 @@ fn delayed_messages_come_when_the_clock_says_so_in_the_order_of_their_times() {
     let error = producer
         .send(&message("x").deliver_after(4 * 24 * 3600 * SECOND))
         .unwrap_err();
-    assert_eq!(error.response_code(), Some(response::MESSAGE_ILLEGAL));
+    assert_eq!(error.response_code(), Some(ResponseCode::MESSAGE_ILLEGAL));
 }
 
 #[test]
@@ -100,7 +100,7 @@ fn a_recalled_message_never_comes() {
     assert_eq!(left, ["a", "c"]);
     let late = receipts[0].recall_handle().unwrap();
     let error = producer.recall("T", late).unwrap_err();
-    assert_eq!(error.response_code(), Some(response::ILLEGAL_OPERATION));
+    assert_eq!(error.response_code(), Some(ResponseCode::ILLEGAL_OPERATION));
     assert_eq!(error.remark(), Some("recall failed, timestamp invalid"));
     assert!(error.to_string().starts_with("T: 127.0.0.1:"), "{error}");
 }
@@ -178,5 +178,5 @@ fn without_the_setting_there_is_a_handle_and_no_recall() {
     let receipt = producer.send(&message).unwrap();
     let handle = receipt.recall_handle().unwrap();
     let error = producer.recall("T", handle).unwrap_err();
-    assert_eq!(error.response_code(), Some(response::NO_PERMISSION));
+    assert_eq!(error.response_code(), Some(ResponseCode::NO_PERMISSION));
 }

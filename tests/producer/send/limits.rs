@@ -4,9 +4,8 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::bounded;
 use rocketmq_blocking::embedded::{Cluster, Fault, Gate, Injected, On};
-use rocketmq_blocking::{
-    Batch, ClientOptions, Delivery, ErrorKind, Message, Producer, ProducerBuilder,
-};
+use rocketmq_blocking::producer::ProducerBuilder;
+use rocketmq_blocking::{Batch, ClientOptions, ErrorKind, Message, Producer, SendFate};
 
 use crate::support::*;
 
@@ -47,7 +46,7 @@ fn check_busy(producer: &Producer, message: &Message) {
         short().send_oneway().unwrap_err(),
     ] {
         assert_eq!(error.kind(), ErrorKind::Busy, "{error}");
-        assert_eq!(error.delivery(), Delivery::NotSent);
+        assert_eq!(error.fate(), SendFate::NotSent);
     }
     assert!(start.elapsed() >= ms(100) && start.elapsed() < ms(100) + SLACK);
 }
@@ -195,7 +194,7 @@ fn messages_are_checked_as_in_java_and_nothing_is_sent() {
                 Err(error) => {
                     assert!(!legal, "case {i}: {error}");
                     assert_eq!(error.kind(), ErrorKind::Invalid);
-                    assert_eq!(error.delivery(), Delivery::NotSent);
+                    assert_eq!(error.fate(), SendFate::NotSent);
                 }
             }
         }
@@ -241,7 +240,7 @@ fn what_no_frame_can_carry_is_refused_here() {
     for mode in MODES {
         let error = error(mode.send(&producer, &message));
         assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
-        assert_eq!(error.delivery(), Delivery::NotSent);
+        assert_eq!(error.fate(), SendFate::NotSent);
     }
     assert_eq!(
         producer.send_oneway(&message).unwrap_err().kind(),
@@ -274,8 +273,8 @@ fn properties_leave_what_brokers_add() {
 
     let error = producer.send(&long(longest + 1)).unwrap_err();
     assert_eq!(
-        (error.kind(), error.delivery()),
-        (ErrorKind::Invalid, Delivery::NotSent)
+        (error.kind(), error.fate()),
+        (ErrorKind::Invalid, SendFate::NotSent)
     );
     assert!(error.to_string().contains("brokers store 32767"), "{error}");
     // Brokers write where a message goes, and when, into one that is delivered later.
@@ -296,8 +295,8 @@ fn the_code_of_what_is_too_long_for_the_broker_says_what_that_is() {
     let error = |message: &Message| {
         cluster.broker("broker-a").inject(refuse());
         let error = producer.send(message).unwrap_err();
-        assert_eq!(error.response_code(), Some(13));
-        assert_eq!(error.delivery(), Delivery::NotSent);
+        assert_eq!(error.response_code(), Some(13.into()));
+        assert_eq!(error.fate(), SendFate::NotSent);
         error.to_string()
     };
     let long = Message::new("T", "x").property("long", "p".repeat(32_000));

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use rocketmq_blocking::embedded::Cluster;
-use rocketmq_blocking::{ClientOptions, Delivery, ErrorKind, Message, MessageQueue};
+use rocketmq_blocking::{ClientOptions, ErrorKind, Message, MessageQueue, SendFate};
 
 use crate::support::*;
 
@@ -80,7 +80,7 @@ fn a_selector_that_panics_or_chooses_nothing_fails_its_send_only() {
     let panicked = error(bad.send());
     for error in [out, panicked] {
         assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
-        assert_eq!(error.delivery(), Delivery::NotSent);
+        assert_eq!(error.fate(), SendFate::NotSent);
     }
     assert!(sends(&cluster).is_empty());
     assert!(producer.send(&message).is_ok());
@@ -104,7 +104,7 @@ fn a_given_queue_is_used_or_the_send_fails() {
     assert_eq!(error(to("U", "broker-a", 0)).kind(), ErrorKind::Invalid);
     assert_eq!(error(to("T", "broker-z", 0)).kind(), ErrorKind::NoBroker);
     let refused = error(to("T", "broker-a", 4));
-    assert_eq!(refused.response_code(), Some(29));
+    assert_eq!(refused.response_code(), Some(29.into()));
     assert_eq!(refused.attempts().len(), 1);
     // The broker chooses if it is told to.
     let receipt = to("T", "broker-a", -1).unwrap();

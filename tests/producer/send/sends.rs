@@ -4,9 +4,10 @@ use std::collections::HashSet;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rocketmq_blocking::embedded::{Cluster, Fault, On, StoredMessage};
+use rocketmq_blocking::producer::AutoBatch;
 use rocketmq_blocking::protocol::{HeaderFormat, sys_flag};
 use rocketmq_blocking::{
-    AutoBatch, Batch, ClientOptions, Message, MessageView, Producer, Schedule, SendStatus,
+    Batch, ClientOptions, Message, MessageView, Producer, Schedule, SendStatus,
     TransactionProducer, TransactionState,
 };
 
@@ -364,7 +365,7 @@ fn an_answer_without_fields_is_still_a_receipt_and_a_broken_number_may_be_stored
                 Err(error) => {
                     assert!(!good, "{error}");
                     assert_eq!(error.kind(), rocketmq_blocking::ErrorKind::Protocol);
-                    assert_eq!(error.delivery(), rocketmq_blocking::Delivery::MaybeStored);
+                    assert_eq!(error.fate(), rocketmq_blocking::SendFate::MaybeStored);
                 }
             }
         }

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crossbeam_channel::bounded;
 use rocketmq_blocking::embedded::{Cluster, Fault, Gate, On};
-use rocketmq_blocking::{Client, ClientOptions, Delivery, ErrorKind, Producer, ProducerBuilder};
+use rocketmq_blocking::producer::ProducerBuilder;
+use rocketmq_blocking::{Client, ClientOptions, ErrorKind, Producer, SendFate};
 
 use crate::support::*;
 
@@ -118,7 +119,7 @@ fn host_names_are_resolved_and_unknown_ones_say_so() {
         .unwrap();
     let error = error(producer.send(&message("x")));
     assert_eq!(error.kind(), ErrorKind::Dns, "{error}");
-    assert_eq!(error.delivery(), Delivery::NotSent, "{error}");
+    assert_eq!(error.fate(), SendFate::NotSent, "{error}");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{RecvTimeoutError, bounded, unbounded};
 use rocketmq_blocking::embedded::{Accept, Cluster, Fault, Gate, On};
-use rocketmq_blocking::{Client, ClientOptions, Delivery, ErrorKind, Producer};
+use rocketmq_blocking::{Client, ClientOptions, ErrorKind, Producer, SendFate};
 
 use crate::support::*;
 
@@ -28,8 +28,8 @@ fn after_a_shutdown_every_call_is_refused() {
     for mode in MODES {
         let error = error(mode.send(&clone, &message("x")));
         assert_eq!(
-            (error.kind(), error.delivery()),
-            (ErrorKind::Closed, Delivery::NotSent)
+            (error.kind(), error.fate()),
+            (ErrorKind::Closed, SendFate::NotSent)
         );
     }
     assert_eq!(
@@ -319,7 +319,7 @@ fn dropping_the_last_handle_answers_everything() {
     for results in &pending {
         assert_eq!(error(only(results)).kind(), ErrorKind::Closed);
     }
-    assert_eq!(error(handle.wait()).delivery(), Delivery::MaybeStored);
+    assert_eq!(error(handle.wait()).fate(), SendFate::MaybeStored);
     assert!(cluster.broker("broker-a").wait_for_connections(0, PATIENCE));
 }
 
@@ -336,7 +336,7 @@ fn ten_thousand_in_flight_are_answered_once_when_the_last_handle_is_dropped() {
         let done = done.clone();
         let told = move |result: rocketmq_blocking::Result<_>| {
             let error: rocketmq_blocking::Error = result.map(drop).unwrap_err();
-            done.send((i, error.kind(), error.delivery())).unwrap();
+            done.send((i, error.kind(), error.fate())).unwrap();
         };
         producer.send_async(message("x"), told);
     }
@@ -353,7 +353,7 @@ fn ten_thousand_in_flight_are_answered_once_when_the_last_handle_is_dropped() {
     };
     assert_eq!(end, RecvTimeoutError::Disconnected);
     told.sort_by_key(|(i, ..)| *i);
-    let once = |i| (i, ErrorKind::Closed, Delivery::MaybeStored);
+    let once = |i| (i, ErrorKind::Closed, SendFate::MaybeStored);
     assert!(told == (0..SENDS).map(once).collect::<Vec<_>>());
     assert!(broker.wait_for_connections(0, PATIENCE));
 }
@@ -414,7 +414,7 @@ fn a_send_under_way_connects_nothing_after_the_end() {
     });
     let error = error(send.send());
     assert_eq!(error.kind(), ErrorKind::Closed, "{error}");
-    assert_eq!(error.delivery(), Delivery::NotSent);
+    assert_eq!(error.fate(), SendFate::NotSent);
     drop(producer);
     assert!(sends(&cluster).is_empty());
     assert_eq!(cluster.broker("broker-a").connections(), 0);

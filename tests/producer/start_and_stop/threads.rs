@@ -8,9 +8,9 @@ use std::thread;
 
 use crossbeam_channel::bounded;
 use rocketmq_blocking::embedded::{Accept, Cluster, Fault, On};
+use rocketmq_blocking::producer::FaultStrategy;
 use rocketmq_blocking::{
-    Client, ClientOptions, FaultStrategy, MessageView, Producer, TransactionProducer,
-    TransactionState,
+    Client, ClientOptions, MessageView, Producer, TransactionProducer, TransactionState,
 };
 
 use crate::support::*;

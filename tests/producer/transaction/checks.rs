@@ -40,7 +40,7 @@ fn told(cluster: &Cluster, id: &str, count: usize) -> Transaction {
 #[test]
 fn the_check_decides_what_the_local_transaction_left_open() {
     let cluster = cluster();
-    let by_body = |half: &MessageView| match &half.body[..] {
+    let by_body = |half: &MessageView| match half.body() {
         b"yes" => TransactionState::Commit,
         b"no" => TransactionState::Rollback,
         _ => TransactionState::Unknown,
@@ -98,11 +98,11 @@ fn the_check_sees_the_message_whole_and_is_answered_where_it_was_asked() {
     told(&cluster, &id, 1);
     assert_eq!(cluster.check_transactions(), 1);
     let half = seen.recv_timeout(PATIENCE).expect("asked");
-    assert_eq!(half.topic, "Paid");
-    assert_eq!(half.body, body.as_bytes());
+    assert_eq!(half.topic(), "Paid");
+    assert_eq!(half.body(), body.as_bytes());
     assert_eq!(half.unique_key(), Some(&*id));
     assert_eq!(half.tag(), Some("T"));
-    assert_eq!(half.properties.get("shop"), Some("north"));
+    assert_eq!(half.property("shop"), Some("north"));
 
     let transaction = told(&cluster, &id, 2);
     let [first, second] = transaction.told() else {

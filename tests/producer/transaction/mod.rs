@@ -5,9 +5,8 @@ mod surroundings;
 mod transactions;
 
 use rocketmq_blocking::embedded::Cluster;
-use rocketmq_blocking::{
-    MessageView, TransactionProducer, TransactionProducerBuilder, TransactionState,
-};
+use rocketmq_blocking::transaction::TransactionProducerBuilder;
+use rocketmq_blocking::{MessageView, TransactionProducer, TransactionState};
 
 pub fn cluster() -> Cluster {
     Cluster::builder().topic("Paid", 4).start().expect("ports")

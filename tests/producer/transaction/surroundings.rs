@@ -7,13 +7,12 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use rocketmq_blocking::embedded::{Cluster, On};
 use rocketmq_blocking::hook::{
-    EndTransactionContext, EndTransactionHook, MessageType, RpcHook, SendContext, SendMessageHook,
+    EndTransactionContext, EndTransactionHook, MessageType, RpcHook, RpcRequest, SendContext,
+    SendMessageHook,
 };
-use rocketmq_blocking::protocol::Command;
+use rocketmq_blocking::producer::AutoBatch;
 use rocketmq_blocking::protocol::code::request;
-use rocketmq_blocking::{
-    AutoBatch, ClientOptions, ErrorKind, Message, MessageView, TransactionState,
-};
+use rocketmq_blocking::{ClientOptions, ErrorKind, Message, MessageView, TransactionState};
 
 use super::{bodies, checked, cluster};
 use crate::support::PATIENCE;
@@ -74,7 +73,7 @@ fn a_namespace_is_on_the_wire_and_nowhere_else() {
     let cluster = cluster();
     let (saw, seen) = crossbeam_channel::unbounded();
     let check = move |half: &MessageView| {
-        saw.send(half.topic.clone()).expect("the test waits");
+        saw.send(half.topic().to_owned()).expect("the test waits");
         TransactionState::Commit
     };
     let builder = checked(&cluster, "payments", check).namespace("NS");
@@ -105,7 +104,7 @@ fn a_namespace_is_on_the_wire_and_nowhere_else() {
         let reply = Message::reply_to(&question.view(), "7").expect("a request");
         plain.send(&reply).map(drop).expect("pushed");
         let reply = asking.join().expect("no panic").expect("a reply");
-        assert_eq!(reply.topic, "DefaultCluster_REPLY_TOPIC");
+        assert_eq!(reply.topic(), "DefaultCluster_REPLY_TOPIC");
     });
 }
 
@@ -114,8 +113,8 @@ fn a_namespace_is_on_the_wire_and_nowhere_else() {
 struct Mark;
 
 impl RpcHook for Mark {
-    fn before(&self, _: &str, request: &mut Command) -> Result<(), Box<dyn Error + Send + Sync>> {
-        request.ext.set("mark", "1");
+    fn before(&self, request: &mut RpcRequest) -> Result<(), Box<dyn Error + Send + Sync>> {
+        request.set_field("mark", "1");
         Ok(())
     }
 }

@@ -7,10 +7,8 @@ use rocketmq_blocking::protocol::code::request;
 use rocketmq_blocking::protocol::send::SendRequest;
 use rocketmq_blocking::protocol::sys_flag;
 use rocketmq_blocking::protocol::transaction::EndTransaction;
-use rocketmq_blocking::{
-    Client, ClientOptions, ErrorKind, HalfMessage, Message, SendStatus, TransactionReceipt,
-    TransactionState,
-};
+use rocketmq_blocking::transaction::{HalfMessage, TransactionReceipt};
+use rocketmq_blocking::{Client, ClientOptions, ErrorKind, Message, SendStatus, TransactionState};
 
 use super::{bodies, cluster, unchecked};
 use crate::support::PATIENCE;
@@ -47,7 +45,7 @@ fn a_commit_shows_the_message_once_and_only_then() {
         (message.tag(), message.producer_group()),
         (Some("T"), "payments")
     );
-    assert_eq!(message.view().prepared_transaction_offset, 0);
+    assert_eq!(message.view().prepared_transaction_offset(), 0);
     drop(cluster);
     assert_eq!(seen.iter().count(), 1);
 }
@@ -135,7 +133,7 @@ fn a_half_message_that_cannot_be_sent_is_an_error_and_nothing_is_carried_out() {
     let producer = unchecked(&cluster, "payments");
     let local = |_: &HalfMessage<'_>| panic!("carried out all the same");
     let error = producer.send_in_transaction(&Message::new("Paid", "x"), local);
-    assert_eq!(error.unwrap_err().response_code(), Some(13));
+    assert_eq!(error.unwrap_err().response_code(), Some(13.into()));
     assert!(cluster.requests(&On::EndTransaction).is_empty());
     assert!(cluster.transactions().is_empty());
 }

@@ -36,8 +36,9 @@ impl Bench {
             match says[usize::from(at)] {
                 Known => Ok(Some(char::from(b'A' + at))),
                 Unknown => Ok(None),
-                Refuses => Err(Error::response(1, Some("SYSTEM_ERROR"), Some("not ready"))
-                    .of_kind(ErrorKind::NameServer)),
+                Refuses => {
+                    Err(Error::response(1, Some("not ready")).of_kind(ErrorKind::NameServer))
+                }
                 Nothing => Err(Error::timeout(Wait::Response)),
             }
         })
@@ -90,7 +91,7 @@ fn an_error_names_the_servers_and_a_refusal_says_more_than_silence() {
         let refused = error(&says);
         assert_eq!(
             (refused.kind(), refused.response_code()),
-            (ErrorKind::NameServer, Some(1))
+            (ErrorKind::NameServer, Some(1.into()))
         );
         let at = says
             .iter()

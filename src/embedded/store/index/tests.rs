@@ -149,28 +149,28 @@ fn the_encoded_form_is_what_clients_decode() {
             let stored = draft.placed(place).unwrap();
             assert_eq!(stored.encoded().len(), size);
             assert_eq!(stored.raw_properties(), text);
-            let view = message::decode(stored.encoded(), 100).unwrap();
+            let view = message::decode(stored.encoded().to_vec(), 100).unwrap();
+            assert_eq!((view.topic(), view.body()), (&*topic, &b"body"[..]));
             assert_eq!(
-                (view.topic.as_str(), view.body.as_slice()),
-                (&*topic, &b"body"[..])
+                (view.queue_offset(), view.commit_log_offset()),
+                (3, 1 << 40)
             );
-            assert_eq!((view.queue_offset, view.commit_log_offset), (3, 1 << 40));
-            assert_eq!((view.store_timestamp, view.born_timestamp), (99, 11));
+            assert_eq!((view.store_timestamp(), view.born_timestamp()), (99, 11));
             assert_eq!(
-                (view.born_host, view.store_host),
+                (view.born_host(), view.store_host()),
                 (parts.born_host, parts.store_host)
             );
-            assert_eq!((view.flag, view.reconsume_times), (7, 2));
-            assert_eq!(view.prepared_transaction_offset, 5);
+            assert_eq!((view.flag(), view.reconsume_times()), (7, 2));
+            assert_eq!(view.prepared_transaction_offset(), 5);
             let mut expected: Vec<_> = region.iter().chain(pairs).copied().collect();
             expected.sort_unstable();
-            let mut found: Vec<_> = view.properties.iter().collect();
+            let mut found: Vec<_> = view.properties().collect();
             found.sort_unstable();
             assert_eq!(found, expected);
             let moved = stored.encoded_for(&Arc::from("Other"), 4);
-            let moved = message::decode(&moved, 100).unwrap();
-            assert_eq!((moved.topic.as_str(), moved.queue_id), ("Other", 4));
-            assert_eq!(moved.commit_log_offset, 1 << 40);
+            let moved = message::decode(moved, 100).unwrap();
+            assert_eq!((moved.topic(), moved.queue_id()), ("Other", 4));
+            assert_eq!(moved.commit_log_offset(), 1 << 40);
         }
     }
 }

@@ -3,7 +3,7 @@ use std::time::Duration;
 use super::*;
 use crate::client::{Client, ClientOptions};
 use crate::embedded::Cluster;
-use crate::error::Delivery;
+use crate::error::SendFate;
 use crate::message::Message;
 use crate::send::{Content, QueueChoice, SendConfig};
 
@@ -35,6 +35,6 @@ fn a_send_that_gets_lost_inside_says_that_its_message_may_be_stored() {
     let engine = Engine::new(SendConfig::new("g".to_owned()), client);
     let lost = forget_one(&Arc::new(engine));
     assert_eq!(lost.kind(), ErrorKind::Disconnected, "{lost}");
-    assert_eq!(lost.delivery(), Delivery::MaybeStored);
+    assert_eq!(lost.fate(), SendFate::MaybeStored);
     assert!(lost.to_string().contains("bug of this crate"), "{lost}");
 }

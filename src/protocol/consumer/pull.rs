@@ -1,0 +1,195 @@
+//! Asking a queue for messages, and the answer.
+
+use std::borrow::Cow;
+
+use super::optional;
+use crate::protocol::code::response;
+use crate::protocol::{ExtFields, FieldSink, Fields, ProtocolError};
+
+/// Bits of [`PullRequest::sys_flag`] (Java's `PullSysFlag`).
+pub mod flag {
+    /// [`commit_offset`](super::PullRequest::commit_offset) is to be committed.
+    pub const COMMIT_OFFSET: i32 = 1;
+    /// The request may be held until there is a message.
+    pub const SUSPEND: i32 = 1 << 1;
+    /// The subscription is in the request, and not that of the heartbeat.
+    pub const SUBSCRIPTION: i32 = 1 << 2;
+    /// Filtering by a class at the server.
+    pub const CLASS_FILTER: i32 = 1 << 3;
+    /// From a pull consumer.
+    pub const LITE_PULL: i32 = 1 << 4;
+}
+
+/// Asks a queue for messages (11, or 361 by pull consumers at brokers from 5.0 on). Its texts are borrowed
+/// from wherever they are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PullRequest<'a> {
+    /// The consumer group.
+    pub consumer_group: Cow<'a, str>,
+    /// The topic.
+    pub topic: Cow<'a, str>,
+    /// The queue's number.
+    pub queue_id: i32,
+    /// The offset of the first message that is wanted.
+    pub queue_offset: i64,
+    /// How many messages at most; brokers give 32 at most by default.
+    pub max_messages: i32,
+    /// See [`flag`].
+    pub sys_flag: i32,
+    /// The offset to be committed with this request.
+    pub commit_offset: i64,
+    /// How long the request may be held, in milliseconds.
+    pub suspend_millis: i64,
+    /// The filter expression, if it is in the request.
+    pub subscription: Option<Cow<'a, str>>,
+    /// The version of the subscription, compared with that of the heartbeat.
+    pub sub_version: i64,
+    /// [`TAG`](super::subscription::TAG) or [`SQL92`](super::subscription::SQL92).
+    pub expression_type: Option<Cow<'a, str>>,
+    /// How many bytes at most (brokers from 5.x on).
+    pub max_bytes: Option<i32>,
+    /// The broker's name.
+    pub broker_name: Option<Cow<'a, str>>,
+}
+
+impl PullRequest<'_> {
+    /// Reads the header.
+    ///
+    /// # Errors
+    /// A field that must be there is not, or is not valid.
+    pub fn decode(ext: &ExtFields) -> Result<PullRequest<'_>, ProtocolError> {
+        let text = |name| ext.get(name).map(Cow::Borrowed);
+        Ok(PullRequest {
+            consumer_group: ext.must_text("consumerGroup")?.into(),
+            topic: ext.must_text("topic")?.into(),
+            queue_id: ext.must("queueId")?,
+            queue_offset: ext.must("queueOffset")?,
+            max_messages: ext.must("maxMsgNums")?,
+            sys_flag: ext.must("sysFlag")?,
+            commit_offset: ext.must("commitOffset")?,
+            suspend_millis: ext.must("suspendTimeoutMillis")?,
+            subscription: text("subscription"),
+            sub_version: ext.must("subVersion")?,
+            expression_type: text("expressionType"),
+            max_bytes: ext.parse("maxMsgBytes")?,
+            broker_name: text("bname"),
+        })
+    }
+}
+
+impl Fields for PullRequest<'_> {
+    fn visit(&self, sink: &mut dyn FieldSink) {
+        sink.text("consumerGroup", &self.consumer_group);
+        sink.text("topic", &self.topic);
+        sink.number("queueId", self.queue_id.into());
+        sink.number("queueOffset", self.queue_offset);
+        sink.number("maxMsgNums", self.max_messages.into());
+        sink.number("sysFlag", self.sys_flag.into());
+        sink.number("commitOffset", self.commit_offset);
+        sink.number("suspendTimeoutMillis", self.suspend_millis);
+        optional(sink, "subscription", self.subscription.as_deref());
+        sink.number("subVersion", self.sub_version);
+        optional(sink, "expressionType", self.expression_type.as_deref());
+        if let Some(bytes) = self.max_bytes {
+            sink.number("maxMsgBytes", bytes.into());
+        }
+        optional(sink, "bname", self.broker_name.as_deref());
+    }
+}
+
+/// What a pull's answer says beside its code and its body, which is stored messages one after the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PullAnswer {
+    /// The id of the broker that should be asked next: 0 is the master.
+    pub suggested_broker_id: i64,
+    /// The offset to ask for next.
+    pub next_offset: i64,
+    /// The offset of the oldest message.
+    pub min_offset: i64,
+    /// The offset that the next message will have.
+    pub max_offset: i64,
+    /// Static topics: what to add to the offsets of messages (brokers from 5.x on).
+    pub offset_delta: Option<i64>,
+    /// Flags of the topic (brokers from 5.x on).
+    pub topic_sys_flag: Option<i32>,
+    /// Flags of the group (brokers from 5.x on).
+    pub group_sys_flag: Option<i32>,
+    /// What is forbidden, with `NO_PERMISSION` (brokers from 5.x on).
+    pub forbidden_type: Option<i32>,
+}
+
+impl PullAnswer {
+    /// Reads the header.
+    ///
+    /// # Errors
+    /// A field that must be there is not, or is not valid.
+    pub fn decode(ext: &ExtFields) -> Result<PullAnswer, ProtocolError> {
+        Ok(PullAnswer {
+            suggested_broker_id: ext.must("suggestWhichBrokerId")?,
+            next_offset: ext.must("nextBeginOffset")?,
+            min_offset: ext.must("minOffset")?,
+            max_offset: ext.must("maxOffset")?,
+            offset_delta: ext.parse("offsetDelta")?,
+            topic_sys_flag: ext.parse("topicSysFlag")?,
+            group_sys_flag: ext.parse("groupSysFlag")?,
+            forbidden_type: ext.parse("forbiddenType")?,
+        })
+    }
+}
+
+impl Fields for PullAnswer {
+    fn visit(&self, sink: &mut dyn FieldSink) {
+        sink.number("suggestWhichBrokerId", self.suggested_broker_id);
+        sink.number("nextBeginOffset", self.next_offset);
+        sink.number("minOffset", self.min_offset);
+        sink.number("maxOffset", self.max_offset);
+        let optional = [
+            ("offsetDelta", self.offset_delta),
+            ("topicSysFlag", self.topic_sys_flag.map(i64::from)),
+            ("groupSysFlag", self.group_sys_flag.map(i64::from)),
+            ("forbiddenType", self.forbidden_type.map(i64::from)),
+        ];
+        for (name, value) in optional {
+            if let Some(value) = value {
+                sink.number(name, value);
+            }
+        }
+    }
+}
+
+/// What a pull's answer means, if it is no refusal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum PullStatus {
+    /// There are messages.
+    Found,
+    /// There is none at the offset yet.
+    NoNewMessage,
+    /// Those that were looked at do not match: ask again at once, behind them.
+    NoMatchedMessage,
+    /// The offset is outside of the queue, or was reset: the answer says where to go on.
+    OffsetMoved,
+}
+
+impl PullStatus {
+    /// What this response code means; `None` for a refusal.
+    pub fn of_code(code: i32) -> Option<PullStatus> {
+        Some(match code {
+            response::SUCCESS => PullStatus::Found,
+            response::PULL_NOT_FOUND => PullStatus::NoNewMessage,
+            response::PULL_RETRY_IMMEDIATELY => PullStatus::NoMatchedMessage,
+            response::PULL_OFFSET_MOVED => PullStatus::OffsetMoved,
+            _ => return None,
+        })
+    }
+
+    /// The response code that says so.
+    pub fn code(self) -> i32 {
+        match self {
+            PullStatus::Found => response::SUCCESS,
+            PullStatus::NoNewMessage => response::PULL_NOT_FOUND,
+            PullStatus::NoMatchedMessage => response::PULL_RETRY_IMMEDIATELY,
+            PullStatus::OffsetMoved => response::PULL_OFFSET_MOVED,
+        }
+    }
+}
