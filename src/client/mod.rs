@@ -32,7 +32,7 @@ pub use describe::{ClientState, ConnectionState, DialFailure, NameServerState, T
 pub use shutdown::ShutdownReport;
 
 pub(crate) use crate::transport::{Throttle, Ticker};
-pub(crate) use config::{LONGEST_TOPIC, Names, check_name, epoch_millis};
+pub(crate) use config::{Names, epoch_millis};
 pub(crate) use members::{
     Answer, BrokerRequest, Member, MemberKind, Membership, PackedReply, Replies, Waiting,
 };

@@ -107,11 +107,17 @@ macro_rules! producer_setters {
             self
         }
 
-        /// The response codes after which another attempt is made, in place of the default ones: 17,
-        /// 14, 1, 2, 16, 204, 205, 1500. None is legal too. ([What they mean](crate::docs::errors#codes).)
+        /// The response codes after which another attempt is made, in place of the default ones:
+        /// `TOPIC_NOT_EXIST` (17), `SERVICE_NOT_AVAILABLE` (14), `SYSTEM_ERROR` (1), `SYSTEM_BUSY` (2),
+        /// `NO_PERMISSION` (16), `NO_BUYER_ID` (204), `NOT_IN_CURRENT_UNIT` (205), `GO_AWAY` (1500). None
+        /// is legal too. ([What they mean](crate::docs::errors#codes).)
         #[doc(alias = "addRetryResponseCode")]
-        pub fn retry_codes(mut self, codes: impl IntoIterator<Item = i32>) -> Self {
-            self.config.send.policy.codes = codes.into_iter().collect();
+        pub fn retry_codes(
+            mut self,
+            codes: impl IntoIterator<Item = $crate::ResponseCode>,
+        ) -> Self {
+            let codes = codes.into_iter().map($crate::ResponseCode::number);
+            self.config.send.policy.codes = codes.collect();
             self
         }
 

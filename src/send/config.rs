@@ -4,12 +4,10 @@ use std::time::Duration;
 use super::hooks::Hooks;
 use super::queue::FaultStrategy;
 use super::retry::{DEFAULT_CODES, Policy};
-use crate::client::{DefaultTopic, Names, check_name};
+use crate::client::{DefaultTopic, Names};
 use crate::error::{Error, ErrorKind, Result};
+use crate::message::{LONGEST_GROUP, check_name};
 use crate::protocol::compress::Compression;
-
-/// Java's limit (`Validators`).
-const LONGEST_GROUP: usize = 120;
 
 /// Java's default group, which every program would share.
 const DEFAULT_GROUP: &str = "DEFAULT_PRODUCER";

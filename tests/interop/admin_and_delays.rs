@@ -153,10 +153,7 @@ fn offsets_and_queries_agree_with_receipts() {
         .collect();
     for ((view, receipt), body) in views.iter().zip(&receipts).zip(["a", "b", "c"]) {
         assert_eq!(view.unique_key(), Some(receipt.message_id()));
-        assert_eq!(
-            (&*view.topic(), &*view.body()),
-            ("Offsets", body.as_bytes())
-        );
+        assert_eq!((view.topic(), view.body()), ("Offsets", body.as_bytes()));
         assert_eq!(view.queue_offset(), receipt.queue_offset());
         let stored = UNIX_EPOCH + Duration::from_millis(view.store_timestamp().unsigned_abs());
         assert_eq!(

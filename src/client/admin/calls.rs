@@ -5,11 +5,11 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::questions::{ask_all, brokers, millis, no_master};
 use crate::client::api::{broker, queue as queues, topic as topics};
-use crate::client::config::{LONGEST_TOPIC, Names, check_name};
+use crate::client::config::Names;
 use crate::client::core::{Client, ClientCore};
 use crate::client::routes::{PublishInfo, subscribe_queues};
 use crate::error::{Error, ErrorKind, Result};
-use crate::message::{MessageQueue, MessageView, name};
+use crate::message::{LONGEST_TOPIC, MessageQueue, MessageView, check_name, name};
 use crate::protocol::admin::{CreateTopic, QueryMessage, QueueQuery, RecallMessage, ViewMessage};
 use crate::protocol::id::OffsetMessageId;
 use crate::protocol::recall::RecallHandle;

@@ -20,6 +20,6 @@ pub use options::ClientOptions;
 pub(super) use addresses::{check_address, shown};
 pub(super) use identity::local_ip;
 pub(crate) use identity::{Identity, epoch_millis};
-pub(crate) use names::{LONGEST_TOPIC, Names, check_name};
+pub(crate) use names::Names;
 pub(super) use rpc::SendPort;
 pub(crate) use settings::ClientConfig;

@@ -4,8 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::addresses::vip_address;
-use super::names::{Names, check_name};
+use super::names::Names;
 use crate::error::{Error, ErrorKind, Result};
+use crate::message::{LONGEST_GROUP, check_name};
 #[cfg(feature = "acl")]
 use crate::protocol::acl::{Credentials, Secret};
 use crate::protocol::namespace;
@@ -49,7 +50,8 @@ impl RpcConfig {
     pub(super) fn check(&self) -> Result<()> {
         let config = |text: &str| Err(Error::new(ErrorKind::Config, text));
         if let Some(namespace) = self.names().namespace() {
-            check_name("namespace", namespace, 120).map_err(|e| e.of_kind(ErrorKind::Config))?;
+            check_name("namespace", namespace, LONGEST_GROUP)
+                .map_err(|e| e.of_kind(ErrorKind::Config))?;
             if namespace.contains('%') {
                 return config("the namespace must not contain %");
             }

@@ -8,10 +8,8 @@ use super::division::Division;
 use super::ring::Ring;
 use crate::error::{Error, ErrorKind, Result};
 use crate::message::MessageQueue;
+use crate::message::name::RETRY_PREFIX;
 use crate::panics::caught;
-
-/// The retry topic of a group begins with this.
-const RETRY_PREFIX: &str = "%RETRY%";
 
 /// How the members of a group divide the queues of each topic (default:
 /// [`averagely`](Allocation::averagely)).

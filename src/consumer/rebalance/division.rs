@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use crate::message::MessageQueue;
+use crate::message::{MessageQueue, string_order};
 
 /// The queues of one topic and the members of one group that divide them: what an
 /// [`Allocation`](super::Allocation) decides upon.
@@ -43,7 +43,7 @@ impl Division {
     ) -> Division {
         queues.sort_by(queue_order);
         queues.dedup();
-        members.sort_by(|a, b| java_order(a, b));
+        members.sort_by(|a, b| string_order(a, b));
         if duplicates == Duplicates::Removed {
             members.dedup();
         }
@@ -91,19 +91,10 @@ impl Division {
     }
 }
 
-/// The order of Java's `String.compareTo`: by UTF-16 code units. It differs from the order of `str`
-/// for characters from U+10000 on, whose surrogates sort before U+E000.
-pub(crate) fn java_order(a: &str, b: &str) -> Ordering {
-    if a.is_ascii() && b.is_ascii() {
-        return a.cmp(b);
-    }
-    a.encode_utf16().cmp(b.encode_utf16())
-}
-
 /// The order of Java's `MessageQueue.compareTo`: topic, broker name, number.
 pub(crate) fn queue_order(a: &MessageQueue, b: &MessageQueue) -> Ordering {
-    java_order(a.topic(), b.topic())
-        .then_with(|| java_order(a.broker(), b.broker()))
+    string_order(a.topic(), b.topic())
+        .then_with(|| string_order(a.broker(), b.broker()))
         .then_with(|| a.id().cmp(&b.id()))
 }
 
@@ -123,7 +114,7 @@ mod tests {
             "a",
             "a\u{10000}",
         ];
-        names.sort_by(|a, b| java_order(a, b));
+        names.sort_by(|a, b| string_order(a, b));
         assert_eq!(
             names,
             [
@@ -136,7 +127,7 @@ mod tests {
                 "\u{ffff}"
             ]
         );
-        assert_eq!(java_order("broker-10", "broker-2"), Ordering::Less);
+        assert_eq!(string_order("broker-10", "broker-2"), Ordering::Less);
     }
 
     #[test]

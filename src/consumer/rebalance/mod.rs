@@ -16,5 +16,5 @@ mod ring;
 pub use allocate::Allocation;
 pub(crate) use diff::{Diff, Doubt, MemberList, Round, diff, judge, rebalance, take_all};
 pub use division::Division;
-pub(crate) use division::{Duplicates, java_order, queue_order};
+pub(crate) use division::{Duplicates, queue_order};
 pub(crate) use pace::Pace;

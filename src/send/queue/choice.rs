@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::fault_table::Faults;
 use crate::client::PublishInfo;
 use crate::error::{Error, Result};
-use crate::message::MessageQueue;
+use crate::message::{MessageQueue, string_hash};
 use crate::panics::caught;
 
 /// A caller's function over the sorted queues: it returns an index.
@@ -89,7 +89,7 @@ fn next(
 /// empty.
 pub(crate) fn by_key<'a>(key: &str, queues: &'a [MessageQueue]) -> &'a MessageQueue {
     // A topic has at most 65,536 queues. Java takes the remainder first and then its amount.
-    let remainder = i64::from(java_hash(key)) % queues.len() as i64;
+    let remainder = i64::from(string_hash(key)) % queues.len() as i64;
     &queues[remainder.unsigned_abs() as usize]
 }
 
@@ -106,13 +106,6 @@ fn by_function(
             queues.len()
         );
         Error::invalid(text)
-    })
-}
-
-/// Java's `String.hashCode`: over UTF-16 units, wrapping.
-fn java_hash(text: &str) -> i32 {
-    text.encode_utf16().fold(0i32, |hash, unit| {
-        hash.wrapping_mul(31).wrapping_add(i32::from(unit))
     })
 }
 

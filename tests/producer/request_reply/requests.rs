@@ -49,7 +49,7 @@ pub fn replier(cluster: &Cluster, answer: impl Fn(&str) -> String + Send + 'stat
 }
 
 pub fn text(reply: &MessageView) -> &str {
-    std::str::from_utf8(&reply.body()).expect("text")
+    std::str::from_utf8(reply.body()).expect("text")
 }
 
 #[track_caller]
