@@ -1,4 +1,4 @@
-//! What the command line says about servers and producers.
+//! The command line's settings of servers and producers.
 
 use std::env;
 use std::time::Duration;
@@ -50,7 +50,7 @@ pub struct Settings {
     #[arg(long, value_name = "MS", default_value_t = 3000, value_parser = value_parser!(u64).range(1..))]
     timeout_ms: u64,
 
-    /// How often a failed send is tried again; never for oneway, --queue and --sharding-key
+    /// Number of retries of a failed send; none for oneway, --queue and --sharding-key
     #[arg(long, value_name = "N", default_value_t = 2)]
     retries: u32,
 
@@ -62,7 +62,7 @@ pub struct Settings {
     #[arg(long, value_enum, default_value_t = Compress::Zlib)]
     compress: Compress,
 
-    /// Compress bodies of at least so many bytes
+    /// Compress bodies of at least this many bytes
     #[arg(long, value_name = "BYTES", default_value_t = 4096)]
     compress_over: usize,
 
@@ -86,11 +86,11 @@ pub struct Settings {
     #[arg(long, value_name = "FILE", requires = "tls")]
     tls_ca: Option<String>,
 
-    /// Take any certificate from anybody: for servers in test mode
+    /// Accept any certificate: for servers in test mode
     #[arg(long, requires = "tls", conflicts_with = "tls_ca")]
     tls_insecure: bool,
 
-    /// Trace what is stored to RMQ_SYS_TRACE_TOPIC
+    /// Trace stored messages to RMQ_SYS_TRACE_TOPIC
     #[arg(long)]
     trace: bool,
 
@@ -116,8 +116,8 @@ enum Compress {
     Zstd,
 }
 
-/// Applies the settings to a builder. Producers and transaction producers have builders of their
-/// own, with the same setters.
+/// Applies the settings to a builder. Producers and transaction producers have different builders,
+/// with the same setters.
 macro_rules! apply {
     ($settings:expr, $name_server:expr, $builder:expr) => {{
         let settings = $settings;
@@ -191,7 +191,7 @@ impl Settings {
         self.name_server.clone().or_else(set)
     }
 
-    /// Whether the name servers are to be asked for.
+    /// Whether a name server is required.
     pub fn discovers(&self) -> bool {
         self.name_server_url.is_some()
     }
@@ -200,7 +200,7 @@ impl Settings {
         Duration::from_millis(self.timeout_ms)
     }
 
-    /// Refuses what this build cannot do, and what needs a real server.
+    /// Refuses options that this build lacks or that need a real server.
     pub fn check(&self) -> Result<(), String> {
         let needed = [
             (self.tls, "--tls", "tls", cfg!(feature = "tls")),

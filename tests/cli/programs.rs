@@ -68,7 +68,7 @@ fn embedded_server_stops_on_signals() {
 }
 
 #[test]
-fn embedded_server_says_that_a_port_is_taken() {
+fn embedded_server_reports_a_taken_port() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
     let out = run("embedded_server", &["--port", &port], "");

@@ -14,8 +14,8 @@ use super::*;
 
 const SOON: Duration = Duration::from_millis(20);
 
-/// How an event is called in the guide, a part of its line, and how to bring it about. `wait` ends
-/// when the line is there.
+/// The name of an event in the guide, a part of its line, and a way to cause it. `wait` ends when
+/// the line is there.
 type Event = (
     Level,
     &'static str,
@@ -394,7 +394,7 @@ const EVENTS: &[Event] = &[
 
 /// Those of the table that no test brings about, and why.
 const NOT_PROVOKED: &[&str] = &[
-    // It would be a bug of ours.
+    // It would be a bug of the library.
     "something of our own that panicked",
     // The compressors take any body.
     "a body that cannot be compressed",
