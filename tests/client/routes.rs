@@ -236,7 +236,7 @@ fn a_silent_name_server_costs_a_send_its_own_time_and_no_more() {
 }
 
 #[test]
-fn what_a_name_server_answers_wrongly_is_its_error_and_a_known_route_stays() {
+fn a_wrong_answer_is_the_name_servers_error_and_a_known_route_stays() {
     let cluster = cluster();
     let setup = builder(&cluster).options(ClientOptions::new().route_interval(ms(10)));
     let producer = setup.start().unwrap();
