@@ -7,6 +7,7 @@ use crossbeam_channel::Receiver;
 
 use super::broker::{Broker, Delays, Transaction, Transactions};
 use super::builder::ClusterBuilder;
+use super::changes::Changes;
 use super::clock::Clock;
 use super::faults::On;
 use super::name_server::NameServer;
@@ -27,6 +28,7 @@ pub struct Cluster {
     pub(super) transactions: Arc<Transactions>,
     pub(super) delays: Arc<Delays>,
     pub(super) clock: Arc<Clock>,
+    pub(super) changes: Arc<Changes>,
     pub(super) common: Arc<Common>,
 }
 

@@ -95,17 +95,21 @@
 //!
 //! Not yet covered by semantic versioning.
 
-// In reading order: `cluster` and its `builder`, `service` (which request goes where), `broker`,
-// `consume` and `name_server` (what is answered), `members`, `topics`, `store` and `clock` (what they
-// have), `faults` and `server` (how requests come and answers go). Imports go in that direction only.
+// In reading order: `cluster` and its `builder`, `group`, `service` (which request goes where), `consume`,
+// `broker` and `name_server` (what is answered), `groups`, `topics`, `store`, `changes` and `clock` (what
+// they have), `release`, `faults` and `server` (how requests come and answers go). Imports go in that
+// direction only.
 mod broker;
 mod builder;
+mod changes;
 mod clock;
 mod cluster;
 mod consume;
 mod faults;
-mod members;
+mod group;
+mod groups;
 mod name_server;
+mod release;
 mod server;
 mod service;
 mod store;
@@ -118,7 +122,9 @@ pub use broker::{Broker, Transaction};
 pub use builder::ClusterBuilder;
 pub use cluster::Cluster;
 pub use faults::{Fault, Gate, Injected, On};
+pub use group::Group;
 pub use name_server::NameServer;
+pub use release::Release;
 pub use server::{Accept, ReceivedRequest};
 pub use store::StoredMessage;
 

@@ -3,7 +3,7 @@
 use super::state::BrokerState;
 use super::transactions::{HALF_TOPIC, Half};
 use crate::embedded::LOG;
-use crate::embedded::members::Kind;
+use crate::embedded::groups::Kind;
 use crate::embedded::server::bad_request;
 use crate::embedded::store::{Draft, Parts};
 use crate::logging;
@@ -73,5 +73,5 @@ fn ask_about(broker: &BrokerState, half: &Half) -> bool {
     let body = stored.encoded_for(&half.topic, half.queue_id);
     let ask = Command::request(request::CHECK_TRANSACTION_STATE);
     let ask = ask.with_fields(&question).with_body(body).oneway();
-    broker.connections.push(connection, ask)
+    broker.push(connection, ask)
 }

@@ -57,7 +57,7 @@ fn push(
     };
     let push = Command::request(request::PUSH_REPLY_MESSAGE_TO_CLIENT);
     let push = push.with_fields(&pushed).with_body(body.to_vec());
-    match broker.connections.push(connection, push) {
+    match broker.push(connection, push) {
         true => Ok(()),
         false => Err(format!("push reply message to {id}fail.")),
     }

@@ -1,0 +1,2 @@
+//! A consumer group, as a test sees and changes it.
+pub struct Group;
