@@ -26,7 +26,14 @@ fn encode(c: &mut Criterion) {
         group.bench_function(format!("{name}, like the last"), |b| {
             b.iter(|| {
                 out.clear();
-                encoder.encode_head(black_box(&head), black_box(&fields), BODY, &mut out);
+                encoder.encode_send(
+                    black_box(&head),
+                    black_box(&fields),
+                    false,
+                    &(),
+                    BODY,
+                    &mut out,
+                );
                 black_box(&out);
             });
         });

@@ -26,10 +26,10 @@ fn queues(c: &mut Criterion) {
             b.iter(|| black_box(PublishInfo::new(&topic, black_box(&route))));
         });
         group.bench_function(format!("round robin, {all}"), |b| {
-            b.iter(|| black_box(info.round_robin(TOPIC, None)));
+            b.iter(|| black_box(info.round_robin(None)));
         });
         group.bench_function(format!("round robin without a broker, {all}"), |b| {
-            b.iter(|| black_box(info.round_robin(TOPIC, black_box(Some("broker-1")))));
+            b.iter(|| black_box(info.round_robin(black_box(Some("broker-1")))));
         });
         group.bench_function(format!("by key, {all}"), |b| {
             b.iter(|| black_box(info.by_key(black_box("OrderID188"))));

@@ -22,7 +22,7 @@ use rocketmq_blocking::embedded::{Cluster, Fault, On};
 use rocketmq_blocking::hook::{
     CheckForbiddenHook, RpcHook, RpcRequest, SendContext, SendMessageHook, SendOutcome,
 };
-use rocketmq_blocking::{Message, Producer};
+use rocketmq_blocking::{ClientOptions, Message, Producer};
 
 /// Sends messages with hooks that count, forbid and add
 #[derive(Parser)]
@@ -101,7 +101,7 @@ fn run(args: Args) -> Result<(), Box<dyn Error>> {
         .name_server(&name_server)
         .send_message_hook(figures.clone())
         .check_forbidden_hook(KeysOnly)
-        .rpc_hook(Caller("the hooks example"))
+        .options(ClientOptions::new().rpc_hook(Caller("the hooks example")))
         .start()?;
 
     for i in 0..4 {

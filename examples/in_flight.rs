@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use clap::{Parser, value_parser};
 use rocketmq_blocking::embedded::{Cluster, Fault, Gate, On};
-use rocketmq_blocking::{Client, Message, Producer, SendHandle};
+use rocketmq_blocking::{Client, ClientOptions, Message, Producer, SendHandle};
 
 /// Sends from several threads without waiting for each answer, and runs into a limit
 #[derive(Parser)]
@@ -45,7 +45,7 @@ fn run(args: Args) -> Result<(), Box<dyn Error>> {
     let (name_server, cluster) = args.servers.given_or(Cluster::builder())?;
 
     // A producer has a client of its own, unless several are to share one.
-    let client = Client::builder().name_server(&name_server).start()?;
+    let client = Client::start(ClientOptions::new().name_server(&name_server))?;
     let orders = Producer::builder("orders").client(&client).start()?;
     let audit = Producer::builder("audit").client(&client).start()?;
 
@@ -89,7 +89,7 @@ fn send_many(producer: &Producer) -> rocketmq_blocking::Result<()> {
 fn run_into_the_limit(cluster: &Cluster) -> Result<(), Box<dyn Error>> {
     let producer = Producer::builder("limited")
         .name_server(cluster.name_server())
-        .max_in_flight_messages(2)
+        .options(ClientOptions::new().max_in_flight_messages(2))
         .start()?;
     let answers = Gate::new();
     let held = cluster

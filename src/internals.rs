@@ -6,8 +6,8 @@ use std::time::Instant;
 
 use crate::client;
 use crate::message::MessageQueue;
-use crate::producer;
 use crate::protocol::route::TopicRoute;
+use crate::send;
 use crate::transport::{self, Entry, Next, Outcome, Slot};
 
 /// Where messages of a topic can be written, and the choice among it.
@@ -24,15 +24,14 @@ impl PublishInfo {
         &self.0.queues
     }
 
-    /// The next queue in this thread's turn, if possible of another broker than the one to avoid.
-    pub fn round_robin(&self, topic: &str, avoid: Option<&str>) -> &MessageQueue {
-        let usable = |queue: &MessageQueue| self.0.is_reachable(queue);
-        producer::round_robin(topic, &self.0.queues, avoid, usable)
+    /// The next queue in turn, if possible of another broker than the one to avoid.
+    pub fn round_robin(&self, avoid: Option<&str>) -> &MessageQueue {
+        send::round_robin(&self.0, avoid)
     }
 
     /// The queue of a sharding key.
     pub fn by_key(&self, key: &str) -> &MessageQueue {
-        producer::by_key(key, &self.0.queues)
+        send::by_key(key, &self.0.queues)
     }
 }
 
@@ -49,13 +48,9 @@ impl Pending {
     /// Adds a waiter who does nothing when answered. Says when the table must be looked at, if that
     /// is earlier than before.
     pub fn register(&mut self, opaque: i32, now: Instant, deadline: Instant) -> Option<Instant> {
-        let entry = Entry {
-            slot: Slot::Task(Box::new(|_: Outcome| Next::Done)),
-            since: now,
-            deadline,
-            end: 0,
-        };
-        self.0.register(opaque, entry)
+        let slot = Slot::Task(Box::new(|_: Outcome| Next::Done));
+        let entry = Entry::new(slot, now, deadline, 0, false);
+        self.0.register(opaque, entry).ok().flatten()
     }
 
     /// Takes a waiter out; says whether there was one.

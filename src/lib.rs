@@ -73,7 +73,7 @@
 //! routes (`rmq-routes`) and heartbeats (`rmq-heartbeat`); with `name_server_url` one more
 //! (`rmq-discover`), with message trace another (`rmq-trace`), with probes of brokers that failed
 //! another (`rmq-detector`), one for each host name that is being resolved (`rmq-resolve`), and one
-//! for each address to which asynchronous sends wait for a new connection (`rmq-dial`). A transaction
+//! for each address to which asynchronous sends or heartbeats wait for a new connection (`rmq-dial`). A transaction
 //! producer answers the brokers' checks on threads of its own (`rmq-check`, one unless
 //! set). All end at shutdown.
 //!
@@ -181,18 +181,18 @@
 //! | `tls` | `TlsConfig` and the builders' `tls`: secured connections to name servers and brokers | rustls with ring (compiles C), webpki-roots |
 //! | `lz4` | `Compression::Lz4`, and reading such bodies | lz4_flex |
 //! | `zstd` | `Compression::Zstd`, and reading such bodies | zstd (compiles C) |
-//! | `discovery` | the builders' `name_server_url`: the list of name servers from a web server | ureq |
+//! | `discovery` | `ClientOptions::name_server_url`: the list of name servers from a web server | ureq |
 //! | `embedded` | the in-process `embedded` cluster, for tests without a server | none |
 //!
 //! # From Java
 //! | Java | here |
 //! |---|---|
-//! | `DefaultMQProducer`, `ClientConfig` | [`Producer`], [`ProducerBuilder`](producer::ProducerBuilder) |
+//! | `DefaultMQProducer` | [`Producer`], [`ProducerBuilder`](producer::ProducerBuilder) |
 //! | `TransactionMQProducer`, `TransactionListener` | [`TransactionProducer`], two closures |
 //! | `Message`, `MessageExt`, `MessageBatch` | [`Message`], [`MessageView`], [`Batch`] |
 //! | `SendResult`, `SendCallback` | [`SendReceipt`], a closure |
 //! | `MessageQueueSelector`, `SelectMessageQueueByHash` | [`PreparedSend::select`](producer::PreparedSend::select), [`PreparedSend::sharding_key`](producer::PreparedSend::sharding_key) |
-//! | `MQClientInstance` shared by producers | [`Client`] |
+//! | `MQClientInstance` shared by producers, `ClientConfig` | [`Client`], [`ClientOptions`] |
 //! | `MQClientException`, `MQBrokerException`, `Remoting*Exception` | [`Error`] with [`ErrorKind`] |
 //!
 //! [`docs::from_java`] has every call, class, setter and exception, and what is another way here;
@@ -206,9 +206,10 @@
 #![deny(missing_docs)]
 #![warn(clippy::missing_errors_doc, clippy::missing_panics_doc)]
 
-/// What all producers of a process can share, its settings, and its state as
+/// What all members of a process can share, its settings, and its state as
 /// [`Client::describe`] shows it.
 pub mod client;
+mod consumer;
 /// What failed calls report beside [`Error`] itself.
 pub mod error;
 mod logging;
@@ -218,11 +219,12 @@ mod panics;
 /// What belongs to producers, beside [`Producer`]: builders, and sends with settings of their own.
 pub mod producer;
 pub mod protocol;
+mod send;
 mod sync;
 mod transport;
 
 #[doc(inline)]
-pub use client::{Admin, Client};
+pub use client::{Admin, Client, ClientOptions};
 #[doc(inline)]
 pub use error::{Error, ErrorKind, ResponseCode, Result, SendFate};
 #[doc(inline)]
@@ -230,9 +232,10 @@ pub use message::{
     Batch, Message, MessageQueue, MessageView, Schedule, SendReceipt, SendStatus, TransactionState,
 };
 #[doc(inline)]
-pub use producer::{Producer, SendHandle, TransactionProducer};
+pub use producer::{Producer, TransactionProducer};
 #[doc(inline)]
 pub use protocol::compress::Compression;
+pub use send::SendHandle;
 #[cfg(feature = "tls")]
 pub use transport::TlsConfig;
 
@@ -250,8 +253,7 @@ mod readme {}
 
 /// Numbers of a producer: what [`Producer::stats`] counts.
 pub mod stats {
-    #[doc(inline)]
-    pub use crate::producer::{BrokerStats, Latency, ProducerStats};
+    pub use crate::send::{BrokerStats, Latency, ProducerStats};
 }
 
 /// What belongs to transactions, beside [`TransactionProducer`].
@@ -262,7 +264,7 @@ pub mod transaction {
 
 /// Where your own code can take part in what the client does.
 pub mod hook {
-    pub use crate::producer::hook::*;
+    pub use crate::send::hooks::*;
     pub use crate::transport::{RpcHook, RpcRequest, RpcResponse};
 }
 

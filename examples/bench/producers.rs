@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rocketmq_blocking::producer::ProducerBuilder;
-use rocketmq_blocking::{Client, Error, Producer};
+use rocketmq_blocking::{Client, ClientOptions, Error, Producer};
 
 use crate::args::Args;
 
@@ -19,17 +19,18 @@ impl Producers {
         if args.producers.get() == 1 {
             let producer = settings("PeerBenchGroup".to_owned())
                 .name_server(name_server)
-                .header_format(args.header_format())
+                .options(ClientOptions::new().header_format(args.header_format()))
                 .start()?;
             return Ok(Producers {
                 all: vec![producer],
                 _shared: None,
             });
         }
-        let client = Client::builder()
-            .name_server(name_server)
-            .header_format(args.header_format())
-            .start()?;
+        let client = Client::start(
+            ClientOptions::new()
+                .name_server(name_server)
+                .header_format(args.header_format()),
+        )?;
         // A client refuses a second producer of the same group.
         let groups = (0..args.producers.get()).map(|i| format!("PeerBenchGroup-{i}"));
         let producers = groups.map(|group| settings(group).client(&client).start());

@@ -17,6 +17,9 @@ use crate::settings::Settings;
 /// or has no key where there should be one, ends the input, so that what stands before it is sent, and
 /// the exit code is 1.
 ///
+/// A message needs a body: an empty line is a message that fails, so that the exit code is 1. With
+/// --skip-blank, lines that are empty or hold only white space are not sent.
+///
 /// For few messages there is a line each; in the end there is always one with how many were sent and
 /// failed, the rates, and how long sends took (async: until their callback).
 ///
@@ -68,6 +71,10 @@ pub struct Args {
     /// several, separated by spaces)
     #[arg(long, value_name = "TEXT", value_parser = delimiter, conflicts_with = "fixed")]
     key_delimiter: Option<Delimiter>,
+
+    /// Do not send lines that are empty or hold only white space
+    #[arg(long, conflicts_with = "fixed")]
+    skip_blank: bool,
 
     /// Send this body
     #[arg(long, value_name = "TEXT", groups = ["fixed", "source"])]
@@ -255,6 +262,10 @@ impl Args {
 
     pub fn key_delimiter(&self) -> Option<&[u8]> {
         self.key_delimiter.as_ref().map(|text| text.0.as_slice())
+    }
+
+    pub fn skips_blank(&self) -> bool {
+        self.skip_blank
     }
 
     pub fn count(&self) -> u64 {

@@ -40,8 +40,15 @@ pub fn records(args: &Args) -> io::Result<Records> {
         number: 0,
     };
     let key_delimiter = args.key_delimiter().map(<[u8]>::to_vec);
+    let skips_blank = args.skips_blank();
+    let is_blank = |line: &io::Result<Vec<u8>>| {
+        let blank = |line: &Vec<u8>| line.trim_ascii().is_empty();
+        line.as_ref().is_ok_and(blank)
+    };
     Ok(Box::new(iter::from_fn(move || {
-        let line = lines.next()?;
+        let line = lines
+            .by_ref()
+            .find(|line| !(skips_blank && is_blank(line)))?;
         let record = line.and_then(|line| record(line, key_delimiter.as_deref()));
         Some(record.map_err(|error| named(format_args!("line {}", lines.number), &error)))
     })))

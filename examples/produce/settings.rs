@@ -7,7 +7,9 @@ use clap::{Args, ValueEnum, value_parser};
 use rocketmq_blocking::producer::{FaultStrategy, ProducerBuilder};
 use rocketmq_blocking::protocol::HeaderFormat;
 use rocketmq_blocking::transaction::TransactionProducerBuilder;
-use rocketmq_blocking::{Compression, Producer, TransactionProducer, TransactionState};
+use rocketmq_blocking::{
+    ClientOptions, Compression, Producer, TransactionProducer, TransactionState,
+};
 
 /// The most messages without an answer. More would not be faster, only later: each one's timeout
 /// runs from the call on.
@@ -123,11 +125,14 @@ macro_rules! apply {
             .send_timeout(settings.timeout())
             .retries(settings.retries)
             .async_retries(settings.retries)
-            .header_format(settings.header_format())
+            .options(ClientOptions::new().header_format(settings.header_format()))
             .compression(settings.compression())
             .compress_over(settings.compress_over)
-            .vip_channel(settings.vip)
-            .max_in_flight_messages(MOST_IN_FLIGHT);
+            .options(
+                ClientOptions::new()
+                    .vip_channel(settings.vip)
+                    .max_in_flight_messages(MOST_IN_FLIGHT),
+            );
         if let Some(addresses) = $name_server {
             builder = builder.name_server(addresses);
         }
@@ -135,13 +140,13 @@ macro_rules! apply {
             builder = builder.namespace(namespace);
         }
         if let Some(namespace) = &settings.namespace_v2 {
-            builder = builder.namespace_v2(namespace);
+            builder = builder.options(ClientOptions::new().namespace_v2(namespace));
         }
         if let Some(name) = &settings.instance_name {
             builder = builder.instance_name(name);
         }
         if let Some(name) = &settings.unit_name {
-            builder = builder.unit_name(name);
+            builder = builder.options(ClientOptions::new().unit_name(name));
         }
         if settings.trace {
             builder = builder.trace();
@@ -151,7 +156,7 @@ macro_rules! apply {
         }
         #[cfg(feature = "discovery")]
         if let Some(url) = &settings.name_server_url {
-            builder = builder.name_server_url(url);
+            builder = builder.options(ClientOptions::new().name_server_url(url));
         }
         #[cfg(feature = "acl")]
         if let (Some(key), Some(secret)) = (&settings.access_key, &settings.secret_key) {
@@ -159,7 +164,7 @@ macro_rules! apply {
         }
         #[cfg(feature = "acl")]
         if let Some(token) = &settings.security_token {
-            builder = builder.security_token(token);
+            builder = builder.options(ClientOptions::new().security_token(token));
         }
         #[cfg(feature = "tls")]
         if let Some(tls) = settings.tls() {

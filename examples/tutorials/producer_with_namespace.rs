@@ -5,7 +5,7 @@
 use std::error::Error;
 
 use rocketmq_blocking::embedded::{Cluster, On};
-use rocketmq_blocking::{Message, Producer};
+use rocketmq_blocking::{ClientOptions, Message, Producer};
 
 const NAMESPACE: &str = "InstanceTest";
 const TOPIC: &str = "NAMESPACE_TOPIC";
@@ -14,7 +14,7 @@ const COUNT: usize = 3;
 pub fn run(name_server: &str, cluster: Option<&Cluster>) -> Result<(), Box<dyn Error>> {
     let producer = Producer::builder("pidTest")
         .name_server(name_server)
-        .namespace_v2(NAMESPACE)
+        .options(ClientOptions::new().namespace_v2(NAMESPACE))
         .start()?;
     for _ in 0..COUNT {
         let receipt = producer.send(&Message::new(TOPIC, "hello").tag("tagTest"))?;

@@ -1,39 +1,30 @@
-use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
 
 use super::LOG;
-use super::api;
-use super::config::{ClientBuilder, ClientConfig};
-use super::discovery::Discovery;
-use super::identity::{self, Identity};
-use super::inbound::TransactionChecks;
-use super::name_server::NameServers;
+use super::api::broker;
+use super::background::Background;
+use super::config::{ClientConfig, ClientOptions, Identity, local_ip};
+use super::members::{
+    Dispatcher, Heartbeats, Member, MemberKind, Membership, Registry, Replies, Surroundings,
+};
 use super::process::Process;
-use super::requests::Requests;
-use super::route::{DefaultTopic, Routes};
+use super::routes::{Discovery, NameServers, RouteListener, Routes};
 use super::shutdown::ShutdownReport;
-use super::throttle::Throttle;
-use super::ticker::Ticker;
 use crate::error::{Error, ErrorKind, Result};
 use crate::logging;
-use crate::protocol::Command;
 use crate::sync::Mutex;
 use crate::transport::{
-    Budget, Connection, Deadline, Inbound, Remoting, RemotingConfig, Tls, Workers,
+    Budget, Connection, Deadline, Remoting, RemotingConfig, Throttle, Tls, Workers,
 };
 
 /// How long dropping the last handle may take.
 const DROP_WITHIN: Duration = Duration::from_secs(3);
-
-/// A route is suspected by every send that fails, of which a connection that ends can have very many:
-/// the routes thread, which makes less of it anyway, is told no oftener than this.
-const SUSPECT_EVERY: Duration = Duration::from_millis(20);
 
 /// Name servers, routes, connections and threads that several producers share.
 ///
@@ -43,10 +34,10 @@ const SUSPECT_EVERY: Duration = Duration::from_millis(20);
 ///
 /// ```
 /// # fn main() -> rocketmq_blocking::Result<()> {
-/// use rocketmq_blocking::{Client, Producer};
+/// use rocketmq_blocking::{Client, ClientOptions, Producer};
 ///
 /// // Nothing is connected before the first send.
-/// let client = Client::builder().name_server("127.0.0.1:9876").start()?;
+/// let client = Client::start(ClientOptions::new().name_server("127.0.0.1:9876"))?;
 /// let orders = Producer::builder("orders").client(&client).start()?;
 /// let events = Producer::builder("events").client(&client).start()?;
 /// # Ok(())
@@ -57,25 +48,20 @@ const SUSPECT_EVERY: Duration = Duration::from_millis(20);
 pub struct Client(Arc<Handle>);
 
 /// Closes the client when the last handle goes.
-struct Handle(Arc<Inner>);
+struct Handle(Arc<ClientCore>);
 
-pub(crate) struct Inner {
+/// What a client is made of.
+pub(crate) struct ClientCore {
     pub(crate) config: ClientConfig,
     pub(crate) identity: Identity,
     pub(crate) process: Process,
     pub(crate) remoting: Arc<Remoting>,
-    pub(crate) routes: Routes,
+    pub(crate) routes: Arc<Routes>,
     pub(crate) budget: Budget,
     pub(crate) workers: Workers,
-    pub(crate) requests: Requests,
-    /// Of what brokers can bring about as often as they like.
-    pub(super) warnings: Arc<Throttle>,
-    pub(super) groups: Mutex<BTreeSet<String>>,
-    /// The transaction producers, by group.
-    pub(crate) checks: Mutex<BTreeMap<String, Arc<dyn TransactionChecks>>>,
-    tickers: Mutex<Option<Tickers>>,
-    /// The topic whose route was suspected last, and when.
-    suspected: Mutex<Option<(Arc<str>, Instant)>>,
+    pub(crate) replies: Arc<Replies>,
+    heartbeats: Arc<Heartbeats>,
+    background: Mutex<Option<Background>>,
     closed: AtomicBool,
     /// Dropped when the client is closed, which threads that live as long see at the other end.
     open: Mutex<Option<Sender<()>>>,
@@ -84,33 +70,39 @@ pub(crate) struct Inner {
     report: Mutex<Option<ShutdownReport>>,
 }
 
-/// The threads that do things at intervals.
-struct Tickers {
-    routes: Ticker<Order>,
-    heartbeats: Ticker<Arc<str>>,
-    #[cfg(feature = "discovery")]
-    _discovery: Option<Ticker<()>>,
-}
-
-/// What the routes thread is told to do out of turn.
-enum Order {
-    /// Look at a known topic's route again.
-    Refresh(Arc<str>),
-    /// Learn topics' routes before the first send needs them.
-    Learn,
-}
-
-/// A producer group's place in a client; dropping it gives the name free.
-pub(crate) struct Registration {
-    client: Arc<Inner>,
-    /// With its namespace.
-    group: String,
-}
-
 impl Client {
-    /// Begins to set up a client.
-    pub fn builder() -> ClientBuilder {
-        ClientBuilder::default()
+    /// Starts a client's threads. Nothing is connected before the first send.
+    ///
+    /// # Errors
+    /// [`Config`](ErrorKind::Config) if a name server's address or another setting cannot work;
+    /// [`NoNameServer`](ErrorKind::NoNameServer) if there is none; [`Io`](ErrorKind::Io) if the
+    /// system gives no threads.
+    pub fn start(options: ClientOptions) -> Result<Client> {
+        let mut config = ClientConfig::from(options);
+        config.complete()?;
+        let name_servers = config.checked_name_servers()?;
+        let discovery = Discovery::from_config(&config)?;
+        let tls = config.checked_tls()?;
+        let failed = |error: std::io::Error| {
+            let text = format!("the client's threads cannot be started: {error}");
+            Error::new(ErrorKind::Io, text).caused_by(error)
+        };
+        let workers = Workers::start(config.callback_threads).map_err(failed)?;
+        let core = Arc::new(ClientCore::new(
+            config,
+            name_servers,
+            discovery,
+            tls,
+            workers,
+        ));
+        match core.start_background() {
+            Ok(background) => *core.background.lock() = Some(background),
+            Err(error) => {
+                let _ = core.close(Deadline::after(Instant::now(), DROP_WITHIN));
+                return Err(failed(error));
+            }
+        }
+        Ok(Client(Arc::new(Handle(core))))
     }
 
     /// The id under which brokers know this client: `ip@instance`, or `ip@instance@unit`.
@@ -140,64 +132,21 @@ impl Client {
         inner.close(Deadline::after(Instant::now(), most))
     }
 
-    pub(crate) fn start(mut config: ClientConfig) -> Result<Client> {
-        config.rpc.find_namespace(&config.name_servers);
-        config.check()?;
-        let name_servers = config.checked_name_servers()?;
-        let discovery = config.discovery()?;
-        let tls = config.checked_tls()?;
-        let failed = |error: std::io::Error| {
-            let text = format!("the client's threads cannot be started: {error}");
-            Error::new(ErrorKind::Io, text).caused_by(error)
-        };
-        let workers = Workers::start(config.callback_threads).map_err(failed)?;
-        let inner = Inner::new(config, name_servers, discovery, tls, workers);
-        match inner.start_tickers() {
-            Ok(tickers) => *inner.tickers.lock() = Some(tickers),
-            Err(error) => {
-                let _ = inner.close(Deadline::after(Instant::now(), DROP_WITHIN));
-                return Err(failed(error));
-            }
-        }
-        Ok(Client(Arc::new(Handle(inner))))
-    }
-
-    pub(crate) fn inner(&self) -> &Arc<Inner> {
+    pub(crate) fn inner(&self) -> &Arc<ClientCore> {
         &self.0.0
-    }
-
-    /// Takes a producer group's name, which only one producer of a client may have.
-    pub(crate) fn register(&self, group: &str) -> Result<Registration> {
-        let inner = self.inner();
-        inner.check_open()?;
-        let on_wire = inner.config.rpc.names().on_wire(&group.into()).to_string();
-        if !inner.groups.lock().insert(on_wire.clone()) {
-            let text = format!("producer group {group} is already in use on this client");
-            return Err(Error::new(ErrorKind::Config, text));
-        }
-        // Brokers that are connected already must hear of the new group.
-        for address in inner.connected_brokers() {
-            inner.heartbeat(&address);
-        }
-        Ok(Registration {
-            client: inner.clone(),
-            group: on_wire,
-        })
     }
 }
 
-impl Inner {
+impl ClientCore {
     fn new(
         config: ClientConfig,
         name_servers: Vec<Arc<str>>,
         discovery: Option<Discovery>,
         tls: Option<Tls>,
         workers: Workers,
-    ) -> Arc<Inner> {
+    ) -> ClientCore {
         let towards = name_servers.first().map(|server| &**server);
-        let ip = config
-            .client_ip
-            .unwrap_or_else(|| identity::local_ip(towards));
+        let ip = config.client_ip.unwrap_or_else(|| local_ip(towards));
         let unit = config.rpc.unit_name.as_deref();
         let identity = Identity::new(ip, config.instance_name.as_deref(), unit);
         let remoting_config = RemotingConfig {
@@ -209,154 +158,132 @@ impl Inner {
             hooks: config.rpc.hooks(),
             tls,
         };
-        Arc::new_cyclic(|client: &Weak<Inner>| {
-            let inbound = Arc::new(Dispatcher {
-                client: client.clone(),
-            });
+        let random = RandomState::new().hash_one(0);
+        let name_servers = NameServers::new(name_servers, discovery, random);
+        let registry: Arc<Registry> = Arc::default();
+        let warnings: Arc<Throttle> = Arc::default();
+        let heartbeats = Arc::new_cyclic(|heartbeats| {
+            let inbound = Dispatcher::new(registry.clone(), heartbeats.clone(), warnings.clone());
+            let inbound = Arc::new(inbound);
             let remoting = Remoting::new(remoting_config, workers.clone(), inbound, None);
             let remoting = Arc::new(remoting);
-            let (open, closing) = crossbeam_channel::bounded(0);
-            let random = RandomState::new().hash_one(0);
-            let name_servers = NameServers::new(remoting.clone(), name_servers, discovery, random);
-            Inner {
-                budget: Budget::new(config.max_in_flight_messages, config.max_in_flight_bytes),
-                routes: Routes::new(name_servers, config.api_timeout, config.rpc.names()),
-                identity,
-                process: Process::current(),
+            let names = config.rpc.names();
+            let routes = Routes::new(name_servers, remoting.clone(), config.api_timeout, names);
+            Heartbeats::new(Surroundings {
+                registry: registry.clone(),
                 remoting,
-                requests: Requests::new(workers.timer.clone()),
-                warnings: Arc::default(),
-                workers,
-                groups: Mutex::default(),
-                checks: Mutex::default(),
-                tickers: Mutex::new(None),
-                suspected: Mutex::new(None),
-                closed: AtomicBool::new(false),
-                open: Mutex::new(Some(open)),
-                closing,
-                report: Mutex::new(None),
-                config,
-            }
-        })
-    }
-
-    fn start_tickers(self: &Arc<Self>) -> std::io::Result<Tickers> {
-        let threads = &self.workers.threads;
-        let client = Arc::downgrade(self);
-        let refresh = move |order: Option<Order>| {
-            let Some(client) = client.upgrade() else {
-                return;
-            };
-            match order {
-                Some(Order::Refresh(topic)) => client.routes.refresh(&topic),
-                Some(Order::Learn) => client.routes.learn(),
-                None => client.refresh_all(),
-            }
-        };
-        let routes = Ticker::start(
-            threads,
-            "rmq-routes",
-            self.config.route_interval,
-            self.closing(),
-            refresh,
-        )?;
-        let client = Arc::downgrade(self);
-        let beat = move |broker: Option<Arc<str>>| {
-            let Some(client) = client.upgrade() else {
-                return;
-            };
-            match broker {
-                Some(broker) => client.heartbeat(&broker),
-                None => client.heartbeat_all(),
-            }
-        };
-        let interval = self.config.heartbeat_interval;
-        let heartbeats = Ticker::start(threads, "rmq-heartbeat", interval, self.closing(), beat)?;
-        Ok(Tickers {
-            routes,
+                routes: Arc::new(routes),
+                timer: workers.timer.clone(),
+                send_port: config.rpc.send_port(),
+                timeout: config.api_timeout,
+                client_id: identity.client_id().to_owned(),
+                warnings: warnings.clone(),
+            })
+        });
+        let (open, closing) = crossbeam_channel::bounded(0);
+        ClientCore {
+            budget: Budget::new(config.max_in_flight_messages, config.max_in_flight_bytes),
+            identity,
+            process: Process::current(),
+            remoting: heartbeats.remoting().clone(),
+            routes: heartbeats.routes().clone(),
+            replies: Arc::new(Replies::new(workers.timer.clone())),
+            workers,
             heartbeats,
-            #[cfg(feature = "discovery")]
-            _discovery: self.start_discovery()?,
-        })
+            background: Mutex::new(None),
+            closed: AtomicBool::new(false),
+            open: Mutex::new(Some(open)),
+            closing,
+            report: Mutex::new(None),
+            config,
+        }
     }
 
-    #[cfg(feature = "discovery")]
-    fn start_discovery(self: &Arc<Self>) -> std::io::Result<Option<Ticker<()>>> {
-        if self.config.name_server_url.is_none() {
-            return Ok(None);
-        }
-        let client = Arc::downgrade(self);
-        let discover = move |_| {
-            if let Some(client) = client.upgrade() {
-                client.routes.name_servers.discover_again();
-            }
-        };
-        let interval = self.config.discovery_interval;
+    fn start_background(&self) -> std::io::Result<Background> {
+        let listener: Arc<dyn RouteListener> = self.heartbeats.clone();
+        self.routes.listen(Arc::downgrade(&listener));
         let threads = &self.workers.threads;
-        Ticker::start(threads, "rmq-discover", interval, self.closing(), discover).map(Some)
+        let interval = self.config.heartbeat_interval;
+        self.heartbeats.start(threads, interval, self.closing())?;
+        Background::start(&self.config, threads, &self.heartbeats, &self.closing)
+    }
+
+    /// Adds a member, of which brokers that are connected hear at once, and those of its topics as soon as
+    /// their routes are known.
+    ///
+    /// # Errors
+    /// `Config` if there is one of this kind and group, `Closed` if the client is shut down.
+    pub(crate) fn join(&self, member: Arc<dyn Member>) -> Result<Membership> {
+        self.check_open()?;
+        let membership = Membership::join(&self.heartbeats, member.clone()).ok_or_else(|| {
+            let group = self.config.rpc.names().for_users(member.group());
+            let text = format!(
+                "{} group {group} is already in use on this client",
+                member.kind()
+            );
+            Error::new(ErrorKind::Config, text)
+        })?;
+        if !member.topics().is_empty() {
+            self.learn_soon();
+        }
+        Ok(membership)
     }
 
     /// Has a topic's route looked up soon, by the routes thread.
     pub(crate) fn refresh_soon(&self, topic: &Arc<str>) {
-        let now = Instant::now();
-        let mut suspected = self.suspected.lock();
-        let last = suspected.as_ref().filter(|(last, _)| last == topic);
-        if last.is_some_and(|(_, at)| now.saturating_duration_since(*at) < SUSPECT_EVERY) {
-            return;
-        }
-        *suspected = Some((topic.clone(), now));
-        drop(suspected);
-        if let Some(tickers) = &*self.tickers.lock() {
-            tickers.routes.wake(Order::Refresh(topic.clone()));
+        if let Some(background) = &*self.background.lock() {
+            background.refresher.refresh_soon(topic);
         }
     }
 
-    /// Has the routes of topics learnt soon.
-    pub(crate) fn learn_soon(&self, topics: Vec<Arc<str>>, default: DefaultTopic) {
-        self.routes.want(topics, &default);
-        if let Some(tickers) = &*self.tickers.lock() {
-            tickers.routes.wake(Order::Learn);
+    /// Has the topics looked up soon that members need and that are not known.
+    pub(crate) fn learn_soon(&self) {
+        if let Some(background) = &*self.background.lock() {
+            background.refresher.learn_soon();
         }
     }
 
     /// Whether a broker answers; `None` if no route names it any more.
-    pub(crate) fn probe(&self, broker: &str, deadline: Deadline) -> Option<bool> {
-        let (topic, address) = self.routes.topic_on(broker)?;
-        Some(api::probe(&self.remoting, &address, &topic, deadline).is_ok())
+    pub(crate) fn probe(&self, name: &str, deadline: Deadline) -> Option<bool> {
+        let (topic, address) = self.routes.topic_on(name)?;
+        Some(broker::probe(&self.remoting, &address, &topic, deadline).is_ok())
     }
 
-    /// Has a broker told soon which groups live here, by the heartbeat thread.
-    pub(super) fn heartbeat_soon(&self, broker: Arc<str>) {
-        if let Some(tickers) = &*self.tickers.lock() {
-            tickers.heartbeats.wake(broker);
-        }
+    /// The connection by which the broker at an address knows a producer group, if there is one and sends
+    /// go there.
+    pub(crate) fn registered(&self, group: &str, address: &Arc<str>) -> Option<Arc<Connection>> {
+        let kind = MemberKind::Producer;
+        self.heartbeats.registered(kind, group, address)
     }
 
-    fn refresh_all(&self) {
-        self.routes.learn();
-        // Brokers ask a transaction producer long after its last send.
-        let is_awaited = !self.checks.lock().is_empty();
-        self.routes
-            .refresh_all(self.config.route_interval, is_awaited);
-        // The addresses first: whoever connects meanwhile has found a route before.
-        let addresses = self.remoting.addresses();
-        let masters = self.routes.masters();
-        let wanted = |address: &Arc<str>| {
-            let send_address = |master| self.config.rpc.send_address(master);
-            masters.contains(address)
-                || masters
-                    .iter()
-                    .any(|master| *send_address(master) == **address)
-                || self.routes.name_servers.contains(address)
-        };
-        for address in addresses.iter().filter(|address| !wanted(address)) {
-            self.remoting.forget(address);
-        }
-        self.remoting.close_idle(Instant::now());
+    /// The same, waiting until the broker has confirmed a heartbeat. `None` also where something went
+    /// wrong, which the request that follows will find out.
+    pub(crate) fn ensure_registered(
+        &self,
+        group: &str,
+        address: &Arc<str>,
+        deadline: Deadline,
+    ) -> Option<Arc<Connection>> {
+        let kind = MemberKind::Producer;
+        self.heartbeats
+            .ensure_registered(kind, group, address, deadline)
     }
 
-    /// Ends everything. The order matters: nobody waits for a permit any more, connections answer
-    /// their waiters, and only then may the threads that carry those answers end.
+    /// The same without waiting. `then` runs once, by the deadline, on any thread.
+    pub(crate) fn ensure_registered_then(
+        &self,
+        group: &str,
+        address: &Arc<str>,
+        deadline: Deadline,
+        then: Box<dyn FnOnce() + Send>,
+    ) {
+        let kind = MemberKind::Producer;
+        self.heartbeats
+            .ensure_registered_then(kind, group, address, deadline, then);
+    }
+
+    /// Ends everything. The order matters: nothing waits for a permit any more, connections answer
+    /// their pending requests, and only then may the threads that carry those answers end.
     fn close(&self, deadline: Deadline) -> ShutdownReport {
         let Some(mut report) = self.workers.threads.take_turn(&self.report, deadline) else {
             return ShutdownReport::default();
@@ -367,19 +294,18 @@ impl Inner {
         self.closed.store(true, Ordering::SeqCst);
         drop(self.open.lock().take());
         self.budget.close();
-        let checks: Vec<_> = std::mem::take(&mut *self.checks.lock())
-            .into_values()
-            .collect();
-        checks.iter().for_each(|checks| checks.stop());
-        self.requests.close();
-        let tickers = self.tickers.lock().take();
-        drop(tickers);
-        self.say_goodbye(deadline);
+        let members = self.heartbeats.registry.all();
+        members.iter().for_each(|member| member.stop());
+        self.replies.close();
+        let background = self.background.lock().take();
+        drop(background);
+        self.heartbeats.close();
+        self.say_goodbye(&members, deadline);
         self.remoting.close();
         self.routes.close();
         let mut stuck_threads = self.workers.end(deadline);
-        for checks in checks {
-            stuck_threads.extend(checks.join(deadline));
+        for member in members {
+            stuck_threads.extend(member.join(deadline));
         }
         let result = ShutdownReport {
             unanswered: 0,
@@ -390,11 +316,12 @@ impl Inner {
         result
     }
 
-    /// Tells brokers about the groups whose producers were not shut down before.
-    fn say_goodbye(&self, deadline: Deadline) {
-        let groups: Vec<String> = self.groups.lock().iter().cloned().collect();
+    /// Tells brokers about the members that were not shut down before.
+    fn say_goodbye(&self, members: &[Arc<dyn Member>], deadline: Deadline) {
+        let groups = members.iter().map(|m| (m.kind(), m.group().clone()));
+        let groups: Vec<_> = groups.collect();
         if !groups.is_empty() {
-            self.unregister(&groups, deadline);
+            self.heartbeats.unregister(&groups, deadline);
         }
     }
 
@@ -436,52 +363,5 @@ impl fmt::Debug for Client {
         f.debug_struct("Client")
             .field("id", &self.id())
             .finish_non_exhaustive()
-    }
-}
-
-impl Registration {
-    /// Tells the brokers that the group is gone, until the deadline.
-    pub(crate) fn unregister(&self, deadline: Deadline) {
-        let group = std::slice::from_ref(&self.group);
-        self.client.unregister(group, deadline);
-    }
-}
-
-impl Drop for Registration {
-    fn drop(&mut self) {
-        self.client.groups.lock().remove(&self.group);
-    }
-}
-
-/// Takes what connections report to the client, while there is one.
-struct Dispatcher {
-    client: Weak<Inner>,
-}
-
-impl Inbound for Dispatcher {
-    fn connected(&self, connection: &Arc<Connection>) {
-        let Some(client) = self.client.upgrade() else {
-            return;
-        };
-        let address = connection.address();
-        if client.routes.name_servers.contains(address) {
-            return;
-        }
-        match client.broker_of_send_address(address) {
-            None => client.heartbeat(address),
-            // Its ordinary port hears of us too, over a connection that a sender need not wait for.
-            Some(broker) => client.heartbeat_soon(broker),
-        }
-    }
-
-    fn request(
-        &self,
-        connection: &Arc<Connection>,
-        request: Command,
-    ) -> std::result::Result<(), Command> {
-        match self.client.upgrade() {
-            Some(client) => client.answer(connection, request),
-            None => Err(request),
-        }
     }
 }

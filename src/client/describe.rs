@@ -2,7 +2,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Client;
+use super::core::Client;
+use super::routes::{Known, Observed};
 use crate::error::{Error, Printable};
 use crate::transport::Connection;
 
@@ -14,9 +15,9 @@ pub struct ClientState {
     /// The client's id.
     pub id: String,
     /// Asynchronous and oneway messages, and requests, that count towards
-    /// [`max_in_flight_messages`](crate::client::ClientBuilder::max_in_flight_messages), of all producers.
+    /// [`max_in_flight_messages`](crate::ClientOptions::max_in_flight_messages), of all producers.
     pub in_flight: u64,
-    /// Bytes that count towards [`max_in_flight_bytes`](crate::client::ClientBuilder::max_in_flight_bytes),
+    /// Bytes that count towards [`max_in_flight_bytes`](crate::ClientOptions::max_in_flight_bytes),
     /// those of synchronous sends too.
     pub in_flight_bytes: u64,
     /// Oneway messages that were accepted and then lost with their connection, since the start.
@@ -49,8 +50,10 @@ pub struct NameServerState {
 pub struct ConnectionState {
     /// Host and port.
     pub address: Arc<str>,
-    /// Requests without an answer yet.
+    /// Requests whose answers are due soon.
     pub in_flight: usize,
+    /// Requests whose answers the server may keep back until there is something to say (long polls).
+    pub parked: usize,
     /// Bytes that wait to be written.
     pub queued_bytes: u64,
     /// Bytes that the socket has taken.
@@ -102,14 +105,16 @@ impl Client {
             })
             .collect();
         dial_failures.sort();
-        let mut topics = inner.routes.describe();
+        let topic = |(topic, known): (Arc<str>, Arc<Known>)| topic_state(topic, &known);
+        let mut topics: Vec<_> = inner.routes.all().into_iter().map(topic).collect();
         topics.sort();
+        let name_servers = inner.routes.name_servers.observe().into_iter();
         ClientState {
             id: self.id().to_owned(),
             in_flight,
             in_flight_bytes,
             lost_oneway: inner.remoting.lost_oneway(),
-            name_servers: inner.routes.name_servers.describe(),
+            name_servers: name_servers.map(name_server_state).collect(),
             connections,
             dial_failures,
             topics,
@@ -117,8 +122,26 @@ impl Client {
     }
 }
 
+fn topic_state(topic: Arc<str>, known: &Known) -> TopicState {
+    let info = known.route.publish();
+    TopicState {
+        topic,
+        queues: info.queues.len(),
+        brokers: info.brokers(),
+        age: known.confirmed().elapsed(),
+    }
+}
+
+fn name_server_state(server: Observed) -> NameServerState {
+    NameServerState {
+        last_error: server.last_error.map(|e| why(&e, &server.address)),
+        address: server.address,
+        is_current: server.is_current,
+    }
+}
+
 /// What an error says of an address, which stands before it.
-pub(super) fn why(error: &Error, address: &str) -> String {
+fn why(error: &Error, address: &str) -> String {
     let text = error.to_string();
     let own = text
         .strip_prefix(address)
@@ -131,6 +154,7 @@ fn state_of(connection: &Connection) -> ConnectionState {
     ConnectionState {
         address: connection.address().clone(),
         in_flight: load.in_flight,
+        parked: load.parked,
         queued_bytes: load.queued_bytes,
         written_bytes: load.written_bytes,
         writes: load.writes,
@@ -181,16 +205,17 @@ impl fmt::Display for ConnectionState {
         let ConnectionState {
             address,
             in_flight,
+            parked,
             queued_bytes,
             written_bytes,
             writes,
             tls,
         } = self;
-        write!(
-            f,
-            "connection {address}: {in_flight} in flight, {queued_bytes} bytes queued, \
-             {written_bytes} written"
-        )?;
+        write!(f, "connection {address}: {in_flight} in flight, ")?;
+        if *parked > 0 {
+            write!(f, "{parked} parked, ")?;
+        }
+        write!(f, "{queued_bytes} bytes queued, {written_bytes} written")?;
         match tls {
             Some(version) => write!(f, ", {version}"),
             None => write!(f, " in {writes} calls"),

@@ -1,47 +1,45 @@
-// What the producers (later: consumers) of one client share: name servers, routes, heartbeats,
-// identity, and the life of all of it.
+// What the members of one client share: name servers, routes, heartbeats, identity, and the life of all
+// of it. In reading order:
+//
+// - `config`: the settings of a client (`ClientOptions`), names and identity
+// - `api`: one function per request
+// - `routes`: which brokers hold a topic, and where they are
+// - `members`: the groups that live in a client, and what brokers know and ask of them
+// - `background`: threads that refresh routes and close what nothing needs
+// - `core`: `Client`, made of all that; its start and its end (`shutdown`: the report of it)
+// - `source`: the client of a builder: a given one, or one of its own
+// - `admin`: topics, offsets and stored messages
+// - `describe`: what a client has at one moment
+// - `process`: whether this process is a fork of the client's
 
 mod admin;
 mod api;
+mod background;
 mod config;
 mod core;
 mod describe;
-#[cfg_attr(not(feature = "discovery"), path = "no_discovery.rs")]
-mod discovery;
-mod heartbeat;
-mod identity;
-mod inbound;
-mod name_server;
+mod members;
 mod process;
-mod publish;
-mod requests;
-mod route;
-mod rpc;
+mod routes;
 mod shutdown;
-mod throttle;
-mod ticker;
+mod source;
 
 pub use admin::Admin;
-pub use config::ClientBuilder;
+pub use config::ClientOptions;
 pub use core::Client;
+pub(crate) use core::ClientCore;
 pub use describe::{ClientState, ConnectionState, DialFailure, NameServerState, TopicState};
 pub use shutdown::ShutdownReport;
 
-pub(crate) use config::{ClientConfig, check_name, client_setters};
-pub(crate) use core::Registration;
-#[cfg(feature = "discovery")]
-pub(crate) use discovery::WebAddress;
-pub(crate) use identity::epoch_millis;
-pub(crate) use inbound::TransactionChecks;
-pub(crate) use publish::PublishInfo;
-pub(crate) use requests::{Answer, Waiting};
-pub(crate) use route::DefaultTopic;
-pub(crate) use rpc::{Names, rpc_setters};
-pub(crate) use throttle::Throttle;
-pub(crate) use ticker::Ticker;
+pub(crate) use crate::transport::{Throttle, Ticker};
+pub(crate) use config::{Names, epoch_millis};
+pub(crate) use members::{
+    Answer, BrokerRequest, Member, MemberKind, Membership, PackedReply, Replies, Waiting,
+};
+pub(crate) use routes::{DefaultTopic, NeededTopic, PublishInfo};
+#[allow(unused_imports, reason = "consumers are to come")]
+pub(crate) use routes::{PullAddress, Route, RouteListener};
+pub(crate) use source::ClientSource;
 
 /// The target of what is logged here: a name to filter by, which stays when files move.
 pub(crate) const LOG: &str = "rocketmq_blocking::client";
-
-/// Java's limit (`Validators`).
-pub(crate) const LONGEST_TOPIC: usize = 127;

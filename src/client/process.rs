@@ -4,10 +4,9 @@ use std::time::{Duration, Instant};
 
 /// The process that a client belongs to.
 ///
-/// A fork has none of the client's threads, but its sockets: what it wrote would land in the middle of
-/// what the parent writes, and what it shut down would be shut down for the parent. So nothing is
-/// sent or closed there, and this is looked at before any lock is touched, which a thread may have
-/// held that the fork does not have.
+/// A fork has the client's sockets but none of its threads: what it wrote would land in the middle of
+/// what the parent writes, and what it shut down would be shut down for the parent. So it is refused:
+/// always where that is free, which is everything but a send, and by sends as soon as their thread looks.
 pub(crate) struct Process(u32);
 
 thread_local! {
@@ -15,21 +14,21 @@ thread_local! {
     static LOOKED: Cell<Option<(u32, Instant)>> = const { Cell::new(None) };
 }
 
-/// In bursts, where the system call would cost a good part of a message, it is made this often.
-const EVERY: Duration = Duration::from_millis(1);
+/// How often the sends of a thread look: the system call is free at this rate.
+const EVERY: Duration = Duration::from_millis(100);
 
 impl Process {
     pub(crate) fn current() -> Process {
         Process(process::id())
     }
 
-    /// Whether the current process is a fork of it.
+    /// Whether the current process is a fork of it. A system call.
     pub(crate) fn is_forked(&self) -> bool {
         process::id() != self.0
     }
 
-    /// The same for what is done often: a look of a moment ago counts as one.
-    pub(crate) fn is_forked_by(&self, now: Instant) -> bool {
+    /// The same for every send: what this thread saw less than a tenth of a second ago still counts.
+    pub(crate) fn is_forked_at(&self, now: Instant) -> bool {
         let looked = LOOKED.get();
         let looked = looked.filter(|(_, at)| now.saturating_duration_since(*at) < EVERY);
         let (here, _) = looked.unwrap_or_else(|| {
@@ -37,7 +36,7 @@ impl Process {
             LOOKED.set(Some(looked));
             looked
         });
-        // A look of just before the fork says too little about a client of the fork's own.
+        // What was seen just before the fork says too little about a client of the fork's own.
         here != self.0 && self.is_forked()
     }
 }
@@ -46,17 +45,27 @@ impl Process {
 mod tests {
     use super::*;
 
-    /// In a fork, clients of its own stand beside those that it was given.
+    /// In a fork, clients of its own stand beside those of its parent.
     #[test]
     fn a_look_for_one_client_says_nothing_of_another_process_client() {
         let (own, parents) = (Process::current(), Process(process::id() + 1));
         let now = Instant::now();
         for _ in 0..2 {
-            assert!(!own.is_forked_by(now));
-            assert!(parents.is_forked_by(now));
+            assert!(!own.is_forked_at(now));
+            assert!(parents.is_forked_at(now));
         }
         // As a look of the parent's, of just before the fork.
         LOOKED.set(Some((parents.0, now)));
-        assert!(!own.is_forked_by(now));
+        assert!(!own.is_forked_at(now));
+    }
+
+    /// A thread that has not sent for a while, as the one that makes worker processes, looks.
+    #[test]
+    fn a_thread_looks_again_after_a_tenth_of_a_second() {
+        let parents = Process(process::id() + 1);
+        let now = Instant::now();
+        LOOKED.set(Some((parents.0, now)));
+        assert!(!parents.is_forked_at(now + EVERY / 2));
+        assert!(parents.is_forked_at(now + EVERY));
     }
 }

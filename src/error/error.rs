@@ -166,6 +166,12 @@ impl Error {
         Error::new(ErrorKind::Disconnected, text).maybe_stored()
     }
 
+    /// A read or write of a socket has failed.
+    pub(crate) fn socket(what: &str, cause: std::io::Error) -> Error {
+        let text = format!("{what} failed: {cause}");
+        Error::new(ErrorKind::Disconnected, text).caused_by(cause)
+    }
+
     pub(crate) fn maybe_stored(self) -> Error {
         self.with(|e| e.fate = SendFate::MaybeStored)
     }

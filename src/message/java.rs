@@ -11,8 +11,10 @@ pub(crate) fn string_hash(text: &str) -> i32 {
 
 /// `String.compareTo`: by UTF-16 units. It differs from the order of a `str` where characters beyond the
 /// basic plane are compared with those at its end.
-#[allow(dead_code, reason = "for consumers, who all must sort alike")]
 pub(crate) fn string_order(a: &str, b: &str) -> Ordering {
+    if a.is_ascii() && b.is_ascii() {
+        return a.cmp(b);
+    }
     a.encode_utf16().cmp(b.encode_utf16())
 }
 

@@ -112,8 +112,10 @@ impl Message {
     ///
     /// Sending fails with [`Invalid`](crate::ErrorKind::Invalid) if the name is one of RocketMQ's
     /// reserved names, if name or value is blank, or if one has a `\x01` or `\x02` in it (the
-    /// protocol's separators). All properties together, the system's included, have room in 32,767
-    /// bytes.
+    /// protocol's separators), or if all properties together, the system's included, are longer than
+    /// brokers surely take: 32,639 bytes of names and values, with two more for each. (Brokers store
+    /// 32,767, and add up to 128 of their own. They add more to a message that is delivered later, 160
+    /// and its topic, and to the half of a transaction, 128, its topic and its key.)
     ///
     /// Light queues (LMQ) are asked for by a property too, where brokers have them:
     ///
@@ -278,14 +280,43 @@ impl Message {
         &self.topic
     }
 
-    pub(crate) fn shared_body(&self) -> &Arc<Vec<u8>> {
-        &self.body
-    }
-
     /// Properties that setters of this crate wrote (tag, keys, ...), without the user's.
     pub(crate) fn system_properties(&self) -> &Properties {
         &self.system
     }
+
+    /// All of it at once, for a send.
+    pub(crate) fn parts(&self) -> Parts<'_> {
+        Parts {
+            topic: &self.topic,
+            body: &self.body,
+            flag: self.flag,
+            wait_store: self.wait_store,
+            schedule: &self.schedule,
+            reconsume_times: self.reconsume_times,
+            max_reconsume_times: self.max_reconsume_times,
+            unique_key: self.unique_key.as_deref().filter(|key| !key.is_empty()),
+            system: &self.system,
+            user: &self.user,
+        }
+    }
+}
+
+/// What a message consists of.
+#[derive(Clone, Copy)]
+pub(crate) struct Parts<'a> {
+    pub(crate) topic: &'a Arc<str>,
+    pub(crate) body: &'a Arc<Vec<u8>>,
+    pub(crate) flag: i32,
+    pub(crate) wait_store: bool,
+    pub(crate) schedule: &'a Schedule,
+    pub(crate) reconsume_times: Option<u32>,
+    pub(crate) max_reconsume_times: Option<u32>,
+    /// Not an empty one.
+    pub(crate) unique_key: Option<&'a str>,
+    /// Those that setters of this crate wrote.
+    pub(crate) system: &'a Properties,
+    pub(crate) user: &'a Properties,
 }
 
 impl fmt::Debug for Message {

@@ -3,6 +3,7 @@
 // - `message`: a message to be sent; `schedule`: when consumers may see it
 // - `properties`: names and values that travel with a message, and RocketMQ's own names
 // - `batch`, `split`: messages that are sent together, and how many make a batch
+// - `names`: what topics and groups may be called
 // - `java`: what Java does with texts, where all clients must do the same
 // - `queue`: one queue of a topic
 // - `receipt`: what a broker says of a message that it stored
@@ -13,6 +14,7 @@ mod batch;
 mod java;
 #[expect(clippy::module_inception, reason = "the file of the type of that name")]
 mod message;
+mod names;
 mod offset_id;
 mod properties;
 mod queue;
@@ -23,12 +25,12 @@ mod transaction;
 mod view;
 
 pub use batch::Batch;
-pub(crate) use java::string_hash;
-#[allow(unused_imports, reason = "for signatures and consumers")]
-pub(crate) use java::string_order;
+pub(crate) use java::{string_hash, string_order};
 pub use message::Message;
+pub(crate) use message::Parts;
 #[cfg(feature = "embedded")]
 pub(crate) use message::reply_topic;
+pub(crate) use names::{LONGEST_GROUP, LONGEST_TOPIC, check_name};
 pub(crate) use offset_id::{offset_message_id, push_hex, push_ip};
 pub use properties::Properties;
 pub(crate) use properties::name;
@@ -40,4 +42,4 @@ pub use schedule::Schedule;
 pub use split::Unbatchable;
 pub use transaction::TransactionState;
 pub use view::MessageView;
-pub(crate) use view::{Fixed, Parts};
+pub(crate) use view::{Fixed, StoredParts};

@@ -84,7 +84,7 @@ struct Parsed {
 }
 
 /// Where the parts of a message stand in some bytes. The ranges lie within the bytes.
-pub(crate) struct Parts {
+pub(crate) struct StoredParts {
     pub(crate) bytes: Arc<Vec<u8>>,
     pub(crate) body: Range<usize>,
     pub(crate) topic: Range<usize>,
@@ -279,7 +279,7 @@ impl MessageView {
 impl MessageView {
     /// A view of parts of some bytes; the body is taken as it stands there. Text that is not UTF-8 is
     /// replaced, as in Java.
-    pub(crate) fn new(parts: Parts) -> MessageView {
+    pub(crate) fn new(parts: StoredParts) -> MessageView {
         let topic = match std::str::from_utf8(&parts.bytes[parts.topic.clone()]) {
             Ok(_) => Topic::Shared(parts.topic),
             Err(_) => Topic::Own(String::from_utf8_lossy(&parts.bytes[parts.topic]).into()),

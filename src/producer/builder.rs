@@ -1,23 +1,76 @@
 use super::config::ProducerConfig;
 use super::producer::Producer;
-use crate::client::{Client, ClientBuilder, ClientConfig};
-use crate::error::{Error, ErrorKind, Result};
+use crate::client::ClientSource;
+#[allow(unused_imports, reason = "documentation")]
+use crate::error::ErrorKind;
+use crate::error::Result;
 
-/// The setters of everything that belongs to a producer, those of its client included. They stand on
-/// the builders of all kinds of producers, which have the fields `config`, `own_client` and `client`.
+/// The setters of everything that belongs to a producer, and of where its client comes from. They stand on
+/// the builders of all kinds of producers, which have the fields `config` and `source`.
 macro_rules! producer_setters {
     () => {
-        $crate::client::client_setters!(own_client);
-
-        fn own_client(&mut self) -> &mut $crate::client::ClientConfig {
-            self.own_client.get_or_insert_default()
+        /// Settings of the client that this producer makes for itself (default: all at their defaults).
+        /// They add to those that were set before; of what is set again the last value counts.
+        pub fn options(mut self, options: $crate::ClientOptions) -> Self {
+            self.source.set(options);
+            self
         }
 
-        /// Uses this client instead of making one (default: one of its own). Its name servers and
-        /// settings are the client's, so that setting them here too is an error at
-        /// [`start`](Self::start).
+        /// Uses this client instead of making one (default: one of its own). The client's settings
+        /// count, so that setting them here too is an error at [`start`](Self::start).
         pub fn client(mut self, client: &$crate::Client) -> Self {
-            self.client = Some(client.clone());
+            self.source.give(client);
+            self
+        }
+
+        /// The name servers, as `host:port`, several with `;` between them. Adds to earlier ones; at least
+        /// one is needed. [`ClientOptions::name_server`](crate::ClientOptions::name_server) says more.
+        #[doc(alias = "setNamesrvAddr")]
+        pub fn name_server(mut self, addresses: impl AsRef<str>) -> Self {
+            self.source
+                .set($crate::ClientOptions::new().name_server(addresses));
+            self
+        }
+
+        /// The part of the client's id behind the `@` (default: process id and a number):
+        /// [`ClientOptions::instance_name`](crate::ClientOptions::instance_name).
+        #[doc(alias = "setInstanceName")]
+        pub fn instance_name(mut self, name: impl Into<String>) -> Self {
+            self.source
+                .set($crate::ClientOptions::new().instance_name(name));
+            self
+        }
+
+        /// The namespace of all topics and groups (default: none, or that of a name server's address):
+        /// [`ClientOptions::namespace`](crate::ClientOptions::namespace).
+        #[doc(alias = "setNamespace")]
+        pub fn namespace(mut self, namespace: impl AsRef<str>) -> Self {
+            self.source
+                .set($crate::ClientOptions::new().namespace(namespace));
+            self
+        }
+
+        /// Signs every request, for servers with access control (default: no signature):
+        /// [`ClientOptions::credentials`](crate::ClientOptions::credentials). Needs the feature `acl`.
+        #[cfg(feature = "acl")]
+        #[doc(alias = "AclClientRPCHook")]
+        #[doc(alias = "SessionCredentials")]
+        pub fn credentials(
+            mut self,
+            access_key: impl Into<String>,
+            secret_key: impl Into<String>,
+        ) -> Self {
+            let options = $crate::ClientOptions::new();
+            self.source.set(options.credentials(access_key, secret_key));
+            self
+        }
+
+        /// Secures all connections (default: plain ones):
+        /// [`ClientOptions::tls`](crate::ClientOptions::tls). Needs the feature `tls`.
+        #[cfg(feature = "tls")]
+        #[doc(alias = "setUseTLS")]
+        pub fn tls(mut self, tls: $crate::TlsConfig) -> Self {
+            self.source.set($crate::ClientOptions::new().tls(tls));
             self
         }
 
@@ -26,7 +79,7 @@ macro_rules! producer_setters {
         /// [`PreparedSend::timeout`](crate::producer::PreparedSend::timeout) is for one send.
         #[doc(alias = "setSendMsgTimeout")]
         pub fn send_timeout(mut self, timeout: std::time::Duration) -> Self {
-            self.config.send_timeout = timeout;
+            self.config.send.send_timeout = timeout;
             self
         }
 
@@ -35,7 +88,7 @@ macro_rules! producer_setters {
         /// 500 ms at least). It must not be zero.
         #[doc(alias = "setSendMsgMaxTimeoutPerRequest")]
         pub fn attempt_timeout(mut self, timeout: std::time::Duration) -> Self {
-            self.config.attempt_timeout = Some(timeout);
+            self.config.send.attempt_timeout = Some(timeout);
             self
         }
 
@@ -43,14 +96,14 @@ macro_rules! producer_setters {
         /// ends them). Oneway sends make none.
         #[doc(alias = "setRetryTimesWhenSendFailed")]
         pub fn retries(mut self, retries: u32) -> Self {
-            self.config.retries = retries;
+            self.config.send.retries = retries;
             self
         }
 
         /// How many more attempts an asynchronous send makes, at most (default 2; any).
         #[doc(alias = "setRetryTimesWhenSendAsyncFailed")]
         pub fn async_retries(mut self, retries: u32) -> Self {
-            self.config.async_retries = retries;
+            self.config.send.async_retries = retries;
             self
         }
 
@@ -64,7 +117,7 @@ macro_rules! producer_setters {
             codes: impl IntoIterator<Item = $crate::ResponseCode>,
         ) -> Self {
             let codes = codes.into_iter().map($crate::ResponseCode::number);
-            self.config.policy.codes = codes.collect();
+            self.config.send.policy.codes = codes.collect();
             self
         }
 
@@ -73,14 +126,14 @@ macro_rules! producer_setters {
         /// receipt.
         #[doc(alias = "setRetryAnotherBrokerWhenNotStoreOK")]
         pub fn retry_another_broker_when_not_stored(mut self, retry: bool) -> Self {
-            self.config.policy.another_broker_when_not_stored = retry;
+            self.config.send.policy.another_broker_when_not_stored = retry;
             self
         }
 
         /// Whether to try again after a failure that leaves open whether the message was stored: a
         /// response timeout, a broken connection (default yes, as in Java; it can duplicate).
         pub fn retry_maybe_stored(mut self, retry: bool) -> Self {
-            self.config.policy.retry_maybe_stored = retry;
+            self.config.send.policy.retry_maybe_stored = retry;
             self
         }
 
@@ -93,7 +146,7 @@ macro_rules! producer_setters {
         /// [`Broker`]: crate::ErrorKind::Broker
         /// [`SendReceipt::status`]: crate::SendReceipt::status
         pub fn require_store_ok(mut self, require: bool) -> Self {
-            self.config.require_store_ok = require;
+            self.config.send.require_store_ok = require;
             self
         }
 
@@ -102,22 +155,22 @@ macro_rules! producer_setters {
         /// limit of its own, and no frame can be larger than 16 MiB.
         #[doc(alias = "setMaxMessageSize")]
         pub fn max_message_size(mut self, bytes: usize) -> Self {
-            self.config.max_message_size = bytes;
+            self.config.send.max_message_size = bytes;
             self
         }
 
-        /// Bodies of at least so many bytes are compressed, if that makes them smaller (default 4096;
+        /// Bodies of at least this many bytes are compressed, if that makes them smaller (default 4096;
         /// any, and `usize::MAX` compresses none). Batches are not.
         #[doc(alias = "setCompressMsgBodyOverHowmuch")]
         pub fn compress_over(mut self, bytes: usize) -> Self {
-            self.config.compress_over = bytes;
+            self.config.send.compress_over = bytes;
             self
         }
 
         /// How bodies are compressed (default [`Compression::Zlib`](crate::Compression::Zlib), which every consumer can read).
         #[doc(alias = "setCompressType")]
         pub fn compression(mut self, compression: $crate::Compression) -> Self {
-            self.config.compression = compression;
+            self.config.send.compression = compression;
             self
         }
 
@@ -125,7 +178,7 @@ macro_rules! producer_setters {
         /// is an error; LZ4 ignores it.
         #[doc(alias = "setCompressLevel")]
         pub fn compress_level(mut self, level: u32) -> Self {
-            self.config.compress_level = level;
+            self.config.send.compress_level = level;
             self
         }
 
@@ -133,14 +186,14 @@ macro_rules! producer_setters {
         /// (default `TBW102`).
         #[doc(alias = "setCreateTopicKey")]
         pub fn default_topic(mut self, topic: impl Into<String>) -> Self {
-            self.config.default_topic.name = topic.into().into();
+            self.config.send.default_topic.name = topic.into().into();
             self
         }
 
         /// The most queues of a topic that is created on demand (default 4, at least 1).
         #[doc(alias = "setDefaultTopicQueueNums")]
         pub fn default_topic_queues(mut self, queues: u16) -> Self {
-            self.config.default_topic.queues = i32::from(queues);
+            self.config.send.default_topic.queues = i32::from(queues);
             self
         }
 
@@ -148,7 +201,7 @@ macro_rules! producer_setters {
         /// the long ones.
         #[doc(alias = "sendSmartMsg")]
         pub fn short_headers(mut self, short: bool) -> Self {
-            self.config.short_headers = short;
+            self.config.send.short_headers = short;
             self
         }
 
@@ -158,13 +211,14 @@ macro_rules! producer_setters {
         #[doc(alias = "setSendLatencyFaultEnable")]
         #[doc(alias = "setSendLatencyEnable")]
         pub fn latency_fault(mut self, strategy: $crate::producer::FaultStrategy) -> Self {
-            self.config.latency_fault = Some(strategy);
+            self.config.send.latency_fault = Some(strategy);
             self
         }
 
         /// Learns the routes of these topics at once, in the background, instead of at their first
-        /// send (default: none). A transaction producer that sends nothing is found by the brokers of
-        /// these topics for their checks. Adds to earlier ones. A name that no topic can have is
+        /// send (default: none), and connects to their brokers, which hear of the group then. A
+        /// transaction producer that sends nothing is found by these brokers for their checks. The
+        /// routes are kept for as long as the producer lives. Adds to earlier ones. A name that no topic can have is
         /// [`Invalid`](crate::ErrorKind::Invalid) at the start.
         #[doc(alias = "setTopics")]
         pub fn topics<T: Into<String>>(mut self, topics: impl IntoIterator<Item = T>) -> Self {
@@ -180,7 +234,7 @@ macro_rules! producer_setters {
             mut self,
             hook: impl $crate::hook::SendMessageHook + 'static,
         ) -> Self {
-            self.config.hooks.send.push(std::sync::Arc::new(hook));
+            self.config.send.hooks.send.push(std::sync::Arc::new(hook));
             self
         }
 
@@ -190,7 +244,11 @@ macro_rules! producer_setters {
             mut self,
             hook: impl $crate::hook::CheckForbiddenHook + 'static,
         ) -> Self {
-            self.config.hooks.forbid.push(std::sync::Arc::new(hook));
+            self.config
+                .send
+                .hooks
+                .forbid
+                .push(std::sync::Arc::new(hook));
             self
         }
 
@@ -201,6 +259,7 @@ macro_rules! producer_setters {
             hook: impl $crate::hook::EndTransactionHook + 'static,
         ) -> Self {
             self.config
+                .send
                 .hooks
                 .end_transaction
                 .push(std::sync::Arc::new(hook));
@@ -230,6 +289,10 @@ macro_rules! producer_setters {
         /// batch has the deadline of its first message, so that a send may end that much before its own
         /// timeout; it never ends later.
         ///
+        /// A batch of synchronous sends is sent by one of the threads that wait for it, so that callbacks
+        /// and hooks may send too; one of asynchronous sends by the send that fills it, or by a thread of
+        /// the client.
+        ///
         /// Not gathered, but sent alone: oneway sends, half messages, requests, replies, those by
         /// sharding key or selector, messages that are scheduled, for a retry topic, large enough to be
         /// compressed or larger than [`max_bytes`](crate::producer::AutoBatch::max_bytes), the first of a topic
@@ -254,17 +317,14 @@ pub(super) use producer_setters;
 #[must_use = "a builder does nothing until it is started"]
 pub struct ProducerBuilder {
     config: ProducerConfig,
-    /// Settings of a client of its own, if one was touched.
-    own_client: Option<ClientConfig>,
-    client: Option<Client>,
+    source: ClientSource,
 }
 
 impl ProducerBuilder {
     pub(super) fn new(group: String) -> ProducerBuilder {
         ProducerBuilder {
             config: ProducerConfig::new(group),
-            own_client: None,
-            client: None,
+            source: ClientSource::default(),
         }
     }
 
@@ -281,26 +341,8 @@ impl ProducerBuilder {
     /// [`Closed`](ErrorKind::Closed) for a client that is shut down; [`Io`](ErrorKind::Io) if the
     /// system gives no threads.
     pub fn start(self) -> Result<Producer> {
-        start(self.config, self.client, self.own_client)
-    }
-}
-
-/// Starts a producer on the client that it was given, or on one of its own.
-pub(super) fn start(
-    config: ProducerConfig,
-    client: Option<Client>,
-    own_client: Option<ClientConfig>,
-) -> Result<Producer> {
-    config.check()?;
-    match (client, own_client) {
-        (Some(client), None) => Producer::start(config, client, false),
-        (Some(_), Some(_)) => Err(Error::new(
-            ErrorKind::Invalid,
-            "a producer on a given client takes the client's settings: set them there",
-        )),
-        (None, own) => {
-            let client = ClientBuilder::from(own.unwrap_or_default()).start()?;
-            Producer::start(config, client, true)
-        }
+        self.config.check()?;
+        let (client, is_own) = self.source.client()?;
+        Producer::start(self.config, client, is_own)
     }
 }

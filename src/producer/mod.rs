@@ -1,51 +1,32 @@
-// The producer: what users call, and the one flow that every send takes.
+// The producers: what users call. Every send goes through `crate::send`.
+//
+// In reading order:
+//
+// - `producer`: `Producer` and its calls;
+// - `builder`, `config`: how one is set up;
+// - `prepared`: one send with settings of its own, and what each call makes of it;
+// - `lifecycle`: what a producer owns, its start and its shutdown;
+// - `member`: the producer as its client and the brokers see it;
+// - `gather`: single sends that leave as batches;
+// - `request`: messages that are answered by another;
+// - `transaction`: messages that are shown if a local transaction was carried out.
 
-mod accumulate;
-mod asynchronous;
-mod attempt;
-mod auto_batch;
 mod builder;
-mod checks;
 mod config;
-mod core;
-mod counters;
-mod fault;
-mod handle;
-pub(crate) mod hook;
-mod latency;
-mod members;
-mod outgoing;
-mod past;
+mod gather;
+mod lifecycle;
+mod member;
 mod prepared;
 #[allow(clippy::module_inception)]
 mod producer;
 mod request;
-mod retry;
-mod select;
-mod send;
-mod spares;
-mod stats;
-mod target;
-mod trace;
 mod transaction;
-mod transaction_builder;
-mod turn;
-mod validate;
-mod watch;
 
-pub use auto_batch::AutoBatch;
+pub use crate::send::FaultStrategy;
 pub use builder::ProducerBuilder;
-pub use fault::FaultStrategy;
-pub use handle::SendHandle;
-pub use latency::Latency;
+pub use gather::AutoBatch;
 pub use prepared::PreparedSend;
 pub use producer::Producer;
-pub use stats::{BrokerStats, ProducerStats};
-pub use transaction::{HalfMessage, TransactionProducer, TransactionReceipt};
-pub use transaction_builder::TransactionProducerBuilder;
-
-#[cfg(feature = "internals")]
-pub(crate) use select::{by_key, round_robin};
-
-/// The target of what is logged here: a name to filter by, which stays when files move.
-pub(crate) const LOG: &str = "rocketmq_blocking::producer";
+pub use transaction::{
+    HalfMessage, TransactionProducer, TransactionProducerBuilder, TransactionReceipt,
+};

@@ -1,57 +1,33 @@
 use std::fmt;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use super::accumulate::{Accumulator, Joined, Joining};
-use super::asynchronous::{self, Listener, Who};
-use super::attempt::Start;
-use super::counters::Size;
-use super::handle::{self, SendHandle};
-use super::hook::SendMode;
-use super::outgoing::Outgoing;
-use super::producer::Producer;
+use super::lifecycle::Lifecycle;
 use super::request::Question;
-use super::send::Send;
-use super::target::Target;
 use crate::error::{Error, Result};
-use crate::message::{Batch, Message, MessageQueue, MessageView, SendReceipt};
-use crate::transport::Deadline;
+use crate::message::{Message, MessageQueue, MessageView, SendReceipt};
+use crate::send::{
+    Content, QueueChoice, Recipient, SendCall, SendHandle, send, send_async, send_oneway,
+};
 
-/// How much longer than to its deadline a sender waits for the batch that its message is in.
-const BATCH_GRACE: Duration = Duration::from_millis(200);
-
-/// A send with settings of its own; made by [`Producer::prepare`] and
-/// [`Producer::prepare_batch`].
+/// A send with settings of its own; made by [`Producer::prepare`](crate::Producer::prepare) and
+/// [`Producer::prepare_batch`](crate::Producer::prepare_batch).
 ///
 /// A send to a given queue, by sharding key or by a selector makes one attempt: another queue would
 /// break the order that it is meant to keep. Of those three settings the last one counts.
 #[must_use = "a prepared send does nothing until it is sent"]
 pub struct PreparedSend<'a> {
-    producer: &'a Producer,
-    what: What<'a>,
-    target: Target,
+    lifecycle: &'a Lifecycle,
+    content: Content<'a>,
+    choice: QueueChoice,
     timeout: Option<Duration>,
 }
 
-#[derive(Clone, Copy)]
-enum What<'a> {
-    Message(&'a Message),
-    Batch(&'a Batch),
-}
-
 impl<'a> PreparedSend<'a> {
-    pub(super) fn message(producer: &'a Producer, message: &'a Message) -> PreparedSend<'a> {
-        PreparedSend::new(producer, What::Message(message))
-    }
-
-    pub(super) fn batch(producer: &'a Producer, batch: &'a Batch) -> PreparedSend<'a> {
-        PreparedSend::new(producer, What::Batch(batch))
-    }
-
-    fn new(producer: &'a Producer, what: What<'a>) -> PreparedSend<'a> {
+    pub(super) fn new(lifecycle: &'a Lifecycle, content: Content<'a>) -> PreparedSend<'a> {
         PreparedSend {
-            producer,
-            what,
-            target: Target::Any,
+            lifecycle,
+            content,
+            choice: QueueChoice::Any,
             timeout: None,
         }
     }
@@ -61,8 +37,8 @@ impl<'a> PreparedSend<'a> {
     /// [`NoBroker`](crate::ErrorKind::NoBroker), and one that its broker does not have is refused with
     /// code 29.
     pub fn queue(mut self, queue: MessageQueue) -> Self {
-        let names = &self.producer.core().config.names;
-        self.target = Target::Queue(queue.on_topic(|topic| names.for_users(topic)));
+        let names = &self.lifecycle.engine.config.names;
+        self.choice = QueueChoice::Queue(queue.on_topic(|topic| names.for_users(topic)));
         self
     }
 
@@ -72,7 +48,7 @@ impl<'a> PreparedSend<'a> {
     /// `\x01` or `\x02` in it is [`Invalid`](crate::ErrorKind::Invalid).
     #[doc(alias = "SelectMessageQueueByHash")]
     pub fn sharding_key(mut self, key: impl Into<String>) -> Self {
-        self.target = Target::Key(key.into());
+        self.choice = QueueChoice::Key(key.into());
         self
     }
 
@@ -94,9 +70,9 @@ impl<'a> PreparedSend<'a> {
     #[doc(alias = "MessageQueueSelector")]
     pub fn select(
         mut self,
-        choose: impl FnOnce(&[MessageQueue]) -> usize + std::marker::Send + 'static,
+        choose: impl FnOnce(&[MessageQueue]) -> usize + Send + 'static,
     ) -> Self {
-        self.target = Target::Select(Box::new(choose));
+        self.choice = QueueChoice::Select(Box::new(choose));
         self
     }
 
@@ -110,213 +86,97 @@ impl<'a> PreparedSend<'a> {
     /// Sends and waits for the receipt.
     ///
     /// # Errors
-    /// Those of [`Producer::send`].
+    /// Those of [`Producer::send`](crate::Producer::send).
     pub fn send(self) -> Result<SendReceipt> {
-        let (core, size) = (self.producer.core(), self.size());
-        core.counters.count(size, || self.send_now())
-    }
-
-    fn send_now(self) -> Result<SendReceipt> {
-        let core = self.producer.core();
-        core.check_open()?;
-        let now = Instant::now();
-        let deadline = self.deadline_from(now);
-        if let Some(joining) = self.joining(deadline, 0, SendMode::Sync) {
-            let (promise, handle) = handle::pair(deadline);
-            let listener = Listener::uncounted(Who::Handle(promise));
-            match Accumulator::join(core, &joining, listener) {
-                Joined::Gathered => {
-                    // The batch ends by this deadline, and says more than we could.
-                    let result = handle.wait_beyond(BATCH_GRACE);
-                    return result.map_err(|e| e.on_topic(joining.message.shared_topic()));
-                }
-                Joined::Refused(_, error) => return Err(error),
-                Joined::Alone(_) => {}
-            }
+        let lifecycle = self.lifecycle;
+        let call = self.call();
+        match &lifecycle.gatherer {
+            None => send(&lifecycle.engine, call),
+            Some(gatherer) => gatherer.send(call),
         }
-        let (mut out, target) = self.outgoing(now, String::new())?;
-        let _permit = out.take_room(&core.account, 0, deadline)?;
-        Send::new(core, out, target, deadline, SendMode::Sync)?.run()
     }
 
-    /// Sends a request and waits for the reply; see [`Producer::request`]. The timeout given here
+    /// Sends a request and waits for the reply; see [`Producer::request`](crate::Producer::request). The timeout given here
     /// is for all of it.
     ///
     /// # Errors
-    /// Those of [`Producer::request`]; [`Invalid`](crate::ErrorKind::Invalid) also for a batch.
+    /// Those of [`Producer::request`](crate::Producer::request); [`Invalid`](crate::ErrorKind::Invalid) also for a batch.
     pub fn request(self, timeout: Duration) -> Result<MessageView> {
-        let (core, size) = (self.producer.core(), self.size());
-        core.counters.count(size, || {
-            let (message, target) = (self.question()?, self.target);
-            let question = Question {
-                core,
-                message,
-                target,
-                timeout,
-            };
-            question.ask()
+        let (engine, size) = (&self.lifecycle.engine, self.content.size());
+        engine.counters.count(size, || {
+            let message = self.message()?;
+            Question::new(engine, message, self.choice, timeout).ask()
         })
     }
 
-    /// Sends a request without waiting; see [`Producer::request_async`].
+    /// Sends a request without waiting; see [`Producer::request_async`](crate::Producer::request_async).
     pub fn request_async(
         self,
         timeout: Duration,
-        callback: impl FnOnce(Result<MessageView>) + std::marker::Send + 'static,
+        callback: impl FnOnce(Result<MessageView>) + Send + 'static,
     ) {
-        let (core, size) = (self.producer.core(), self.size());
-        core.counters.begin(size);
-        let counting = core.clone();
+        let (engine, size) = (&self.lifecycle.engine, self.content.size());
+        engine.counters.begin(size);
+        let counting = engine.clone();
         let callback = move |result: Result<MessageView>| {
             counting.counters.end(size, &result);
             drop(counting);
             callback(result);
         };
-        match self.question() {
+        match self.message() {
             Ok(message) => {
-                let target = self.target;
-                let question = Question {
-                    core,
-                    message,
-                    target,
-                    timeout,
-                };
+                let question = Question::new(engine, message, self.choice, timeout);
                 question.ask_async(Box::new(callback));
             }
-            Err(error) => {
-                core.call_back(move || callback(Err(error)));
-            }
+            Err(error) => engine.call_back(move || callback(Err(error))),
         }
     }
 
-    fn question(&self) -> Result<&'a Message> {
-        match self.what {
-            What::Message(message) => Ok(message),
-            What::Batch(_) => Err(Error::invalid("a batch cannot be a request")),
+    /// Sends without waiting; see [`Producer::send_async`](crate::Producer::send_async).
+    pub fn send_async(self, callback: impl FnOnce(Result<SendReceipt>) + Send + 'static) {
+        let lifecycle = self.lifecycle;
+        let call = self.call();
+        let recipient = Recipient::Callback(Box::new(callback));
+        match &lifecycle.gatherer {
+            None => send_async(&lifecycle.engine, call, recipient),
+            Some(gatherer) => gatherer.send_async(call, recipient),
         }
     }
 
-    /// Sends without waiting; see [`Producer::send_async`].
-    pub fn send_async(
-        self,
-        callback: impl FnOnce(Result<SendReceipt>) + std::marker::Send + 'static,
-    ) {
-        let now = Instant::now();
-        let deadline = self.deadline_from(now);
-        self.begin(Who::Callback(Box::new(callback)), now, deadline);
-    }
-
-    /// Sends without waiting; see [`Producer::submit`].
+    /// Sends without waiting; see [`Producer::submit`](crate::Producer::submit).
     pub fn submit(self) -> SendHandle {
-        let now = Instant::now();
-        let deadline = self.deadline_from(now);
-        let (promise, handle) = handle::pair(deadline);
-        self.begin(Who::Handle(promise), now, deadline);
+        let lifecycle = self.lifecycle;
+        let call = self.call();
+        let (handle, result) = SendHandle::new(call.deadline);
+        let recipient = Recipient::Handle(result);
+        match &lifecycle.gatherer {
+            None => send_async(&lifecycle.engine, call, recipient),
+            Some(gatherer) => gatherer.send_async(call, recipient),
+        }
         handle
     }
 
-    /// Sends without an answer; see [`Producer::send_oneway`].
+    /// Sends without an answer; see [`Producer::send_oneway`](crate::Producer::send_oneway).
     ///
     /// # Errors
-    /// Those of [`Producer::send_oneway`].
+    /// Those of [`Producer::send_oneway`](crate::Producer::send_oneway).
     pub fn send_oneway(self) -> Result<()> {
-        let (core, size) = (self.producer.core(), self.size());
-        core.counters.count(size, || self.send_oneway_now())
+        let engine = &self.lifecycle.engine;
+        send_oneway(engine, self.call())
     }
 
-    fn send_oneway_now(self) -> Result<()> {
-        let core = self.producer.core();
-        let now = Instant::now();
-        core.check_open_in_burst(now)?;
-        let deadline = self.deadline_from(now);
-        let (mut out, target) = self.outgoing(now, String::new())?;
-        let permit = out.take_room(&core.account, 1, deadline)?;
-        Send::new(core, out, target, deadline, SendMode::Oneway)?.run_oneway(permit)
+    /// This send as the engine takes it; its one deadline begins here.
+    fn call(self) -> SendCall<'a> {
+        let default = self.lifecycle.engine.config.send_timeout;
+        let timeout = self.timeout.unwrap_or(default);
+        SendCall::new(self.content, self.choice, timeout)
     }
 
-    /// The common beginning of the two asynchronous forms: no failure is returned, all are told.
-    fn begin(self, who: Who, now: Instant, deadline: Deadline) {
-        let (core, size) = (self.producer.core(), self.size());
-        core.counters.begin(size);
-        let mut listener = Listener { who, size };
-        if let Err(error) = core.check_open_in_burst(now) {
-            return listener.tell(core, Err(error));
+    fn message(&self) -> Result<&'a Message> {
+        match self.content {
+            Content::Message(message) => Ok(message),
+            Content::Batch(_) => Err(Error::invalid("a batch cannot be a request")),
         }
-        if let Some(joining) = self.joining(deadline, 1, SendMode::Async) {
-            match Accumulator::join(core, &joining, listener) {
-                Joined::Gathered => return,
-                Joined::Refused(listener, error) => return listener.tell(core, Err(error)),
-                Joined::Alone(given) => listener = given,
-            }
-        }
-        let mut spare = core.spares.take();
-        let buffer = spare
-            .as_mut()
-            .map_or_else(String::new, |spare| spare.take_buffer());
-        asynchronous::launch(core, self.outgoing(now, buffer), deadline, listener, spare);
-    }
-
-    /// What every send does once it is known that the producer is open: check it, make it ready.
-    fn outgoing(self, now: Instant, buffer: String) -> Result<(Outgoing, Target)> {
-        let core = self.producer.core();
-        let out = match self.what {
-            What::Message(message) => {
-                core.outgoing(message, self.target.sharding_key(), Start::at(now), buffer)?
-            }
-            What::Batch(batch) => core.outgoing_batch(batch)?,
-        };
-        Ok((out, self.target))
-    }
-
-    /// What is counted of it.
-    fn size(&self) -> Size {
-        match self.what {
-            What::Message(message) => Size::of(1, message.body().len()),
-            What::Batch(batch) => {
-                let messages = batch.messages();
-                let bytes = messages.iter().map(|message| message.body().len());
-                Size::of(messages.len(), bytes.sum())
-            }
-        }
-    }
-
-    fn timeout_or_default(&self) -> Duration {
-        let default = self.producer.core().config.send_timeout;
-        self.timeout.unwrap_or(default)
-    }
-
-    /// The one deadline of this send.
-    fn deadline_from(&self, now: Instant) -> Deadline {
-        Deadline::after(now, self.timeout_or_default())
-    }
-
-    /// This send as one that may go with others, if the producer gathers them.
-    fn joining(&self, deadline: Deadline, in_flight: usize, mode: SendMode) -> Option<Joining<'a>> {
-        let core = self.producer.core();
-        core.accumulator.as_ref()?;
-        // These threads start batches and tell hooks of their ends: a worker that waited for a batch
-        // could be waiting for itself.
-        let workers = &core.client.inner().workers;
-        if mode == SendMode::Sync && (workers.callbacks.runs_here() || workers.retries.runs_here())
-        {
-            return None;
-        }
-        let What::Message(message) = self.what else {
-            return None;
-        };
-        let queue = match &self.target {
-            Target::Any => None,
-            Target::Queue(queue) if queue.topic() == message.topic() => Some(queue.clone()),
-            _ => return None,
-        };
-        Some(Joining {
-            message,
-            queue,
-            timeout: self.timeout_or_default(),
-            deadline,
-            mode,
-            in_flight,
-        })
     }
 }
 

@@ -2,24 +2,20 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::LOG;
 use super::builder::ProducerBuilder;
 use super::config::ProducerConfig;
-use super::core::Core;
-use super::handle::SendHandle;
+use super::lifecycle::Lifecycle;
+use super::member::ProducerMember;
 use super::prepared::PreparedSend;
-use super::stats::ProducerStats;
 use crate::client::{Admin, Client, ShutdownReport};
 use crate::error::{Error, Result, Wait};
 use crate::logging;
 use crate::message::{Batch, Message, MessageView, SendReceipt};
+use crate::send::{Content, Engine, LOG, ProducerStats, SendHandle};
 use crate::transport::Deadline;
 
 /// How long [`Producer::shutdown`] may take.
 const SHUTDOWN_WITHIN: Duration = Duration::from_secs(5);
-
-/// How long dropping the last handle may take.
-const DROP_WITHIN: Duration = Duration::from_secs(3);
 
 /// Sends messages to RocketMQ brokers, blocking the calling thread where it must wait.
 ///
@@ -51,12 +47,16 @@ const DROP_WITHIN: Duration = Duration::from_secs(3);
 /// # Deadlines
 /// A send has one deadline, `send_timeout` (3 s) after the call. Everything happens within it:
 /// looking up the route, connecting, waiting for room, all attempts.
+///
+/// # Forks
+/// A fork of the process has none of a producer's threads: it starts producers of its own, and those of
+/// its parent refuse it with [`Closed`](crate::ErrorKind::Closed). A thread that sends looks every 100 ms
+/// whether it is in a fork; everything else looks each time. So only a thread that forks less than
+/// 100 ms after a send of its own is noticed later, and what it sends until then goes out over its
+/// parent's connections.
 #[derive(Clone)]
 #[doc(alias = "DefaultMQProducer")]
-pub struct Producer(Arc<Handle>);
-
-/// Closes the producer when the last handle goes.
-struct Handle(Arc<Core>);
+pub struct Producer(Arc<Lifecycle>);
 
 impl Producer {
     /// Begins to set up a producer of this group. A group's name has at most 120 characters of
@@ -251,16 +251,16 @@ impl Producer {
     /// # }
     /// ```
     pub fn prepare<'a>(&'a self, message: &'a Message) -> PreparedSend<'a> {
-        PreparedSend::message(self, message)
+        PreparedSend::new(&self.0, Content::Message(message))
     }
 
     /// The same for a batch.
     pub fn prepare_batch<'a>(&'a self, batch: &'a Batch) -> PreparedSend<'a> {
-        PreparedSend::batch(self, batch)
+        PreparedSend::new(&self.0, Content::Batch(batch))
     }
 
     /// Topics, offsets and stored messages: making a topic, finding what was sent.
-    pub fn admin(&self) -> Admin<'_> {
+    pub fn admin(&self) -> Admin {
         self.client().admin()
     }
 
@@ -276,9 +276,10 @@ impl Producer {
     /// code 16 where recalling is off, with code 3 from older brokers.
     #[doc(alias = "recallMessage")]
     pub fn recall(&self, topic: &str, handle: &str) -> Result<String> {
-        self.core().check_open()?;
-        let admin = self.admin().timeout(self.core().config.send_timeout);
-        admin.recall(&self.core().config.group_on_wire, topic, handle)
+        let engine = self.engine();
+        engine.check_open()?;
+        let admin = self.admin().timeout(engine.config.send_timeout);
+        admin.recall(&engine.config.group_on_wire, topic, handle)
     }
 
     /// Waits until everything in flight is settled: answers are there (callbacks may still run),
@@ -290,13 +291,14 @@ impl Producer {
     /// producer's process.
     pub fn flush(&self, most: Duration) -> Result<()> {
         let deadline = Deadline::after(Instant::now(), most);
-        if self.core().is_forked() {
-            return self.core().check_open();
+        let engine = self.engine();
+        if engine.is_forked() {
+            return engine.check_open();
         }
-        if let Some(accumulator) = &self.core().accumulator {
-            accumulator.flush();
+        if let Some(gatherer) = &self.0.gatherer {
+            gatherer.flush();
         }
-        match self.core().account.wait_until_returned(deadline) {
+        match engine.account.wait_until_returned(deadline) {
             0 => Ok(()),
             _ => Err(Error::timeout(Wait::Response).maybe_stored()),
         }
@@ -319,17 +321,17 @@ impl Producer {
     /// # }
     /// ```
     pub fn stats(&self) -> ProducerStats {
-        self.core().counters.read(self.group())
+        ProducerStats::of(&self.engine().counters, self.group())
     }
 
     /// The group's name.
     pub fn group(&self) -> &str {
-        &self.core().config.group
+        &self.engine().config.group
     }
 
     /// The client behind this producer: its own, or the one it was given.
     pub fn client(&self) -> &Client {
-        &self.core().client
+        &self.engine().client
     }
 
     /// Closes the producer within 5 s (dropping the last handle waits 3 s at most), like [`shutdown_within`](Producer::shutdown_within).
@@ -349,7 +351,7 @@ impl Producer {
     /// be called from a callback; there a second call returns at once, since the first may be
     /// waiting for that callback.
     pub fn shutdown_within(&self, most: Duration) -> ShutdownReport {
-        self.core().shutdown(most)
+        self.0.shutdown(most)
     }
 
     pub(super) fn start(
@@ -357,29 +359,21 @@ impl Producer {
         client: Client,
         owns_client: bool,
     ) -> Result<Producer> {
-        let core = Arc::new(Core::start(config, client, owns_client)?);
-        let producer = Producer(Arc::new(Handle(core.clone())));
-        core.start_detector()?;
-        core.learn_topics();
-        Ok(producer)
+        let lifecycle = Lifecycle::start(config, client, owns_client)?;
+        Ok(Producer(Arc::new(lifecycle)))
     }
 
-    pub(super) fn core(&self) -> &Arc<Core> {
-        &self.0.0
+    pub(super) fn member(&self) -> &ProducerMember {
+        &self.0.member
     }
-}
 
-impl Drop for Handle {
-    fn drop(&mut self) {
-        let report = self.0.shutdown(DROP_WITHIN);
-        if !report.is_clean() {
-            logging::warn!(target: LOG, "producer {} dropped: {report}", self.0.config.group);
-        }
+    pub(super) fn engine(&self) -> &Arc<Engine> {
+        &self.0.engine
     }
 }
 
 impl fmt::Debug for Producer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.core().fmt(f)
+        self.0.fmt(f)
     }
 }

@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::Deadline;
-use super::outbox::Guard;
+use super::connection::Guard;
 use crate::error::{Error, ErrorKind};
 use crate::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
 use crate::sync::{Condvar, Mutex};
@@ -190,8 +190,9 @@ impl Account {
         self.budget.0.room.ring();
     }
 
+    /// Whether this account is closed, or its budget.
     pub(crate) fn is_closed(&self) -> bool {
-        self.closed.load(SeqCst)
+        self.closed.load(SeqCst) || self.budget.0.closed.load(SeqCst)
     }
 
     /// Waits until every permit is back; says how many are not at the deadline.

@@ -2,18 +2,15 @@
 //! them, and their signature.
 
 use std::sync::Arc;
-use std::time::Instant;
 
-use super::LOG;
 use super::rpc_hook::{RpcHook, RpcRequest, RpcResponse};
-use super::shared::{RemotingConfig, Shared};
-use super::{Completion, Next, Outcome, Request};
+use super::{LOG, Outcome, Request};
 use crate::error::Error;
 use crate::logging;
 use crate::panics::caught;
+use crate::protocol::ExtFields;
 #[cfg(feature = "acl")]
 use crate::protocol::acl::Credentials;
-use crate::protocol::{ExtFields, FieldSink, Fields};
 
 /// Everything that is done to every request of a client.
 #[derive(Debug, Clone, Default)]
@@ -35,43 +32,20 @@ impl Hooks {
         !self.user.is_empty()
     }
 
-    /// Gives `run` the request with the fixed fields, still in borrowed parts.
-    pub(super) fn with_fixed<T>(
-        &self,
-        request: &Request<'_>,
-        run: impl FnOnce(&Request<'_>) -> T,
-    ) -> T {
-        if self.fixed.is_empty() {
-            return run(request);
-        }
-        let fields = WithFixed {
-            own: request.fields,
+    /// The request with the fixed fields, still in borrowed parts.
+    pub(super) fn with_fixed<'a>(&'a self, request: &Request<'a>) -> Request<'a> {
+        Request {
             fixed: &self.fixed,
-        };
-        run(&Request {
-            fields: &fields,
             ..*request
-        })
-    }
-}
-
-/// A request's own fields, and then the fixed ones.
-struct WithFixed<'a> {
-    own: &'a dyn Fields,
-    fixed: &'a [(&'static str, String)],
-}
-
-impl Fields for WithFixed<'_> {
-    fn visit(&self, sink: &mut dyn FieldSink) {
-        self.own.visit(sink);
-        for (name, value) in self.fixed {
-            sink.text(name, value);
         }
     }
 }
 
 /// A request as the hooks have left it.
-pub(super) struct Hooked(RpcRequest);
+pub(super) struct Hooked {
+    request: RpcRequest,
+    parked: bool,
+}
 
 impl Hooked {
     /// Runs everything that comes before a request.
@@ -79,26 +53,28 @@ impl Hooked {
     /// # Errors
     /// `Invalid` if a hook says so; the hooks before it have then heard of it.
     pub(super) fn prepare(
-        config: &RemotingConfig,
+        hooks: &Hooks,
         address: &Arc<str>,
         request: &Request<'_>,
         oneway: bool,
     ) -> Result<Hooked, Error> {
-        let hooks = &config.hooks;
         let mut fields = ExtFields::new();
-        hooks.with_fixed(request, |request| request.fields.visit(&mut fields));
-        let mut hooked = Hooked(RpcRequest {
-            address: Arc::clone(address),
-            code: request.code,
-            is_oneway: oneway,
-            fields,
-            remark: request.remark.map(str::to_owned),
-            body: request.body.cloned(),
-        });
+        hooks.with_fixed(request).visit(&mut fields);
+        let mut hooked = Hooked {
+            request: RpcRequest {
+                address: Arc::clone(address),
+                code: request.code,
+                is_oneway: oneway,
+                fields,
+                remark: request.remark.map(str::to_owned),
+                body: request.body.cloned(),
+            },
+            parked: request.parked,
+        };
         hooked.run_before(&hooks.user)?;
         #[cfg(feature = "acl")]
         if let Some(credentials) = &hooks.credentials {
-            let RpcRequest { fields, body, .. } = &mut hooked.0;
+            let RpcRequest { fields, body, .. } = &mut hooked.request;
             let body = body.as_ref().map_or(&[][..], |body| body.as_slice());
             credentials.sign(fields, body);
         }
@@ -107,21 +83,20 @@ impl Hooked {
 
     /// The same for the wire.
     pub(super) fn request(&self) -> Request<'_> {
-        let hooked = &self.0;
-        Request {
-            code: hooked.code,
-            fields: &hooked.fields,
-            remark: hooked.remark.as_deref(),
-            body: hooked.body.as_ref(),
-        }
+        let hooked = &self.request;
+        let mut request = Request::new(hooked.code, &hooked.fields);
+        request.remark = hooked.remark.as_deref();
+        request.body = hooked.body.as_ref();
+        request.parked = self.parked;
+        request
     }
 
     /// Runs everything that comes after a request which has an answer.
     pub(super) fn after(&self, hooks: &[Arc<dyn RpcHook>], outcome: &Outcome) {
         for hook in hooks {
-            let run = || hook.after(&self.0, outcome.as_ref().map(RpcResponse));
+            let run = || hook.after(&self.request, outcome.as_ref().map(RpcResponse));
             if caught(run).is_err() {
-                let (name, address) = (hook.name(), &self.0.address);
+                let (name, address) = (hook.name(), &self.request.address);
                 logging::error!(
                     target: LOG,
                     "rpc hook {name} panicked after a request to {address}; going on"
@@ -132,7 +107,7 @@ impl Hooked {
 
     fn run_before(&mut self, hooks: &[Arc<dyn RpcHook>]) -> Result<(), Error> {
         for (i, hook) in hooks.iter().enumerate() {
-            let run = || hook.before(&mut self.0);
+            let run = || hook.before(&mut self.request);
             let error = match caught(run) {
                 Ok(Ok(())) => continue,
                 Ok(Err(error)) => {
@@ -144,7 +119,7 @@ impl Hooked {
                     hook.name()
                 )),
             };
-            if !self.0.is_oneway {
+            if !self.request.is_oneway {
                 self.after(&hooks[..i], &Err(error.clone()));
             }
             return Err(error);
@@ -153,42 +128,14 @@ impl Hooked {
     }
 }
 
-/// An asynchronous request whose outcome hooks see before it goes on.
-pub(super) struct Observed {
-    pub(super) shared: Arc<Shared>,
-    pub(super) hooked: Hooked,
-    pub(super) completion: Box<dyn Completion>,
-}
-
-impl Completion for Observed {
-    fn complete(self: Box<Self>, outcome: Outcome, at: Instant) -> Next {
-        Next::Callback(Box::new(move || self.go_on(outcome, at)))
-    }
-}
-
-impl Observed {
-    /// On a callback worker.
-    fn go_on(self, outcome: Outcome, at: Instant) {
-        let hooks = &self.shared.config.hooks.user;
-        self.hooked.after(hooks, &outcome);
-        match self.completion.complete(outcome, at) {
-            Next::Callback(job) => job.run(),
-            Next::Retry(job) => self.shared.workers.retries.submit(job),
-            Next::Done => {}
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::error::Error as StdError;
-    use std::time::Duration;
-
-    use crate::sync::Mutex;
 
     use super::*;
     use crate::error::ErrorKind;
-    use crate::protocol::{Command, HeaderFormat, Language};
+    use crate::protocol::Command;
+    use crate::sync::Mutex;
 
     /// Notes what happens, and does as it is told.
     struct Noting {
@@ -231,7 +178,7 @@ mod tests {
 
     type Log = Arc<Mutex<Vec<String>>>;
 
-    fn config(thens: &[Then]) -> (RemotingConfig, Log) {
+    fn hooks(thens: &[Then]) -> (Hooks, Log) {
         let log = Log::default();
         let hook = |(i, then): (usize, &Then)| -> Arc<dyn RpcHook> {
             Arc::new(Noting {
@@ -240,45 +187,35 @@ mod tests {
                 then: *then,
             })
         };
-        let config = RemotingConfig {
-            connect_timeout: Duration::from_secs(1),
-            idle_timeout: Duration::from_secs(1),
-            header_format: HeaderFormat::Json,
-            language: Language::RUST,
-            version: 1,
-            tls: None,
-            hooks: Hooks {
-                fixed: vec![("nsd", "true".into())],
-                user: thens.iter().enumerate().map(hook).collect(),
-                #[cfg(feature = "acl")]
-                credentials: None,
-            },
+        let hooks = Hooks {
+            fixed: vec![("nsd", "true".into())],
+            user: thens.iter().enumerate().map(hook).collect(),
+            #[cfg(feature = "acl")]
+            credentials: None,
         };
-        (config, log)
+        (hooks, log)
     }
 
-    fn prepare(config: &RemotingConfig, body: Option<&Arc<Vec<u8>>>) -> Result<Hooked, Error> {
+    fn prepare(hooks: &Hooks, body: Option<&Arc<Vec<u8>>>) -> Result<Hooked, Error> {
         let own: ExtFields = [("own", "value")].into_iter().collect();
-        let request = Request {
-            body,
-            ..Request::new(310, &own)
-        };
-        Hooked::prepare(config, &"h:1".into(), &request, false)
+        let mut request = Request::new(310, &own);
+        request.body = body;
+        Hooked::prepare(hooks, &"h:1".into(), &request, false)
     }
 
     #[test]
     fn hooks_run_in_order_and_see_and_change_the_request() {
-        let (config, log) = config(&[Then::Nothing, Then::Add]);
+        let (hooks, log) = hooks(&[Then::Nothing, Then::Add]);
         let body = Arc::new(b"body".to_vec());
-        let hooked = prepare(&config, Some(&body)).unwrap();
+        let hooked = prepare(&hooks, Some(&body)).unwrap();
         let request = hooked.request();
         assert!(Arc::ptr_eq(request.body.unwrap(), &body), "no second copy");
-        assert_eq!(hooked.0.body(), *body);
+        assert_eq!(hooked.request.body(), *body);
         let expected = [("own", "changed"), ("nsd", "true")].into_iter().collect();
-        assert_eq!(hooked.0.fields, expected);
+        assert_eq!(hooked.request.fields, expected);
         // The panic of one hook does not keep the others from running.
         let answer = Ok(Command::request(0));
-        hooked.after(&config.hooks.user, &answer);
+        hooked.after(&hooks.user, &answer);
         let all = [
             "a before h:1",
             "b before h:1",
@@ -290,11 +227,11 @@ mod tests {
 
     #[test]
     fn a_shared_hook_is_the_hook_itself_and_prints_as_its_name() {
-        let (config, log) = config(&[Then::Refuse]);
-        let shared = Arc::new(config.hooks.user[0].clone());
+        let (hooks, log) = hooks(&[Then::Refuse]);
+        let shared = Arc::new(hooks.user[0].clone());
         let as_hook: Arc<dyn RpcHook> = shared.clone();
-        let (config, _) = self::config(&[]);
-        let mut request = prepare(&config, None).unwrap().0;
+        let (none, _) = self::hooks(&[]);
+        let mut request = prepare(&none, None).unwrap().request;
         assert!(as_hook.before(&mut request).is_err());
         as_hook.after(&request, Err(&Error::invalid("no")));
         assert_eq!(*log.lock(), ["a before h:1", "a after false"]);
@@ -304,11 +241,11 @@ mod tests {
 
     #[test]
     fn a_changed_body_is_the_one_that_is_sent() {
-        let (config, _) = config(&[Then::ChangeBody]);
+        let (hooks, _) = hooks(&[Then::ChangeBody]);
         let body = Arc::new(b"body".to_vec());
-        let hooked = prepare(&config, Some(&body)).unwrap();
+        let hooked = prepare(&hooks, Some(&body)).unwrap();
         assert_eq!(**hooked.request().body.unwrap(), *b"body!");
-        let hooked = prepare(&config, None).unwrap();
+        let hooked = prepare(&hooks, None).unwrap();
         assert_eq!(**hooked.request().body.unwrap(), *b"!");
         assert_eq!(*body, b"body");
     }
@@ -319,8 +256,8 @@ mod tests {
             (Then::Refuse, "Noting refused the request: no"),
             (Then::Panic, "Noting panicked; the request was not sent"),
         ] {
-            let (config, log) = config(&[Then::Nothing, then, Then::Nothing]);
-            let error = prepare(&config, None).err().expect("an error");
+            let (hooks, log) = hooks(&[Then::Nothing, then, Then::Nothing]);
+            let error = prepare(&hooks, None).err().expect("an error");
             assert_eq!(error.kind(), ErrorKind::Invalid);
             assert!(error.to_string().contains(why), "{error}");
             assert_eq!(
@@ -332,20 +269,18 @@ mod tests {
 
     #[test]
     fn without_hooks_the_fixed_fields_come_behind_the_own_ones() {
-        let (mut config, _) = config(&[]);
-        assert!(!config.hooks.need_command());
+        let (mut hooks, _) = hooks(&[]);
+        assert!(!hooks.need_command());
         let own: ExtFields = [("own", "value")].into_iter().collect();
-        let visited = |config: &RemotingConfig| {
+        let visited = |hooks: &Hooks| {
             let mut ext = ExtFields::new();
             let request = Request::new(310, &own);
-            config
-                .hooks
-                .with_fixed(&request, |request| request.fields.visit(&mut ext));
+            hooks.with_fixed(&request).visit(&mut ext);
             let fields = ext.iter().map(|(n, v)| format!("{n}={v}"));
             fields.collect::<Vec<_>>()
         };
-        assert_eq!(visited(&config), ["own=value", "nsd=true"]);
-        config.hooks.fixed.clear();
-        assert_eq!(visited(&config), ["own=value"]);
+        assert_eq!(visited(&hooks), ["own=value", "nsd=true"]);
+        hooks.fixed.clear();
+        assert_eq!(visited(&hooks), ["own=value"]);
     }
 }

@@ -1,24 +1,22 @@
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use super::LOG;
-use super::connection::{Connection, Refused, Via};
-use super::hook::{Hooked, Observed};
-use super::peer::{Peer, Then};
-use super::ready::Ready;
-use super::resolve::Lookup;
-use super::shared::{RemotingConfig, Shared};
-use super::slot::Slot;
-use super::workers::Workers;
-use super::{Completion, Deadline, Encoded, Inbound, Outcome, Permit, Request};
-use crate::error::{Error, ErrorKind, Wait};
+use super::asynchronous::{Observed, Parked, answer, give, gone};
+use super::connection::{self, Connection, Refused, Slot, Via};
+use super::dial::{Continuation, Dialler, Lookup, Peer};
+use super::hook::Hooked;
+use super::{Completion, Deadline, Encoded, Inbound, LOG, Outcome, Permit, RemotingConfig};
+use super::{Request, Shared, Workers};
+use crate::error::{Error, ErrorKind};
 use crate::logging;
 use crate::protocol::code::response;
-use crate::sync::{Mutex, RwLock};
+use crate::protocol::{Command, Head};
+use crate::sync::RwLock;
 
-/// How a dead or retired connection found under a request is replaced before giving up: nothing
-/// was sent, so that trying again cannot duplicate.
+/// How many connections are tried if a request finds a dead or retired one: nothing was sent, so that
+/// trying again cannot duplicate.
 pub(crate) const CONNECTIONS_PER_CALL: usize = 3;
 
 /// Where a request goes.
@@ -52,16 +50,31 @@ impl<'a> To<'a> {
     }
 }
 
+/// Whether the calling thread may wait for a connection to be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Dial {
+    /// It dials itself if need be, and waits, until the deadline.
+    Wait,
+    /// It has others to serve: the request is parked until another thread has dialled.
+    Park,
+}
+
+/// A request that is ready to go out, and the hooks that hear of its answer.
+pub(crate) struct Prepared {
+    encoded: Encoded,
+    hooked: Option<Hooked>,
+}
+
 /// All connections of a client, by address.
 pub(crate) struct Remoting {
-    shared: Arc<Shared>,
+    dialler: Arc<Dialler>,
     peers: RwLock<Peers>,
 }
 
 #[derive(Default)]
 struct Peers {
     by_address: HashMap<Arc<str>, Arc<Peer>>,
-    /// Nobody would close what is added from now on.
+    /// What is added from now on would never be closed.
     closed: bool,
 }
 
@@ -73,9 +86,9 @@ impl Remoting {
         inbound: Arc<dyn Inbound>,
         lookup: Option<Lookup>,
     ) -> Remoting {
-        let shared = Arc::new(Shared::new(config, workers, inbound, lookup));
+        let shared = Arc::new(Shared::new(config, workers));
         Remoting {
-            shared,
+            dialler: Arc::new(Dialler::new(shared, inbound, lookup)),
             peers: RwLock::default(),
         }
     }
@@ -103,10 +116,11 @@ impl Remoting {
         request: &Request<'_>,
         deadline: Deadline,
     ) -> Outcome {
-        let encoded = self.encode(to.address(), request, false)?;
-        let outcome = self.exchange(to, &encoded, deadline);
-        if let Some(hooked) = &encoded.hooked {
-            hooked.after(&self.shared.config.hooks.user, &outcome);
+        let prepared = self.encode(to.address(), request, false)?;
+        let outcome = self.exchange(to, &prepared.encoded, deadline);
+        if let Some(hooked) = &prepared.hooked {
+            let hooks = &self.shared().config.hooks;
+            hooked.after(&hooks.user, &outcome);
         }
         outcome
     }
@@ -135,83 +149,101 @@ impl Remoting {
         address: &Arc<str>,
         request: &Request<'_>,
         oneway: bool,
-    ) -> Result<Encoded, Error> {
-        let hooks = &self.shared.config.hooks;
-        if !hooks.need_command() {
-            return Ok(hooks.with_fixed(request, |request| {
-                Encoded::new(&self.shared, request, oneway)
-            }));
-        }
-        let hooked = Hooked::prepare(&self.shared.config, address, request, oneway)
-            .map_err(|error| error.at(address))?;
-        let mut encoded = Encoded::new(&self.shared, &hooked.request(), oneway);
-        encoded.hooked = (!hooks.user.is_empty()).then_some(hooked);
-        Ok(encoded)
+    ) -> Result<Prepared, Error> {
+        let shared = self.shared();
+        let (config, hooks) = (&shared.config, &shared.config.hooks);
+        let hooked = if shared.need_command {
+            let hooked = Hooked::prepare(hooks, address, request, oneway);
+            Some(hooked.map_err(|error| error.at(address))?)
+        } else {
+            None
+        };
+        let request = match &hooked {
+            Some(hooked) => hooked.request(),
+            None => Request {
+                fixed: &hooks.fixed,
+                ..*request
+            },
+        };
+        let head = Head {
+            code: request.code,
+            flag: if oneway { Command::ONEWAY } else { 0 },
+            opaque: shared.next_opaque.fetch_add(1, Ordering::Relaxed),
+            language: config.language,
+            version: config.version,
+            remark: request.remark,
+            format: config.header_format,
+        };
+        let encoded = Encoded::new(&head, &request);
+        // Without user code, nobody wants to hear of the answer.
+        let hooked = hooked.filter(|_| !hooks.user.is_empty());
+        Ok(Prepared { encoded, hooked })
     }
 
-    /// Sends a request whose answer goes to `completion`. Connecting, if need be, happens here and
-    /// now; every failure goes to the completion too.
+    /// Sends a request whose answer goes to `completion`, as every failure does.
     pub(crate) fn invoke_async(
         &self,
         to: To<'_>,
         request: &Request<'_>,
         deadline: Deadline,
         via: Via,
+        dial: Dial,
         completion: Box<dyn Completion>,
     ) {
-        let encoded = self.encode(to.address(), request, false);
-        self.dispatch(to, encoded, deadline, via, completion);
+        let prepared = self.encode(to.address(), request, false);
+        self.dispatch(to, prepared, deadline, via, dial, completion);
     }
 
     /// The same for a request that is encoded, or could not be.
     pub(crate) fn dispatch(
         &self,
         to: To<'_>,
-        encoded: Result<Encoded, Error>,
+        prepared: Result<Prepared, Error>,
         deadline: Deadline,
         via: Via,
+        dial: Dial,
         completion: Box<dyn Completion>,
     ) {
-        let mut encoded = match encoded {
-            Ok(encoded) => encoded,
-            Err(error) => return self.answer(Slot::Task(completion), Err(error)),
+        let Prepared { encoded, hooked } = match prepared {
+            Ok(prepared) => prepared,
+            Err(error) => return answer(self.shared(), Slot::Task(completion), Err(error)),
         };
-        let completion: Box<dyn Completion> = match encoded.hooked.take() {
+        let completion: Box<dyn Completion> = match hooked {
             None => completion,
             Some(hooked) => Box::new(Observed {
-                shared: self.shared.clone(),
+                shared: self.shared().clone(),
                 hooked,
                 completion,
             }),
         };
         let mut slot = Slot::Task(completion);
-        for connection in 1..=to.connections() {
+        for _ in 0..to.connections() {
             let (known, address) = match to {
                 To::Address(address) => (self.current(address), address),
                 To::Connection(connection) => (Some(connection.clone()), connection.address()),
             };
             let connected = match known {
                 Some(connection) => Ok(connection),
-                // A thread that has others to serve waits for no dial.
-                None if self.shared.workers.retries.runs_here() => {
+                None if dial == Dial::Park => {
                     return match self.peer(address) {
-                        Ok(peer) => Apart {
+                        Ok(peer) => Parked {
                             peer,
                             deadline,
                             via,
+                            connections: CONNECTIONS_PER_CALL,
                         }
-                        .dispatch(&self.shared, encoded, slot, connection),
-                        Err(error) => self.answer(slot, Err(error)),
+                        .wait(&self.dialler, encoded, slot),
+                        Err(error) => answer(self.shared(), slot, Err(error)),
                     };
                 }
                 None => self.connect(address, deadline),
             };
-            match give(&self.shared, connected, &encoded, slot, deadline, via) {
+            match give(self.shared(), connected, &encoded, slot, deadline, via) {
                 None => return,
                 Some(given) => slot = given,
             }
         }
-        self.answer(slot, Err(gone(to.address())));
+        answer(self.shared(), slot, Err(gone(to.address())));
     }
 
     /// Queues a request that has no answer. `Ok` means accepted; the permit is given back when the
@@ -223,7 +255,7 @@ impl Remoting {
         permit: Option<Permit>,
         deadline: Deadline,
     ) -> Result<(), Error> {
-        let encoded = self.encode(address, request, true)?;
+        let encoded = self.encode(address, request, true)?.encoded;
         let mut permit = permit;
         for _ in 0..CONNECTIONS_PER_CALL {
             let connection = self.connect(address, deadline)?;
@@ -237,29 +269,18 @@ impl Remoting {
     }
 
     /// Sends a request that has no answer over this very connection: what the peer asked there is
-    /// to be answered there. It never waits, and is refused when the peer does not read or the
-    /// connection is at its end. The permit is given back as with `invoke_oneway`.
-    pub(crate) fn tell(
+    /// answered there. It never waits, and is refused when the peer does not read or the connection is
+    /// at its end. The permit is given back as with `invoke_oneway`.
+    pub(crate) fn send_on(
         &self,
         connection: &Arc<Connection>,
         request: &Request<'_>,
         permit: Permit,
     ) -> Result<(), Error> {
         let address = connection.address();
-        let encoded = self.encode(address, request, true)?;
-        let told = connection.tell(&encoded, permit);
-        told.then_some(()).ok_or_else(|| gone(address))
-    }
-
-    /// The addresses with a usable connection.
-    pub(crate) fn connected(&self) -> Vec<Arc<str>> {
-        let peers = self.peers.read();
-        peers
-            .by_address
-            .iter()
-            .filter(|(_, p)| p.current().is_some())
-            .map(|(a, _)| a.clone())
-            .collect()
+        let encoded = self.encode(address, request, true)?.encoded;
+        let sent = connection.send_on(&encoded, permit);
+        sent.then_some(()).ok_or_else(|| gone(address))
     }
 
     /// The usable connections.
@@ -284,8 +305,8 @@ impl Remoting {
         self.peers.read().by_address.keys().cloned().collect()
     }
 
-    /// Forgets an address, closing its connections; not while answers are awaited on one of them: a
-    /// question can go to brokers that no route names, such as slaves.
+    /// Forgets an address, closing its connections; not while answers are due soon on one of them: a
+    /// question can go to brokers that no route names, such as slaves. Parked requests fail.
     pub(crate) fn forget(&self, address: &Arc<str>) {
         let known = self.peers.read().by_address.get(address).cloned();
         if known.is_some_and(|peer| peer.is_awaited()) {
@@ -294,7 +315,7 @@ impl Remoting {
         let forgotten = self.peers.write().by_address.remove(address);
         if let Some(peer) = forgotten {
             logging::info!(target: LOG, "{address}: in no route any more; closing");
-            // Who is just about to use it may try another one.
+            // A request that is just about to use it may try another one.
             let text = "the broker left all routes";
             peer.close(&Error::new(ErrorKind::Disconnected, text).at(address));
         }
@@ -304,7 +325,7 @@ impl Remoting {
     pub(crate) fn close_idle(&self, now: Instant) {
         let peers: Vec<_> = self.peers.read().by_address.values().cloned().collect();
         for connection in peers.iter().filter_map(|peer| peer.current()) {
-            connection.end_if_idle(now, self.shared.config.idle_timeout);
+            connection::end_if_idle(&connection, now, self.shared().config.idle_timeout);
         }
     }
 
@@ -321,17 +342,12 @@ impl Remoting {
 
     /// Oneway messages that were accepted and then lost with their connection.
     pub(crate) fn lost_oneway(&self) -> u64 {
-        self.shared.lost_oneway()
+        self.shared().lost_oneway()
     }
 
     #[cfg(test)]
     pub(super) fn number_next(&self, opaque: i32) {
-        self.shared.number_next(opaque);
-    }
-
-    /// Answers a waiter that never came to a connection.
-    fn answer(&self, slot: Slot, outcome: Outcome) {
-        answer(&self.shared, slot, outcome);
+        self.shared().number_next(opaque);
     }
 
     /// The usable connection to this address.
@@ -353,16 +369,20 @@ impl Remoting {
             return Ok(connection);
         }
         drop(peers);
-        self.peer(address)?.connect(&self.shared, deadline)
+        self.peer(address)?.connect(&self.dialler, deadline)
     }
 
-    /// The same for who may not wait: `then` runs once, on whatever thread; after the deadline it may be
-    /// that it does not.
-    pub(crate) fn connect_apart(&self, address: &Arc<str>, deadline: Deadline, then: Then) {
+    /// The same for a thread that must not wait: `run` runs once, on whatever thread; after the
+    /// deadline it may be that it does not.
+    pub(crate) fn connect_parked(&self, address: &Arc<str>, deadline: Deadline, run: Continuation) {
         match self.peer(address) {
-            Ok(peer) => peer.connect_apart(&self.shared, deadline, then),
-            Err(error) => then(Err(error)),
+            Ok(peer) => peer.connect_parked(&self.dialler, deadline, run),
+            Err(error) => run(Err(error)),
         }
+    }
+
+    fn shared(&self) -> &Arc<Shared> {
+        &self.dialler.shared
     }
 
     fn peer(&self, address: &Arc<str>) -> Result<Arc<Peer>, Error> {
@@ -381,88 +401,6 @@ impl Remoting {
     }
 }
 
-/// How a request is dispatched by a thread that has others to serve, and does not wait for a
-/// connection.
-struct Apart {
-    peer: Arc<Peer>,
-    deadline: Deadline,
-    via: Via,
-}
-
-impl Apart {
-    /// With this connection, the first one or a further one.
-    fn dispatch(self, shared: &Arc<Shared>, encoded: Encoded, slot: Slot, connection: usize) {
-        let (peer, deadline) = (self.peer.clone(), self.deadline);
-        let waiting = Arc::new(Mutex::new(Some((encoded, slot))));
-        let (late, of_late, late_peer) = (waiting.clone(), shared.clone(), peer.clone());
-        let of_then = shared.clone();
-        let then = move |dialled: Result<Arc<Connection>, Error>| {
-            let taken = waiting.lock().take();
-            let Some((encoded, slot)) = taken else {
-                return;
-            };
-            match give(&of_then, dialled, &encoded, slot, deadline, self.via) {
-                None => {}
-                Some(slot) if connection < CONNECTIONS_PER_CALL => {
-                    self.dispatch(&of_then, encoded, slot, connection + 1);
-                }
-                Some(slot) => answer(&of_then, slot, Err(gone(self.peer.address()))),
-            }
-        };
-        peer.connect_apart(shared, deadline, Box::new(then));
-        if late.lock().is_none() {
-            return;
-        }
-        shared.workers.timer.schedule(deadline.instant(), move |_| {
-            let taken = late.lock().take();
-            if let Some((_, slot)) = taken {
-                let error = Error::timeout(Wait::Connect).at(late_peer.address());
-                answer(&of_late, slot, Err(error));
-            }
-        });
-    }
-}
-
-/// Gives an asynchronous request to a connection, if there is one. The waiter comes back if that
-/// connection was just at its end: another one may take the request.
-fn give(
-    shared: &Shared,
-    connected: Result<Arc<Connection>, Error>,
-    encoded: &Encoded,
-    slot: Slot,
-    deadline: Deadline,
-    via: Via,
-) -> Option<Slot> {
-    let submitted = match connected {
-        Ok(connection) => connection.submit(encoded, Some(slot), None, deadline, via),
-        Err(why) => Err(Refused::Never(Some(slot), why)),
-    };
-    match submitted {
-        Ok(()) => None,
-        Err(Refused::Gone(slot, _)) => slot,
-        Err(Refused::Never(slot, why)) => {
-            if let Some(slot) = slot {
-                answer(shared, slot, Err(why));
-            }
-            None
-        }
-    }
-}
-
-fn answer(shared: &Shared, slot: Slot, outcome: Outcome) {
-    let mut ready = Ready::default();
-    ready.answer(slot, outcome, Instant::now());
-    ready.hand_over(shared);
-}
-
 fn closed() -> Error {
     Error::new(ErrorKind::Closed, "the client is shut down")
-}
-
-fn gone(address: &Arc<str>) -> Error {
-    Error::new(
-        ErrorKind::Disconnected,
-        "the connection is gone, or breaks as soon as it is made",
-    )
-    .at(address)
 }

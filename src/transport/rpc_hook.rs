@@ -30,7 +30,7 @@ use crate::protocol::{Command, ExtFields};
 /// ```
 /// use std::error::Error;
 ///
-/// use rocketmq_blocking::Producer;
+/// use rocketmq_blocking::{ClientOptions, Producer};
 /// use rocketmq_blocking::hook::{RpcHook, RpcRequest};
 ///
 /// struct Zone(&'static str);
@@ -42,7 +42,7 @@ use crate::protocol::{Command, ExtFields};
 ///     }
 /// }
 ///
-/// let builder = Producer::builder("orders").rpc_hook(Zone("north"));
+/// let builder = Producer::builder("orders").options(ClientOptions::new().rpc_hook(Zone("north")));
 /// # drop(builder);
 /// ```
 #[doc(alias = "RPCHook")]

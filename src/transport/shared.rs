@@ -1,13 +1,9 @@
 use std::hash::{BuildHasher, RandomState};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use super::LOG;
-use super::resolve::{Lookup, Resolver};
-use super::workers::Workers;
-use super::{Hooks, Inbound, Tls};
+use super::{Hooks, LOG, Tls, Workers};
 use crate::logging;
 use crate::protocol::{HeaderFormat, Language};
 
@@ -23,45 +19,34 @@ pub(crate) struct RemotingConfig {
     pub(crate) tls: Option<Tls>,
 }
 
-/// What connections and dials share.
+/// What all connections and dials of a client share.
 pub(super) struct Shared {
     pub(super) config: RemotingConfig,
     pub(super) workers: Workers,
-    pub(super) inbound: Arc<dyn Inbound>,
-    pub(super) resolver: Resolver,
+    /// Whether requests must be built as a whole before they are encoded.
+    pub(super) need_command: bool,
     /// Whether there is more than one processor: a thread that waits without sleep on the only one
     /// keeps away what it waits for.
     pub(super) has_processors: bool,
-    /// Numbers of requests, over all connections.
-    next_opaque: AtomicI32,
+    /// The number of the next request, over all connections.
+    pub(super) next_opaque: AtomicI32,
     lost_oneway: AtomicU64,
     random: RandomState,
     random_calls: AtomicU64,
 }
 
 impl Shared {
-    pub(super) fn new(
-        config: RemotingConfig,
-        workers: Workers,
-        inbound: Arc<dyn Inbound>,
-        lookup: Option<Lookup>,
-    ) -> Shared {
-        let lookup = lookup.unwrap_or_else(Resolver::system);
+    pub(super) fn new(config: RemotingConfig, workers: Workers) -> Shared {
         Shared {
+            need_command: config.hooks.need_command(),
             config,
-            resolver: Resolver::new(lookup, workers.threads.clone()),
             workers,
-            inbound,
             has_processors: thread::available_parallelism().is_ok_and(|n| n.get() > 1),
             next_opaque: AtomicI32::new(0),
             lost_oneway: AtomicU64::new(0),
             random: RandomState::new(),
             random_calls: AtomicU64::new(0),
         }
-    }
-
-    pub(super) fn next_opaque(&self) -> i32 {
-        self.next_opaque.fetch_add(1, Ordering::Relaxed)
     }
 
     /// Has the next request get this number.

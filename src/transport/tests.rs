@@ -7,8 +7,8 @@ use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::receive::Buffer;
-use super::resolve::Lookup;
+use super::connection::{Buffer, Claim, Waiter};
+use super::dial::Lookup;
 use super::*;
 use crate::error::{Error, ErrorKind, SendFate};
 use crate::protocol::{Command, HeaderFormat, Language};
@@ -16,7 +16,7 @@ use crate::sync::Mutex;
 
 mod dials;
 mod order;
-mod stuck;
+mod parked;
 
 /// Only a failing test waits so long.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -32,8 +32,8 @@ impl Inbound for Nobody {
     }
 }
 
-struct Client {
-    remoting: Arc<Remoting>,
+pub(super) struct Client {
+    pub(super) remoting: Arc<Remoting>,
     workers: Workers,
 }
 
@@ -50,7 +50,7 @@ fn config() -> RemotingConfig {
 }
 
 impl Client {
-    fn start(lookup: Option<Lookup>) -> Client {
+    pub(super) fn start(lookup: Option<Lookup>) -> Client {
         Client::with(lookup, Arc::new(Nobody))
     }
 
@@ -63,7 +63,7 @@ impl Client {
         }
     }
 
-    fn call(&self, address: &Arc<str>, body: &str) -> Result<String, Error> {
+    pub(super) fn call(&self, address: &Arc<str>, body: &str) -> Result<String, Error> {
         let body = Arc::new(body.as_bytes().to_vec());
         let request = Request::new(1, &()).with_body(&body);
         let answer = self.remoting.invoke(address, &request, soon())?;
@@ -77,8 +77,14 @@ impl Client {
         let request = Request::new(1, &()).with_body(&body);
         let note = Box::new(Note(opaque, outcomes.clone()));
         let via = Via::WriterThread;
-        self.remoting
-            .invoke_async(To::Address(address), &request, soon(), via, note);
+        self.remoting.invoke_async(
+            To::Address(address),
+            &request,
+            soon(),
+            via,
+            Dial::Wait,
+            note,
+        );
     }
 }
 
@@ -102,16 +108,16 @@ impl Completion for Note {
 }
 
 /// The other side of one connection.
-struct Link(TcpStream, Buffer);
+pub(super) struct Link(TcpStream, Buffer);
 
 impl Link {
-    fn accept(listener: &TcpListener) -> Link {
+    pub(super) fn accept(listener: &TcpListener) -> Link {
         let (socket, _) = listener.accept().unwrap();
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
         Link(socket, Buffer::new())
     }
 
-    fn requests(&mut self, count: usize) -> Vec<Command> {
+    pub(super) fn requests(&mut self, count: usize) -> Vec<Command> {
         let mut requests = Vec::new();
         while requests.len() < count {
             let read = self.1.fill(|room| self.0.read(room)).unwrap();
@@ -123,7 +129,7 @@ impl Link {
         requests
     }
 
-    fn answer(&mut self, requests: &[Command], body: impl Fn(&Command) -> Vec<u8>) {
+    pub(super) fn answer(&mut self, requests: &[Command], body: impl Fn(&Command) -> Vec<u8>) {
         let mut bytes = Vec::new();
         for request in requests {
             let answer = Command::response_to(request, 0).with_body(body(request));
@@ -133,18 +139,18 @@ impl Link {
     }
 }
 
-fn listener() -> (TcpListener, SocketAddr) {
+pub(super) fn listener() -> (TcpListener, SocketAddr) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     (listener, address)
 }
 
-fn soon() -> Deadline {
+pub(super) fn soon() -> Deadline {
     Deadline::after(Instant::now(), PATIENCE)
 }
 
 #[track_caller]
-fn eventually(what: &str, mut so: impl FnMut() -> bool) {
+pub(super) fn eventually(what: &str, mut so: impl FnMut() -> bool) {
     let start = Instant::now();
     while !so() {
         assert!(start.elapsed() < PATIENCE, "not in time: {what}");
@@ -206,9 +212,14 @@ fn a_continuation_that_panics_loses_no_other_answer_and_no_connection() {
     let request = Request::new(1, &()).with_body(&body);
     let via = Via::WriterThread;
     let panics = Box::new(Panics);
-    client
-        .remoting
-        .invoke_async(To::Address(&address), &request, soon(), via, panics);
+    client.remoting.invoke_async(
+        To::Address(&address),
+        &request,
+        soon(),
+        via,
+        Dial::Wait,
+        panics,
+    );
     (100..103).for_each(|number| client.begin(&address, number, &outcomes));
     let mut link = Link::accept(&listener);
     let requests = link.requests(4);
@@ -249,12 +260,13 @@ fn a_brokers_request_that_panics_here_harms_no_answer() {
 /// Its thread waits without a bound once its waiter is taken.
 #[test]
 fn a_claim_that_gets_lost_is_an_answer() {
-    let waiter = Arc::new(slot::Waiter::new());
-    drop(slot::Claim::new(waiter.clone()));
-    let error = waiter.wait().unwrap_err();
+    let waiter = Arc::new(Waiter::new());
+    drop(Claim::new(waiter.clone()));
+    let error = waiter.take().unwrap_err();
     assert_eq!(error.fate(), SendFate::MaybeStored, "{error}");
-    slot::Claim::new(waiter.clone()).answer(Ok(Command::request(7)));
-    assert_eq!(waiter.wait().unwrap().code, 7);
+    let waiter = Arc::new(Waiter::new());
+    Claim::new(waiter.clone()).answer(Ok(Command::request(7)));
+    assert_eq!(waiter.take().unwrap().code, 7);
 }
 
 /// Four billion requests later.
@@ -311,7 +323,7 @@ fn a_name_whose_address_changes_is_found_at_the_next_dial() {
     assert_eq!(client.call(&name, "b").unwrap(), "before");
     let (listener, link) = old.join().unwrap();
     drop(link);
-    eventually("the end is seen", || client.remoting.connected().is_empty());
+    eventually("the end is seen", || client.remoting.usable().is_empty());
     let new = serve(after, 1, b"after");
     assert_eq!(client.call(&name, "c").unwrap(), "after");
     drop((listener, new.join().unwrap()));

@@ -79,10 +79,11 @@ fn every_example_sends_to_the_servers_that_it_is_given() {
         assert_eq!(out.stderr, "", "{name}");
     }
     // Nobody is there.
-    let out = run("quickstart", &["--name-server", &closed_port()], "");
+    let nobody = closed_port();
+    let out = run("quickstart", &["--name-server", &nobody], "");
     assert_eq!(out.code, 1, "{out:?}");
-    let says = "quickstart: TopicTest: no name server answered";
-    assert!(out.stderr.starts_with(says), "{out:?}");
+    let says = format!("quickstart: TopicTest: {nobody}: no name server answered");
+    assert!(out.stderr.starts_with(&says), "{out:?}");
     assert_eq!(out.stdout, "");
 }
 

@@ -56,6 +56,41 @@ fn produce_cuts_its_input_as_it_is_told() {
 }
 
 #[test]
+fn produce_leaves_blank_lines_out_if_it_is_told() {
+    let input = "a\n\n \t\r\n b \n\n";
+    for (args, expected, failed) in [
+        // The contract without it: an empty line is a failed message, and white space is a body.
+        ("", &["a", " \t", " b "][..], 2),
+        ("--skip-blank", &["a", " b "], 0),
+        ("--skip-blank --mode async", &["a", " b "], 0),
+        ("--skip-blank --mode batch", &["a", " b "], 0),
+        (r"--skip-blank --delimiter \n\n", &["a", " \t\r\n b "], 0),
+    ] {
+        let cluster = Cluster::start().unwrap();
+        let out = produce(args, &cluster, input);
+        assert_eq!(out.code, i32::from(failed > 0), "{args}: {out:?}");
+        // Asynchronous sends may be stored in any order.
+        let mut bodies = bodies(&cluster);
+        bodies.sort();
+        let mut expected = expected.to_vec();
+        expected.sort_unstable();
+        assert_eq!(bodies, expected, "{args}");
+        let sent = format!("sent {}, failed {failed} in ", expected.len());
+        assert!(out.stdout.contains(&sent), "{args}: {out:?}");
+    }
+    // One has no key either; and the number of a bad line counts it.
+    let cluster = Cluster::start().unwrap();
+    let args = "--skip-blank --key-delimiter =";
+    let out = produce(args, &cluster, "k=a\n\nk=b\n\nbad\n");
+    assert_eq!((out.code, bodies(&cluster).len()), (1, 2), "{out:?}");
+    assert!(out.stderr.contains("line 5: no key"), "{out:?}");
+
+    let help = run("produce", &["--help"], "").stdout;
+    let says = ["an empty line is a message that fails", "--skip-blank"];
+    assert!(says.iter().all(|text| help.contains(text)), "{help}");
+}
+
+#[test]
 fn produce_takes_keys_from_its_lines() {
     let cluster = Cluster::start().unwrap();
     let args = "--key-delimiter :: --keys of-all";
@@ -131,6 +166,7 @@ fn produce_says_why_there_is_no_input() {
         (&["-", "--count", "2"], "--body"),
         (&["--body", "a", "--delimiter", ";"], "--delimiter"),
         (&["--body", "a", "--key-delimiter", ";"], "--key-delimiter"),
+        (&["--body", "a", "--skip-blank"], "--skip-blank"),
         (&["-", "--delimiter", ""], "must not be empty"),
         (&["-", "--delimiter", "\\q"], "knows \\n"),
         (&["-", "--delimiter", "\\x4"], "knows \\n"),

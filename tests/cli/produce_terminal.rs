@@ -33,12 +33,21 @@ fn produce_does_not_wait_for_somebody_to_type() {
 #[test]
 fn produce_shows_its_progress_on_a_terminal_only() {
     let input: String = (0..2000).map(|i| format!("{i}\n")).collect();
-    for (args, input, shown) in [
+    // What a terminal can do its program tells by `TERM`: a plain one gets no progress.
+    let terminals = [Some("xterm"), Some("dumb"), None];
+    for ((args, input, shown), terminal_kind) in [
         ("--body hi --count 2000", "", "/2000 "),
         ("--stdin", &*input, "/s "),
-    ] {
+    ]
+    .into_iter()
+    .flat_map(|case| terminals.map(|kind| (case, kind)))
+    {
         let (mut ours, theirs) = terminal();
         let mut command = program("produce");
+        match terminal_kind {
+            Some(kind) => command.env("TERM", kind),
+            None => command.env_remove("TERM"),
+        };
         command.args(args.split(' ')).stderr(Stdio::from(theirs));
         let mut child = command.spawn().unwrap();
         drop(command); // and with it the test's copy of the program's end
@@ -53,7 +62,13 @@ fn produce_shows_its_progress_on_a_terminal_only() {
             String::from_utf8_lossy(&seen),
             String::from_utf8(out.stdout).unwrap(),
         );
-        assert!(seen.contains(shown), "{seen}");
+        let is_able = terminal_kind == Some("xterm");
+        assert_eq!(seen.contains(shown), is_able, "{terminal_kind:?}: {seen}");
+        assert_eq!(
+            seen.contains('\u{1b}'),
+            is_able,
+            "{terminal_kind:?}: {seen}"
+        );
         assert!(out.contains("sent 2000, failed 0 in "), "{out}");
         assert!(!out.contains('\u{1b}'), "{out}");
 

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::sync::LazyLock;
 use std::time::Duration;
 use std::{env, fs};
 
@@ -40,17 +41,22 @@ impl Finished {
     }
 }
 
-/// An example program, which cargo has built next to this test.
+/// An example program. Where cargo has not built it next to this test, as with `cargo test --test cli`,
+/// it is built now.
 pub fn program(name: &str) -> Command {
     let test = env::current_exe().expect("the path of this test");
     let profile = test.parent().and_then(|deps| deps.parent());
-    let mut path: PathBuf = profile.expect("target/PROFILE/deps").join("examples");
-    path.push(format!("{name}{}", env::consts::EXE_SUFFIX));
-    assert!(
-        is_up_to_date(&path),
-        "{path:?} is missing or older than its sources: run cargo build --examples first, or the \
-         whole of cargo test"
-    );
+    let profile = profile.expect("target/PROFILE/deps");
+    let path = profile.join("examples");
+    let path = path.join(format!("{name}{}", env::consts::EXE_SUFFIX));
+    if !is_up_to_date(&path) {
+        static BUILT: LazyLock<()> = LazyLock::new(build_examples);
+        LazyLock::force(&BUILT);
+        assert!(
+            path.exists(),
+            "{path:?} was not built: run the whole of cargo test, or cargo build --examples"
+        );
+    }
     let mut command = Command::new(path);
     command
         .env_remove("NAMESRV_ADDR")
@@ -59,6 +65,52 @@ pub fn program(name: &str) -> Command {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     command
+}
+
+/// Builds all examples as this test was built: with its features, its profile, and where it is.
+fn build_examples() {
+    let test = env::current_exe().expect("the path of this test");
+    let name = |path: &Path| {
+        path.file_name()
+            .map(|name| name.to_string_lossy().into_owned())
+    };
+    let profile = test.ancestors().nth(2).expect("target/PROFILE/deps");
+    let mut target = profile.parent().expect("target/PROFILE");
+    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.current_dir(env!("CARGO_MANIFEST_DIR"));
+    cargo.args(["build", "--examples", "--locked", "--offline", "--quiet"]);
+    match name(profile).as_deref() {
+        Some("debug") => cargo.args(["--profile", "dev"]),
+        profile => cargo.arg("--profile").args(profile),
+    };
+    // With `--target`, its name is between. What cargo notes of the compiler stands at the top.
+    if !target.join(".rustc_info.json").exists() {
+        cargo.arg("--target").args(name(target));
+        target = target.parent().expect("target/TRIPLE");
+    }
+    cargo.arg("--target-dir").arg(target);
+    let features = [
+        ("acl", cfg!(feature = "acl")),
+        ("discovery", cfg!(feature = "discovery")),
+        ("embedded", cfg!(feature = "embedded")),
+        ("internals", cfg!(feature = "internals")),
+        ("lz4", cfg!(feature = "lz4")),
+        ("tls", cfg!(feature = "tls")),
+        ("zstd", cfg!(feature = "zstd")),
+    ];
+    let on = features.iter().filter(|(_, on)| *on).map(|(name, _)| *name);
+    cargo.args(["--features", &on.collect::<Vec<_>>().join(",")]);
+    let output = cargo.output();
+    let built = output.as_ref().is_ok_and(|output| output.status.success());
+    assert!(
+        built,
+        "run cargo build --examples first, or the whole of cargo test: they are missing or older than \
+         their sources, and this failed: {cargo:?}\n{}",
+        output.map_or_else(
+            |error| error.to_string(),
+            |output| { String::from_utf8_lossy(&output.stderr).into_owned() }
+        )
+    );
 }
 
 /// Whether a program is newer than the sources that cargo lists beside it. `cargo test --test cli`

@@ -5,8 +5,8 @@ use std::time::Duration;
 use rocketmq_blocking::protocol::{Command, HeaderFormat, frame};
 use rocketmq_blocking::{ErrorKind, SendFate};
 
+use crate::bench::script::{Script, Signal, Step};
 use crate::bench::*;
-use crate::script::{Script, Signal, Step};
 
 /// These bytes come while two sends wait: they end the connection, and both at once.
 #[track_caller]

@@ -6,10 +6,10 @@ use std::time::Instant;
 use rocketmq_blocking::embedded::{Fault, On};
 use rocketmq_blocking::error::Wait;
 use rocketmq_blocking::protocol::{Command, HeaderFormat};
-use rocketmq_blocking::{Error, ErrorKind, SendFate};
+use rocketmq_blocking::{ClientOptions, Error, ErrorKind, SendFate};
 
+use crate::bench::script::{Script, Signal, Step};
 use crate::bench::*;
-use crate::script::{Script, Signal, Step};
 
 /// More sends than there are threads for further attempts.
 const WAITING: usize = 32;
@@ -108,7 +108,9 @@ fn case_47_a_retry_ends_at_its_own_time_while_others_wait_for_a_route() {
         let broker = &bench.cluster.brokers()[0];
         let producer = bench.producer(|setup| {
             let setup = setup.retries(0).async_retries(u32::MAX);
-            setup.api_timeout(LONG).send_timeout(LONG)
+            setup
+                .options(ClientOptions::new().api_timeout(LONG))
+                .send_timeout(LONG)
         });
         assert!(bench.send(&producer, LONG).is_ok());
         let name_server = &bench.cluster.name_servers()[0];

@@ -3,8 +3,8 @@
 use rocketmq_blocking::embedded::{Fault, Gate, On};
 use rocketmq_blocking::protocol::{Command, HeaderFormat};
 
+use crate::bench::script::{Script, Signal, Step};
 use crate::bench::*;
-use crate::script::{Script, Signal, Step};
 
 /// Numbers of requests may be the same on two connections, and a broker may lie about them.
 #[test]

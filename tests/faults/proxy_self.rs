@@ -7,9 +7,9 @@ use std::time::Duration;
 use rocketmq_blocking::embedded::Cluster;
 use rocketmq_blocking::protocol::{Command, HeaderFormat, frame};
 
+use crate::bench::proxy::Proxy;
+use crate::bench::script::{Script, Step};
 use crate::bench::*;
-use crate::proxy::Proxy;
-use crate::script::{Script, Step};
 
 fn with_proxy(seed: u64, run: impl FnOnce(&Proxy)) {
     let cluster = Cluster::start().expect("free ports");

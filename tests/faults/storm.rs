@@ -5,52 +5,10 @@ use std::cell::Cell;
 use std::ops::Range;
 use std::thread;
 
+use rocketmq_blocking::ClientOptions;
+
+use crate::bench::random::Random;
 use crate::bench::*;
-use crate::script::{Script, Signal, Step};
-
-/// Numbers from a seed.
-pub struct Random(pub u64);
-
-impl Random {
-    pub fn below(&mut self, most: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % most as u64) as usize
-    }
-
-    /// Some good exchanges, then something that is none.
-    fn steps(&mut self) -> Vec<Step> {
-        let mut steps = Vec::new();
-        for _ in 0..self.below(30) {
-            steps.extend([Step::UntilSend, Step::Frame]);
-        }
-        if self.below(2) == 0 {
-            steps.push(Step::UntilSend);
-        }
-        if self.below(2) == 0 {
-            steps.push(Step::Pass(self.below(400)));
-        }
-        steps.push(match self.below(7) {
-            0 => Step::Fin,
-            1 => Step::Reset,
-            2 => Step::Lose,
-            3 => Step::Shred,
-            4 => Step::Wait(Signal::new()),
-            5 => Step::Drip(1 + self.below(200), ms(1), Signal::new()),
-            _ => Step::Shuffle(2),
-        });
-        steps
-    }
-
-    pub fn script(&mut self) -> Script {
-        let script = Script::replies(self.steps());
-        match self.below(2) {
-            0 => script,
-            _ => script.and_requests(self.steps()),
-        }
-    }
-}
 
 /// Storms of all these seeds. One alone may pass over a lucky few; together they do not.
 #[track_caller]
@@ -71,10 +29,16 @@ fn check_storm(seed: u64, sends: usize) -> usize {
             }
         }
         let producer = bench.producer(|setup| {
-            let setup = setup.route_interval(ms(20)).heartbeat_interval(ms(30));
+            let setup = setup.options(
+                ClientOptions::new()
+                    .route_interval(ms(20))
+                    .heartbeat_interval(ms(30)),
+            );
             // Large bodies are noise: in a build without optimizations, packing them takes longer than
             // the deadlines are.
-            let setup = setup.api_timeout(ms(100)).compress_over(usize::MAX);
+            let setup = setup
+                .options(ClientOptions::new().api_timeout(ms(100)))
+                .compress_over(usize::MAX);
             match seed % 2 {
                 0 => setup,
                 _ => setup.send_message_hook(bench.doubts()),

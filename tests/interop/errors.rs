@@ -4,7 +4,7 @@ use std::net::TcpListener;
 
 use rocketmq_blocking::{Batch, Error, ErrorKind, Message, MessageQueue, Producer, SendFate};
 
-use crate::server::{Server, Version, random};
+use crate::servers::{Server, Version, random};
 
 #[test]
 #[ignore = "needs real servers: tests/rocketmq/all.sh VERSION"]

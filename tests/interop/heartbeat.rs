@@ -1,10 +1,10 @@
 //! What a broker knows about the producers that are connected to it.
 
 use rocketmq_blocking::protocol::{HeaderFormat, frame};
-use rocketmq_blocking::{Client, Message, Producer};
+use rocketmq_blocking::{Client, ClientOptions, Message, Producer};
 
-use crate::server::{PATIENCE, Server, eventually};
-use crate::wire::{self, Connection};
+use crate::servers::wire::{self, Connection};
+use crate::servers::{PATIENCE, Server, eventually};
 
 #[test]
 #[ignore = "needs real servers: tests/rocketmq/all.sh VERSION"]
@@ -15,7 +15,7 @@ fn a_producer_is_listed_after_its_first_send_and_gone_after_shutdown() {
         let group = format!("heartbeat-{format:?}");
         let producer = server
             .producer(&group)
-            .header_format(format)
+            .options(ClientOptions::new().header_format(format))
             .start()
             .unwrap();
         assert_eq!(wire::producers(broker, &group), [], "before the first send");
@@ -40,11 +40,12 @@ fn a_producer_is_listed_after_its_first_send_and_gone_after_shutdown() {
 fn one_of_two_producers_on_a_client_unregisters_alone() {
     let server = Server::from_env();
     let broker = &server.brokers[0].address;
-    let client = Client::builder()
-        .name_server(&server.name_server)
-        .instance_name("shared")
-        .start()
-        .unwrap();
+    let client = Client::start(
+        ClientOptions::new()
+            .name_server(&server.name_server)
+            .instance_name("shared"),
+    )
+    .unwrap();
     let listed = |group: &str| -> Vec<String> {
         let connections = wire::producers(broker, group);
         connections.into_iter().map(|c| c.client_id).collect()

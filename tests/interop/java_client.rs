@@ -5,7 +5,7 @@ use std::time::Duration;
 use rocketmq_blocking::embedded::{Cluster, ClusterBuilder, On, StoredMessage};
 use rocketmq_blocking::protocol::HeaderFormat;
 
-use crate::server::{PATIENCE, java};
+use crate::servers::{PATIENCE, java};
 
 #[test]
 #[ignore = "needs real servers: tests/rocketmq/all.sh VERSION"]

@@ -7,9 +7,9 @@ use std::time::Duration;
 use rocketmq_blocking::{Batch, Error, ErrorKind, Message, Producer, SendFate, SendReceipt};
 
 use crate::errors::{check_illegal, check_large_batch};
-use crate::server::{Over, Server, env, eventually, random, text};
-use crate::stored::{Sent, check};
-use crate::wire;
+use crate::servers::stored::{Sent, check};
+use crate::servers::wire;
+use crate::servers::{Over, Server, env, eventually, random, text};
 
 pub fn server() -> Server {
     let conf = env("ROCKETMQ_BROKER_CONF");
@@ -52,7 +52,7 @@ fn a_topic_that_cannot_be_written_has_no_route_either() {
         let error = producer.send(&message).unwrap_err();
         check_no_route(&error);
         said = error.to_string();
-        said.contains("no writable queue")
+        said.contains("cannot be written to now")
     });
 }
 

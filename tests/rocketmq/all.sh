@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Runs all tests/interop* against real RocketMQ servers of one version, each module next to servers of
+# Runs all of tests/interop against real RocketMQ servers of one version, each module next to servers of
 # the kind that it needs.
 #
 #   tests/rocketmq/all.sh VERSION           VERSION: 5.4.0 or 4.9.7; needs what run.sh needs
 #   tests/rocketmq/all.sh VERSION faults    only what the table of faults (src/docs/faults.md) names
 #
-# The test the_script_runs_every_module notices a module that is missing here.
+# The test the_scripts_run_every_module notices a module that is missing here.
 set -euo pipefail
 usage() { echo "usage: tests/rocketmq/all.sh VERSION [faults]" >&2; exit 2; }
 [[ $# -eq 1 || $# -eq 2 && $2 == faults ]] || usage
@@ -22,26 +22,26 @@ usual=(sends::the_largest_message sends::long_properties errors::)
 # a busy machine leaves in a broker's queue for long is not refused, here and in the next.
 # shellcheck disable=SC2016  # the inner shell expands "$@"
 ROCKETMQ_BROKER_CONF="autoCreateTopicEnable=false maxMessageSize=8192 registerNameServerPeriod=10000 waitTimeMillsInSendQueue=30000" \
-  "$run" "$version" -- bash -c '"$@" strict:: && "$@" forgotten::' - "${interop[@]}" -- --include-ignored
+  "$run" "$version" -- bash -c '"$@" strict:: && "$@" broken::forgotten::' - "${interop[@]}" -- --include-ignored
 # It waits for a replica that never acknowledges; 4.x needs no number of those.
 ROCKETMQ_BROKER_CONF="brokerRole=SYNC_MASTER inSyncReplicas=2 slaveTimeout=3000 waitTimeMillsInSendQueue=30000" \
-  "$run" "$version" -- "${interop[@]}" -- --include-ignored slow::
+  "$run" "$version" -- "${interop[@]}" -- --include-ignored broken::slow::
 # Both are killed and come back.
-ROCKETMQ_BROKERS=2 "$run" "$version" -- "${interop[@]}" -- --include-ignored --nocapture kills::
+ROCKETMQ_BROKERS=2 "$run" "$version" -- "${interop[@]}" -- --include-ignored --nocapture broken::kills::
 # broker-b is stopped for a while. Then one broker after the other goes: broker-c is shut down, broker-b and
 # then broker-a are killed.
 # The first settings (of 5.x) have a broker that is shut down say so to its clients before; by the last one a broker
 # that was in no route is in it again before the tests give up.
 # shellcheck disable=SC2016  # the inner shell expands "$@"
 ROCKETMQ_BROKERS=3 ROCKETMQ_BROKER_CONF="enableShutdownGracefully=true shutdownWaitTimeSeconds=5 registerNameServerPeriod=10000" \
-  "$run" "$version" -- bash -c '"$@" paused:: && "$@" leaving:: && "$@" crash:: && "$@" last_broker::' - \
+  "$run" "$version" -- bash -c '"$@" broken::paused:: && "$@" broken::leaving:: && "$@" broken::crash:: && "$@" broken::last_broker::' - \
   "${interop[@]}" -- --include-ignored
 # Brokers that want signed requests.
-tests/rocketmq/acl.sh "$version" -- cargo test --locked --all-features --test interop_acl -- --ignored
+tests/rocketmq/acl.sh "$version" -- "${interop[@]}" -- --ignored acl::
 [[ -z $only ]] || exit 0
 # Compression, administration, timers; a broker of 4.x does not know the setting.
 ROCKETMQ_BROKER_CONF="recallMessageEnable=true" \
-  "$run" "$version" -- cargo test --locked --all-features --test interop_more -- --include-ignored
+  "$run" "$version" -- "${interop[@]}" -- --ignored admin_and_delays::
 # Brokers that speak TLS, by themselves and only.
 tests/rocketmq/tls.sh "$version"
 # Transactions that the broker asks about soon, and request-reply with the Java client.

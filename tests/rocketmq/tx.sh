@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs tests/interop_tx.rs against real RocketMQ servers of one version: transactions that the broker
+# Runs tests/interop/transactions.rs against real RocketMQ servers of one version: transactions that the broker
 # asks about soon, and request-reply with the Java client on the other side.
 #
 #   tests/rocketmq/tx.sh VERSION        VERSION: 5.4.0 or 4.9.7; needs what run.sh needs
@@ -7,10 +7,10 @@ set -euo pipefail
 [[ $# -eq 1 ]] || { echo "usage: tests/rocketmq/tx.sh VERSION" >&2; exit 2; }
 version=$1
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
-interop=(cargo test --locked --all-features --test interop_tx)
+interop=(cargo test --locked --all-features --test interop)
 
 "${interop[@]}" --no-run
 # The first question comes after a second, not six, and the next ones every two seconds. A 5.x broker
 # notes only every three seconds what has ended, and would ask about that too.
 ROCKETMQ_BROKER_CONF="transactionTimeOut=1000 transactionCheckInterval=2000 transactionOpBatchInterval=200" \
-  tests/rocketmq/run.sh "$version" -- "${interop[@]}" -- --include-ignored --nocapture
+  tests/rocketmq/run.sh "$version" -- "${interop[@]}" -- --include-ignored --nocapture transactions::

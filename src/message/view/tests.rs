@@ -4,7 +4,7 @@ fn view(topic: &[u8], body: &[u8], properties: &[u8]) -> MessageView {
     let (topic_end, body_end) = (topic.len(), topic.len() + body.len());
     let bytes = [topic, body, properties].concat();
     let host = ([127, 0, 0, 1], 10911).into();
-    MessageView::new(Parts {
+    MessageView::new(StoredParts {
         topic: 0..topic_end,
         body: topic_end..body_end,
         properties: body_end..bytes.len(),

@@ -12,9 +12,8 @@ use super::{Command, ExtFields, FieldSink, Fields, Head, Language, ProtocolError
 /// Appends the header; `false` if it does not fit this form, and then what was appended is no header.
 pub(super) fn encode(
     head: &Head<'_>,
-    fields: &dyn Fields,
-    memo: &mut Memo,
     out: &mut Vec<u8>,
+    write: impl FnOnce(&mut Sink<'_>),
 ) -> bool {
     let (Ok(code), Ok(version)) = (i16::try_from(head.code), i16::try_from(head.version)) else {
         return false;
@@ -29,9 +28,8 @@ pub(super) fn encode(
     out.extend_from_slice(remark.as_bytes());
     let start = out.len();
     out.extend_from_slice(&[0; 4]);
-    let (memo, fits) = (Some(memo), true);
-    let mut sink = Sink { out, memo, fits };
-    fields.visit(&mut sink);
+    let mut sink = Sink { out, fits: true };
+    write(&mut sink);
     let fits = sink.fits;
     let len = out.len() - start - 4;
     out[start..start + 4].copy_from_slice(&len32(len));
@@ -114,13 +112,19 @@ impl<'a> Rest<'a> {
 
 /// Leaves out fields with an empty name or value: the peer reads an empty text as null, and would
 /// sign it as `null`.
-struct Sink<'a> {
+pub(super) struct Sink<'a> {
     out: &'a mut Vec<u8>,
-    memo: Option<&'a mut Memo>,
     fits: bool,
 }
 
 impl Sink<'_> {
+    /// The first fields, copied from the last time if they are the same. Their names are short: they
+    /// fit.
+    pub(super) fn repeat(&mut self, memo: &mut Memo, fields: &Constants<'_>) {
+        let write = |out: &mut Vec<u8>| fields.visit(&mut Sink { out, fits: true });
+        self.out.extend_from_slice(memo.written(fields, write));
+    }
+
     /// Appends a field whose value is written by a function.
     fn field(&mut self, name: &str, value: impl FnOnce(&mut Vec<u8>)) {
         let Ok(name_len) = i16::try_from(name.len()) else {
@@ -145,18 +149,6 @@ impl Sink<'_> {
 impl FieldSink for Sink<'_> {
     fn text(&mut self, name: &str, value: &str) {
         self.field(name, |out| out.extend_from_slice(value.as_bytes()));
-    }
-
-    fn likely_same(&mut self, fields: &Constants<'_>) {
-        let Some(memo) = self.memo.take() else {
-            return fields.visit(self);
-        };
-        // Their names are short: they fit.
-        let write = |out: &mut Vec<u8>| {
-            let (memo, fits) = (None, true);
-            fields.visit(&mut Sink { out, memo, fits });
-        };
-        self.out.extend_from_slice(memo.written(fields, write));
     }
 
     fn display(&mut self, name: &str, value: &dyn fmt::Display) {

@@ -1,7 +1,9 @@
 use std::fmt;
 
 use super::Language;
-use super::send::Constants;
+
+/// The version that we announce: Java's 5.4.0.
+pub const VERSION: i32 = 493;
 
 /// How a frame's header is written (Java's `SerializeType`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -44,8 +46,6 @@ pub trait Fields {
 pub trait FieldSink {
     /// A field that is text already.
     fn text(&mut self, name: &str, value: &str);
-    /// Fields that are likely to be those of the last header of this kind.
-    fn likely_same(&mut self, fields: &Constants<'_>);
     /// A field that is a number, written in decimal.
     fn number(&mut self, name: &str, number: i64) {
         self.display(name, &number);

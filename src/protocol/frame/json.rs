@@ -12,16 +12,11 @@ use super::fastjson::Object;
 use super::send::{Constants, Memo};
 use super::{Command, ExtFields, FieldSink, Fields, Head, Language, ProtocolError, plain};
 
-pub(super) fn encode(head: &Head<'_>, fields: &dyn Fields, memo: &mut Memo, out: &mut Vec<u8>) {
+pub(super) fn encode(head: &Head<'_>, out: &mut Vec<u8>, write: impl FnOnce(&mut Sink<'_>)) {
     out.extend_from_slice(b"{\"code\":");
     value(out, &head.code);
     out.extend_from_slice(b",\"extFields\":{");
-    let mut sink = Sink {
-        out,
-        memo: Some(memo),
-        fields: 0,
-    };
-    fields.visit(&mut sink);
+    write(&mut Sink { out, fields: 0 });
     out.extend_from_slice(b"},\"flag\":");
     value(out, &head.flag);
     out.extend_from_slice(b",\"language\":");
@@ -131,13 +126,20 @@ pub(super) fn decode_any(header: &[u8]) -> Result<Command, ProtocolError> {
 }
 
 /// Writes the fields as they are visited, escaping on the way: no text is built for a field.
-struct Sink<'a> {
+pub(super) struct Sink<'a> {
     out: &'a mut Vec<u8>,
-    memo: Option<&'a mut Memo>,
     fields: usize,
 }
 
 impl Sink<'_> {
+    /// The first fields, copied from the last time if they are the same.
+    pub(super) fn repeat(&mut self, memo: &mut Memo, fields: &Constants<'_>) {
+        let write = |out: &mut Vec<u8>| fields.visit(&mut Sink { out, fields: 0 });
+        self.out.extend_from_slice(memo.written(fields, write));
+        // More than none, which is all that counts.
+        self.fields = 1;
+    }
+
     fn name(&mut self, name: &str) {
         if self.fields > 0 {
             self.out.push(b',');
@@ -163,23 +165,6 @@ impl FieldSink for Sink<'_> {
     fn number(&mut self, name: &str, number: i64) {
         self.name(name);
         quoted_number(self.out, number);
-    }
-
-    fn likely_same(&mut self, fields: &Constants<'_>) {
-        let Some(memo) = self.memo.take().filter(|_| self.fields == 0) else {
-            return fields.visit(self);
-        };
-        let write = |out: &mut Vec<u8>| {
-            let (memo, none) = (None, 0);
-            fields.visit(&mut Sink {
-                out,
-                memo,
-                fields: none,
-            });
-        };
-        self.out.extend_from_slice(memo.written(fields, write));
-        // More than none, which is all that counts.
-        self.fields = 1;
     }
 
     fn display(&mut self, name: &str, shown: &dyn fmt::Display) {

@@ -1,25 +1,26 @@
 //! Frames: `i32 length of the rest | u8 format, u24 header length | header | body`.
 
 //!
-//! In reading order: `header` (what is written, and the form it has), `command` (one request or response),
-//! `json` and `plain`, `binary` (the two forms of headers).
+//! In reading order: `language`; `header` (what is written, and the form it has); `fields` (a header's own
+//! fields); `command` (one request or response); `json` and `plain`, `binary` (the two forms of headers).
 
 mod binary;
 mod command;
+mod fields;
 mod header;
 mod json;
+mod language;
 mod plain;
 
 use byteorder::{BigEndian, ByteOrder};
 
-use super::send::Memo;
+use super::send::{Memo, SendHeader};
 use super::{ProtocolError, fastjson, send};
 
-pub use command::{Command, ExtFields, Language};
-pub use header::{FieldSink, Fields, Head, HeaderFormat};
-
-/// The version that we announce: Java's 5.4.0.
-pub const VERSION: i32 = 493;
+pub use command::Command;
+pub use fields::ExtFields;
+pub use header::{FieldSink, Fields, Head, HeaderFormat, VERSION};
+pub use language::Language;
 
 /// The largest frame on the wire, its length prefix included (Java's `NettyDecoder`).
 pub const MAX_FRAME: usize = 16 * 1024 * 1024;
@@ -93,50 +94,62 @@ pub fn wire_len(buffer: &[u8]) -> Result<Option<usize>, ProtocolError> {
     }
 }
 
-/// Encodes headers, and remembers of one what the next is likely to have in common with it.
+/// Encodes headers of sends, and remembers of one what the next is likely to have in common with it.
 #[derive(Default)]
-pub struct Encoder(Memos);
-
-/// One for each form of headers.
-#[derive(Default)]
-struct Memos {
+pub struct Encoder {
     json: Memo,
     binary: Memo,
 }
 
 impl Encoder {
-    /// Like [`encode_head`].
-    pub fn encode_head(
+    /// Like [`encode_head`] with the fields of this send, and more behind them. `long_names`: those of
+    /// [`V1`](super::send::V1).
+    pub fn encode_send(
         &mut self,
         head: &Head<'_>,
-        fields: &dyn Fields,
+        send: &SendHeader<'_>,
+        long_names: bool,
+        more: &dyn Fields,
         body_len: usize,
         out: &mut Vec<u8>,
     ) {
-        encode(head, fields, body_len, &mut self.0, out);
+        let constants = send.constants(long_names);
+        let (json, binary) = (&mut self.json, &mut self.binary);
+        let write_json = |sink: &mut json::Sink<'_>| {
+            sink.repeat(json, &constants);
+            send.visit_rest(long_names, sink);
+            more.visit(sink);
+        };
+        let write_binary = |sink: &mut binary::Sink<'_>| {
+            sink.repeat(binary, &constants);
+            send.visit_rest(long_names, sink);
+            more.visit(sink);
+        };
+        encode(head, body_len, out, write_json, write_binary);
     }
 }
 
 /// Appends a frame up to its header to `out`; `body_len` bytes of body must follow it on the wire.
 pub fn encode_head(head: &Head<'_>, fields: &dyn Fields, body_len: usize, out: &mut Vec<u8>) {
-    encode(head, fields, body_len, &mut Memos::default(), out);
+    let write_json = |sink: &mut json::Sink<'_>| fields.visit(sink);
+    let write_binary = |sink: &mut binary::Sink<'_>| fields.visit(sink);
+    encode(head, body_len, out, write_json, write_binary);
 }
 
 fn encode(
     head: &Head<'_>,
-    fields: &dyn Fields,
     body_len: usize,
-    memos: &mut Memos,
     out: &mut Vec<u8>,
+    write_json: impl FnOnce(&mut json::Sink<'_>),
+    write_binary: impl FnOnce(&mut binary::Sink<'_>),
 ) {
     let start = out.len();
     out.extend_from_slice(&[0; PREFIX]);
     // Not every header fits the binary form; the wire says of each frame which form it has.
-    let binary =
-        head.format == HeaderFormat::Binary && binary::encode(head, fields, &mut memos.binary, out);
+    let binary = head.format == HeaderFormat::Binary && binary::encode(head, out, write_binary);
     if !binary {
         out.truncate(start + PREFIX);
-        json::encode(head, fields, &mut memos.json, out);
+        json::encode(head, out, write_json);
     }
     let header_len = out.len() - start - PREFIX;
     let total = 4 + header_len + body_len;
@@ -151,11 +164,53 @@ fn encode(
     BigEndian::write_u32(&mut out[start + 4..], word);
 }
 
+impl Command {
+    /// Appends the whole frame to `out`.
+    pub fn encode(&self, format: HeaderFormat, out: &mut Vec<u8>) {
+        let head = Head {
+            code: self.code,
+            flag: self.flag,
+            opaque: self.opaque,
+            language: self.language,
+            version: self.version,
+            remark: self.remark.as_deref(),
+            format,
+        };
+        encode_head(&head, &self.ext, self.body.len(), out);
+        out.extend_from_slice(&self.body);
+    }
+
+    /// Decodes the header of a frame and copies its body.
+    ///
+    /// # Errors
+    /// The header is none of its format.
+    pub fn decode(frame: RawFrame<'_>) -> Result<Command, ProtocolError> {
+        Command::decode_reusing(frame, ExtFields::new())
+    }
+
+    /// The same in the memory of fields that are no longer needed.
+    ///
+    /// # Errors
+    /// Those of [`decode`](Command::decode).
+    pub fn decode_reusing(
+        frame: RawFrame<'_>,
+        mut spare: ExtFields,
+    ) -> Result<Command, ProtocolError> {
+        spare.clear();
+        let mut command = match frame.format {
+            HeaderFormat::Json => json::decode(frame.header, spare)?,
+            HeaderFormat::Binary => binary::decode(frame.header, spare)?,
+        };
+        command.body = frame.body.to_vec();
+        Ok(command)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::protocol::Language;
-    use crate::protocol::send::{SendHeader, V1};
+    use crate::protocol::send::V1;
 
     /// The lengths of the fault matrix, and what becomes of them.
     #[test]
@@ -248,7 +303,7 @@ mod tests {
             },
         ];
         let mut encoder = Encoder::default();
-        let mut check = |fields: &dyn Fields, format| {
+        let mut check = |send: &SendHeader<'_>, long_names, format| {
             let head = Head {
                 code: 310,
                 flag: 0,
@@ -259,16 +314,18 @@ mod tests {
                 format,
             };
             let (mut known, mut fresh) = (Vec::new(), Vec::new());
-            encoder.encode_head(&head, fields, 0, &mut known);
-            encode_head(&head, fields, 0, &mut fresh);
+            encoder.encode_send(&head, send, long_names, &(), 0, &mut known);
+            match long_names {
+                true => encode_head(&head, &V1(send), 0, &mut fresh),
+                false => encode_head(&head, send, 0, &mut fresh),
+            }
             assert_eq!(known, fresh);
         };
         for format in [HeaderFormat::Json, HeaderFormat::Binary] {
             for other in &others {
                 for header in [&plain, other, other, &plain] {
-                    check(header, format);
-                    check(&V1(header), format);
-                    check(&(), format);
+                    check(header, false, format);
+                    check(header, true, format);
                 }
             }
         }

@@ -88,7 +88,7 @@ pub fn decompress(body: &[u8], flags: i32, limit: usize) -> Result<Vec<u8>, Prot
     }
     match flags & sys_flag::COMPRESSION_MASK {
         // Senders before 4.9.4 know no types.
-        0 | sys_flag::COMPRESSION_ZLIB => read("zlib", ZlibDecoder::new(body), limit),
+        0 | sys_flag::COMPRESSION_ZLIB => inflate("zlib", ZlibDecoder::new(body), limit),
         sys_flag::COMPRESSION_LZ4 => lz4::decompress(body, limit),
         sys_flag::COMPRESSION_ZSTD => zstandard::decompress(body, limit),
         other => Err(ProtocolError::new(format!(
@@ -99,7 +99,7 @@ pub fn decompress(body: &[u8], flags: i32, limit: usize) -> Result<Vec<u8>, Prot
 
 /// All that a decoder has, if that is at most `limit` bytes. Nothing is allocated for what a frame
 /// claims to hold.
-fn read(kind: &str, decoder: impl Read, limit: usize) -> Result<Vec<u8>, ProtocolError> {
+fn inflate(kind: &str, decoder: impl Read, limit: usize) -> Result<Vec<u8>, ProtocolError> {
     let mut result = Vec::new();
     let most = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
     decoder
@@ -131,7 +131,7 @@ mod lz4 {
     }
 
     pub(super) fn decompress(body: &[u8], limit: usize) -> Result<Vec<u8>, ProtocolError> {
-        super::read("LZ4", FrameDecoder::new(Unfinished(body)), limit)
+        super::inflate("LZ4", FrameDecoder::new(Unfinished(body)), limit)
     }
 
     /// Input whose end is an error: the decoder takes the end between two blocks for that of the
@@ -166,7 +166,7 @@ mod zstandard {
     pub(super) fn decompress(body: &[u8], limit: usize) -> Result<Vec<u8>, ProtocolError> {
         let decoder = zstd::stream::read::Decoder::with_buffer(body)
             .map_err(|e| ProtocolError::new(format!("damaged zstd body: {e}")))?;
-        super::read("zstd", decoder, limit)
+        super::inflate("zstd", decoder, limit)
     }
 }
 
@@ -232,7 +232,7 @@ mod tests {
     #[test]
     fn no_more_is_read_than_what_shows_that_it_is_too_much() {
         let mut endless = io::repeat(0).take(1 << 20);
-        let error = read("endless", &mut endless, 1000).unwrap_err();
+        let error = inflate("endless", &mut endless, 1000).unwrap_err();
         assert!(error.to_string().contains("beyond 1000"), "{error}");
         assert_eq!((1 << 20) - endless.limit(), 1001);
     }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use byteorder::{BigEndian, ByteOrder};
 
 use super::sys_flag;
-use crate::message::{Fixed, Parts};
+use crate::message::{Fixed, StoredParts};
 use crate::protocol::ProtocolError;
 
 /// Marks a stored message with a one-byte topic length.
@@ -24,7 +24,7 @@ pub(super) const SHORTEST: usize = 91;
 
 /// Where the parts of a stored message stand, and its checksum.
 pub(super) struct Layout {
-    pub(super) parts: Parts,
+    pub(super) parts: StoredParts,
     pub(super) crc: i32,
 }
 
@@ -64,7 +64,7 @@ impl Layout {
         rest.end()?;
         Ok(Layout {
             crc,
-            parts: Parts {
+            parts: StoredParts {
                 bytes: Arc::clone(bytes),
                 body,
                 topic,

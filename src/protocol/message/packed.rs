@@ -8,7 +8,7 @@ use byteorder::{BigEndian, ByteOrder};
 
 use super::layout::{Layout, MAGIC_V1, MAGIC_V2, checksum};
 use super::{batch, compress, sys_flag};
-use crate::message::{Fixed, MessageView, Parts};
+use crate::message::{Fixed, MessageView, StoredParts};
 use crate::protocol::ProtocolError;
 
 /// A stored message that cannot be read.
@@ -199,7 +199,7 @@ impl Packed {
                 }
             };
             let moved = |range: Range<usize>| range.start + start..range.end + start;
-            let child = MessageView::new(Parts {
+            let child = MessageView::new(StoredParts {
                 bytes: Arc::clone(&bytes),
                 body: moved(place.body),
                 topic: 0..0,

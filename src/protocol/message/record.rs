@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::layout::{Layout, MAGIC_V1, MAGIC_V2, SHORTEST, checksum, len16, len32};
 use super::packed::Packed;
 use super::sys_flag;
-use crate::message::{Fixed, MessageView, Parts};
+use crate::message::{Fixed, MessageView, StoredParts};
 use crate::protocol::ProtocolError;
 
 /// All that a broker stores of a message, to be written.
@@ -92,7 +92,7 @@ impl Record<'_> {
         let (body_end, properties_start) = (self.body.len(), self.body.len() + self.topic.len());
         Packed::new(Layout {
             crc: 0,
-            parts: Parts {
+            parts: StoredParts {
                 body: 0..body_end,
                 topic: body_end..properties_start,
                 properties: properties_start..bytes.len(),

@@ -61,7 +61,7 @@ mod field {
 
 /// The fields of a send that are likely to be those of the send before it.
 #[derive(Clone, Copy, PartialEq)]
-pub struct Constants<'a> {
+pub(in crate::protocol) struct Constants<'a> {
     /// With the long names of request code 10.
     v1: bool,
     producer_group: &'a str,
@@ -97,9 +97,9 @@ impl Fields for Constants<'_> {
 }
 
 impl SendHeader<'_> {
-    fn write(&self, v1: bool, sink: &mut dyn FieldSink) {
-        let name = |names: field::Names| if v1 { names.1 } else { names.0 };
-        sink.likely_same(&Constants {
+    /// The fields that come first.
+    pub(in crate::protocol) fn constants(&self, v1: bool) -> Constants<'_> {
+        Constants {
             v1,
             producer_group: self.producer_group,
             topic: self.topic,
@@ -111,13 +111,23 @@ impl SendHeader<'_> {
             unit_mode: self.unit_mode,
             max_reconsume_times: self.max_reconsume_times,
             batch: self.batch,
-        });
+        }
+    }
+
+    /// The fields behind them, which differ from send to send.
+    pub(in crate::protocol) fn visit_rest(&self, v1: bool, sink: &mut dyn FieldSink) {
+        let name = |names: field::Names| if v1 { names.1 } else { names.0 };
         sink.number(name(field::QUEUE_ID), self.queue_id.into());
         sink.number(name(field::BORN_TIMESTAMP), self.born_timestamp);
         sink.text(name(field::PROPERTIES), self.properties);
         if let Some(broker) = self.broker_name {
             sink.text(name(field::BROKER_NAME), broker);
         }
+    }
+
+    fn visit_all(&self, v1: bool, sink: &mut dyn FieldSink) {
+        self.constants(v1).visit(sink);
+        self.visit_rest(v1, sink);
     }
 }
 
@@ -183,7 +193,7 @@ impl Constants<'_> {
 
 impl Fields for SendHeader<'_> {
     fn visit(&self, sink: &mut dyn FieldSink) {
-        self.write(false, sink);
+        self.visit_all(false, sink);
     }
 }
 
@@ -192,7 +202,7 @@ pub struct V1<'a>(pub &'a SendHeader<'a>);
 
 impl Fields for V1<'_> {
     fn visit(&self, sink: &mut dyn FieldSink) {
-        self.0.write(true, sink);
+        self.0.visit_all(true, sink);
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
-use super::super::peer::Peer;
-use super::super::shared::Shared;
+use super::super::connection::retire;
+use super::super::dial::{Dialler, Peer};
 use super::*;
 
 /// Has the first connections at their end before anybody could use them.
@@ -14,7 +14,7 @@ impl Inbound for Retiring {
         let left = self.0.load(SeqCst);
         if left > 0 {
             self.0.store(left - 1, SeqCst);
-            connection.retire("peer is going away");
+            retire(connection, "peer is going away");
         }
     }
 
@@ -51,7 +51,11 @@ fn outcome(retiring: usize, by: By) -> Outcome {
             Next::Done
         };
         let (note, via) = (Box::new(note), Via::WriterThread);
-        remoting.invoke_async(To::Address(&address), &request, soon(), via, note);
+        let dial = match by {
+            By::Worker => Dial::Park,
+            By::Waiting | By::Calling => Dial::Wait,
+        };
+        remoting.invoke_async(To::Address(&address), &request, soon(), via, dial, note);
     };
     // Only the last one is asked anything.
     let peer = thread::spawn(move || {
@@ -89,32 +93,33 @@ fn a_connection_that_ends_under_a_request_is_replaced_also_where_nobody_waits_fo
 
 type Told = crossbeam_channel::Receiver<Result<(), Error>>;
 
-fn park(peer: &Arc<Peer>, shared: &Arc<Shared>) -> Told {
+fn park(peer: &Arc<Peer>, dialler: &Arc<Dialler>) -> Told {
     let (tell, told) = crossbeam_channel::bounded(1);
     let then = move |dialled: Result<_, _>| tell.send(dialled.map(drop)).unwrap();
-    peer.connect_apart(shared, soon(), Box::new(then));
+    peer.connect_parked(dialler, soon(), Box::new(then));
     told
 }
 
 /// An address by itself, and what it needs.
-fn peer_at(address: SocketAddr) -> (Workers, Arc<Shared>, Arc<Peer>) {
+fn peer_at(address: SocketAddr) -> (Workers, Arc<Dialler>, Arc<Peer>) {
     let workers = Workers::start(1).unwrap();
-    let shared = Shared::new(config(), workers.clone(), Arc::new(Nobody), None);
+    let shared = Arc::new(Shared::new(config(), workers.clone()));
+    let dialler = Dialler::new(shared, Arc::new(Nobody), None);
     let peer = Peer::new(address.to_string().into());
-    (workers, Arc::new(shared), Arc::new(peer))
+    (workers, Arc::new(dialler), Arc::new(peer))
 }
 
 /// The caller who dials has no time left, and there is no thread to go on for those that have.
 #[test]
 fn who_waits_for_a_dial_is_answered_when_no_thread_can_be_had_for_it() {
     let (_listener, address) = listener();
-    let (workers, shared, peer) = peer_at(address);
+    let (workers, dialler, peer) = peer_at(address);
 
-    assert!(peer.begin_dial());
-    let parked = [(); 2].map(|()| park(&peer, &shared));
+    let lead = peer.begin_dial();
+    let parked = [(); 2].map(|()| park(&peer, &dialler));
     workers.threads.leave_none(true);
     let passed = Deadline::after(Instant::now(), Duration::ZERO);
-    let own = peer.dial(&shared, passed).map(drop).unwrap_err();
+    let own = peer.dial(&dialler, passed, lead).map(drop).unwrap_err();
     assert_eq!(own.kind(), ErrorKind::Timeout, "{own}");
     for told in parked {
         let error = told.try_recv().expect("told by now").unwrap_err();
@@ -124,12 +129,12 @@ fn who_waits_for_a_dial_is_answered_when_no_thread_can_be_had_for_it() {
     assert!(!peer.is_awaited(), "nobody dials");
 
     // So is who finds no thread for a dial of its own.
-    let error = park(&peer, &shared).try_recv().unwrap().unwrap_err();
+    let error = park(&peer, &dialler).try_recv().unwrap().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Io, "{error}");
 
     workers.threads.leave_none(false);
     eventually("it works again", || {
-        let told = park(&peer, &shared).recv_timeout(PATIENCE);
+        let told = park(&peer, &dialler).recv_timeout(PATIENCE);
         told.expect("told").is_ok()
     });
     peer.close(&Error::new(ErrorKind::Closed, "the test is over"));
@@ -140,13 +145,13 @@ fn who_waits_for_a_dial_is_answered_when_no_thread_can_be_had_for_it() {
 #[test]
 fn a_dial_that_had_no_time_is_no_failure_of_the_address() {
     let (_listener, address) = listener();
-    let (workers, shared, peer) = peer_at(address);
-    assert!(peer.begin_dial());
+    let (workers, dialler, peer) = peer_at(address);
+    let lead = peer.begin_dial();
     let passed = Deadline::after(Instant::now(), Duration::ZERO);
-    let own = peer.dial(&shared, passed).map(drop).unwrap_err();
+    let own = peer.dial(&dialler, passed, lead).map(drop).unwrap_err();
     assert_eq!(own.kind(), ErrorKind::Timeout, "{own}");
     assert!(peer.dial_failure().is_none());
-    assert!(peer.connect(&shared, soon()).is_ok());
+    assert!(peer.connect(&dialler, soon()).is_ok());
     peer.close(&Error::new(ErrorKind::Closed, "the test is over"));
     assert!(workers.end(soon()).is_empty());
 }
@@ -155,18 +160,18 @@ fn a_dial_that_had_no_time_is_no_failure_of_the_address() {
 #[test]
 fn who_waits_for_a_dial_is_answered_when_the_client_ends() {
     let (_listener, address) = listener();
-    let (workers, shared, peer) = peer_at(address);
-    assert!(peer.begin_dial());
-    let parked = [(); 2].map(|()| park(&peer, &shared));
+    let (workers, dialler, peer) = peer_at(address);
+    let lead = peer.begin_dial();
+    let parked = [(); 2].map(|()| park(&peer, &dialler));
     peer.close(&Error::new(ErrorKind::Closed, "the test is over"));
     for told in parked {
         let error = told.try_recv().expect("told by now").unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Closed, "{error}");
     }
     // So is who comes later, and who dials.
-    let error = park(&peer, &shared).try_recv().unwrap().unwrap_err();
+    let error = park(&peer, &dialler).try_recv().unwrap().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Closed, "{error}");
-    let own = peer.dial(&shared, soon()).map(drop).unwrap_err();
+    let own = peer.dial(&dialler, soon(), lead).map(drop).unwrap_err();
     assert_eq!(own.kind(), ErrorKind::Closed, "{own}");
     assert!(workers.end(soon()).is_empty());
 }
@@ -213,4 +218,47 @@ fn a_refused_address_is_dialled_with_pauses() {
     assert!(start.elapsed() >= least, "{:?}", start.elapsed());
     // One that was about to try when the fourth began may be the fifth.
     assert!(dials.load(SeqCst) <= 5, "{dials:?}");
+}
+
+/// A name whose first address accepts and is silent: one send is late, the others go elsewhere.
+#[test]
+fn after_a_silent_address_of_a_name_the_next_connection_goes_to_another() {
+    let ((silent, silent_address), (speaks, speaks_address)) = (listener(), listener());
+    let (_taken, refusing_address) = refusing();
+    let client = Client::start(Some(Arc::new(move |_| {
+        Ok(vec![silent_address, refusing_address, speaks_address])
+    })));
+    let name: Arc<str> = "broker:10911".into();
+    let serve = |listener: TcpListener, calls| {
+        thread::spawn(move || {
+            let mut link = Link::accept(&listener);
+            for _ in 0..calls {
+                let request = link.requests(1);
+                link.answer(&request, |_| b"here".to_vec());
+            }
+            (listener, link)
+        })
+    };
+    let held = thread::spawn(move || (Link::accept(&silent), silent));
+    let serving = serve(speaks, 2);
+    // Longer than that tells anything about the peer.
+    let deadline = Deadline::after(Instant::now(), Duration::from_millis(400));
+    let late = client
+        .remoting
+        .invoke(&name, &Request::new(1, &()), deadline)
+        .unwrap_err();
+    assert_eq!(late.kind(), ErrorKind::Timeout, "{late}");
+    assert_eq!(client.call(&name, "x").unwrap(), "here");
+    assert_eq!(client.call(&name, "x").unwrap(), "here");
+
+    // It comes back, and is still the first: the silent one has not answered since.
+    let (listener, link) = serving.join().unwrap();
+    drop(link);
+    eventually("the end is seen", || client.remoting.usable().is_empty());
+    let serving = serve(listener, 1);
+    assert_eq!(client.call(&name, "x").unwrap(), "here");
+    let (_link, silent) = held.join().unwrap();
+    silent.set_nonblocking(true).unwrap();
+    assert!(silent.accept().is_err(), "it got another connection");
+    drop(serving.join().unwrap());
 }

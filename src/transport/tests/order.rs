@@ -33,7 +33,7 @@ fn check_threads_first(
         let request = Request::new(1, &());
         let (to, via) = (To::Address(&address), Via::WriterThread);
         let remoting = &client.remoting;
-        remoting.invoke_async(to, &request, soon(), via, Box::new(waits));
+        remoting.invoke_async(to, &request, soon(), via, Dial::Wait, Box::new(waits));
     };
     (0..8).for_each(begin);
     let mut link = Link::accept(&listener);
@@ -49,7 +49,7 @@ fn check_threads_first(
         requests.extend(link.requests(1));
         // A thread that is still writing answers everybody itself when the connection dies.
         let connection = client.remoting.usable().remove(0);
-        eventually("it waits", || !connection.state.lock().writing);
+        eventually("it waits", || !connection.is_writing());
         end(&mut link, &requests);
         assert!(is_as_it_should_be(&calling.join().unwrap()));
     });

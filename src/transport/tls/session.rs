@@ -1,14 +1,12 @@
 use std::io::{self, Read};
 use std::net::TcpStream;
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
 use rustls::{AlertDescription, ClientConnection, ProtocolVersion};
 
 use super::outgoing::{Outgoing, PIECE};
 use crate::error::{Error, ErrorKind};
 use crate::sync::Mutex;
-use crate::transport::writer::write_failed;
-use crate::transport::{Connection, reader};
 
 /// The TLS of one connection, whose handshake is over.
 ///
@@ -45,31 +43,32 @@ impl Session {
     }
 
     /// Reads until there are plain bytes, of which it returns the number; 0 at the end, be it
-    /// announced or not: frames carry their length.
+    /// announced or not: frames carry their length. `receive` reads sealed bytes; `has_output` sees
+    /// that a writer comes by for what the session itself has to say.
     pub(in crate::transport) fn read(
         &self,
-        connection: &Arc<Connection>,
-        room: &mut [u8],
+        space: &mut [u8],
+        receive: impl Fn(&mut [u8]) -> Result<usize, Error>,
+        has_output: impl Fn(),
     ) -> Result<usize, Error> {
         let mut incoming = self.incoming.lock();
         loop {
             let mut tls = self.tls.lock();
-            let opened = incoming.open(&mut tls, room);
+            let opened = incoming.open(&mut tls, space);
             if let Err(error) = &opened {
                 self.failed.get_or_init(|| error.clone());
             }
-            let has_output = tls.wants_write();
+            let wants_write = tls.wants_write();
             drop(tls);
-            if has_output {
-                connection.write_session_output();
+            if wants_write {
+                has_output();
             }
             if let Some(n) = opened? {
                 return Ok(n);
             }
-            if incoming.receive(&connection.socket)? == 0 {
+            if incoming.fill(&receive)? == 0 {
                 return Ok(0);
             }
-            connection.note_read();
         }
     }
 
@@ -84,7 +83,9 @@ impl Session {
         for (i, piece) in plain.chunks(PIECE).enumerate() {
             let sealed = outgoing.seal(&mut self.tls.lock(), piece, i * PIECE);
             sealed.map_err(|e| self.why(e))?;
-            outgoing.send(socket, &mut taken).map_err(write_failed)?;
+            outgoing
+                .send(socket, &mut taken)
+                .map_err(|e| Error::socket("write", e))?;
         }
         Ok(())
     }
@@ -94,7 +95,9 @@ impl Session {
         let mut outgoing = self.outgoing.lock();
         let taken = outgoing.take(&mut self.tls.lock());
         taken.map_err(|e| self.why(e))?;
-        outgoing.send(socket, |_| ()).map_err(write_failed)
+        outgoing
+            .send(socket, |_| ())
+            .map_err(|e| Error::socket("write", e))
     }
 
     /// Whether another session had better take its place. TLS 1.3 changes its keys by itself.
@@ -108,7 +111,7 @@ impl Session {
         self.failed
             .get()
             .cloned()
-            .unwrap_or_else(|| write_failed(error))
+            .unwrap_or_else(|| Error::socket("write", error))
     }
 }
 
@@ -133,9 +136,12 @@ impl Incoming {
         }
     }
 
-    fn receive(&mut self, socket: &TcpStream) -> Result<usize, Error> {
+    fn fill(
+        &mut self,
+        receive: impl Fn(&mut [u8]) -> Result<usize, Error>,
+    ) -> Result<usize, Error> {
         self.start = 0;
-        self.end = reader::receive(socket, &mut self.bytes)?;
+        self.end = receive(&mut self.bytes)?;
         Ok(self.end)
     }
 
@@ -144,10 +150,10 @@ impl Incoming {
     fn open(
         &mut self,
         tls: &mut ClientConnection,
-        room: &mut [u8],
+        space: &mut [u8],
     ) -> Result<Option<usize>, Error> {
         loop {
-            match tls.reader().read(room) {
+            match tls.reader().read(space) {
                 Ok(n) => {
                     self.opened_any = true;
                     return Ok(Some(n));

@@ -14,7 +14,7 @@ mod error;
 mod logging;
 #[path = "../../../src/panics.rs"]
 mod panics;
-pub mod producer;
 mod protocol;
+pub mod send;
 mod sync;
 pub mod transport;

@@ -1,8 +1,8 @@
 //! Each model in some thousand interleavings, others each time.
 
 use models::check::check;
-use models::producer;
-use models::transport::{budgets, peers, pools, waiters};
+use models::send;
+use models::transport::{budgets, handovers, peers, pools, waiters};
 
 #[test]
 fn everybody_is_answered_exactly_once() {
@@ -46,5 +46,25 @@ fn no_connection_outlives_the_end_of_its_peer() {
 
 #[test]
 fn no_spare_is_kept_after_the_end() {
-    check(producer::nothing_is_kept_after_the_end);
+    check(send::nothing_is_kept_after_the_end);
+}
+
+#[test]
+fn a_deferred_value_is_used_exactly_once() {
+    check(handovers::a_deferred_value_is_used_exactly_once);
+}
+
+#[test]
+fn a_deferred_value_that_nobody_takes_is_used_by_the_timer() {
+    check(handovers::a_deferred_value_that_nobody_takes_is_used_by_the_timer);
+}
+
+#[test]
+fn a_lookup_is_made_once_at_a_time_and_all_followers_get_its_result() {
+    check(handovers::a_lookup_is_made_once_at_a_time_and_all_followers_get_its_result);
+}
+
+#[test]
+fn a_promise_is_kept_once_and_wakes_all_that_wait() {
+    check(handovers::a_promise_is_kept_once_and_wakes_all_that_wait);
 }

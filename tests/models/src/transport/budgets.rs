@@ -5,7 +5,7 @@ use std::sync::Arc;
 use shuttle::thread;
 
 use super::budget::{Account, Budget};
-use super::outbox::Guard;
+use super::connection::Guard;
 use super::{never, passed};
 use crate::check::join_all;
 use crate::error::ErrorKind;

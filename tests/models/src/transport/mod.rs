@@ -4,31 +4,21 @@
 mod budget;
 #[path = "../../../../src/transport/deadline.rs"]
 mod deadline;
-#[path = "../../../../src/transport/peer.rs"]
-mod peer;
-#[path = "../../../../src/transport/pending.rs"]
-mod pending;
-#[path = "../../../../src/transport/pool.rs"]
-mod pool;
-#[path = "../../../../src/transport/slot.rs"]
-mod slot;
-#[path = "../../../../src/transport/threads.rs"]
-mod threads;
 
-mod stand_ins;
-use stand_ins::{backoff, connection, dial, outbox, shared};
+mod connection;
+mod dial;
+mod work;
 
 pub mod budgets;
+pub mod handovers;
 pub mod peers;
 pub mod pools;
 pub mod waiters;
 
 use std::time::{Duration, Instant};
 
-use connection::Connection;
 use deadline::Deadline;
-use pool::Job;
-use threads::{Threads, contained};
+use work::{Deferred, Job, Lead, Pool, Promise, Role, SingleFlight, Threads, Timer, catch_bug};
 
 const LOG: &str = "models";
 

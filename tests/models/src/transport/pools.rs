@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use shuttle::thread;
 
-use super::pool::{Job, Pool};
-use super::{Threads, never};
+use super::{Job, Pool, Threads, never};
 use crate::check::join_all;
 use crate::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use crate::sync::{Condvar, Mutex};

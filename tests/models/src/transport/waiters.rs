@@ -6,8 +6,8 @@ use std::time::Instant;
 use shuttle::thread;
 
 use super::budget::{Account, Budget, Permit};
-use super::pending::{Entry, Pending};
-use super::slot::{Claim, Next, Outcome, Slot, Waiter};
+use super::connection::pending::{Entry, Pending};
+use super::connection::slot::{Claim, Next, Outcome, Slot, Waiter};
 use super::{never, passed};
 use crate::check::join_all;
 use crate::error::{Error, ErrorKind, Wait};
@@ -29,15 +29,9 @@ impl Link {
         if state.dead {
             return Err(slot);
         }
-        assert!(state.pending.is_free(opaque));
         let now = Instant::now();
-        let entry = Entry {
-            slot,
-            since: now,
-            deadline: now,
-            end: 0,
-        };
-        let _look = state.pending.register(opaque, entry);
+        let entry = Entry::new(slot, now, now, 0, opaque == 2);
+        assert!(state.pending.register(opaque, entry).is_ok(), "it is free");
         Ok(())
     }
 
@@ -115,14 +109,16 @@ pub fn everybody_is_answered_exactly_once() {
         .register(3, Slot::Thread(Claim::new(waiter.clone())))
         .is_ok()
     {
-        if waiter.wait_until(passed()).is_none() {
+        if waiter.take_until(passed()).is_none() {
             link.complete(3, timed_out());
-            let _one_of_them = waiter.wait();
+            let _one_of_them = waiter.take();
         }
-        assert!(waiter.wait_until(passed()).is_none(), "a second answer");
+        assert!(waiter.take_until(passed()).is_none(), "a second answer");
     }
     join_all(threads);
-    assert!(link.0.lock().pending.is_empty());
+    let state = link.0.lock();
+    assert_eq!((state.pending.soon(), state.pending.parked()), (0, 0));
+    drop(state);
     assert_eq!(counts.map(|count| count.load(SeqCst)), [1, 1]);
     assert_eq!(account.wait_until_returned(passed()), 0);
     assert!(account.acquire(1, 2, passed()).is_ok());

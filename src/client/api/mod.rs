@@ -1,0 +1,52 @@
+//! One function per request: header and body out, answer in. In reading order:
+//!
+//! - `topic`: routes (of a name server), and topics that are made
+//! - `group`: heartbeats and groups that go away
+//! - `queue`: offsets of a queue
+//! - `broker`: stored messages, and whether a broker answers at all
+
+pub(super) mod broker;
+pub(super) mod group;
+pub(super) mod queue;
+pub(super) mod topic;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::error::{Error, ErrorKind, Result, SendFate};
+use crate::protocol::Command;
+use crate::protocol::code::response;
+use crate::transport::{Deadline, Remoting, Request};
+
+/// Asks a broker for something that may be asked twice; any code but success is an error. A connection
+/// that breaks meanwhile is replaced once: its broker may only have left the routes.
+fn ask(
+    remoting: &Remoting,
+    broker: &Arc<str>,
+    request: &Request<'_>,
+    deadline: Deadline,
+) -> Result<Command> {
+    let mut answer = remoting.invoke(broker, request, deadline);
+    if let Err(error) = &answer {
+        if error.kind() == ErrorKind::Disconnected && !deadline.has_passed(Instant::now()) {
+            answer = remoting.invoke(broker, request, deadline);
+        }
+    }
+    // There is no message here that could be stored or not.
+    let answer = answer.map_err(|error| error.with_fate(SendFate::NotSent))?;
+    check(&answer, broker)?;
+    Ok(answer)
+}
+
+/// Whether a broker has done what it was asked for.
+pub(super) fn check(answer: &Command, broker: &Arc<str>) -> Result<()> {
+    match answer.code {
+        response::SUCCESS => Ok(()),
+        _ => Err(refusal(answer).at(broker)),
+    }
+}
+
+/// The error that an answer is.
+fn refusal(answer: &Command) -> Error {
+    Error::response(answer.code, answer.remark.as_deref())
+}

@@ -1,0 +1,324 @@
+//! Heartbeats: which broker hears of a client's members, and when.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::mem;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::member::{Member, MemberKind};
+use super::registry::Registry;
+use crate::client::LOG;
+use crate::client::api::{self, group};
+use crate::client::config::SendPort;
+use crate::client::routes::{Brokers, NeededTopic, Route, RouteListener, RouteNeeds, Routes};
+use crate::error::Result;
+use crate::logging;
+use crate::protocol::heartbeat::{Heartbeat, Unregister};
+use crate::sync::Mutex;
+use crate::sync::channel::Receiver;
+use crate::transport::{
+    Connection, Deadline, Next, Outcome, Remoting, Threads, Throttle, Ticker, Timer,
+};
+
+/// The longest wait for brokers to hear that groups go away, out of a quarter of the time there is.
+const GOODBYE_WITHIN: Duration = Duration::from_secs(1);
+
+/// Tells brokers which groups live in a client: at intervals, at once over every new connection, and when
+/// a group joins or changes.
+///
+/// All masters of known routes hear of them; if there is a consumer, all slaves too. It is by its use
+/// that an address is a broker: one that a route names is, whatever else it is (a name server, as the
+/// proxy of brokers 5.x). The thread never dials: it has a connection made, and the heartbeat leaves as
+/// soon as there is one.
+pub(in crate::client) struct Heartbeats {
+    pub(in crate::client) registry: Arc<Registry>,
+    pub(super) remoting: Arc<Remoting>,
+    pub(super) routes: Arc<Routes>,
+    pub(super) timer: Timer,
+    pub(super) send_port: SendPort,
+    /// The longest time of a heartbeat.
+    pub(super) timeout: Duration,
+    client_id: String,
+    /// About what brokers can cause as often as they like.
+    pub(super) warnings: Arc<Throttle>,
+    /// Addresses that are to hear of the members out of turn.
+    due: Mutex<BTreeSet<Arc<str>>>,
+    ticker: Mutex<Option<Ticker<()>>>,
+}
+
+/// What heartbeats need of their client.
+pub(in crate::client) struct Surroundings {
+    pub(in crate::client) registry: Arc<Registry>,
+    pub(in crate::client) remoting: Arc<Remoting>,
+    pub(in crate::client) routes: Arc<Routes>,
+    pub(in crate::client) timer: Timer,
+    pub(in crate::client) send_port: SendPort,
+    pub(in crate::client) timeout: Duration,
+    pub(in crate::client) client_id: String,
+    pub(in crate::client) warnings: Arc<Throttle>,
+}
+
+impl Heartbeats {
+    pub(in crate::client) fn new(around: Surroundings) -> Heartbeats {
+        Heartbeats {
+            registry: around.registry,
+            remoting: around.remoting,
+            routes: around.routes,
+            timer: around.timer,
+            send_port: around.send_port,
+            timeout: around.timeout,
+            client_id: around.client_id,
+            warnings: around.warnings,
+            due: Mutex::default(),
+            ticker: Mutex::new(None),
+        }
+    }
+
+    pub(in crate::client) fn remoting(&self) -> &Arc<Remoting> {
+        &self.remoting
+    }
+
+    pub(in crate::client) fn routes(&self) -> &Arc<Routes> {
+        &self.routes
+    }
+
+    /// Starts the thread.
+    pub(in crate::client) fn start(
+        self: &Arc<Self>,
+        threads: &Threads,
+        interval: Duration,
+        closing: Receiver<()>,
+    ) -> io::Result<()> {
+        let own = Arc::downgrade(self);
+        let beat = move |order: Option<()>| match (own.upgrade(), order) {
+            (Some(own), Some(())) => own.send_due(),
+            (Some(own), None) => own.send_all(),
+            (None, _) => {}
+        };
+        let ticker = Ticker::start(threads, "rmq-heartbeat", interval, closing, beat)?;
+        *self.ticker.lock() = Some(ticker);
+        Ok(())
+    }
+
+    /// Ends the thread, and makes no heartbeats from now on.
+    pub(in crate::client) fn close(&self) {
+        self.registry.close();
+        drop(self.ticker.lock().take());
+    }
+
+    /// A connection came up. Runs on the thread that dialled.
+    pub(super) fn connected(&self, connection: &Arc<Connection>) {
+        let address = connection.address();
+        match self.broker_of_send_address(address) {
+            // Its ordinary port hears of us too, over a connection that a sender need not wait for.
+            Some(broker) => self.send_soon([broker]),
+            None if self.is_broker(address) => self.send(connection),
+            None => {}
+        }
+    }
+
+    /// Has these addresses hear of the members soon, unless they know all of them.
+    pub(super) fn send_soon(&self, addresses: impl IntoIterator<Item = Arc<str>>) {
+        let mut due = self.due.lock();
+        due.extend(addresses);
+        let is_idle = due.is_empty();
+        drop(due);
+        if is_idle {
+            return;
+        }
+        if let Some(ticker) = &*self.ticker.lock() {
+            ticker.wake(());
+        }
+    }
+
+    /// A member has joined or changed: brokers that are connected hear of it now, and those of its topics
+    /// whose routes are known as soon as they are connected.
+    pub(super) fn announce(&self, member: &dyn Member) {
+        for connection in self.connected_brokers() {
+            self.send(&connection);
+        }
+        for NeededTopic { topic, default } in member.topics() {
+            if let Some(route) = self.routes.known_route(&topic, default.is_some()) {
+                self.send_soon(self.concerned(&Brokers::of(&route)));
+            }
+        }
+    }
+
+    /// Tells the broker at the other end of a connection of all members. Does not wait for its answer.
+    pub(super) fn send(&self, connection: &Arc<Connection>) {
+        let Some((heartbeat, version)) = self.heartbeat() else {
+            return;
+        };
+        let deadline = Deadline::after(Instant::now(), self.timeout);
+        let (registry, to) = (self.registry.clone(), connection.clone());
+        let warnings = self.warnings.clone();
+        let completion = move |outcome: Outcome| {
+            match outcome {
+                Ok(answer) => match api::check(&answer, to.address()) {
+                    Ok(()) => note_confirmed(&registry, &to, version),
+                    Err(_) => warn(
+                        &warnings,
+                        &format!("{}: heartbeat answered {}", to.address(), answer.code),
+                    ),
+                },
+                Err(error) => warn(&warnings, &format!("heartbeat failed: {error}")),
+            }
+            Next::Done
+        };
+        group::heartbeat(
+            &self.remoting,
+            connection,
+            &heartbeat,
+            deadline,
+            Box::new(completion),
+        );
+    }
+
+    /// What brokers are to know, and its version.
+    pub(super) fn heartbeat(&self) -> Option<(Heartbeat, u64)> {
+        self.registry.heartbeat(&self.client_id)
+    }
+
+    /// Tells all brokers that are connected that groups go away, all at once, and waits for the answers,
+    /// for a part of the time until the deadline.
+    pub(in crate::client) fn unregister(
+        &self,
+        groups: &[(MemberKind, Arc<str>)],
+        deadline: Deadline,
+    ) {
+        let now = Instant::now();
+        let deadline = deadline.share(now, 4).capped(now, GOODBYE_WITHIN);
+        let (answered, answers) = crossbeam_channel::unbounded::<()>();
+        let brokers = self.connected_brokers();
+        for (kind, group) in groups {
+            let name = |of| (*kind == of).then(|| group.to_string());
+            let unregister = Unregister {
+                client_id: self.client_id.clone(),
+                producer_group: name(MemberKind::Producer),
+                consumer_group: name(MemberKind::Consumer),
+            };
+            for broker in &brokers {
+                let answered = answered.clone();
+                let completion = move |_: Outcome| {
+                    drop(answered);
+                    Next::Done
+                };
+                let completion = Box::new(completion);
+                let address = broker.address();
+                group::unregister(&self.remoting, address, &unregister, deadline, completion);
+            }
+        }
+        drop(answered);
+        // Ends when every completion has dropped its end.
+        let _ = answers.recv_deadline(deadline.instant());
+    }
+
+    /// The addresses that hear of the members at intervals.
+    pub(super) fn targets(&self) -> Vec<Arc<str>> {
+        self.concerned(&self.routes.brokers())
+    }
+
+    /// Those of brokers' addresses that members are concerned with: slaves if one is a consumer.
+    fn concerned(&self, brokers: &Brokers) -> Vec<Arc<str>> {
+        let addresses = match self.registry.has_consumers() {
+            true => brokers.addresses(),
+            false => brokers.masters(),
+        };
+        addresses.into_iter().cloned().collect()
+    }
+
+    /// The broker whose sends go to this address, if that is not its ordinary one.
+    pub(in crate::client) fn broker_of_send_address(&self, address: &Arc<str>) -> Option<Arc<str>> {
+        if self.send_port == SendPort::Ordinary {
+            return None;
+        }
+        let brokers = self.routes.brokers();
+        let mut masters = brokers.masters().into_iter();
+        let broker = masters.find(|master| self.send_port.address(master) == *address)?;
+        (!brokers.contains(address)).then(|| broker.clone())
+    }
+
+    /// Whether this address is to hear of the members: one that a route names; and one that nobody
+    /// names, which is no name server and takes more than sends.
+    fn is_broker(&self, address: &Arc<str>) -> bool {
+        let is_named = |brokers: &Brokers| brokers.contains(address);
+        is_named(&self.routes.brokers())
+            || !self.routes.name_servers.contains(address)
+                && self.broker_of_send_address(address).is_none()
+    }
+
+    /// The usable connections to brokers' ordinary ports.
+    fn connected_brokers(&self) -> Vec<Arc<Connection>> {
+        let mut usable = self.remoting.usable();
+        usable.retain(|connection| self.is_broker(connection.address()));
+        usable
+    }
+
+    /// The turn of all brokers.
+    fn send_all(&self) {
+        for address in self.targets() {
+            match self.remoting.current(&address) {
+                Some(connection) => self.send(&connection),
+                None => self.connect(&address),
+            }
+        }
+    }
+
+    /// The turn of those that are to hear of the members before.
+    fn send_due(&self) {
+        let due = mem::take(&mut *self.due.lock());
+        for address in due {
+            match self.remoting.current(&address) {
+                Some(connection) if connection.confirmed() < self.registry.version() => {
+                    self.send(&connection);
+                }
+                Some(_) => {}
+                None => self.connect(&address),
+            }
+        }
+    }
+
+    /// Has a connection made, by another thread. The heartbeat follows when it is up.
+    fn connect(&self, address: &Arc<str>) {
+        if self.heartbeat().is_none() {
+            return;
+        }
+        let deadline = Deadline::after(Instant::now(), self.timeout);
+        let warnings = self.warnings.clone();
+        let then = move |connected: Result<Arc<Connection>>| {
+            if let Err(error) = connected {
+                warn(&warnings, &format!("heartbeat failed: {error}"));
+            }
+        };
+        self.remoting
+            .connect_parked(address, deadline, Box::new(then));
+    }
+}
+
+impl RouteListener for Heartbeats {
+    /// Brokers of topics that members need hear of them at once, and so do those whose address was no
+    /// broker's before.
+    fn route_changed(&self, topic: &Arc<str>, route: &Arc<Route>) {
+        let needed = self.registry.topics();
+        let is_needed = needed.iter().any(|needed| needed.topic == *topic);
+        let is_connected = |address: &Arc<str>| self.remoting.current(address).is_some();
+        let mut due = self.concerned(&Brokers::of(route));
+        due.retain(|address| is_needed || is_connected(address));
+        self.send_soon(due);
+    }
+}
+
+/// Notes that a broker has confirmed a heartbeat of this version, and tells the members that it is the
+/// first one for.
+pub(super) fn note_confirmed(registry: &Registry, connection: &Arc<Connection>, version: u64) {
+    let before = connection.note_confirmed(version);
+    for member in registry.between(before, version) {
+        member.confirmed(connection);
+    }
+}
+
+pub(super) fn warn(warnings: &Throttle, text: &str) {
+    let (level, more) = warnings.level(Instant::now());
+    logging::log!(target: LOG, level, "{text}{more}");
+}

@@ -1,0 +1,28 @@
+//! The groups that live in a client, and what they and the brokers know of each other. In reading order:
+//!
+//! - `member`: [`Member`], what a producer or consumer is to its client; [`BrokerRequest`], what brokers
+//!   ask of it
+//! - `registry`: the members, by kind and group; the one place that a heartbeat is made from
+//! - `heartbeat`: which broker hears of the members, and when
+//! - `registered`: waiting until a broker has confirmed that it knows a member
+//! - `membership`: a member's place in its client
+//! - `inbound`: events of connections, handed to the above
+//! - `replies`: replies that a broker pushes, and who waits for them
+
+mod heartbeat;
+mod inbound;
+mod member;
+mod membership;
+mod registered;
+mod registry;
+mod replies;
+
+pub(super) use heartbeat::{Heartbeats, Surroundings};
+pub(super) use inbound::Dispatcher;
+pub(crate) use member::{BrokerRequest, Member, MemberKind};
+pub(crate) use membership::Membership;
+pub(super) use registry::Registry;
+pub(crate) use replies::{Answer, PackedReply, Replies, Waiting};
+
+#[cfg(all(test, feature = "embedded"))]
+mod tests;

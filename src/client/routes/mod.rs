@@ -1,0 +1,37 @@
+//! Routes: which brokers hold a topic, with which queues, at which addresses. In reading order:
+//!
+//! - `route`: [`Route`], a topic's route with its views: `publish` (where to write) and `subscribe`
+//!   (what can be read)
+//! - `brokers`: the addresses of all brokers, by name and id
+//! - `table`: the known routes, and who hears of their changes
+//! - `finder`: [`Routes`]; finds a route that is not known, one lookup for all that need it
+//! - `name_server`: the name servers, asked in the order of `choice`; their list may come from the web
+//!   (`discovery`, or `no_discovery` without that feature)
+//! - `refresh`: the thread that looks known routes up again
+
+mod brokers;
+mod choice;
+#[cfg_attr(not(feature = "discovery"), path = "no_discovery.rs")]
+mod discovery;
+mod finder;
+mod name_server;
+mod publish;
+mod refresh;
+mod route;
+mod subscribe;
+mod table;
+
+pub(super) use brokers::Brokers;
+#[allow(unused_imports, reason = "consumers are to come")]
+pub(crate) use brokers::PullAddress;
+pub(super) use discovery::Discovery;
+pub(super) use finder::Routes;
+pub(super) use name_server::{NameServers, Observed};
+pub(crate) use publish::PublishInfo;
+pub(super) use publish::no_master;
+pub(super) use refresh::Refresher;
+pub(crate) use refresh::{NeededTopic, RouteNeeds};
+pub(crate) use route::Route;
+pub(super) use subscribe::subscribe_queues;
+pub(super) use table::Known;
+pub(crate) use table::{DefaultTopic, RouteListener};

@@ -1,0 +1,246 @@
+//! The publish view of a route: where messages of a topic can be written.
+
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::error::{Error, ErrorKind, Printable, Result};
+use crate::message::MessageQueue;
+use crate::protocol::route::{TopicRoute, perm};
+
+/// The most queues of one topic that are taken from a route.
+pub(super) const MOST_QUEUES: usize = 65_536;
+
+/// Where messages of a topic can be written: Java's `TopicPublishInfo`, made from a route.
+#[derive(Debug)]
+#[doc(alias = "TopicPublishInfo")]
+pub(crate) struct PublishInfo {
+    /// Writable queues of brokers with a master, in the order that all clients share: by broker
+    /// name, then number. (Sharding keys need it to agree with Java.)
+    pub(crate) queues: Vec<MessageQueue>,
+    pub(crate) cursor: Cursor,
+    /// Master addresses by broker name, sorted; brokers without queues of this topic included.
+    masters: Vec<(Arc<str>, Arc<str>)>,
+    /// Brokers of the route that have no master now, sorted.
+    headless: Vec<Arc<str>>,
+    /// Whether some queue's broker has no master; only an ordered topic has such queues.
+    orphans: bool,
+    /// Whether some broker with a master has the topic and gives no permission to write it.
+    closed: bool,
+    /// Whether the queues have more than one broker's name.
+    several_brokers: bool,
+    /// Which broker hosts a logical queue of a static topic, by the name that stands for the broker
+    /// and the queue's number; empty for all other topics.
+    hosts: BTreeMap<(Arc<str>, i32), Arc<str>>,
+}
+
+/// Whose turn it is among the queues of a topic: one place for all that send to it. Where it starts is
+/// random, so that many processes do not all start at the same queue.
+#[derive(Debug)]
+pub(crate) struct Cursor(AtomicUsize);
+
+impl Cursor {
+    /// The index of the next of `len` queues.
+    pub(crate) fn next(&self, len: usize) -> usize {
+        self.0.fetch_add(1, Ordering::Relaxed) % len
+    }
+
+    /// Another queue than the next was taken: turns go on behind it.
+    pub(crate) fn go_on_behind(&self, taken: usize) {
+        self.0.store(taken.wrapping_add(1), Ordering::Relaxed);
+    }
+
+    #[cfg(test)]
+    pub(crate) fn start_at(&self, index: usize) {
+        self.0.store(index, Ordering::Relaxed);
+    }
+}
+
+impl PublishInfo {
+    pub(crate) fn new(topic: &Arc<str>, route: &TopicRoute) -> PublishInfo {
+        let mut masters: Vec<(Arc<str>, Arc<str>)> = Vec::new();
+        let mut headless: Vec<Arc<str>> = Vec::new();
+        for data in &route.broker_datas {
+            let broker = data.broker_name.as_str().into();
+            match route.master(&data.broker_name) {
+                Some(address) => masters.push((broker, address.into())),
+                None => headless.push(broker),
+            }
+        }
+        masters.sort();
+        masters.dedup_by(|a, b| a.0 == b.0);
+        headless.sort();
+        headless.dedup();
+        let mut info = PublishInfo {
+            queues: Vec::new(),
+            cursor: Cursor(AtomicUsize::new(RandomState::new().hash_one(0) as usize)),
+            masters,
+            headless,
+            orphans: false,
+            closed: false,
+            several_brokers: false,
+            hosts: BTreeMap::new(),
+        };
+        match route
+            .order_topic_conf
+            .as_deref()
+            .filter(|conf| !conf.is_empty())
+        {
+            Some(conf) => info.add_ordered(topic, conf),
+            None if !route.topic_queue_mapping_by_broker.is_empty() => {
+                info.add_static(topic, route)
+            }
+            None => info.add_writable(topic, route),
+        }
+        let is_orphan = |queue: &MessageQueue| info.master(info.host(queue)).is_none();
+        info.orphans = info.queues.iter().any(is_orphan);
+        let first = info.queues.first().map(MessageQueue::broker);
+        let others = |queue: &MessageQueue| Some(queue.broker()) != first;
+        info.several_brokers = info.queues.iter().any(others);
+        info
+    }
+
+    /// The master's address of a broker.
+    pub(crate) fn master(&self, broker: &str) -> Option<&Arc<str>> {
+        let found = self
+            .masters
+            .binary_search_by(|(name, _)| (**name).cmp(broker));
+        found.ok().map(|i| &self.masters[i].1)
+    }
+
+    /// The broker that a queue is on: the one it names, unless its topic is a static one.
+    pub(crate) fn host<'a>(&'a self, queue: &'a MessageQueue) -> &'a str {
+        if self.hosts.is_empty() {
+            return queue.broker();
+        }
+        let key = (queue.shared_broker().clone(), queue.id());
+        self.hosts.get(&key).map_or(queue.broker(), |host| host)
+    }
+
+    /// The master's address of a broker to which a message or the end of a transaction goes.
+    ///
+    /// # Errors
+    /// `NoBroker`, which says whether the route knows the broker at all.
+    pub(crate) fn master_of(&self, broker: &str) -> Result<&Arc<str>> {
+        let is_headless = || self.headless.iter().any(|name| **name == *broker);
+        self.master(broker)
+            .ok_or_else(|| no_master(broker, is_headless()))
+    }
+
+    /// Whether the topic can be written to now.
+    ///
+    /// # Errors
+    /// `NoRoute`, which says why not.
+    pub(crate) fn check_writable(&self) -> Result<()> {
+        if !self.queues.is_empty() {
+            return Ok(());
+        }
+        let why = match (self.closed, self.headless.is_empty()) {
+            (true, _) => "its brokers give no permission to write",
+            (false, false) => "no broker that has it has a master",
+            (false, true) => "its route has no writable queue",
+        };
+        let text = format!("the topic cannot be written to now: {why}");
+        Err(Error::new(ErrorKind::NoRoute, text))
+    }
+
+    /// Whether a queue can be written to now.
+    pub(crate) fn is_reachable(&self, queue: &MessageQueue) -> bool {
+        !self.orphans || self.master(self.host(queue)).is_some()
+    }
+
+    /// The brokers that messages are written to, with their masters' addresses, by name.
+    pub(crate) fn brokers(&self) -> Vec<(Arc<str>, Arc<str>)> {
+        // Most are next to others of their broker.
+        let mut hosts: Vec<&str> = self.queues.iter().map(|queue| self.host(queue)).collect();
+        hosts.dedup();
+        hosts.sort_unstable();
+        let masters = self.masters.iter();
+        let used = masters.filter(|(name, _)| hosts.binary_search(&&**name).is_ok());
+        used.cloned().collect()
+    }
+
+    /// All masters' addresses.
+    pub(crate) fn addresses(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.masters.iter().map(|(_, address)| address)
+    }
+
+    /// Whether another broker than this one has a queue here.
+    pub(crate) fn has_other_broker(&self, broker: &str) -> bool {
+        // Every send asks: not a walk through all queues.
+        let first = self.queues.first().map(MessageQueue::broker);
+        self.several_brokers || first.is_some_and(|first| first != broker)
+    }
+
+    /// A globally ordered topic names its queues itself: `broker-a:4;broker-b:4`.
+    fn add_ordered(&mut self, topic: &Arc<str>, conf: &str) {
+        for part in conf.split(';') {
+            if let Some((broker, count)) = part.split_once(':') {
+                if let Ok(count) = count.trim().parse() {
+                    self.add_queues(topic, &broker.into(), count);
+                }
+            }
+        }
+    }
+
+    /// The logical queues of a static topic: all numbers up to the total that the latest epoch
+    /// names, also those that no broker hosts now (they cannot be reached).
+    fn add_static(&mut self, topic: &Arc<str>, route: &TopicRoute) {
+        let mut mappings: Vec<_> = route.topic_queue_mapping_by_broker.values().collect();
+        // Of two that claim a queue, the later one comes last and wins.
+        mappings.sort_by_key(|mapping| mapping.epoch);
+        let mut totals: BTreeMap<Arc<str>, i32> = BTreeMap::new();
+        for mapping in mappings {
+            let logical: Arc<str> = mapping.logical_broker().into();
+            let host: Arc<str> = mapping.bname.as_str().into();
+            let ids = mapping.curr_id_map.keys().take(MOST_QUEUES);
+            self.hosts
+                .extend(ids.map(|id| ((logical.clone(), *id), host.clone())));
+            let total = totals.entry(logical).or_insert(0);
+            *total = mapping.total_queues.max(*total);
+        }
+        for (logical, total) in totals {
+            self.add_queues(topic, &logical, total);
+        }
+        self.queues.sort_by_key(MessageQueue::id);
+    }
+
+    fn add_writable(&mut self, topic: &Arc<str>, route: &TopicRoute) {
+        let mut datas: Vec<_> = route.queue_datas.iter().collect();
+        datas.sort_by(|a, b| a.broker_name.cmp(&b.broker_name));
+        datas.dedup_by(|a, b| a.broker_name == b.broker_name);
+        for data in datas {
+            let broker: Arc<str> = data.broker_name.as_str().into();
+            if self.master(&broker).is_none() {
+                continue;
+            }
+            match data.perm & perm::WRITE {
+                0 => self.closed = true,
+                _ => self.add_queues(topic, &broker, data.write_queue_nums),
+            }
+        }
+    }
+
+    fn add_queues(&mut self, topic: &Arc<str>, broker: &Arc<str>, count: i32) {
+        let room = MOST_QUEUES.saturating_sub(self.queues.len());
+        let count = usize::try_from(count).unwrap_or(0).min(room);
+        let queue = |id| MessageQueue::new(topic.clone(), broker.clone(), id);
+        self.queues.extend((0..).take(count).map(queue));
+    }
+}
+
+/// A broker cannot be written to: its master is gone, or it has nothing of the topic.
+pub(crate) fn no_master(broker: &str, in_route: bool) -> Error {
+    let why = match in_route {
+        true => "has no master in the topic's route",
+        false => "is not in the topic's route",
+    };
+    Error::new(
+        ErrorKind::NoBroker,
+        format!("broker {} {why}", Printable(broker)),
+    )
+}
+
+#[cfg(test)]
+mod tests;

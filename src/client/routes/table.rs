@@ -1,0 +1,273 @@
+//! The routes that are known: a cache, and who hears of its changes.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use super::brokers::Brokers;
+use super::publish::PublishInfo;
+use super::route::Route;
+use crate::sync::{Mutex, RwLock};
+
+/// However many sends suspect a route, it is looked up out of turn at most this often.
+const OUT_OF_TURN_EVERY: Duration = Duration::from_millis(200);
+
+/// Where the settings of topics that do not exist yet come from.
+#[derive(Debug, Clone)]
+pub(crate) struct DefaultTopic {
+    /// Java's `createTopicKey`.
+    pub(crate) name: Arc<str>,
+    /// Java's `defaultTopicQueueNums`.
+    pub(crate) queues: i32,
+}
+
+/// Hears of routes that are new or say something else than before.
+pub(crate) trait RouteListener: Send + Sync {
+    /// The route of a topic, as brokers know it, has changed. Runs on the thread that looked the route
+    /// up, which may be a sender's, and under no lock: it must not wait.
+    fn route_changed(&self, topic: &Arc<str>, route: &Arc<Route>);
+}
+
+/// The known routes, by the topics' names on the wire.
+#[derive(Default)]
+pub(super) struct Table {
+    state: RwLock<State>,
+    listeners: RwLock<Vec<Weak<dyn RouteListener>>>,
+}
+
+#[derive(Default)]
+struct State {
+    known: HashMap<Arc<str>, Arc<Known>>,
+    /// Of all of them.
+    brokers: Arc<Brokers>,
+}
+
+/// A known route.
+pub(crate) struct Known {
+    pub(crate) route: Arc<Route>,
+    /// Whose settings the topic takes if it has to be made; `None` if nobody here would make it.
+    pub(super) default: Option<DefaultTopic>,
+    /// Refreshes since it was last used.
+    unused: AtomicU32,
+    /// When the lookup began that last confirmed it: it knew of everything that had happened before.
+    confirmed: Mutex<Instant>,
+    /// When it was last looked up out of turn.
+    out_of_turn: Mutex<Option<Instant>>,
+}
+
+impl Table {
+    /// Where messages of a topic can be written, as far as is known.
+    pub(super) fn publish(&self, topic: &str) -> Option<Arc<PublishInfo>> {
+        let state = self.state.read();
+        let known = state.known.get(topic)?;
+        known.note_used();
+        Some(known.route.publish().clone())
+    }
+
+    pub(super) fn get(&self, topic: &str) -> Option<Arc<Known>> {
+        self.state.read().known.get(topic).cloned()
+    }
+
+    /// All known topics.
+    pub(super) fn all(&self) -> Vec<(Arc<str>, Arc<Known>)> {
+        let state = self.state.read();
+        let known = state.known.iter();
+        known.map(|(topic, k)| (topic.clone(), k.clone())).collect()
+    }
+
+    pub(super) fn brokers(&self) -> Arc<Brokers> {
+        self.state.read().brokers.clone()
+    }
+
+    /// A topic that has queues on a broker, and the broker's address.
+    pub(super) fn topic_on(&self, broker: &str) -> Option<(Arc<str>, Arc<str>)> {
+        let state = self.state.read();
+        state.known.iter().find_map(|(topic, known)| {
+            let info = known.route.publish();
+            let used = info.queues.iter().any(|queue| queue.broker() == broker);
+            let address = info.master(broker).filter(|_| used)?;
+            Some((topic.clone(), address.clone()))
+        })
+    }
+
+    /// Adds a listener, which is forgotten when it is gone.
+    pub(super) fn listen(&self, listener: Weak<dyn RouteListener>) {
+        let mut listeners = self.listeners.write();
+        listeners.retain(|known| known.strong_count() > 0);
+        listeners.push(listener);
+    }
+
+    /// Takes over the result of a lookup that began at this time. Says whether it is news; then the
+    /// listeners have heard of it.
+    pub(super) fn remember(
+        &self,
+        topic: &Arc<str>,
+        default: Option<&DefaultTopic>,
+        route: &Arc<Route>,
+        asked: Instant,
+    ) -> bool {
+        if !self.replace(topic, default, route, asked) {
+            return false;
+        }
+        let listeners = self.listeners.read().clone();
+        for listener in listeners.iter().filter_map(Weak::upgrade) {
+            listener.route_changed(topic, route);
+        }
+        true
+    }
+
+    fn replace(
+        &self,
+        topic: &Arc<str>,
+        default: Option<&DefaultTopic>,
+        route: &Arc<Route>,
+        asked: Instant,
+    ) -> bool {
+        let mut state = self.state.write();
+        let before = state.known.get(topic).cloned();
+        let default = default
+            .or(before.as_ref().and_then(|known| known.default.as_ref()))
+            .cloned();
+        if let Some(known) = before.as_ref().filter(|known| known.route.is_same(route)) {
+            *known.confirmed.lock() = asked;
+            return false;
+        }
+        let known = Known {
+            route: route.clone(),
+            default,
+            unused: AtomicU32::new(before.as_ref().map_or(0, |known| known.unused())),
+            confirmed: Mutex::new(asked),
+            out_of_turn: Mutex::new(before.as_ref().and_then(|known| *known.out_of_turn.lock())),
+        };
+        state.known.insert(topic.clone(), Arc::new(known));
+        match before {
+            // What it says of brokers is newer than everything else.
+            None => Arc::make_mut(&mut state.brokers).add(route.raw()),
+            // Addresses may be gone.
+            Some(_) => state.gather_brokers(),
+        }
+        true
+    }
+
+    pub(super) fn forget(&self, topic: &str) {
+        let mut state = self.state.write();
+        if state.known.remove(topic).is_some() {
+            state.gather_brokers();
+        }
+    }
+}
+
+impl State {
+    fn gather_brokers(&mut self) {
+        let mut routes: Vec<_> = self.known.values().collect();
+        routes.sort_by_key(|known| known.confirmed());
+        let mut brokers = Brokers::default();
+        for known in routes {
+            brokers.add(known.route.raw());
+        }
+        self.brokers = Arc::new(brokers);
+    }
+}
+
+impl Known {
+    pub(crate) fn confirmed(&self) -> Instant {
+        *self.confirmed.lock()
+    }
+
+    pub(super) fn note_used(&self) {
+        if self.unused.load(Ordering::Relaxed) != 0 {
+            // Only when needed: what many threads only read stays in all their caches.
+            self.unused.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// How many refreshes it was not used for.
+    pub(super) fn unused(&self) -> u32 {
+        self.unused.load(Ordering::Relaxed)
+    }
+
+    /// One refresh more; returns how many there were before.
+    pub(super) fn note_refresh(&self) -> u32 {
+        self.unused.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Whether it may be looked up out of turn now; not if it was a moment ago.
+    pub(super) fn may_go_out_of_turn(&self, now: Instant) -> bool {
+        let mut last = self.out_of_turn.lock();
+        if last.is_some_and(|last| now.saturating_duration_since(last) < OUT_OF_TURN_EVERY) {
+            return false;
+        }
+        *last = Some(now);
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::route::{BrokerData, TopicRoute};
+
+    #[derive(Default)]
+    struct Heard(Mutex<Vec<String>>);
+
+    impl RouteListener for Heard {
+        fn route_changed(&self, topic: &Arc<str>, _: &Arc<Route>) {
+            self.0.lock().push(topic.to_string());
+        }
+    }
+
+    fn route(topic: &str, brokers: &[(&str, &str)]) -> Arc<Route> {
+        let data = |(name, address): &(&str, &str)| BrokerData {
+            broker_name: (*name).into(),
+            broker_addrs: [(0, (*address).to_owned())].into(),
+            ..BrokerData::default()
+        };
+        let raw = TopicRoute {
+            broker_datas: brokers.iter().map(data).collect(),
+            ..TopicRoute::default()
+        };
+        Arc::new(Route::new(topic.into(), raw))
+    }
+
+    #[test]
+    fn listeners_hear_of_changes_only_and_are_forgotten_when_they_are_gone() {
+        let table = Table::default();
+        let heard = Arc::new(Heard::default());
+        let listener: Arc<dyn RouteListener> = heard.clone();
+        table.listen(Arc::downgrade(&listener));
+        let now = Instant::now();
+        let remember = |topic: &str, brokers: &[(&str, &str)]| {
+            table.remember(&topic.into(), None, &route(topic, brokers), now)
+        };
+        assert!(remember("T", &[("a", "a:1")]));
+        assert!(!remember("T", &[("a", "a:1")]));
+        assert!(remember("T", &[("a", "a:2")]));
+        assert!(remember("U", &[("a", "a:2")]));
+        assert_eq!(*heard.0.lock(), ["T", "T", "U"]);
+        drop((heard, listener));
+        assert!(remember("U", &[]));
+    }
+
+    #[test]
+    fn brokers_are_those_of_all_known_routes_and_the_last_word_counts() {
+        let table = Table::default();
+        let now = Instant::now();
+        let later = |seconds| now + Duration::from_secs(seconds);
+        let remember = |topic: &str, brokers: &[(&str, &str)], at| {
+            table.remember(&topic.into(), None, &route(topic, brokers), at)
+        };
+        let addresses = || {
+            let brokers = table.brokers();
+            let all = brokers.addresses().into_iter();
+            all.map(|a| a.to_string()).collect::<Vec<_>>()
+        };
+        remember("T", &[("a", "a:1"), ("b", "b:1")], later(1));
+        remember("U", &[("a", "a:2")], later(2));
+        assert_eq!(addresses(), ["a:2", "b:1"]);
+        remember("T", &[("a", "a:3")], later(3));
+        assert_eq!(addresses(), ["a:3"]);
+        table.forget("T");
+        assert_eq!(addresses(), ["a:2"]);
+    }
+}

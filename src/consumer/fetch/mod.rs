@@ -1,0 +1,15 @@
+//! Fetching messages: what is decided from an answer.
+//!
+//! - `verdict`: what the answer to a pull means, and how long to wait before the next one;
+//! - `moved`: what to do when the asked offset does not exist;
+//! - `popped`: the time of a popped message, and what its ack achieved.
+
+mod moved;
+mod popped;
+mod verdict;
+
+pub use moved::OffsetMoved;
+pub(crate) use moved::{Move, judge_move};
+pub use popped::AckStatus;
+pub(crate) use popped::{Acking, Popped, retry_delay};
+pub(crate) use verdict::{Moved, PullAnswer, Streak, Verdict, judge};

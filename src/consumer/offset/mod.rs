@@ -1,0 +1,20 @@
+//! Where a queue starts, and what of it is committed.
+//!
+//! - `start`: the first offset of a queue that we take;
+//! - `progress`: what is to be committed, what is on its way, what is confirmed;
+//! - `table` and `java`: the offset file of broadcasting, as text: our form, and that of other
+//!   clients, which is read only;
+//! - `disk` and `owner`: that file in its folder, and the lock that keeps a second process out.
+
+mod disk;
+mod java;
+mod owner;
+mod progress;
+mod start;
+mod table;
+
+pub(crate) use disk::{Loaded, OffsetFolder, Source};
+pub(crate) use progress::{Commit, Progress};
+pub use start::StartFrom;
+pub(crate) use start::{Committed, GroupIs, Question, Start, group_is, start};
+pub(crate) use table::{Damage, OffsetTable};

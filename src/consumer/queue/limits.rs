@@ -1,0 +1,326 @@
+//! How many bytes the queues of one consumer may hold together, and which of them may fetch now.
+//!
+//! Half of the budget is guaranteed: each queue has an equal part of it for itself, so that no queue
+//! starves whatever the others hold. The other half is a pool: a queue that needs more takes it from
+//! there, in the order of asking, as long as what it has of the pool is not more than what is left
+//! in it. So a single busy queue can use three quarters of the budget, and several busy queues
+//! leave something for the next one.
+
+use std::collections::{HashMap, VecDeque};
+use std::hash::Hash;
+
+/// A broker ends an answer behind this, or behind the first message.
+const MOST_OF_AN_ANSWER: u64 = 256 * 1024;
+
+/// The most messages that a request asks for: brokers give no more.
+const MOST_MESSAGES: usize = 32;
+
+/// What a message is taken for until one was seen.
+const FIRST_ESTIMATE: u64 = 8 * 1024;
+
+/// The bytes of all queues of a consumer. `K` names a queue.
+#[derive(Debug)]
+pub(crate) struct Budget<K> {
+    bytes: u64,
+    accounts: HashMap<K, Account>,
+    /// Queues that wait for the pool.
+    line: VecDeque<K>,
+    /// Held and reserved, of all queues.
+    used: u64,
+    /// What queues use beyond their guarantee.
+    pooled: u64,
+    /// Queues that are not removed.
+    queues: u64,
+    /// Bytes of a message of any queue, for those that are not known yet.
+    typical: u64,
+    /// Queues in line that had bytes released: their guarantee may do now.
+    relieved: Vec<K>,
+    /// The guarantee changed, or could not be used as the whole budget was used: all queues in line
+    /// are to be looked at.
+    look_at_all: bool,
+    dropped: u64,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Account {
+    held: u64,
+    /// Set while a request is in flight.
+    reserved: Option<u64>,
+    /// Bytes of a message, once one was seen.
+    estimate: Option<u64>,
+    /// The last answer had no message: the next request is likely to be parked.
+    is_caught_up: bool,
+    /// Messages that the queue has capacity for, as of its last question.
+    wanted: usize,
+    is_in_line: bool,
+    /// The queue is not ours any more; handlers still hold its bytes.
+    is_removed: bool,
+}
+
+/// A request that may be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Grant {
+    /// How many messages to ask for.
+    pub(crate) messages: usize,
+    /// Whether the broker may hold the request until there is a message. It may not if the
+    /// reservation is needed by others.
+    pub(crate) may_park: bool,
+}
+
+/// What to do with the messages of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// They count now, until they are [released](Budget::release).
+    Kept,
+    /// They are larger than expected, and there is no capacity: drop them, and ask for the same
+    /// offset again. The next request reserves their real size.
+    Dropped,
+}
+
+impl<K: Copy + Eq + Hash> Budget<K> {
+    pub(crate) fn new(bytes: u64) -> Budget<K> {
+        Budget {
+            bytes: bytes.max(2),
+            accounts: HashMap::new(),
+            line: VecDeque::new(),
+            used: 0,
+            pooled: 0,
+            queues: 0,
+            typical: FIRST_ESTIMATE,
+            relieved: Vec::new(),
+            look_at_all: false,
+            dropped: 0,
+        }
+    }
+
+    /// Bytes that are held by messages.
+    pub(crate) fn held(&self) -> u64 {
+        self.accounts.values().map(|account| account.held).sum()
+    }
+
+    /// Answers that were dropped.
+    pub(crate) fn dropped(&self) -> u64 {
+        self.dropped
+    }
+
+    /// Queues that wait for capacity.
+    pub(crate) fn waiting(&self) -> usize {
+        self.line.len()
+    }
+
+    /// A queue became ours. If handlers still hold bytes of its last assignment, these count on.
+    pub(crate) fn add(&mut self, queue: K) {
+        let held = self.remove(queue);
+        let account = Account {
+            held,
+            reserved: None,
+            estimate: None,
+            is_caught_up: false,
+            wanted: 0,
+            is_in_line: false,
+            is_removed: false,
+        };
+        self.accounts.insert(queue, account);
+        self.count(1);
+    }
+
+    /// A queue is not ours any more: its reservation ends, and the bytes that handlers still hold
+    /// count until they are released. Returns these.
+    pub(crate) fn remove(&mut self, queue: K) -> u64 {
+        self.unanswered(queue);
+        self.leave_line(queue);
+        let Some(account) = self.accounts.get_mut(&queue) else {
+            return 0;
+        };
+        let held = account.held;
+        let was_ours = !std::mem::replace(&mut account.is_removed, true);
+        if held == 0 {
+            self.accounts.remove(&queue);
+        }
+        self.count(-i64::from(was_ours));
+        held
+    }
+
+    /// Asks for a request of a queue that has capacity for this many messages and no request in
+    /// flight. `None`: the queue waits in line, and [`serve`](Budget::serve) will name it.
+    pub(crate) fn ask(&mut self, queue: K, capacity: usize) -> Option<Grant> {
+        let account = self.accounts.get_mut(&queue)?;
+        if account.is_removed || account.reserved.is_some() || capacity == 0 {
+            return None;
+        }
+        account.wanted = capacity.min(MOST_MESSAGES);
+        if account.is_in_line {
+            return None;
+        }
+        let granted = self.grant(queue, self.line.is_empty());
+        if granted.is_none() {
+            self.line.push_back(queue);
+            self.change(queue, |account| account.is_in_line = true);
+        }
+        granted
+    }
+
+    /// The next queue in line that may send its request now. To be called until there is none,
+    /// after bytes were released, a request ended, or a queue was added or removed.
+    pub(crate) fn serve(&mut self) -> Option<(K, Grant)> {
+        if let Some(first) = self.line.front().copied() {
+            if let Some(grant) = self.grant(first, true) {
+                self.leave_line(first);
+                return Some((first, grant));
+            }
+        }
+        // Who needs only its guarantee does not wait for the first in line.
+        if std::mem::take(&mut self.look_at_all) {
+            self.relieved = self.line.iter().copied().collect();
+        }
+        while let Some(queue) = self.relieved.pop() {
+            let waits = self.accounts.get(&queue).is_some_and(|a| a.is_in_line);
+            if let Some(grant) = waits.then(|| self.grant(queue, false)).flatten() {
+                self.leave_line(queue);
+                return Some((queue, grant));
+            }
+        }
+        None
+    }
+
+    /// The request was answered with this many messages of this size.
+    pub(crate) fn answered(&mut self, queue: K, messages: usize, bytes: u64) -> Answer {
+        let reserved = self.unanswered(queue);
+        let Some(account) = self.accounts.get_mut(&queue) else {
+            return Answer::Dropped;
+        };
+        account.is_caught_up = messages == 0;
+        if messages > 0 {
+            let each = bytes.div_ceil(messages as u64).max(1);
+            account.estimate = Some(corrected(account.estimate.unwrap_or(each), each));
+            self.typical = corrected(self.typical, each);
+        }
+        if account.is_removed || bytes > reserved && !self.fits(queue, bytes) {
+            self.dropped += u64::from(messages > 0);
+            return Answer::Dropped;
+        }
+        self.change(queue, |account| account.held += bytes);
+        Answer::Kept
+    }
+
+    /// The request ended without an answer that can be used. Returns what it had reserved.
+    pub(crate) fn unanswered(&mut self, queue: K) -> u64 {
+        let reserved = self.change(queue, |account| account.reserved.take());
+        reserved.flatten().unwrap_or(0)
+    }
+
+    /// Messages of this size are held no longer.
+    pub(crate) fn release(&mut self, queue: K, bytes: u64) {
+        self.change(queue, |account| {
+            account.held = account.held.saturating_sub(bytes)
+        });
+        match self.accounts.get(&queue) {
+            Some(account) if account.is_in_line => self.relieved.push(queue),
+            Some(account) if account.is_removed && account.held == 0 => {
+                self.accounts.remove(&queue);
+            }
+            _ => {}
+        }
+    }
+
+    /// Changes an account, and the sums over all of them with it.
+    fn change<R>(&mut self, queue: K, change: impl FnOnce(&mut Account) -> R) -> Option<R> {
+        let guarantee = self.guarantee();
+        let account = self.accounts.get_mut(&queue)?;
+        let (used, pooled) = (account.used(), account.pooled(guarantee));
+        let result = change(account);
+        self.used = self.used - used + account.used();
+        self.pooled = self.pooled - pooled + account.pooled(guarantee);
+        Some(result)
+    }
+
+    /// There are more or fewer queues, and so other guarantees.
+    fn count(&mut self, more: i64) {
+        self.queues = self.queues.saturating_add_signed(more);
+        self.look_at_all = true;
+        let guarantee = self.guarantee();
+        self.used = self.accounts.values().map(Account::used).sum();
+        self.pooled = self.accounts.values().map(|a| a.pooled(guarantee)).sum();
+    }
+
+    /// A request of this queue now, if there is capacity for it.
+    fn grant(&mut self, queue: K, is_first: bool) -> Option<Grant> {
+        let account = self.accounts[&queue];
+        let own_left = self.guarantee().saturating_sub(account.used());
+        let estimate = account.estimate.unwrap_or(self.typical);
+        let size = |messages: usize| {
+            let size = estimate.saturating_mul(messages as u64);
+            size.min(MOST_OF_AN_ANSWER.max(estimate))
+        };
+        let wanted = account.wanted;
+        let free = self.bytes.saturating_sub(self.used);
+        let (messages, reserved, may_park) = if account.is_caught_up {
+            // It waits at the broker, most of the time for nothing. What comes in the end is
+            // dropped if there is no capacity then.
+            (wanted, size(wanted).min(own_left).min(free), true)
+        } else if size(wanted) <= own_left && size(wanted) <= free {
+            (wanted, size(wanted), true)
+        } else if is_first && self.fits(queue, size(wanted)) {
+            (wanted, size(wanted), false)
+        } else {
+            let fewer = (own_left.min(free) / estimate) as usize;
+            if fewer == 0 {
+                self.look_at_all |= own_left >= estimate;
+                return None;
+            }
+            (fewer, size(fewer), true)
+        };
+        self.change(queue, |account| account.reserved = Some(reserved));
+        Some(Grant { messages, may_park })
+    }
+
+    fn leave_line(&mut self, queue: K) {
+        let left = self.change(queue, |account| std::mem::take(&mut account.is_in_line));
+        if left == Some(true) {
+            let place = self.line.iter().position(|waiting| *waiting == queue);
+            place.and_then(|place| self.line.remove(place));
+        }
+    }
+
+    /// Whether this much more fits.
+    fn fits(&self, queue: K, bytes: u64) -> bool {
+        let account = self.accounts[&queue];
+        let own = account.pooled(self.guarantee());
+        let wanted = account.used().saturating_add(bytes);
+        let wanted = wanted.saturating_sub(self.guarantee());
+        let pool = self.bytes / 2;
+        if wanted > pool {
+            // Too large ever to fit: passes alone, when its own queue is empty and nobody uses the
+            // pool.
+            return account.used() == 0 && self.pooled == 0 && self.used <= pool;
+        }
+        let in_all = self.used.saturating_add(bytes) <= self.bytes;
+        in_all && (wanted == own || wanted <= pool.saturating_sub(self.pooled))
+    }
+
+    /// What each queue has for itself.
+    fn guarantee(&self) -> u64 {
+        self.bytes / 2 / self.queues.max(1)
+    }
+}
+
+impl Account {
+    fn used(&self) -> u64 {
+        self.held + self.reserved.unwrap_or(0)
+    }
+
+    fn pooled(&self, guarantee: u64) -> u64 {
+        self.used().saturating_sub(guarantee)
+    }
+}
+
+/// An estimate rises at once and falls slowly.
+fn corrected(estimate: u64, seen: u64) -> u64 {
+    match estimate.checked_sub(seen) {
+        Some(less) => estimate - less / 4,
+        None => seen,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,18 @@
+//! One assigned queue, without anything that asks, waits or runs:
+//!
+//! - `window` and `held`: its messages from the lowest unfinished one on, and what goes into that
+//!   and comes out;
+//! - `limits`: how many bytes all queues of a consumer may hold, and which may fetch now;
+//! - `lock`: its lock at the broker, as far as we know.
+
+mod held;
+mod limits;
+mod lock;
+mod window;
+
+pub(crate) use held::{
+    Answered, Ask, Fetched, Finished, Handed, Held, Stale, Ticket, WindowCounts,
+};
+pub(crate) use limits::{Answer, Budget, Grant};
+pub(crate) use lock::{Granted, Need, QueueLock};
+pub(crate) use window::Window;

@@ -1,0 +1,13 @@
+//! A send that goes on without a thread that waits.
+//!
+//! - `listener`: what hears of its end;
+//! - `async_send`: the continuation, which goes from thread to thread as one box;
+//! - `free_list`: ended ones, for the sends after them.
+
+mod async_send;
+mod free_list;
+mod listener;
+
+pub(crate) use async_send::{AsyncSend, launch, send_async};
+pub(super) use free_list::FreeList;
+pub(crate) use listener::{Listener, Recipient, SendListener};

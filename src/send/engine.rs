@@ -1,0 +1,199 @@
+use std::any::Any;
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::config::SendConfig;
+use super::continuation::FreeList;
+use super::queue::{Detector, Faults, Report};
+use super::stats::Counters;
+use crate::client::{Client, ClientCore, PublishInfo, Throttle};
+use crate::error::{Error, ErrorKind, ResponseCode, Result};
+use crate::sync::Mutex;
+use crate::transport::{Account, Deadline};
+
+/// How many ended sends are kept: a burst of answers that one read brings.
+const MOST_ENDED: usize = 512;
+
+/// What all sends of one group share. The sender is none of its business: a producer, a consumer that gives
+/// messages back, a tracer.
+pub(crate) struct Engine {
+    pub(crate) config: SendConfig,
+    /// Keeps the client open.
+    pub(crate) client: Client,
+    /// The same, looked at by every send.
+    pub(crate) core: Arc<ClientCore>,
+    pub(crate) account: Arc<Account>,
+    pub(crate) counters: Counters,
+    /// Of what can go wrong for each message.
+    pub(crate) warnings: Throttle,
+    /// Whether hooks are shown attempts.
+    pub(super) hooked: bool,
+    /// What is known of brokers, if latency fault tolerance is on.
+    pub(super) faults: Option<Faults>,
+    /// Ended asynchronous sends, whose type is none of the engine's business. They own the engine, so
+    /// that its end must drop them.
+    pub(super) ended: FreeList<Box<dyn Any + Send>>,
+    /// Dropped at the end, which wakes those that wait on the other end.
+    open: Mutex<Option<crossbeam_channel::Sender<()>>>,
+    closing: crossbeam_channel::Receiver<()>,
+}
+
+impl Engine {
+    /// An engine on this client; the configuration has the client's names already.
+    pub(crate) fn new(config: SendConfig, client: Client) -> Engine {
+        let core = client.inner().clone();
+        let (open, closing) = crossbeam_channel::bounded(0);
+        Engine {
+            account: core.budget.account(),
+            counters: Counters::new(),
+            warnings: Throttle::default(),
+            hooked: config.hooks.watch_sends(),
+            faults: config.latency_fault.clone().map(Faults::new),
+            ended: FreeList::new(MOST_ENDED),
+            open: Mutex::new(Some(open)),
+            closing,
+            config,
+            client,
+            core,
+        }
+    }
+
+    pub(crate) fn check_open(&self) -> Result<()> {
+        self.check(self.core.process.is_forked())
+    }
+
+    /// The same for every send: a fork of this process may be noticed a moment late.
+    pub(crate) fn check_open_to_send(&self, now: Instant) -> Result<()> {
+        self.check(self.core.process.is_forked_at(now))
+    }
+
+    pub(crate) fn is_forked(&self) -> bool {
+        self.core.process.is_forked()
+    }
+
+    fn check(&self, forked: bool) -> Result<()> {
+        let group = &self.config.group;
+        let text = match forked {
+            true => format!(
+                "the producer of group {group} belongs to the process that this one was forked \
+                 from; start one here"
+            ),
+            false if self.account.is_closed() => {
+                format!("the producer of group {group} is shut down")
+            }
+            false => return Ok(()),
+        };
+        Err(Error::new(ErrorKind::Closed, text))
+    }
+
+    /// Runs user code on a callback worker. A fork of the process has none, nor locks to trust: there it
+    /// runs here.
+    pub(crate) fn call_back(&self, job: impl FnOnce() + Send + 'static) {
+        match self.is_forked() {
+            true => job(),
+            false => self.core.workers.callbacks.submit(Box::new(job)),
+        }
+    }
+
+    /// Where a topic can be written, and whether a name server had to be asked.
+    ///
+    /// # Errors
+    /// `NoRoute` if that is nowhere now; the route is looked up again soon then.
+    pub(crate) fn publish_info(
+        &self,
+        topic_on_wire: &Arc<str>,
+        deadline: Deadline,
+    ) -> Result<(Arc<PublishInfo>, bool)> {
+        let (info, asked) = match self.core.routes.known(topic_on_wire) {
+            Some(info) => (info, false),
+            None => {
+                let (routes, default) = (&self.core.routes, &self.config.default_topic);
+                (routes.publish_info(topic_on_wire, default, deadline)?, true)
+            }
+        };
+        info.check_writable().map_err(|error| {
+            self.core.refresh_soon(topic_on_wire);
+            error.on_topic(topic_on_wire)
+        })?;
+        Ok((info, asked))
+    }
+
+    /// Notes how an attempt went, if latency fault tolerance is on.
+    pub(super) fn report(&self, broker: &Arc<str>, report: Report) {
+        if let Some(faults) = &self.faults {
+            faults.record(broker, report, Instant::now());
+        }
+    }
+
+    /// Avoids a broker that failed for a while, and has the route looked up again if that may be why.
+    pub(super) fn learn_from(&self, error: &Error, broker: &Arc<str>, topic_on_wire: &Arc<str>) {
+        let failure = match error.kind() {
+            ErrorKind::Broker => Some(Report::Refused),
+            ErrorKind::Connect
+            | ErrorKind::Tls
+            | ErrorKind::Dns
+            | ErrorKind::Disconnected
+            | ErrorKind::Timeout
+            | ErrorKind::Protocol => Some(Report::Unreachable),
+            _ => None,
+        };
+        if let Some(report) = failure {
+            self.report(broker, report);
+        }
+        let suspicious = match error.kind() {
+            ErrorKind::Connect | ErrorKind::Disconnected | ErrorKind::Dns => true,
+            ErrorKind::Broker => matches!(
+                error.response_code(),
+                Some(
+                    ResponseCode::TOPIC_NOT_EXIST
+                        | ResponseCode::SYSTEM_BUSY
+                        | ResponseCode::NO_PERMISSION
+                )
+            ),
+            _ => false,
+        };
+        if suspicious {
+            self.core.refresh_soon(topic_on_wire);
+        }
+    }
+
+    /// How brokers that do not answer are probed, if they are.
+    pub(crate) fn detector(&self) -> Option<Detector> {
+        self.faults.as_ref()?.detector()
+    }
+
+    /// Probes the brokers that did not answer.
+    pub(crate) fn probe(&self, timeout: Duration) {
+        if let Some(faults) = &self.faults {
+            faults.probe(|broker| {
+                let deadline = Deadline::after(Instant::now(), timeout);
+                self.core.probe(broker, deadline)
+            });
+        }
+    }
+
+    /// Waits between two attempts; shorter if the engine is closed meanwhile.
+    pub(super) fn pause(&self, pause: Duration) {
+        if !pause.is_zero() {
+            // Nothing is ever sent: this ends by time, or by the other end being dropped.
+            let _ = self.closing.recv_timeout(pause);
+        }
+    }
+
+    /// Takes no more sends, and wakes those that wait for capacity or between attempts.
+    pub(crate) fn close(&self) {
+        self.account.close();
+        self.ended.close();
+        drop(self.open.lock().take());
+    }
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine")
+            .field("group", &self.config.group)
+            .field("client", &self.client)
+            .finish_non_exhaustive()
+    }
+}

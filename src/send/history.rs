@@ -1,0 +1,88 @@
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::error::{Attempt, Attempts, Error};
+use crate::message::SendReceipt;
+
+/// The attempts that did not end a send. Most sends have none, and then no history.
+#[derive(Default)]
+pub(super) struct History {
+    failed: Attempts,
+    /// When the first of them began.
+    begun: Option<Instant>,
+    /// How many of the latest in a row reached no broker, since its address was in back-off.
+    unasked: u32,
+    /// Why the current one waits until its address may be asked.
+    held_back: Option<Error>,
+    /// The broker of the last one, which a retry avoids.
+    last_broker: Option<Arc<str>>,
+    /// A receipt that says "stored, but not flushed or replicated"; returned if nothing better comes.
+    doubtful: Option<SendReceipt>,
+}
+
+impl History {
+    /// Adds a failed attempt that began at this time.
+    pub(super) fn note(&mut self, attempt: Attempt, begun: Instant) {
+        self.begun.get_or_insert(begun);
+        self.last_broker = Some(attempt.broker.clone());
+        self.unasked = match attempt.error.retry_after() {
+            Some(_) => self.unasked.saturating_add(1),
+            None => 0,
+        };
+        self.failed.push(attempt);
+    }
+
+    /// Adds an attempt whose message was stored, but not as well as it could be.
+    pub(super) fn doubt(&mut self, receipt: SendReceipt) {
+        self.last_broker = Some(receipt.queue.shared_broker().clone());
+        self.doubtful = Some(receipt);
+    }
+
+    /// The current attempt, which began at this time, waits until its address is out of back-off.
+    pub(super) fn hold_back(&mut self, error: Error, begun: Instant) {
+        self.begun.get_or_insert(begun);
+        self.held_back = Some(error);
+    }
+
+    /// Another attempt begins.
+    pub(super) fn go_on(&mut self) {
+        self.held_back = None;
+    }
+
+    pub(super) fn was_held_back(&self) -> bool {
+        self.held_back.is_some()
+    }
+
+    /// How many of the latest attempts in a row reached no broker, the current one not counted.
+    pub(super) fn unasked(&self) -> u32 {
+        self.unasked
+    }
+
+    /// The broker that a retry avoids.
+    pub(super) fn last_broker(&self) -> Option<&str> {
+        self.last_broker.as_deref()
+    }
+
+    /// Why the send failed: the last attempt's error, or why that attempt was held back.
+    pub(super) fn last_error(&mut self) -> Option<Error> {
+        let held_back = self.held_back.take();
+        let last = self.failed.listed().last();
+        last.map(|attempt| attempt.error.clone()).or(held_back)
+    }
+
+    /// A receipt that is better than a failure.
+    pub(super) fn take_doubtful(&mut self) -> Option<SendReceipt> {
+        self.doubtful.take()
+    }
+
+    /// An error, as the end of all these attempts.
+    pub(super) fn explain(&self, error: Error) -> Error {
+        let took = self.begun.map_or(Duration::ZERO, |begun| begun.elapsed());
+        error.with_attempts(self.failed.clone(), took)
+    }
+
+    /// The same; the error then says whether any of them may have stored the message.
+    pub(super) fn end(&self, error: Error) -> Error {
+        self.explain(error.with_fate(self.failed.worst()))
+    }
+}

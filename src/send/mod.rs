@@ -1,0 +1,53 @@
+//! The one way of every message to a broker: of producers, of message trace, and of what consumers give
+//! back.
+//!
+//! An [`Engine`] and a [`SendCall`] are all that a send needs: [`send`], [`send_oneway`] and
+//! [`send_async`]. In reading order:
+//!
+//! - `config`: the settings of sends;
+//! - `engine`: what all sends of one group share, and when it takes no more;
+//! - `prepared_message`: a message that is checked, keyed, compressed and encoded, once for all attempts;
+//! - `queue`: which queue gets it, and which brokers to avoid;
+//! - `flow`: the attempts of one send, from the first to its end;
+//! - `wire`: one attempt as a request, and the receipt in its answer;
+//! - `retry`: what to do after an attempt, as a table;
+//! - `history`: the attempts that did not end a send;
+//! - `continuation`: the same flow without a thread that waits;
+//! - `handle`: what [`Producer::submit`](crate::Producer::submit) returns;
+//! - `hooks`, `hook_calls`: user code around attempts, and what it is shown;
+//! - `tracer`: the hook that writes message trace;
+//! - `stats`: what is counted meanwhile.
+
+mod config;
+mod continuation;
+mod engine;
+mod flow;
+mod handle;
+mod history;
+mod hook_calls;
+pub mod hooks;
+mod prepared_message;
+mod queue;
+mod retry;
+mod stats;
+mod tracer;
+mod wire;
+
+pub use handle::SendHandle;
+pub use queue::FaultStrategy;
+pub use stats::{BrokerStats, Latency, ProducerStats};
+
+pub(crate) use config::SendConfig;
+pub(crate) use continuation::{AsyncSend, Listener, Recipient, SendListener, launch, send_async};
+pub(crate) use engine::Engine;
+pub(crate) use flow::{SendFlow, send, send_oneway, send_uncounted};
+pub(crate) use prepared_message::{
+    Content, MAX_PROPERTIES, PreparedMessage, SendCall, Start, check_message, topic_names,
+};
+pub(crate) use queue::{Detector, QueueChoice};
+#[cfg(feature = "internals")]
+pub(crate) use queue::{by_key, round_robin};
+pub(crate) use tracer::Tracer;
+
+/// The target of what is logged here: a name to filter by, which stays when files move.
+pub(crate) const LOG: &str = "rocketmq_blocking::producer";

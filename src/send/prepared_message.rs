@@ -1,0 +1,499 @@
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::LOG;
+use super::config::SendConfig;
+use super::engine::Engine;
+use super::hooks::Payload;
+use super::queue::QueueChoice;
+use super::stats::Size;
+use crate::client::epoch_millis;
+use crate::error::{Error, Result};
+use crate::logging;
+use crate::message::{Batch, LONGEST_TOPIC, Message, Parts, Schedule, check_name, name};
+use crate::protocol::properties::{self, MAX_LEN, NAME_END, VALUE_END};
+use crate::protocol::{message, sys_flag};
+use crate::transport::{Account, Deadline, Permit};
+
+/// Topics that only brokers write to.
+#[rustfmt::skip]
+const FORBIDDEN_TOPICS: [&str; 6] = [
+    "SCHEDULE_TOPIC_XXXX", "RMQ_SYS_TRANS_HALF_TOPIC", "RMQ_SYS_TRANS_OP_HALF_TOPIC",
+    "TRANS_CHECK_MAX_TIME_TOPIC", "SELF_TEST_TOPIC", "OFFSET_MOVED_EVENT",
+];
+
+/// What brokers add to the properties of every message before they look at their limit: `MSG_REGION`,
+/// `TRACE_ON`, `CLUSTER` and `__CRC32#`, which are 84 bytes with the default names of region and cluster.
+/// (`AbstractSendMessageProcessor`, `SendMessageProcessor`, `MessageExtEncoder`, 5.4.0)
+const ADDED_TO_ALL: usize = 128;
+
+/// What they add to one that is delivered later, besides its topic: `REAL_TOPIC`, `REAL_QID`,
+/// `TIMER_OUT_MS`, and each time it is stored again `TIMER_ENQUEUE_MS`, `TIMER_DEQUEUE_MS`,
+/// `TIMER_ROLL_TIMES`. (`HookUtils`, `TimerMessageStore`)
+const ADDED_TO_SCHEDULED: usize = 160;
+
+/// What they add to the half of a transaction, besides its topic and key: `__transactionId__`,
+/// `REAL_TOPIC`, `REAL_QID`, `TRAN_PREPARED_QUEUE_OFFSET`, `TRANSACTION_CHECK_TIMES`.
+/// (`TransactionalMessageBridge`)
+const ADDED_TO_HALF: usize = 128;
+
+/// An offset and a comma for each light queue, in `INNER_MULTI_QUEUE_OFFSET`.
+const ADDED_TO_LIGHT_QUEUE: usize = 20;
+const LIGHT_QUEUES: &str = "INNER_MULTI_DISPATCH";
+
+/// The longest properties of a plain message that every broker takes.
+pub(crate) const MAX_PROPERTIES: usize = MAX_LEN - ADDED_TO_ALL;
+
+/// Memory for the properties that every message has, and a few more; also for what a message of a
+/// batch has besides its body.
+const USUAL_PROPERTIES: usize = 192;
+
+/// Keys of one millisecond differ by a number of 16 bits, which all producers of the client share: the
+/// clock is read again after this many of a batch.
+const KEYS_OF_A_TIME: usize = 1024;
+
+/// A send as it is asked for.
+pub(crate) struct SendCall<'a> {
+    pub(crate) content: Content<'a>,
+    pub(crate) choice: QueueChoice,
+    /// When it was called.
+    pub(crate) start: Start,
+    pub(crate) deadline: Deadline,
+}
+
+/// What is sent.
+#[derive(Clone, Copy)]
+pub(crate) enum Content<'a> {
+    Message(&'a Message),
+    Batch(&'a Batch),
+}
+
+/// When something starts, by both clocks.
+#[derive(Clone, Copy)]
+pub(crate) struct Start {
+    pub(crate) at: Instant,
+    pub(crate) epoch_millis: i64,
+}
+
+/// What is the same in every attempt of a send: checked, keyed, compressed and encoded once.
+pub(crate) struct PreparedMessage {
+    pub(super) topic: Arc<str>,
+    /// The topic as brokers know it.
+    pub(super) topic_on_wire: Arc<str>,
+    pub(super) body: Arc<Vec<u8>>,
+    /// The properties in their text form.
+    pub(super) properties: String,
+    pub(super) sys_flag: i32,
+    pub(super) flag: i32,
+    pub(super) batch: bool,
+    pub(super) reconsume_times: i32,
+    pub(super) max_reconsume_times: Option<i32>,
+    /// An answer to a request, which has request codes of its own.
+    pub(super) reply: bool,
+    /// The broker must know this client before it gets this: it will have something to push.
+    pub(super) wants_reply: bool,
+    /// The id that the receipt names: the unique key, or those of a batch's messages.
+    pub(super) message_id: Box<str>,
+    /// When it was made ready, then when its current attempt began.
+    pub(super) begun: Start,
+    /// What hooks are shown; only kept where there are some.
+    pub(super) payload: Option<Box<Payload>>,
+}
+
+impl<'a> SendCall<'a> {
+    /// A send that starts now.
+    pub(crate) fn new(content: Content<'a>, choice: QueueChoice, timeout: Duration) -> Self {
+        let start = Start::now();
+        SendCall {
+            content,
+            choice,
+            start,
+            deadline: Deadline::after(start.at, timeout),
+        }
+    }
+}
+
+impl Content<'_> {
+    /// What is counted of it.
+    pub(crate) fn size(self) -> Size {
+        match self {
+            Content::Message(message) => Size::of(1, message.body().len()),
+            Content::Batch(batch) => {
+                let messages = batch.messages();
+                let bytes = messages.iter().map(|message| message.body().len());
+                Size::of(messages.len(), bytes.sum())
+            }
+        }
+    }
+}
+
+impl Start {
+    pub(crate) fn now() -> Start {
+        Start {
+            at: Instant::now(),
+            epoch_millis: epoch_millis(),
+        }
+    }
+}
+
+impl PreparedMessage {
+    /// What a call sends, made ready. `buffer` has served another send.
+    ///
+    /// # Errors
+    /// `Invalid`, which says what is wrong with it.
+    pub(crate) fn new(
+        engine: &Engine,
+        call: &SendCall<'_>,
+        buffer: String,
+    ) -> Result<PreparedMessage> {
+        match call.content {
+            Content::Message(message) => {
+                let sharding_key = match &call.choice {
+                    QueueChoice::Key(key) => Some(key.as_str()),
+                    _ => None,
+                };
+                PreparedMessage::message(engine, message, sharding_key, call.start, buffer)
+            }
+            Content::Batch(batch) => {
+                let identity = &engine.core.identity;
+                PreparedMessage::batch(&engine.config, batch, |now, keys| {
+                    identity.push_unique_key(now, keys)
+                })
+            }
+        }
+    }
+
+    fn message(
+        engine: &Engine,
+        message: &Message,
+        sharding_key: Option<&str>,
+        start: Start,
+        buffer: String,
+    ) -> Result<PreparedMessage> {
+        let config = &engine.config;
+        let parts = message.parts();
+        let traits = check(&parts, config.max_message_size)?;
+        if let Some(key) = sharding_key {
+            separators(name::SHARDING_KEY, key)?;
+        }
+        let (topic, topic_on_wire) = match traits.reply {
+            // Replies have a topic of the broker's own, without a namespace.
+            true => {
+                check_topic(parts.topic).map(|()| (parts.topic.clone(), parts.topic.clone()))?
+            }
+            false => topic_names(config, parts.topic)?,
+        };
+        let key: Box<str> = match parts.unique_key {
+            Some(key) => key.into(),
+            None => engine.core.identity.unique_key(start.epoch_millis).into(),
+        };
+        let added = traits.added(&parts, &topic_on_wire, &key);
+        let mut properties = buffer;
+        properties.clear();
+        let namespace = config.namespace.as_deref();
+        append_properties(&parts, &key, sharding_key, namespace, &mut properties);
+        check_properties(properties.len(), added)?;
+        let (body, compression) = compressed(config, parts.body);
+        let transaction = i32::from(traits.half) * sys_flag::TRANSACTION_PREPARED;
+        // Brokers count with 31 bits.
+        let times = |times: u32| i32::try_from(times).unwrap_or(i32::MAX);
+        Ok(PreparedMessage {
+            topic,
+            topic_on_wire,
+            body,
+            properties,
+            sys_flag: compression | transaction,
+            flag: parts.flag,
+            batch: false,
+            reconsume_times: parts.reconsume_times.map_or(0, times),
+            max_reconsume_times: parts.max_reconsume_times.map(times),
+            reply: traits.reply,
+            wants_reply: traits.request && !traits.reply,
+            message_id: key,
+            begun: start,
+            payload: engine
+                .hooked
+                .then(|| Box::new(Payload::Message(message.clone()))),
+        })
+    }
+
+    /// A batch is never compressed; its messages carry their own properties, the header only those
+    /// of the whole, the namespace among them.
+    ///
+    /// Unlike Java 5.4.0, and like 4.9.7, it has no unique key of its own in the header. Brokers
+    /// append the header's properties to those of each message, and those from before the fix of
+    /// apache/rocketmq#9416 would store all messages of the batch under that one key.
+    fn batch(
+        config: &SendConfig,
+        batch: &Batch,
+        push_new_key: impl Fn(i64, &mut String),
+    ) -> Result<PreparedMessage> {
+        let messages = batch.messages();
+        let first = messages[0].parts();
+        let (topic, topic_on_wire) = topic_names(config, first.topic)?;
+        let namespace = config.namespace.as_deref();
+        let namespace = namespace.map(|own| (name::INSTANCE_ID, own));
+        let own = [(name::WAIT, wait(&first))].into_iter().chain(namespace);
+        let header = properties::encode(own);
+        let sizes = messages.iter().map(|m| m.body().len() + USUAL_PROPERTIES);
+        let mut body = Vec::with_capacity(sizes.sum());
+        let mut keys = String::with_capacity(messages.len() * 33);
+        let start = Start::now();
+        let mut properties = String::with_capacity(USUAL_PROPERTIES);
+        let mut made_at = start.epoch_millis;
+        for (i, child) in messages.iter().enumerate() {
+            if i > 0 && i % KEYS_OF_A_TIME == 0 {
+                made_at = epoch_millis();
+            }
+            let parts = child.parts();
+            let traits = check(&parts, config.max_message_size)?;
+            if !keys.is_empty() {
+                keys.push(',');
+            }
+            let before = keys.len();
+            match parts.unique_key {
+                Some(key) => keys.push_str(key),
+                None => push_new_key(made_at, &mut keys),
+            }
+            let key = &keys[before..];
+            properties.clear();
+            append_properties(&parts, key, None, None, &mut properties);
+            // Brokers append the header's properties to those of each message.
+            let added = traits.added(&parts, &topic_on_wire, key) + header.len();
+            check_properties(properties.len(), added)?;
+            message::encode_batch_entry(parts.flag, parts.body, &properties, &mut body)
+                .map_err(|e| Error::invalid(e.to_string()))?;
+        }
+        check_size("batch", body.len(), config.max_message_size)?;
+        let hooked = config.hooks.watch_sends();
+        Ok(PreparedMessage {
+            topic,
+            topic_on_wire,
+            body: Arc::new(body),
+            properties: header,
+            sys_flag: 0,
+            flag: 0,
+            batch: true,
+            reconsume_times: 0,
+            max_reconsume_times: None,
+            reply: false,
+            wants_reply: false,
+            message_id: keys.into(),
+            begun: start,
+            payload: hooked.then(|| Box::new(Payload::Batch(batch.clone()))),
+        })
+    }
+
+    /// Whether it is the first half of a transaction.
+    pub(super) fn is_half(&self) -> bool {
+        self.sys_flag & sys_flag::TRANSACTION_PREPARED != 0
+    }
+
+    /// An error, as one of this message.
+    pub(super) fn failed(&self, error: Error) -> Error {
+        let error = error.on_topic(&self.topic);
+        match &*self.message_id {
+            // A receipt has taken it.
+            "" => error,
+            key => error.with_unique_key(key),
+        }
+    }
+
+    /// Takes capacity in flight for its bytes, and for `messages` (0 or 1).
+    ///
+    /// # Errors
+    /// Those of [`Account::acquire`].
+    pub(crate) fn take_capacity(
+        &mut self,
+        account: &Arc<Account>,
+        messages: usize,
+        deadline: Deadline,
+    ) -> Result<Permit> {
+        let permit = account.acquire(messages, self.body.len(), deadline);
+        let permit = permit.map_err(|error| error.with_unique_key(&self.message_id))?;
+        if permit.waited() {
+            // That was not the broker's doing.
+            self.begun = Start::now();
+        }
+        Ok(permit)
+    }
+}
+
+/// A topic as users name it, and as brokers know it.
+///
+/// # Errors
+/// `Invalid` if either name is none, or the topic belongs to the brokers.
+pub(crate) fn topic_names(config: &SendConfig, topic: &Arc<str>) -> Result<(Arc<str>, Arc<str>)> {
+    check_topic(topic)?;
+    if config.namespace.is_none() {
+        return Ok((topic.clone(), topic.clone()));
+    }
+    let on_wire = config.names.on_wire(topic);
+    check_topic(&on_wire)?;
+    Ok((config.names.for_users(topic), on_wire))
+}
+
+fn check_topic(topic: &str) -> Result<()> {
+    check_name("topic", topic, LONGEST_TOPIC)?;
+    if FORBIDDEN_TOPICS.contains(&topic) {
+        let text = format!("the topic {topic} belongs to the brokers; nobody else may send to it");
+        return Err(Error::invalid(text));
+    }
+    Ok(())
+}
+
+/// What a message must be, its properties' length excepted.
+///
+/// # Errors
+/// `Invalid`.
+pub(crate) fn check_message(message: &Message, config: &SendConfig) -> Result<()> {
+    topic_names(config, message.shared_topic())?;
+    check(&message.parts(), config.max_message_size).map(drop)
+}
+
+/// What its properties make of a message.
+#[derive(Default)]
+struct Traits {
+    /// An answer to a request.
+    reply: bool,
+    /// A request, which a consumer answers.
+    request: bool,
+    /// The first half of a transaction.
+    half: bool,
+    light_queues: usize,
+}
+
+impl Traits {
+    /// What brokers may add to its properties.
+    fn added(&self, parts: &Parts<'_>, topic_on_wire: &str, key: &str) -> usize {
+        let mut added = ADDED_TO_ALL + self.light_queues * ADDED_TO_LIGHT_QUEUE;
+        if !matches!(parts.schedule, Schedule::Now) {
+            added += ADDED_TO_SCHEDULED + topic_on_wire.len();
+        }
+        if self.half {
+            added += ADDED_TO_HALF + topic_on_wire.len() + key.len();
+        }
+        added
+    }
+}
+
+/// Checks all of a message but its topic, which a batch has in common.
+fn check(parts: &Parts<'_>, max_size: usize) -> Result<Traits> {
+    check_size("body", parts.body.len(), max_size)?;
+    let times = parts.reconsume_times.or(parts.max_reconsume_times);
+    if times.is_some() && !parts.topic.starts_with(name::RETRY_PREFIX) {
+        let text = "only a message to a retry topic (%RETRY%..) has times of consuming it again";
+        return Err(Error::invalid(text));
+    }
+    let mut traits = Traits::default();
+    for (key, value) in parts.user.iter() {
+        if name::RESERVED.contains(&key) {
+            let text = format!("the property name {key} is reserved by RocketMQ: use another one");
+            return Err(Error::invalid(text));
+        }
+        if key.trim().is_empty() || value.trim().is_empty() {
+            let text = format!("the property {key:?} has a blank name or value");
+            return Err(Error::invalid(text));
+        }
+        separators(key, value)?;
+        if key == LIGHT_QUEUES {
+            // One for the name of the property that brokers add.
+            traits.light_queues = value.split(',').count() + 2;
+        }
+    }
+    for (key, value) in parts.system.iter() {
+        separators(key, value)?;
+        match key {
+            name::MESSAGE_TYPE => traits.reply = true,
+            name::CORRELATION_ID => traits.request = true,
+            name::TRANSACTION_PREPARED => traits.half = true,
+            _ => {}
+        }
+    }
+    if let Some(key) = parts.unique_key {
+        if key.contains(',') {
+            return Err(Error::invalid(
+                "the unique key has a comma, which stands between those of a batch's messages",
+            ));
+        }
+        separators(name::UNIQ_KEY, key)?;
+    }
+    Ok(traits)
+}
+
+fn check_size(what: &str, len: usize, most: usize) -> Result<()> {
+    if len == 0 {
+        return Err(Error::invalid(format!("the message's {what} is empty")));
+    }
+    if len > most {
+        let text = format!("the message's {what} has {len} bytes; max_message_size is {most}");
+        return Err(Error::invalid(text));
+    }
+    Ok(())
+}
+
+/// The separators of the properties' text form would corrupt what follows them.
+fn separators(key: &str, value: &str) -> Result<()> {
+    let bad = |text: &str| text.contains([NAME_END, VALUE_END]);
+    if bad(key) || bad(value) {
+        let text = format!("the property {key:?} has \\x01 or \\x02 in its name or value");
+        return Err(Error::invalid(text));
+    }
+    Ok(())
+}
+
+/// Brokers refuse a message whose properties, with what they add, are longer than the store can say.
+fn check_properties(len: usize, added: usize) -> Result<()> {
+    let most = MAX_LEN.saturating_sub(added);
+    if len > most {
+        let text = format!(
+            "the message's properties have {len} bytes (names, values and two for each); at most \
+             {most} are allowed, since brokers store {MAX_LEN} and add up to {added} of their own"
+        );
+        return Err(Error::invalid(text));
+    }
+    Ok(())
+}
+
+fn wait(parts: &Parts<'_>) -> &'static str {
+    if parts.wait_store { "true" } else { "false" }
+}
+
+fn append_properties(
+    parts: &Parts<'_>,
+    key: &str,
+    sharding_key: Option<&str>,
+    namespace: Option<&str>,
+    text: &mut String,
+) {
+    let schedule = parts.schedule.property();
+    let at = schedule.map_or_else(String::new, |(_, at)| at.to_string());
+    let schedule = schedule.map(|(name, _)| (name, at.as_str()));
+    let own = [(name::UNIQ_KEY, key), (name::WAIT, wait(parts))].into_iter();
+    let sharding = sharding_key.map(|key| (name::SHARDING_KEY, key));
+    let instance = namespace.map(|namespace| (name::INSTANCE_ID, namespace));
+    let all = own
+        .chain(parts.system.iter())
+        .chain(schedule)
+        .chain(sharding)
+        .chain(instance)
+        .chain(parts.user.iter());
+    properties::append(all, text);
+}
+
+/// The body as it is sent. One that compression would not make smaller goes as it is.
+fn compressed(config: &SendConfig, body: &Arc<Vec<u8>>) -> (Arc<Vec<u8>>, i32) {
+    if body.len() >= config.compress_over {
+        match config.compression.compress(body, config.compress_level) {
+            Ok(packed) if packed.len() < body.len() => {
+                return (Arc::new(packed), config.compression.sys_flag());
+            }
+            Ok(_) => {}
+            Err(error) => logging::warn!(target: LOG, "a body goes uncompressed: {error}"),
+        }
+    }
+    (body.clone(), 0)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,228 @@
+use std::fmt;
+use std::sync::Arc;
+
+use super::counters::{Broker, Counters, read};
+use super::latency::Latency;
+use crate::error::{ErrorKind, Printable};
+
+/// What a producer has done since it was started: [`Producer::stats`](crate::Producer::stats).
+///
+/// # What is counted
+/// Calls that send, in messages: one for most, as many as it has for a [`Batch`](crate::Batch). A call
+/// is *begun* when it is made, and *in flight* until it ends: *sent* if it gives `Ok`, *failed* if it
+/// gives `Err`, also when it was refused at once. `begun` is always the sum of these three. (A program that sends
+/// a failed message again makes two calls, and both count: `failed` is not what was lost.)
+///
+/// | call | it ends |
+/// |---|---|
+/// | `send`, `send_batch` | when it returns |
+/// | `send_async`, `request_async` | just before its callback starts |
+/// | `submit` | when its handle has the result |
+/// | `send_oneway` | when it returns: what the connection has accepted is sent, though it can still be lost |
+/// | `request` | when it returns: sent if the reply came |
+/// | `send_in_transaction` | when the half message is stored or not; what is refused before that, and the transaction's end, are not counted |
+///
+/// With `auto_batch` each message is a call of its own, as without. Not counted are the records of
+/// message trace, heartbeats, and what [`Admin`](crate::Admin) asks.
+///
+/// Bytes are those of bodies as they were given, before compression.
+///
+/// No number becomes smaller, but for what is in flight. A snapshot is taken while others send: its
+/// numbers can be some sends apart from each other, never so that more ended than began.
+///
+/// `Display` is made for a log or a status page: one line for the producer, one for each broker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ProducerStats {
+    /// The producer's group.
+    pub group: String,
+    /// Messages of calls that were made.
+    pub begun: u64,
+    /// Messages of calls that ended with `Ok`.
+    pub sent: u64,
+    /// The bytes of their bodies.
+    pub sent_bytes: u64,
+    /// Messages of calls that ended with `Err`.
+    pub failed: u64,
+    /// The same by the kind of the error; only kinds that occurred.
+    pub failed_by_kind: Vec<(ErrorKind, u64)>,
+    /// How many of those that failed [may be stored](crate::SendFate::MaybeStored).
+    pub maybe_stored: u64,
+    /// Attempts beyond the first of their call. (A batch is one attempt.)
+    pub retries: u64,
+    /// Messages of calls that have not ended, synchronous ones too, which
+    /// [`ClientState::in_flight`](crate::client::ClientState::in_flight) does not count.
+    pub in_flight: u64,
+    /// The bytes of their bodies.
+    pub in_flight_bytes: u64,
+    /// The brokers to which attempts were made, by name. The first 64 have rows of their own, also
+    /// when they have left all routes; all others are one row named `(others)`. A row takes 3 KiB.
+    pub brokers: Vec<BrokerStats>,
+}
+
+/// What a producer's attempts on one broker came to: a row of [`ProducerStats`].
+///
+/// An attempt is one request, whatever the number of its messages, and it is counted when it ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BrokerStats {
+    /// The broker's name.
+    pub broker: Arc<str>,
+    /// Attempts that have ended: answered, failed without an answer, or (oneway) accepted.
+    pub attempts: u64,
+    /// How many of them brought no receipt: refused, timed out, not connected.
+    pub failures: u64,
+    /// How long answers took, refusals included: from the start of the attempt, whose queue is chosen
+    /// then (so that a connection that has to be made counts), until the answer was read.
+    pub latency: Latency,
+}
+
+impl ProducerStats {
+    /// What was counted so far.
+    pub(crate) fn of(counters: &Counters, group: &str) -> ProducerStats {
+        // What is counted last is read first.
+        let maybe_stored = read(&counters.failed.0.maybe_stored);
+        let kinds = ErrorKind::ALL.iter().zip(&counters.failed.0.by_kind);
+        let failed: Vec<(ErrorKind, u64)> = kinds
+            .map(|(kind, n)| (*kind, read(n)))
+            .filter(|(_, n)| *n > 0)
+            .collect();
+        let failed_bytes = read(&counters.failed.0.bytes);
+        let (sent, sent_bytes) = (
+            read(&counters.sent.0.messages),
+            read(&counters.sent.0.bytes),
+        );
+        let (begun, begun_bytes) = (
+            read(&counters.begun.0.messages),
+            read(&counters.begun.0.bytes),
+        );
+        let all_failed = failed.iter().map(|(_, n)| n).sum::<u64>();
+        let brokers = counters.brokers.iter().chain([&counters.others]);
+        let mut brokers: Vec<_> = brokers
+            .filter_map(|broker| Some(BrokerStats::of(broker.get()?)))
+            .collect();
+        brokers.sort_by(|a, b| a.broker.cmp(&b.broker));
+        ProducerStats {
+            group: group.to_owned(),
+            begun,
+            sent,
+            sent_bytes,
+            failed: all_failed,
+            failed_by_kind: failed,
+            maybe_stored,
+            retries: read(&counters.failed.0.retries),
+            in_flight: begun.saturating_sub(sent + all_failed),
+            in_flight_bytes: begun_bytes.saturating_sub(sent_bytes + failed_bytes),
+            brokers,
+        }
+    }
+
+    /// What was counted between an earlier snapshot of the same producer and this one. What is in
+    /// flight is what is in flight now.
+    ///
+    /// ```no_run
+    /// # fn main() -> rocketmq_blocking::Result<()> {
+    /// # use rocketmq_blocking::Producer;
+    /// # use std::time::Duration;
+    /// # let producer = Producer::builder("g").name_server("127.0.0.1:9876").start()?;
+    /// let mut before = producer.stats();
+    /// loop {
+    ///     std::thread::sleep(Duration::from_secs(10));
+    ///     let now = producer.stats();
+    ///     println!("{} messages a second\n{now}", now.since(&before).sent / 10);
+    ///     before = now;
+    /// }
+    /// # }
+    /// ```
+    pub fn since(&self, earlier: &ProducerStats) -> ProducerStats {
+        let kinds = self.failed_by_kind.iter();
+        let kinds = kinds.map(|(kind, n)| (*kind, n.saturating_sub(earlier.failed_with(*kind))));
+        let brokers = self.brokers.iter().map(|broker| {
+            let known = earlier.brokers.iter().find(|b| b.broker == broker.broker);
+            known.map_or_else(|| broker.clone(), |known| broker.since(known))
+        });
+        ProducerStats {
+            group: self.group.clone(),
+            begun: self.begun.saturating_sub(earlier.begun),
+            sent: self.sent.saturating_sub(earlier.sent),
+            sent_bytes: self.sent_bytes.saturating_sub(earlier.sent_bytes),
+            failed: self.failed.saturating_sub(earlier.failed),
+            failed_by_kind: kinds.filter(|(_, n)| *n > 0).collect(),
+            maybe_stored: self.maybe_stored.saturating_sub(earlier.maybe_stored),
+            retries: self.retries.saturating_sub(earlier.retries),
+            in_flight: self.in_flight,
+            in_flight_bytes: self.in_flight_bytes,
+            brokers: brokers.collect(),
+        }
+    }
+
+    /// Messages of calls that failed with this kind of error.
+    pub fn failed_with(&self, kind: ErrorKind) -> u64 {
+        let found = self.failed_by_kind.iter().find(|(k, _)| *k == kind);
+        found.map_or(0, |(_, n)| *n)
+    }
+}
+
+impl BrokerStats {
+    fn of(broker: &Broker) -> BrokerStats {
+        let (refused, unanswered) = (read(&broker.refused), read(&broker.unanswered));
+        let latency = Latency::of(&broker.latency);
+        BrokerStats {
+            broker: broker.name.clone(),
+            attempts: latency.count() + unanswered + read(&broker.accepted),
+            failures: refused + unanswered,
+            latency,
+        }
+    }
+
+    fn since(&self, earlier: &BrokerStats) -> BrokerStats {
+        BrokerStats {
+            broker: self.broker.clone(),
+            attempts: self.attempts.saturating_sub(earlier.attempts),
+            failures: self.failures.saturating_sub(earlier.failures),
+            latency: self.latency.since(&earlier.latency),
+        }
+    }
+}
+
+impl fmt::Display for ProducerStats {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "producer {}: {} sent ({} bytes), {} failed",
+            self.group, self.sent, self.sent_bytes, self.failed
+        )?;
+        if self.failed > 0 {
+            f.write_str(" (")?;
+            for (kind, n) in &self.failed_by_kind {
+                write!(f, "{kind} {n}, ")?;
+            }
+            write!(f, "may be stored {})", self.maybe_stored)?;
+        }
+        write!(
+            f,
+            ", {} retries, {} in flight ({} bytes)",
+            self.retries, self.in_flight, self.in_flight_bytes
+        )?;
+        for broker in &self.brokers {
+            write!(f, "\n  {broker}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for BrokerStats {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let BrokerStats {
+            broker,
+            attempts,
+            failures,
+            latency,
+        } = self;
+        let broker = Printable(broker);
+        write!(
+            f,
+            "{broker}: {attempts} attempts, {failures} failed, {latency}"
+        )
+    }
+}

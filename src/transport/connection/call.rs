@@ -1,0 +1,198 @@
+//! A request on its way: registered and queued in one step, written, and waited for.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use super::expiry;
+use super::outbox::Due;
+use super::pending::Entry;
+use super::slot::{self, Claim, Outcome, Slot, Waiter};
+use super::state::{Connection, State};
+use super::writer::{self, Via};
+use crate::error::{Error, ErrorKind, Wait};
+use crate::protocol::{Command, frame};
+use crate::sync::MutexGuard;
+use crate::transport::{Deadline, Encoded, Permit};
+
+/// Why a request was not accepted. What was given comes back.
+pub(crate) enum Refused {
+    /// The connection is dead or retired: try another one.
+    Gone(Option<Slot>, Option<Permit>),
+    /// No connection can take it: the frame is too large, or the time is up.
+    Never(Option<Slot>, Error),
+}
+
+/// What we send of our own accord waits for a peer that does not read, up to so many bytes.
+const MOST_UNREAD: u64 = 4 * 1024 * 1024;
+
+/// The longest that such a frame may take to leave; the peer does not read if it takes longer.
+const REPLY_WITHIN: Duration = Duration::from_secs(3);
+
+impl Connection {
+    /// Sends a request and waits for the answer.
+    pub(crate) fn call(
+        self: &Arc<Self>,
+        request: &Encoded,
+        deadline: Deadline,
+    ) -> Result<Outcome, Refused> {
+        let waiter = slot::take_waiter();
+        let claim = Slot::Thread(Claim::new(waiter.clone()));
+        let called = match request.parked {
+            true => self
+                .submit(request, Some(claim), None, deadline, Via::Caller)
+                .map(|()| self.wait(&waiter, request.opaque, deadline)),
+            false => self.call_soon(request, claim, &waiter, deadline),
+        };
+        slot::give_back(waiter);
+        called
+    }
+
+    /// The same for an answer that is due soon: a caller that is alone first spins for it, for as
+    /// long as no other one wants a processor.
+    fn call_soon(
+        self: &Arc<Self>,
+        request: &Encoded,
+        claim: Slot,
+        waiter: &Waiter,
+        deadline: Deadline,
+    ) -> Result<Outcome, Refused> {
+        let alone = self.callers.fetch_add(1, Ordering::Relaxed) == 0;
+        let submitted = self.submit(request, Some(claim), None, deadline, Via::Caller);
+        let outcome = submitted.map(|()| {
+            if !alone {
+                return self.wait(waiter, request.opaque, deadline);
+            }
+            let start = Instant::now();
+            let most = self.spin.time().min(deadline.remaining(start));
+            if self.shared.has_processors && !most.is_zero() {
+                waiter.spin(start, most, || self.callers.load(Ordering::Relaxed) == 1);
+            }
+            let outcome = self.wait(waiter, request.opaque, deadline);
+            self.spin.note(start.elapsed());
+            outcome
+        });
+        self.callers.fetch_sub(1, Ordering::Relaxed);
+        outcome
+    }
+
+    fn wait(self: &Arc<Self>, waiter: &Waiter, opaque: i32, deadline: Deadline) -> Outcome {
+        if let Some(outcome) = waiter.take_until(deadline) {
+            return outcome;
+        }
+        // Either this answers the waiter, or it kills the connection, which does; or the answer
+        // came in between.
+        expiry::expire_one(self, opaque);
+        waiter.take()
+    }
+
+    /// Accepts a request: registers its waiter (none for oneway) and sees that it gets written.
+    pub(crate) fn submit(
+        self: &Arc<Self>,
+        request: &Encoded,
+        slot: Option<Slot>,
+        permit: Option<Permit>,
+        deadline: Deadline,
+        via: Via,
+    ) -> Result<(), Refused> {
+        let state = self.queue(request, slot, permit, deadline, via)?;
+        writer::write_soon(self, state, via, deadline);
+        Ok(())
+    }
+
+    /// Registers the waiter and queues the frame, in one step, so that neither is without the
+    /// other. Returns with the lock held.
+    fn queue<'a>(
+        self: &'a Arc<Self>,
+        request: &Encoded,
+        slot: Option<Slot>,
+        permit: Option<Permit>,
+        deadline: Deadline,
+        via: Via,
+    ) -> Result<MutexGuard<'a, State>, Refused> {
+        let len = request.len();
+        if len > frame::MAX_FRAME {
+            let text = "the request exceeds the protocol's 16 MiB for a frame";
+            return Err(Refused::Never(slot, Error::invalid(text)));
+        }
+        let mut state = self.state.lock();
+        if matches!(via, Via::WriterThread) {
+            writer::let_writer_catch_up(self, &mut state, deadline);
+        }
+        let now = Instant::now();
+        if deadline.has_passed(now) {
+            // Sent without time to wait, it would only look like a peer that is silent.
+            return Err(Refused::Never(slot, self.timed_out(Wait::Queue)));
+        }
+        if state.death.is_some() || self.retired.load(Ordering::Relaxed) {
+            return Err(Refused::Gone(slot, permit));
+        }
+        let (head, body) = (&request.head, request.body.as_ref());
+        let Some(slot) = slot else {
+            state.outbox.push(head, body, permit, Due::Never);
+            expiry::watch(self, &mut state, deadline, now);
+            return Ok(state);
+        };
+        let (until, parked) = (deadline.instant(), request.parked);
+        let end = state.outbox.end() + len as u64;
+        let entry = Entry::new(slot, now, until, end, parked);
+        match state.pending.register(request.opaque, entry) {
+            Ok(None) => {}
+            Ok(Some(at)) => expiry::look_at(self, at),
+            Err(entry) => {
+                // Four billion requests later, an old one may still wait under this number.
+                let text = "a request of four billion requests ago still has this one's number";
+                let error = Error::new(ErrorKind::Busy, text).at(&self.address);
+                return Err(Refused::Never(Some(entry.slot), error));
+            }
+        }
+        let due = if parked {
+            Due::Parked(until)
+        } else {
+            Due::Soon(until)
+        };
+        let pushed = state.outbox.push(head, body, permit, due);
+        debug_assert_eq!(pushed, end);
+        Ok(state)
+    }
+
+    /// Sends a frame without a waiter: an answer to the peer. It never blocks, and is dropped when
+    /// the peer does not read.
+    pub(crate) fn reply(self: &Arc<Self>, response: &Command) {
+        let mut frame = Vec::new();
+        response.encode(self.shared.config.header_format, &mut frame);
+        let mut state = self.state.lock();
+        if state.death.is_none() && state.outbox.len() < MOST_UNREAD {
+            state.outbox.push(&frame, None, None, Due::Never);
+            self.write_unasked(state);
+        }
+    }
+
+    /// Sends a request that has no answer, over this very connection. Like a reply it never blocks,
+    /// and it is refused (false) when the peer does not read or the connection is at its end. The
+    /// permit is given back when the socket has taken the frame.
+    pub(crate) fn send_on(self: &Arc<Self>, request: &Encoded, permit: Permit) -> bool {
+        let unread = self.state.lock().outbox.len();
+        let deadline = Deadline::after(Instant::now(), REPLY_WITHIN);
+        let (permit, via) = (Some(permit), Via::WriterThread);
+        unread < MOST_UNREAD && self.submit(request, None, permit, deadline, via).is_ok()
+    }
+
+    /// Has a writer come by for what the TLS session itself has to say, which belongs to no frame.
+    /// The caller, a reader, must never wait for a peer that does not read.
+    pub(crate) fn write_session_output(self: &Arc<Self>) {
+        let mut state = self.state.lock();
+        if state.death.is_none() {
+            state.outbox.call_writer();
+            self.write_unasked(state);
+        }
+    }
+
+    /// Has what was just queued written, though nobody waits for it.
+    fn write_unasked<'a>(self: &'a Arc<Self>, mut state: MutexGuard<'a, State>) {
+        let now = Instant::now();
+        let deadline = Deadline::after(now, REPLY_WITHIN);
+        expiry::watch(self, &mut state, deadline, now);
+        writer::write_soon(self, state, Via::WriterThread, deadline);
+    }
+}

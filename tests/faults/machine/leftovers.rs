@@ -1,0 +1,14 @@
+//! I5, for the whole process: threads and files can be counted only while no other test runs.
+
+#[test]
+fn every_case_alone_leaves_no_thread_and_no_file_behind() {
+    if crate::bench::watch::resources().is_some() {
+        // The cases run one by one already.
+        return;
+    }
+    let mut child = crate::support::apart::this_binary();
+    let output = child.args(["--test-threads=1", "case_"]).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{text}");
+    assert!(!text.contains(" 0 passed"), "{text}");
+}

@@ -1,0 +1,23 @@
+//! The files of the library's `transport::work` that have interleavings.
+
+#[path = "../../../../src/transport/work/deferred.rs"]
+mod deferred;
+#[path = "../../../../src/transport/work/pool.rs"]
+mod pool;
+#[path = "../../../../src/transport/work/promise.rs"]
+mod promise;
+#[path = "../../../../src/transport/work/single_flight.rs"]
+mod single_flight;
+#[path = "../../../../src/transport/work/threads.rs"]
+mod threads;
+#[path = "../../../../src/transport/work/timer.rs"]
+mod timer;
+
+pub(super) use deferred::Deferred;
+pub(super) use pool::{Job, Pool};
+pub(super) use promise::Promise;
+pub(super) use single_flight::{Lead, Role, SingleFlight};
+pub(super) use threads::{Threads, catch_bug};
+pub(super) use timer::{Scheduled, Timer};
+
+use super::{Deadline, LOG};

@@ -1,0 +1,4 @@
+//! Requests that are answered by a message.
+
+mod introductions;
+mod requests;

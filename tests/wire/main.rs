@@ -1,0 +1,12 @@
+//! Bytes: what goes over the wire, compared with captures of the Java clients, and what must be refused.
+
+mod edges;
+mod golden;
+mod golden_consumers;
+mod golden_messages;
+mod hostile;
+mod round_trips;
+mod round_trips_consumers;
+#[path = "../support/mod.rs"]
+mod support;
+mod values;
