@@ -5,15 +5,13 @@ use std::sync::atomic::AtomicU32;
 
 use parking_lot::Mutex;
 
-use super::broker::{
-    Asked, Broker, BrokerState, Delays, Knobs, Parked, Settings, Transactions,
-};
+use super::broker::{Asked, Broker, BrokerState, Delays, Knobs, Parked, Settings, Transactions};
 use super::changes::Changes;
 use super::clock::Clock;
 use super::cluster::Cluster;
 use super::groups::{Configs, Locks, Members, Modes, Offsets};
-use super::release::Release;
 use super::name_server::{NameServer, NameService};
+use super::release::Release;
 use super::server::{self, Common, Connections, Server};
 use super::service::BrokerService;
 use super::store::{CLUSTER_NAME, Store};

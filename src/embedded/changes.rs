@@ -33,8 +33,8 @@ impl Changes {
                 break true;
             }
             let mut count = self.count.lock();
-            let timed_out = *count == seen
-                && self.changed.wait_until(&mut count, deadline).timed_out();
+            let timed_out =
+                *count == seen && self.changed.wait_until(&mut count, deadline).timed_out();
             drop(count);
             if timed_out {
                 break holds();

@@ -46,7 +46,9 @@ impl Service for BrokerService {
             request::QUERY_ASSIGNMENT => consume::query_assignment(state, request),
             request::SET_MESSAGE_REQUEST_MODE => consume::set_mode(state, request),
             // These may wait.
-            request::PULL_MESSAGE | request::LITE_PULL_MESSAGE => return consume::pull(state, call),
+            request::PULL_MESSAGE | request::LITE_PULL_MESSAGE => {
+                return consume::pull(state, call);
+            }
             _ => not_supported(request),
         })
     }

@@ -10,12 +10,15 @@ use crate::protocol::Command;
 
 /// Questions that are open, by connection and the number of the request.
 #[derive(Default)]
-pub(in crate::embedded) struct Asked(Mutex<HashMap<(u64, i32), Sender<Arc<Command>>>>);
+pub(in crate::embedded) struct Asked(Mutex<HashMap<(u64, i32), Asker>>);
+
+/// Whoever waits for the answer.
+type Asker = Sender<Arc<Command>>;
 
 impl Asked {
     /// Asks by `push`, which sends the request and says what its number is. The answer comes through the
     /// channel; that is disconnected when the connection ends.
-    pub(super) fn ask(
+    pub(in crate::embedded) fn ask(
         &self,
         connection: u64,
         push: impl FnOnce() -> Option<i32>,

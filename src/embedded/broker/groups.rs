@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::state::BrokerState;
 use crate::embedded::clock::Millis;
-use crate::embedded::groups::{Kind, Origin};
+use crate::embedded::groups::Origin;
 use crate::embedded::server::{Peer, bad_request};
 use crate::message::name::RETRY_PREFIX;
 use crate::protocol::Command;
@@ -93,7 +93,7 @@ pub(super) fn forget(broker: &BrokerState, client_id: &str) {
 }
 
 /// Tells all members of a group that somebody joined or left; says how many could be told.
-pub(super) fn notify_group(broker: &BrokerState, group: &str) -> usize {
+pub(in crate::embedded) fn notify_group(broker: &BrokerState, group: &str) -> usize {
     let name = GroupName {
         consumer_group: group.to_owned(),
     };
@@ -129,7 +129,9 @@ fn watch_expiry(broker: &Arc<BrokerState>) {
         return;
     };
     // It may be moved there before that time has really passed; then there is nothing to do yet.
-    let at = at.saturating_sub(real_time(broker)).saturating_add(broker.clock.now());
+    let at = at
+        .saturating_sub(real_time(broker))
+        .saturating_add(broker.clock.now());
     let weak = Arc::downgrade(broker);
     *expiry = Some(broker.clock.at(at, move || {
         if let Some(broker) = weak.upgrade() {

@@ -43,7 +43,11 @@ impl Knobs {
     }
 
     /// The member list as the broker gives it.
-    pub(in crate::embedded) fn member_list(&self, group: &str, members: Vec<String>) -> Vec<String> {
+    pub(in crate::embedded) fn member_list(
+        &self,
+        group: &str,
+        members: Vec<String>,
+    ) -> Vec<String> {
         // The test's function runs without the lock.
         let edit = self.member_lists.lock().get(group).cloned();
         match edit {

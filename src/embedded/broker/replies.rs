@@ -1,7 +1,7 @@
 //! Replies: pushed to the client that asked.
 
 use super::groups;
-use super::send::store;
+use super::sends::store;
 use super::state::BrokerState;
 use super::text::{append_property, find_property};
 use crate::embedded::server::{Peer, bad_request};

@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use parking_lot::Mutex;
 
 use super::asked::Asked;
-use super::delays::Delays;
 use super::knobs::Knobs;
 use super::parked::Parked;
+use super::sends::Delays;
 use super::transactions::Transactions;
 use crate::embedded::changes::Changes;
 use crate::embedded::clock::{Clock, Timer};
@@ -84,6 +84,7 @@ impl BrokerState {
 
     /// The broker has been killed: what it had in memory only is gone. What it stored stays.
     pub(in crate::embedded) fn forget(&self) {
+        self.delays.set_down(self.index, true);
         self.members.clear();
         self.locks.clear();
         self.offsets.forget(self.clock.now());

@@ -113,7 +113,10 @@ fn assigned(
 /// The readable queues of a topic on all brokers, in Java's order.
 fn readable_queues(broker: &BrokerState, topic: &str) -> Option<Vec<MessageQueue>> {
     let route = broker.topics.route(topic)?;
-    let readable = route.queue_datas.iter().filter(|data| data.perm & perm::READ != 0);
+    let readable = route
+        .queue_datas
+        .iter()
+        .filter(|data| data.perm & perm::READ != 0);
     let mut queues: Vec<_> = readable
         .flat_map(|data| {
             let name = data.broker_name.as_str();
@@ -149,9 +152,18 @@ mod tests {
             let all = (0..members).map(|member| share(queues, members, member));
             all.collect::<Vec<_>>()
         };
-        assert_eq!(shares(averagely, 8, 3), [vec![0, 1, 2], vec![3, 4, 5], vec![6, 7]]);
-        assert_eq!(shares(by_circle, 8, 3), [vec![0, 3, 6], vec![1, 4, 7], vec![2, 5]]);
-        assert_eq!(shares(averagely, 7, 3), [vec![0, 1, 2], vec![3, 4], vec![5, 6]]);
+        assert_eq!(
+            shares(averagely, 8, 3),
+            [vec![0, 1, 2], vec![3, 4, 5], vec![6, 7]]
+        );
+        assert_eq!(
+            shares(by_circle, 8, 3),
+            [vec![0, 3, 6], vec![1, 4, 7], vec![2, 5]]
+        );
+        assert_eq!(
+            shares(averagely, 7, 3),
+            [vec![0, 1, 2], vec![3, 4], vec![5, 6]]
+        );
         assert_eq!(shares(averagely, 2, 4), [vec![0], vec![1], vec![], vec![]]);
         assert_eq!(shares(by_circle, 2, 3), [vec![0], vec![1], vec![]]);
     }

@@ -196,7 +196,8 @@ fn subscription_of(
     Ok(subscription)
 }
 
-const SEE_FAQ: &str = "See https://rocketmq.apache.org/docs/bestPractice/06FAQ for further details.";
+const SEE_FAQ: &str =
+    "See https://rocketmq.apache.org/docs/bestPractice/06FAQ for further details.";
 
 /// The type of filters that are conditions on properties.
 pub(super) fn is_sql(kind: &str) -> bool {

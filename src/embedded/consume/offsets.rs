@@ -25,7 +25,8 @@ pub(in crate::embedded) fn query_offset(broker: &BrokerState, request: &Command)
     if let Some(offset) = broker.offsets.query(&key) {
         return found(offset);
     }
-    let not_found = |remark| Command::response_to(request, response::QUERY_NOT_FOUND).with_remark(remark);
+    let not_found =
+        |remark| Command::response_to(request, response::QUERY_NOT_FOUND).with_remark(remark);
     let is_5 = broker.settings.release.is_5();
     if is_5 && query.set_zero_if_not_found == Some(false) {
         return not_found("Not found, do not set to zero, maybe this group boot first");

@@ -42,7 +42,11 @@ pub(super) fn read(
         messages: Vec::new(),
     };
     if max == 0 {
-        let status = if offset == 0 { NoNewMessage } else { OffsetMoved };
+        let status = if offset == 0 {
+            NoNewMessage
+        } else {
+            OffsetMoved
+        };
         return outside(status, "NO_MESSAGE_IN_QUEUE", 0);
     }
     if offset < min {

@@ -33,7 +33,10 @@ fn take_back(broker: &BrokerState, back: &SendBack) -> Result<(), Refused> {
     let group = &back.group;
     let Some(config) = broker.configs.find(group) else {
         let code = response::SUBSCRIPTION_GROUP_NOT_EXIST;
-        return Err(Refused::new(code, format!("subscription group not exist, {group}")));
+        return Err(Refused::new(
+            code,
+            format!("subscription group not exist, {group}"),
+        ));
     };
     if config.retry_queues <= 0 {
         return Ok(());

@@ -56,7 +56,12 @@ impl Locks {
     }
 
     /// Gives back those of the queues that the client holds.
-    pub(in crate::embedded) fn unlock(&self, group: &str, client_id: &str, queues: &[MessageQueue]) {
+    pub(in crate::embedded) fn unlock(
+        &self,
+        group: &str,
+        client_id: &str,
+        queues: &[MessageQueue],
+    ) {
         if let Some(locks) = self.0.lock().get_mut(group) {
             locks.retain(|queue, lock| lock.client_id != client_id || !queues.contains(queue));
         }
@@ -111,10 +116,12 @@ mod tests {
         assert_eq!(lock("b", &[0, 1], 60_001), queues(&[1]), "expired");
         assert_eq!(lock("a", &[1], 60_002), []);
         let held = locks.of("g", 110_000);
-        assert_eq!(held.into_iter().map(|(q, c)| (q.id(), c)).collect::<Vec<_>>(), [
-            (0, "a".to_owned()),
-            (1, "b".to_owned()),
-        ]);
+        assert_eq!(
+            held.into_iter()
+                .map(|(q, c)| (q.id(), c))
+                .collect::<Vec<_>>(),
+            [(0, "a".to_owned()), (1, "b".to_owned()),]
+        );
         assert!(locks.any("g", 120_001) && !locks.any("g", 120_002));
         assert!(!locks.any("x", 0));
     }

@@ -1,8 +1,9 @@
 //! Who belongs to the groups that a broker knows from heartbeats.
 //!
 //! As on a real broker, a member is a *connection* of a client: a client that comes again over a new
-//! connection is there twice until the old one has ended. A member leaves when its connection ends,
-//! when its client unregisters the group over it, and after [`EXPIRE_AFTER`] without a heartbeat.
+//! connection is there twice until the old one has ended. Over one connection a consumer group has one
+//! client. A member leaves when its connection ends, when its client unregisters the group over it, and
+//! after [`EXPIRE_AFTER`] without a heartbeat.
 
 #[cfg(test)]
 mod tests;
@@ -98,7 +99,8 @@ impl ConsumerGroup {
         self.consume_type = data.consume_type;
         self.message_model = data.message_model;
         self.consume_from_where = data.consume_from_where;
-        let joined = put(&mut self.members, member);
+        let connection = member.origin.connection;
+        let joined = put(&mut self.members, member, |known| known.is_at(connection));
         let changed = with_subscriptions && self.subscribed.update(&data.subscription_data_set);
         joined || changed
     }
@@ -121,7 +123,9 @@ impl Members {
         let state = &mut *self.0.lock();
         for producer in &heartbeat.producer_data_set {
             let members = state.producers.entry(producer.group_name.clone());
-            put(members.or_default(), member());
+            put(members.or_default(), member(), |known| {
+                known.is_at(origin.connection) && known.client_id == heartbeat.client_id
+            });
         }
         let by_fingerprint = heartbeat.heartbeat_fingerprint != 0;
         let mut registered = Registered {
@@ -153,6 +157,7 @@ impl Members {
     ) -> Vec<String> {
         self.remove(|kind, name, member| {
             let group = match kind {
+                Kind::Producer if member.client_id != gone.client_id => return false,
                 Kind::Producer => &gone.producer_group,
                 Kind::Consumer => &gone.consumer_group,
             };
@@ -297,7 +302,10 @@ impl State {
     fn members(&self, kind: Kind, group: &str) -> &[Member] {
         match kind {
             Kind::Producer => self.producers.get(group).map_or(&[], |members| members),
-            Kind::Consumer => self.consumers.get(group).map_or(&[], |group| &group.members),
+            Kind::Consumer => self
+                .consumers
+                .get(group)
+                .map_or(&[], |group| &group.members),
         }
     }
 
@@ -307,10 +315,9 @@ impl State {
     }
 }
 
-/// Adds a member, or refreshes it; says whether it is new. A connection has one client.
-fn put(members: &mut Vec<Member>, member: Member) -> bool {
-    let known = |known: &&mut Member| known.is_at(member.origin.connection);
-    match members.iter_mut().find(known) {
+/// Adds a member, or replaces the one that is the same; says whether it is new.
+fn put(members: &mut Vec<Member>, member: Member, is_same: impl Fn(&Member) -> bool) -> bool {
+    match members.iter_mut().find(|known| is_same(known)) {
         Some(known) => {
             *known = member;
             false

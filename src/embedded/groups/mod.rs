@@ -17,6 +17,6 @@ mod subscribed;
 
 pub(super) use configs::{Configs, GroupConfig};
 pub(super) use locks::Locks;
-pub(super) use members::{Kind, Member, Members, Origin};
+pub(super) use members::{Kind, Members, Origin};
 pub(super) use modes::{Mode, Modes};
 pub(super) use offsets::{Offsets, QueueKey};

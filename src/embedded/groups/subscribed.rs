@@ -29,8 +29,11 @@ impl Subscribed {
             }
         }
         let before = self.0.len();
-        self.0
-            .retain(|topic, _| latest.iter().any(|subscription| subscription.topic == *topic));
+        self.0.retain(|topic, _| {
+            latest
+                .iter()
+                .any(|subscription| subscription.topic == *topic)
+        });
         changed || self.0.len() < before
     }
 
@@ -50,7 +53,12 @@ mod tests {
     #[test]
     fn a_higher_version_replaces_a_subscription_and_the_latest_heartbeat_names_the_topics() {
         #[track_caller]
-        fn check(group: &mut Subscribed, heartbeat: &[(&str, &str, i64)], changed: bool, now: &str) {
+        fn check(
+            group: &mut Subscribed,
+            heartbeat: &[(&str, &str, i64)],
+            changed: bool,
+            now: &str,
+        ) {
             let latest: Vec<Subscription> = heartbeat
                 .iter()
                 .map(|(topic, tags, version)| Subscription::tags(*topic, tags, *version).unwrap())

@@ -74,17 +74,8 @@ impl Call<'_> {
 }
 
 impl Responder {
-    /// Answers, unless somebody has already or the connection has ended; says whether it did.
-    pub(in crate::embedded) fn answer(&self, answer: Command) -> bool {
-        let Some((link, content)) = self.take() else {
-            return false;
-        };
-        link.answer_later(content, answer);
-        true
-    }
-
-    /// Answers with what `make` returns, which runs only if nobody has answered and the connection has not
-    /// ended.
+    /// Answers with what `make` returns, unless somebody has already or the connection has ended; then `make`
+    /// does not run. Says whether it did.
     pub(in crate::embedded) fn answer_with(&self, make: impl FnOnce() -> Command) -> bool {
         let Some((link, content)) = self.take() else {
             return false;

@@ -134,7 +134,8 @@ impl Worker<'_> {
             None => {
                 let call = call(self.link, command, format, None);
                 if let Answer::Now(answer) = self.serving.service.handle(call) {
-                    self.link.append_frame(command, format, answer, &mut self.out);
+                    self.link
+                        .append_frame(command, format, answer, &mut self.out);
                 }
                 Ok(())
             }

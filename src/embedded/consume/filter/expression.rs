@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 
 /// Part of a condition. Which parts fit together the parser has checked.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Expression {
+pub(in crate::embedded::consume) enum Expression {
     Constant(Value),
     Property(String),
     Negate(Box<Expression>),
@@ -29,7 +29,7 @@ pub(super) enum Expression {
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Value {
+pub(in crate::embedded::consume) enum Value {
     Null,
     Truth(bool),
     Integer(i64),
@@ -38,7 +38,7 @@ pub(super) enum Value {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Comparison {
+pub(in crate::embedded::consume) enum Comparison {
     Equal,
     Less,
     LessOrEqual,
@@ -47,7 +47,7 @@ pub(super) enum Comparison {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum TextTest {
+pub(in crate::embedded::consume) enum TextTest {
     Contains,
     StartsWith,
     EndsWith,
@@ -64,7 +64,8 @@ impl Expression {
     }
 
     fn evaluate<'a>(&self, property: &impl Fn(&str) -> Option<&'a str>) -> Evaluated {
-        let value_of = |name: &str| property(name).map_or(Value::Null, |text| Value::Text(text.to_owned()));
+        let value_of =
+            |name: &str| property(name).map_or(Value::Null, |text| Value::Text(text.to_owned()));
         Ok(match self {
             Expression::Constant(value) => value.clone(),
             Expression::Property(name) => value_of(name),
@@ -84,9 +85,11 @@ impl Expression {
             },
             Expression::And(left, right) => both(left, right, property, false)?,
             Expression::Or(left, right) => both(left, right, property, true)?,
-            Expression::Compare(comparison, left, right) => {
-                compare(*comparison, left.evaluate(property)?, right.evaluate(property)?)?
-            }
+            Expression::Compare(comparison, left, right) => compare(
+                *comparison,
+                left.evaluate(property)?,
+                right.evaluate(property)?,
+            )?,
             Expression::Text {
                 test,
                 negated,

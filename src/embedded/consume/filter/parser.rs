@@ -16,7 +16,18 @@ const SYMBOLS: [&str; 11] = ["<>", "<=", ">=", "<", ">", "=", "(", ")", ",", "+"
 
 /// Those with a meaning of their own, which cannot be names.
 const KEYWORDS: [&str; 12] = [
-    "NOT", "AND", "OR", "BETWEEN", "IN", "TRUE", "FALSE", "NULL", "IS", "CONTAINS", "STARTSWITH", "ENDSWITH",
+    "NOT",
+    "AND",
+    "OR",
+    "BETWEEN",
+    "IN",
+    "TRUE",
+    "FALSE",
+    "NULL",
+    "IS",
+    "CONTAINS",
+    "STARTSWITH",
+    "ENDSWITH",
 ];
 
 /// Deeper than this no condition is nested.
@@ -231,7 +242,9 @@ impl Parser {
     }
 
     fn keyword(&mut self, keyword: &str) -> bool {
-        self.take_if(|token| matches!(token, Token::Word(word) if word.eq_ignore_ascii_case(keyword)))
+        self.take_if(
+            |token| matches!(token, Token::Word(word) if word.eq_ignore_ascii_case(keyword)),
+        )
     }
 
     fn expect_keyword(&mut self, keyword: &str) -> Result<(), Invalid> {
@@ -243,7 +256,11 @@ impl Parser {
 }
 
 fn known(symbol: &str) -> &'static str {
-    SYMBOLS.iter().find(|known| **known == symbol).copied().unwrap_or("")
+    SYMBOLS
+        .iter()
+        .find(|known| **known == symbol)
+        .copied()
+        .unwrap_or("")
 }
 
 fn invalid(why: &str) -> Invalid {
@@ -251,7 +268,9 @@ fn invalid(why: &str) -> Invalid {
 }
 
 fn is_keyword(word: &str) -> bool {
-    KEYWORDS.iter().any(|keyword| keyword.eq_ignore_ascii_case(word))
+    KEYWORDS
+        .iter()
+        .any(|keyword| keyword.eq_ignore_ascii_case(word))
 }
 
 fn not(of: Expression) -> Expression {
@@ -330,8 +349,9 @@ fn tokens(condition: &str) -> Result<Vec<Token>, Invalid> {
     while let Some(first) = rest.chars().next() {
         let len = if rest.starts_with("--") {
             rest.find(['\n', '\r']).unwrap_or(rest.len())
-        } else if rest.starts_with("/*") {
-            2 + rest[2..].find("*/").ok_or_else(|| invalid("a comment is not closed"))? + 2
+        } else if let Some(comment) = rest.strip_prefix("/*") {
+            let end = comment.find("*/");
+            4 + end.ok_or_else(|| invalid("a comment is not closed"))?
         } else if first == '\'' {
             let (text, len) = quoted(rest)?;
             tokens.push(Token::Text(text));

@@ -3,12 +3,17 @@ use super::parser::parse;
 
 #[track_caller]
 fn check(condition: &str, properties: &[(&str, &str)], matches: bool) {
-    let expression: Expression = parse(condition).unwrap_or_else(|why| panic!("{condition}: {why:?}"));
+    let expression: Expression =
+        parse(condition).unwrap_or_else(|why| panic!("{condition}: {why:?}"));
     let property = |name: &str| {
         let found = properties.iter().find(|(known, _)| *known == name);
         found.map(|(_, value)| *value)
     };
-    assert_eq!(expression.matches(property), matches, "{condition} of {properties:?}");
+    assert_eq!(
+        expression.matches(property),
+        matches,
+        "{condition} of {properties:?}"
+    );
 }
 
 #[test]
@@ -32,7 +37,10 @@ fn conditions_compare_properties_as_brokers_do() {
         ("b NOT IN ('x', 'y')", false),
         ("b IN ('y')", false),
         ("c = 'it''s'", true),
-        ("c CONTAINS 't''' AND c STARTSWITH 'it' AND c NOT ENDSWITH 't'", true),
+        (
+            "c CONTAINS 't''' AND c STARTSWITH 'it' AND c NOT ENDSWITH 't'",
+            true,
+        ),
         ("NOT (a = 5 OR b = 'y')", false),
         ("a = 4 OR a = 5 AND b = 'y'", false),
         ("(a = 4 OR a = 5) AND b = 'x'", true),

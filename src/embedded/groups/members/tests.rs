@@ -118,7 +118,10 @@ fn what_a_member_says_of_its_group_holds_for_all() {
     assert_eq!(connections.message_model, MessageModel::Broadcasting);
     assert_eq!(connections.consume_type, ConsumeType::ConsumeActively);
     let shown = &connections.connection_set[1];
-    assert_eq!((&*shown.client_id, &*shown.client_addr), ("two", "127.0.0.1:7"));
+    assert_eq!(
+        (&*shown.client_id, &*shown.client_addr),
+        ("two", "127.0.0.1:7")
+    );
     assert_eq!((&*shown.language, shown.version), ("RUST", 493));
     assert!(members.connections("h").is_none());
     // The last member takes what it subscribed with it.
@@ -147,6 +150,14 @@ fn a_heartbeat_without_subscriptions_keeps_them() {
     assert_eq!(register(&short), (0, false));
     assert!(members.subscription("g", "T").is_some());
     short.heartbeat_fingerprint = 8;
-    assert_eq!(register(&short), (0, true), "another member subscribes otherwise");
-    assert_eq!(register(&heartbeat("c", &[], &["g"])), (1, true), "a whole one");
+    assert_eq!(
+        register(&short),
+        (0, true),
+        "another member subscribes otherwise"
+    );
+    assert_eq!(
+        register(&heartbeat("c", &[], &["g"])),
+        (1, true),
+        "a whole one"
+    );
 }

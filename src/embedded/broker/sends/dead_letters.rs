@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::refusal::Refusal;
-use super::state::BrokerState;
+use crate::embedded::broker::refusal::Refusal;
+use crate::embedded::broker::state::BrokerState;
 use crate::message::name::{DLQ_PREFIX, RETRY_PREFIX};
 use crate::protocol::code::response;
 use crate::protocol::send::SendRequest;

@@ -1,8 +1,8 @@
 //! The ends of transactions, and the broker's own questions about them.
 
-use super::state::BrokerState;
-use super::transactions::{HALF_TOPIC, Half};
+use super::table::{HALF_TOPIC, Half};
 use crate::embedded::LOG;
+use crate::embedded::broker::state::BrokerState;
 use crate::embedded::groups::Kind;
 use crate::embedded::server::bad_request;
 use crate::embedded::store::{Draft, Parts};
@@ -43,7 +43,7 @@ pub(in crate::embedded) fn end_transaction(broker: &BrokerState, request: &Comma
 }
 
 /// Asks a producer of the group about each open transaction; says how many could be asked.
-pub(super) fn check_transactions(broker: &BrokerState) -> usize {
+pub(in crate::embedded::broker) fn check_transactions(broker: &BrokerState) -> usize {
     let mut asked = 0;
     for half in broker.transactions.open(&broker.name) {
         if ask_about(broker, &half) {

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::delays::{Delay, Held};
-use super::state::BrokerState;
-use super::text::append_property;
+use crate::embedded::broker::state::BrokerState;
+use crate::embedded::broker::text::append_property;
 use crate::embedded::store::{Appended, Draft, Parts};
 
 /// Stores a message in the broker's own topic, and in its queue as soon as it is due.

@@ -6,8 +6,8 @@ use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
 
-use super::refusal::Refusal;
-use super::text::find_property;
+use crate::embedded::broker::refusal::Refusal;
+use crate::embedded::broker::text::find_property;
 use crate::embedded::clock::{Clock, Millis, Timer};
 use crate::embedded::store::{Draft, Store};
 use crate::message::name;
@@ -158,14 +158,17 @@ impl Delays {
     }
 
     /// A broker is killed, or up again. What has become due meanwhile is delivered then.
-    pub(super) fn set_down(&self, broker: usize, is_down: bool) {
+    pub(in crate::embedded::broker) fn set_down(&self, broker: usize, is_down: bool) {
         let mut table = self.table.lock();
         if is_down {
             table.down.insert(broker);
             return;
         }
         table.down.remove(&broker);
-        let of_broker = table.held.iter().filter(|(_, (held, _))| held.broker == broker);
+        let of_broker = table
+            .held
+            .iter()
+            .filter(|(_, (held, _))| held.broker == broker);
         let due = of_broker.filter(|(_, (_, timer))| timer.is_none());
         let due: Vec<u64> = due.map(|(id, _)| *id).collect();
         drop(table);
@@ -177,7 +180,10 @@ impl Delays {
     fn deliver(&self, id: u64) {
         let mut table = self.table.lock();
         let Table { held, down, .. } = &mut *table;
-        if let Some((_, timer)) = held.get_mut(&id).filter(|(held, _)| down.contains(&held.broker)) {
+        if let Some((_, timer)) = held
+            .get_mut(&id)
+            .filter(|(held, _)| down.contains(&held.broker))
+        {
             // It has fired: dropping it cancels nothing.
             let fired = timer.take();
             drop(table);

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use super::dead_letters::instead_of_retry;
 use super::hold_back::hold_back;
 use super::recall::recall_handle;
-use super::refusal::Refusal;
-use super::state::BrokerState;
-use super::text::{append_property, find_property, set_property};
-use super::transactions::HALF_TOPIC;
+use crate::embedded::broker::refusal::Refusal;
+use crate::embedded::broker::state::BrokerState;
+use crate::embedded::broker::text::{append_property, find_property, set_property};
+use crate::embedded::broker::transactions::HALF_TOPIC;
 use crate::embedded::server::{Peer, bad_request};
 use crate::embedded::store::{Appended, Draft, Parts, REGION};
 use crate::embedded::topics::TopicConfig;
@@ -49,7 +49,7 @@ pub(in crate::embedded) fn send(broker: &BrokerState, request: &Command, peer: P
 }
 
 /// Stores what is sent: in its topic, or where it waits until it may be seen.
-pub(super) fn store(
+pub(in crate::embedded::broker) fn store(
     broker: &BrokerState,
     header: &SendRequest,
     body: &[u8],
