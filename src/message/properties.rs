@@ -175,6 +175,8 @@ pub mod name {
 
     /// The prefix of the topics to which consumers send messages back.
     pub(crate) const RETRY_PREFIX: &str = "%RETRY%";
+    /// How the topics begin in which messages end that were given back too often.
+    pub(crate) const DLQ_PREFIX: &str = "%DLQ%";
 
     /// Names that a user's own property may not have (Java's `STRING_HASH_SET`, 5.4.0).
     #[rustfmt::skip]
