@@ -23,7 +23,10 @@ fn quickstart_sends_to_a_given_name_server() {
     let cluster = Cluster::start().unwrap();
     let out = run("quickstart", &["--name-server", &cluster.name_server()], "");
     assert_eq!(out.code, 0, "{out:?}");
-    assert!(out.stdout.contains("cannot read from a real broker"), "{out:?}");
+    assert!(
+        out.stdout.contains("cannot read from a real broker"),
+        "{out:?}"
+    );
     assert_eq!(cluster.wait_for_messages("TopicTest", 3, PATIENCE).len(), 3);
 }
 
