@@ -209,7 +209,9 @@
 /// What all members of a process can share, its settings, and its state as
 /// [`Client::describe`] shows it.
 pub mod client;
-mod consumer;
+/// What belongs to consumers, beside [`PushConsumer`]: builders, reports, and how members of a group
+/// divide the queues.
+pub mod consumer;
 /// What failed calls report beside [`Error`] itself.
 pub mod error;
 mod logging;
@@ -225,6 +227,8 @@ mod transport;
 
 #[doc(inline)]
 pub use client::{Admin, Client, ClientOptions};
+#[doc(inline)]
+pub use consumer::{Filter, PushConsumer, Retry, StartFrom};
 #[doc(inline)]
 pub use error::{Error, ErrorKind, ResponseCode, Result, SendFate};
 #[doc(inline)]

@@ -1,0 +1,31 @@
+//! The control thread of a consumer, an actor: it alone decides. It never waits for the network, never
+//! runs user code, and reads the clock once a turn. In reading order:
+//!
+//! - `inbox`: what it hears: answers, results, flags, orders
+//! - `wire`: the requests that it makes
+//! - `owned`: its part of each queue, and when each is looked at next
+//! - `tools`: what it has beside the queues
+//! - `rounds`: the rebalance asks for the members
+//! - `starts`, `fetching`, `commits`, `giving_up`: what a queue needs in each stage of its life
+//! - `controller`: the thread itself
+//! - `start`: what is learnt before it begins
+//! - `report`: what a shutdown achieved
+
+mod commits;
+mod controller;
+mod fetching;
+mod giving_up;
+mod inbox;
+mod owned;
+mod report;
+mod rounds;
+mod start;
+mod starts;
+mod tools;
+mod wire;
+
+pub(crate) use controller::Beginning;
+use controller::Controller;
+pub(crate) use inbox::{Event, Inbox, Order};
+pub use report::ShutdownReport;
+pub(crate) use start::{Parts, spawn};
