@@ -130,7 +130,7 @@ impl PushConsumer {
             ended: ended.clone(),
         };
         let worker = Worker {
-            dispatcher,
+            dispatcher: dispatcher.clone(),
             topics,
             inbox: inbox.clone(),
             handler,
@@ -139,6 +139,7 @@ impl PushConsumer {
         start_threads(&threads, &config, worker)
             .and_then(|()| spawn(beginning, parts, membership))
             .map_err(|error| {
+                dispatcher.close();
                 let text = format!("the consumer's threads cannot be started: {error}");
                 Error::new(ErrorKind::Io, text).caused_by(error)
             })?;
@@ -251,8 +252,9 @@ fn start_threads(
     let worker = Arc::new(worker);
     for n in 1..=config.threads {
         let own = worker.clone();
-        let started = threads.spawn(&format!("rmq-consume-{n}"), move || own.run());
-        started.inspect_err(|_| worker.dispatcher.close())?;
+        // Names of threads are short.
+        let n = n % 1000;
+        threads.spawn(&format!("rmq-consume-{n}"), move || own.run())?;
     }
     Ok(())
 }
