@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::control::{Event, Inbox, Order, ShutdownReport};
+use super::control::{Event, Inbox, Order};
+use super::observe::ShutdownReport;
 use super::offset::StartFrom;
 use super::topics::Topics;
 use crate::client::{BrokerRequest, Member, MemberKind, NeededTopic, Route, RouteListener};

@@ -11,7 +11,8 @@
 // - `rate`: the limit of messages per second
 // - `control`: the control thread
 // - `member`: a consumer as its client and brokers see it
-// - `config`, `builder`, `push`: settings, and `PushConsumer` itself
+// - `observe`: what a consumer says of itself
+// - `config`: settings; `push`: `PushConsumer`
 
 #![allow(
     dead_code,
@@ -19,12 +20,12 @@
     reason = "parts of these are for consumers that are not built yet"
 )]
 
-mod builder;
 mod config;
 mod consume;
 mod control;
 mod fetch;
 mod member;
+mod observe;
 mod offset;
 mod push;
 mod queue;
@@ -33,11 +34,10 @@ mod rebalance;
 mod subscription;
 mod topics;
 
-pub use builder::PushConsumerBuilder;
 pub use consume::Retry;
-pub use control::ShutdownReport;
+pub use observe::ShutdownReport;
 pub use offset::StartFrom;
-pub use push::PushConsumer;
+pub use push::{PushConsumer, PushConsumerBuilder};
 pub use rebalance::{Allocation, Division};
 pub use subscription::Filter;
 

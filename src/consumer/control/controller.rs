@@ -4,15 +4,15 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::giving_up::Left;
 use super::inbox::{Answered, Asked, Event, Inbox, Order};
 use super::owned::{Queues, Stage};
-use super::report::ShutdownReport;
 use super::rounds::{Listed, Rounds};
+use super::stages::giving_up::{self, Left};
+use super::stages::{commits, fetching, starts};
 use super::tools::Tools;
-use super::{commits, fetching, giving_up, starts};
 use crate::client::Client;
 use crate::consumer::LOG;
+use crate::consumer::observe::ShutdownReport;
 use crate::consumer::offset::Starting;
 use crate::consumer::queue::Assigned;
 use crate::consumer::rebalance::{Diff, Doubt, Duplicates, Round, rebalance};

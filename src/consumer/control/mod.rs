@@ -6,26 +6,20 @@
 //! - `owned`: its part of each queue, and when each is looked at next
 //! - `tools`: what it has beside the queues
 //! - `rounds`: the rebalance asks for the members
-//! - `starts`, `fetching`, `commits`, `giving_up`: what a queue needs in each stage of its life
+//! - `stages`: what a queue needs in each stage of its life
 //! - `controller`: the thread itself
 //! - `start`: what is learnt before it begins
-//! - `report`: what a shutdown achieved
 
-mod commits;
 mod controller;
-mod fetching;
-mod giving_up;
 mod inbox;
 mod owned;
-mod report;
 mod rounds;
+mod stages;
 mod start;
-mod starts;
 mod tools;
 mod wire;
 
 pub(crate) use controller::Beginning;
 use controller::Controller;
 pub(crate) use inbox::{Event, Inbox, Order};
-pub use report::ShutdownReport;
 pub(crate) use start::{Parts, spawn};

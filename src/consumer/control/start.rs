@@ -8,7 +8,7 @@ use std::time::Instant;
 use super::controller::{Beginning, Controller};
 use super::inbox::{Answered, Asked, Event, Inbox};
 use super::rounds::masters_of_topics;
-use super::starts::read_committed;
+use super::stages::starts::read_committed;
 use super::tools::Tools;
 use super::wire::Wire;
 use crate::client::{ClientCore, Membership};

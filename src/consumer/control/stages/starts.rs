@@ -2,11 +2,11 @@
 
 use std::time::Instant;
 
-use super::inbox::Asked;
-use super::owned::{Owned, Stage};
-use super::tools::Tools;
-use super::wire::Bound;
 use crate::consumer::LOG;
+use crate::consumer::control::inbox::Asked;
+use crate::consumer::control::owned::{Owned, Stage};
+use crate::consumer::control::tools::Tools;
+use crate::consumer::control::wire::Bound;
 use crate::consumer::offset::{Committed, Next, Start};
 use crate::logging;
 use crate::protocol::Command;
@@ -20,7 +20,11 @@ const V5: i32 = 413;
 
 /// The next question of a queue that is about to start, if there is one to ask now. Returns when to
 /// look again; once the start is known, the queue is active.
-pub(super) fn step(owned: &mut Owned, tools: &mut Tools, now: Instant) -> Option<Instant> {
+pub(in crate::consumer::control) fn step(
+    owned: &mut Owned,
+    tools: &mut Tools,
+    now: Instant,
+) -> Option<Instant> {
     let Stage::Starting(starting) = &mut owned.stage else {
         return None;
     };
@@ -61,7 +65,7 @@ pub(super) fn step(owned: &mut Owned, tools: &mut Tools, now: Instant) -> Option
 }
 
 /// The broker said what the group's offset of the queue is, or failed to.
-pub(super) fn committed(owned: &mut Owned, outcome: Outcome, now: Instant) {
+pub(in crate::consumer::control) fn committed(owned: &mut Owned, outcome: Outcome, now: Instant) {
     let Stage::Starting(starting) = &mut owned.stage else {
         return;
     };
@@ -72,7 +76,12 @@ pub(super) fn committed(owned: &mut Owned, outcome: Outcome, now: Instant) {
 }
 
 /// The broker said where the queue begins or ends, or failed to.
-pub(super) fn bound(owned: &mut Owned, tools: &mut Tools, outcome: Outcome, now: Instant) {
+pub(in crate::consumer::control) fn bound(
+    owned: &mut Owned,
+    tools: &mut Tools,
+    outcome: Outcome,
+    now: Instant,
+) {
     let Stage::Starting(starting) = &mut owned.stage else {
         return;
     };
@@ -84,7 +93,7 @@ pub(super) fn bound(owned: &mut Owned, tools: &mut Tools, outcome: Outcome, now:
 }
 
 /// The group's offset, as a broker answered, and whether a 0 may mean that there is none.
-pub(super) fn read_committed(outcome: Outcome) -> (Committed, bool) {
+pub(in crate::consumer::control) fn read_committed(outcome: Outcome) -> (Committed, bool) {
     let Ok(answer) = outcome else {
         return (Committed::Unknown, false);
     };

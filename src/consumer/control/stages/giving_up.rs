@@ -3,14 +3,14 @@
 use std::time::{Duration, Instant};
 
 use super::commits;
-use super::owned::{Owned, Stage};
-use super::tools::Tools;
+use crate::consumer::control::owned::{Owned, Stage};
+use crate::consumer::control::tools::Tools;
 
 /// Between two tries to commit.
 const COMMIT_AGAIN: Duration = Duration::from_millis(500);
 
 /// What becomes of a queue that is given up.
-pub(super) enum Left {
+pub(in crate::consumer::control) enum Left {
     /// It goes on; look again then, if nothing happens before.
     Busy(Instant),
     /// All is committed.
@@ -20,7 +20,12 @@ pub(super) enum Left {
 }
 
 /// Stops a queue. Handlers and commits have until then.
-pub(super) fn begin(owned: &mut Owned, tools: &mut Tools, until: Instant, now: Instant) {
+pub(in crate::consumer::control) fn begin(
+    owned: &mut Owned,
+    tools: &mut Tools,
+    until: Instant,
+    now: Instant,
+) {
     if let Stage::GivingUp { until: before } = &mut owned.stage {
         *before = until.min(*before);
         return;
@@ -32,7 +37,11 @@ pub(super) fn begin(owned: &mut Owned, tools: &mut Tools, until: Instant, now: I
     owned.enter(Stage::GivingUp { until }, now);
 }
 
-pub(super) fn step(owned: &mut Owned, tools: &mut Tools, now: Instant) -> Left {
+pub(in crate::consumer::control) fn step(
+    owned: &mut Owned,
+    tools: &mut Tools,
+    now: Instant,
+) -> Left {
     let Stage::GivingUp { until } = owned.stage else {
         return Left::Clean;
     };

@@ -1,13 +1,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::config::ConsumerConfig;
-use super::consume::{Retry, Single};
-use super::offset::StartFrom;
-use super::push::PushConsumer;
-use super::rebalance::Allocation;
-use super::subscription::Filter;
+use super::consumer::PushConsumer;
 use crate::client::{Client, ClientOptions, ClientSource};
+use crate::consumer::config::ConsumerConfig;
+use crate::consumer::consume::{Retry, Single};
+use crate::consumer::offset::StartFrom;
+use crate::consumer::rebalance::Allocation;
+use crate::consumer::subscription::Filter;
 use crate::error::{Error, Result};
 use crate::message::MessageView;
 #[cfg(feature = "tls")]

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::inbox::Pull;
-use super::owned::Owned;
-use super::tools::Tools;
 use crate::consumer::LOG;
+use crate::consumer::control::inbox::Pull;
+use crate::consumer::control::owned::Owned;
+use crate::consumer::control::tools::Tools;
 use crate::consumer::fetch::{PullAnswer, Verdict, judge};
 use crate::consumer::queue::{Answer, Fetched, Grant, Payload};
 use crate::error::ErrorKind;
@@ -32,7 +32,11 @@ struct Found {
 
 /// Sends the next request of an active queue if it may be sent now. Returns when to look again, if
 /// nothing happens before.
-pub(super) fn step(owned: &mut Owned, tools: &mut Tools, now: Instant) -> Option<Instant> {
+pub(in crate::consumer::control) fn step(
+    owned: &mut Owned,
+    tools: &mut Tools,
+    now: Instant,
+) -> Option<Instant> {
     if owned.assigned.is_paused() {
         return None;
     }
@@ -49,7 +53,7 @@ pub(super) fn step(owned: &mut Owned, tools: &mut Tools, now: Instant) -> Option
 }
 
 /// Sends a request that the budget allows. Returns when to look again.
-pub(super) fn ask(
+pub(in crate::consumer::control) fn ask(
     owned: &mut Owned,
     tools: &mut Tools,
     grant: Grant,
@@ -96,7 +100,7 @@ pub(super) fn ask(
 }
 
 /// Takes the answer of a pull.
-pub(super) fn answered(
+pub(in crate::consumer::control) fn answered(
     owned: &mut Owned,
     tools: &mut Tools,
     pull: Pull,

@@ -2,9 +2,9 @@
 
 use std::time::Instant;
 
-use super::owned::{Owned, Queues};
-use super::tools::Tools;
 use crate::consumer::LOG;
+use crate::consumer::control::owned::{Owned, Queues};
+use crate::consumer::control::tools::Tools;
 use crate::consumer::offset::Commit;
 use crate::logging;
 use crate::message::MessageQueue;
@@ -12,7 +12,7 @@ use crate::protocol::code::response;
 use crate::transport::Outcome;
 
 /// Notes how far a queue is.
-pub(super) fn note(owned: &Owned, tools: &mut Tools) {
+pub(in crate::consumer::control) fn note(owned: &Owned, tools: &mut Tools) {
     let low_water = {
         let window = &owned.assigned.lock().window;
         window.low_water()
@@ -22,7 +22,7 @@ pub(super) fn note(owned: &Owned, tools: &mut Tools) {
 }
 
 /// Sends what is due of all queues.
-pub(super) fn commit_all(queues: &Queues, tools: &mut Tools, now: Instant) {
+pub(in crate::consumer::control) fn commit_all(queues: &Queues, tools: &mut Tools, now: Instant) {
     for owned in queues.iter().filter(|owned| owned.is_active()) {
         note(owned, tools);
     }
@@ -34,7 +34,12 @@ pub(super) fn commit_all(queues: &Queues, tools: &mut Tools, now: Instant) {
 }
 
 /// Sends what is due of one queue.
-pub(super) fn commit_now(queue: &MessageQueue, number: u64, tools: &mut Tools, now: Instant) {
+pub(in crate::consumer::control) fn commit_now(
+    queue: &MessageQueue,
+    number: u64,
+    tools: &mut Tools,
+    now: Instant,
+) {
     if let Some(commit) = tools.progress.due_of(queue) {
         send(commit, number, tools, now);
     }
@@ -47,7 +52,7 @@ fn send(commit: Commit, number: u64, tools: &mut Tools, now: Instant) {
 }
 
 /// A commit was answered, or not.
-pub(super) fn answered(commit: Commit, tools: &mut Tools, outcome: Outcome) {
+pub(in crate::consumer::control) fn answered(commit: Commit, tools: &mut Tools, outcome: Outcome) {
     let refusal = match outcome {
         Ok(answer) if answer.code == response::SUCCESS => {
             tools.progress.confirmed(commit);
