@@ -76,7 +76,8 @@
 //! for each address to which asynchronous sends or heartbeats wait for a new connection (`rmq-dial`). A transaction
 //! producer answers the brokers' checks on threads of its own (`rmq-check`, one unless
 //! set). A consumer has one thread that decides (`rmq-consumer`) and those that run its handler
-//! (`rmq-consume-{n}`, 20 unless set), however many queues it has. All end at shutdown.
+//! (`rmq-consume-{n}`, 20 unless set), however many queues it has; a listener of its events has one
+//! (`rmq-events`). All end at shutdown.
 //!
 //! # Deadlines, retries and duplicates
 //! A send has one deadline, `send_timeout` (3 s) after the call; everything happens within it: looking

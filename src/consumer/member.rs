@@ -6,6 +6,7 @@ use std::time::Instant;
 use super::control::{Event, Inbox, Order};
 use super::observe::ShutdownReport;
 use super::offset::StartFrom;
+use super::shared::Shared;
 use super::topics::Topics;
 use crate::client::{BrokerRequest, Member, MemberKind, NeededTopic, Route, RouteListener};
 use crate::protocol::code::request;
@@ -27,16 +28,20 @@ pub(crate) struct ConsumerMember {
 
 impl ConsumerMember {
     pub(crate) fn new(
-        group: &Arc<str>,
-        from: StartFrom,
-        topics: &Arc<Topics>,
-        inbox: &Inbox,
+        shared: &Shared,
         threads: &Threads,
         ended: &Arc<Promise<ShutdownReport>>,
     ) -> ConsumerMember {
+        let Shared {
+            config,
+            group,
+            topics,
+            inbox,
+            ..
+        } = shared;
         let subscriptions = topics.iter().map(|(_, topic)| topic.subscription.clone());
         let data = ConsumerData {
-            consume_from_where: match from {
+            consume_from_where: match config.start_from {
                 StartFrom::Last => ConsumeFromWhere::ConsumeFromLastOffset,
                 StartFrom::First => ConsumeFromWhere::ConsumeFromFirstOffset,
                 StartFrom::Time(_) => ConsumeFromWhere::ConsumeFromTimestamp,

@@ -12,7 +12,7 @@
 // - `control`: the control thread
 // - `member`: a consumer as its client and brokers see it
 // - `observe`: what a consumer says of itself
-// - `config`: settings; `push`: `PushConsumer`
+// - `config`: settings; `shared`: what all threads of a consumer share; `push`: `PushConsumer`
 
 #![allow(
     dead_code,
@@ -31,11 +31,16 @@ mod push;
 mod queue;
 mod rate;
 mod rebalance;
+mod shared;
 mod subscription;
 mod topics;
 
-pub use consume::Retry;
-pub use observe::ShutdownReport;
+pub use config::OnCorrupt;
+pub use consume::{Deliveries, Retry};
+pub use fetch::OffsetMoved;
+pub use observe::{
+    ConsumerState, ConsumerStats, Doing, Event, MoveReason, QueueState, ShutdownReport,
+};
 pub use offset::StartFrom;
 pub use push::{PushConsumer, PushConsumerBuilder};
 pub use rebalance::{Allocation, Division};

@@ -3,17 +3,19 @@
 //! - `retry`: what a handler returns when it could not handle a message;
 //! - `outcome`: what becomes of the message then;
 //! - `dispatcher`: which queue's messages the next free consume thread gets;
-//! - `handler`: the user's code, and how it ended;
+//! - `handler`: the user's code, and how it ended; `deliveries`: the messages of a batch;
 //! - `worker`: the consume threads.
 
+mod deliveries;
 mod dispatcher;
 mod handler;
 mod outcome;
 mod retry;
 mod worker;
 
+pub use deliveries::Deliveries;
 pub(crate) use dispatcher::Dispatcher;
-pub(crate) use handler::{Handler, Single};
-pub(crate) use outcome::{Fallback, Limits, Mode, Outcome, Settlement, fallback, settle};
+pub(crate) use handler::{Batch, Handler, Single};
+pub(crate) use outcome::{Fallback, Limits, Mode, fallback};
 pub use retry::Retry;
 pub(crate) use worker::Worker;

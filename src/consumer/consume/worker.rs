@@ -1,14 +1,14 @@
 //! The consume threads: user code runs only here.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use super::dispatcher::Dispatcher;
 use super::handler::{Ended, Handler};
+use super::outcome::{Limits, Outcome, Settlement, settle};
 use crate::consumer::LOG;
-use crate::consumer::control::{Event, Inbox};
-use crate::consumer::queue::{Assigned, Handed, Payload, Ticket};
-use crate::consumer::topics::Topics;
+use crate::consumer::control::{Event, GivenBack, Unread};
+use crate::consumer::queue::{Assigned, Handed, Payload, Stale, Ticket};
+use crate::consumer::shared::Shared;
 use crate::logging;
 use crate::message::{MessageView, name};
 use crate::protocol::message::Unreadable;
@@ -16,31 +16,28 @@ use crate::protocol::message::Unreadable;
 /// What a body may inflate to.
 const MOST_INFLATED: usize = 64 << 20;
 
-/// How long a message waits here that is tried again.
-const AGAIN: Duration = Duration::from_secs(5);
-
 /// What the consume threads of a consumer share.
 pub(crate) struct Worker {
-    pub(crate) dispatcher: Arc<Dispatcher>,
-    pub(crate) topics: Arc<Topics>,
-    pub(crate) inbox: Inbox,
+    pub(crate) shared: Shared,
     pub(crate) handler: Box<dyn Handler>,
     /// Messages of one call.
     pub(crate) batch: usize,
+    pub(crate) limits: Limits,
 }
 
 impl Worker {
     /// The life of a consume thread.
     pub(crate) fn run(&self) {
-        while let Some(queue) = self.dispatcher.take() {
+        while let Some(queue) = self.shared.dispatcher.take() {
             let (handed, more) = queue.take(self.batch, Instant::now());
             if more {
-                self.dispatcher.offer(&queue);
+                self.shared.dispatcher.offer(&queue);
             }
+            self.shared.dispatcher.charge(handed.len());
             if !handed.is_empty() {
                 self.consume(&queue, handed);
                 if queue.note() {
-                    self.inbox.put(Event::Progress(queue.number));
+                    self.shared.inbox.put(Event::Progress(queue.number));
                 }
             }
         }
@@ -49,25 +46,46 @@ impl Worker {
     fn consume(&self, queue: &Arc<Assigned>, handed: Vec<Handed<Payload>>) {
         let (mut tickets, mut messages) = (Vec::new(), Vec::new());
         for handed in handed {
-            match self.unpack(queue, handed.payload) {
+            let payload = handed.payload.clone();
+            match self.unpack(queue, handed.payload, handed.failures) {
                 Ok(Some(message)) => {
                     tickets.push(handed.ticket);
                     messages.push(message);
                 }
-                // Not wanted.
-                Ok(None) => drop(queue.finish(handed.ticket)),
-                Err(error) => {
-                    logging::warn!(target: LOG, "{}: {error}", queue.shown);
-                    let _ = queue.put_back(handed.ticket, Instant::now() + AGAIN);
+                Ok(None) => {
+                    self.shared.counters.filtered.add(1);
+                    let _ = queue.finish(handed.ticket);
                 }
+                Err(error) => self.unread(queue, handed.ticket, handed.offset, payload, &error),
             }
         }
         if messages.is_empty() {
             return;
         }
         let ended = self.handler.handle(&messages);
-        for ((ticket, message), ended) in tickets.into_iter().zip(&messages).zip(ended) {
-            self.settle(queue, ticket, message, ended);
+        for ((ticket, message), ended) in tickets.into_iter().zip(messages).zip(ended) {
+            if self.settle(queue, ticket, message, ended).is_err() {
+                self.shared.counters.late_results.add(1);
+            }
+        }
+    }
+
+    fn unread(
+        &self,
+        queue: &Arc<Assigned>,
+        ticket: Ticket,
+        offset: u64,
+        payload: Payload,
+        error: &Unreadable,
+    ) {
+        if queue.settle(&ticket).is_ok() {
+            self.shared.inbox.put(Event::Corrupt(Box::new(Unread {
+                queue: queue.clone(),
+                ticket,
+                offset,
+                payload,
+                what: error.to_string(),
+            })));
         }
     }
 
@@ -76,12 +94,13 @@ impl Worker {
         &self,
         queue: &Assigned,
         payload: Payload,
+        failures: u32,
     ) -> Result<Option<MessageView>, Unreadable> {
         let message = match payload {
             Payload::Packed(packed) => packed.unpack(MOST_INFLATED)?,
             Payload::Unpacked(message) => message,
         };
-        let topic = self.topics.get(queue.queue.topic());
+        let topic = self.shared.topics.get(queue.queue.topic());
         if topic.is_some_and(|topic| !topic.filter.matches(message.tag())) {
             return Ok(None);
         }
@@ -89,30 +108,68 @@ impl Worker {
         let is_retry = topic.is_some_and(|topic| topic.is_retry);
         let stored = || message.topic().into();
         let on_wire: Arc<str> = original.filter(|_| is_retry).unwrap_or_else(stored);
-        let shown = self.topics.names().for_users(&on_wire);
+        let shown = self.shared.topics.names().for_users(&on_wire);
         let message = match *shown == *message.topic() {
             true => message,
             false => message.with_topic(shown),
         };
+        let message = match i32::try_from(failures) {
+            Ok(0) | Err(_) => message,
+            Ok(more) => {
+                let times = message.reconsume_times().saturating_add(more);
+                message.with_reconsume_times(times)
+            }
+        };
         Ok(Some(message.of_queue(&queue.shown, 0)))
     }
 
-    fn settle(&self, queue: &Assigned, ticket: Ticket, message: &MessageView, ended: Ended) {
-        let settled = match ended {
-            Ended::Ok => queue.finish(ticket),
+    fn settle(
+        &self,
+        queue: &Arc<Assigned>,
+        ticket: Ticket,
+        message: MessageView,
+        ended: Ended,
+    ) -> Result<(), Stale> {
+        self.note(queue, &message, &ended);
+        let outcome = match &ended {
+            Ended::Ok => Outcome::Ok,
+            Ended::Retry(retry) => Outcome::Retry(retry),
+            Ended::Panicked => Outcome::Panicked,
+        };
+        let times = u32::try_from(message.reconsume_times()).unwrap_or(0);
+        let level = match settle(self.shared.config.mode, &outcome, times, &self.limits) {
+            Settlement::Done | Settlement::Dropped => return queue.finish(ticket),
+            Settlement::RetryHere { pause } => {
+                return queue.put_back(ticket, Instant::now() + pause);
+            }
+            Settlement::SendBack { level } => i32::try_from(level).unwrap_or(i32::MAX),
+            Settlement::DeadLetter => -1,
+        };
+        queue.settle(&ticket)?;
+        self.shared.inbox.put(Event::GiveBack(Box::new(GivenBack {
+            queue: queue.clone(),
+            ticket,
+            message,
+            level,
+        })));
+        Ok(())
+    }
+
+    /// Counts a result. What failed is the user's, and is told at debug.
+    fn note(&self, queue: &Assigned, message: &MessageView, ended: &Ended) {
+        let (queue, times) = (&queue.shown, message.reconsume_times());
+        match ended {
+            Ended::Ok => self.shared.counters.handled.add(1),
             Ended::Retry(retry) => {
+                self.shared.counters.failed.add(1);
                 let id = message.message_id();
-                logging::debug!(target: LOG, "{}: {id}: {retry:?}", queue.shown);
-                queue.put_back(ticket, Instant::now() + AGAIN)
+                logging::debug!(target: LOG, "{queue}: {id}, try {}: {retry}", times + 1);
             }
             Ended::Panicked => {
+                self.shared.counters.panicked.add(1);
                 let id = message.message_id();
-                logging::error!(target: LOG, "{}: {id}: the handler panicked", queue.shown);
-                queue.put_back(ticket, Instant::now() + AGAIN)
+                logging::error!(target: LOG, "{queue}: {id}: the handler panicked");
             }
-        };
-        if settled.is_err() {
-            logging::debug!(target: LOG, "{}: a result came too late", queue.shown);
         }
     }
 }

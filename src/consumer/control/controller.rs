@@ -4,28 +4,24 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::inbox::{Answered, Asked, Event, Inbox, Order};
+use super::backs::Backs;
+use super::corrupt::{Corrupt, Fate};
+use super::describe::describe;
+use super::divider::Divider;
+use super::inbox::{Answered, Asked, Event, GivenBack, Inbox, Order};
 use super::owned::{Queues, Stage};
-use super::rounds::{Listed, Rounds};
 use super::stages::giving_up::{self, Left};
-use super::stages::{commits, fetching, starts};
+use super::stages::{commits, fetching, moved, starts};
 use super::tools::Tools;
+use super::watch::Watch;
 use crate::client::Client;
-use crate::consumer::LOG;
-use crate::consumer::observe::ShutdownReport;
-use crate::consumer::offset::Starting;
+use crate::consumer::observe::{self, ShutdownReport};
 use crate::consumer::queue::Assigned;
-use crate::consumer::rebalance::{Diff, Doubt, Duplicates, Round, rebalance};
-use crate::logging;
-use crate::message::MessageQueue;
 use crate::sync::channel::Receiver;
 use crate::transport::{Deadline, Promise, Threads, catch_bug};
 
 /// Something is looked at this often, whatever happens.
 const LOOK_AROUND: Duration = Duration::from_secs(1);
-
-/// How long handlers of a queue that is given up have.
-const DRAIN_TIME: Duration = Duration::from_secs(20);
 
 /// What the control thread begins with.
 pub(crate) struct Beginning {
@@ -45,11 +41,11 @@ pub(super) struct Controller {
     begun: Beginning,
     queues: Queues,
     tools: Tools,
-    rounds: Rounds,
-    me: Arc<str>,
+    divider: Divider,
+    backs: Backs,
+    corrupt: Corrupt,
+    watch: Watch,
     next_commit: Instant,
-    /// A round had no doubt.
-    is_assigned: bool,
     has_started: bool,
     ending: Option<Ending>,
     /// Queues that were given up while handlers still had messages, which count in the budget.
@@ -64,12 +60,14 @@ struct Ending {
 
 impl Controller {
     pub(super) fn new(begun: Beginning, tools: Tools, now: Instant) -> Controller {
+        let interval = tools.config.rebalance_interval;
         Controller {
-            me: begun.client.id().into(),
             queues: Queues::default(),
-            rounds: Rounds::new(now),
+            divider: Divider::new(begun.client.id().into(), interval, now),
+            backs: Backs::default(),
+            corrupt: Corrupt::default(),
+            watch: Watch::new(now),
             next_commit: now + tools.config.commit_interval,
-            is_assigned: false,
             has_started: false,
             ending: None,
             strays: HashMap::new(),
@@ -95,9 +93,10 @@ impl Controller {
     fn due(&self) -> Instant {
         let mut due = Instant::now() + LOOK_AROUND;
         if self.ending.is_none() {
-            due = due.min(self.rounds.due()).min(self.next_commit);
+            due = due.min(self.divider.rounds.due()).min(self.next_commit);
         }
-        self.queues.next_due().map_or(due, |at| at.min(due))
+        let next = [self.queues.next_due(), self.backs.due()];
+        next.into_iter().flatten().fold(due, Instant::min)
     }
 
     /// Takes all that has come, then does what is due. Returns whether all is over.
@@ -108,13 +107,15 @@ impl Controller {
             next = self.begun.events.try_recv().ok();
         }
         if self.ending.is_none() {
-            if let Some(lists) = self.rounds.step(&self.tools, now) {
-                self.rebalance(&lists, now);
-            }
+            self.divider.step(&mut self.queues, &mut self.tools, now);
             if now >= self.next_commit {
                 self.next_commit = now + self.tools.config.commit_interval;
                 commits::commit_all(&self.queues, &mut self.tools, now);
             }
+            self.watch(now);
+        }
+        for number in self.backs.step(&self.tools, now) {
+            self.queues.look_at(number, Some(now));
         }
         while let Some(number) = self.queues.take_due(now) {
             self.step(number, now);
@@ -136,11 +137,53 @@ impl Controller {
             },
             Event::Flag => {
                 if self.begun.inbox.take_rebalance() {
-                    self.rounds.pace.ask(now);
+                    self.divider.rounds.pace.ask(now);
                     self.wake_waiting(now);
                 }
             }
+            Event::GiveBack(given) => self.give_back(*given, now),
+            Event::Copied(id, result) => {
+                let (tools, client) = (&self.tools, &self.begun.client);
+                let changed = self.backs.copied(id, result, tools, client, now);
+                self.look_at(changed, now);
+            }
+            Event::Corrupt(unread) => match self.corrupt.note(*unread, &self.tools, now) {
+                Some(Fate::Changed(number)) => self.look_at(Some(number), now),
+                Some(Fate::GiveBack(given)) => self.give_back(given, now),
+                None => {}
+            },
+            Event::Order(Order::Describe(state)) => {
+                state.keep(describe(
+                    &self.queues,
+                    &self.tools,
+                    &self.begun.client,
+                    self.divider.members(),
+                    now,
+                ));
+            }
             Event::Order(Order::Shutdown(deadline)) => self.shut_down(deadline, now),
+        }
+    }
+
+    fn look_at(&mut self, number: Option<u64>, now: Instant) {
+        if let Some(number) = number {
+            self.queues.look_at(number, Some(now));
+            self.stray(number);
+        }
+    }
+
+    fn give_back(&mut self, given: GivenBack, now: Instant) {
+        let changed = self.backs.begin(given, &self.tools, now);
+        self.look_at(changed, now);
+    }
+
+    fn watch(&mut self, now: Instant) {
+        let found = self.watch.step(&self.queues, &self.tools, now);
+        for given in found.recalled {
+            self.give_back(given, now);
+        }
+        for number in found.forgotten {
+            self.queues.look_at(number, Some(now));
         }
     }
 
@@ -164,7 +207,9 @@ impl Controller {
         let Answered { asked, outcome, at } = answered;
         let tools = &mut self.tools;
         let number = match asked {
-            Asked::Members { round, nth } => return self.rounds.answered(round, nth, outcome),
+            Asked::Members { round, nth } => {
+                return self.divider.rounds.answered(round, nth, outcome);
+            }
             Asked::Committed(queue) => {
                 let (committed, zero) = starts::read_committed(outcome);
                 return tools.facts.note(&queue, committed, zero);
@@ -192,6 +237,18 @@ impl Controller {
                 commits::answered(commit, tools, outcome);
                 number
             }
+            Asked::Back(id) => {
+                let client = &self.begun.client;
+                let changed = self.backs.answered(id, outcome, tools, client, now);
+                return self.look_at(changed, now);
+            }
+            Asked::Reread(unread) => self.corrupt.answered(*unread, outcome, now),
+            Asked::Earliest(number) => {
+                if let Some(owned) = self.queues.get_mut(number) {
+                    moved::earliest(owned, outcome);
+                }
+                return;
+            }
         };
         self.queues.look_at(number, Some(now));
     }
@@ -213,6 +270,7 @@ impl Controller {
                 let fetch = fetching::step(owned, &mut self.tools, now);
                 [again, fetch].into_iter().flatten().min()
             }
+            Stage::Stopped => None,
             Stage::GivingUp { .. } => match giving_up::step(owned, &mut self.tools, now) {
                 Left::Busy(at) => Some(at),
                 Left::Clean => return self.drop_queue(number, true),
@@ -263,90 +321,6 @@ impl Controller {
         }
     }
 
-    /// Divides the queues of all topics anew.
-    fn rebalance(&mut self, lists: &[Listed], now: Instant) {
-        let topics = self.tools.topics.clone();
-        let mut is_sure = true;
-        for (topic, _) in topics.iter() {
-            let route = self.tools.wire.core.routes.known_route(topic, false);
-            let queues = route.map(|route| {
-                let queues = route.subscribe().iter();
-                queues.map(|q| topics.on_wire(q)).collect::<Vec<_>>()
-            });
-            let mine = self
-                .queues
-                .iter()
-                .filter(|owned| owned.queue().topic() == &**topic && !owned.is_given_up());
-            let mine: Vec<MessageQueue> = mine.map(|owned| owned.queue().clone()).collect();
-            if queues.is_none() && mine.is_empty() {
-                // The topic does not exist yet. A route will tell.
-                continue;
-            }
-            let (diff, error) = rebalance(
-                &self.tools.config.allocation,
-                &Round {
-                    group: &self.tools.wire.group,
-                    me: &self.me,
-                    mine: &mine,
-                    queues: queues.as_deref(),
-                    answers: lists,
-                    duplicates: Duplicates::Removed,
-                },
-            );
-            if let Some(error) = error {
-                logging::warn!(target: LOG, "{topic}: the queues cannot be divided: {error}");
-            }
-            is_sure &= diff.doubt.is_none();
-            self.apply(diff, now);
-        }
-        self.is_assigned |= is_sure;
-    }
-
-    fn apply(&mut self, diff: Diff, now: Instant) {
-        if let Some(doubt) = diff.doubt {
-            self.doubt(doubt, now);
-        }
-        for queue in diff.give_up {
-            let Some(number) = self.queues.number(&queue) else {
-                continue;
-            };
-            if let Some(owned) = self.queues.get_mut(number) {
-                giving_up::begin(owned, &mut self.tools, now + DRAIN_TIME, now);
-                self.queues.look_at(number, Some(now));
-            }
-        }
-        for queue in diff.take {
-            if self.queues.number(&queue).is_some() {
-                // It is just being given up: it comes back when that is done.
-                self.rounds.pace.ask_again(now);
-                continue;
-            }
-            self.take_queue(queue, now);
-        }
-    }
-
-    fn doubt(&mut self, doubt: Doubt, now: Instant) {
-        logging::debug!(target: LOG, "{}: rebalance in doubt: {doubt:?}", self.tools.wire.group);
-        self.rounds.pace.ask_again(now);
-        if doubt.needs_heartbeat() {
-            let brokers = self.tools.wire.core.routes.brokers();
-            let masters = brokers.masters().into_iter().cloned();
-            self.tools.membership.announce(masters);
-        }
-    }
-
-    fn take_queue(&mut self, queue: MessageQueue, now: Instant) {
-        let number = self.queues.next_number();
-        let tools = &mut self.tools;
-        let shown = tools.topics.for_users(&queue);
-        let is_retry = tools.topics.get(queue.topic()).is_some_and(|t| t.is_retry);
-        let starting = Starting::new(tools.facts.is_new(&queue), is_retry, now);
-        let most = tools.config.window;
-        let assigned = Arc::new(Assigned::new(number, queue, shown, most));
-        tools.budget.add(number);
-        self.queues.add(assigned, Stage::Starting(starting), now);
-    }
-
     /// A queue is ours no longer.
     fn drop_queue(&mut self, number: u64, is_clean: bool) {
         let Some(owned) = self.queues.remove(number) else {
@@ -363,7 +337,11 @@ impl Controller {
                 .map(|(offset, _)| offset)
                 .collect::<Vec<_>>()
         };
-        let uncommitted = self.tools.progress.end(owned.queue(), number);
+        let generation = owned.assigned.lock().window.generation();
+        let uncommitted = self.tools.progress.end(owned.queue(), generation);
+        self.corrupt.forget(number);
+        self.watch.forget(number);
+        self.tools.counters.queues_given_up.add(1);
         if is_clean {
             return;
         }
@@ -375,17 +353,17 @@ impl Controller {
                 let left = uncommitted.map(|offset| (shown.clone(), offset));
                 ending.report.uncommitted.extend(left);
             }
-            None => logging::warn!(
-                target: LOG,
-                "{shown}: given up with {} messages in handlers, uncommitted {uncommitted:?}",
-                running.len()
-            ),
+            None => self.tools.events.tell(observe::Event::Lost {
+                queue: shown.clone(),
+                running: running.len(),
+                uncommitted,
+            }),
         }
     }
 
     /// Once the first assignment is there and each queue knows its start, the consumer has started.
     fn note_started(&mut self) {
-        if self.has_started || !self.is_assigned {
+        if self.has_started || !self.divider.is_assigned() {
             return;
         }
         let mut stages = self.queues.iter().map(|owned| &owned.stage);
@@ -424,9 +402,10 @@ impl Controller {
         else {
             return;
         };
+        self.backs.close();
         self.tools.dispatcher.close();
         self.tools.membership.unregister(deadline);
-        drop(self.tools.membership);
+        drop((self.tools.membership, self.tools.events));
         report.stuck_threads = self.begun.threads.join(deadline);
         if self.begun.owns_client {
             let rest = deadline.remaining(Instant::now());

@@ -1,14 +1,17 @@
 //! What the control thread hears: answers, results, flags and orders.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use crate::consumer::observe::ConsumerState;
 use crate::consumer::offset::Commit;
-use crate::consumer::queue::Ask;
-use crate::message::MessageQueue;
+use crate::consumer::queue::{Ask, Assigned, Payload, Ticket};
+use crate::error::Result;
+use crate::message::{MessageQueue, MessageView};
 use crate::sync::channel::{self, Receiver, Sender};
-use crate::transport::{Completion, Deadline, Next, Outcome};
+use crate::transport::{Completion, Deadline, Next, Outcome, Promise};
 
 /// Something for the control thread. Each one belongs to a request in flight, to a message that a
 /// handler had, to a flag that is raised once until it is seen, or to a caller that waits: so that
@@ -18,6 +21,12 @@ pub(crate) enum Event {
     Answer(Box<Answered>),
     /// Something in the window of this queue changed: a message became final, or is due later.
     Progress(u64),
+    /// A handler could not handle a message.
+    GiveBack(Box<GivenBack>),
+    /// The send of a copy has ended.
+    Copied(u64, Result<()>),
+    /// A consume thread could not read a message.
+    Corrupt(Box<Unread>),
     /// A flag of the inbox was raised.
     Flag,
     Order(Order),
@@ -47,6 +56,12 @@ pub(crate) enum Asked {
     Bound(u64),
     Pull(Pull),
     Commit(Commit, u64),
+    /// A copy of a message in the retry or dead letter topic.
+    Back(u64),
+    /// A message that could not be read, once more.
+    Reread(Box<Unread>),
+    /// When the first message of a queue was stored whose end lies before our offset.
+    Earliest(u64),
 }
 
 /// A request for messages.
@@ -58,8 +73,34 @@ pub(crate) struct Pull {
     pub(crate) from_slave: bool,
 }
 
+/// A message that goes back to the broker.
+pub(crate) struct GivenBack {
+    pub(crate) queue: Arc<Assigned>,
+    pub(crate) ticket: Ticket,
+    pub(crate) message: MessageView,
+    /// The delay level; 0 is the broker's choice, -1 the dead letter topic.
+    pub(crate) level: i32,
+}
+
+/// A message that could not be read.
+pub(crate) struct Unread {
+    pub(crate) queue: Arc<Assigned>,
+    pub(crate) ticket: Ticket,
+    pub(crate) offset: u64,
+    /// As it came.
+    pub(crate) payload: Payload,
+    pub(crate) what: String,
+}
+
+impl fmt::Debug for Unread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Unread({} at {})", self.queue.shown, self.offset)
+    }
+}
+
 /// What a caller of the consumer wants.
 pub(crate) enum Order {
+    Describe(Arc<Promise<ConsumerState>>),
     Shutdown(Deadline),
 }
 

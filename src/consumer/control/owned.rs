@@ -27,6 +27,8 @@ pub(super) enum Stage {
     Starting(Starting),
     /// Messages are fetched and handed out.
     Active,
+    /// Its offset is not there, and nobody has said where to go on.
+    Stopped,
     /// Nothing is fetched or handed out any more. Handlers end, until this time; then the progress
     /// is committed.
     GivingUp { until: Instant },
@@ -43,6 +45,32 @@ pub(super) struct Fetch {
     pub(super) not_before: Option<Instant>,
     /// The broker has not confirmed yet that it knows us.
     pub(super) waits_for_broker: bool,
+    /// It stands in the budget's line.
+    pub(super) waits_for_bytes: bool,
+    /// When an answer last came.
+    pub(super) last_answer: Option<Instant>,
+    /// Why the last request failed, if it did.
+    pub(super) last_error: Option<String>,
+    /// The end of the queue, as the last answer had it.
+    pub(super) end: Option<u64>,
+    /// When the last message that came was stored, epoch milliseconds.
+    pub(super) last_stored: Option<i64>,
+    /// Since when brokers say that our offset is not there.
+    pub(super) moved_since: Option<Instant>,
+    /// All that the queue has is younger than what we had of it.
+    pub(super) is_new_topic: bool,
+}
+
+impl Fetch {
+    /// It begins anew, elsewhere.
+    pub(super) fn forget_place(&mut self) {
+        *self = Fetch {
+            last_answer: self.last_answer,
+            end: self.end,
+            last_stored: self.last_stored,
+            ..Fetch::default()
+        };
+    }
 }
 
 /// All queues of ours, and when each is looked at next.
@@ -51,7 +79,6 @@ pub(super) struct Queues {
     by_number: HashMap<u64, Owned>,
     numbers: HashMap<MessageQueue, u64>,
     agenda: BTreeSet<(Instant, u64)>,
-    last_number: u64,
 }
 
 impl Owned {
@@ -71,18 +98,17 @@ impl Owned {
         matches!(self.stage, Stage::Active)
     }
 
+    /// Whether it will be looked at, whatever happens.
+    pub(super) fn has_due(&self) -> bool {
+        self.due.is_some()
+    }
+
     pub(super) fn is_given_up(&self) -> bool {
         matches!(self.stage, Stage::GivingUp { .. })
     }
 }
 
 impl Queues {
-    /// A number for an assignment, which no other one has.
-    pub(super) fn next_number(&mut self) -> u64 {
-        self.last_number += 1;
-        self.last_number
-    }
-
     pub(super) fn add(&mut self, assigned: Arc<Assigned>, stage: Stage, now: Instant) {
         let number = assigned.number;
         self.numbers.insert(assigned.queue.clone(), number);
@@ -110,6 +136,11 @@ impl Queues {
 
     pub(super) fn number(&self, queue: &MessageQueue) -> Option<u64> {
         self.numbers.get(queue).copied()
+    }
+
+    pub(super) fn of_mut(&mut self, queue: &MessageQueue) -> Option<&mut Owned> {
+        let number = self.numbers.get(queue)?;
+        self.by_number.get_mut(number)
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Owned> {

@@ -40,9 +40,9 @@ struct Gathering {
 }
 
 impl Rounds {
-    pub(super) fn new(now: Instant) -> Rounds {
+    pub(super) fn new(now: Instant, interval: Duration) -> Rounds {
         Rounds {
-            pace: Pace::new(now),
+            pace: Pace::new(now, interval),
             number: 0,
             gathering: None,
         }

@@ -6,44 +6,33 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::controller::{Beginning, Controller};
-use super::inbox::{Answered, Asked, Event, Inbox};
+use super::inbox::{Answered, Asked, Event};
 use super::rounds::masters_of_topics;
 use super::stages::starts::read_committed;
 use super::tools::Tools;
 use super::wire::Wire;
 use crate::client::{ClientCore, Membership};
-use crate::consumer::config::ConsumerConfig;
-use crate::consumer::consume::Dispatcher;
+use crate::consumer::observe::Events;
 use crate::consumer::offset::Progress;
 use crate::consumer::queue::Budget;
-use crate::consumer::topics::{GroupFacts, Topics};
+use crate::consumer::shared::Shared;
+use crate::consumer::topics::GroupFacts;
 use crate::sync::channel::Receiver;
 use crate::transport::Deadline;
 
 /// What the control thread will have, before it is a member.
 pub(crate) struct Parts {
-    config: Arc<ConsumerConfig>,
-    topics: Arc<Topics>,
+    shared: Shared,
     wire: Wire,
-    dispatcher: Arc<Dispatcher>,
     facts: GroupFacts,
 }
 
 impl Parts {
-    pub(crate) fn new(
-        config: &Arc<ConsumerConfig>,
-        topics: &Arc<Topics>,
-        core: &Arc<ClientCore>,
-        group: Arc<str>,
-        inbox: &Inbox,
-        dispatcher: &Arc<Dispatcher>,
-        facts: GroupFacts,
-    ) -> Parts {
+    pub(crate) fn new(shared: &Shared, core: &Arc<ClientCore>, facts: GroupFacts) -> Parts {
+        let (group, inbox) = (shared.group.clone(), shared.inbox.clone());
         Parts {
-            config: config.clone(),
-            topics: topics.clone(),
-            wire: Wire::new(core.clone(), group, inbox.clone()),
-            dispatcher: dispatcher.clone(),
+            wire: Wire::new(core.clone(), group, inbox),
+            shared: shared.clone(),
             facts,
         }
     }
@@ -54,7 +43,12 @@ impl Parts {
     pub(crate) fn learn_group(&mut self, events: &Receiver<Event>, deadline: Deadline) {
         let mut open = 0;
         let now = Instant::now();
-        for (topic, _) in self.topics.iter().filter(|(_, topic)| !topic.is_retry) {
+        for (topic, _) in self
+            .shared
+            .topics
+            .iter()
+            .filter(|(_, topic)| !topic.is_retry)
+        {
             for queue in self.facts.unknown(topic) {
                 let asked = Asked::Committed(queue.clone());
                 open += usize::from(self.wire.committed(&queue, now, asked));
@@ -77,22 +71,34 @@ impl Parts {
 
     /// The masters of the topics that exist.
     pub(crate) fn masters(&self) -> BTreeSet<Arc<str>> {
-        masters_of_topics(&self.topics, &self.wire)
+        masters_of_topics(&self.shared.topics, &self.wire)
     }
 }
 
-/// Starts the control thread.
+/// Starts the control thread, and that of events.
 pub(crate) fn spawn(begun: Beginning, parts: Parts, membership: Membership) -> io::Result<()> {
     let threads = begun.threads.clone();
+    let Parts {
+        shared,
+        wire,
+        facts,
+    } = parts;
+    let listener = shared.config.listener.clone();
     let tools = Tools {
-        budget: Budget::new(parts.config.byte_budget),
-        config: parts.config,
-        topics: parts.topics,
-        wire: parts.wire,
+        events: Events::start(listener, &threads, shared.counters.clone())?,
+        budget: Budget::new(shared.config.byte_budget),
+        config: shared.config,
+        topics: shared.topics,
+        wire,
+        inbox: shared.inbox,
         membership,
-        dispatcher: parts.dispatcher,
-        facts: parts.facts,
+        dispatcher: shared.dispatcher,
+        facts,
         progress: Progress::default(),
+        assignment: shared.assignment,
+        counters: shared.counters,
+        holds_locks: false,
+        last_generation: 0,
     };
     let controller = Controller::new(begun, tools, Instant::now());
     threads.spawn("rmq-consumer", move || controller.run())

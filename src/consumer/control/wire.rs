@@ -10,6 +10,7 @@ use crate::consumer::offset::Commit;
 use crate::message::MessageQueue;
 use crate::protocol::admin::QueueQuery;
 use crate::protocol::code::request;
+use crate::protocol::consumer::back::SendBack;
 use crate::protocol::consumer::member::GroupName;
 use crate::protocol::consumer::offset::{CommitOffset, QueryOffset};
 use crate::protocol::consumer::pull::{PullRequest, flag};
@@ -41,6 +42,8 @@ pub(crate) struct Wire {
 pub(crate) enum Bound {
     Min,
     Max,
+    /// Not an offset, but when the first message was stored.
+    StoreTime,
     /// The first offset stored at this time (epoch milliseconds) or later.
     At(u64),
 }
@@ -91,6 +94,7 @@ impl Wire {
         let (code, timestamp) = match bound {
             Bound::Min => (request::GET_MIN_OFFSET, None),
             Bound::Max => (request::GET_MAX_OFFSET, None),
+            Bound::StoreTime => (request::GET_EARLIEST_MSG_STORETIME, None),
             Bound::At(millis) => (
                 request::SEARCH_OFFSET_BY_TIMESTAMP,
                 Some(i64::try_from(millis).unwrap_or(i64::MAX)),
@@ -143,19 +147,10 @@ impl Wire {
         pull: Pull,
     ) {
         let header = PullRequest {
-            consumer_group: Cow::Borrowed(&self.group),
-            topic: Cow::Borrowed(queue.topic()),
-            queue_id: queue.id(),
             queue_offset: pull.ask.offset.try_into().unwrap_or(i64::MAX),
             max_messages: messages.try_into().unwrap_or(i32::MAX),
             sys_flag: if may_park { flag::SUSPEND } else { 0 },
-            commit_offset: 0,
-            suspend_millis: HOLD.as_millis() as i64,
-            subscription: None,
-            sub_version: subscription.sub_version,
-            expression_type: Some(Cow::Borrowed(&subscription.expression_type)),
-            max_bytes: None,
-            broker_name: Some(Cow::Borrowed(queue.broker())),
+            ..self.pull_header(queue, subscription)
         };
         let request = Request::new(request::PULL_MESSAGE, &header);
         let (request, time) = match may_park {
@@ -164,6 +159,70 @@ impl Wire {
         };
         let deadline = Deadline::after(pull.since, time);
         self.send(broker, &request, deadline, Asked::Pull(pull));
+    }
+
+    /// Asks for one message again.
+    pub(super) fn reread(
+        &self,
+        queue: &MessageQueue,
+        subscription: &Subscription,
+        offset: u64,
+        now: Instant,
+        asked: Asked,
+    ) -> bool {
+        let Some(to) = self.pull_address(queue, 0) else {
+            return false;
+        };
+        let header = PullRequest {
+            queue_offset: offset.try_into().unwrap_or(i64::MAX),
+            max_messages: 1,
+            ..self.pull_header(queue, subscription)
+        };
+        let request = Request::new(request::PULL_MESSAGE, &header);
+        let deadline = Deadline::after(now, SOON);
+        self.send(&to.address, &request, deadline, asked);
+        true
+    }
+
+    /// Has the broker put a copy of a message into the retry or dead letter topic; false if its master
+    /// has no address.
+    pub(super) fn send_back(
+        &self,
+        queue: &MessageQueue,
+        header: &SendBack,
+        now: Instant,
+        asked: Asked,
+    ) -> bool {
+        let brokers = self.core.routes.brokers();
+        let Some(broker) = brokers.master(queue.broker()) else {
+            return false;
+        };
+        let request = Request::new(request::CONSUMER_SEND_MSG_BACK, header);
+        let deadline = Deadline::after(now, COMMIT_WITHIN);
+        self.send(broker, &request, deadline, asked);
+        true
+    }
+
+    fn pull_header<'a>(
+        &'a self,
+        queue: &'a MessageQueue,
+        subscription: &'a Subscription,
+    ) -> PullRequest<'a> {
+        PullRequest {
+            consumer_group: Cow::Borrowed(&self.group),
+            topic: Cow::Borrowed(queue.topic()),
+            queue_id: queue.id(),
+            queue_offset: 0,
+            max_messages: 0,
+            sys_flag: 0,
+            commit_offset: 0,
+            suspend_millis: HOLD.as_millis() as i64,
+            subscription: None,
+            sub_version: subscription.sub_version,
+            expression_type: Some(Cow::Borrowed(&subscription.expression_type)),
+            max_bytes: None,
+            broker_name: Some(Cow::Borrowed(queue.broker())),
+        }
     }
 
     /// The master, else any broker of the name: slaves take offsets and hand them on.

@@ -3,12 +3,14 @@ use std::time::Duration;
 
 use super::consumer::PushConsumer;
 use crate::client::{Client, ClientOptions, ClientSource};
-use crate::consumer::config::ConsumerConfig;
-use crate::consumer::consume::{Retry, Single};
+use crate::consumer::config::{ConsumerConfig, OnCorrupt};
+use crate::consumer::consume::{Batch, Deliveries, Handler, Retry, Single};
+use crate::consumer::fetch::OffsetMoved;
+use crate::consumer::observe::Event;
 use crate::consumer::offset::StartFrom;
 use crate::consumer::rebalance::Allocation;
 use crate::consumer::subscription::Filter;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::message::MessageView;
 #[cfg(feature = "tls")]
 use crate::transport::TlsConfig;
@@ -145,6 +147,78 @@ impl PushConsumerBuilder {
         self
     }
 
+    /// How often the members of the group are looked at without a reason (default 20 s; at least 1 s).
+    /// Brokers tell of changes at once; this finds those of which nobody told.
+    #[doc(alias = "rocketmq.client.rebalance.waitInterval")]
+    pub fn rebalance_interval(mut self, interval: Duration) -> Self {
+        self.config.rebalance_interval = interval;
+        self
+    }
+
+    /// How often a message may be given back before it becomes a dead letter (default 16; 0: the first
+    /// failure makes it one). Retries are delayed by 10 s, 30 s, 1 min .. 2 h.
+    #[doc(alias = "setMaxReconsumeTimes")]
+    pub fn max_reconsume(mut self, times: u32) -> Self {
+        self.config.max_reconsume = Some(times);
+        self
+    }
+
+    /// How long the handlers of a queue that goes to another member have to end (default 20 s). The
+    /// new member waits for that, up to a limit of its own. What runs for longer is handled twice.
+    #[doc(alias = "setAwaitTerminationMillisWhenShutdown")]
+    pub fn drain_time(mut self, time: Duration) -> Self {
+        self.config.drain_time = time;
+        self
+    }
+
+    /// A handler that has a message for longer than this is reported as stuck (default 15 min; not
+    /// zero): in the log, in the [statistics](crate::consumer::ConsumerStats::stuck), and as an
+    /// [event](crate::consumer::Event::Stuck). Nothing else happens, unless
+    /// [`revoke_stuck`](Self::revoke_stuck) is set.
+    #[doc(alias = "setConsumeTimeout")]
+    pub fn consume_timeout(mut self, time: Duration) -> Self {
+        self.config.consume_timeout = time;
+        self
+    }
+
+    /// Whether a message is taken from a handler that has it for longer than
+    /// [`consume_timeout`](Self::consume_timeout), and given back to the broker (default: no). The
+    /// handler runs on, but its result does not count, so that the message is handled twice, perhaps
+    /// at the same time.
+    pub fn revoke_stuck(mut self, revoke: bool) -> Self {
+        self.config.revoke_stuck = revoke;
+        self
+    }
+
+    /// The most messages that this member handles in a second (default: no limit; not zero).
+    pub fn rate_limit(mut self, per_second: u32) -> Self {
+        self.config.rate_limit = Some(per_second);
+        self
+    }
+
+    /// What to do when a broker has no message at the offset that comes next (default
+    /// [`Follow`](OffsetMoved::Follow)).
+    pub fn on_offset_moved(mut self, policy: OffsetMoved) -> Self {
+        self.config.on_offset_moved = policy;
+        self
+    }
+
+    /// What to do with a message that cannot be read (default [`Wait`](OnCorrupt::Wait)).
+    pub fn on_corrupt(mut self, policy: OnCorrupt) -> Self {
+        self.config.on_corrupt = policy;
+        self
+    }
+
+    /// Hears of what happens to the consumer (default: nobody; all of it is logged in any case). It
+    /// runs on a thread of its own, `rmq-events`. It may take its time: 1,024 events wait for it, and
+    /// those beyond are dropped and
+    /// [counted](crate::consumer::ConsumerStats::events_dropped). Its panics are logged.
+    #[doc(alias = "MessageQueueListener")]
+    pub fn events(mut self, listener: impl Fn(&Event) + Send + Sync + 'static) -> Self {
+        self.config.listener = Some(Arc::new(listener));
+        self
+    }
+
     /// How long the start waits for a name server that does not answer (default 10 s).
     pub fn start_timeout(mut self, timeout: Duration) -> Self {
         self.config.start_timeout = timeout;
@@ -174,11 +248,32 @@ impl PushConsumerBuilder {
     where
         F: Fn(&MessageView) -> Result<(), Retry> + Send + Sync + 'static,
     {
+        self.start_with(Box::new(Single(handler)), 1)
+    }
+
+    /// The same with a handler that gets up to `most` messages of one queue at once (1 to 1024):
+    /// those that are there, it does not wait for more. See [`Deliveries`] for what it says of each.
+    ///
+    /// # Errors
+    /// Those of [`start`](Self::start).
+    #[doc(alias = "setConsumeMessageBatchMaxSize")]
+    pub fn start_batch<F>(self, most: usize, handler: F) -> Result<PushConsumer>
+    where
+        F: Fn(&mut Deliveries<'_>) -> Result<(), Retry> + Send + Sync + 'static,
+    {
+        if !(1..=1024).contains(&most) {
+            let text = "a batch has 1 to 1024 messages";
+            return Err(Error::new(ErrorKind::Config, text));
+        }
+        self.start_with(Box::new(Batch(handler)), most)
+    }
+
+    fn start_with(self, handler: Box<dyn Handler>, batch: usize) -> Result<PushConsumer> {
         if let Some(error) = self.failed {
             return Err(error);
         }
         self.config.check()?;
         let (client, is_own) = self.source.client()?;
-        PushConsumer::start(self.config, client, is_own, Box::new(Single(handler)), 1)
+        PushConsumer::start(self.config, client, is_own, handler, batch)
     }
 }

@@ -8,13 +8,16 @@ use super::builder::PushConsumerBuilder;
 use crate::client::{Client, RouteListener, epoch_millis};
 use crate::consumer::LOG;
 use crate::consumer::config::ConsumerConfig;
-use crate::consumer::consume::{Dispatcher, Handler, Worker};
+use crate::consumer::consume::{Dispatcher, Handler, Limits, Worker};
 use crate::consumer::control::{Beginning, Event, Inbox, Order, Parts, spawn};
 use crate::consumer::member::ConsumerMember;
-use crate::consumer::observe::ShutdownReport;
+use crate::consumer::observe::{ConsumerState, ConsumerStats, ShutdownReport};
+use crate::consumer::queue::Scope;
+use crate::consumer::shared::Shared;
 use crate::consumer::topics::{GroupFacts, Topics};
 use crate::error::{Error, ErrorKind, Result};
 use crate::logging;
+use crate::message::MessageQueue;
 use crate::transport::{Deadline, Promise, Threads};
 
 /// How long [`PushConsumer::shutdown`] may take.
@@ -25,6 +28,9 @@ const DROP_WITHIN: Duration = Duration::from_secs(3);
 
 /// How long `start` waits for the brokers to know the consumer, and for the first assignment.
 const FIRST_ASSIGNMENT_WITHIN: Duration = Duration::from_secs(5);
+
+/// How long the control thread has to say what it has. It never waits for anything.
+const DESCRIBE_WITHIN: Duration = Duration::from_secs(1);
 
 /// Between two tries to reach a name server.
 const NAME_SERVER_AGAIN: Duration = Duration::from_millis(100);
@@ -68,9 +74,8 @@ pub struct PushConsumer(Arc<Handle>);
 
 /// Shuts the consumer down when the last handle goes.
 struct Handle {
-    config: Arc<ConsumerConfig>,
+    shared: Shared,
     client: Client,
-    inbox: Inbox,
     threads: Threads,
     ended: Arc<Promise<ShutdownReport>>,
     /// Hears of routes for as long as the consumer lives.
@@ -104,15 +109,20 @@ impl PushConsumer {
         )?;
         let (inbox, events) = Inbox::new();
         let (threads, ended) = (Threads::default(), Arc::new(Promise::new()));
-        let from = config.start_from;
-        let member = ConsumerMember::new(&group, from, &topics, &inbox, &threads, &ended);
+        let shared = Shared {
+            dispatcher: Arc::new(Dispatcher::new(config.rate_limit, start)),
+            assignment: Arc::default(),
+            counters: Arc::default(),
+            config,
+            group,
+            topics,
+            inbox,
+        };
+        let member = ConsumerMember::new(&shared, &threads, &ended);
         let member = Arc::new(member);
-        let dispatcher = Arc::new(Dispatcher::default());
-        let mut parts = Parts::new(&config, &topics, &core, group, &inbox, &dispatcher, facts);
-        parts.learn_group(
-            &events,
-            Deadline::after(Instant::now(), Duration::from_secs(3)),
-        );
+        let mut parts = Parts::new(&shared, &core, facts);
+        let soon = Duration::from_secs(3);
+        parts.learn_group(&events, Deadline::after(Instant::now(), soon));
         let membership = core.join(member.clone())?;
         let listener: Arc<dyn RouteListener> = member.clone();
         core.routes.listen(Arc::downgrade(&listener));
@@ -122,7 +132,7 @@ impl PushConsumer {
         }
         let started = Arc::new(Promise::new());
         let beginning = Beginning {
-            inbox: inbox.clone(),
+            inbox: shared.inbox.clone(),
             events,
             client: client.clone(),
             owns_client,
@@ -131,24 +141,25 @@ impl PushConsumer {
             ended: ended.clone(),
         };
         let worker = Worker {
-            dispatcher: dispatcher.clone(),
-            topics,
-            inbox: inbox.clone(),
+            limits: Limits {
+                max_reconsume: shared.config.max_reconsume,
+                suspend: shared.config.suspend,
+            },
+            shared: shared.clone(),
             handler,
             batch,
         };
-        start_threads(&threads, &config, worker)
+        start_threads(&threads, worker)
             .and_then(|()| spawn(beginning, parts, membership))
             .map_err(|error| {
-                dispatcher.close();
+                shared.dispatcher.close();
                 let text = format!("the consumer's threads cannot be started: {error}");
                 Error::new(ErrorKind::Io, text).caused_by(error)
             })?;
         started.get_until(soon);
         Ok(PushConsumer(Arc::new(Handle {
-            config,
+            shared,
             client,
-            inbox,
             threads,
             ended,
             _member: member,
@@ -157,7 +168,7 @@ impl PushConsumer {
 
     /// The group, without its namespace.
     pub fn group(&self) -> &str {
-        &self.0.config.group
+        &self.0.shared.config.group
     }
 
     /// The id under which brokers know this member of the group.
@@ -166,11 +177,68 @@ impl PushConsumer {
         self.0.client.id()
     }
 
+    /// The queues of this member now, sorted.
+    pub fn assignment(&self) -> Vec<MessageQueue> {
+        self.0.shared.assignment.queues()
+    }
+
+    /// Hands out and fetches nothing more from now on, until [`resume`](PushConsumer::resume).
+    /// Running handlers end; this member keeps its place in the group and its queues.
+    #[doc(alias = "suspend")]
+    pub fn pause(&self) {
+        self.0.pause(&Scope::All, true);
+    }
+
+    /// The same for one topic.
+    pub fn pause_topic(&self, topic: &str) {
+        self.0.pause(&Scope::Topic(topic.into()), true);
+    }
+
+    /// The same for one queue, also while it is another member's.
+    pub fn pause_queue(&self, queue: &MessageQueue) {
+        self.0.pause(&Scope::Queue(queue.clone()), true);
+    }
+
+    /// Goes on with everything, also with what was paused by topic or queue.
+    pub fn resume(&self) {
+        self.0.pause(&Scope::All, false);
+    }
+
+    /// Goes on with a topic, unless all is paused, or a queue of it.
+    pub fn resume_topic(&self, topic: &str) {
+        self.0.pause(&Scope::Topic(topic.into()), false);
+    }
+
+    /// Goes on with a queue, unless its topic is paused, or all is.
+    pub fn resume_queue(&self, queue: &MessageQueue) {
+        self.0.pause(&Scope::Queue(queue.clone()), false);
+    }
+
+    /// What the consumer has counted since its start.
+    #[doc(alias = "ConsumerStatsManager")]
+    pub fn stats(&self) -> ConsumerStats {
+        self.0.shared.counters.read()
+    }
+
+    /// What the consumer has at this moment: its queues, what each does, and why. Cheap enough to be
+    /// asked for every second. Empty once it is shut down.
+    #[doc(alias = "consumerRunningInfo")]
+    pub fn describe(&self) -> ConsumerState {
+        let state = Arc::new(Promise::new());
+        let order = Order::Describe(state.clone());
+        self.0.shared.inbox.put(Event::Order(order));
+        let deadline = Deadline::after(Instant::now(), DESCRIBE_WITHIN);
+        match self.0.ended.is_kept() {
+            true => ConsumerState::default(),
+            false => state.get_until(deadline).unwrap_or_default(),
+        }
+    }
+
     /// Ends the consumer within 30 s, like [`shutdown_within`](PushConsumer::shutdown_within).
     pub fn shutdown(&self) {
         let report = self.shutdown_within(SHUTDOWN_WITHIN);
         if !report.is_clean() {
-            logging::warn!(target: LOG, "{}: {report}", self.0.config.group);
+            logging::warn!(target: LOG, "{}: {report}", self.0.shared.config.group);
         }
     }
 
@@ -187,9 +255,19 @@ impl PushConsumer {
 }
 
 impl Handle {
+    fn pause(&self, scope: &Scope, paused: bool) {
+        for queue in self.shared.assignment.pause(scope, paused) {
+            if queue.note() {
+                self.shared.inbox.put(Event::Progress(queue.number));
+            }
+        }
+    }
+
     fn shut_down(&self, most: Duration) -> ShutdownReport {
         let deadline = Deadline::after(Instant::now(), most);
-        self.inbox.put(Event::Order(Order::Shutdown(deadline)));
+        self.shared
+            .inbox
+            .put(Event::Order(Order::Shutdown(deadline)));
         if self.threads.has_current() {
             return ShutdownReport {
                 goes_on: true,
@@ -213,7 +291,7 @@ impl Drop for Handle {
         }
         let report = self.shut_down(DROP_WITHIN);
         if !report.is_clean() {
-            let group = &self.config.group;
+            let group = &self.shared.config.group;
             logging::warn!(target: LOG, "consumer {group} dropped: {report}");
         }
     }
@@ -245,13 +323,9 @@ fn find_topics(client: &Client, topics: &Topics, deadline: Deadline) -> Result<G
     Ok(facts)
 }
 
-fn start_threads(
-    threads: &Threads,
-    config: &ConsumerConfig,
-    worker: Worker,
-) -> std::io::Result<()> {
+fn start_threads(threads: &Threads, worker: Worker) -> std::io::Result<()> {
     let worker = Arc::new(worker);
-    for n in 1..=config.threads {
+    for n in 1..=worker.shared.config.threads {
         let own = worker.clone();
         // Names of threads are short.
         let n = n % 1000;
@@ -263,7 +337,7 @@ fn start_threads(
 impl fmt::Debug for PushConsumer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PushConsumer")
-            .field("group", &self.0.config.group)
+            .field("group", &self.0.shared.config.group)
             .field("client", &self.0.client)
             .finish_non_exhaustive()
     }

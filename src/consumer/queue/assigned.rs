@@ -96,6 +96,24 @@ impl Assigned {
         Ok(())
     }
 
+    /// The handler ended, and the message stays here until something else is decided.
+    pub(crate) fn settle(&self, ticket: &Ticket) -> Result<(), Stale> {
+        self.lock().window.settle(ticket)
+    }
+
+    /// Another copy of a message that could not be read is handed out again.
+    pub(crate) fn renew(
+        &self,
+        ticket: Ticket,
+        payload: Payload,
+        not_before: Instant,
+    ) -> Result<(), Stale> {
+        let mut contents = self.lock();
+        let freed = contents.window.renew(ticket, payload, not_before)?;
+        contents.freed += freed;
+        Ok(())
+    }
+
     /// The message is handed out again here, at `not_before` at the earliest.
     pub(crate) fn put_back(&self, ticket: Ticket, not_before: Instant) -> Result<(), Stale> {
         let mut contents = self.lock();

@@ -13,12 +13,12 @@ use crate::transport::Outcome;
 
 /// Notes how far a queue is.
 pub(in crate::consumer::control) fn note(owned: &Owned, tools: &mut Tools) {
-    let low_water = {
+    let (generation, low_water) = {
         let window = &owned.assigned.lock().window;
-        window.low_water()
+        (window.generation(), window.low_water())
     };
-    let number = owned.number();
-    tools.progress.advance(owned.queue(), number, low_water);
+    let progress = &mut tools.progress;
+    progress.advance(owned.queue(), generation, low_water);
 }
 
 /// Sends what is due of all queues.
@@ -55,12 +55,14 @@ fn send(commit: Commit, number: u64, tools: &mut Tools, now: Instant) {
 pub(in crate::consumer::control) fn answered(commit: Commit, tools: &mut Tools, outcome: Outcome) {
     let refusal = match outcome {
         Ok(answer) if answer.code == response::SUCCESS => {
+            tools.counters.commits.add(1);
             tools.progress.confirmed(commit);
             return;
         }
         Ok(answer) => format!("answered {}", answer.code),
         Err(error) => error.to_string(),
     };
+    tools.counters.commit_failures.add(1);
     let queue = tools.topics.for_users(&commit.queue);
     logging::debug!(target: LOG, "{queue}: commit of {} failed: {refusal}", commit.offset);
     tools.progress.failed(commit);

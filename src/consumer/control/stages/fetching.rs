@@ -8,13 +8,14 @@ use crate::consumer::control::inbox::Pull;
 use crate::consumer::control::owned::Owned;
 use crate::consumer::control::tools::Tools;
 use crate::consumer::fetch::{PullAnswer, Verdict, judge};
+use crate::consumer::observe::Event;
 use crate::consumer::queue::{Answer, Fetched, Grant, Payload};
-use crate::error::ErrorKind;
+use crate::error::{Error, ErrorKind, OneLine, ResponseCode};
 use crate::logging;
+use crate::protocol::Command;
 use crate::protocol::code::response;
 use crate::protocol::consumer::pull;
 use crate::protocol::message::{Messages, Packed, Unreadable};
-use crate::protocol::{Command, ProtocolError};
 use crate::transport::Outcome;
 
 /// A broker that has not confirmed that it knows us is looked at again, if nothing happens before.
@@ -28,6 +29,8 @@ struct Found {
     messages: Vec<(i64, u64, Payload)>,
     /// What ended it early.
     unreadable: Option<Unreadable>,
+    /// When the last one was stored, epoch milliseconds.
+    last_stored: Option<i64>,
 }
 
 /// Sends the next request of an active queue if it may be sent now. Returns when to look again, if
@@ -48,8 +51,10 @@ pub(in crate::consumer::control) fn step(
         let is_busy = window.is_asking() || window.is_full();
         (!is_busy).then(|| tools.config.window.saturating_sub(window.len()))
     };
-    let grant = tools.budget.ask(owned.number(), capacity?)?;
-    ask(owned, tools, grant, now)
+    let capacity = capacity?;
+    let grant = tools.budget.ask(owned.number(), capacity);
+    owned.fetch.waits_for_bytes = grant.is_none();
+    ask(owned, tools, grant?, now)
 }
 
 /// Sends a request that the budget allows. Returns when to look again.
@@ -61,6 +66,7 @@ pub(in crate::consumer::control) fn ask(
 ) -> Option<Instant> {
     let fetch = &mut owned.fetch;
     fetch.not_before = None;
+    fetch.waits_for_bytes = false;
     let queue = &owned.assigned.queue;
     let to = tools.wire.pull_address(queue, fetch.broker_id);
     let known = to.filter(|to| match tools.membership.registered(&to.address) {
@@ -86,6 +92,7 @@ pub(in crate::consumer::control) fn ask(
         since: now,
         from_slave: to.is_slave,
     };
+    tools.counters.pulls.add(1);
     let (messages, may_park) = (grant.messages, grant.may_park);
     let wire = &tools.wire;
     wire.pull(
@@ -107,54 +114,99 @@ pub(in crate::consumer::control) fn answered(
     outcome: Outcome,
     now: Instant,
 ) {
+    if !owned.assigned.lock().window.is_current(&pull.ask) {
+        // Of the time before a seek or reset, as is what was reserved for it.
+        return;
+    }
     let answer = match outcome {
         Ok(answer) => answer,
-        Err(error) => {
-            unanswered(owned, tools, pull);
-            owned.fetch.failures = owned.fetch.failures.saturating_add(1);
-            owned.fetch.not_before = Some(now + pause_after(owned.fetch.failures));
-            if matches!(
-                error.kind(),
-                ErrorKind::Connect | ErrorKind::Disconnected | ErrorKind::Dns
-            ) {
-                tools.wire.core.refresh_soon(&owned.queue().topic().into());
-            }
-            logging::debug!(target: LOG, "{}: pull failed: {error}", owned.assigned.shown);
-            return;
-        }
+        Err(error) => return failed(owned, tools, pull, &error, now),
     };
     owned.fetch.failures = 0;
-    let header = pull::PullAnswer::decode(&answer.ext);
+    owned.fetch.last_answer = Some(now);
+    owned.fetch.last_error = None;
+    let header = pull::PullAnswer::decode(&answer.ext).ok();
     let (code, took) = (answer.code, now.saturating_duration_since(pull.since));
-    let found = find(answer, &header);
+    let remark = answer.remark.clone();
+    let found = find(answer, header.as_ref());
+    let verdict = judge_answer(owned, &pull, code, header.as_ref(), &found);
+    if let Some(header) = &header {
+        owned.fetch.broker_id = header.suggested_broker_id;
+        owned.fetch.end = header.max_offset.try_into().ok();
+    }
+    if !matches!(verdict, Verdict::Moved(_)) {
+        owned.fetch.moved_since = None;
+    }
+    let is_event = owned.fetch.streak.note(&verdict, pull.ask.offset, took);
+    if let Some(what) = trouble(&verdict, code, remark) {
+        tools.counters.pull_failures.add(1);
+        if is_event {
+            tools.events.tell(Event::Refused {
+                queue: owned.assigned.shown.clone(),
+                what: what.clone(),
+            });
+        }
+        owned.fetch.last_error = Some(what);
+    }
+    apply(owned, tools, pull, found, verdict, now);
+}
+
+/// There is no answer.
+fn failed(owned: &mut Owned, tools: &mut Tools, pull: Pull, error: &Error, now: Instant) {
+    unanswered(owned, tools, pull);
+    tools.counters.pull_failures.add(1);
+    let fetch = &mut owned.fetch;
+    fetch.failures = fetch.failures.saturating_add(1);
+    fetch.not_before = Some(now + pause_after(fetch.failures));
+    fetch.last_error = Some(error.to_string());
+    if matches!(
+        error.kind(),
+        ErrorKind::Connect | ErrorKind::Disconnected | ErrorKind::Dns
+    ) {
+        tools.wire.core.refresh_soon(&owned.queue().topic().into());
+    }
+    logging::debug!(target: LOG, "{}: pull failed: {error}", owned.assigned.shown);
+}
+
+fn judge_answer(
+    owned: &Owned,
+    pull: &Pull,
+    code: i32,
+    header: Option<&pull::PullAnswer>,
+    found: &Found,
+) -> Verdict {
     let offsets: Vec<i64> = found.messages.iter().map(|(offset, ..)| *offset).collect();
-    let number = |value: fn(&pull::PullAnswer) -> i64| header.as_ref().ok().map(value);
+    if found.unreadable.is_some() && offsets.is_empty() {
+        return Verdict::Broken {
+            what: "the first message cannot be found",
+            pause: Duration::from_secs(1),
+        };
+    }
     let judged = PullAnswer {
         code,
         next: match (&found.unreadable, offsets.last()) {
             // What follows is asked for again.
             (Some(_), Some(last)) => Some(last.saturating_add(1)),
-            _ => number(|header| header.next_offset),
+            _ => header.map(|header| header.next_offset),
         },
-        min: number(|header| header.min_offset),
-        max: number(|header| header.max_offset),
+        min: header.map(|header| header.min_offset),
+        max: header.map(|header| header.max_offset),
         offsets: &offsets,
     };
-    let verdict = match &found.unreadable {
-        Some(_) if offsets.is_empty() => Verdict::Broken {
-            what: "the first message cannot be read",
-            pause: Duration::from_secs(1),
-        },
-        _ => judge(&judged, pull.ask.offset, owned.fetch.streak.count()),
+    judge(&judged, pull.ask.offset, owned.fetch.streak.count())
+}
+
+/// What is wrong with an answer, if something is.
+fn trouble(verdict: &Verdict, code: i32, remark: Option<String>) -> Option<String> {
+    let said = || {
+        let remark = remark.map(|remark| format!(": {}", OneLine(&remark)));
+        format!("{}{}", ResponseCode::new(code), remark.unwrap_or_default())
     };
-    if owned.fetch.streak.note(&verdict, pull.ask.offset, took) {
-        let queue = &owned.assigned.shown;
-        logging::warn!(target: LOG, "{queue}: a pull is answered {code}: {verdict:?}");
+    match verdict {
+        Verdict::Found { .. } | Verdict::Nothing { .. } | Verdict::Moved(_) => None,
+        Verdict::Broken { what, .. } => Some(format!("an answer cannot be used: {what}")),
+        _ => Some(format!("the broker answered {}", said())),
     }
-    if let Ok(header) = &header {
-        owned.fetch.broker_id = header.suggested_broker_id;
-    }
-    apply(owned, tools, pull, found, verdict, now);
 }
 
 fn apply(
@@ -182,9 +234,10 @@ fn apply(
             tools.wire.core.refresh_soon(&owned.queue().topic().into());
             pause
         }
-        Verdict::Moved(_) => {
+        Verdict::Moved(moved) => {
+            let (from, is_master) = (pull.ask.offset, !pull.from_slave);
             unanswered(owned, tools, pull);
-            Duration::from_secs(1)
+            super::moved::moved(owned, tools, moved, from, is_master, now)
         }
         Verdict::Busy { pause }
         | Verdict::Refused { pause }
@@ -209,20 +262,20 @@ fn take(owned: &mut Owned, tools: &mut Tools, pull: Pull, found: Found, next: u6
         let _ = owned.assigned.lock().window.no_answer(pull.ask);
         return;
     }
+    tools.counters.fetched.add(count as u64);
+    tools.counters.fetched_bytes.add(total);
+    owned.fetch.last_stored = found.last_stored.or(owned.fetch.last_stored);
     let messages = found.messages.into_iter();
     let messages = messages.map(|(offset, bytes, payload)| Fetched {
         offset: offset.try_into().unwrap_or(0),
         bytes,
         payload,
     });
-    let answered = owned
-        .assigned
-        .lock()
-        .window
-        .answer(pull.ask, messages, next);
-    let kept = answered.map_or(0, |answered| answered.bytes);
-    tools.budget.release(number, total - kept);
-    tools.dispatcher.offer(&owned.assigned);
+    let window = &mut owned.assigned.lock().window;
+    let kept = window
+        .answer(pull.ask, messages, next)
+        .map(|answered| answered.bytes);
+    tools.budget.release(number, total - kept.unwrap_or(0));
 }
 
 fn unanswered(owned: &mut Owned, tools: &mut Tools, pull: Pull) {
@@ -231,15 +284,16 @@ fn unanswered(owned: &mut Owned, tools: &mut Tools, pull: Pull) {
 }
 
 /// Finds the messages of an answer, up to the first one that cannot be found.
-fn find(answer: Command, header: &Result<pull::PullAnswer, ProtocolError>) -> Found {
+fn find(answer: Command, header: Option<&pull::PullAnswer>) -> Found {
     let mut found = Found {
         messages: Vec::new(),
         unreadable: None,
+        last_stored: None,
     };
     if answer.code != response::SUCCESS {
         return found;
     }
-    let delta = header.as_ref().ok().and_then(|header| header.offset_delta);
+    let delta = header.and_then(|header| header.offset_delta);
     let delta = delta.unwrap_or(0);
     let size = answer.body.len() as u64;
     let bytes = Arc::new(answer.body);
@@ -254,6 +308,7 @@ fn find(answer: Command, header: &Result<pull::PullAnswer, ProtocolError>) -> Fo
             Ok(packed) => {
                 let offset = packed.queue_offset().saturating_add(delta);
                 let bytes = packed.stored_body().len() as u64;
+                found.last_stored = Some(packed.store_timestamp());
                 let message = (offset, bytes, Payload::Packed(packed));
                 found.messages.push(message);
             }

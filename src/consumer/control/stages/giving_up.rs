@@ -30,6 +30,7 @@ pub(in crate::consumer::control) fn begin(
         *before = until.min(*before);
         return;
     }
+    tools.assignment.remove(&owned.assigned.shown);
     let had_started = owned.is_active();
     let freed = owned.assigned.lock().window.drain();
     tools.budget.release(owned.number(), freed);

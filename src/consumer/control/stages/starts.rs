@@ -115,10 +115,10 @@ fn offset(answer: &Command) -> Option<u64> {
 /// The queue starts here. Unless the broker has this offset already, it is committed at once: so
 /// that whoever takes the queue next does not decide anew.
 fn begin(owned: &mut Owned, tools: &mut Tools, offset: u64, is_stored: bool, now: Instant) {
-    let number = owned.number();
-    owned.assigned.lock().window.restart(number, offset);
+    let (number, generation) = (owned.number(), tools.next_generation());
+    owned.assigned.lock().window.restart(generation, offset);
     let queue = owned.queue().clone();
-    tools.progress.begin(&queue, number, offset, is_stored);
+    tools.progress.begin(&queue, generation, offset, is_stored);
     logging::debug!(target: LOG, "{}: starts at {offset}", owned.assigned.shown);
     owned.enter(Stage::Active, now);
     super::commits::commit_now(&queue, number, tools, now);
