@@ -78,6 +78,7 @@ struct Handle {
     client: Client,
     threads: Threads,
     ended: Arc<Promise<ShutdownReport>>,
+    closed: Arc<Promise<Vec<String>>>,
     /// Hears of routes for as long as the consumer lives.
     _member: Arc<ConsumerMember>,
 }
@@ -109,6 +110,7 @@ impl PushConsumer {
         )?;
         let (inbox, events) = Inbox::new();
         let (threads, ended) = (Threads::default(), Arc::new(Promise::new()));
+        let closed = Arc::new(Promise::new());
         let shared = Shared {
             dispatcher: Arc::new(Dispatcher::new(config.rate_limit, start)),
             assignment: Arc::default(),
@@ -139,6 +141,7 @@ impl PushConsumer {
             threads: threads.clone(),
             started: started.clone(),
             ended: ended.clone(),
+            closed: closed.clone(),
         };
         let worker = Worker {
             limits: Limits {
@@ -162,6 +165,7 @@ impl PushConsumer {
             client,
             threads,
             ended,
+            closed,
             _member: member,
         })))
     }
@@ -275,6 +279,8 @@ impl Handle {
             };
         }
         let mut report = self.ended.get_until(deadline).unwrap_or_default();
+        let of_client = self.closed.get_until(deadline);
+        report.stuck_threads.extend(of_client.unwrap_or_default());
         for name in self.threads.join(deadline) {
             if !report.stuck_threads.contains(&name) {
                 report.stuck_threads.push(name);
