@@ -75,7 +75,9 @@
 //! `rmq-discover`, with message trace `rmq-trace`, with probes of failed brokers `rmq-detector`,
 //! for each host name being resolved `rmq-resolve`, and for each address to which asynchronous
 //! sends or heartbeats need a new connection `rmq-dial`. A transaction producer answers the
-//! brokers' checks on its own threads (`rmq-check`, one unless set). All end at shutdown.
+//! brokers' checks on its own threads (`rmq-check`, one unless set). A consumer has one thread that
+//! decides (`rmq-consumer`) and 20 threads, unless set, that run its handler (`rmq-consume-{n}`),
+//! however many queues it has; a listener of its events has one (`rmq-events`). All end at shutdown.
 //!
 //! # Deadlines, retries and duplicates
 //! A send has one deadline, `send_timeout` (3 s) after the call; everything happens within it:
@@ -210,7 +212,8 @@
 
 /// The client that producers can share, and its state as [`Client::describe`] shows it.
 pub mod client;
-mod consumer;
+/// Types beside [`PushConsumer`]: builders, reports, and the division of queues among members.
+pub mod consumer;
 /// Parts of an [`Error`].
 pub mod error;
 mod logging;
@@ -226,6 +229,8 @@ mod transport;
 
 #[doc(inline)]
 pub use client::{Admin, Client, ClientOptions};
+#[doc(inline)]
+pub use consumer::{Filter, PushConsumer, Retry, StartFrom};
 #[doc(inline)]
 pub use error::{Error, ErrorKind, ResponseCode, Result, SendFate};
 #[doc(inline)]
