@@ -401,7 +401,7 @@ const NOT_PROVOKED: &[&str] = &[
     // It needs a web server.
     "other name servers",
     // It needs a reply behind its request's deadline.
-    "a reply that comes too late",
+    "a late reply",
     // It needs half an hour.
     "a route that is forgotten",
     // The system's resolver decides.
