@@ -268,30 +268,28 @@ pub mod hook {
     pub use crate::transport::{RpcHook, RpcRequest, RpcResponse};
 }
 
-/// The longer parts of the guide, and notes on how this crate is built.
+/// The longer parts of the guide.
 pub mod docs {
+    // The pages name items in brackets, without a path: read as files they have no broken links then.
+    #[allow(unused_imports)]
+    use crate::{client::*, error::*, hook, hook::*, message::*, producer::*, transaction::*, *};
+
     #[doc = include_str!("docs/errors.md")]
     pub mod errors {}
 
     #[doc = include_str!("docs/settings.md")]
     pub mod settings {}
 
+    #[doc = include_str!("docs/features.md")]
+    pub mod features {}
+
     #[doc = include_str!("docs/from_java.md")]
     pub mod from_java {}
 
-    #[doc = include_str!("docs/architecture.md")]
-    pub mod architecture {}
-
-    #[doc = include_str!("docs/style.md")]
-    pub mod style {}
-
-    #[doc = include_str!("docs/speed.md")]
-    pub mod speed {}
-
-    #[doc = include_str!("docs/faults.md")]
-    pub mod faults {}
-
     #[cfg(feature = "embedded")]
-    #[doc = include_str!("docs/testing.md")]
-    pub mod testing {}
+    pub mod testing {
+        #![doc = include_str!("docs/testing.md")]
+        #[allow(unused_imports)]
+        use crate::embedded::{self, *};
+    }
 }

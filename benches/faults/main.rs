@@ -1,5 +1,5 @@
 //! Figures of sends that meet faults, on the cluster and the proxies of `tests/faults`: measured on demand
-//! and printed, with what they are compared with in `src/docs/faults.md`. `benches/README.md` says how.
+//! and printed, with what they are compared with in `src/docs/contributing/faults.md`. `benches/README.md` says how.
 //! Nothing fails by how fast a machine is, only by what must never be.
 
 #[allow(dead_code, reason = "the tests need more of it")]

@@ -1,8 +1,8 @@
-//! Who belongs to the groups that a broker knows from heartbeats.
+//! The members of the groups that a broker knows from heartbeats.
 //!
-//! As on a real broker, a member is a *connection* of a client: a client that comes again over a new
-//! connection is there twice until the old one has ended. A member leaves when its connection ends,
-//! when its client unregisters the group over it, and after [`EXPIRE_AFTER`] without a heartbeat.
+//! As on a real broker, a member is a *connection* of a client: a client that reconnects is listed
+//! twice until its old connection has ended. A member leaves when its connection ends, when its
+//! client unregisters the group over it, and after [`EXPIRE_AFTER`] without a heartbeat.
 
 #[cfg(test)]
 mod tests;
@@ -17,10 +17,10 @@ use super::clock::{Millis, millis};
 use crate::protocol::consumer::member::ConsumerData;
 use crate::protocol::heartbeat::{Heartbeat, Unregister};
 
-/// How long a member stays without a heartbeat.
+/// The time after which a member without a heartbeat is removed.
 pub(super) const EXPIRE_AFTER: Duration = Duration::from_secs(120);
 
-/// What a group does. A producer group and a consumer group may have the same name.
+/// The kind of a group. A producer group and a consumer group may have the same name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Kind {
     Producer,
@@ -37,14 +37,14 @@ pub(super) struct Member {
     consumer: Option<Arc<ConsumerData>>,
 }
 
-/// The members of all groups of one broker. Functions that change them return the consumer groups in
-/// which somebody joined or left, sorted.
+/// The members of all groups of one broker. Functions that change them return the consumer groups
+/// whose members changed, sorted.
 #[derive(Default)]
 pub(super) struct Members(Mutex<BTreeMap<(Kind, String), Vec<Member>>>);
 
 impl Member {
-    /// What the member's latest heartbeat said of it as a consumer, as it came: how it consumes, its
-    /// subscriptions. `None` for producers.
+    /// The consumer data of the member's latest heartbeat, unchanged: its mode and subscriptions.
+    /// `None` for producers.
     pub(super) fn consumer(&self) -> Option<&ConsumerData> {
         self.consumer.as_deref()
     }
@@ -104,7 +104,7 @@ impl Members {
         self.remove(|_, member| member.connection == connection)
     }
 
-    /// Removes those whose time is up.
+    /// Removes members that have expired.
     pub(super) fn expire(&self, now: Millis) -> Vec<String> {
         self.remove(|_, member| member.expires() <= now)
     }
@@ -115,7 +115,7 @@ impl Members {
         groups.values().flatten().map(Member::expires).min()
     }
 
-    /// The broker has been killed: it remembers nobody.
+    /// The broker was killed: it forgets all members.
     pub(super) fn clear(&self) {
         self.0.lock().clear();
     }
@@ -173,7 +173,7 @@ impl Members {
     }
 }
 
-/// Adds a member, or refreshes it; says whether it is new.
+/// Adds or refreshes a member; returns whether it is new.
 fn put(members: &mut Vec<Member>, member: Member) -> bool {
     let known = |known: &&mut Member| known.is(member.connection, &member.client_id);
     match members.iter_mut().find(known) {

@@ -41,32 +41,33 @@
 //! | TLS, access control, quotas, files | | yes |
 //!
 //! # Faults
-//! Each server has faults of its own. [`Broker::inject`] and [`NameServer::inject`] take a [`Fault`]: what
-//! goes wrong, and with which requests ([`On`]). They return an [`Injected`], which counts these requests
-//! and can end the fault.
-//! A [`Gate`] holds answers until the test opens it, and [`Fault::late`] until the clock has moved.
-//! [`Broker::set_accept`] disturbs new connections, and [`Broker::disconnect_all`] breaks all of them.
+//! Each server has its own faults. [`Broker::inject`] and [`NameServer::inject`] take a [`Fault`]:
+//! what goes wrong, and with which requests ([`On`]). They return an [`Injected`], which counts
+//! these requests and can end the fault. A [`Gate`] holds answers until the test opens it, and
+//! [`Fault::late`] until the clock has moved. [`Broker::set_accept`] disturbs new connections, and
+//! [`Broker::disconnect_all`] breaks all of them.
 //!
 //! # The clock
-//! A cluster has one clock for everything that its servers do by time: store times, delayed messages,
-//! long polls, late answers ([`Fault::late`]) and the expiry of group members (120 s after their last
-//! heartbeat). Checks of transactions do not follow it: the test says when a broker asks.
+//! A cluster has one clock for everything in its servers that depends on time: store times, delayed
+//! messages, long polls, late answers ([`Fault::late`]) and the expiry of group members (120 s
+//! after their last heartbeat). Transaction checks do not follow it: the test decides when a broker
+//! asks.
 //!
 //! The clock runs with real time, and [`Cluster::advance`] moves it further. With
 //! [`hold_delayed_messages`](ClusterBuilder::hold_delayed_messages) or
-//! [`manual_clock`](ClusterBuilder::manual_clock) it stands still, and only `advance` moves it: then
-//! nothing on the servers depends on how long the test takes. Events happen in the order of their
-//! times, and events of the same time in the order in which they were scheduled.
+//! [`manual_clock`](ClusterBuilder::manual_clock) only `advance` moves it: then nothing on the
+//! servers depends on how long the test takes. Events happen in the order of their times, and
+//! events of the same time in the order in which they were scheduled.
 //!
 //! A client's deadlines, back-off and intervals follow the system's clock, its heartbeats included. If
 //! the test moves the clock by two minutes at once, brokers forget all members until their next
 //! heartbeat.
 //!
 //! # Waiting
-//! A message is stored before its send is answered: after a synchronous send, just look. For requests
-//! without an answer (oneway sends, the ends of transactions) and for the work of other threads there
-//! are the functions `wait_for_..`. They return as soon as the condition holds, and at the timeout
-//! otherwise, so a long timeout costs time in a failing test only.
+//! A message is stored before its send is answered: after a synchronous send, no wait is needed.
+//! For requests without an answer (oneway sends, the ends of transactions) and for the work of
+//! other threads there are the functions `wait_for_..`. They return as soon as the condition holds,
+//! and at the timeout otherwise, so a long timeout costs time in a failing test only.
 //!
 //! # Memory
 //! | what | bound |
@@ -96,8 +97,8 @@
 //! Not yet covered by semantic versioning.
 
 // In reading order: `cluster` and its `builder`, `service` (which request goes where), `broker`,
-// `consume` and `name_server` (what is answered), `members`, `topics`, `store` and `clock` (what they
-// have), `faults` and `server` (how requests come and answers go). Imports go in that direction only.
+// `consume` and `name_server` (the answers), `members`, `topics`, `store` and `clock` (the state),
+// `faults` and `server` (requests in, answers out). Imports go in that direction only.
 mod broker;
 mod builder;
 mod clock;

@@ -25,7 +25,7 @@ impl UniqueKeys {
         UniqueKeys { head }
     }
 
-    /// How long they are.
+    /// The lengths of keys.
     #[expect(clippy::len_without_is_empty, reason = "none is empty")]
     pub fn len(&self) -> usize {
         self.head.len() + KEY_TAIL

@@ -3,10 +3,10 @@
 // - `message`: a message to be sent; `schedule`: when consumers may see it
 // - `properties`: names and values that travel with a message, their text form, and RocketMQ's own names
 // - `id`: the two kinds of message id
-// - `batch`, `split`: messages that are sent together, and how many make a batch
-// - `java`: what Java does with texts, where all clients must do the same
-// - `queue`: one queue of a topic; what topics and groups may be called
-// - `receipt`: what a broker says of a message that it stored
+// - `batch`, `split`: messages that are sent together, and cutting messages into batches
+// - `java`: Java's string functions, where all clients must agree
+// - `queue`: one queue of a topic; legal names of topics and groups
+// - `receipt`: a broker's answer about a stored message
 // - `transaction`: how a transaction ends
 // - `view`: a message that was read
 

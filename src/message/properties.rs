@@ -9,7 +9,7 @@ use std::fmt;
 pub struct Properties(Vec<(Cow<'static, str>, String)>);
 
 impl Properties {
-    /// No properties yet; allocates nothing.
+    /// An empty map; does not allocate.
     pub fn new() -> Properties {
         Properties(Vec::new())
     }
@@ -35,17 +35,17 @@ impl Properties {
         self.0.iter().map(|(name, value)| (&**name, value.as_str()))
     }
 
-    /// Properties whose names are known to differ.
+    /// Builds the map from properties with different names.
     pub(crate) fn from_distinct(pairs: impl Iterator<Item = (String, String)>) -> Properties {
         Properties(pairs.map(|(n, v)| (Cow::Owned(n), v)).collect())
     }
 
-    /// How many properties there are.
+    /// The number of properties.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether there are none.
+    /// Whether the map is empty.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -79,12 +79,12 @@ pub const MAX_LEN: usize = 32_767;
 /// Appends the text form of some properties. Those with an empty name or value are left out, since
 /// every decoder drops them.
 pub fn append<'a>(properties: impl Iterator<Item = (&'a str, &'a str)> + Clone, text: &mut String) {
-    // Exactly what is needed: the text stays in memory for as long as its message is in flight.
+    // Reserves the exact size: the text stays in memory while its message is in flight.
     let lengths = properties
         .clone()
         .map(|(name, value)| name.len() + value.len() + 2);
     text.reserve_exact(lengths.sum());
-    // Not a loop: a chain of many parts is walked faster from within.
+    // Not a loop: internal iteration over a chain of many parts is faster.
     properties.for_each(|(name, value)| {
         if !name.is_empty() && !value.is_empty() {
             text.push_str(name);
@@ -105,7 +105,7 @@ pub fn encode<'a>(properties: impl Iterator<Item = (&'a str, &'a str)> + Clone) 
 /// Reads the text form. As in Java, a piece that has no separator, no name or no value is dropped.
 pub fn decode(text: &str) -> Properties {
     let bytes = text.as_bytes();
-    // The separators are ASCII: what stands between them is UTF-8 as the whole text is.
+    // The separators are ASCII, so the parts between them are UTF-8 too.
     let own = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let places = places(bytes).into_iter();
     Properties::from_distinct(places.map(|place| (own(place.name(bytes)), own(place.value(bytes)))))
@@ -132,7 +132,7 @@ impl Place {
 /// Up to this many properties are compared one by one to find equal names.
 const FEW: usize = 24;
 
-/// Where the properties of a text form stand, in their order. As in Java, a piece without a separator,
+/// The places of the properties in a text form, in order. As in Java, a piece without a separator,
 /// name or value is dropped, and of equal names the last one wins.
 ///
 /// Takes time n log n: the text may come from a hostile peer. A text beyond 4 GiB has no properties.
@@ -188,13 +188,13 @@ pub mod name {
     pub const TIMER_DELAY_MS: &str = "TIMER_DELAY_MS";
     /// Time of delivery, epoch milliseconds (5.x timer).
     pub const TIMER_DELIVER_MS: &str = "TIMER_DELIVER_MS";
-    /// The id that the client gives a message; it stays the same when a send is retried.
+    /// The id that the client gives a message; retries keep it.
     pub const UNIQ_KEY: &str = "UNIQ_KEY";
     /// The key by which an ordered send chose its queue.
     pub const SHARDING_KEY: &str = "__SHARDINGKEY";
     /// Marks the half message of a transaction.
     pub const TRANSACTION_PREPARED: &str = "TRAN_MSG";
-    /// The producer group of a half message: who is asked about it.
+    /// The producer group of a half message, which the broker asks about it.
     pub const PRODUCER_GROUP: &str = "PGROUP";
     /// Matches a reply to its request.
     pub const CORRELATION_ID: &str = "CORRELATION_ID";
@@ -202,7 +202,7 @@ pub mod name {
     pub const REPLY_TO_CLIENT: &str = "REPLY_TO_CLIENT";
     /// How long that client waits, in milliseconds.
     pub const TTL: &str = "TTL";
-    /// The broker's cluster, which brokers write into what they deliver.
+    /// The broker's cluster, which brokers write into delivered messages.
     pub const CLUSTER: &str = "CLUSTER";
     /// `reply` in replies.
     pub const MESSAGE_TYPE: &str = "MSG_TYPE";
@@ -213,7 +213,7 @@ pub mod name {
     /// Whether the broker wants this message traced, in send responses.
     pub const TRACE_ON: &str = "TRACE_ON";
 
-    /// How the topics begin to which consumers give messages back.
+    /// The prefix of the topics to which consumers send messages back.
     pub(crate) const RETRY_PREFIX: &str = "%RETRY%";
 
     /// Names that a user's own property may not have (Java's `STRING_HASH_SET`, 5.4.0).

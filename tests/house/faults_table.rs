@@ -1,10 +1,10 @@
-//! The table of cases in `src/docs/faults.md` has 65 rows, and names tests that exist.
+//! The table of cases in `src/docs/contributing/faults.md` has 65 rows, and names tests that exist.
 
 use std::fs;
 
 use crate::support::files::{exists, root, text};
 
-const TABLE: &str = include_str!("../../src/docs/faults.md");
+const TABLE: &str = include_str!("../../src/docs/contributing/faults.md");
 
 /// Number and tests of each row.
 fn rows() -> Vec<(usize, &'static str)> {

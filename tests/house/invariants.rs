@@ -5,8 +5,8 @@ use std::fs;
 use crate::source::Source;
 use crate::support::files::{collect, exists, place, root};
 
-const NOTES: &str = include_str!("../../src/docs/architecture.md");
-const STYLE: &str = include_str!("../../src/docs/style.md");
+const NOTES: &str = include_str!("../../src/docs/contributing/architecture.md");
+const STYLE: &str = include_str!("../../src/docs/contributing/style.md");
 
 /// Files of tests that may sleep, and why they are right whatever the time takes. (Tests for real
 /// servers, `interop*`, may: those do things in a time of their own.)

@@ -6,6 +6,7 @@ mod cost;
 mod faults_table;
 mod guide;
 mod invariants;
+mod links;
 mod logs;
 mod packaging;
 mod readme;

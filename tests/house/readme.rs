@@ -1,15 +1,17 @@
-//! What the README promises about tests, and the one of the tests about where they stand.
+//! What the README and the features page promise, and where tests stand.
 
 use std::fs;
 
 use crate::support::files::{root, text};
 
+const README: &str = include_str!("../../README.md");
+const FEATURES: &str = include_str!("../../src/docs/features.md");
+const SPEED: &str = include_str!("../../src/docs/contributing/speed.md");
+
 #[test]
 fn every_test_that_the_feature_table_names_exists() {
-    let readme = include_str!("../../README.md");
-    let rows = readme.lines().skip_while(|line| *line != "## Features");
-    let named: Vec<&str> = rows
-        .take_while(|line| *line != "## Tests")
+    let named: Vec<&str> = FEATURES
+        .lines()
         .filter(|line| line.starts_with("| "))
         .filter_map(|line| line.rsplit('`').nth(1)?.rsplit("::").next())
         .collect();
@@ -23,18 +25,43 @@ fn every_test_that_the_feature_table_names_exists() {
 }
 
 #[test]
-fn the_program_is_the_quickstart_example_itself() {
-    let readme = include_str!("../../README.md");
-    let example = include_str!("../../examples/quickstart.rs");
-    let (_, shown) = readme.split_once("    // Sync: ").expect("a program");
-    let (shown, _) = shown
-        .split_once("\n\n    producer.shutdown()")
-        .expect("its end");
-    let pieces: Vec<_> = shown.trim().split("\n\n").collect();
-    assert_eq!(pieces.len(), 3, "{shown}");
-    for piece in pieces {
-        assert!(example.contains(piece), "not in the example:\n{piece}");
+fn the_readme_is_read_in_two_minutes() {
+    let lines = README.lines().count();
+    assert!(lines <= 100, "{lines} lines");
+}
+
+/// The ratio to Java in the row of this cell in the first table of the speed page that has it below
+/// this heading.
+fn ratio(heading: &str, cell: &str) -> &'static str {
+    let (_, rest) = SPEED.split_once(heading).expect("the table's heading");
+    let row = rest
+        .lines()
+        .find(|line| line.starts_with(&format!("| {cell} | ")));
+    let row = row.unwrap_or_else(|| panic!("{heading} no row {cell}"));
+    row.split(" | ").nth(2).expect("the ratio to Java")
+}
+
+#[test]
+fn the_figures_of_the_readme_are_those_of_the_speed_page() {
+    let rows = README.lines().filter(|line| line.contains(" times Java |"));
+    let mut count = 0;
+    for row in rows {
+        let cells: Vec<&str> = row.trim_matches(['|', ' ']).split(" | ").collect();
+        let [cell, fast, real] = cells[..] else {
+            panic!("{row}");
+        };
+        let says = |figure: &str, heading| {
+            assert_eq!(
+                figure,
+                format!("{} times Java", ratio(heading, cell)),
+                "{cell}"
+            );
+        };
+        says(fast, "A server that answers at once:");
+        says(real, "A real broker 5.4.0:");
+        count += 1;
     }
+    assert_eq!(count, 3);
 }
 
 /// Each binary is linked anew for every change of the library.

@@ -12,9 +12,9 @@ pub struct Order {
 #[derive(Debug, PartialEq)]
 pub enum Placed {
     Accepted,
-    /// Nobody has it: the customer may order again.
+    /// No broker has it: the customer may order again.
     Refused,
-    /// Somebody may have it: it must not be placed again before that is known.
+    /// A broker may have it: do not place it again before that is known.
     InDoubt,
 }
 
@@ -39,7 +39,7 @@ impl OrderService {
         }
     }
 
-    /// A word to the customer, half an hour later.
+    /// Reminds the customer half an hour later.
     pub fn remind(&self, order: &Order) -> Result<()> {
         let half_an_hour = std::time::Duration::from_secs(30 * 60);
         let message = Message::new("Reminders", order.item.as_str()).deliver_after(half_an_hour);
@@ -52,7 +52,7 @@ use std::time::Duration;
 use rocketmq_blocking::producer::ProducerBuilder;
 use rocketmq_blocking::embedded::{Cluster, Fault, Gate, On};
 
-/// Only a failing test waits so long.
+/// Only a failing test waits this long.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 fn producer(cluster: &Cluster) -> ProducerBuilder {
@@ -73,8 +73,8 @@ use std::sync::{Arc, Mutex};
 use rocketmq_blocking::transaction::TransactionReceipt;
 use rocketmq_blocking::{MessageView, TransactionProducer, TransactionState};
 
-/// The transactions whose payment is booked: your database. (Nothing panics while it holds the lock:
-/// unwrapping that is right.)
+/// The transactions whose payment is booked: your database. (No code panics while holding the lock, so
+/// unwrapping it is right.)
 #[derive(Clone, Default)]
 pub struct Ledger(Arc<Mutex<HashSet<String>>>);
 

@@ -35,9 +35,9 @@ impl Broker {
         self.server.is_up()
     }
 
-    /// Leaves the routes, stops listening and breaks every connection. Stored messages stay. What a real
-    /// broker has in memory only is lost: requests that wait for a later answer, and the members of
-    /// groups. Does nothing if the broker is down.
+    /// Leaves the routes, stops listening and breaks every connection. Stored messages stay. State
+    /// that a real broker keeps in memory is lost: requests that wait for a later answer, and the
+    /// members of groups. Does nothing if the broker is down.
     pub fn kill(&self) {
         self.state.topics.set_alive(self.state.index, false);
         self.server.stop();
@@ -66,8 +66,8 @@ impl Broker {
         self.server.set_accept(accept);
     }
 
-    /// Makes something go wrong. Of several faults that match a request, the one injected first
-    /// happens. Faults outlive a restart.
+    /// Injects a fault. If several faults match a request, the first one injected happens. Faults
+    /// survive a restart.
     pub fn inject(&self, fault: Fault) -> Injected {
         self.server.faults().inject(fault)
     }
@@ -77,7 +77,7 @@ impl Broker {
         self.server.faults().clear();
     }
 
-    /// How many connections are open.
+    /// The number of open connections.
     pub fn connections(&self) -> usize {
         self.server.connections()
     }
@@ -102,15 +102,15 @@ impl Broker {
         self.state.members.client_ids(Kind::Consumer)
     }
 
-    /// The transactions whose half messages it stored, ended or not, in order of arrival.
+    /// The transactions whose half messages this broker stored, ended or not, in order of arrival.
     pub fn transactions(&self) -> Vec<Transaction> {
         let all = self.state.transactions.all().into_iter();
         all.filter(|one| one.half().broker() == self.name())
             .collect()
     }
 
-    /// Asks, for each open transaction, a producer of its group about the end. Returns the number of
-    /// questions that went out. A transaction whose group is not connected waits for the next call.
+    /// For each open transaction, sends a check to a producer of its group. Returns the number of
+    /// checks sent. A transaction whose group is not connected waits for the next call.
     pub fn check_transactions(&self) -> usize {
         groups::expire(&self.state);
         ends::check_transactions(&self.state)

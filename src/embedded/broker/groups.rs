@@ -1,4 +1,4 @@
-//! Heartbeats and what follows from them: who is in a group, and who is told of a change.
+//! Heartbeats, the members of groups, and notifications of changes.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ pub(in crate::embedded) fn heartbeat(
     let mut changed = broker.members.expire(now);
     changed.extend(broker.members.register(&heartbeat, peer.connection, now));
     notify(broker, &changed);
-    // Somebody is to be told when a consumer is gone; producers are looked for when they are needed.
+    // Only consumers are notified when a member is gone; producers are looked up on demand.
     if !heartbeat.consumer_data_set.is_empty() {
         watch_expiry(broker);
     }
@@ -53,13 +53,13 @@ pub(in crate::embedded) fn disconnected(broker: &BrokerState, connection: u64) {
     notify(broker, &changed);
 }
 
-/// Forgets the members whose time is up.
+/// Removes expired members.
 pub(super) fn expire(broker: &BrokerState) {
     let changed = broker.members.expire(broker.clock.now());
     notify(broker, &changed);
 }
 
-/// Tells all members of these consumer groups that somebody joined or left.
+/// Notifies all members of these consumer groups of a change.
 fn notify(broker: &BrokerState, groups: &[String]) {
     for group in groups {
         for member in broker.members.of(Kind::Consumer, group) {

@@ -1,17 +1,17 @@
-//! The brokers of a cluster: sends and all that belongs to them. What consumers ask is in `consume`;
-//! which request goes where is in `service`.
+//! The brokers of a cluster: sends and everything that belongs to them. Consumers' requests are in
+//! `consume`, the dispatch of requests is in `service`.
 //!
 //! In reading order:
-//! - `state`: what one broker has; every handler is a function of that and a request
+//! - `state`: the state of one broker; every handler is a function of it and a request
 //! - `refusal`: how a broker refuses to store a message
 //! - `send`: sends, and the checks before a message is stored
 //! - `text`: properties in their text form
 //! - `delays`: messages that wait for the clock
 //! - `recall`: takes them back
-//! - `transactions`: half messages and what is known of them
+//! - `transactions`: half messages and their states
 //! - `ends`: the ends of transactions, and the broker's own questions about them
 //! - `replies`: pushed to the client that asked
-//! - `groups`: heartbeats, and who is told of a changed group
+//! - `groups`: heartbeats, and notifications of changed groups
 //! - `admin`: topics, offsets, messages by id and by key
 //! - `control`: what a test does with one broker
 

@@ -1,4 +1,4 @@
-//! What one broker has.
+//! The state of one broker.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -26,9 +26,9 @@ pub(in crate::embedded) struct BrokerState {
     pub(in crate::embedded) delays: Arc<Delays>,
     pub(in crate::embedded) transactions: Arc<Transactions>,
     pub(in crate::embedded) members: Members,
-    /// The next look for members whose time is up.
+    /// The next check for expired members.
     pub(in crate::embedded) expiry: Mutex<Option<Timer>>,
-    /// By which requests of its own go out to clients.
+    /// Sends the broker's own requests to clients.
     pub(in crate::embedded) connections: Arc<Connections>,
     /// Counts on where the broker chooses a queue or an id itself.
     pub(in crate::embedded) counter: AtomicU32,
@@ -48,10 +48,10 @@ impl BrokerState {
         }
     }
 
-    /// The broker has been killed: what it had in memory only is gone. What it stored stays.
+    /// The broker was killed: it loses its state in memory. Stored messages stay.
     pub(in crate::embedded) fn forget(&self) {
         self.members.clear();
-        // It may have work of its own to drop: not under the lock.
+        // Dropping it may run other code: not under the lock.
         let timer = self.expiry.lock().take();
         drop(timer);
     }

@@ -1,6 +1,6 @@
 //! Pulls: messages of a queue from an offset on, now, or as soon as there is one (a long poll).
 //!
-//! Not yet looked at: the group, its subscription and the tags.
+//! Not implemented yet: the group, its subscription and the tags.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,27 +12,27 @@ use crate::protocol::code::response;
 use crate::protocol::route::perm;
 use crate::protocol::{Command, ExtFields, ProtocolError};
 
-/// How much brokers hand out at once of what is in memory.
+/// The most bytes that brokers return at once from memory.
 const MOST_MESSAGES: i32 = 32;
 const MOST_BYTES: usize = 256 << 10;
 
 /// The pull may wait.
 const SUSPEND: i32 = 1 << 1;
 
-/// The broker id that a pull is told to ask next time: there are no slaves.
+/// The broker id suggested for the next pull: there are no slaves.
 const MASTER: &str = "0";
 
 const PULL_NOT_FOUND: i32 = 19;
 const PULL_OFFSET_MOVED: i32 = 21;
 
-/// What a pull asks for.
+/// The parameters of a pull.
 #[derive(Clone)]
 struct Pull {
     topic: String,
     queue_id: i32,
     offset: i64,
     most: usize,
-    /// How long it may wait for a message, if it may.
+    /// How long it may wait for a message, if at all.
     suspend: Option<Duration>,
 }
 
@@ -71,8 +71,8 @@ pub(in crate::embedded) fn pull(broker: &Arc<BrokerState>, call: Call<'_>) -> An
     let Some(suspend) = pull.suspend.filter(|_| answer.code == PULL_NOT_FOUND) else {
         return Answer::Now(answer);
     };
-    // Whatever comes first, the next message or the end of the time, looks once more and answers. When
-    // the connection ends, the responder drops both.
+    // The next message or the timeout, whichever is first, reads again and answers. When the
+    // connection ends, the responder drops both.
     let responder = call.later();
     let again = {
         let (broker, responder) = (Arc::downgrade(broker), responder.clone());
@@ -114,7 +114,7 @@ fn check(broker: &BrokerState, request: &Command, pull: &Pull, call: &Call<'_>) 
     None
 }
 
-/// What is there now.
+/// The messages available now.
 fn read(broker: &BrokerState, request: &Command, pull: &Pull) -> Command {
     let queue = broker.queue(&pull.topic, pull.queue_id);
     let (start, end) = broker.store.bounds(queue);

@@ -21,7 +21,7 @@ fn ids(members: &Members, kind: Kind, group: &str) -> Vec<String> {
 fn a_producer_and_a_consumer_group_may_have_the_same_name() {
     let members = Members::default();
     let joined = members.register(&heartbeat("p", &["g"], &[]), 1, 0);
-    assert!(joined.is_empty(), "nobody is told of producers");
+    assert!(joined.is_empty(), "producers cause no notification");
     let joined = members.register(&heartbeat("c", &[], &["h", "g"]), 2, 0);
     assert_eq!(joined, ["g", "h"]);
     assert_eq!(ids(&members, Kind::Producer, "g"), ["p"]);

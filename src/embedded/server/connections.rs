@@ -33,8 +33,8 @@ struct Entry {
 }
 
 impl Connections {
-    /// Sends a request of the server's own to a client, and never blocks; says whether the connection
-    /// is there and took it.
+    /// Sends a request of the server to a client, without blocking; returns whether the connection
+    /// exists and took it.
     pub(in crate::embedded) fn push(&self, connection: u64, request: Command) -> bool {
         let (connection, opaque) = {
             let mut table = self.table.lock();
@@ -71,7 +71,7 @@ impl Connections {
         Ok(())
     }
 
-    /// A connection's own thread says that it ends.
+    /// The connection's own thread reports its end.
     pub(super) fn leave(&self, connection: &Connection) {
         let writer = connection.end_posts();
         let mut table = self.table.lock();
@@ -113,7 +113,7 @@ impl Connections {
         self.changed.notify_all();
         for Entry { connection, thread } in open.into_values() {
             connection.close();
-            // A thread that panicked did so in a function that the test gave us, and said so.
+            // A thread panics only in a function of the test, and the panic was reported.
             let _ = thread.map(JoinHandle::join);
             let _ = connection.end_posts().map(JoinHandle::join);
         }

@@ -1,4 +1,4 @@
-//! The store: one for all brokers, so that one lock says in which order messages arrived.
+//! The store: one for all brokers, so that one lock orders the messages.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
@@ -16,7 +16,7 @@ use crate::embedded::clock::Clock;
 pub(in crate::embedded) struct Store {
     keep: bool,
     clock: Arc<Clock>,
-    /// Whether anybody looks at messages; if not, none is encoded.
+    /// Whether messages are kept; otherwise they are not encoded.
     wanted: AtomicBool,
     state: Mutex<State>,
     arrived: Condvar,
@@ -51,7 +51,7 @@ impl Store {
         self.wanted.load(Ordering::Relaxed)
     }
 
-    /// Stores messages one after the other in a queue, and wakes who watches it.
+    /// Stores messages in a queue, in order, and wakes its watches.
     pub(in crate::embedded) fn append(
         &self,
         broker: usize,
@@ -192,7 +192,7 @@ impl Store {
         self.state.lock().subscribers.clear();
     }
 
-    /// How many watches there are.
+    /// The number of watches.
     #[cfg(test)]
     pub(in crate::embedded) fn watches(&self) -> usize {
         self.state.lock().watches.len()
@@ -205,7 +205,7 @@ impl Drop for Watch {
             return;
         };
         if let Some(store) = store.upgrade() {
-            // What it holds is dropped after the lock is free.
+            // Its captures are dropped after the lock is released.
             let _wake = store.state.lock().watches.remove(&key);
         }
     }

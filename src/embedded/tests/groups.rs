@@ -26,7 +26,7 @@ fn start() -> (Cluster, Client, Client) {
     (cluster, one, two)
 }
 
-/// Reads the answer to a request among what the broker has to say by itself; says how often that was.
+/// Reads the answer to a request, and counts the broker's own requests before it.
 fn call(client: &mut Client, command: &Command) -> usize {
     let opaque = client.write(command);
     let mut notified = 0;
@@ -48,7 +48,7 @@ fn check_notified(command: &Command) {
 }
 
 #[test]
-fn consumers_are_told_when_somebody_joins_or_leaves() {
+fn consumers_are_notified_when_a_member_joins_or_leaves() {
     let (cluster, mut one, mut two) = start();
     let broker = cluster.broker("broker-a");
     one.write(&consumer("one", "g", MessageModel::Clustering));
@@ -82,7 +82,7 @@ fn consumers_are_told_when_somebody_joins_or_leaves() {
 }
 
 #[test]
-fn a_silent_consumer_is_forgotten_by_the_clock_and_the_others_hear_of_it() {
+fn a_silent_consumer_expires_by_the_clock_and_the_others_are_notified() {
     let (cluster, mut one, mut two) = start();
     let broker = cluster.broker("broker-a");
     call(&mut one, &consumer("one", "g", MessageModel::Clustering));
@@ -91,7 +91,7 @@ fn a_silent_consumer_is_forgotten_by_the_clock_and_the_others_hear_of_it() {
     call(&mut one, &consumer("one", "g", MessageModel::Clustering));
     assert_eq!(broker.consumers()["g"].len(), 2);
     cluster.advance(Duration::from_secs(60));
-    // What comes next is not about a heartbeat of its own.
+    // The next notification is not caused by its own heartbeat.
     check_notified(&one.read());
     assert_eq!(broker.consumers()["g"], ["one"]);
     cluster.advance(Duration::from_secs(60));
@@ -99,7 +99,7 @@ fn a_silent_consumer_is_forgotten_by_the_clock_and_the_others_hear_of_it() {
 }
 
 #[test]
-fn members_of_a_broadcasting_group_are_told_nothing() {
+fn members_of_a_broadcasting_group_get_no_notification() {
     let (_cluster, mut one, mut two) = start();
     assert_eq!(
         call(&mut one, &consumer("one", "g", MessageModel::Broadcasting)),

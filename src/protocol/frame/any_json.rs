@@ -73,8 +73,8 @@ impl<'de> Deserialize<'de> for ExtFields {
     }
 }
 
-/// Appends a scalar's text to a buffer; says whether there was one (null is none). Java sends only
-/// texts; numbers and flags are taken as their text.
+/// Appends a scalar's text to a buffer, and returns whether it was one (null is not). Java sends
+/// only texts; numbers and flags are read as their text.
 struct Append<'a>(&'a mut String);
 
 impl<'de> DeserializeSeed<'de> for Append<'_> {

@@ -80,7 +80,7 @@ impl Command {
         std::mem::replace(self, Command::request(self.code))
     }
 
-    /// Marks a request whose answer nobody waits for.
+    /// Marks a request as oneway: it gets no answer.
     pub fn oneway(mut self) -> Command {
         self.flag |= Command::ONEWAY;
         self
@@ -91,7 +91,7 @@ impl Command {
         self.flag & Command::RESPONSE != 0
     }
 
-    /// Whether nobody waits for an answer to this.
+    /// Whether the request is oneway.
     pub fn is_oneway(&self) -> bool {
         self.flag & Command::ONEWAY != 0
     }
@@ -238,7 +238,7 @@ impl ExtFields {
         self.ends.clear();
     }
 
-    /// How many bytes of memory they hold.
+    /// The memory that they hold, in bytes.
     pub fn capacity(&self) -> usize {
         self.text.capacity() + self.ends.capacity() * size_of::<(u32, u32)>()
     }
@@ -311,7 +311,7 @@ pub struct Language(u8);
 impl Language {
     /// Java.
     pub const JAVA: Language = Language(0);
-    /// Anything without a number of its own; what brokers before 4.9.4 know best.
+    /// Any language without its own number; the best choice for brokers before 4.9.4.
     pub const OTHER: Language = Language(7);
     /// Go.
     pub const GO: Language = Language(9);
@@ -384,12 +384,12 @@ pub struct Head<'a> {
     pub version: i32,
     /// A text for people.
     pub remark: Option<&'a str>,
-    /// How to write the header. What the binary form has no room for (a code or version beyond
-    /// 16 bits, a name beyond 32,767 bytes) goes out as JSON in any case.
+    /// How to write the header. A header that does not fit the binary form (a code or version
+    /// beyond 16 bits, a name beyond 32,767 bytes) is written as JSON.
     pub format: HeaderFormat,
 }
 
-/// Something whose fields can be written into a header, straight from where they are.
+/// A source of header fields, written without copying them first.
 pub trait Fields {
     /// Hands every field to the sink. A field that is absent is not handed over.
     fn visit(&self, sink: &mut dyn FieldSink);

@@ -50,7 +50,7 @@ impl Sink<'_> {
         }
         self.fields += 1;
         match name.as_bytes() {
-            // The names of what is sent most.
+            // The names of the most common fields.
             [letter @ b'a'..=b'z'] => self.out.extend_from_slice(&[b'"', *letter, b'"', b':']),
             _ => {
                 text(self.out, name);
@@ -101,7 +101,7 @@ fn text(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
 }
 
-/// Where the first byte is that must not stand in JSON as it is.
+/// The position of the first byte that needs an escape in JSON.
 fn first_special(bytes: &[u8]) -> Option<usize> {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const TOPS: u64 = ONES << 7;
@@ -109,8 +109,8 @@ fn first_special(bytes: &[u8]) -> Option<usize> {
     let rest = words.remainder();
     for (i, word) in words.enumerate() {
         let word = LittleEndian::read_u64(word);
-        // The top bit of each byte that is zero, or below 0x20; a false one can only stand behind a
-        // true one, as a borrow goes upwards.
+        // The top bit of each byte that is zero, or below 0x20; a false positive can only follow a
+        // true one, since borrows go upwards.
         let zero = |word: u64| word.wrapping_sub(ONES) & !word;
         let quote = zero(word ^ (ONES * u64::from(b'"')));
         let backslash = zero(word ^ (ONES * u64::from(b'\\')));
@@ -148,7 +148,7 @@ fn quoted_number(out: &mut Vec<u8>, number: i64) {
 
 /// Any other value, by way of serde.
 fn value<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) {
-    // Serialising to memory fails only if a Display of ours does, and none does.
+    // Serialising to memory fails only if a Display implementation does, and none of ours does.
     let written = serde_json::to_writer(out, value);
     debug_assert!(written.is_ok(), "{written:?}");
 }
@@ -180,7 +180,7 @@ pub(super) fn decode_plain(header: &[u8], mut ext: ExtFields) -> Option<Command>
     let (mut language, mut remark) = (None, None);
     rest.eat(b'{')?;
     loop {
-        // What nearly all brokers write in the middle, at one look.
+        // The middle part that nearly all brokers write, compared at once.
         if rest.eat_all(JAVA_ANSWERS) {
             let is_first = seen.first(1) && flag.is_none();
             is_first.then_some(())?;
@@ -230,7 +230,7 @@ impl Seen {
     }
 }
 
-/// What is still to be read.
+/// The unread rest.
 struct Rest<'a> {
     all: &'a str,
     at: usize,
@@ -257,7 +257,7 @@ impl<'a> Rest<'a> {
         there
     }
 
-    /// Behind a value: whether there is another one, or the object ends.
+    /// After a value: whether another one follows, or the object ends.
     fn goes_on(&mut self) -> Option<bool> {
         let goes_on = match self.bytes().get(self.at)? {
             b',' => true,
@@ -292,7 +292,7 @@ impl<'a> Rest<'a> {
             value = value * 10 + i64::from(digit - b'0');
             len += 1;
         }
-        // JSON has no leading zeros, and "-0" is not what anybody writes.
+        // JSON has no leading zeros, and no peer writes "-0".
         let starts_well = rest.get(start) != Some(&b'0') || (len == 1);
         if number.is_some() || len == start || !starts_well {
             return None;
@@ -319,14 +319,14 @@ impl<'a> Rest<'a> {
     }
 }
 
-/// Where the first quote is: eight bytes at a time.
+/// The position of the first quote, eight bytes at a time.
 fn quote(bytes: &[u8]) -> Option<usize> {
     const ONES: u64 = 0x0101_0101_0101_0101;
     let words = bytes.chunks_exact(8);
     let rest = words.remainder();
     for (i, word) in words.enumerate() {
-        // A byte that is a quote becomes zero. All are ASCII, so that no other one gets its top bit
-        // by this addition, and none carries.
+        // A quote becomes zero. All bytes are ASCII, so the addition sets no other byte's top bit
+        // and never carries.
         let other = LittleEndian::read_u64(word) ^ (ONES * u64::from(b'"'));
         let quotes = !(other + ONES * 0x7F) & (ONES * 0x80);
         if quotes != 0 {

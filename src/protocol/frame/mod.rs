@@ -20,7 +20,7 @@ pub use command::{Command, ExtFields, FieldSink, Fields, Head, HeaderFormat, Lan
 /// The largest frame on the wire, its length prefix included (Java's `NettyDecoder`).
 pub const MAX_FRAME: usize = 16 * 1024 * 1024;
 
-/// What stands before the header: the frame's length, and the header's format and length.
+/// The bytes before the header: the frame's length, and the header's format and length.
 const PREFIX: usize = 8;
 
 /// One whole frame in a receive buffer.
@@ -72,7 +72,7 @@ pub fn split(buffer: &[u8]) -> Result<Option<RawFrame<'_>>, ProtocolError> {
     }))
 }
 
-/// How long the first frame of a buffer is on the wire, as soon as its first four bytes are there.
+/// The length on the wire of a buffer's first frame, once its first four bytes are there.
 ///
 /// # Errors
 /// A length that cannot be.
@@ -140,7 +140,7 @@ fn encode(
 ) {
     let start = out.len();
     out.extend_from_slice(&[0; PREFIX]);
-    // Not every header fits the binary form; the wire says of each frame which form it has.
+    // Not every header fits the binary form; each frame names its form.
     let binary =
         matches!(head.format, HeaderFormat::Binary) && binary::encode(head, out, write_binary);
     if !binary {
@@ -179,7 +179,7 @@ impl Command {
     /// Decodes the header of a frame and copies its body.
     ///
     /// # Errors
-    /// The header is none of its format.
+    /// The header does not match its format.
     pub fn decode(frame: RawFrame<'_>) -> Result<Command, ProtocolError> {
         Command::decode_reusing(frame, ExtFields::new())
     }

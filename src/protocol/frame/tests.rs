@@ -26,7 +26,7 @@ fn a_header_must_fit_its_frame_and_have_a_known_format() {
     }
 }
 
-/// Whatever the last header was, the next one is written as if it were the first.
+/// Forgets the last header: the next one is written in full.
 #[test]
 fn an_encoder_remembers_nothing_that_shows() {
     let plain = SendHeader {

@@ -7,8 +7,8 @@ use crate::protocol::ProtocolError;
 
 pub use crate::message::id::{UniqueKeys, millis_of_month};
 
-/// By which a broker finds a message: upper-case hexadecimal of
-/// `ip | i32 port | i64 commit log offset` of the broker that stored it.
+/// The id by which a broker finds a message: upper-case hexadecimal of `ip | i32 port | i64 commit
+/// log offset` of the broker that stored it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OffsetMessageId {
     /// The broker's address.

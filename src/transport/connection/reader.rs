@@ -154,13 +154,16 @@ impl Inbox {
             few = are_few(soon, awaited);
             let unknown = all - self.taken.len();
             // Threads first: continuations may have something to log, and a logger may be slow.
+            let mut tasks = self.taken.len();
             for (slot, answer) in &mut self.taken {
                 if let Some(Slot::Thread(claim)) = slot.take_if(|s| matches!(s, Slot::Thread(_))) {
                     claim.answer(Ok(answer.take()));
+                    tasks -= 1;
                 }
             }
-            self.taken.retain(|(slot, _)| slot.is_some());
-            if !self.taken.is_empty() {
+            if tasks == 0 {
+                self.taken.clear();
+            } else {
                 let now = Instant::now();
                 for (slot, mut answer) in self.taken.drain(..) {
                     if let Some(slot) = slot {

@@ -73,7 +73,7 @@ fn plain(header: &[u8]) -> Option<Command> {
 
 const ANSWER: &str = r#"{"code":0,"extFields":{"queueId":"3","TRACE_ON":"true","MSG_REGION":"DefaultRegion","msgId":"7F00000100002A9F0000000000000000","queueOffset":"12"},"flag":1,"language":"JAVA","opaque":7,"serializeTypeCurrentRPC":"JSON","version":493}"#;
 
-/// Where there is an answer, it is serde's.
+/// Where this parser answers, serde answers the same.
 #[track_caller]
 fn check(header: &[u8]) -> bool {
     match plain(header) {
@@ -99,7 +99,7 @@ fn what_brokers_answer_is_plain() {
 }
 
 #[test]
-fn what_is_not_plain_is_left_to_serde() {
+fn unusual_headers_are_left_to_serde() {
     for header in [
         "",
         "{",
