@@ -5,11 +5,13 @@ use std::sync::atomic::AtomicU32;
 
 use parking_lot::Mutex;
 
-use super::broker::{Broker, BrokerState, Delays, Transactions};
+use super::broker::{Asked, Broker, BrokerState, Delays, Knobs, Parked, Settings, Transactions};
+use super::changes::Changes;
 use super::clock::Clock;
 use super::cluster::Cluster;
-use super::members::Members;
+use super::groups::{Configs, Locks, Members, Modes, Offsets};
 use super::name_server::{NameServer, NameService};
+use super::release::Release;
 use super::server::{self, Common, Connections, Server};
 use super::service::BrokerService;
 use super::store::{CLUSTER_NAME, Store};
@@ -29,7 +31,8 @@ pub struct ClusterBuilder {
     name_server_port: u16,
     topics: Vec<(String, i32)>,
     auto_create_topics: bool,
-    max_message_size: usize,
+    auto_create_groups: bool,
+    settings: Settings,
     answer_json_always: bool,
     bare_route_keys: bool,
     keep_messages: bool,
@@ -48,7 +51,13 @@ impl Default for ClusterBuilder {
             name_server_port: 0,
             topics: Vec::new(),
             auto_create_topics: true,
-            max_message_size: 4 * 1024 * 1024,
+            auto_create_groups: true,
+            settings: Settings {
+                release: Release::default(),
+                max_message_size: 4 * 1024 * 1024,
+                lite_pull: true,
+                sql_filters: false,
+            },
             answer_json_always: false,
             bare_route_keys: false,
             keep_messages: true,
@@ -98,10 +107,38 @@ impl ClusterBuilder {
         self
     }
 
+    /// Whether a consumer group is made when its first member comes. Otherwise
+    /// [`Group::create`](super::Group::create) makes it, and brokers refuse unknown ones with code 26.
+    /// Default: yes.
+    pub fn auto_create_groups(mut self, on: bool) -> ClusterBuilder {
+        self.auto_create_groups = on;
+        self
+    }
+
+    /// Whose behaviour brokers have towards consumers. Default: that of 5.4.0.
+    pub fn release(mut self, release: Release) -> ClusterBuilder {
+        self.settings.release = release;
+        self
+    }
+
+    /// Whether brokers serve the pulls of lite pull consumers (361; the setting `litePullMessageEnable`).
+    /// Otherwise they refuse them with code 16. Default: yes.
+    pub fn lite_pull(mut self, on: bool) -> ClusterBuilder {
+        self.settings.lite_pull = on;
+        self
+    }
+
+    /// Whether brokers serve filters by SQL92 (the setting `enablePropertyFilter`). Otherwise they refuse
+    /// them with code 1. Default: no, as real brokers.
+    pub fn sql_filters(mut self, on: bool) -> ClusterBuilder {
+        self.settings.sql_filters = on;
+        self
+    }
+
     /// The largest body that brokers take, in bytes; larger ones are answered with code 13.
     /// Default: 4 MiB.
     pub fn max_message_size(mut self, bytes: usize) -> ClusterBuilder {
-        self.max_message_size = bytes;
+        self.settings.max_message_size = bytes;
         self
     }
 
@@ -173,8 +210,13 @@ impl ClusterBuilder {
         for (topic, queues) in &self.topics {
             topics.create(topic, *queues);
         }
-        let store = Store::new(registered.len(), self.keep_messages, Arc::clone(&clock));
-        let store = Arc::new(store);
+        let changes = Arc::new(Changes::default());
+        let store = Arc::new(Store::new(
+            registered.len(),
+            self.keep_messages,
+            Arc::clone(&clock),
+            Arc::clone(&changes),
+        ));
         let transactions = Arc::new(Transactions::default());
         let delays = Arc::new(Delays::new(
             self.hold_delayed_messages,
@@ -185,22 +227,32 @@ impl ClusterBuilder {
         let common = Arc::new(Common::new(
             self.record_requests,
             self.answer_json_always,
+            self.settings.release.version(),
             Arc::clone(&clock),
         ));
 
         let start_broker = |index: usize, name: Arc<str>, port: (TcpListener, SocketAddr)| {
-            let connections = Arc::new(Connections::default());
+            let connections = Connections::new(self.settings.release.version());
+            let connections = Arc::new(connections);
             let state = Arc::new(BrokerState {
                 index,
                 name: Arc::clone(&name),
                 address: port.1,
-                max_message_size: self.max_message_size,
+                settings: self.settings,
                 clock: Arc::clone(&clock),
                 topics: Arc::clone(&topics),
                 store: Arc::clone(&store),
                 delays: Arc::clone(&delays),
                 transactions: Arc::clone(&transactions),
                 members: Members::default(),
+                configs: Configs::new(self.auto_create_groups),
+                offsets: Offsets::new(clock.now()),
+                locks: Locks::default(),
+                modes: Modes::default(),
+                parked: Parked::new(Arc::clone(&changes)),
+                knobs: Knobs::default(),
+                asked: Asked::default(),
+                changes: Arc::clone(&changes),
                 expiry: Mutex::new(None),
                 connections: Arc::clone(&connections),
                 counter: AtomicU32::new(0),
@@ -215,7 +267,9 @@ impl ClusterBuilder {
                 bare_route_keys: self.bare_route_keys,
             });
             let name = Arc::from(format!("namesrv-{index}"));
-            let server = Server::start(name, port, service, Arc::default(), Arc::clone(&common))?;
+            let connections = Connections::new(self.settings.release.version());
+            let connections = Arc::new(connections);
+            let server = Server::start(name, port, service, connections, Arc::clone(&common))?;
             Ok(NameServer { server })
         };
         let brokers: io::Result<_> = brokers
@@ -237,6 +291,7 @@ impl ClusterBuilder {
             transactions,
             delays,
             clock,
+            changes,
             common,
         })
     }

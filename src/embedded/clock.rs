@@ -73,6 +73,18 @@ impl Clock {
             .saturating_add(self.advanced.load(Ordering::Acquire))
     }
 
+    /// The time without what [`advance`](Clock::advance) has added: a manual clock stands still.
+    pub(super) fn unmoved(&self) -> Millis {
+        match self.manual {
+            true => self.origin,
+            false => self.origin.saturating_add(millis(self.started.elapsed())),
+        }
+    }
+
+    pub(super) fn is_manual(&self) -> bool {
+        self.manual
+    }
+
     pub(super) fn system_time(&self) -> SystemTime {
         let since = Duration::from_millis(u64::try_from(self.now()).unwrap_or(0));
         // Only a clock that was advanced by ages gets there.
@@ -142,13 +154,6 @@ impl Clock {
         drop(works);
         if let Some(thread) = thread {
             let _ = thread.join();
-        }
-    }
-
-    fn unmoved(&self) -> Millis {
-        match self.manual {
-            true => self.origin,
-            false => self.origin.saturating_add(millis(self.started.elapsed())),
         }
     }
 

@@ -7,13 +7,15 @@ use crossbeam_channel::Receiver;
 
 use super::broker::{Broker, Delays, Transaction, Transactions};
 use super::builder::ClusterBuilder;
+use super::changes::Changes;
 use super::clock::Clock;
 use super::faults::On;
+use super::group::Group;
 use super::name_server::NameServer;
 use super::server::{Common, ReceivedRequest};
 use super::store::{Store, StoredMessage};
 use super::topics::Topics;
-use crate::message::TransactionState;
+use crate::message::{MessageQueue, TransactionState};
 use crate::protocol::route::TopicRoute;
 
 /// Name servers and brokers in this process. Dropping it stops them and joins their threads.
@@ -27,6 +29,7 @@ pub struct Cluster {
     pub(super) transactions: Arc<Transactions>,
     pub(super) delays: Arc<Delays>,
     pub(super) clock: Arc<Clock>,
+    pub(super) changes: Arc<Changes>,
     pub(super) common: Arc<Common>,
 }
 
@@ -71,6 +74,27 @@ impl Cluster {
             Some(broker) => broker,
             None => panic!("no broker {name:?} in {:?}", self.brokers),
         }
+    }
+
+    /// A consumer group: what its members have committed and locked, and what brokers ask of them.
+    pub fn group<'a>(&'a self, name: &'a str) -> Group<'a> {
+        Group::new(&self.brokers, &self.store, name)
+    }
+
+    /// Waits until the condition holds; `false` at the timeout. The condition is looked at when something
+    /// on the servers has changed: a message, an offset, a lock, the members of a group, a pull that waits.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use rocketmq_blocking::embedded::Cluster;
+    /// let cluster = Cluster::start()?;
+    /// let billing = cluster.group("billing");
+    /// let left = || billing.members().is_empty();
+    /// assert!(cluster.wait_until(Duration::from_secs(20), left));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn wait_until(&self, timeout: Duration, condition: impl FnMut() -> bool) -> bool {
+        self.changes.wait(timeout, condition)
     }
 
     /// Makes a topic with this number of queues on each broker, readable and writable, or gives an
@@ -271,6 +295,17 @@ impl Cluster {
     /// [`message_count`](Cluster::message_count) keeps counting.
     pub fn clear_messages(&self) {
         self.store.clear();
+    }
+
+    /// Deletes the messages of a queue before an offset, as a broker does with old files.
+    ///
+    /// # Panics
+    /// There is no such broker.
+    #[track_caller]
+    pub fn delete_before(&self, queue: &MessageQueue, offset: i64) {
+        let state = &self.broker(queue.broker()).state;
+        let queue = state.queue(queue.topic(), queue.id());
+        self.store.delete_before(queue, offset);
     }
 
     /// Forgets the requests received so far.

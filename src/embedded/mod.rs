@@ -1,7 +1,8 @@
 //! A name server and brokers inside the process, for tests and examples.
 //!
 //! They listen on 127.0.0.1 and speak the remoting protocol with both header formats, so that any
-//! client can send to them: this crate's, or the Java one. Answers are those of RocketMQ 5.4.0.
+//! client can send to them and consume from them: this crate's, or the Java one. Answers are those of
+//! RocketMQ 5.4.0, or for consumers of [4.9.7](Release).
 //!
 //! ```
 //! use rocketmq_blocking::embedded::Cluster;
@@ -25,12 +26,18 @@
 //! | topics made on demand (`TBW102`) | yes ([`auto_create_topics`](ClusterBuilder::auto_create_topics)) | |
 //! | sends: V1, V2, batch, oneway | yes | |
 //! | heartbeat, unregistering | yes ([`Broker::producers`], [`Broker::consumers`]); a silent client is forgotten after 120 s | |
+//! | consumer groups: members, notices of changes, subscriptions | yes ([`Cluster::group`], [`Broker::edit_members`], [`Broker::drop_notifications`]) | |
 //! | making topics, offsets, messages by id and by key | yes, of kept messages | |
 //! | rejections: unknown topic, bad queue, too large | yes | |
 //! | faults: error codes, silence, hang-ups, garbage, slowness | yes, scripted ([`Fault`]) | |
 //! | kill and restart on the same port | yes ([`Broker::kill`], [`Broker::restart`]) | |
 //! | what arrived | [`Cluster::messages`], [`Cluster::requests`] | |
-//! | delivery to consumers | pulls with long polls, without filters; notices of changed groups | offsets, locks, retries, filters |
+//! | pulls, long polls, filters by tags | yes | |
+//! | filters by SQL92 | if wanted ([`sql_filters`](ClusterBuilder::sql_filters)) | |
+//! | offsets, and what a killed broker forgets of them | yes ([`Group::committed`], [`Group::reset_offset`]) | |
+//! | locks of queues, for 60 s | yes ([`Group::locks`]) | the strict mode for replicas |
+//! | messages given back, retry topics, dead letters | yes ([`Group::retries`], [`Group::dead_letters`]); delays as those of other messages | |
+//! | questions of brokers to consumers | on demand ([`Group::running_info`], [`Group::consume_directly`], ..) | |
 //! | transactions | yes; checks on demand ([`Cluster::check_transactions`]) | checks by time, and their limit |
 //! | request-reply | yes; a reply is acknowledged before its receiver has answered | |
 //! | delayed messages, recalling them | if wanted ([`hold_delayed_messages`](ClusterBuilder::hold_delayed_messages)) | |
@@ -49,9 +56,8 @@
 //!
 //! # The clock
 //! A cluster has one clock for everything in its servers that depends on time: store times, delayed
-//! messages, long polls, late answers ([`Fault::late`]) and the expiry of group members (120 s
-//! after their last heartbeat). Transaction checks do not follow it: the test decides when a broker
-//! asks.
+//! messages, long polls, late answers ([`Fault::late`]), the expiry of queue locks, and which offsets
+//! are on the disk. Transaction checks do not follow it: the test decides when a broker asks.
 //!
 //! The clock runs with real time, and [`Cluster::advance`] moves it further. With
 //! [`hold_delayed_messages`](ClusterBuilder::hold_delayed_messages) or
@@ -59,9 +65,9 @@
 //! servers depends on how long the test takes. Events happen in the order of their times, and
 //! events of the same time in the order in which they were scheduled.
 //!
-//! A client's deadlines, back-off and intervals follow the system's clock, its heartbeats included. If
-//! the test moves the clock by two minutes at once, brokers forget all members until their next
-//! heartbeat.
+//! A client's deadlines, back-off and intervals follow the system's clock, its heartbeats included. So
+//! does the expiry of members, 120 s after their last heartbeat: moving the clock expires nobody, and a
+//! manual clock never does. [`Broker::forget_client`] says that a client is gone.
 //!
 //! # Waiting
 //! A message is stored before its send is answered: after a synchronous send, no wait is needed.
@@ -96,17 +102,20 @@
 //!
 //! Not yet covered by semantic versioning.
 
-// In reading order: `cluster` and its `builder`, `service` (which request goes where), `broker`,
-// `consume` and `name_server` (the answers), `members`, `topics`, `store` and `clock` (the state),
-// `faults` and `server` (requests in, answers out). Imports go in that direction only.
+// In reading order: `cluster` and its `builder`, `group`, `service` (which request goes where), `consume`,
+// `broker` and `name_server` (the answers), `groups`, `topics`, `store`, `changes` and `clock` (the state),
+// `release`, `faults` and `server` (requests in, answers out). Imports go in that direction only.
 mod broker;
 mod builder;
+mod changes;
 mod clock;
 mod cluster;
 mod consume;
 mod faults;
-mod members;
+mod group;
+mod groups;
 mod name_server;
+mod release;
 mod server;
 mod service;
 mod store;
@@ -119,7 +128,9 @@ pub use broker::{Broker, Transaction};
 pub use builder::ClusterBuilder;
 pub use cluster::Cluster;
 pub use faults::{Fault, Gate, Injected, On};
+pub use group::Group;
 pub use name_server::NameServer;
+pub use release::Release;
 pub use server::{Accept, ReceivedRequest};
 pub use store::StoredMessage;
 

@@ -5,18 +5,18 @@ use std::sync::Arc;
 use super::broker::{self, BrokerState};
 use super::consume;
 use super::server::{Answer, Call, Service, not_supported};
+use crate::protocol::Command;
 use crate::protocol::code::request;
 
 /// The broker's side of the protocol.
 pub(super) struct BrokerService(pub(super) Arc<BrokerState>);
 
-/// Not yet among the codes of the protocol.
-const PULL_MESSAGE: i32 = 11;
-const LITE_PULL_MESSAGE: i32 = 361;
-
 impl Service for BrokerService {
     fn handle(&self, call: Call<'_>) -> Answer {
         let (state, request, peer) = (&self.0, call.request, call.peer);
+        if !state.settings.release.knows(request.code) {
+            return Answer::Now(not_supported(request));
+        }
         Answer::Now(match request.code {
             request::SEND_MESSAGE | request::SEND_MESSAGE_V2 | request::SEND_BATCH_MESSAGE => {
                 broker::send(state, request, peer)
@@ -35,10 +35,26 @@ impl Service for BrokerService {
             | request::GET_MIN_OFFSET
             | request::SEARCH_OFFSET_BY_TIMESTAMP
             | request::GET_EARLIEST_MSG_STORETIME => broker::query_queue(state, request),
+            request::QUERY_CONSUMER_OFFSET => consume::query_offset(state, request),
+            request::UPDATE_CONSUMER_OFFSET => consume::commit_offset(state, request),
+            request::CONSUMER_SEND_MSG_BACK => consume::send_back(state, request),
+            request::GET_CONSUMER_LIST_BY_GROUP => consume::members(state, request),
+            request::LOCK_BATCH_MQ => consume::lock(state, request),
+            request::UNLOCK_BATCH_MQ => consume::unlock(state, request),
+            request::CHECK_CLIENT_CONFIG => consume::check_config(state, request),
+            request::GET_CONSUMER_CONNECTION_LIST => consume::connections(state, request),
+            request::QUERY_ASSIGNMENT => consume::query_assignment(state, request),
+            request::SET_MESSAGE_REQUEST_MODE => consume::set_mode(state, request),
             // These may wait.
-            PULL_MESSAGE | LITE_PULL_MESSAGE => return consume::pull(state, call),
+            request::PULL_MESSAGE | request::LITE_PULL_MESSAGE => {
+                return consume::pull(state, call);
+            }
             _ => not_supported(request),
         })
+    }
+
+    fn answered(&self, connection: u64, answer: &Arc<Command>) {
+        self.0.asked.answered(connection, answer);
     }
 
     fn disconnected(&self, connection: u64) {

@@ -114,6 +114,15 @@ impl Topics {
         self.find(topic, broker)
     }
 
+    /// Makes a topic on one broker, readable and writable, unless it is there.
+    pub(super) fn make(&self, topic: &str, broker: usize, queues: i32) {
+        if self.find(topic, broker).is_none() {
+            let config = TopicConfig::new(queues, perm::READ | perm::WRITE);
+            let mut state = self.state.write();
+            state.topic(topic).configs.entry(broker).or_insert(config);
+        }
+    }
+
     /// Makes a topic on all brokers, or changes its number of queues.
     pub(super) fn create(&self, topic: &str, queues: i32) {
         let mut state = self.state.write();

@@ -72,8 +72,15 @@ pub(in crate::embedded) fn query_queue(broker: &BrokerState, request: &Command) 
         request::GET_MAX_OFFSET => end,
         request::GET_MIN_OFFSET => start,
         request::SEARCH_OFFSET_BY_TIMESTAMP => {
-            let first = first_since(query.timestamp.unwrap_or(i64::MAX));
-            first.map_or(end, |first| first.queue_offset())
+            let time = query.timestamp.unwrap_or(i64::MAX);
+            let boundary = request.ext.get("boundaryType").unwrap_or_default();
+            let is_upper = boundary.eq_ignore_ascii_case("UPPER");
+            let since = |time| first_since(time).map_or(end, |first| first.queue_offset());
+            match is_upper && broker.settings.release.is_5() {
+                // The last message of that time or before.
+                true => (since(time.saturating_add(1)) - 1).max(0),
+                false => since(time),
+            }
         }
         _ => {
             let first = first_since(i64::MIN);

@@ -5,12 +5,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::ends;
 use super::groups;
 use super::state::BrokerState;
-use super::transactions::Transaction;
+use super::transactions::{Transaction, check_transactions};
 use crate::embedded::faults::{Fault, Injected};
-use crate::embedded::members::Kind;
+use crate::embedded::groups::Kind;
 use crate::embedded::server::{Accept, Server};
 
 /// One broker of a [`Cluster`](crate::embedded::Cluster): always a master.
@@ -35,12 +34,24 @@ impl Broker {
         self.server.is_up()
     }
 
-    /// Leaves the routes, stops listening and breaks every connection. Stored messages stay. State
-    /// that a real broker keeps in memory is lost: requests that wait for a later answer, and the
-    /// members of groups. Does nothing if the broker is down.
+    /// Leaves the routes, stops listening and breaks every connection, at once (`kill -9`). Does nothing
+    /// if the broker is down.
+    ///
+    /// What a real broker has on its disk stays: messages, groups, and the offsets that were committed
+    /// before its last look at them (each 5 s by the cluster's clock, from its start on). What it has in
+    /// memory only is lost: later commits, members, locks, and requests that wait for a later answer.
+    /// Delayed messages that become due meanwhile are delivered after the restart.
     pub fn kill(&self) {
         self.state.topics.set_alive(self.state.index, false);
         self.server.stop();
+        self.state.forget();
+    }
+
+    /// As [`kill`](Broker::kill), but in order: no commit is lost.
+    pub fn shut_down(&self) {
+        self.state.topics.set_alive(self.state.index, false);
+        self.server.stop();
+        self.state.offsets.flush();
         self.state.forget();
     }
 
@@ -50,6 +61,7 @@ impl Broker {
     /// The port cannot be had within five seconds, or no thread can be started.
     pub fn restart(&self) -> io::Result<()> {
         self.server.restart()?;
+        self.state.delays.set_down(self.state.index, false);
         self.state.topics.set_alive(self.state.index, true);
         Ok(())
     }
@@ -66,8 +78,8 @@ impl Broker {
         self.server.set_accept(accept);
     }
 
-    /// Injects a fault. If several faults match a request, the first one injected happens. Faults
-    /// survive a restart.
+    /// Makes something go wrong. Of several faults that match a request, the one injected first
+    /// happens. Faults outlive a restart.
     pub fn inject(&self, fault: Fault) -> Injected {
         self.server.faults().inject(fault)
     }
@@ -77,7 +89,7 @@ impl Broker {
         self.server.faults().clear();
     }
 
-    /// The number of open connections.
+    /// How many connections are open.
     pub fn connections(&self) -> usize {
         self.server.connections()
     }
@@ -89,8 +101,9 @@ impl Broker {
     }
 
     /// The producers it knows from heartbeats: client ids by group. A client is forgotten when it
-    /// unregisters, when its connection ends, and 120 s after its last heartbeat by the cluster's
-    /// [clock](crate::embedded#the-clock).
+    /// unregisters, when its connection ends, and 120 s after its last heartbeat. That time runs with the
+    /// system's clock, as heartbeats do: to move the [clock](crate::embedded#the-clock) expires nobody, and
+    /// with a manual clock only [`forget_client`](Broker::forget_client) does.
     pub fn producers(&self) -> BTreeMap<String, Vec<String>> {
         groups::expire(&self.state);
         self.state.members.client_ids(Kind::Producer)
@@ -102,6 +115,48 @@ impl Broker {
         self.state.members.client_ids(Kind::Consumer)
     }
 
+    /// Forgets a client in all groups, as if it had been silent for 120 s. Its connection stays, and its
+    /// next heartbeat brings it back.
+    pub fn forget_client(&self, client_id: &str) {
+        groups::forget(&self.state, client_id);
+    }
+
+    /// Whether notifications of changed groups (40) get lost from now on. Default: no.
+    pub fn drop_notifications(&self, drop: bool) {
+        self.state.knobs.set_drop_notifications(drop);
+    }
+
+    /// What answers to pulls suggest from now on: the id of the broker that is to be asked next. Default: 0,
+    /// the master.
+    pub fn suggest_broker(&self, id: i64) {
+        self.state.knobs.set_suggested_broker(id);
+    }
+
+    /// Changes what the broker says of a group's members (38, 203) from now on: `edit` gets their ids, in
+    /// the order in which they joined, and returns those that are listed. Nobody is told of it.
+    ///
+    /// ```
+    /// # use rocketmq_blocking::embedded::Cluster;
+    /// let cluster = Cluster::builder().brokers(2).start()?;
+    /// // broker-b has not heard of anybody.
+    /// cluster.broker("broker-b").edit_members("billing", |_| Vec::new());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn edit_members(
+        &self,
+        group: &str,
+        edit: impl Fn(Vec<String>) -> Vec<String> + Send + Sync + 'static,
+    ) {
+        self.state
+            .knobs
+            .set_member_list(group, Some(Arc::new(edit)));
+    }
+
+    /// Undoes [`edit_members`](Broker::edit_members).
+    pub fn list_true_members(&self, group: &str) {
+        self.state.knobs.set_member_list(group, None);
+    }
+
     /// The transactions whose half messages this broker stored, ended or not, in order of arrival.
     pub fn transactions(&self) -> Vec<Transaction> {
         let all = self.state.transactions.all().into_iter();
@@ -109,11 +164,11 @@ impl Broker {
             .collect()
     }
 
-    /// For each open transaction, sends a check to a producer of its group. Returns the number of
-    /// checks sent. A transaction whose group is not connected waits for the next call.
+    /// Asks, for each open transaction, a producer of its group about the end. Returns the number of
+    /// questions that went out. A transaction whose group is not connected waits for the next call.
     pub fn check_transactions(&self) -> usize {
         groups::expire(&self.state);
-        ends::check_transactions(&self.state)
+        check_transactions(&self.state)
     }
 }
 

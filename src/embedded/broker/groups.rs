@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use super::state::BrokerState;
-use crate::embedded::members::Kind;
+use crate::embedded::clock::Millis;
+use crate::embedded::groups::Origin;
 use crate::embedded::server::{Peer, bad_request};
+use crate::message::name::RETRY_PREFIX;
 use crate::protocol::Command;
 use crate::protocol::code::{request, response};
-use crate::protocol::consumer::member::MessageModel;
+use crate::protocol::consumer::member::GroupName;
 use crate::protocol::heartbeat::{Heartbeat, Unregister};
 
 pub(in crate::embedded) fn heartbeat(
@@ -19,17 +21,31 @@ pub(in crate::embedded) fn heartbeat(
         Ok(heartbeat) => heartbeat,
         Err(error) => return bad_request(request, &error),
     };
-    let now = broker.clock.now();
+    let origin = Origin {
+        connection: peer.connection,
+        address: peer.address,
+        language: request.language,
+        version: request.version,
+    };
+    let now = real_time(broker);
     let mut changed = broker.members.expire(now);
-    changed.extend(broker.members.register(&heartbeat, peer.connection, now));
+    let known = |group: &str| broker.configs.find(group).is_some();
+    let registered = broker.members.register(&heartbeat, origin, now, known);
+    for consumer in &heartbeat.consumer_data_set {
+        make_retry_topic(broker, &consumer.group_name);
+    }
+    changed.extend(registered.changed);
     notify(broker, &changed);
     // Only consumers are notified when a member is gone; producers are looked up on demand.
     if !heartbeat.consumer_data_set.is_empty() {
         watch_expiry(broker);
     }
     let mut answer = Command::response_to(request, response::SUCCESS);
-    answer.ext.push("IS_SUPPORT_HEART_BEAT_V2", "true");
-    answer.ext.push("IS_SUB_CHANGE", "true");
+    if broker.settings.release.is_5() {
+        let subscriptions = registered.send_subscriptions.to_string();
+        answer.ext.push("IS_SUPPORT_HEART_BEAT_V2", "true");
+        answer.ext.push("IS_SUB_CHANGE", &subscriptions);
+    }
     answer
 }
 
@@ -49,40 +65,73 @@ pub(in crate::embedded) fn unregister(
 }
 
 pub(in crate::embedded) fn disconnected(broker: &BrokerState, connection: u64) {
+    broker.asked.disconnected(connection);
     let changed = broker.members.disconnected(connection);
     notify(broker, &changed);
 }
 
-/// Removes expired members.
-pub(super) fn expire(broker: &BrokerState) {
-    let changed = broker.members.expire(broker.clock.now());
-    notify(broker, &changed);
-}
-
-/// Notifies all members of these consumer groups of a change.
-fn notify(broker: &BrokerState, groups: &[String]) {
-    for group in groups {
-        for member in broker.members.of(Kind::Consumer, group) {
-            let model = member.consumer().map(|data| data.message_model);
-            if model == Some(MessageModel::Broadcasting) {
-                continue;
-            }
-            let mut notify = Command::request(request::NOTIFY_CONSUMER_IDS_CHANGED).oneway();
-            notify.ext.push("consumerGroup", group);
-            broker.connections.push(member.connection, notify);
-        }
+/// Makes the retry topic of a group, as brokers do at its first heartbeat.
+pub(in crate::embedded) fn make_retry_topic(broker: &BrokerState, group: &str) {
+    if let Some(config) = broker.configs.find(group) {
+        let topic = format!("{RETRY_PREFIX}{group}");
+        broker
+            .topics
+            .make(&topic, broker.index, config.retry_queues);
     }
 }
 
-/// Looks for silent members when the first of them expires.
+/// Removes expired members.
+pub(super) fn expire(broker: &BrokerState) {
+    let changed = broker.members.expire(real_time(broker));
+    notify(broker, &changed);
+}
+
+/// Removes a client, as if it had expired.
+pub(super) fn forget(broker: &BrokerState, client_id: &str) {
+    let changed = broker.members.forget(client_id);
+    notify(broker, &changed);
+}
+
+/// Notifies all members of a group of a change; returns the number of connections notified.
+pub(in crate::embedded) fn notify_group(broker: &BrokerState, group: &str) -> usize {
+    let name = GroupName {
+        consumer_group: group.to_owned(),
+    };
+    let told = broker.members.audience(group).into_iter().filter(|member| {
+        let notify = Command::request(request::NOTIFY_CONSUMER_IDS_CHANGED);
+        broker.push(*member, notify.with_fields(&name).oneway())
+    });
+    told.count()
+}
+
+fn notify(broker: &BrokerState, groups: &[String]) {
+    if !broker.knobs.drops_notifications() {
+        for group in groups {
+            notify_group(broker, group);
+        }
+    }
+    broker.changes.note();
+}
+
+/// Heartbeats follow the system's clock: a test that moves the cluster's clock must not expire a client
+/// that is not silent.
+fn real_time(broker: &BrokerState) -> Millis {
+    broker.clock.unmoved()
+}
+
+/// Removes silent members when the first of them expires.
 fn watch_expiry(broker: &Arc<BrokerState>) {
     let mut expiry = broker.expiry.lock();
-    if expiry.is_some() {
+    if expiry.is_some() || broker.clock.is_manual() {
         return;
     }
     let Some(at) = broker.members.next_expiry() else {
         return;
     };
+    // It may be moved there before that time has really passed; then there is nothing to do yet.
+    let at = at
+        .saturating_sub(real_time(broker))
+        .saturating_add(broker.clock.now());
     let weak = Arc::downgrade(broker);
     *expiry = Some(broker.clock.at(at, move || {
         if let Some(broker) = weak.upgrade() {

@@ -3,39 +3,38 @@
 //!
 //! In reading order:
 //! - `state`: the state of one broker; every handler is a function of it and a request
+//! - `knobs`, `asked`, `parked`: parts of it: settings of tests, requests to clients, long polls
 //! - `refusal`: how a broker refuses to store a message
-//! - `send`: sends, and the checks before a message is stored
 //! - `text`: properties in their text form
-//! - `delays`: messages that wait for the clock
-//! - `recall`: takes them back
-//! - `transactions`: half messages and their states
-//! - `ends`: the ends of transactions, and the broker's own questions about them
+//! - `sends`: sends, and messages that wait for the clock
+//! - `transactions`: half messages, their states and ends
 //! - `replies`: pushed to the client that asked
 //! - `groups`: heartbeats, and notifications of changed groups
 //! - `admin`: topics, offsets, messages by id and by key
 //! - `control`: what a test does with one broker
 
 mod admin;
+mod asked;
 mod control;
-mod delays;
-mod ends;
 mod groups;
-mod recall;
+mod knobs;
+mod parked;
 mod refusal;
 mod replies;
-mod send;
+mod sends;
 mod state;
 mod text;
 mod transactions;
 
 pub(super) use admin::{create_topic, query_message, query_queue, view_message};
+pub(super) use asked::Asked;
 pub use control::Broker;
-pub(super) use delays::Delays;
-pub(super) use ends::end_transaction;
-pub(super) use groups::{disconnected, heartbeat, unregister};
-pub(super) use recall::recall;
+pub(super) use groups::{disconnected, heartbeat, make_retry_topic, notify_group, unregister};
+pub(super) use knobs::Knobs;
+pub(super) use parked::Parked;
 pub(super) use replies::reply;
-pub(super) use send::send;
-pub(super) use state::BrokerState;
+pub(super) use sends::{Delays, dead_letter_topic, hold_back, recall, send};
+pub(super) use state::{BrokerState, Settings};
+pub(super) use text::{find_property, set_property};
 pub use transactions::Transaction;
-pub(super) use transactions::Transactions;
+pub(super) use transactions::{Transactions, end_transaction};

@@ -1,7 +1,7 @@
 //! Replies: pushed to the client that asked.
 
 use super::groups;
-use super::send::store;
+use super::sends::store;
 use super::state::BrokerState;
 use super::text::{append_property, find_property};
 use crate::embedded::server::{Peer, bad_request};
@@ -57,7 +57,7 @@ fn push(
     };
     let push = Command::request(request::PUSH_REPLY_MESSAGE_TO_CLIENT);
     let push = push.with_fields(&pushed).with_body(body.to_vec());
-    match broker.connections.push(connection, push) {
+    match broker.push(connection, push) {
         true => Ok(()),
         false => Err(format!("push reply message to {id}fail.")),
     }

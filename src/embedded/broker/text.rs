@@ -3,7 +3,7 @@
 use crate::protocol::properties::{NAME_END, VALUE_END};
 
 /// One property. The last one of its name counts, as in a map.
-pub(super) fn find_property<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+pub(in crate::embedded) fn find_property<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     let mut pieces = text
         .rsplit(VALUE_END)
         .filter_map(|p| p.split_once(NAME_END));
@@ -11,7 +11,7 @@ pub(super) fn find_property<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     Some(value)
 }
 
-pub(super) fn append_property(name: &str, value: &str, text: &mut String) {
+pub(in crate::embedded) fn append_property(name: &str, value: &str, text: &mut String) {
     // Clients before 5.2.0 leave out the last separator.
     if !text.is_empty() && !text.ends_with(VALUE_END) {
         text.push(VALUE_END);
@@ -21,6 +21,21 @@ pub(super) fn append_property(name: &str, value: &str, text: &mut String) {
     text.push_str(value);
     text.push(VALUE_END);
 }
+
+/// Replaces a property, or adds it.
+pub(in crate::embedded) fn set_property(name: &str, value: &str, text: &mut String) {
+    if find_property(text, name).is_some() {
+        let others = text.split(VALUE_END).filter(|piece| {
+            let named = piece.split_once(NAME_END).map(|(n, _)| n);
+            !piece.is_empty() && named != Some(name)
+        });
+        *text = others.flat_map(|piece| [piece, END]).collect();
+    }
+    append_property(name, value, text);
+}
+
+/// [`VALUE_END`] as a text.
+const END: &str = "\u{2}";
 
 #[cfg(test)]
 mod tests {
@@ -35,5 +50,15 @@ mod tests {
         assert_eq!(find_property(&text, "a"), Some("3"));
         assert_eq!(find_property(&text, "b"), Some("2"));
         assert_eq!(find_property(&text, "c"), None);
+    }
+
+    #[test]
+    fn a_property_is_set_in_the_place_of_all_of_its_name() {
+        let mut text = "a\u{1}1\u{2}b\u{1}2\u{2}a\u{1}3".to_owned();
+        set_property("a", "4", &mut text);
+        assert_eq!(text, "b\u{1}2\u{2}a\u{1}4\u{2}");
+        set_property("c", "5", &mut text);
+        assert_eq!(text, "b\u{1}2\u{2}a\u{1}4\u{2}c\u{1}5\u{2}");
+        assert_eq!(END.chars().collect::<Vec<_>>(), [VALUE_END]);
     }
 }

@@ -74,13 +74,13 @@ impl Call<'_> {
 }
 
 impl Responder {
-    /// Answers, unless the request was already answered or the connection has ended; returns
-    /// whether it did.
-    pub(in crate::embedded) fn answer(&self, answer: Command) -> bool {
+    /// Answers with what `make` returns, unless somebody has already or the connection has ended; then `make`
+    /// does not run. Says whether it did.
+    pub(in crate::embedded) fn answer_with(&self, make: impl FnOnce() -> Command) -> bool {
         let Some((link, content)) = self.take() else {
             return false;
         };
-        link.answer_later(content, answer);
+        link.answer_later(content, make());
         true
     }
 
@@ -129,7 +129,8 @@ impl Responder {
     fn take_prepared(&self) -> Option<(Arc<Link>, Vec<u8>)> {
         let (link, mut content) = self.take()?;
         let answer = content.prepared.take()?;
-        Some((link, frame(&content.request, content.format, answer)))
+        let frame = link.frame(&content.request, content.format, answer);
+        Some((link, frame))
     }
 
     fn closed() -> Responder {
@@ -184,7 +185,7 @@ impl Link {
         let Some(permit) = self.common.hold(request.body.len()) else {
             let busy = Command::response_to(&request, response::SYSTEM_BUSY)
                 .with_remark("too many requests wait for a later answer");
-            self.post(Effect::Frame(frame(&request, format, busy)));
+            self.post(Effect::Frame(self.frame(&request, format, busy)));
             return Responder::closed();
         };
         let id = self.next.fetch_add(1, Ordering::Relaxed);
@@ -259,12 +260,12 @@ impl Link {
             ..
         } = content;
         match rule {
-            None => self.post(Effect::Frame(frame(&request, format, answer))),
+            None => self.post(Effect::Frame(self.frame(&request, format, answer))),
             Some(rule) => {
                 let action = &rule.fault.action;
                 if let Some(answer) = self.delay(action, &request, format, answer) {
                     let answer = effect::coded(action, answer);
-                    let frame = frame(&request, format, answer);
+                    let frame = self.frame(&request, format, answer);
                     self.post(effect::of(action, &request, frame));
                 }
                 rule.count_done();
@@ -294,29 +295,31 @@ impl Link {
         self.connection.post(post);
     }
 
+    /// The bytes of an answer; none if nobody waits for it.
+    fn frame(&self, request: &Command, format: HeaderFormat, answer: Command) -> Vec<u8> {
+        let mut out = Vec::new();
+        self.append_frame(request, format, answer, &mut out);
+        out
+    }
+
+    /// The same, behind other answers.
+    pub(super) fn append_frame(
+        &self,
+        request: &Command,
+        format: HeaderFormat,
+        mut answer: Command,
+        out: &mut Vec<u8>,
+    ) {
+        if !request.is_oneway() {
+            answer.language = Language::JAVA;
+            answer.version = self.common.version;
+            answer.encode(format, out);
+        }
+    }
+
     fn remove(&self, id: u64) {
         if let Some(all) = &mut *self.held.lock() {
             all.remove(&id);
         }
-    }
-}
-
-/// The bytes of an answer; none for a oneway request.
-fn frame(request: &Command, format: HeaderFormat, answer: Command) -> Vec<u8> {
-    let mut out = Vec::new();
-    append_frame(request, format, answer, &mut out);
-    out
-}
-
-/// The same, behind other answers.
-pub(super) fn append_frame(
-    request: &Command,
-    format: HeaderFormat,
-    mut answer: Command,
-    out: &mut Vec<u8>,
-) {
-    if !request.is_oneway() {
-        answer.language = Language::JAVA;
-        answer.encode(format, out);
     }
 }

@@ -17,6 +17,8 @@ pub(in crate::embedded) struct Common {
     /// The answers of clients to the servers' requests.
     pub(in crate::embedded) answers: RequestLog,
     pub(super) answer_json_always: bool,
+    /// What answers say of the server's version.
+    pub(super) version: i32,
     pub(super) clock: Arc<Clock>,
     connection_ids: AtomicU64,
     held: AtomicUsize,
@@ -33,12 +35,14 @@ impl Common {
     pub(in crate::embedded) fn new(
         record_requests: bool,
         answer_json_always: bool,
+        version: i32,
         clock: Arc<Clock>,
     ) -> Common {
         Common {
             log: RequestLog::new(record_requests),
             answers: RequestLog::new(record_requests),
             answer_json_always,
+            version,
             clock,
             connection_ids: AtomicU64::new(0),
             held: AtomicUsize::new(0),
@@ -84,7 +88,7 @@ mod tests {
 
     #[test]
     fn requests_and_bytes_are_bounded_and_given_back() {
-        let common = Arc::new(Common::new(false, false, Clock::new(true)));
+        let common = Arc::new(Common::new(false, false, 493, Clock::new(true)));
         let mut held: Vec<_> = (0..MAX_HELD).filter_map(|_| common.hold(1)).collect();
         assert_eq!(held.len(), MAX_HELD);
         assert!(common.hold(0).is_none());

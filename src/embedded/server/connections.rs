@@ -11,8 +11,9 @@ use super::connection::{Connection, Post};
 use crate::protocol::{Command, HeaderFormat, Language};
 
 /// Made before the server, so that a broker's service can push requests to its clients.
-#[derive(Default)]
 pub(in crate::embedded) struct Connections {
+    /// What requests of the server's own say of its version.
+    version: i32,
     table: Mutex<Table>,
     /// The number of connections changed.
     changed: Condvar,
@@ -33,9 +34,17 @@ struct Entry {
 }
 
 impl Connections {
-    /// Sends a request of the server to a client, without blocking; returns whether the connection
-    /// exists and took it.
-    pub(in crate::embedded) fn push(&self, connection: u64, request: Command) -> bool {
+    pub(in crate::embedded) fn new(version: i32) -> Connections {
+        Connections {
+            version,
+            table: Mutex::default(),
+            changed: Condvar::new(),
+        }
+    }
+
+    /// Sends a request of the server's own to a client, and never blocks. The request's number, if the
+    /// connection is there and took it.
+    pub(in crate::embedded) fn push(&self, connection: u64, request: Command) -> Option<i32> {
         let (connection, opaque) = {
             let mut table = self.table.lock();
             table.pushed = table.pushed.wrapping_add(1) & i32::MAX;
@@ -45,11 +54,13 @@ impl Connections {
         let numbered = Command {
             opaque,
             language: Language::JAVA,
+            version: self.version,
             ..request
         };
         let mut frame = Vec::new();
         numbered.encode(HeaderFormat::Json, &mut frame);
-        connection.is_some_and(|connection| connection.post(Post::Frame(frame)))
+        let taken = connection?.post(Post::Frame(frame));
+        taken.then_some(opaque)
     }
 
     /// Adds a connection; `start` starts its thread, which cannot leave before this returns.

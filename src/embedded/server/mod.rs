@@ -21,9 +21,7 @@ mod request_log;
 mod service;
 mod worker;
 
-pub(super) use call::Call;
-#[cfg(test)]
-pub(super) use call::Responder;
+pub(super) use call::{Call, Responder};
 pub(super) use common::Common;
 #[cfg(test)]
 pub(super) use common::MAX_HELD;

@@ -1,5 +1,7 @@
 //! A kind of server: it executes requests.
 
+use std::sync::Arc;
+
 use super::call::Call;
 use crate::protocol::code::response;
 use crate::protocol::{Command, ProtocolError};
@@ -10,6 +12,9 @@ pub(in crate::embedded) trait Service: Send + Sync + 'static {
     /// requests of that connection. A request that has to wait for something becomes a
     /// [`Responder`](super::call::Responder).
     fn handle(&self, call: Call<'_>) -> Answer;
+
+    /// A client has answered a request of the server's own.
+    fn answered(&self, _connection: u64, _answer: &Arc<Command>) {}
 
     /// A connection has ended.
     fn disconnected(&self, _connection: u64) {}

@@ -4,7 +4,7 @@ use std::io::{self, Read};
 use std::net::TcpStream;
 use std::sync::{Arc, Weak};
 
-use super::call::{Call, Content, Link, Responder, append_frame};
+use super::call::{Call, Content, Link, Responder};
 use super::common::Common;
 use super::connection::{Connection, Post};
 use super::effect::{self, Effect};
@@ -122,6 +122,8 @@ impl Worker<'_> {
             command: Arc::clone(command),
         });
         if command.is_response() {
+            let connection = self.link.connection.peer.connection;
+            self.serving.service.answered(connection, command);
             return Ok(());
         }
         let format = match common.answer_json_always {
@@ -132,7 +134,8 @@ impl Worker<'_> {
             None => {
                 let call = call(self.link, command, format, None);
                 if let Answer::Now(answer) = self.serving.service.handle(call) {
-                    append_frame(command, format, answer, &mut self.out);
+                    self.link
+                        .append_frame(command, format, answer, &mut self.out);
                 }
                 Ok(())
             }
@@ -182,7 +185,8 @@ impl Worker<'_> {
             return Effect::Nothing;
         };
         let mut frame = Vec::new();
-        append_frame(request, format, effect::coded(action, answer), &mut frame);
+        let answer = effect::coded(action, answer);
+        self.link.append_frame(request, format, answer, &mut frame);
         effect::of(action, request, frame)
     }
 
@@ -193,7 +197,7 @@ impl Worker<'_> {
         match action {
             Action::Answer { code, remark } => {
                 let refusal = Command::response_to(request, *code).with_remark(remark.as_str());
-                append_frame(request, format, refusal, &mut frame);
+                self.link.append_frame(request, format, refusal, &mut frame);
             }
             Action::Hold(gate) => {
                 gate.hold(Box::new(self.unserved(request, format)));
@@ -288,7 +292,7 @@ impl Unserved {
         let call = call(&link, &request, format, None);
         if let Answer::Now(answer) = serving.service.handle(call) {
             let mut frame = Vec::new();
-            append_frame(&request, format, answer, &mut frame);
+            link.append_frame(&request, format, answer, &mut frame);
             match may_block {
                 // If the peer is gone, the answer has no receiver.
                 true => drop(link.connection.write(&frame)),

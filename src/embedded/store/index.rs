@@ -163,6 +163,31 @@ impl Index {
         messages.get(found.ok()?)
     }
 
+    /// Forgets the messages of a queue before an offset, as a broker that deletes old files.
+    pub(super) fn delete_before(&mut self, queue: QueueRef<'_>, offset: i64) {
+        let Some(topic) = self.topics.get_mut(queue.topic) else {
+            return;
+        };
+        let Some(log) = topic.queues.get_mut(&(queue.broker, queue.queue_id)) else {
+            return;
+        };
+        let count = usize::try_from(offset - log.start()).unwrap_or(0);
+        let count = count.min(log.messages.len());
+        let gone: Vec<StoredMessage> = log.messages.drain(..count).collect();
+        let Some(broker) = gone.first().map(StoredMessage::broker) else {
+            return;
+        };
+        let is_gone = |message: &StoredMessage| {
+            let at = message.commit_log_offset();
+            let found = gone.binary_search_by_key(&at, StoredMessage::commit_log_offset);
+            message.broker() == broker && found.is_ok()
+        };
+        topic.messages.retain(|message| !is_gone(message));
+        if let Some(commit_log) = self.commit_logs.get_mut(queue.broker) {
+            commit_log.messages.retain(|message| !is_gone(message));
+        }
+    }
+
     /// Forgets the messages; all offsets go on where they are.
     pub(super) fn clear(&mut self) {
         for log in &mut self.commit_logs {

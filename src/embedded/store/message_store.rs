@@ -11,12 +11,15 @@ use super::draft::Draft;
 use super::index::{Appended, Index, QueueRef};
 use super::stored::StoredMessage;
 use super::watches::{WatchKey, Watches};
+use crate::embedded::changes::Changes;
 use crate::embedded::clock::Clock;
 
 pub(in crate::embedded) struct Store {
     keep: bool,
     clock: Arc<Clock>,
-    /// Whether messages are kept; otherwise they are not encoded.
+    /// Wakes tests that wait for something else than messages.
+    changes: Arc<Changes>,
+    /// Whether anybody looks at messages; if not, none is encoded.
     wanted: AtomicBool,
     state: Mutex<State>,
     arrived: Condvar,
@@ -32,10 +35,16 @@ struct State {
 pub(in crate::embedded) struct Watch(Option<(Weak<Store>, WatchKey)>);
 
 impl Store {
-    pub(in crate::embedded) fn new(brokers: usize, keep: bool, clock: Arc<Clock>) -> Store {
+    pub(in crate::embedded) fn new(
+        brokers: usize,
+        keep: bool,
+        clock: Arc<Clock>,
+        changes: Arc<Changes>,
+    ) -> Store {
         Store {
             keep,
             clock,
+            changes,
             wanted: AtomicBool::new(keep),
             state: Mutex::new(State {
                 index: Index::new(brokers),
@@ -83,6 +92,7 @@ impl Store {
         let woken = watches.take(queue);
         drop(guard);
         self.arrived.notify_all();
+        self.changes.note();
         for wake in woken {
             wake();
         }
@@ -174,6 +184,11 @@ impl Store {
 
     pub(in crate::embedded) fn count(&self, topic: &str) -> u64 {
         self.state.lock().index.count(topic)
+    }
+
+    /// Forgets the messages of a queue before an offset.
+    pub(in crate::embedded) fn delete_before(&self, queue: QueueRef<'_>, offset: i64) {
+        self.state.lock().index.delete_before(queue, offset);
     }
 
     pub(in crate::embedded) fn clear(&self) {

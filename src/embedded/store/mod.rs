@@ -17,6 +17,6 @@ mod watches;
 
 pub(super) use draft::Draft;
 pub(super) use index::{Appended, QueueRef};
-pub(super) use message_store::Store;
+pub(super) use message_store::{Store, Watch};
 pub(super) use parts::{CLUSTER_NAME, Parts, REGION};
 pub use stored::StoredMessage;

@@ -1,9 +1,9 @@
 //! The ends of transactions, and the broker's own questions about them.
 
-use super::state::BrokerState;
-use super::transactions::{HALF_TOPIC, Half};
+use super::table::{HALF_TOPIC, Half};
 use crate::embedded::LOG;
-use crate::embedded::members::Kind;
+use crate::embedded::broker::state::BrokerState;
+use crate::embedded::groups::Kind;
 use crate::embedded::server::bad_request;
 use crate::embedded::store::{Draft, Parts};
 use crate::logging;
@@ -43,7 +43,7 @@ pub(in crate::embedded) fn end_transaction(broker: &BrokerState, request: &Comma
 }
 
 /// Sends a check of each open transaction to a producer of its group; returns the number sent.
-pub(super) fn check_transactions(broker: &BrokerState) -> usize {
+pub(in crate::embedded::broker) fn check_transactions(broker: &BrokerState) -> usize {
     let mut asked = 0;
     for half in broker.transactions.open(&broker.name) {
         if ask_about(broker, &half) {
@@ -73,5 +73,5 @@ fn ask_about(broker: &BrokerState, half: &Half) -> bool {
     let body = stored.encoded_for(&half.topic, half.queue_id);
     let ask = Command::request(request::CHECK_TRANSACTION_STATE);
     let ask = ask.with_fields(&question).with_body(body).oneway();
-    broker.connections.push(connection, ask)
+    broker.push(connection, ask)
 }

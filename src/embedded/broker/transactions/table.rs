@@ -11,7 +11,7 @@ use crate::message::{TransactionState, name};
 use crate::protocol::transaction::EndTransaction;
 
 /// The topic in which brokers keep half messages; clients must not send to it.
-pub(super) const HALF_TOPIC: &str = "RMQ_SYS_TRANS_HALF_TOPIC";
+pub(in crate::embedded::broker) const HALF_TOPIC: &str = "RMQ_SYS_TRANS_HALF_TOPIC";
 
 /// One transaction as a broker saw it; see
 /// [`Cluster::transactions`](crate::embedded::Cluster::transactions).

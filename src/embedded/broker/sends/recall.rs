@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::delays::{Delay, LONGEST_TIMER_MS};
-use super::refusal::Refusal;
-use super::state::BrokerState;
+use crate::embedded::broker::refusal::Refusal;
+use crate::embedded::broker::state::BrokerState;
 use crate::embedded::server::bad_request;
 use crate::protocol::Command;
 use crate::protocol::admin::{RecallAnswer, RecallMessage};

@@ -1,13 +1,13 @@
 //! Delayed messages: held until they are due by the clock.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
 
-use super::refusal::Refusal;
-use super::text::find_property;
+use crate::embedded::broker::refusal::Refusal;
+use crate::embedded::broker::text::find_property;
 use crate::embedded::clock::{Clock, Millis, Timer};
 use crate::embedded::store::{Draft, Store};
 use crate::message::name;
@@ -40,8 +40,10 @@ pub(in crate::embedded) struct Delays {
 #[derive(Default)]
 struct Table {
     next: u64,
-    /// In order of arrival.
-    held: BTreeMap<u64, (Held, Timer)>,
+    /// In order of arrival. One without a timer is due, and its broker is down.
+    held: BTreeMap<u64, (Held, Option<Timer>)>,
+    /// Brokers that are down: they deliver when they are up again.
+    down: BTreeSet<usize>,
 }
 
 /// A message that waits, and where it goes when it is due.
@@ -54,7 +56,7 @@ pub(super) struct Held {
 }
 
 /// When a message is due, and by which property.
-pub(super) struct Delay {
+pub(in crate::embedded) struct Delay {
     due: Millis,
     /// From 0 on; `None` for a timer message.
     level: Option<i32>,
@@ -112,12 +114,7 @@ impl Delays {
         };
         let now = self.clock.now();
         if let Some(level) = number(name::DELAY).filter(|level| *level > 0) {
-            let level = usize::try_from(level - 1).unwrap_or(usize::MAX);
-            let level = level.min(LEVELS.len() - 1);
-            return Ok(Some(Delay {
-                due: now.saturating_add(LEVELS[level] * 1000),
-                level: i32::try_from(level).ok(),
-            }));
+            return Ok(self.of_level(level));
         }
         let seconds = || number("TIMER_DELAY_SEC").map(|s| s.saturating_mul(1000));
         let millis = || number(name::TIMER_DELAY_MS);
@@ -135,6 +132,16 @@ impl Delays {
         }
     }
 
+    /// The delay of a level, from 1 on, if messages are held at all.
+    pub(in crate::embedded) fn of_level(&self, level: i64) -> Option<Delay> {
+        let level = usize::try_from(level.max(1) - 1).unwrap_or(usize::MAX);
+        let level = level.min(LEVELS.len() - 1);
+        self.hold.then(|| Delay {
+            due: self.clock.now().saturating_add(LEVELS[level] * 1000),
+            level: i32::try_from(level).ok(),
+        })
+    }
+
     /// Holds a message until it is due.
     pub(super) fn hold(self: &Arc<Delays>, due: Millis, held: Held) {
         let mut table = self.table.lock();
@@ -147,11 +154,44 @@ impl Delays {
                 delays.deliver(id);
             }
         });
-        table.held.insert(id, (held, timer));
+        table.held.insert(id, (held, Some(timer)));
+    }
+
+    /// A broker is killed, or up again. What has become due meanwhile is delivered then.
+    pub(in crate::embedded::broker) fn set_down(&self, broker: usize, is_down: bool) {
+        let mut table = self.table.lock();
+        if is_down {
+            table.down.insert(broker);
+            return;
+        }
+        table.down.remove(&broker);
+        let of_broker = table
+            .held
+            .iter()
+            .filter(|(_, (held, _))| held.broker == broker);
+        let due = of_broker.filter(|(_, (_, timer))| timer.is_none());
+        let due: Vec<u64> = due.map(|(id, _)| *id).collect();
+        drop(table);
+        for id in due {
+            self.deliver(id);
+        }
     }
 
     fn deliver(&self, id: u64) {
-        let taken = self.table.lock().held.remove(&id);
+        let mut table = self.table.lock();
+        let Table { held, down, .. } = &mut *table;
+        if let Some((_, timer)) = held
+            .get_mut(&id)
+            .filter(|(held, _)| down.contains(&held.broker))
+        {
+            // It has fired: dropping it cancels nothing.
+            let fired = timer.take();
+            drop(table);
+            drop(fired);
+            return;
+        }
+        let taken = held.remove(&id);
+        drop(table);
         if let Some((held, _timer)) = taken {
             let drafts = vec![held.draft];
             self.store

@@ -3,12 +3,13 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::delays;
+use super::dead_letters::instead_of_retry;
+use super::hold_back::hold_back;
 use super::recall::recall_handle;
-use super::refusal::Refusal;
-use super::state::BrokerState;
-use super::text::{append_property, find_property};
-use super::transactions::HALF_TOPIC;
+use crate::embedded::broker::refusal::Refusal;
+use crate::embedded::broker::state::BrokerState;
+use crate::embedded::broker::text::{append_property, find_property, set_property};
+use crate::embedded::broker::transactions::HALF_TOPIC;
 use crate::embedded::server::{Peer, bad_request};
 use crate::embedded::store::{Appended, Draft, Parts, REGION};
 use crate::embedded::topics::TopicConfig;
@@ -48,7 +49,7 @@ pub(in crate::embedded) fn send(broker: &BrokerState, request: &Command, peer: P
 }
 
 /// Stores a message in its topic, or in the place where it waits for delivery.
-pub(super) fn store(
+pub(in crate::embedded::broker) fn store(
     broker: &BrokerState,
     header: &SendRequest,
     body: &[u8],
@@ -62,7 +63,7 @@ pub(super) fn store(
         );
         return Err(Refusal(response::INVALID_PARAMETER, remark));
     }
-    if body.len() > broker.max_message_size {
+    if body.len() > broker.settings.max_message_size {
         return Err(illegal(broker));
     }
     let sent_key = find_property(&header.properties, name::UNIQ_KEY);
@@ -70,6 +71,15 @@ pub(super) fn store(
     let queue_id = match header.queue_id {
         0.. => header.queue_id,
         _ => any_queue(broker, config.write_queues),
+    };
+    let dead_letters = match header.batch {
+        true => None,
+        false => instead_of_retry(broker, header)?,
+    };
+    let is_dead = dead_letters.is_some();
+    let (topic, queue_id) = match dead_letters {
+        Some(dead_letters) => (dead_letters, 0),
+        None => (topic, queue_id),
     };
     let message = Parts {
         broker: &broker.name,
@@ -101,6 +111,9 @@ pub(super) fn store(
         }
     } else {
         let mut properties = Cow::Borrowed(header.properties.as_str());
+        if is_dead {
+            set_property(name::DELAY, "-1", properties.to_mut());
+        }
         if sent_key.is_none() {
             append_property(name::UNIQ_KEY, &key, properties.to_mut());
         }
@@ -115,26 +128,7 @@ pub(super) fn store(
             return Ok(answer(broker, &appended, queue_id, key));
         }
         if let Some(delay) = broker.delays.of(&properties)? {
-            let waiting = Parts {
-                topic: &Arc::from(delay.topic()),
-                queue_id: delay.queue_id(),
-                ..message.clone()
-            };
-            let waiting_draft = Draft::new(&waiting, broker.store.wants_messages());
-            let appended = broker.store.append(
-                broker.index,
-                waiting.topic,
-                waiting.queue_id,
-                vec![waiting_draft],
-            );
-            let held = delays::Held {
-                broker: broker.index,
-                topic: Arc::clone(&topic),
-                queue_id,
-                unique_key: key.clone(),
-                draft,
-            };
-            broker.delays.hold(delay.due(), held);
+            let appended = hold_back(broker, &message, &key, &delay);
             return Ok(SendResponse {
                 recall_handle: recall_handle(broker, &delay, &topic, &key).map(Into::into),
                 ..answer(broker, &appended, delay.queue_id(), key)
@@ -190,6 +184,11 @@ fn topic_of(
         header.default_topic_queue_nums,
         broker.index,
     );
+    let made = made.or_else(|| {
+        topic.starts_with(name::RETRY_PREFIX).then_some(())?;
+        broker.topics.make(topic, broker.index, 1);
+        broker.topics.find(topic, broker.index)
+    });
     made.ok_or_else(|| {
         let remark = format!(
             "topic[{topic}] not exist, apply first please!\nSee \
@@ -228,7 +227,7 @@ fn illegal(broker: &BrokerState) -> Refusal {
     let remark = format!(
         "the message is illegal, maybe msg body or properties length not matched. msg body length \
          limit {}B, msg properties length limit 32KB.",
-        broker.max_message_size
+        broker.settings.max_message_size
     );
     Refusal(response::MESSAGE_ILLEGAL, remark)
 }

@@ -1,52 +1,39 @@
 use std::time::Duration;
 
-use super::client::{Client, PATIENCE, send};
+use super::super::client::{Client, PATIENCE, send};
+use super::*;
 use crate::embedded::server::MAX_HELD;
-use crate::embedded::{Cluster, Fault, Gate, On};
+use crate::embedded::{Fault, Gate, On};
+use crate::protocol::HeaderFormat;
 use crate::protocol::code::response;
-use crate::protocol::message::decode_all;
-use crate::protocol::{Command, HeaderFormat};
 
-const SUSPEND: i32 = 2;
-
-fn pull(offset: i64, most: i32, flags: i32, timeout: Duration) -> Command {
-    let mut command = Command::request(11);
-    for (name, value) in [
-        ("queueOffset", offset),
-        ("maxMsgNums", most.into()),
-        ("sysFlag", flags.into()),
-        ("suspendTimeoutMillis", timeout.as_millis() as i64),
-    ] {
-        command.ext.push(name, &value.to_string());
-    }
-    command.ext.push("topic", "T");
-    command.ext.push("queueId", "0");
-    command
+/// From queue 0 of "T", with a subscription of its own: no heartbeat is needed.
+fn pull(offset: i64, most: i32, time: Duration) -> Command {
+    let pull = PullRequest {
+        max_messages: most,
+        ..super::long_poll(offset, time)
+    };
+    command(&subscribing(pull, "*"))
 }
 
-fn long_poll(offset: i64) -> Command {
-    pull(offset, 32, SUSPEND, Duration::from_secs(15))
+fn at_once(offset: i64, most: i32) -> Command {
+    let pull = PullRequest {
+        max_messages: most,
+        ..super::pull(offset)
+    };
+    command(&subscribing(pull, "*"))
 }
 
-fn bodies(answer: &Command) -> Vec<String> {
-    let messages = decode_all(answer.body.clone(), 1 << 20).into_iter();
-    let body = |message: Result<crate::MessageView, _>| message.unwrap().text().unwrap().to_owned();
-    messages.map(body).collect()
+fn poll(offset: i64) -> Command {
+    pull(offset, 32, Duration::from_secs(15))
 }
 
+/// A cluster with the topic "T", whose clock stands still.
 fn start() -> (Cluster, Client) {
     let builder = Cluster::builder().topic("T", 1).manual_clock(true);
     let cluster = builder.start().unwrap();
     let client = Client::connect(cluster.brokers()[0].address());
     (cluster, client)
-}
-
-fn wait_until(what: impl Fn() -> bool) {
-    let end = std::time::Instant::now() + PATIENCE;
-    while !what() {
-        assert!(std::time::Instant::now() < end);
-        std::thread::yield_now();
-    }
 }
 
 #[test]
@@ -55,7 +42,7 @@ fn a_pull_gets_what_the_queue_has_from_its_offset_on() {
     fn check(client: &mut Client, offset: i64, most: i32, code: i32, next: i64, found: &[&str]) {
         for format in [HeaderFormat::Json, HeaderFormat::Binary] {
             client.format = format;
-            let answer = client.call(&pull(offset, most, 0, Duration::ZERO));
+            let answer = client.call(&at_once(offset, most));
             assert_eq!(answer.code, code, "{:?}", answer.remark);
             let next = next.to_string();
             assert_eq!(answer.ext.get("nextBeginOffset"), Some(next.as_str()));
@@ -77,7 +64,7 @@ fn a_pull_gets_what_the_queue_has_from_its_offset_on() {
     check(client, 0, 32, 21, 3, &[]);
     client.call(&send("T", "3"));
     check(client, 3, 32, 0, 4, &["3"]);
-    let answer = client.call(&pull(0, 32, 0, Duration::ZERO));
+    let answer = client.call(&at_once(0, 32));
     let field = |name| answer.ext.get(name);
     assert_eq!(
         (field("minOffset"), field("maxOffset")),
@@ -93,7 +80,7 @@ fn a_batch_is_limited_in_bytes_and_has_one_message_at_least() {
         client.call(&send("T", &body));
     }
     let mut lengths = |offset| {
-        let answer = client.call(&pull(offset, 32, 0, Duration::ZERO));
+        let answer = client.call(&at_once(offset, 32));
         bodies(&answer).iter().map(String::len).collect::<Vec<_>>()
     };
     assert_eq!(lengths(0), [300 << 10]);
@@ -104,7 +91,7 @@ fn a_batch_is_limited_in_bytes_and_has_one_message_at_least() {
 fn what_cannot_be_pulled_is_refused() {
     let (cluster, mut client) = start();
     let mut with = |name: &str, value: &str| {
-        let mut command = pull(0, 32, SUSPEND, Duration::from_secs(15));
+        let mut command = poll(0);
         command.ext.set(name, value);
         client.call(&command).code
     };
@@ -123,7 +110,7 @@ fn what_cannot_be_pulled_is_refused() {
 #[test]
 fn a_long_poll_waits_for_a_message_and_holds_up_no_other_request() {
     let (cluster, mut client) = start();
-    let polls: Vec<i32> = (0..64).map(|_| client.write(&long_poll(0))).collect();
+    let polls: Vec<i32> = (0..64).map(|_| client.write(&poll(0))).collect();
     // On the same connection; a send to another queue wakes none of them.
     cluster.create_topic("U", 1);
     assert_eq!(client.call(&send("U", "x")).code, 0);
@@ -144,13 +131,13 @@ fn a_long_poll_waits_for_a_message_and_holds_up_no_other_request() {
     assert_eq!(answered, polls, "in the order in which they came");
     assert_eq!((cluster.common.held(), cluster.store.watches()), (0, 0));
     // One that need not wait does not.
-    assert_eq!(client.call(&long_poll(0)).code, 0);
+    assert_eq!(client.call(&poll(0)).code, 0);
 }
 
 #[test]
 fn a_long_poll_ends_by_the_clock() {
     let (cluster, mut client) = start();
-    client.write(&long_poll(0));
+    client.write(&poll(0));
     wait_until(|| cluster.store.watches() == 1);
     cluster.advance(Duration::from_millis(14_999));
     let served = client.write(&send("U", "x"));
@@ -165,7 +152,7 @@ fn a_long_poll_ends_by_the_clock() {
 fn a_running_clock_ends_a_long_poll() {
     let cluster = Cluster::builder().topic("T", 1).start().unwrap();
     let mut client = Client::connect(cluster.brokers()[0].address());
-    let short = pull(0, 32, SUSPEND, Duration::from_millis(1));
+    let short = pull(0, 32, Duration::from_millis(1));
     assert_eq!(client.call(&short).code, 19);
 }
 
@@ -174,7 +161,7 @@ fn the_end_of_a_connection_forgets_its_long_polls() {
     let (cluster, mut client) = start();
     let forgotten = || cluster.common.held() == 0 && cluster.store.watches() == 0;
     for end in 0..3 {
-        client.write(&long_poll(0));
+        client.write(&poll(0));
         wait_until(|| cluster.store.watches() == 1);
         let broker = cluster.broker("broker-a");
         match end {
@@ -192,7 +179,7 @@ fn the_end_of_a_connection_forgets_its_long_polls() {
     // Nothing of them is left that a message could wake.
     client.call(&send("T", "x"));
     cluster.advance(Duration::from_secs(60));
-    assert_eq!(client.call(&long_poll(0)).code, 0);
+    assert_eq!(client.call(&poll(0)).code, 0);
 }
 
 #[test]
@@ -200,7 +187,7 @@ fn a_peer_that_does_not_read_blocks_no_other() {
     let (cluster, mut client) = start();
     let mut stuck = Client::connect(cluster.brokers()[0].address());
     for _ in 0..64 {
-        stuck.write(&long_poll(0));
+        stuck.write(&poll(0));
     }
     wait_until(|| cluster.store.watches() == 64);
     // Its answers are more than the buffers of a socket hold.
@@ -226,7 +213,7 @@ fn faults_happen_to_the_answer_of_a_long_poll_when_it_comes() {
         let broker = cluster.broker("broker-a");
         let name = format!("{fault:?}");
         let injected = broker.inject(fault.on(On::Pull).after_storing().once());
-        let poll = client.write(&long_poll(0));
+        let asked = client.write(&poll(0));
         wait_until(|| cluster.store.watches() == 1);
         assert!(!injected.wait_hits(1, Duration::ZERO), "{name}");
         let mut other = Client::connect(broker.address());
@@ -234,7 +221,7 @@ fn faults_happen_to_the_answer_of_a_long_poll_when_it_comes() {
         assert!(injected.wait_hits(1, PATIENCE), "{name}");
         match () {
             () if name.contains("Silence") => {
-                let next = client.write(&long_poll(0));
+                let next = client.write(&poll(0));
                 assert_eq!(client.read().opaque, next, "{name}");
                 continue;
             }
@@ -249,7 +236,7 @@ fn faults_happen_to_the_answer_of_a_long_poll_when_it_comes() {
         match expected {
             Some(code) => {
                 let answer = client.read();
-                assert_eq!((answer.opaque, answer.code), (poll, code), "{name}");
+                assert_eq!((answer.opaque, answer.code), (asked, code), "{name}");
             }
             None => assert!(client.read_to_end().len() <= 10, "{name}"),
         }
@@ -263,24 +250,24 @@ fn a_pull_held_at_a_gate_becomes_a_long_poll_when_it_opens() {
     let gate = Gate::new();
     let held = Fault::hold(&gate).on(On::Pull).once();
     cluster.broker("broker-a").inject(held);
-    let poll = client.write(&long_poll(0));
+    let asked = client.write(&poll(0));
     wait_until(|| gate.held() == 1);
     gate.open();
     assert_eq!((cluster.common.held(), cluster.store.watches()), (1, 1));
     client.write(&send("T", "x").oneway());
     let answer = client.read();
-    assert_eq!((answer.opaque, answer.code), (poll, 0));
+    assert_eq!((answer.opaque, answer.code), (asked, 0));
 }
 
 #[test]
 fn what_would_be_one_too_many_is_refused() {
     let (cluster, mut client) = start();
     let full: Vec<_> = (0..MAX_HELD).map(|_| cluster.common.hold(0)).collect();
-    let answer = client.call(&long_poll(0));
+    let answer = client.call(&poll(0));
     assert_eq!(answer.code, response::SYSTEM_BUSY);
     assert_eq!(cluster.store.watches(), 0);
     assert_eq!(client.call(&send("U", "x")).code, 0);
     drop(full);
-    client.write(&long_poll(0));
+    client.write(&poll(0));
     wait_until(|| cluster.store.watches() == 1);
 }

@@ -1,0 +1,42 @@
+//! Plain sends to a group's retry topic, some of which go to its dead letters.
+
+use std::sync::Arc;
+
+use crate::embedded::broker::refusal::Refusal;
+use crate::embedded::broker::state::BrokerState;
+use crate::message::name::{DLQ_PREFIX, RETRY_PREFIX};
+use crate::protocol::code::response;
+use crate::protocol::send::SendRequest;
+
+/// How many queues a dead letter topic has.
+const DLQ_QUEUES: i32 = 1;
+
+/// The dead letter topic, if that is where this send goes: to the retry topic of a group, for the last
+/// time; or while the group holds a lock, which says that its order must not be disturbed by retries.
+pub(super) fn instead_of_retry(
+    broker: &BrokerState,
+    header: &SendRequest,
+) -> Result<Option<Arc<str>>, Refusal> {
+    let Some(group) = header.topic.strip_prefix(RETRY_PREFIX) else {
+        return Ok(None);
+    };
+    let group = group.split('+').next().unwrap_or(group);
+    let Some(config) = broker.configs.find(group) else {
+        let remark = format!("subscription group not exist, {group}");
+        return Err(Refusal(response::SUBSCRIPTION_GROUP_NOT_EXIST, remark));
+    };
+    let times = header.reconsume_times;
+    let most = header.max_reconsume_times.unwrap_or(config.max_retries);
+    let dead = match broker.settings.release.is_5() {
+        true => times > most || broker.locks.any(group, broker.clock.now()),
+        false => times >= most,
+    };
+    Ok(dead.then(|| dead_letter_topic(broker, group)))
+}
+
+/// The dead letter topic of a group, which is made if need be.
+pub(in crate::embedded) fn dead_letter_topic(broker: &BrokerState, group: &str) -> Arc<str> {
+    let topic = format!("{DLQ_PREFIX}{group}");
+    broker.topics.make(&topic, broker.index, DLQ_QUEUES);
+    Arc::from(topic)
+}

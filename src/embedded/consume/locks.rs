@@ -1,0 +1,33 @@
+//! Queues that a member has for itself.
+
+use crate::embedded::broker::BrokerState;
+use crate::embedded::server::bad_request;
+use crate::protocol::Command;
+use crate::protocol::code::response;
+use crate::protocol::consumer::lock::{LockRequest, Locked};
+
+/// Locks queues, or renews their locks (41). Nobody looks whether there are such queues, or such a group.
+pub(in crate::embedded) fn lock(broker: &BrokerState, request: &Command) -> Command {
+    let lock = match LockRequest::decode(&request.body) {
+        Ok(lock) => lock,
+        Err(error) => return bad_request(request, &error),
+    };
+    let now = broker.clock.now();
+    let (group, client) = (&lock.consumer_group, &lock.client_id);
+    let queues = broker.locks.lock(group, client, &lock.mq_set, now);
+    broker.changes.note();
+    let body = Locked { queues }.encode();
+    Command::response_to(request, response::SUCCESS).with_body(body)
+}
+
+/// Gives locks back (42).
+pub(in crate::embedded) fn unlock(broker: &BrokerState, request: &Command) -> Command {
+    let lock = match LockRequest::decode(&request.body) {
+        Ok(lock) => lock,
+        Err(error) => return bad_request(request, &error),
+    };
+    let (group, client) = (&lock.consumer_group, &lock.client_id);
+    broker.locks.unlock(group, client, &lock.mq_set);
+    broker.changes.note();
+    Command::response_to(request, response::SUCCESS)
+}

@@ -1,0 +1,71 @@
+//! The progress of groups: what they ask for and commit.
+
+use crate::embedded::broker::BrokerState;
+use crate::embedded::groups::QueueKey;
+use crate::embedded::server::bad_request;
+use crate::protocol::Command;
+use crate::protocol::admin::OffsetAnswer;
+use crate::protocol::code::response;
+use crate::protocol::consumer::offset::{CommitOffset, QueryOffset};
+
+/// The committed offset of a group (14).
+///
+/// Brokers have a habit here: to a group without one they say 0 if the queue still has its first message
+/// in memory, so that it gets all messages of a young topic wherever it wanted to start. Brokers from 5.x
+/// on can be told not to.
+pub(in crate::embedded) fn query_offset(broker: &BrokerState, request: &Command) -> Command {
+    let query = match QueryOffset::decode(&request.ext) {
+        Ok(query) => query,
+        Err(error) => return bad_request(request, &error),
+    };
+    let key = QueueKey::new(&query.consumer_group, &query.topic, query.queue_id);
+    let found = |offset| {
+        Command::response_to(request, response::SUCCESS).with_fields(&OffsetAnswer { offset })
+    };
+    if let Some(offset) = broker.offsets.query(&key) {
+        return found(offset);
+    }
+    let not_found =
+        |remark| Command::response_to(request, response::QUERY_NOT_FOUND).with_remark(remark);
+    let is_5 = broker.settings.release.is_5();
+    if is_5 && query.set_zero_if_not_found == Some(false) {
+        return not_found("Not found, do not set to zero, maybe this group boot first");
+    }
+    let queue = broker.queue(&query.topic, query.queue_id);
+    let (min, _) = broker.store.bounds(queue);
+    let has_first = || !broker.store.read(queue, 0, 1, 0).is_empty();
+    // 4.9 looks whether the first message is on the disk only, which it is not in an empty queue either.
+    if min <= 0 && (!is_5 || has_first()) {
+        return found(0);
+    }
+    not_found("Not found, V3_0_6_SNAPSHOT maybe this group consumer boot first")
+}
+
+/// Commits an offset (15). A lower one than before is taken too.
+pub(in crate::embedded) fn commit_offset(broker: &BrokerState, request: &Command) -> Command {
+    let commit = match CommitOffset::decode(&request.ext) {
+        Ok(commit) => commit,
+        Err(error) => return bad_request(request, &error),
+    };
+    let (group, topic) = (&commit.consumer_group, &commit.topic);
+    let answer = |code, remark: String| Command::response_to(request, code).with_remark(remark);
+    if broker.settings.release.is_5() {
+        if !broker.configs.contains(group) {
+            let remark = format!("Group {group} not exist!");
+            return answer(response::SUBSCRIPTION_GROUP_NOT_EXIST, remark);
+        }
+        if broker.topics.find(topic, broker.index).is_none() {
+            let remark = format!("Topic {topic} not exist!");
+            return answer(response::TOPIC_NOT_EXIST, remark);
+        }
+    }
+    let key = QueueKey::new(group, topic, commit.queue_id);
+    if broker.offsets.is_reset(&key) {
+        let remark = "Offset has been previously reset".to_owned();
+        return answer(response::SUCCESS, remark);
+    }
+    let now = broker.clock.now();
+    broker.offsets.commit(&key, commit.commit_offset, now);
+    broker.changes.note();
+    Command::response_to(request, response::SUCCESS)
+}

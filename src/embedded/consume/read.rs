@@ -1,0 +1,132 @@
+//! What a queue has from an offset on, for a filter.
+
+use super::filter::Filter;
+use crate::embedded::broker::BrokerState;
+use crate::embedded::store::{QueueRef, StoredMessage};
+use crate::protocol::consumer::pull::PullStatus;
+
+/// How much brokers hand out at once of what is in memory.
+pub(super) const MOST_MESSAGES: usize = 32;
+const MOST_BYTES: usize = 256 << 10;
+/// How many messages they look at for one pull (`maxFilterMessageSize`).
+const MOST_LOOKED_AT: usize = 800;
+
+/// The answer of a queue.
+pub(super) struct Read {
+    pub(super) status: PullStatus,
+    /// The status of the store, as remarks have it.
+    pub(super) name: &'static str,
+    /// Where to go on.
+    pub(super) next: i64,
+    pub(super) min: i64,
+    pub(super) max: i64,
+    pub(super) messages: Vec<StoredMessage>,
+}
+
+/// Reads at most `most` messages, but one if there is one that the filter wants.
+pub(super) fn read(
+    broker: &BrokerState,
+    queue: QueueRef<'_>,
+    offset: i64,
+    most: usize,
+    filter: &Filter,
+) -> Read {
+    use PullStatus::{NoNewMessage, OffsetMoved};
+    let (min, max) = broker.store.bounds(queue);
+    let outside = |status, name, next| Read {
+        status,
+        name,
+        next,
+        min,
+        max,
+        messages: Vec::new(),
+    };
+    if max == 0 {
+        let status = if offset == 0 {
+            NoNewMessage
+        } else {
+            OffsetMoved
+        };
+        return outside(status, "NO_MESSAGE_IN_QUEUE", 0);
+    }
+    if offset < min {
+        return outside(OffsetMoved, "OFFSET_TOO_SMALL", min);
+    }
+    if offset == max {
+        return outside(NoNewMessage, "OFFSET_OVERFLOW_ONE", offset);
+    }
+    if offset > max {
+        return outside(OffsetMoved, "OFFSET_OVERFLOW_BADLY", max);
+    }
+    let (messages, next) = found(broker, queue, offset, most.clamp(1, MOST_MESSAGES), filter);
+    let (status, name) = match messages.is_empty() {
+        true => (PullStatus::NoMatchedMessage, "NO_MATCHED_MESSAGE"),
+        false => (PullStatus::Found, "FOUND"),
+    };
+    Read {
+        status,
+        name,
+        next,
+        min,
+        max,
+        messages,
+    }
+}
+
+/// The messages that the filter wants, and the offset behind what was looked at.
+fn found(
+    broker: &BrokerState,
+    queue: QueueRef<'_>,
+    offset: i64,
+    most: usize,
+    filter: &Filter,
+) -> (Vec<StoredMessage>, i64) {
+    let (count, bytes) = match filter.is_all() {
+        true => (most, MOST_BYTES),
+        false => (MOST_LOOKED_AT, usize::MAX),
+    };
+    let mut messages = Vec::new();
+    let mut next = offset;
+    let mut taken = 0;
+    for message in broker.store.read(queue, offset, count, bytes) {
+        let len = message.encoded().len();
+        let full = messages.len() == most || taken + len > MOST_BYTES;
+        if full && !messages.is_empty() {
+            break;
+        }
+        next = message.queue_offset() + 1;
+        if filter.matches(&message) {
+            taken += len;
+            messages.push(message);
+        }
+    }
+    (messages, next)
+}
+
+/// Whether the filter wants any message from an offset on, and the offset behind those that it does not
+/// want.
+pub(super) fn any(
+    broker: &BrokerState,
+    queue: QueueRef<'_>,
+    mut offset: i64,
+    filter: &Filter,
+) -> (bool, i64) {
+    loop {
+        let some = broker.store.read(queue, offset, MOST_LOOKED_AT, usize::MAX);
+        let Some(last) = some.last() else {
+            // There may have been messages that nobody keeps: what asks for them has to hear of that.
+            let (_, end) = broker.store.bounds(queue);
+            return (offset < end, offset);
+        };
+        if some.iter().any(|message| filter.matches(message)) {
+            return (true, offset);
+        }
+        offset = last.queue_offset() + 1;
+    }
+}
+
+/// The messages as they go out, one behind the other.
+pub(super) fn body(messages: &[StoredMessage]) -> Vec<u8> {
+    let encoded: Vec<&[u8]> = messages.iter().map(StoredMessage::encoded).collect();
+    encoded.concat()
+}

@@ -1,0 +1,149 @@
+//! A long poll: a request that is answered when a message comes that it wants, or when its time is up.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use super::filter::Filter;
+use super::read;
+use crate::embedded::broker::BrokerState;
+use crate::embedded::server::{Call, Responder};
+use crate::embedded::store::Watch;
+use crate::protocol::Command;
+
+/// Brokers look at all held requests in this interval. One whose queue has only got messages that it does
+/// not want is then answered with what was passed over.
+const LOOKED_AT_EACH: Duration = Duration::from_secs(5);
+
+/// What a request waits for.
+pub(super) struct Waiting {
+    pub(super) group: String,
+    /// Queues of the broker, each with the offset from which on a message counts.
+    pub(super) queues: Vec<(String, i32, i64)>,
+    pub(super) filter: Filter,
+}
+
+type Again = Box<dyn Fn(&BrokerState) -> Command + Send + Sync>;
+
+struct Poll {
+    broker: Weak<BrokerState>,
+    responder: Responder,
+    waiting: Waiting,
+    again: Again,
+    /// For each queue.
+    watching: Mutex<Watching>,
+}
+
+#[derive(Default)]
+struct Watching {
+    /// The offsets up to which messages were looked at, and what waits for the next ones. None once the
+    /// request is answered or forgotten.
+    watches: Vec<(i64, Option<Watch>)>,
+    /// A time was set at which it is answered with what was passed over.
+    is_timed: bool,
+}
+
+/// Held by the request: ends the watches when it is answered or forgotten.
+struct EndWatches(Arc<Poll>);
+
+/// Answers a call with what `again` makes of it, when that is due. When its connection ends, everything
+/// is dropped.
+pub(super) fn wait(
+    broker: &Arc<BrokerState>,
+    call: Call<'_>,
+    waiting: Waiting,
+    time: Duration,
+    again: impl Fn(&BrokerState) -> Command + Send + Sync + 'static,
+) {
+    let count = waiting.queues.len();
+    let responder = call.later();
+    let watches = waiting.queues.iter().map(|(_, _, offset)| (*offset, None));
+    let watching = Watching {
+        watches: watches.collect(),
+        ..Watching::default()
+    };
+    let poll = Arc::new(Poll {
+        broker: Arc::downgrade(broker),
+        responder: responder.clone(),
+        waiting,
+        again: Box::new(again),
+        watching: Mutex::new(watching),
+    });
+    responder.keep(EndWatches(Arc::clone(&poll)));
+    let timed = Arc::clone(&poll);
+    responder.keep(broker.clock.after(time, move || timed.answer()));
+    for index in 0..count {
+        poll.watch(broker, index);
+    }
+    // Counted once it waits for everything: tests look at that.
+    responder.keep(broker.parked.enter(&poll.waiting.group));
+}
+
+impl Poll {
+    fn answer(&self) {
+        if let Some(broker) = self.broker.upgrade() {
+            self.responder.answer_with(|| (self.again)(&broker));
+        }
+    }
+
+    /// Waits for the next message of a queue.
+    fn watch(self: &Arc<Poll>, broker: &Arc<BrokerState>, index: usize) {
+        let Some(offset) = self.watching.lock().watches.get(index).map(|(at, _)| *at) else {
+            return;
+        };
+        let (topic, queue_id, _) = &self.waiting.queues[index];
+        let woken = Arc::clone(self);
+        // It may be woken within this call, and then watches for a later message already.
+        let watch = broker
+            .store
+            .watch(broker.queue(topic, *queue_id), offset, move || {
+                woken.arrived(index);
+            });
+        let mut watching = self.watching.lock();
+        let current = watching.watches.get_mut(index);
+        let unused = match current.filter(|(looked_at, _)| *looked_at == offset) {
+            Some((_, current)) => current.replace(watch),
+            None => Some(watch),
+        };
+        drop(watching);
+        drop(unused);
+    }
+
+    /// A queue has got a message.
+    fn arrived(self: &Arc<Poll>, index: usize) {
+        let Some(broker) = self.broker.upgrade() else {
+            return;
+        };
+        let Some(from) = self.watching.lock().watches.get(index).map(|(at, _)| *at) else {
+            return;
+        };
+        let (topic, queue_id, _) = &self.waiting.queues[index];
+        let queue = broker.queue(topic, *queue_id);
+        let (wanted, looked_at) = read::any(&broker, queue, from, &self.waiting.filter);
+        if wanted {
+            return self.answer();
+        }
+        let mut watching = self.watching.lock();
+        let Some(watch) = watching.watches.get_mut(index) else {
+            return;
+        };
+        let passed = std::mem::replace(watch, (looked_at, None));
+        let first = !std::mem::replace(&mut watching.is_timed, true);
+        drop(watching);
+        drop(passed);
+        if first {
+            let timed = Arc::clone(self);
+            let timer = broker.clock.after(LOOKED_AT_EACH, move || timed.answer());
+            self.responder.keep(timer);
+        }
+        self.watch(&broker, index);
+    }
+}
+
+impl Drop for EndWatches {
+    fn drop(&mut self) {
+        // Dropped after the lock is free.
+        let _watches = std::mem::take(&mut self.0.watching.lock().watches);
+    }
+}

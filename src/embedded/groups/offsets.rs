@@ -1,0 +1,155 @@
+//! The progress of consumer groups.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use crate::embedded::clock::{Millis, millis};
+
+/// How often a broker writes the offsets to its disk.
+const FLUSHED_EACH: Duration = Duration::from_secs(5);
+
+/// A queue of this broker, for one group.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::embedded) struct QueueKey {
+    pub(in crate::embedded) group: String,
+    pub(in crate::embedded) topic: String,
+    pub(in crate::embedded) queue_id: i32,
+}
+
+/// The offsets of all groups on one broker. A kill loses what the disk does not have yet.
+pub(in crate::embedded) struct Offsets {
+    /// When the broker was started: the flushes count from here.
+    started: Millis,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    committed: BTreeMap<QueueKey, Committed>,
+    /// Where the next pull of a queue has to go on: set by an administrator, and not done yet.
+    resets: BTreeMap<QueueKey, i64>,
+}
+
+struct Committed {
+    offset: i64,
+    at: Millis,
+    /// What the disk had when `offset` was committed.
+    flushed: Option<i64>,
+}
+
+impl QueueKey {
+    pub(in crate::embedded) fn new(group: &str, topic: &str, queue_id: i32) -> QueueKey {
+        QueueKey {
+            group: group.to_owned(),
+            topic: topic.to_owned(),
+            queue_id,
+        }
+    }
+}
+
+impl Offsets {
+    pub(in crate::embedded) fn new(now: Millis) -> Offsets {
+        Offsets {
+            started: now,
+            state: Mutex::default(),
+        }
+    }
+
+    /// Commits an offset, a lower one too.
+    pub(in crate::embedded) fn commit(&self, key: &QueueKey, offset: i64, now: Millis) {
+        self.put(&mut self.state.lock(), key, offset, now);
+    }
+
+    /// The offset of a group: where it is to go on after a reset, otherwise what it has committed.
+    pub(in crate::embedded) fn query(&self, key: &QueueKey) -> Option<i64> {
+        let state = self.state.lock();
+        let committed = || state.committed.get(key).map(|committed| committed.offset);
+        state.resets.get(key).copied().or_else(committed)
+    }
+
+    /// An administrator's reset: holds from the next pull on. Commits of clients count no more until then.
+    pub(in crate::embedded) fn reset(&self, key: &QueueKey, offset: i64, now: Millis) {
+        let mut state = self.state.lock();
+        self.put(&mut state, key, offset, now);
+        state.resets.insert(key.clone(), offset);
+    }
+
+    pub(in crate::embedded) fn is_reset(&self, key: &QueueKey) -> bool {
+        self.state.lock().resets.contains_key(key)
+    }
+
+    /// Where the pull has to go on, if there was a reset. That is done then.
+    pub(in crate::embedded) fn take_reset(&self, key: &QueueKey) -> Option<i64> {
+        self.state.lock().resets.remove(key)
+    }
+
+    /// All that a group has committed here.
+    pub(in crate::embedded) fn of(&self, group: &str) -> Vec<(QueueKey, i64)> {
+        let state = self.state.lock();
+        let of_group = state.committed.iter().filter(|(key, _)| key.group == group);
+        of_group
+            .map(|(key, committed)| (key.clone(), committed.offset))
+            .collect()
+    }
+
+    /// Forgets a group.
+    pub(in crate::embedded) fn remove(&self, group: &str) {
+        let mut state = self.state.lock();
+        state.committed.retain(|key, _| key.group != group);
+        state.resets.retain(|key, _| key.group != group);
+    }
+
+    /// Writes everything to the disk now, as a broker does that is shut down.
+    pub(in crate::embedded) fn flush(&self) {
+        for committed in self.state.lock().committed.values_mut() {
+            // Older than any flush.
+            committed.at = Millis::MIN;
+        }
+    }
+
+    /// The broker has been killed: it has again what the disk had.
+    pub(in crate::embedded) fn forget(&self, now: Millis) {
+        let mut state = self.state.lock();
+        state.resets.clear();
+        let committed = std::mem::take(&mut state.committed);
+        for (key, committed) in committed {
+            if let Some(offset) = self.on_disk(&committed, now) {
+                let kept = Committed {
+                    offset,
+                    at: Millis::MIN,
+                    flushed: Some(offset),
+                };
+                state.committed.insert(key, kept);
+            }
+        }
+    }
+
+    fn put(&self, state: &mut State, key: &QueueKey, offset: i64, now: Millis) {
+        let before = state.committed.get(key);
+        let flushed = before.and_then(|before| self.on_disk(before, now));
+        let committed = Committed {
+            offset,
+            at: now,
+            flushed,
+        };
+        state.committed.insert(key.clone(), committed);
+    }
+
+    fn on_disk(&self, committed: &Committed, now: Millis) -> Option<i64> {
+        match self.flushes(now) > self.flushes(committed.at) {
+            true => Some(committed.offset),
+            false => committed.flushed,
+        }
+    }
+
+    /// How often the table had been written by this time.
+    fn flushes(&self, time: Millis) -> i64 {
+        time.saturating_sub(self.started)
+            .div_euclid(millis(FLUSHED_EACH))
+    }
+}
