@@ -228,8 +228,10 @@ impl Buffer {
         }
     }
 
-    /// Has `read` fill what space there is, which is never none after
-    /// [`take_commands`](Buffer::take_commands).
+    /// Has `read` fill the free space, of which there is some after [`take_commands`](Buffer::take_commands).
+    ///
+    /// # Errors
+    /// Those of `read`.
     pub fn fill<E>(
         &mut self,
         read: impl FnOnce(&mut [u8]) -> Result<usize, E>,
