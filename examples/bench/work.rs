@@ -57,7 +57,7 @@ impl Work {
     /// Works until the limit, and until everything in flight has ended. Returns the results and the
     /// duration.
     pub fn run(&self, limit: Limit) -> (&'static Tally, Duration) {
-        // A process has two runs: leaking them spares each callback a counted reference.
+        // A process has two runs: leaking them saves each callback a counted reference.
         let run: &'static Run = Box::leak(Box::new(Run {
             limit,
             tally: Tally::new(),

@@ -351,7 +351,7 @@ const EVENTS: &[Event] = &[
         Level::Debug,
         "transport",
         "a late answer",
-        "responses to nobody",
+        "responses without a request",
         |wait| {
             let cluster = brokers(1);
             let producer = producer(&cluster);

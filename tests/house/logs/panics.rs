@@ -43,7 +43,7 @@ fn a_logger_that_panics_at_every_line_changes_no_outcome() {
         assert!(producer.send(&message()).is_ok());
         logged::lines()
             .iter()
-            .any(|line| line.text.contains("responses to nobody"))
+            .any(|line| line.text.contains("responses without a request"))
     };
     eventually("an answer came too late", is_late);
 
