@@ -1,5 +1,8 @@
 //! What consumers do, against the embedded cluster: one file a feature.
 
+mod common;
+mod flow;
 mod push;
+mod retry;
 #[path = "../support/mod.rs"]
 mod support;

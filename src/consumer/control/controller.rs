@@ -9,6 +9,7 @@ use super::corrupt::{Corrupt, Fate};
 use super::describe::describe;
 use super::divider::Divider;
 use super::inbox::{Answered, Asked, Event, GivenBack, Inbox, Order};
+use super::missing::Missing;
 use super::owned::{Queues, Stage};
 use super::stages::giving_up::{self, Left};
 use super::stages::{commits, fetching, moved, starts};
@@ -47,6 +48,7 @@ pub(super) struct Controller {
     backs: Backs,
     corrupt: Corrupt,
     watch: Watch,
+    missing: Missing,
     next_commit: Instant,
     has_started: bool,
     ending: Option<Ending>,
@@ -69,6 +71,7 @@ impl Controller {
             backs: Backs::default(),
             corrupt: Corrupt::default(),
             watch: Watch::new(now),
+            missing: Missing::new(now),
             next_commit: now + tools.config.commit_interval,
             has_started: false,
             ending: None,
@@ -96,6 +99,7 @@ impl Controller {
         let mut due = Instant::now() + LOOK_AROUND;
         if self.ending.is_none() {
             due = due.min(self.divider.rounds.due()).min(self.next_commit);
+            due = self.missing.due().map_or(due, |at| at.min(due));
         }
         let next = [self.queues.next_due(), self.backs.due()];
         next.into_iter().flatten().fold(due, Instant::min)
@@ -115,6 +119,7 @@ impl Controller {
                 commits::commit_all(&self.queues, &mut self.tools, now);
             }
             self.watch(now);
+            self.missing.step(&self.tools, now);
         }
         for number in self.backs.step(&self.tools, now) {
             self.queues.look_at(number, Some(now));
@@ -141,6 +146,7 @@ impl Controller {
                 if self.begun.inbox.take_rebalance() {
                     self.divider.rounds.pace.ask(now);
                     self.wake_waiting(now);
+                    self.missing.ask_soon(now);
                 }
             }
             Event::GiveBack(given) => self.give_back(*given, now),

@@ -5,6 +5,7 @@
 //! - `wire`: the requests that it makes
 //! - `owned`: its part of each queue, and when each is looked at next
 //! - `tools`: what it has beside the queues
+//! - `missing`: topics that do not exist yet
 //! - `rounds`: the rebalance asks for the members; `divider`: what follows for our queues
 //! - `stages`: what a queue needs in each stage of its life
 //! - `backs`: messages that go back to the broker; `corrupt`: those that cannot be read
@@ -18,6 +19,7 @@ mod corrupt;
 mod describe;
 mod divider;
 mod inbox;
+mod missing;
 mod owned;
 mod rounds;
 mod stages;
