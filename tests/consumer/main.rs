@@ -3,6 +3,7 @@
 mod common;
 mod flow;
 mod push;
+mod rebalance;
 mod retry;
 #[path = "../support/mod.rs"]
 mod support;

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, unbounded};
+use rocketmq_blocking::consumer::PushConsumerBuilder;
 use rocketmq_blocking::embedded::{Cluster, Fault, On};
 use rocketmq_blocking::{Message, MessageView, PushConsumer, Retry};
 
@@ -24,9 +25,26 @@ fn start(
     most: u32,
     decide: impl Fn(&MessageView, usize) -> Result<(), Retry> + Send + Sync + 'static,
 ) -> (PushConsumer, Receiver<MessageView>) {
+    start_with(consumer(cluster), most, decide)
+}
+
+/// While a group holds locks, brokers make dead letters of all messages that are sent to its retry topic.
+fn start_without_lease(
+    cluster: &Cluster,
+    most: u32,
+    decide: impl Fn(&MessageView, usize) -> Result<(), Retry> + Send + Sync + 'static,
+) -> (PushConsumer, Receiver<MessageView>) {
+    start_with(consumer(cluster).lease(false), most, decide)
+}
+
+fn start_with(
+    builder: PushConsumerBuilder,
+    most: u32,
+    decide: impl Fn(&MessageView, usize) -> Result<(), Retry> + Send + Sync + 'static,
+) -> (PushConsumer, Receiver<MessageView>) {
     let (seen, messages) = unbounded();
     let calls = AtomicUsize::new(0);
-    let started = consumer(cluster)
+    let started = builder
         .max_reconsume(most)
         .commit_interval(ms(10))
         .start(move |message| {
@@ -168,7 +186,7 @@ fn a_handler_that_panics_has_failed_and_its_thread_lives_on() {
 fn a_message_counts_as_consumed_only_when_the_broker_has_confirmed_its_copy() {
     let cluster = cluster();
     inject(&cluster, &Fault::answer(2, "scripted").on(On::SendBack));
-    let (consumer, messages) = start(&cluster, 16, |_, call| match call {
+    let (consumer, messages) = start_without_lease(&cluster, 16, |_, call| match call {
         0 => Err(Retry::later()),
         _ => Ok(()),
     });

@@ -45,9 +45,11 @@ impl Worker {
 
     fn consume(&self, queue: &Arc<Assigned>, handed: Vec<Handed<Payload>>) {
         let (mut tickets, mut messages) = (Vec::new(), Vec::new());
+        let may_repeat_below = queue.lock().may_repeat_below;
         for handed in handed {
             let payload = handed.payload.clone();
-            match self.unpack(queue, handed.payload, handed.failures) {
+            let place = (handed.offset, handed.failures);
+            match self.unpack(queue, handed.payload, place, may_repeat_below) {
                 Ok(Some(message)) => {
                     tickets.push(handed.ticket);
                     messages.push(message);
@@ -94,7 +96,8 @@ impl Worker {
         &self,
         queue: &Assigned,
         payload: Payload,
-        failures: u32,
+        (offset, failures): (u64, u32),
+        may_repeat_below: u64,
     ) -> Result<Option<MessageView>, Unreadable> {
         let message = match payload {
             Payload::Packed(packed) => packed.unpack(MOST_INFLATED)?,
@@ -120,7 +123,11 @@ impl Worker {
                 message.with_reconsume_times(times)
             }
         };
-        Ok(Some(message.of_queue(&queue.shown, 0)))
+        let message = message.of_queue(&queue.shown, 0);
+        Ok(Some(match offset < may_repeat_below {
+            true => message.maybe_repeated(),
+            false => message,
+        }))
     }
 
     fn settle(

@@ -1,25 +1,25 @@
 //! The control thread: it owns the state of all queues, and never waits for anything but its inbox.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use super::backs::Backs;
 use super::corrupt::{Corrupt, Fate};
 use super::describe::describe;
-use super::divider::Divider;
+use super::group::{Divider, Missing};
 use super::inbox::{Answered, Asked, Event, GivenBack, Inbox, Order};
-use super::missing::Missing;
+use super::locks;
 use super::owned::{Queues, Stage};
 use super::stages::giving_up::{self, Left};
-use super::stages::{commits, fetching, moved, starts};
+use super::stages::{commits, fetching, moved, starts, taking};
 use super::tools::Tools;
 use super::watch::Watch;
 use crate::client::Client;
 use crate::consumer::observe::{self, ShutdownReport};
 use crate::consumer::queue::Assigned;
 use crate::sync::channel::Receiver;
-use crate::transport::{Deadline, Promise, Threads, catch_bug};
+use crate::transport::{Connection, Deadline, Promise, Threads, catch_bug};
 
 /// Something is looked at this often, whatever happens.
 const LOOK_AROUND: Duration = Duration::from_secs(1);
@@ -52,6 +52,8 @@ pub(super) struct Controller {
     next_commit: Instant,
     has_started: bool,
     ending: Option<Ending>,
+    /// The connections by which brokers know us.
+    links: HashMap<Arc<str>, Weak<Connection>>,
     /// Queues that were given up while handlers still had messages, which count in the budget.
     strays: HashMap<u64, Arc<Assigned>>,
 }
@@ -75,6 +77,7 @@ impl Controller {
             next_commit: now + tools.config.commit_interval,
             has_started: false,
             ending: None,
+            links: HashMap::new(),
             strays: HashMap::new(),
             begun,
             tools,
@@ -127,6 +130,7 @@ impl Controller {
         while let Some(number) = self.queues.take_due(now) {
             self.step(number, now);
         }
+        locks::ask(&mut self.queues, &mut self.tools, now);
         self.serve(now);
         self.note_started();
         self.ending.is_some() && self.queues.is_empty()
@@ -145,10 +149,9 @@ impl Controller {
             Event::Flag => {
                 if self.begun.inbox.take_rebalance() {
                     self.divider.rounds.pace.ask(now);
-                    self.wake_waiting(now);
-                    self.missing.ask_soon(now);
                 }
             }
+            Event::Confirmed(connection) => self.confirmed(&connection, now),
             Event::GiveBack(given) => self.give_back(*given, now),
             Event::Copied(id, result) => {
                 let (tools, client) = (&self.tools, &self.begun.client);
@@ -171,6 +174,32 @@ impl Controller {
             }
             Event::Order(Order::Shutdown(deadline)) => self.shut_down(deadline, now),
         }
+    }
+
+    /// A broker knows us now. If that is over another connection than before, it may be another process,
+    /// without its locks and with older offsets.
+    fn confirmed(&mut self, connection: &Arc<Connection>, now: Instant) {
+        let address = connection.address();
+        let link = Arc::downgrade(connection);
+        let before = self.links.insert(address.clone(), link.clone());
+        if before.is_some_and(|before| !before.ptr_eq(&link)) {
+            let brokers = self.tools.wire.core.routes.brokers();
+            let names = self
+                .queues
+                .iter()
+                .map(|owned| owned.queue().shared_broker());
+            let names: BTreeSet<Arc<str>> = names.cloned().collect();
+            for name in names
+                .iter()
+                .filter(|name| brokers.master(name) == Some(address))
+            {
+                self.tools.progress.broker_came_back(name);
+                locks::link_broke(name, &mut self.queues, now);
+            }
+        }
+        self.divider.rounds.pace.ask(now);
+        self.wake_waiting(now);
+        self.missing.ask_soon(now);
     }
 
     fn look_at(&mut self, number: Option<u64>, now: Instant) {
@@ -228,6 +257,24 @@ impl Controller {
                 }
                 number
             }
+            Asked::Connections { round, nth } => {
+                return self.divider.rounds.connected(round, nth, outcome);
+            }
+            Asked::Lock(numbers) => {
+                for number in locks::answered(&numbers, outcome, &mut self.queues, now) {
+                    if let Some(owned) = self.queues.get_mut(number) {
+                        taking::doubt(owned, now);
+                    }
+                }
+                return;
+            }
+            Asked::Unlock => return,
+            Asked::Check(number) => {
+                if let Some(owned) = self.queues.get_mut(number) {
+                    taking::checked(owned, tools, outcome, now);
+                }
+                number
+            }
             Asked::Bound(number) => {
                 if let Some(owned) = self.queues.get_mut(number) {
                     starts::bound(owned, tools, outcome, now);
@@ -268,9 +315,11 @@ impl Controller {
         };
         let freed = std::mem::take(&mut owned.assigned.lock().freed);
         self.tools.budget.release(number, freed);
+        let lock_due = locks::step(owned, &mut self.tools, now);
         let next = match owned.stage {
             Stage::Starting(_) => starts::step(owned, &mut self.tools, now),
             Stage::Active => {
+                taking::note_ours(owned, now);
                 let again = self.hand_out(number, now);
                 let Some(owned) = self.queues.get_mut(number) else {
                     return;
@@ -278,14 +327,17 @@ impl Controller {
                 let fetch = fetching::step(owned, &mut self.tools, now);
                 [again, fetch].into_iter().flatten().min()
             }
+            Stage::Taking => taking::step(owned, &mut self.tools, now),
+            Stage::Checking { .. } => taking::check(owned, &mut self.tools, now),
             Stage::Stopped => None,
             Stage::GivingUp { .. } => match giving_up::step(owned, &mut self.tools, now) {
                 Left::Busy(at) => Some(at),
-                Left::Clean => return self.drop_queue(number, true),
-                Left::Late => return self.drop_queue(number, false),
+                Left::Clean => return self.drop_queue(number, true, now),
+                Left::Late => return self.drop_queue(number, false, now),
             },
         };
-        self.queues.look_at(number, next);
+        let due = [next, lock_due].into_iter().flatten().min();
+        self.queues.look_at(number, due);
     }
 
     /// Puts a queue into the line of the consume threads if it has something for them. Returns when
@@ -296,7 +348,7 @@ impl Controller {
         if ready > now {
             return Some(ready);
         }
-        if !owned.assigned.is_paused() {
+        if !owned.assigned.is_paused() && locks::may_hand_out(owned, now) {
             self.tools.dispatcher.offer(&owned.assigned);
         }
         None
@@ -330,10 +382,13 @@ impl Controller {
     }
 
     /// A queue is ours no longer.
-    fn drop_queue(&mut self, number: u64, is_clean: bool) {
-        let Some(owned) = self.queues.remove(number) else {
+    fn drop_queue(&mut self, number: u64, is_clean: bool, now: Instant) {
+        let Some(mut owned) = self.queues.remove(number) else {
             return;
         };
+        if owned.assigned.lock().window.handlers() == 0 {
+            locks::unlock(&mut owned, &self.tools, now);
+        }
         if self.tools.budget.remove(number) > 0 {
             self.strays.insert(number, owned.assigned.clone());
             self.stray(number);
@@ -375,7 +430,7 @@ impl Controller {
             return;
         }
         let mut stages = self.queues.iter().map(|owned| &owned.stage);
-        if !stages.any(|stage| matches!(stage, Stage::Starting(_))) {
+        if !stages.any(|stage| matches!(stage, Stage::Taking | Stage::Starting(_))) {
             self.has_started = true;
             self.begun.started.keep(());
         }

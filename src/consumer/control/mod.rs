@@ -5,8 +5,8 @@
 //! - `wire`: the requests that it makes
 //! - `owned`: its part of each queue, and when each is looked at next
 //! - `tools`: what it has beside the queues
-//! - `missing`: topics that do not exist yet
-//! - `rounds`: the rebalance asks for the members; `divider`: what follows for our queues
+//! - `locks`: the locks of queues at their brokers
+//! - `group`: who the members are, and which queues are ours
 //! - `stages`: what a queue needs in each stage of its life
 //! - `backs`: messages that go back to the broker; `corrupt`: those that cannot be read
 //! - `watch`: what goes wrong without an event; `describe`: what people see
@@ -17,11 +17,10 @@ mod backs;
 mod controller;
 mod corrupt;
 mod describe;
-mod divider;
+mod group;
 mod inbox;
-mod missing;
+mod locks;
 mod owned;
-mod rounds;
 mod stages;
 mod start;
 mod tools;

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::controller::{Beginning, Controller};
+use super::group::masters_of_topics;
 use super::inbox::{Answered, Asked, Event};
-use super::rounds::masters_of_topics;
+use super::locks::ToLock;
 use super::stages::starts::read_committed;
 use super::tools::Tools;
 use super::wire::Wire;
@@ -98,6 +99,9 @@ pub(crate) fn spawn(begun: Beginning, parts: Parts, membership: Membership) -> i
         assignment: shared.assignment,
         counters: shared.counters,
         holds_locks: false,
+        leases: false,
+        to_lock: ToLock::default(),
+        has_others: false,
         last_generation: 0,
     };
     let controller = Controller::new(begun, tools, Instant::now());

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::inbox::Inbox;
+use super::locks::ToLock;
 use super::wire::Wire;
 use crate::client::Membership;
 use crate::consumer::config::ConsumerConfig;
@@ -28,6 +29,11 @@ pub(super) struct Tools {
     pub(super) events: Events,
     /// Whether the group may hold a lock of a queue at some broker.
     pub(super) holds_locks: bool,
+    /// Whether leases are taken for the hand-over of queues.
+    pub(super) leases: bool,
+    pub(super) to_lock: ToLock,
+    /// Whether the group has other members.
+    pub(super) has_others: bool,
     /// The number of the last assignment, seek or reset.
     pub(super) last_generation: u64,
 }

@@ -171,6 +171,15 @@ impl PushConsumerBuilder {
         self
     }
 
+    /// Whether members take the broker's lock of a queue for as long as they have it (default: yes). With
+    /// it nothing is handled twice when a member joins, leaves or is shut down: the next member of a
+    /// queue waits until the last one has ended its handlers, committed, and unlocked the queue, for at
+    /// most 5 s. It is used only while all members of the group are of this library.
+    pub fn lease(mut self, lease: bool) -> Self {
+        self.config.lease = lease;
+        self
+    }
+
     /// A handler that has a message for longer than this is reported as stuck (default 15 min; not
     /// zero): in the log, in the [statistics](crate::consumer::ConsumerStats::stuck), and as an
     /// [event](crate::consumer::Event::Stuck). Nothing else happens, unless

@@ -39,6 +39,10 @@ pub(crate) struct Contents {
     pub(crate) window: Window<Payload>,
     /// Bytes that are held no longer, and not yet given back to the budget.
     pub(crate) freed: u64,
+    /// Nothing is handed out from then on, unless the control thread says so; `None`: always.
+    pub(crate) ours_until: Option<Instant>,
+    /// The group may have had messages below this offset without knowing it.
+    pub(crate) may_repeat_below: u64,
 }
 
 impl Assigned {
@@ -52,6 +56,8 @@ impl Assigned {
             contents: Mutex::new(Contents {
                 window: Window::new(number, 0, most),
                 freed: 0,
+                ours_until: None,
+                may_repeat_below: 0,
             }),
             number,
             queue,
@@ -78,7 +84,7 @@ impl Assigned {
     /// more that may start now.
     pub(crate) fn take(&self, most: usize, now: Instant) -> (Vec<Handed<Payload>>, bool) {
         let mut contents = self.lock();
-        if self.is_paused() {
+        if self.is_paused() || contents.ours_until.is_some_and(|until| now >= until) {
             return (Vec::new(), false);
         }
         let window = &mut contents.window;
@@ -86,6 +92,11 @@ impl Assigned {
         let taken: Vec<_> = taken.collect();
         let more = window.ready_at(now).is_some_and(|at| at <= now);
         (taken, more)
+    }
+
+    /// Whether messages of the queue may be handled here at this time.
+    pub(crate) fn is_ours(&self, now: Instant) -> bool {
+        self.lock().ours_until.is_none_or(|until| now < until)
     }
 
     /// The message has a final outcome.

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::tools::Tools;
+use crate::consumer::control::tools::Tools;
 
 /// The first pause between two questions; each one is twice as long as the one before.
 const FIRST: Duration = Duration::from_millis(200);
@@ -11,31 +11,31 @@ const FIRST: Duration = Duration::from_millis(200);
 const LONGEST: Duration = Duration::from_secs(10);
 
 /// When to ask for the topics that are missing.
-pub(super) struct Missing {
+pub(in crate::consumer::control) struct Missing {
     /// None: nothing is missing.
     next: Option<Instant>,
     pause: Duration,
 }
 
 impl Missing {
-    pub(super) fn new(now: Instant) -> Missing {
+    pub(in crate::consumer::control) fn new(now: Instant) -> Missing {
         Missing {
             next: Some(now),
             pause: FIRST,
         }
     }
 
-    pub(super) fn due(&self) -> Option<Instant> {
+    pub(in crate::consumer::control) fn due(&self) -> Option<Instant> {
         self.next
     }
 
     /// A broker knows us now: it has just made the retry topic, if that was not there.
-    pub(super) fn ask_soon(&mut self, now: Instant) {
+    pub(in crate::consumer::control) fn ask_soon(&mut self, now: Instant) {
         (self.next, self.pause) = (Some(now), FIRST);
     }
 
     /// Has the topics looked up that are missing, if it is time.
-    pub(super) fn step(&mut self, tools: &Tools, now: Instant) {
+    pub(in crate::consumer::control) fn step(&mut self, tools: &Tools, now: Instant) {
         if self.next.is_none_or(|at| at > now) {
             return;
         }
