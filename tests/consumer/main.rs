@@ -2,6 +2,7 @@
 
 mod common;
 mod flow;
+mod ordered;
 mod push;
 mod rebalance;
 mod retry;

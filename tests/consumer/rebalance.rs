@@ -225,7 +225,7 @@ fn the_allocation_decides_and_events_tell() {
         .allocation(Allocation::configured([wanted.clone()]))
         .events(move |event| drop(told.send(event.clone())));
     let (consumer, _got) = bodies(builder);
-    assert_eq!(of_topic(&consumer), [wanted.clone()]);
+    assert_eq!(of_topic(&consumer), std::slice::from_ref(&wanted));
     let first = events.recv_timeout(PATIENCE).expect("an event");
     let Event::Assigned { queues } = &first else {
         panic!("{first}");

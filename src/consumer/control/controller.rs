@@ -1,7 +1,6 @@
 //! The control thread: it owns the state of all queues, and never waits for anything but its inbox.
 
-use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::backs::Backs;
@@ -9,6 +8,7 @@ use super::corrupt::{Corrupt, Fate};
 use super::describe::describe;
 use super::group::{Divider, Missing};
 use super::inbox::{Answered, Asked, Event, GivenBack, Inbox, Order};
+use super::links::Links;
 use super::locks;
 use super::owned::{Queues, Stage};
 use super::stages::giving_up::{self, Left};
@@ -16,8 +16,8 @@ use super::stages::{commits, fetching, moved, starts, taking};
 use super::tools::Tools;
 use super::watch::Watch;
 use crate::client::Client;
+use crate::consumer::consume::Mode;
 use crate::consumer::observe::{self, ShutdownReport};
-use crate::consumer::queue::Assigned;
 use crate::sync::channel::Receiver;
 use crate::transport::{Connection, Deadline, Promise, Threads, catch_bug};
 
@@ -52,10 +52,7 @@ pub(super) struct Controller {
     next_commit: Instant,
     has_started: bool,
     ending: Option<Ending>,
-    /// The connections by which brokers know us.
-    links: HashMap<Arc<str>, Weak<Connection>>,
-    /// Queues that were given up while handlers still had messages, which count in the budget.
-    strays: HashMap<u64, Arc<Assigned>>,
+    links: Links,
 }
 
 /// A shutdown that goes on.
@@ -77,8 +74,7 @@ impl Controller {
             next_commit: now + tools.config.commit_interval,
             has_started: false,
             ending: None,
-            links: HashMap::new(),
-            strays: HashMap::new(),
+            links: Links::default(),
             begun,
             tools,
         }
@@ -144,7 +140,7 @@ impl Controller {
                     owned.assigned.looked_at();
                     self.queues.look_at(number, Some(now));
                 }
-                None => self.stray(number),
+                None => self.stray(number, now),
             },
             Event::Flag => {
                 if self.begun.inbox.take_rebalance() {
@@ -176,27 +172,10 @@ impl Controller {
         }
     }
 
-    /// A broker knows us now. If that is over another connection than before, it may be another process,
-    /// without its locks and with older offsets.
+    /// A broker knows us now.
     fn confirmed(&mut self, connection: &Arc<Connection>, now: Instant) {
-        let address = connection.address();
-        let link = Arc::downgrade(connection);
-        let before = self.links.insert(address.clone(), link.clone());
-        if before.is_some_and(|before| !before.ptr_eq(&link)) {
-            let brokers = self.tools.wire.core.routes.brokers();
-            let names = self
-                .queues
-                .iter()
-                .map(|owned| owned.queue().shared_broker());
-            let names: BTreeSet<Arc<str>> = names.cloned().collect();
-            for name in names
-                .iter()
-                .filter(|name| brokers.master(name) == Some(address))
-            {
-                self.tools.progress.broker_came_back(name);
-                locks::link_broke(name, &mut self.queues, now);
-            }
-        }
+        let (queues, tools) = (&mut self.queues, &mut self.tools);
+        self.links.confirmed(connection, queues, tools, now);
         self.divider.rounds.pace.ask(now);
         self.wake_waiting(now);
         self.missing.ask_soon(now);
@@ -205,7 +184,7 @@ impl Controller {
     fn look_at(&mut self, number: Option<u64>, now: Instant) {
         if let Some(number) = number {
             self.queues.look_at(number, Some(now));
-            self.stray(number);
+            self.stray(number, now);
         }
     }
 
@@ -215,6 +194,12 @@ impl Controller {
     }
 
     fn watch(&mut self, now: Instant) {
+        if !self.watch.is_due(now) {
+            return;
+        }
+        if self.tools.config.mode == Mode::Ordered {
+            self.links.check(&mut self.queues, &self.tools, now);
+        }
         let found = self.watch.step(&self.queues, &self.tools, now);
         for given in found.recalled {
             self.give_back(given, now);
@@ -225,18 +210,26 @@ impl Controller {
     }
 
     /// A handler ended with a message of a queue that is ours no longer.
-    fn stray(&mut self, number: u64) {
-        let Some(assigned) = self.strays.get(&number).cloned() else {
+    fn stray(&mut self, number: u64, now: Instant) {
+        let Some(stray) = self.queues.stray(number) else {
             return;
         };
-        assigned.looked_at();
-        let (freed, left) = {
-            let contents = &mut *assigned.lock();
-            (std::mem::take(&mut contents.freed), contents.window.bytes())
+        stray.looked_at();
+        let (freed, left, is_quiet) = {
+            let contents = &mut *stray.lock();
+            let window = &contents.window;
+            let state = (window.bytes(), window.is_quiet());
+            (std::mem::take(&mut contents.freed), state.0, state.1)
         };
         self.tools.budget.release(number, freed);
-        if left == 0 {
-            self.strays.remove(&number);
+        if is_quiet && left == 0 {
+            self.queues.forget_stray(number);
+            if self.tools.holds_locks {
+                let broker = stray.queue.shared_broker().clone();
+                let queue = vec![stray.queue.clone()];
+                self.tools.wire.unlock(&broker, queue, now);
+            }
+            self.divider.rounds.pace.ask(now);
         }
     }
 
@@ -344,7 +337,7 @@ impl Controller {
     /// it will have.
     fn hand_out(&mut self, number: u64, now: Instant) -> Option<Instant> {
         let owned = self.queues.get_mut(number)?;
-        let ready = owned.assigned.lock().window.ready_at(now)?;
+        let ready = owned.assigned.ready_at(now)?;
         if ready > now {
             return Some(ready);
         }
@@ -389,9 +382,10 @@ impl Controller {
         if owned.assigned.lock().window.handlers() == 0 {
             locks::unlock(&mut owned, &self.tools, now);
         }
-        if self.tools.budget.remove(number) > 0 {
-            self.strays.insert(number, owned.assigned.clone());
-            self.stray(number);
+        let is_quiet = owned.assigned.lock().window.is_quiet();
+        if self.tools.budget.remove(number) > 0 || !is_quiet {
+            self.queues.keep_stray(owned.assigned.clone());
+            self.stray(number, now);
         }
         let running = {
             let window = &owned.assigned.lock().window;

@@ -113,8 +113,8 @@ pub(super) fn may_hand_out(owned: &Owned, now: Instant) -> bool {
 
 /// Gives the lock of a queue back.
 pub(super) fn unlock(owned: &mut Owned, tools: &Tools, now: Instant) {
-    if let Some(lock) = owned.lock.take().filter(QueueLock::was_asked) {
-        drop(lock);
+    let lock = owned.lock.take();
+    if lock.is_some_and(|lock| lock.was_asked()) {
         let queue = owned.queue().clone();
         let broker = queue.shared_broker().clone();
         tools.wire.unlock(&broker, vec![queue], now);

@@ -5,7 +5,7 @@
 //! - `wire`: the requests that it makes
 //! - `owned`: its part of each queue, and when each is looked at next
 //! - `tools`: what it has beside the queues
-//! - `locks`: the locks of queues at their brokers
+//! - `locks`: the locks of queues at their brokers; `links`: the connections that they depend on
 //! - `group`: who the members are, and which queues are ours
 //! - `stages`: what a queue needs in each stage of its life
 //! - `backs`: messages that go back to the broker; `corrupt`: those that cannot be read
@@ -19,6 +19,7 @@ mod corrupt;
 mod describe;
 mod group;
 mod inbox;
+mod links;
 mod locks;
 mod owned;
 mod stages;

@@ -89,6 +89,8 @@ pub(super) struct Queues {
     by_number: HashMap<u64, Owned>,
     numbers: HashMap<MessageQueue, u64>,
     agenda: BTreeSet<(Instant, u64)>,
+    /// Queues that were given up while handlers still had messages, which count in the budget.
+    strays: HashMap<u64, Arc<Assigned>>,
 }
 
 impl Owned {
@@ -157,6 +159,24 @@ impl Queues {
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Owned> {
         self.by_number.values()
+    }
+
+    /// Whether a queue is ours, or a handler of ours still has messages of it.
+    pub(super) fn is_held(&self, queue: &MessageQueue) -> bool {
+        let mut strays = self.strays.values();
+        self.numbers.contains_key(queue) || strays.any(|stray| stray.queue == *queue)
+    }
+
+    pub(super) fn keep_stray(&mut self, stray: Arc<Assigned>) {
+        self.strays.insert(stray.number, stray);
+    }
+
+    pub(super) fn stray(&self, number: u64) -> Option<Arc<Assigned>> {
+        self.strays.get(&number).cloned()
+    }
+
+    pub(super) fn forget_stray(&mut self, number: u64) {
+        self.strays.remove(&number);
     }
 
     pub(super) fn numbers(&self) -> Vec<u64> {

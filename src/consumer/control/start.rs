@@ -13,6 +13,7 @@ use super::stages::starts::read_committed;
 use super::tools::Tools;
 use super::wire::Wire;
 use crate::client::{ClientCore, Membership};
+use crate::consumer::consume::Mode;
 use crate::consumer::observe::Events;
 use crate::consumer::offset::Progress;
 use crate::consumer::queue::Budget;
@@ -85,6 +86,7 @@ pub(crate) fn spawn(begun: Beginning, parts: Parts, membership: Membership) -> i
         facts,
     } = parts;
     let listener = shared.config.listener.clone();
+    let holds_locks = shared.config.mode == Mode::Ordered;
     let tools = Tools {
         events: Events::start(listener, &threads, shared.counters.clone())?,
         budget: Budget::new(shared.config.byte_budget),
@@ -98,7 +100,7 @@ pub(crate) fn spawn(begun: Beginning, parts: Parts, membership: Membership) -> i
         progress: Progress::default(),
         assignment: shared.assignment,
         counters: shared.counters,
-        holds_locks: false,
+        holds_locks,
         leases: false,
         to_lock: ToLock::default(),
         has_others: false,

@@ -150,10 +150,10 @@ impl Divider {
             }
         }
         for queue in diff.take {
-            match queues.of_mut(&queue) {
-                // It is just being given up: it comes back when that is done.
-                Some(_) => self.rounds.pace.ask_again(now),
-                None => take(queue, queues, tools, now),
+            // One that is just being given up comes back when that is done.
+            match queues.is_held(&queue) {
+                true => self.rounds.pace.ask_again(now),
+                false => take(queue, queues, tools, now),
             }
         }
     }
@@ -193,7 +193,8 @@ fn take(queue: MessageQueue, queues: &mut Queues, tools: &mut Tools, now: Instan
         _ if tools.leases => Some(Need::Preferred),
         _ => None,
     };
-    let assigned = Assigned::new(number, queue, shown, tools.config.window);
+    let (most, is_ordered) = (tools.config.window, tools.config.mode == Mode::Ordered);
+    let assigned = Assigned::new(number, queue, shown, most, is_ordered);
     let assigned = Arc::new(assigned);
     tools.budget.add(number);
     tools.counters.queues_taken.add(1);
