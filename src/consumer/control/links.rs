@@ -48,7 +48,7 @@ impl Links {
             let known = address.and_then(|address| self.0.get(address));
             let current = address.and_then(|address| core.remoting.current(address));
             let both = known.zip(current.as_ref());
-            if !both.is_some_and(|(known, current)| known.as_ptr() == Arc::as_ptr(current)) {
+            if both.is_none_or(|(known, current)| known.as_ptr() != Arc::as_ptr(current)) {
                 locks::link_broke(&name, queues, now);
             }
         }

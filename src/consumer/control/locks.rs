@@ -4,8 +4,6 @@
 //! hand-over, while all members of the group are of this library: the new member of a queue waits until
 //! the old one has committed and unlocked it.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Instant;
 
 use super::inbox::Asked;
@@ -18,9 +16,6 @@ use crate::message::MessageQueue;
 use crate::protocol::code::response;
 use crate::protocol::consumer::lock::Locked;
 use crate::transport::Outcome;
-
-/// Queues that are about to be asked for, by the name of their broker.
-pub(super) type ToLock = BTreeMap<Arc<str>, Vec<u64>>;
 
 /// Notes a queue whose lock is to be asked for or renewed now. Returns when to look again.
 pub(super) fn step(owned: &mut Owned, tools: &mut Tools, now: Instant) -> Option<Instant> {

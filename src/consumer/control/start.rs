@@ -1,6 +1,6 @@
 //! What is learnt before the consumer is a member of its group, and the start of its thread.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::Arc;
 use std::time::Instant;
@@ -8,7 +8,6 @@ use std::time::Instant;
 use super::controller::{Beginning, Controller};
 use super::group::masters_of_topics;
 use super::inbox::{Answered, Asked, Event};
-use super::locks::ToLock;
 use super::stages::starts::read_committed;
 use super::tools::Tools;
 use super::wire::Wire;
@@ -102,7 +101,7 @@ pub(crate) fn spawn(begun: Beginning, parts: Parts, membership: Membership) -> i
         counters: shared.counters,
         holds_locks,
         leases: false,
-        to_lock: ToLock::default(),
+        to_lock: BTreeMap::new(),
         has_others: false,
         last_generation: 0,
     };

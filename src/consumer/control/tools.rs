@@ -1,9 +1,9 @@
 //! What the steps of all queues need.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::inbox::Inbox;
-use super::locks::ToLock;
 use super::wire::Wire;
 use crate::client::Membership;
 use crate::consumer::config::ConsumerConfig;
@@ -31,7 +31,8 @@ pub(super) struct Tools {
     pub(super) holds_locks: bool,
     /// Whether leases are taken for the hand-over of queues.
     pub(super) leases: bool,
-    pub(super) to_lock: ToLock,
+    /// Queues whose locks are about to be asked for, by the name of their broker.
+    pub(super) to_lock: BTreeMap<Arc<str>, Vec<u64>>,
     /// Whether the group has other members.
     pub(super) has_others: bool,
     /// The number of the last assignment, seek or reset.
