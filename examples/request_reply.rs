@@ -5,10 +5,9 @@
 //! cargo run --example request_reply -- --name-server 127.0.0.1:9876 --topic RequestTopic
 //! ```
 //!
-//! It prints four prices, the last three in any order, and the error of an unanswered question.
-//! With the cluster inside this process a thread acts as the consumer. With real servers, another
-//! program must consume the topic and reply: in Java, `MessageUtil.createReplyMessage` creates the
-//! reply.
+//! It prints four prices, the last three in any order, and the error of an unanswered question. The
+//! consumer that replies is in `common/replier.rs`. With `--ask-only` another program must consume
+//! the topic and reply: in Java, `MessageUtil.createReplyMessage` creates the reply.
 
 #[path = "common/example.rs"]
 mod example;
@@ -34,6 +33,10 @@ struct Args {
     /// The topic whose consumer replies
     #[arg(long, value_name = "NAME", default_value = "Prices")]
     topic: String,
+
+    /// Start no replying consumer: another program replies
+    #[arg(long, requires = "name_server")]
+    ask_only: bool,
 }
 
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -43,12 +46,17 @@ fn main() -> ExitCode {
 }
 
 fn run(args: Args) -> Result<(), Box<dyn Error>> {
-    let Args { servers, topic } = args;
-    let (name_server, cluster) = servers.given_or(Cluster::builder())?;
-    if let Some(cluster) = &cluster {
-        let price = |question: &MessageView| format!("{} cents", 10 * question.body().len());
-        replier::reply_to_all(cluster, &topic, price)?;
-    }
+    let Args {
+        servers,
+        topic,
+        ask_only,
+    } = args;
+    let (name_server, _cluster) = servers.given_or(Cluster::builder())?;
+    let price = |question: &MessageView| format!("{} cents", 10 * question.body().len());
+    let replier = match ask_only {
+        true => None,
+        false => Some(replier::reply_to_all(&name_server, &topic, price)?),
+    };
     let producer = Producer::builder("askers")
         .name_server(&name_server)
         .start()?;
@@ -79,5 +87,6 @@ fn run(args: Args) -> Result<(), Box<dyn Error>> {
         Err(error) => println!("{error}"),
     }
     producer.shutdown();
+    drop(replier);
     Ok(())
 }
