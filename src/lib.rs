@@ -75,7 +75,9 @@
 //! another (`rmq-detector`), one for each host name that is being resolved (`rmq-resolve`), and one
 //! for each address to which asynchronous sends or heartbeats wait for a new connection (`rmq-dial`). A transaction
 //! producer answers the brokers' checks on threads of its own (`rmq-check`, one unless
-//! set). All end at shutdown.
+//! set). A consumer has one thread that decides (`rmq-consumer`) and those that run its handler
+//! (`rmq-consume-{n}`, 20 unless set), however many queues it has; a listener of its events has one
+//! (`rmq-events`). All end at shutdown.
 //!
 //! # Deadlines, retries and duplicates
 //! A send has one deadline, `send_timeout` (3 s) after the call; everything happens within it: looking
@@ -209,7 +211,9 @@
 /// What all members of a process can share, its settings, and its state as
 /// [`Client::describe`] shows it.
 pub mod client;
-mod consumer;
+/// What belongs to consumers, beside [`PushConsumer`]: builders, reports, and how members of a group
+/// divide the queues.
+pub mod consumer;
 /// What failed calls report beside [`Error`] itself.
 pub mod error;
 mod logging;
@@ -225,6 +229,8 @@ mod transport;
 
 #[doc(inline)]
 pub use client::{Admin, Client, ClientOptions};
+#[doc(inline)]
+pub use consumer::{Filter, PushConsumer, Retry, StartFrom};
 #[doc(inline)]
 pub use error::{Error, ErrorKind, ResponseCode, Result, SendFate};
 #[doc(inline)]

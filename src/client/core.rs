@@ -291,6 +291,9 @@ impl ClientCore {
         if let Some(report) = &*report {
             return report.clone();
         }
+        for member in self.heartbeats.registry.all() {
+            member.leave(deadline);
+        }
         self.closed.store(true, Ordering::SeqCst);
         drop(self.open.lock().take());
         self.budget.close();

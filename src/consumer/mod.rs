@@ -1,28 +1,53 @@
-//! Consumers. So far the decisions that they stand on: functions of values, without sockets,
-//! threads, locks or randomness. Time is an argument. Only `offset::disk` touches the file system.
-//!
-//! In reading order:
-//! - `subscription`: which messages of a topic a consumer wants;
-//! - `rebalance`: which queues are ours, and which we take and give up;
-//! - `offset`: where a queue starts, what is committed, and the offset file of broadcasting;
-//! - `fetch`: what the answer to a pull means; the deadlines of a popped message;
-//! - `queue`: what one assigned queue holds, how much it may hold, and its lock at the broker;
-//! - `consume`: what follows from a handler's result;
-//! - `rate`: the limit of messages per second.
+// Consumers: what they stand on are functions of values, without sockets, threads, locks or randomness, in
+// `rebalance`, `offset`, `fetch`, `queue` and `consume`. One thread of each consumer, in `control`, puts
+// them together. In reading order:
+//
+// - `subscription`: which messages of a topic a consumer wants; `topics`: those of a started consumer
+// - `rebalance`: which queues are ours, and which we take and give up
+// - `offset`: where a queue starts, what is committed, and the offset file of broadcasting
+// - `fetch`: what the answer to a pull means; the deadlines of a popped message
+// - `queue`: what one assigned queue holds, how much it may hold, and its lock at the broker
+// - `consume`: consume threads, the user's code, and what follows from its result
+// - `rate`: the limit of messages per second
+// - `control`: the control thread
+// - `member`: a consumer as its client and brokers see it
+// - `observe`: what a consumer says of itself
+// - `config`: settings; `shared`: what all threads of a consumer share; `push`: `PushConsumer`
 
 #![allow(
     dead_code,
     unused_imports,
-    reason = "the consumers that use these parts are not built yet"
+    reason = "parts of these are for consumers that are not built yet"
 )]
 
+mod config;
 mod consume;
+mod control;
 mod fetch;
+mod member;
+mod observe;
 mod offset;
+mod push;
 mod queue;
 mod rate;
 mod rebalance;
+mod shared;
 mod subscription;
+mod topics;
+
+pub use config::OnCorrupt;
+pub use consume::{Deliveries, Retry};
+pub use fetch::OffsetMoved;
+pub use observe::{
+    ConsumerState, ConsumerStats, Doing, Event, MoveReason, QueueState, ShutdownReport,
+};
+pub use offset::StartFrom;
+pub use push::{PushConsumer, PushConsumerBuilder};
+pub use rebalance::{Allocation, Division};
+pub use subscription::Filter;
+
+/// The target of what is logged here: a name to filter by, which stays when files move.
+pub(crate) const LOG: &str = "rocketmq_blocking::consumer";
 
 /// How many cases a property test runs: many where the code is optimized.
 #[cfg(test)]

@@ -41,6 +41,16 @@ impl RateLimit {
         self.take_many(1, now)
     }
 
+    /// So many more were taken than asked for: the next one waits for longer.
+    pub(crate) fn charge(&mut self, more: u32) {
+        self.full_at += self.interval * u128::from(more);
+    }
+
+    /// What was taken last was not needed.
+    pub(crate) fn give_back(&mut self) {
+        self.full_at = self.full_at.saturating_sub(self.interval);
+    }
+
     /// Takes several at once, which may be more than fit: the next one waits for longer then.
     pub(crate) fn take_many(&mut self, count: u32, now: Instant) -> Result<(), Instant> {
         let time = now.saturating_duration_since(self.start).as_nanos() * 1_000;

@@ -275,6 +275,29 @@ impl Message {
         self
     }
 
+    /// A copy of a message that was consumed, for another topic: with its key and its properties,
+    /// without those by which brokers and transactions handled it.
+    pub(crate) fn copy_of(message: &MessageView, topic: impl Into<Arc<str>>) -> Message {
+        const LEFT_OUT: [&str; 8] = [
+            name::UNIQ_KEY,
+            name::WAIT,
+            name::DELAY,
+            name::TIMER_DELAY_MS,
+            name::TIMER_DELIVER_MS,
+            name::TRANSACTION_PREPARED,
+            name::INSTANCE_ID,
+            name::TRACE_ON,
+        ];
+        let mut copy = Message::new(topic, message.body()).flag(message.flag());
+        copy.unique_key = message.unique_key().map(str::to_owned);
+        for (name, value) in message.properties() {
+            if !LEFT_OUT.contains(&name) {
+                copy.system.set(name.to_owned(), value);
+            }
+        }
+        copy
+    }
+
     pub(crate) fn shared_topic(&self) -> &Arc<str> {
         &self.topic
     }

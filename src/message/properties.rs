@@ -175,14 +175,18 @@ pub mod name {
 
     /// The prefix of the topics to which consumers send messages back.
     pub(crate) const RETRY_PREFIX: &str = "%RETRY%";
+    /// The topic of a message that was given back, before it was for the first time.
+    pub const RETRY_TOPIC: &str = "RETRY_TOPIC";
+    /// The id that it had then.
+    pub const ORIGIN_MESSAGE_ID: &str = "ORIGIN_MESSAGE_ID";
     /// How the topics begin in which messages end that were given back too often.
     pub(crate) const DLQ_PREFIX: &str = "%DLQ%";
 
     /// Names that a user's own property may not have (Java's `STRING_HASH_SET`, 5.4.0).
     #[rustfmt::skip]
     pub(crate) const RESERVED: &[&str] = &[
-        TRACE_ON, MSG_REGION, KEYS, TAGS, WAIT, DELAY, "RETRY_TOPIC", "REAL_TOPIC", "REAL_QID",
-        TRANSACTION_PREPARED, PRODUCER_GROUP, "MIN_OFFSET", "MAX_OFFSET", "BUYER_ID", "ORIGIN_MESSAGE_ID",
+        TRACE_ON, MSG_REGION, KEYS, TAGS, WAIT, DELAY, RETRY_TOPIC, "REAL_TOPIC", "REAL_QID",
+        TRANSACTION_PREPARED, PRODUCER_GROUP, "MIN_OFFSET", "MAX_OFFSET", "BUYER_ID", ORIGIN_MESSAGE_ID,
         "TRANSFER_FLAG", "CORRECTION_FLAG", "MQ2_FLAG", "RECONSUME_TIME", UNIQ_KEY,
         "MAX_RECONSUME_TIMES", "CONSUME_START_TIME", "POP_CK", "POP_CK_OFFSET", "1ST_POP_TIME",
         "TRAN_PREPARED_QUEUE_OFFSET", "DUP_INFO", "EXTEND_UNIQ_INFO", INSTANCE_ID,

@@ -77,6 +77,10 @@ const WALL_CLOCKS: &[(&str, &str)] = &[
         "consumer/offset/start.rs",
         "a time to start from that the caller chose",
     ),
+    (
+        "consumer/push/consumer.rs",
+        "a version that tells newer subscriptions of a group from older ones, of all its members",
+    ),
 ];
 
 /// Files (below `src`) of the protocol and of messages that may have a `OnceLock`, and why.

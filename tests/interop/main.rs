@@ -9,6 +9,7 @@
 mod acl;
 mod admin_and_delays;
 mod broken;
+mod consumers;
 mod errors;
 mod heartbeat;
 mod java_client;

@@ -11,6 +11,7 @@ use crate::client::routes::{PublishInfo, subscribe_queues};
 use crate::error::{Error, ErrorKind, Result};
 use crate::message::{LONGEST_TOPIC, MessageQueue, MessageView, check_name, name};
 use crate::protocol::admin::{CreateTopic, QueryMessage, QueueQuery, RecallMessage, ViewMessage};
+use crate::protocol::consumer::offset::QueryOffset;
 use crate::protocol::id::OffsetMessageId;
 use crate::protocol::recall::RecallHandle;
 use crate::protocol::route::{BrokerData, MASTER, TopicRoute, perm};
@@ -240,6 +241,26 @@ impl Admin {
         let query = self.queue_query(queue, None);
         self.ask_about(queue, |admin, broker, deadline| {
             queues::min_offset(admin.remoting(), broker, &query, deadline)
+        })
+    }
+
+    /// The offset of a consumer group in a queue: that of the first message that it has not consumed.
+    /// `None` if the group has none there; brokers 4.x may say 0 instead.
+    ///
+    /// # Errors
+    /// Those of [`Admin`].
+    #[doc(alias = "fetchConsumeOffset")]
+    #[doc(alias = "committed")]
+    pub fn committed_offset(&self, group: &str, queue: &MessageQueue) -> Result<Option<i64>> {
+        let query = QueryOffset {
+            consumer_group: self.on_wire(group).to_string(),
+            topic: self.on_wire(queue.topic()).to_string(),
+            queue_id: queue.id(),
+            set_zero_if_not_found: Some(false),
+            broker_name: Some(queue.broker().to_owned()),
+        };
+        self.ask_about(queue, |admin, broker, deadline| {
+            queues::committed_offset(admin.remoting(), broker, &query, deadline)
         })
     }
 

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use super::ask;
-use crate::error::{Error, Result};
+use crate::error::{Error, ResponseCode, Result};
 use crate::protocol::admin::{OffsetAnswer, QueueQuery, StoreTimeAnswer};
 use crate::protocol::code::request;
+use crate::protocol::consumer::offset::QueryOffset;
 use crate::transport::{Deadline, Remoting, Request};
 
 /// The end of a queue: the offset that its next message will have.
@@ -51,6 +52,25 @@ pub(in crate::client) fn earliest_store_time(
     let answer =
         StoreTimeAnswer::decode(&answer.ext).map_err(|error| Error::from(error).at(broker));
     answer.map(|answer| answer.timestamp)
+}
+
+/// The offset of a consumer group in a queue; `None` if the broker says that there is none.
+pub(in crate::client) fn committed_offset(
+    remoting: &Remoting,
+    broker: &Arc<str>,
+    query: &QueryOffset,
+    deadline: Deadline,
+) -> Result<Option<i64>> {
+    let asked = Request::new(request::QUERY_CONSUMER_OFFSET, query);
+    match ask(remoting, broker, &asked, deadline) {
+        Ok(answer) => {
+            let answer = OffsetAnswer::decode(&answer.ext);
+            let answer = answer.map_err(|error| Error::from(error).at(broker));
+            answer.map(|answer| Some(answer.offset))
+        }
+        Err(error) if error.response_code() == Some(ResponseCode::QUERY_NOT_FOUND) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 fn offset(

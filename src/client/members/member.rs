@@ -14,8 +14,6 @@ use crate::transport::{Connection, Deadline, Throttle};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum MemberKind {
     Producer,
-    /// None yet.
-    #[allow(dead_code, reason = "consumers are to come")]
     Consumer,
 }
 
@@ -54,6 +52,9 @@ pub(crate) trait Member: Send + Sync {
     /// it, for the first time over this connection, or since the member has changed. Runs on a reader
     /// thread or that of a caller: it hands on.
     fn confirmed(&self, _connection: &Arc<Connection>) {}
+
+    /// The client is about to close: finishes what needs it open, until the deadline.
+    fn leave(&self, _deadline: Deadline) {}
 
     /// Begins nothing from now on that a broker asks for.
     fn stop(&self);

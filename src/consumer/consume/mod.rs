@@ -1,10 +1,21 @@
-//! What follows from a handler's result.
+//! From a fetched message to its handler, and what follows from the handler's result.
 //!
 //! - `retry`: what a handler returns when it could not handle a message;
-//! - `outcome`: what becomes of the message then.
+//! - `outcome`: what becomes of the message then;
+//! - `dispatcher`: which queue's messages the next free consume thread gets;
+//! - `handler`: the user's code, and how it ended; `deliveries`: the messages of a batch;
+//! - `worker`: the consume threads.
 
+mod deliveries;
+mod dispatcher;
+mod handler;
 mod outcome;
 mod retry;
+mod worker;
 
-pub(crate) use outcome::{Fallback, Limits, Mode, Outcome, Settlement, fallback, settle};
+pub use deliveries::Deliveries;
+pub(crate) use dispatcher::Dispatcher;
+pub(crate) use handler::{Batch, Handler, Single};
+pub(crate) use outcome::{Fallback, Limits, Mode, fallback};
 pub use retry::Retry;
+pub(crate) use worker::Worker;

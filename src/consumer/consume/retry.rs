@@ -33,6 +33,7 @@ use std::fmt;
 #[doc(alias = "ConsumeConcurrentlyStatus")]
 #[doc(alias = "ConsumeOrderlyStatus")]
 #[must_use]
+#[derive(Clone)]
 pub struct Retry {
     when: When,
     reason: Option<String>,

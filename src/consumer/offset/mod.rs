@@ -1,6 +1,7 @@
 //! Where a queue starts, and what of it is committed.
 //!
-//! - `start`: the first offset of a queue that we take;
+//! - `start` and `starting`: the first offset of a queue that we take, and the questions by which it
+//!   is found;
 //! - `progress`: what is to be committed, what is on its way, what is confirmed;
 //! - `table` and `java`: the offset file of broadcasting, as text: our form, and that of other
 //!   clients, which is read only;
@@ -11,10 +12,12 @@ mod java;
 mod owner;
 mod progress;
 mod start;
+mod starting;
 mod table;
 
 pub(crate) use disk::{Loaded, OffsetFolder, Source};
 pub(crate) use progress::{Commit, Progress};
 pub use start::StartFrom;
 pub(crate) use start::{Committed, GroupIs, Question, Start, group_is, start};
+pub(crate) use starting::{Next, Starting};
 pub(crate) use table::{Damage, OffsetTable};

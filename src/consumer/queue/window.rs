@@ -129,6 +129,18 @@ impl<T: Clone> Window<T> {
         })
     }
 
+    /// The message at an offset, while it is held.
+    pub(crate) fn payload(&self, offset: u64) -> Option<T> {
+        let entries = &self.entries;
+        let index = entries.binary_search_by_key(&offset, |e| e.offset).ok()?;
+        entries[index].payload.clone()
+    }
+
+    /// Whether a request belongs to this generation.
+    pub(crate) fn is_current(&self, ask: &Ask) -> bool {
+        ask.generation == self.generation
+    }
+
     /// The next request, if there is none in flight, the window has capacity, and the queue is not
     /// about to be given up.
     pub(crate) fn ask(&mut self) -> Option<Ask> {
@@ -322,6 +334,21 @@ impl<T: Clone> Window<T> {
         }
         self.again.insert((not_before, ticket.0.number));
         Ok(0)
+    }
+
+    /// Another copy of a message that could not be read: it is handed out again, at `not_before` at
+    /// the earliest, and counts as not tried. Returns the bytes that are held no longer.
+    pub(crate) fn renew(
+        &mut self,
+        ticket: Ticket,
+        payload: T,
+        not_before: Instant,
+    ) -> Result<u64, Stale> {
+        let index = self.current(ticket.0)?;
+        self.entries[index].payload = Some(payload);
+        let freed = self.put_back(ticket, not_before)?;
+        self.entries[index].failures -= 1;
+        Ok(freed)
     }
 
     /// Takes the decision about a message away from the handler that has it: the handler's result

@@ -1,6 +1,7 @@
 //! One rebalance of one topic: which lists of members to believe, and what changes.
 
 use std::collections::{BTreeSet, HashSet};
+use std::fmt;
 use std::sync::Arc;
 
 use super::allocate::Allocation;
@@ -29,6 +30,20 @@ pub(crate) enum Doubt {
     Differ,
     /// The allocation failed: a closure of the user's.
     Allocation,
+}
+
+impl fmt::Display for Doubt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Doubt::NoRoute => "the route of a topic cannot be had",
+            Doubt::NoQueues => "a topic has no queue that can be read",
+            Doubt::Unanswered => "no broker answers",
+            Doubt::Empty => "brokers know no member of the group",
+            Doubt::WithoutUs => "brokers do not know this member",
+            Doubt::Differ => "brokers know different members",
+            Doubt::Allocation => "the allocation failed",
+        })
+    }
 }
 
 impl Doubt {

@@ -5,23 +5,23 @@ use std::time::{Duration, Instant};
 /// At most one rebalance in this time, whatever asks for it.
 const LEAST: Duration = Duration::from_secs(1);
 
-/// A rebalance without a reason, in case that a notification was lost.
-const MOST: Duration = Duration::from_secs(20);
-
 /// The times of the rebalances of one group. Requests that come while a round runs, or too early,
 /// are not lost: they lead to one round as soon as that may start.
 #[derive(Debug)]
 pub(crate) struct Pace {
     started: Option<Instant>,
     due: Instant,
+    /// A rebalance without a reason, in case that a notification was lost.
+    most: Duration,
 }
 
 impl Pace {
     /// The first round is due at once.
-    pub(crate) fn new(now: Instant) -> Pace {
+    pub(crate) fn new(now: Instant, most: Duration) -> Pace {
         Pace {
             started: None,
             due: now,
+            most,
         }
     }
 
@@ -47,7 +47,7 @@ impl Pace {
             return false;
         }
         self.started = Some(now);
-        self.due = now + MOST;
+        self.due = now + self.most;
         true
     }
 }
@@ -62,7 +62,7 @@ mod tests {
     fn a_round_comes_every_20_s_and_on_request_after_a_second() {
         let zero = Instant::now();
         let at = |ms| zero + Duration::from_millis(ms);
-        let mut pace = Pace::new(zero);
+        let mut pace = Pace::new(zero, Duration::from_secs(20));
         assert!(pace.start(at(0)));
         assert_eq!(pace.due(), at(20_000));
         pace.ask(at(200));
@@ -81,7 +81,7 @@ mod tests {
             steps in prop::collection::vec((0u64..400, any::<bool>()), 1..200)
         ) {
             let mut now = Instant::now();
-            let mut pace = Pace::new(now);
+            let mut pace = Pace::new(now, Duration::from_secs(20));
             let (mut last, mut asked): (Option<Instant>, Option<Instant>) = (None, None);
             for (ms, asks) in steps {
                 now += Duration::from_millis(ms);

@@ -119,6 +119,16 @@ impl Packed {
         self.message.body()
     }
 
+    /// When the broker stored it, epoch milliseconds.
+    pub(crate) fn store_timestamp(&self) -> i64 {
+        self.message.store_timestamp()
+    }
+
+    /// The message with its body as it is stored: neither checked nor decompressed.
+    pub(crate) fn as_stored(&self) -> &MessageView {
+        &self.message
+    }
+
     /// Whether the body is a batch whose messages were stored as one: those after the first have the
     /// queue offsets that follow.
     pub fn is_inner_batch(&self) -> bool {

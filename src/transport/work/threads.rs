@@ -69,12 +69,16 @@ impl Threads {
         deadline: Deadline,
     ) -> Option<MutexGuard<'a, T>> {
         turn.try_lock().or_else(|| {
-            let me = thread::current().id();
-            let running = self.0.running.lock();
-            let is_own = running.iter().any(|t| t.handle.thread().id() == me);
-            drop(running);
+            let is_own = self.has_current();
             (!is_own).then(|| turn.try_lock_until(deadline.instant()))?
         })
+    }
+
+    /// Whether the current thread is one of them.
+    pub(crate) fn has_current(&self) -> bool {
+        let me = thread::current().id();
+        let running = self.0.running.lock();
+        running.iter().any(|t| t.handle.thread().id() == me)
     }
 
     /// Waits for all threads but the current one; returns the names of those still running at the

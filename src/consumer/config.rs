@@ -1,0 +1,157 @@
+//! How a consumer is set up.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::consume::Mode;
+use super::fetch::OffsetMoved;
+use super::observe::Listener;
+use super::offset::StartFrom;
+use super::rebalance::Allocation;
+use super::subscription::Subscriptions;
+use crate::error::{Error, ErrorKind, Result};
+use crate::message::name::RETRY_PREFIX;
+use crate::message::{LONGEST_GROUP, LONGEST_TOPIC, check_name};
+
+/// Java's default group, which every program would share.
+const DEFAULT_GROUP: &str = "DEFAULT_CONSUMER";
+
+/// The settings of a consumer. Immutable once it is started.
+#[derive(Clone)]
+pub(crate) struct ConsumerConfig {
+    pub(crate) mode: Mode,
+    pub(crate) group: Arc<str>,
+    /// By the users' names of the topics.
+    pub(crate) subscriptions: Subscriptions,
+    pub(crate) start_from: StartFrom,
+    pub(crate) threads: usize,
+    /// Messages of one queue from the lowest unfinished one on.
+    pub(crate) window: usize,
+    pub(crate) byte_budget: u64,
+    pub(crate) commit_interval: Duration,
+    pub(crate) allocation: Allocation,
+    pub(crate) rebalance_interval: Duration,
+    pub(crate) start_timeout: Duration,
+    /// Failed tries after which a message is a dead letter; `None`: as the mode has it.
+    pub(crate) max_reconsume: Option<u32>,
+    /// How long an ordered queue waits after a failure.
+    pub(crate) suspend: Duration,
+    pub(crate) drain_time: Duration,
+    pub(crate) consume_timeout: Duration,
+    /// Whether a message is taken from a handler that has it for longer than that.
+    pub(crate) revoke_stuck: bool,
+    pub(crate) rate_limit: Option<u32>,
+    pub(crate) on_offset_moved: OffsetMoved,
+    pub(crate) on_corrupt: OnCorrupt,
+    pub(crate) listener: Option<Listener>,
+}
+
+/// What a consumer does with a message that cannot be read (a wrong checksum, a damaged body), after it
+/// was fetched three times more (default: [`Wait`](OnCorrupt::Wait)). Each is reported as an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum OnCorrupt {
+    /// It stays unconsumed, and is fetched again every 30 s. Those that follow it are handled, until
+    /// the window is full; nothing behind it is committed.
+    #[default]
+    Wait,
+    /// It counts as consumed.
+    Skip,
+    /// The broker puts a copy of it, as it is, into the dead letter topic.
+    DeadLetter,
+}
+
+impl ConsumerConfig {
+    pub(crate) fn new(group: String) -> ConsumerConfig {
+        ConsumerConfig {
+            group: group.into(),
+            subscriptions: Subscriptions::default(),
+            start_from: StartFrom::default(),
+            threads: 20,
+            window: 2_000,
+            byte_budget: 64 << 20,
+            commit_interval: Duration::from_secs(1),
+            allocation: Allocation::default(),
+            rebalance_interval: Duration::from_secs(20),
+            start_timeout: Duration::from_secs(10),
+            mode: Mode::Concurrent,
+            max_reconsume: None,
+            suspend: Duration::from_secs(1),
+            drain_time: Duration::from_secs(20),
+            consume_timeout: Duration::from_secs(15 * 60),
+            revoke_stuck: false,
+            rate_limit: None,
+            on_offset_moved: OffsetMoved::default(),
+            on_corrupt: OnCorrupt::default(),
+            listener: None,
+        }
+    }
+
+    /// # Errors
+    /// `Config`, which names the setting.
+    pub(crate) fn check(&self) -> Result<()> {
+        let config = |error: Error| error.of_kind(ErrorKind::Config);
+        check_name("consumer group", &self.group, LONGEST_GROUP).map_err(config)?;
+        let bad = |text: String| Err(Error::new(ErrorKind::Config, text));
+        if *self.group == *DEFAULT_GROUP {
+            return bad(format!(
+                "the consumer group must not be {DEFAULT_GROUP}: name your own"
+            ));
+        }
+        if self.subscriptions.is_empty() {
+            return bad("nothing is subscribed: call subscribe(topic, filter)".to_owned());
+        }
+        for (topic, _) in self.subscriptions.iter() {
+            check_name("topic", topic, LONGEST_TOPIC).map_err(config)?;
+            if topic.starts_with(RETRY_PREFIX) {
+                return bad(format!(
+                    "{topic}: a group's own retry topic is subscribed by itself"
+                ));
+            }
+        }
+        for (wrong, text) in [
+            (
+                !(1..=1000).contains(&self.threads),
+                "consume_threads must be 1 to 1000",
+            ),
+            (self.window == 0, "window must not be zero"),
+            (self.byte_budget == 0, "byte_budget must not be zero"),
+            (
+                self.consume_timeout.is_zero(),
+                "consume_timeout must not be zero",
+            ),
+            (
+                self.rebalance_interval < Duration::from_secs(1),
+                "rebalance_interval must be at least a second",
+            ),
+            (self.rate_limit == Some(0), "rate_limit must not be zero"),
+            (
+                self.max_reconsume
+                    .is_some_and(|most| most > i32::MAX as u32),
+                "max_reconsume must be at most 2147483647",
+            ),
+            (
+                self.commit_interval.is_zero(),
+                "commit_interval must not be zero",
+            ),
+        ] {
+            if wrong {
+                return bad(text.to_owned());
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for ConsumerConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ConsumerConfig")
+            .field("group", &self.group)
+            .field("subscriptions", &self.subscriptions)
+            .field("mode", &self.mode)
+            .field("start_from", &self.start_from)
+            .field("threads", &self.threads)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,121 @@
+//! The user's code, and what it said.
+
+use super::deliveries::{Deliveries, Mark};
+use super::retry::Retry;
+use crate::message::MessageView;
+use crate::panics::caught;
+
+/// How the handler of one message ended.
+#[derive(Debug)]
+pub(crate) enum Ended {
+    Ok,
+    Retry(Retry),
+    Panicked,
+}
+
+/// A handler of a consumer.
+pub(crate) trait Handler: Send + Sync {
+    /// Runs user code with these messages of one queue, and says how it ended for each of them.
+    fn handle(&self, messages: &[MessageView]) -> Vec<Ended>;
+}
+
+/// A handler that gets one message at a time.
+pub(crate) struct Single<F>(pub(crate) F);
+
+/// A handler that gets several.
+pub(crate) struct Batch<F>(pub(crate) F);
+
+impl<F> Handler for Single<F>
+where
+    F: Fn(&MessageView) -> Result<(), Retry> + Send + Sync,
+{
+    fn handle(&self, messages: &[MessageView]) -> Vec<Ended> {
+        let each = messages
+            .iter()
+            .map(|message| match caught(|| self.0(message)) {
+                Ok(Ok(())) => Ended::Ok,
+                Ok(Err(retry)) => Ended::Retry(retry),
+                Err(_) => Ended::Panicked,
+            });
+        each.collect()
+    }
+}
+
+impl<F> Handler for Batch<F>
+where
+    F: Fn(&mut Deliveries<'_>) -> Result<(), Retry> + Send + Sync,
+{
+    fn handle(&self, messages: &[MessageView]) -> Vec<Ended> {
+        let mut deliveries = Deliveries::new(messages);
+        let returned = caught(|| self.0(&mut deliveries));
+        let rest = || match &returned {
+            Ok(Ok(())) => Ended::Ok,
+            Ok(Err(retry)) => Ended::Retry(retry.clone()),
+            Err(_) => Ended::Panicked,
+        };
+        let marks = deliveries.into_marks().into_iter();
+        let ended = marks.map(|mark| match mark {
+            Some(Mark::Done) => Ended::Ok,
+            Some(Mark::Retry(retry)) => Ended::Retry(retry),
+            None => rest(),
+        });
+        ended.collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::message::Record;
+
+    fn messages() -> Vec<MessageView> {
+        let host = ([127, 0, 0, 1], 1).into();
+        let record = |queue_offset| Record {
+            topic: "T",
+            body: b"x",
+            properties: "",
+            flag: 0,
+            sys_flag: 0,
+            queue_id: 0,
+            queue_offset,
+            commit_log_offset: 0,
+            born_timestamp: 0,
+            born_host: host,
+            store_timestamp: 0,
+            store_host: host,
+            reconsume_times: 0,
+            prepared_transaction_offset: 0,
+        };
+        let views = (0..3).map(|offset| record(offset).view(1000));
+        views.collect::<Result<_, _>>().expect("messages")
+    }
+
+    #[test]
+    fn what_is_said_of_one_message_of_a_batch_counts_more_than_what_is_returned() {
+        type Returned = fn() -> Result<(), Retry>;
+        let check = |returned: Returned, expected: &str| {
+            let batch = Batch(move |batch: &mut Deliveries<'_>| {
+                assert_eq!(batch.len(), 3);
+                batch.done(0);
+                batch.retry(1, Retry::level(3));
+                batch.retry(1, Retry::dead_letter());
+                returned()
+            });
+            let ended = format!("{:?}", batch.handle(&messages()));
+            assert_eq!(
+                ended,
+                format!("[Ok, Retry(Retry(dead letter)), {expected}]")
+            );
+        };
+        check(|| Ok(()), "Ok");
+        check(|| Err(Retry::later()), "Retry(Retry(later))");
+        check(|| panic!("a handler's panic"), "Panicked");
+    }
+
+    #[test]
+    fn a_panic_of_a_handler_is_its_result() {
+        let single = Single(|_: &MessageView| -> Result<(), Retry> { panic!("a handler's panic") });
+        let ended = single.handle(&messages()[..1]);
+        assert!(matches!(ended[..], [Ended::Panicked]), "{ended:?}");
+    }
+}

@@ -1,0 +1,418 @@
+//! The control thread: it owns the state of all queues, and never waits for anything but its inbox.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::backs::Backs;
+use super::corrupt::{Corrupt, Fate};
+use super::describe::describe;
+use super::divider::Divider;
+use super::inbox::{Answered, Asked, Event, GivenBack, Inbox, Order};
+use super::owned::{Queues, Stage};
+use super::stages::giving_up::{self, Left};
+use super::stages::{commits, fetching, moved, starts};
+use super::tools::Tools;
+use super::watch::Watch;
+use crate::client::Client;
+use crate::consumer::observe::{self, ShutdownReport};
+use crate::consumer::queue::Assigned;
+use crate::sync::channel::Receiver;
+use crate::transport::{Deadline, Promise, Threads, catch_bug};
+
+/// Something is looked at this often, whatever happens.
+const LOOK_AROUND: Duration = Duration::from_secs(1);
+
+/// What the control thread begins with.
+pub(crate) struct Beginning {
+    pub(crate) inbox: Inbox,
+    pub(crate) events: Receiver<Event>,
+    pub(crate) client: Client,
+    pub(crate) owns_client: bool,
+    pub(crate) threads: Threads,
+    /// Kept once the first assignment has its start offsets.
+    pub(crate) started: Arc<Promise<()>>,
+    /// Kept when no queue is left, and brokers know it.
+    pub(crate) ended: Arc<Promise<ShutdownReport>>,
+    /// Kept when the client is closed, if it is the consumer's own: its threads that did not end.
+    pub(crate) closed: Arc<Promise<Vec<String>>>,
+}
+
+/// The actor.
+pub(super) struct Controller {
+    begun: Beginning,
+    queues: Queues,
+    tools: Tools,
+    divider: Divider,
+    backs: Backs,
+    corrupt: Corrupt,
+    watch: Watch,
+    next_commit: Instant,
+    has_started: bool,
+    ending: Option<Ending>,
+    /// Queues that were given up while handlers still had messages, which count in the budget.
+    strays: HashMap<u64, Arc<Assigned>>,
+}
+
+/// A shutdown that goes on.
+struct Ending {
+    deadline: Deadline,
+    report: ShutdownReport,
+}
+
+impl Controller {
+    pub(super) fn new(begun: Beginning, tools: Tools, now: Instant) -> Controller {
+        let interval = tools.config.rebalance_interval;
+        Controller {
+            queues: Queues::default(),
+            divider: Divider::new(begun.client.id().into(), interval, now),
+            backs: Backs::default(),
+            corrupt: Corrupt::default(),
+            watch: Watch::new(now),
+            next_commit: now + tools.config.commit_interval,
+            has_started: false,
+            ending: None,
+            strays: HashMap::new(),
+            begun,
+            tools,
+        }
+    }
+
+    /// The life of the thread.
+    pub(super) fn run(mut self) {
+        loop {
+            let due = self.due();
+            let first = self.begun.events.recv_deadline(due).ok();
+            let now = Instant::now();
+            let turn = || self.turn(first, now);
+            let is_over = catch_bug("a consumer's control thread", turn).unwrap_or(false);
+            if is_over {
+                return self.end();
+            }
+        }
+    }
+
+    fn due(&self) -> Instant {
+        let mut due = Instant::now() + LOOK_AROUND;
+        if self.ending.is_none() {
+            due = due.min(self.divider.rounds.due()).min(self.next_commit);
+        }
+        let next = [self.queues.next_due(), self.backs.due()];
+        next.into_iter().flatten().fold(due, Instant::min)
+    }
+
+    /// Takes all that has come, then does what is due. Returns whether all is over.
+    fn turn(&mut self, first: Option<Event>, now: Instant) -> bool {
+        let mut next = first;
+        while let Some(event) = next {
+            self.take(event, now);
+            next = self.begun.events.try_recv().ok();
+        }
+        if self.ending.is_none() {
+            self.divider.step(&mut self.queues, &mut self.tools, now);
+            if now >= self.next_commit {
+                self.next_commit = now + self.tools.config.commit_interval;
+                commits::commit_all(&self.queues, &mut self.tools, now);
+            }
+            self.watch(now);
+        }
+        for number in self.backs.step(&self.tools, now) {
+            self.queues.look_at(number, Some(now));
+        }
+        while let Some(number) = self.queues.take_due(now) {
+            self.step(number, now);
+        }
+        self.serve(now);
+        self.note_started();
+        self.ending.is_some() && self.queues.is_empty()
+    }
+
+    fn take(&mut self, event: Event, now: Instant) {
+        match event {
+            Event::Answer(answered) => self.answer(*answered, now),
+            Event::Progress(number) => match self.queues.get_mut(number) {
+                Some(owned) => {
+                    owned.assigned.looked_at();
+                    self.queues.look_at(number, Some(now));
+                }
+                None => self.stray(number),
+            },
+            Event::Flag => {
+                if self.begun.inbox.take_rebalance() {
+                    self.divider.rounds.pace.ask(now);
+                    self.wake_waiting(now);
+                }
+            }
+            Event::GiveBack(given) => self.give_back(*given, now),
+            Event::Copied(id, result) => {
+                let (tools, client) = (&self.tools, &self.begun.client);
+                let changed = self.backs.copied(id, result, tools, client, now);
+                self.look_at(changed, now);
+            }
+            Event::Corrupt(unread) => match self.corrupt.note(*unread, &self.tools, now) {
+                Some(Fate::Changed(number)) => self.look_at(Some(number), now),
+                Some(Fate::GiveBack(given)) => self.give_back(given, now),
+                None => {}
+            },
+            Event::Order(Order::Describe(state)) => {
+                state.keep(describe(
+                    &self.queues,
+                    &self.tools,
+                    &self.begun.client,
+                    self.divider.members(),
+                    now,
+                ));
+            }
+            Event::Order(Order::Shutdown(deadline)) => self.shut_down(deadline, now),
+        }
+    }
+
+    fn look_at(&mut self, number: Option<u64>, now: Instant) {
+        if let Some(number) = number {
+            self.queues.look_at(number, Some(now));
+            self.stray(number);
+        }
+    }
+
+    fn give_back(&mut self, given: GivenBack, now: Instant) {
+        let changed = self.backs.begin(given, &self.tools, now);
+        self.look_at(changed, now);
+    }
+
+    fn watch(&mut self, now: Instant) {
+        let found = self.watch.step(&self.queues, &self.tools, now);
+        for given in found.recalled {
+            self.give_back(given, now);
+        }
+        for number in found.forgotten {
+            self.queues.look_at(number, Some(now));
+        }
+    }
+
+    /// A handler ended with a message of a queue that is ours no longer.
+    fn stray(&mut self, number: u64) {
+        let Some(assigned) = self.strays.get(&number).cloned() else {
+            return;
+        };
+        assigned.looked_at();
+        let (freed, left) = {
+            let contents = &mut *assigned.lock();
+            (std::mem::take(&mut contents.freed), contents.window.bytes())
+        };
+        self.tools.budget.release(number, freed);
+        if left == 0 {
+            self.strays.remove(&number);
+        }
+    }
+
+    fn answer(&mut self, answered: Answered, now: Instant) {
+        let Answered { asked, outcome, at } = answered;
+        let tools = &mut self.tools;
+        let number = match asked {
+            Asked::Members { round, nth } => {
+                return self.divider.rounds.answered(round, nth, outcome);
+            }
+            Asked::Committed(queue) => {
+                let (committed, zero) = starts::read_committed(outcome);
+                return tools.facts.note(&queue, committed, zero);
+            }
+            Asked::Start(number) => {
+                if let Some(owned) = self.queues.get_mut(number) {
+                    starts::committed(owned, outcome, now);
+                }
+                number
+            }
+            Asked::Bound(number) => {
+                if let Some(owned) = self.queues.get_mut(number) {
+                    starts::bound(owned, tools, outcome, now);
+                }
+                number
+            }
+            Asked::Pull(pull) => {
+                let number = pull.number;
+                if let Some(owned) = self.queues.get_mut(number) {
+                    fetching::answered(owned, tools, pull, outcome, at);
+                }
+                number
+            }
+            Asked::Commit(commit, number) => {
+                commits::answered(commit, tools, outcome);
+                number
+            }
+            Asked::Back(id) => {
+                let client = &self.begun.client;
+                let changed = self.backs.answered(id, outcome, tools, client, now);
+                return self.look_at(changed, now);
+            }
+            Asked::Reread(unread) => self.corrupt.answered(*unread, outcome, now),
+            Asked::Earliest(number) => {
+                if let Some(owned) = self.queues.get_mut(number) {
+                    moved::earliest(owned, outcome);
+                }
+                return;
+            }
+        };
+        self.queues.look_at(number, Some(now));
+    }
+
+    /// What one queue needs now.
+    fn step(&mut self, number: u64, now: Instant) {
+        let Some(owned) = self.queues.get_mut(number) else {
+            return;
+        };
+        let freed = std::mem::take(&mut owned.assigned.lock().freed);
+        self.tools.budget.release(number, freed);
+        let next = match owned.stage {
+            Stage::Starting(_) => starts::step(owned, &mut self.tools, now),
+            Stage::Active => {
+                let again = self.hand_out(number, now);
+                let Some(owned) = self.queues.get_mut(number) else {
+                    return;
+                };
+                let fetch = fetching::step(owned, &mut self.tools, now);
+                [again, fetch].into_iter().flatten().min()
+            }
+            Stage::Stopped => None,
+            Stage::GivingUp { .. } => match giving_up::step(owned, &mut self.tools, now) {
+                Left::Busy(at) => Some(at),
+                Left::Clean => return self.drop_queue(number, true),
+                Left::Late => return self.drop_queue(number, false),
+            },
+        };
+        self.queues.look_at(number, next);
+    }
+
+    /// Puts a queue into the line of the consume threads if it has something for them. Returns when
+    /// it will have.
+    fn hand_out(&mut self, number: u64, now: Instant) -> Option<Instant> {
+        let owned = self.queues.get_mut(number)?;
+        let ready = owned.assigned.lock().window.ready_at(now)?;
+        if ready > now {
+            return Some(ready);
+        }
+        if !owned.assigned.is_paused() {
+            self.tools.dispatcher.offer(&owned.assigned);
+        }
+        None
+    }
+
+    /// Sends the requests that the budget allows since something was released.
+    fn serve(&mut self, now: Instant) {
+        while let Some((number, grant)) = self.tools.budget.serve() {
+            let Some(owned) = self.queues.get_mut(number) else {
+                self.tools.budget.unanswered(number);
+                continue;
+            };
+            if owned.is_active() && !owned.assigned.is_paused() {
+                let next = fetching::ask(owned, &mut self.tools, grant, now);
+                if next.is_some() {
+                    self.queues.look_at(number, next);
+                }
+            } else {
+                self.tools.budget.unanswered(number);
+            }
+        }
+    }
+
+    /// Brokers know us now: queues that waited for that go on.
+    fn wake_waiting(&mut self, now: Instant) {
+        let waiting = self.queues.iter().filter(|o| o.fetch.waits_for_broker);
+        let waiting: Vec<u64> = waiting.map(|owned| owned.number()).collect();
+        for number in waiting {
+            self.queues.look_at(number, Some(now));
+        }
+    }
+
+    /// A queue is ours no longer.
+    fn drop_queue(&mut self, number: u64, is_clean: bool) {
+        let Some(owned) = self.queues.remove(number) else {
+            return;
+        };
+        if self.tools.budget.remove(number) > 0 {
+            self.strays.insert(number, owned.assigned.clone());
+            self.stray(number);
+        }
+        let running = {
+            let window = &owned.assigned.lock().window;
+            window
+                .running()
+                .map(|(offset, _)| offset)
+                .collect::<Vec<_>>()
+        };
+        let generation = owned.assigned.lock().window.generation();
+        let uncommitted = self.tools.progress.end(owned.queue(), generation);
+        self.corrupt.forget(number);
+        self.watch.forget(number);
+        self.tools.counters.queues_given_up.add(1);
+        if is_clean {
+            return;
+        }
+        let shown = &owned.assigned.shown;
+        match &mut self.ending {
+            Some(ending) => {
+                let running = running.into_iter().map(|offset| (shown.clone(), offset));
+                ending.report.running.extend(running);
+                let left = uncommitted.map(|offset| (shown.clone(), offset));
+                ending.report.uncommitted.extend(left);
+            }
+            None => self.tools.events.tell(observe::Event::Lost {
+                queue: shown.clone(),
+                running: running.len(),
+                uncommitted,
+            }),
+        }
+    }
+
+    /// Once the first assignment is there and each queue knows its start, the consumer has started.
+    fn note_started(&mut self) {
+        if self.has_started || !self.divider.is_assigned() {
+            return;
+        }
+        let mut stages = self.queues.iter().map(|owned| &owned.stage);
+        if !stages.any(|stage| matches!(stage, Stage::Starting(_))) {
+            self.has_started = true;
+            self.begun.started.keep(());
+        }
+    }
+
+    /// All queues are given up. A part of the time is kept for what follows.
+    fn shut_down(&mut self, deadline: Deadline, now: Instant) {
+        if self.ending.is_some() {
+            return;
+        }
+        let rest = deadline.remaining(now);
+        let until = now + (rest - (rest / 4).min(Duration::from_millis(500)));
+        let numbers: Vec<u64> = self.queues.iter().map(|owned| owned.number()).collect();
+        for number in numbers {
+            if let Some(owned) = self.queues.get_mut(number) {
+                giving_up::begin(owned, &mut self.tools, until, now);
+                self.queues.look_at(number, Some(now));
+            }
+        }
+        self.ending = Some(Ending {
+            deadline,
+            report: ShutdownReport::default(),
+        });
+    }
+
+    /// No queue is left: says goodbye to the brokers, and closes what is the consumer's own.
+    fn end(self) {
+        let Some(Ending { deadline, report }) = self.ending else {
+            return;
+        };
+        self.backs.close();
+        self.tools.dispatcher.close();
+        self.tools.membership.unregister(deadline);
+        drop((self.tools.membership, self.tools.events));
+        self.begun.started.keep(());
+        self.begun.ended.keep(report);
+        let mut stuck = Vec::new();
+        if self.begun.owns_client {
+            // A part of the time is kept for its own report.
+            let rest = deadline.remaining(Instant::now());
+            let closed = self.begun.client.shutdown_within(rest - rest / 8);
+            stuck = closed.stuck_threads;
+        }
+        self.begun.closed.keep(stuck);
+    }
+}

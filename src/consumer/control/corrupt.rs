@@ -1,0 +1,116 @@
+//! Messages that cannot be read: they are fetched again, one by one, before anything is done about
+//! them.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use super::inbox::{Asked, GivenBack, Unread};
+use super::tools::Tools;
+use crate::consumer::config::OnCorrupt;
+use crate::consumer::observe::Event;
+use crate::consumer::queue::Payload;
+use crate::protocol::code::response;
+use crate::protocol::message::Messages;
+use crate::transport::Outcome;
+
+/// So often a message is fetched again before it is reported.
+const TRIES: u32 = 3;
+
+/// When a message that waits is fetched again.
+const AGAIN: Duration = Duration::from_secs(30);
+
+/// The messages that could not be read, by the number of their assignment and their offset.
+#[derive(Default)]
+pub(super) struct Corrupt(HashMap<(u64, u64), u32>);
+
+/// What to do with one that still cannot be read.
+pub(super) enum Fate {
+    /// Its queue changed.
+    Changed(u64),
+    /// A broker puts it into the dead letter topic.
+    GiveBack(GivenBack),
+}
+
+impl Corrupt {
+    /// A consume thread could not read a message.
+    pub(super) fn note(&mut self, unread: Unread, tools: &Tools, now: Instant) -> Option<Fate> {
+        let key = (unread.queue.number, unread.offset);
+        let tries = self.0.entry(key).or_default();
+        *tries += 1;
+        if *tries <= TRIES {
+            return reread(unread, tools, now);
+        }
+        if *tries == TRIES + 1 {
+            tools.counters.corrupt.add(1);
+            tools.events.tell(Event::Corrupt {
+                queue: unread.queue.shown.clone(),
+                offset: unread.offset,
+                what: unread.what.clone(),
+            });
+        }
+        let number = unread.queue.number;
+        match (tools.config.on_corrupt, &unread.payload) {
+            (OnCorrupt::DeadLetter, Payload::Packed(packed)) => {
+                self.0.remove(&key);
+                let message = packed.as_stored().clone();
+                return Some(Fate::GiveBack(GivenBack {
+                    message: message.of_queue(&unread.queue.shown, 0),
+                    queue: unread.queue,
+                    ticket: unread.ticket,
+                    level: -1,
+                }));
+            }
+            (OnCorrupt::Skip, _) => {
+                self.0.remove(&key);
+                let _ = unread.queue.finish(unread.ticket);
+            }
+            _ => {
+                let Unread {
+                    queue,
+                    ticket,
+                    payload,
+                    ..
+                } = unread;
+                let _ = queue.renew(ticket, payload, now + AGAIN);
+                // It is fetched again then.
+                self.0.insert(key, TRIES - 1);
+            }
+        }
+        Some(Fate::Changed(number))
+    }
+
+    /// It came again, or did not. Returns the queue that changed.
+    pub(super) fn answered(&mut self, unread: Unread, outcome: Outcome, now: Instant) -> u64 {
+        let again = outcome
+            .ok()
+            .filter(|answer| answer.code == response::SUCCESS);
+        let packed = again.and_then(|answer| {
+            let mut found = Messages::new(answer.body).filter_map(Result::ok);
+            found.find(|packed| u64::try_from(packed.queue_offset()) == Ok(unread.offset))
+        });
+        let (payload, at) = match packed {
+            Some(packed) => (Payload::Packed(packed), now),
+            None => (unread.payload, now + Duration::from_secs(1)),
+        };
+        let _ = unread.queue.renew(unread.ticket, payload, at);
+        unread.queue.number
+    }
+
+    /// A queue is ours no longer.
+    pub(super) fn forget(&mut self, number: u64) {
+        self.0.retain(|(of, _), _| *of != number);
+    }
+}
+
+fn reread(unread: Unread, tools: &Tools, now: Instant) -> Option<Fate> {
+    let (number, offset) = (unread.queue.number, unread.offset);
+    let queue = unread.queue.queue.clone();
+    if let Some(topic) = tools.topics.get(queue.topic()) {
+        let asked = Asked::Reread(Box::new(unread));
+        let wire = &tools.wire;
+        if wire.reread(&queue, &topic.subscription, offset, now, asked) {
+            return None;
+        }
+    }
+    Some(Fate::Changed(number))
+}

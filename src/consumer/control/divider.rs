@@ -1,0 +1,190 @@
+//! Rebalances: who has which queues, and what follows for ours.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::owned::{Queues, Stage};
+use super::rounds::{Listed, Rounds};
+use super::stages::giving_up;
+use super::tools::Tools;
+use crate::consumer::LOG;
+use crate::consumer::observe::Event;
+use crate::consumer::offset::Starting;
+use crate::consumer::queue::Assigned;
+use crate::consumer::rebalance::{Diff, Doubt, Duplicates, Round, judge, rebalance};
+use crate::logging;
+use crate::message::MessageQueue;
+
+/// A doubt that lasts this long is told.
+const TOLD_AFTER: Duration = Duration::from_secs(60);
+
+/// Divides the queues of the topics among the members of the group.
+pub(super) struct Divider {
+    pub(super) rounds: Rounds,
+    /// Our client id.
+    me: Arc<str>,
+    /// A round had no doubt.
+    is_assigned: bool,
+    /// How many members there are, if that is sure.
+    members: Option<usize>,
+    /// Since when each round is in doubt.
+    doubtful_since: Option<Instant>,
+    is_told: bool,
+}
+
+impl Divider {
+    pub(super) fn new(me: Arc<str>, interval: Duration, now: Instant) -> Divider {
+        Divider {
+            rounds: Rounds::new(now, interval),
+            me,
+            is_assigned: false,
+            members: None,
+            doubtful_since: None,
+            is_told: false,
+        }
+    }
+
+    /// Whether there is a first assignment.
+    pub(super) fn is_assigned(&self) -> bool {
+        self.is_assigned
+    }
+
+    pub(super) fn members(&self) -> Option<usize> {
+        self.members
+    }
+
+    /// Asks for the members if a round is due, and divides when they are known.
+    pub(super) fn step(&mut self, queues: &mut Queues, tools: &mut Tools, now: Instant) {
+        if let Some(lists) = self.rounds.step(tools, now) {
+            self.divide(&lists, queues, tools, now);
+        }
+    }
+
+    fn divide(&mut self, lists: &[Listed], queues: &mut Queues, tools: &mut Tools, now: Instant) {
+        let before = assigned(queues);
+        let list = judge(&self.me, lists);
+        self.members = list.doubt.is_none().then_some(list.ids.len());
+        let mut doubts = Vec::new();
+        let topics = tools.topics.clone();
+        for (topic, _) in topics.iter() {
+            let diff = self.diff(topic, lists, queues, tools);
+            if let Some(diff) = diff {
+                doubts.extend(diff.doubt);
+                self.apply(diff, queues, tools, now);
+            }
+        }
+        tools.counters.rebalances.add(1);
+        let is_first = doubts.is_empty() && !self.is_assigned;
+        self.is_assigned |= doubts.is_empty();
+        let queues = assigned(queues);
+        if is_first || queues != before {
+            tools.events.tell(Event::Assigned { queues });
+        }
+        self.doubt(doubts.first().copied(), tools, now);
+    }
+
+    /// What becomes of the queues of a topic; `None` if it does not exist.
+    fn diff(
+        &self,
+        topic: &Arc<str>,
+        lists: &[Listed],
+        queues: &Queues,
+        tools: &Tools,
+    ) -> Option<Diff> {
+        let route = tools.wire.core.routes.known_route(topic, false);
+        let readable = route.map(|route| {
+            let queues = route.subscribe().iter();
+            queues.map(|q| tools.topics.on_wire(q)).collect::<Vec<_>>()
+        });
+        let mine = queues.iter().filter(|owned| {
+            let is_of_topic = *owned.queue().topic() == **topic;
+            is_of_topic && !owned.is_given_up()
+        });
+        let mine: Vec<MessageQueue> = mine.map(|owned| owned.queue().clone()).collect();
+        if readable.is_none() && mine.is_empty() {
+            return None;
+        }
+        let round = Round {
+            group: &tools.wire.group,
+            me: &self.me,
+            mine: &mine,
+            queues: readable.as_deref(),
+            answers: lists,
+            duplicates: Duplicates::Removed,
+        };
+        let (diff, error) = rebalance(&tools.config.allocation, &round);
+        if let Some(error) = error {
+            logging::warn!(target: LOG, "{topic}: the queues cannot be divided: {error}");
+        }
+        Some(diff)
+    }
+
+    fn apply(&mut self, diff: Diff, queues: &mut Queues, tools: &mut Tools, now: Instant) {
+        let until = now + tools.config.drain_time;
+        for queue in diff.give_up {
+            if let Some(owned) = queues.of_mut(&queue) {
+                tools.events.tell(Event::Revoking {
+                    queue: owned.assigned.shown.clone(),
+                });
+                giving_up::begin(owned, tools, until, now);
+                let number = owned.number();
+                queues.look_at(number, Some(now));
+            }
+        }
+        for queue in diff.take {
+            match queues.of_mut(&queue) {
+                // It is just being given up: it comes back when that is done.
+                Some(_) => self.rounds.pace.ask_again(now),
+                None => take(queue, queues, tools, now),
+            }
+        }
+    }
+
+    /// Brokers are asked again each second until there is no doubt; before that, those hear of us that
+    /// do not know us.
+    fn doubt(&mut self, doubt: Option<Doubt>, tools: &Tools, now: Instant) {
+        let Some(doubt) = doubt else {
+            (self.doubtful_since, self.is_told) = (None, false);
+            return;
+        };
+        tools.counters.doubtful_rebalances.add(1);
+        let group = &tools.config.group;
+        logging::debug!(target: LOG, "{group}: a rebalance is in doubt: {doubt:?}");
+        self.rounds.pace.ask_again(now);
+        if doubt.needs_heartbeat() {
+            let brokers = tools.wire.core.routes.brokers();
+            let masters = brokers.masters().into_iter().cloned();
+            tools.membership.announce(masters);
+        }
+        let since = *self.doubtful_since.get_or_insert(now);
+        if !self.is_told && now.saturating_duration_since(since) >= TOLD_AFTER {
+            self.is_told = true;
+            tools.events.tell(Event::Doubtful {
+                what: doubt.to_string(),
+            });
+        }
+    }
+}
+
+/// A queue becomes ours.
+fn take(queue: MessageQueue, queues: &mut Queues, tools: &mut Tools, now: Instant) {
+    let number = tools.next_generation();
+    let shown = tools.topics.for_users(&queue);
+    let topic = tools.topics.get(queue.topic());
+    let is_retry = topic.is_some_and(|topic| topic.is_retry);
+    let starting = Starting::new(tools.facts.is_new(&queue), is_retry, now);
+    let assigned = Assigned::new(number, queue, shown, tools.config.window);
+    let assigned = Arc::new(assigned);
+    tools.budget.add(number);
+    tools.counters.queues_taken.add(1);
+    tools.assignment.add(&assigned);
+    queues.add(assigned, Stage::Starting(starting), now);
+}
+
+/// The queues that are ours and stay so, by the users' names.
+fn assigned(queues: &Queues) -> Vec<MessageQueue> {
+    let ours = queues.iter().filter(|owned| !owned.is_given_up());
+    let mut queues: Vec<_> = ours.map(|owned| owned.assigned.shown.clone()).collect();
+    queues.sort();
+    queues
+}

@@ -1,0 +1,167 @@
+//! What the control thread hears: answers, results, flags and orders.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use crate::consumer::observe::ConsumerState;
+use crate::consumer::offset::Commit;
+use crate::consumer::queue::{Ask, Assigned, Payload, Ticket};
+use crate::error::Result;
+use crate::message::{MessageQueue, MessageView};
+use crate::sync::channel::{self, Receiver, Sender};
+use crate::transport::{Completion, Deadline, Next, Outcome, Promise};
+
+/// Something for the control thread. Each one belongs to a request in flight, to a message that a
+/// handler had, to a flag that is raised once until it is seen, or to a caller that waits: so that
+/// the channel is bounded by these, although it has no limit of its own.
+pub(crate) enum Event {
+    /// A broker answered, or will not.
+    Answer(Box<Answered>),
+    /// Something in the window of this queue changed: a message became final, or is due later.
+    Progress(u64),
+    /// A handler could not handle a message.
+    GiveBack(Box<GivenBack>),
+    /// The send of a copy has ended.
+    Copied(u64, Result<()>),
+    /// A consume thread could not read a message.
+    Corrupt(Box<Unread>),
+    /// A flag of the inbox was raised.
+    Flag,
+    Order(Order),
+}
+
+/// What became of a request.
+pub(crate) struct Answered {
+    pub(crate) asked: Asked,
+    pub(crate) outcome: Outcome,
+    pub(crate) at: Instant,
+}
+
+/// What a request was for. Queues go by the number of their assignment: an answer that is for an
+/// older one finds nobody.
+#[derive(Debug)]
+pub(crate) enum Asked {
+    /// The members of the group, by a round of the rebalance.
+    Members {
+        round: u64,
+        nth: usize,
+    },
+    /// The group's offset of a queue, whether it is ours or not.
+    Committed(MessageQueue),
+    /// The group's offset of a queue that is about to start.
+    Start(u64),
+    /// The beginning or the end of a queue that is about to start, or the offset of a time.
+    Bound(u64),
+    Pull(Pull),
+    Commit(Commit, u64),
+    /// A copy of a message in the retry or dead letter topic.
+    Back(u64),
+    /// A message that could not be read, once more.
+    Reread(Box<Unread>),
+    /// When the first message of a queue was stored whose end lies before our offset.
+    Earliest(u64),
+}
+
+/// A request for messages.
+#[derive(Debug)]
+pub(crate) struct Pull {
+    pub(crate) number: u64,
+    pub(crate) ask: Ask,
+    pub(crate) since: Instant,
+    pub(crate) from_slave: bool,
+}
+
+/// A message that goes back to the broker.
+pub(crate) struct GivenBack {
+    pub(crate) queue: Arc<Assigned>,
+    pub(crate) ticket: Ticket,
+    pub(crate) message: MessageView,
+    /// The delay level; 0 is the broker's choice, -1 the dead letter topic.
+    pub(crate) level: i32,
+}
+
+/// A message that could not be read.
+pub(crate) struct Unread {
+    pub(crate) queue: Arc<Assigned>,
+    pub(crate) ticket: Ticket,
+    pub(crate) offset: u64,
+    /// As it came.
+    pub(crate) payload: Payload,
+    pub(crate) what: String,
+}
+
+impl fmt::Debug for Unread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Unread({} at {})", self.queue.shown, self.offset)
+    }
+}
+
+/// What a caller of the consumer wants.
+pub(crate) enum Order {
+    Describe(Arc<Promise<ConsumerState>>),
+    Shutdown(Deadline),
+}
+
+/// The way to the control thread. It never blocks.
+#[derive(Clone)]
+pub(crate) struct Inbox(Arc<Shared>);
+
+struct Shared {
+    events: Sender<Event>,
+    is_raised: AtomicBool,
+    wants_rebalance: AtomicBool,
+}
+
+impl Inbox {
+    pub(crate) fn new() -> (Inbox, Receiver<Event>) {
+        let (events, receiver) = channel::unbounded();
+        let shared = Shared {
+            events,
+            is_raised: AtomicBool::new(false),
+            wants_rebalance: AtomicBool::new(false),
+        };
+        (Inbox(Arc::new(shared)), receiver)
+    }
+
+    /// Lost once the control thread has ended.
+    pub(crate) fn put(&self, event: Event) {
+        let _ = self.0.events.send(event);
+    }
+
+    /// Something that the assignment depends on changed: members, routes, a connection.
+    pub(crate) fn ask_rebalance(&self) {
+        self.0.wants_rebalance.store(true, Ordering::SeqCst);
+        if !self.0.is_raised.swap(true, Ordering::SeqCst) {
+            self.put(Event::Flag);
+        }
+    }
+
+    /// For the control thread: whether a rebalance was asked for since the last time.
+    pub(super) fn take_rebalance(&self) -> bool {
+        self.0.is_raised.store(false, Ordering::SeqCst);
+        self.0.wants_rebalance.swap(false, Ordering::SeqCst)
+    }
+
+    /// Puts the answer to a request here.
+    pub(super) fn completion(&self, asked: Asked) -> Box<dyn Completion> {
+        Box::new(ToInbox {
+            inbox: self.clone(),
+            asked,
+        })
+    }
+}
+
+struct ToInbox {
+    inbox: Inbox,
+    asked: Asked,
+}
+
+impl Completion for ToInbox {
+    fn complete(self: Box<Self>, outcome: Outcome, at: Instant) -> Next {
+        let ToInbox { inbox, asked } = *self;
+        inbox.put(Event::Answer(Box::new(Answered { asked, outcome, at })));
+        Next::Done
+    }
+}

@@ -1,0 +1,32 @@
+//! The control thread of a consumer, an actor: it alone decides. It never waits for the network, never
+//! runs user code, and reads the clock once a turn. In reading order:
+//!
+//! - `inbox`: what it hears: answers, results, flags, orders
+//! - `wire`: the requests that it makes
+//! - `owned`: its part of each queue, and when each is looked at next
+//! - `tools`: what it has beside the queues
+//! - `rounds`: the rebalance asks for the members; `divider`: what follows for our queues
+//! - `stages`: what a queue needs in each stage of its life
+//! - `backs`: messages that go back to the broker; `corrupt`: those that cannot be read
+//! - `watch`: what goes wrong without an event; `describe`: what people see
+//! - `controller`: the thread itself
+//! - `start`: what is learnt before it begins
+
+mod backs;
+mod controller;
+mod corrupt;
+mod describe;
+mod divider;
+mod inbox;
+mod owned;
+mod rounds;
+mod stages;
+mod start;
+mod tools;
+mod watch;
+mod wire;
+
+pub(crate) use controller::Beginning;
+use controller::Controller;
+pub(crate) use inbox::{Event, GivenBack, Inbox, Order, Unread};
+pub(crate) use start::{Parts, spawn};

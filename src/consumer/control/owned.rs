@@ -1,0 +1,181 @@
+//! The queues of ours, as only the control thread knows them.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::consumer::fetch::Streak;
+use crate::consumer::offset::Starting;
+use crate::consumer::queue::Assigned;
+use crate::message::MessageQueue;
+
+/// One queue of ours.
+pub(super) struct Owned {
+    pub(super) assigned: Arc<Assigned>,
+    pub(super) stage: Stage,
+    /// Since when it is in this stage.
+    pub(super) since: Instant,
+    pub(super) fetch: Fetch,
+    /// When it is looked at next, if nothing happens before.
+    due: Option<Instant>,
+}
+
+/// How far a queue is, from being taken to being given up.
+#[derive(Debug)]
+pub(super) enum Stage {
+    /// Its start is asked for.
+    Starting(Starting),
+    /// Messages are fetched and handed out.
+    Active,
+    /// Its offset is not there, and nobody has said where to go on.
+    Stopped,
+    /// Nothing is fetched or handed out any more. Handlers end, until this time; then the progress
+    /// is committed.
+    GivingUp { until: Instant },
+}
+
+/// Where the fetching of a queue stands.
+#[derive(Debug, Default)]
+pub(super) struct Fetch {
+    /// The broker that the last answer suggested: 0 is the master.
+    pub(super) broker_id: i64,
+    pub(super) streak: Streak,
+    /// Failures in a row to get any answer.
+    pub(super) failures: u32,
+    pub(super) not_before: Option<Instant>,
+    /// The broker has not confirmed yet that it knows us.
+    pub(super) waits_for_broker: bool,
+    /// It stands in the budget's line.
+    pub(super) waits_for_bytes: bool,
+    /// When an answer last came.
+    pub(super) last_answer: Option<Instant>,
+    /// Why the last request failed, if it did.
+    pub(super) last_error: Option<String>,
+    /// The end of the queue, as the last answer had it.
+    pub(super) end: Option<u64>,
+    /// When the last message that came was stored, epoch milliseconds.
+    pub(super) last_stored: Option<i64>,
+    /// Since when brokers say that our offset is not there.
+    pub(super) moved_since: Option<Instant>,
+    /// All that the queue has is younger than what we had of it.
+    pub(super) is_new_topic: bool,
+}
+
+impl Fetch {
+    /// It begins anew, elsewhere.
+    pub(super) fn forget_place(&mut self) {
+        *self = Fetch {
+            last_answer: self.last_answer,
+            end: self.end,
+            last_stored: self.last_stored,
+            ..Fetch::default()
+        };
+    }
+}
+
+/// All queues of ours, and when each is looked at next.
+#[derive(Default)]
+pub(super) struct Queues {
+    by_number: HashMap<u64, Owned>,
+    numbers: HashMap<MessageQueue, u64>,
+    agenda: BTreeSet<(Instant, u64)>,
+}
+
+impl Owned {
+    pub(super) fn queue(&self) -> &MessageQueue {
+        &self.assigned.queue
+    }
+
+    pub(super) fn number(&self) -> u64 {
+        self.assigned.number
+    }
+
+    pub(super) fn enter(&mut self, stage: Stage, now: Instant) {
+        (self.stage, self.since) = (stage, now);
+    }
+
+    pub(super) fn is_active(&self) -> bool {
+        matches!(self.stage, Stage::Active)
+    }
+
+    /// Whether it will be looked at, whatever happens.
+    pub(super) fn has_due(&self) -> bool {
+        self.due.is_some()
+    }
+
+    pub(super) fn is_given_up(&self) -> bool {
+        matches!(self.stage, Stage::GivingUp { .. })
+    }
+}
+
+impl Queues {
+    pub(super) fn add(&mut self, assigned: Arc<Assigned>, stage: Stage, now: Instant) {
+        let number = assigned.number;
+        self.numbers.insert(assigned.queue.clone(), number);
+        let owned = Owned {
+            assigned,
+            stage,
+            since: now,
+            fetch: Fetch::default(),
+            due: None,
+        };
+        self.by_number.insert(number, owned);
+        self.look_at(number, Some(now));
+    }
+
+    pub(super) fn remove(&mut self, number: u64) -> Option<Owned> {
+        self.look_at(number, None);
+        let owned = self.by_number.remove(&number)?;
+        self.numbers.remove(owned.queue());
+        Some(owned)
+    }
+
+    pub(super) fn get_mut(&mut self, number: u64) -> Option<&mut Owned> {
+        self.by_number.get_mut(&number)
+    }
+
+    pub(super) fn number(&self, queue: &MessageQueue) -> Option<u64> {
+        self.numbers.get(queue).copied()
+    }
+
+    pub(super) fn of_mut(&mut self, queue: &MessageQueue) -> Option<&mut Owned> {
+        let number = self.numbers.get(queue)?;
+        self.by_number.get_mut(number)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Owned> {
+        self.by_number.values()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.by_number.is_empty()
+    }
+
+    /// Has a queue looked at then, and not before unless something happens.
+    pub(super) fn look_at(&mut self, number: u64, at: Option<Instant>) {
+        let Some(owned) = self.by_number.get_mut(&number) else {
+            return;
+        };
+        if let Some(old) = std::mem::replace(&mut owned.due, at) {
+            self.agenda.remove(&(old, number));
+        }
+        if let Some(at) = at {
+            self.agenda.insert((at, number));
+        }
+    }
+
+    /// When the next queue is due.
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        self.agenda.first().map(|(at, _)| *at)
+    }
+
+    /// A queue that is due.
+    pub(super) fn take_due(&mut self, now: Instant) -> Option<u64> {
+        let (at, number) = *self.agenda.first()?;
+        if at > now {
+            return None;
+        }
+        self.look_at(number, None);
+        Some(number)
+    }
+}

@@ -1,0 +1,358 @@
+//! Asks for the messages of a queue, and takes the answers.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::consumer::LOG;
+use crate::consumer::control::inbox::Pull;
+use crate::consumer::control::owned::Owned;
+use crate::consumer::control::tools::Tools;
+use crate::consumer::fetch::{PullAnswer, Verdict, judge};
+use crate::consumer::observe::Event;
+use crate::consumer::queue::{Answer, Fetched, Grant, Payload};
+use crate::error::{Error, ErrorKind, OneLine, ResponseCode};
+use crate::logging;
+use crate::protocol::Command;
+use crate::protocol::code::response;
+use crate::protocol::consumer::pull;
+use crate::protocol::message::{Messages, Packed, Unreadable};
+use crate::transport::Outcome;
+
+/// A broker that has not confirmed that it knows us is looked at again, if nothing happens before.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+
+/// What an inner batch may inflate to.
+const MOST_INFLATED: usize = 64 << 20;
+
+/// The messages of an answer, as far as they could be found.
+struct Found {
+    messages: Vec<(i64, u64, Payload)>,
+    /// What ended it early.
+    unreadable: Option<Unreadable>,
+    /// When the last one was stored, epoch milliseconds.
+    last_stored: Option<i64>,
+}
+
+/// Sends the next request of an active queue if it may be sent now. Returns when to look again, if
+/// nothing happens before.
+pub(in crate::consumer::control) fn step(
+    owned: &mut Owned,
+    tools: &mut Tools,
+    now: Instant,
+) -> Option<Instant> {
+    if owned.assigned.is_paused() {
+        return None;
+    }
+    if let Some(at) = owned.fetch.not_before.filter(|at| *at > now) {
+        return Some(at);
+    }
+    let capacity = {
+        let window = &owned.assigned.lock().window;
+        let is_busy = window.is_asking() || window.is_full();
+        (!is_busy).then(|| tools.config.window.saturating_sub(window.len()))
+    };
+    let capacity = capacity?;
+    let grant = tools.budget.ask(owned.number(), capacity);
+    owned.fetch.waits_for_bytes = grant.is_none();
+    ask(owned, tools, grant?, now)
+}
+
+/// Sends a request that the budget allows. Returns when to look again.
+pub(in crate::consumer::control) fn ask(
+    owned: &mut Owned,
+    tools: &mut Tools,
+    grant: Grant,
+    now: Instant,
+) -> Option<Instant> {
+    let fetch = &mut owned.fetch;
+    fetch.not_before = None;
+    fetch.waits_for_bytes = false;
+    let queue = &owned.assigned.queue;
+    let to = tools.wire.pull_address(queue, fetch.broker_id);
+    let known = to.filter(|to| match tools.membership.registered(&to.address) {
+        Some(_) => true,
+        None => {
+            tools.membership.announce([to.address.clone()]);
+            false
+        }
+    });
+    fetch.waits_for_broker = known.is_none();
+    let ready = known.and_then(|to| Some((to, tools.topics.get(queue.topic())?)));
+    let Some((to, topic)) = ready else {
+        tools.budget.unanswered(owned.number());
+        return Some(now + LOOK_AGAIN);
+    };
+    let Some(ask) = owned.assigned.lock().window.ask() else {
+        tools.budget.unanswered(owned.number());
+        return None;
+    };
+    let pull = Pull {
+        number: owned.number(),
+        ask,
+        since: now,
+        from_slave: to.is_slave,
+    };
+    tools.counters.pulls.add(1);
+    let (messages, may_park) = (grant.messages, grant.may_park);
+    let wire = &tools.wire;
+    wire.pull(
+        &to.address,
+        queue,
+        &topic.subscription,
+        messages,
+        may_park,
+        pull,
+    );
+    None
+}
+
+/// Takes the answer of a pull.
+pub(in crate::consumer::control) fn answered(
+    owned: &mut Owned,
+    tools: &mut Tools,
+    pull: Pull,
+    outcome: Outcome,
+    now: Instant,
+) {
+    if !owned.assigned.lock().window.is_current(&pull.ask) {
+        // Of the time before a seek or reset, as is what was reserved for it.
+        return;
+    }
+    let answer = match outcome {
+        Ok(answer) => answer,
+        Err(error) => return failed(owned, tools, pull, &error, now),
+    };
+    owned.fetch.failures = 0;
+    owned.fetch.last_answer = Some(now);
+    owned.fetch.last_error = None;
+    let header = pull::PullAnswer::decode(&answer.ext).ok();
+    let (code, took) = (answer.code, now.saturating_duration_since(pull.since));
+    let remark = answer.remark.clone();
+    let found = find(answer, header.as_ref());
+    let verdict = judge_answer(owned, &pull, code, header.as_ref(), &found);
+    if let Some(header) = &header {
+        owned.fetch.broker_id = header.suggested_broker_id;
+        owned.fetch.end = header.max_offset.try_into().ok();
+    }
+    if !matches!(verdict, Verdict::Moved(_)) {
+        owned.fetch.moved_since = None;
+    }
+    let is_event = owned.fetch.streak.note(&verdict, pull.ask.offset, took);
+    if let Some(what) = trouble(&verdict, code, remark) {
+        tools.counters.pull_failures.add(1);
+        if is_event {
+            tools.events.tell(Event::Refused {
+                queue: owned.assigned.shown.clone(),
+                what: what.clone(),
+            });
+        }
+        owned.fetch.last_error = Some(what);
+    }
+    apply(owned, tools, pull, found, verdict, now);
+}
+
+/// There is no answer.
+fn failed(owned: &mut Owned, tools: &mut Tools, pull: Pull, error: &Error, now: Instant) {
+    unanswered(owned, tools, pull);
+    tools.counters.pull_failures.add(1);
+    let fetch = &mut owned.fetch;
+    fetch.failures = fetch.failures.saturating_add(1);
+    fetch.not_before = Some(now + pause_after(fetch.failures));
+    fetch.last_error = Some(error.to_string());
+    if matches!(
+        error.kind(),
+        ErrorKind::Connect | ErrorKind::Disconnected | ErrorKind::Dns
+    ) {
+        tools.wire.core.refresh_soon(&owned.queue().topic().into());
+    }
+    logging::debug!(target: LOG, "{}: pull failed: {error}", owned.assigned.shown);
+}
+
+fn judge_answer(
+    owned: &Owned,
+    pull: &Pull,
+    code: i32,
+    header: Option<&pull::PullAnswer>,
+    found: &Found,
+) -> Verdict {
+    let offsets: Vec<i64> = found.messages.iter().map(|(offset, ..)| *offset).collect();
+    if found.unreadable.is_some() && offsets.is_empty() {
+        return Verdict::Broken {
+            what: "the first message cannot be found",
+            pause: Duration::from_secs(1),
+        };
+    }
+    let judged = PullAnswer {
+        code,
+        next: match (&found.unreadable, offsets.last()) {
+            // What follows is asked for again.
+            (Some(_), Some(last)) => Some(last.saturating_add(1)),
+            _ => header.map(|header| header.next_offset),
+        },
+        min: header.map(|header| header.min_offset),
+        max: header.map(|header| header.max_offset),
+        offsets: &offsets,
+    };
+    judge(&judged, pull.ask.offset, owned.fetch.streak.count())
+}
+
+/// What is wrong with an answer, if something is.
+fn trouble(verdict: &Verdict, code: i32, remark: Option<String>) -> Option<String> {
+    let said = || {
+        let remark = remark.map(|remark| format!(": {}", OneLine(&remark)));
+        format!("{}{}", ResponseCode::new(code), remark.unwrap_or_default())
+    };
+    match verdict {
+        Verdict::Found { .. } | Verdict::Nothing { .. } | Verdict::Moved(_) => None,
+        Verdict::Broken { what, .. } => Some(format!("an answer cannot be used: {what}")),
+        _ => Some(format!("the broker answered {}", said())),
+    }
+}
+
+fn apply(
+    owned: &mut Owned,
+    tools: &mut Tools,
+    pull: Pull,
+    found: Found,
+    verdict: Verdict,
+    now: Instant,
+) {
+    let pause = match verdict {
+        Verdict::Found { next } => return take(owned, tools, pull, found, next),
+        Verdict::Nothing { next, pause } => {
+            tools.budget.answered(owned.number(), 0, 0);
+            let _ = owned.assigned.lock().window.answer(pull.ask, [], next);
+            pause
+        }
+        Verdict::HeartbeatFirst { pause } => {
+            unanswered(owned, tools, pull);
+            tools.membership.change();
+            pause
+        }
+        Verdict::NotMine { pause } | Verdict::Gone { pause } => {
+            unanswered(owned, tools, pull);
+            tools.wire.core.refresh_soon(&owned.queue().topic().into());
+            pause
+        }
+        Verdict::Moved(moved) => {
+            let (from, is_master) = (pull.ask.offset, !pull.from_slave);
+            unanswered(owned, tools, pull);
+            super::moved::moved(owned, tools, moved, from, is_master, now)
+        }
+        Verdict::Busy { pause }
+        | Verdict::Refused { pause }
+        | Verdict::Failed { pause }
+        | Verdict::Broken { pause, .. } => {
+            unanswered(owned, tools, pull);
+            pause
+        }
+    };
+    if !pause.is_zero() {
+        owned.fetch.not_before = Some(now + pause);
+    }
+}
+
+/// Puts messages into the window.
+fn take(owned: &mut Owned, tools: &mut Tools, pull: Pull, found: Found, next: u64) {
+    let number = owned.number();
+    let total: u64 = found.messages.iter().map(|(_, bytes, _)| bytes).sum();
+    let count = found.messages.len();
+    if tools.budget.answered(number, count, total) == Answer::Dropped {
+        // The next request reserves their real size.
+        let _ = owned.assigned.lock().window.no_answer(pull.ask);
+        return;
+    }
+    tools.counters.fetched.add(count as u64);
+    tools.counters.fetched_bytes.add(total);
+    owned.fetch.last_stored = found.last_stored.or(owned.fetch.last_stored);
+    let messages = found.messages.into_iter();
+    let messages = messages.map(|(offset, bytes, payload)| Fetched {
+        offset: offset.try_into().unwrap_or(0),
+        bytes,
+        payload,
+    });
+    let window = &mut owned.assigned.lock().window;
+    let kept = window
+        .answer(pull.ask, messages, next)
+        .map(|answered| answered.bytes);
+    tools.budget.release(number, total - kept.unwrap_or(0));
+}
+
+fn unanswered(owned: &mut Owned, tools: &mut Tools, pull: Pull) {
+    tools.budget.unanswered(owned.number());
+    let _ = owned.assigned.lock().window.no_answer(pull.ask);
+}
+
+/// Finds the messages of an answer, up to the first one that cannot be found.
+fn find(answer: Command, header: Option<&pull::PullAnswer>) -> Found {
+    let mut found = Found {
+        messages: Vec::new(),
+        unreadable: None,
+        last_stored: None,
+    };
+    if answer.code != response::SUCCESS {
+        return found;
+    }
+    let delta = header.and_then(|header| header.offset_delta);
+    let delta = delta.unwrap_or(0);
+    let size = answer.body.len() as u64;
+    let bytes = Arc::new(answer.body);
+    for message in Messages::new(bytes) {
+        match message {
+            Ok(packed) if packed.is_inner_batch() => {
+                if let Err(error) = take_apart(packed, delta, &mut found.messages) {
+                    found.unreadable = Some(error);
+                    break;
+                }
+            }
+            Ok(packed) => {
+                let offset = packed.queue_offset().saturating_add(delta);
+                let bytes = packed.stored_body().len() as u64;
+                found.last_stored = Some(packed.store_timestamp());
+                let message = (offset, bytes, Payload::Packed(packed));
+                found.messages.push(message);
+            }
+            Err(error) => {
+                found.unreadable = Some(error);
+                break;
+            }
+        }
+    }
+    // What is around the bodies belongs to all of them.
+    let bodies: u64 = found.messages.iter().map(|(_, bytes, _)| bytes).sum();
+    let each = size.saturating_sub(bodies) / (found.messages.len() as u64).max(1);
+    found
+        .messages
+        .iter_mut()
+        .for_each(|(_, bytes, _)| *bytes += each);
+    found
+}
+
+/// The messages of an inner batch have offsets of their own, which only its body tells.
+fn take_apart(
+    packed: Packed,
+    delta: i64,
+    messages: &mut Vec<(i64, u64, Payload)>,
+) -> Result<(), Unreadable> {
+    let (mut limit, mut error) = (MOST_INFLATED, None);
+    let mut children = Vec::new();
+    packed.unpack_all(&mut limit, |child| match child {
+        Ok(child) => children.push(child),
+        Err(unreadable) => error = error.take().or(Some(unreadable)),
+    });
+    if let Some(error) = error {
+        return Err(error);
+    }
+    messages.extend(children.into_iter().map(|child| {
+        let offset = child.queue_offset().saturating_add(delta);
+        let bytes = child.body().len() as u64;
+        (offset, bytes, Payload::Unpacked(child))
+    }));
+    Ok(())
+}
+
+/// The first failure may be one connection's; then the broker is down.
+fn pause_after(failures: u32) -> Duration {
+    let millis = 50_u64 << failures.min(5);
+    Duration::from_millis(millis).min(Duration::from_secs(1))
+}

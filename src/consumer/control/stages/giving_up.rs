@@ -1,0 +1,63 @@
+//! Gives a queue up: nothing new starts, handlers end, the progress is committed.
+
+use std::time::{Duration, Instant};
+
+use super::commits;
+use crate::consumer::control::owned::{Owned, Stage};
+use crate::consumer::control::tools::Tools;
+
+/// Between two tries to commit.
+const COMMIT_AGAIN: Duration = Duration::from_millis(500);
+
+/// What becomes of a queue that is given up.
+pub(in crate::consumer::control) enum Left {
+    /// It goes on; look again then, if nothing happens before.
+    Busy(Instant),
+    /// All is committed.
+    Clean,
+    /// The time is up.
+    Late,
+}
+
+/// Stops a queue. Handlers and commits have until then.
+pub(in crate::consumer::control) fn begin(
+    owned: &mut Owned,
+    tools: &mut Tools,
+    until: Instant,
+    now: Instant,
+) {
+    if let Stage::GivingUp { until: before } = &mut owned.stage {
+        *before = until.min(*before);
+        return;
+    }
+    tools.assignment.remove(&owned.assigned.shown);
+    let had_started = owned.is_active();
+    let freed = owned.assigned.lock().window.drain();
+    tools.budget.release(owned.number(), freed);
+    let until = if had_started { until } else { now };
+    owned.enter(Stage::GivingUp { until }, now);
+}
+
+pub(in crate::consumer::control) fn step(
+    owned: &mut Owned,
+    tools: &mut Tools,
+    now: Instant,
+) -> Left {
+    let Stage::GivingUp { until } = owned.stage else {
+        return Left::Clean;
+    };
+    commits::note(owned, tools);
+    let is_quiet = owned.assigned.lock().window.is_quiet();
+    let queue = owned.queue().clone();
+    if is_quiet && tools.progress.is_settled(&queue) {
+        return Left::Clean;
+    }
+    if now >= until {
+        return Left::Late;
+    }
+    if is_quiet {
+        commits::commit_now(&queue, owned.number(), tools, now);
+        return Left::Busy(until.min(now + COMMIT_AGAIN));
+    }
+    Left::Busy(until)
+}

@@ -1,0 +1,105 @@
+//! What is learnt before the consumer is a member of its group, and the start of its thread.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::controller::{Beginning, Controller};
+use super::inbox::{Answered, Asked, Event};
+use super::rounds::masters_of_topics;
+use super::stages::starts::read_committed;
+use super::tools::Tools;
+use super::wire::Wire;
+use crate::client::{ClientCore, Membership};
+use crate::consumer::observe::Events;
+use crate::consumer::offset::Progress;
+use crate::consumer::queue::Budget;
+use crate::consumer::shared::Shared;
+use crate::consumer::topics::GroupFacts;
+use crate::sync::channel::Receiver;
+use crate::transport::Deadline;
+
+/// What the control thread will have, before it is a member.
+pub(crate) struct Parts {
+    shared: Shared,
+    wire: Wire,
+    facts: GroupFacts,
+}
+
+impl Parts {
+    pub(crate) fn new(shared: &Shared, core: &Arc<ClientCore>, facts: GroupFacts) -> Parts {
+        let (group, inbox) = (shared.group.clone(), shared.inbox.clone());
+        Parts {
+            wire: Wire::new(core.clone(), group, inbox),
+            shared: shared.clone(),
+            facts,
+        }
+    }
+
+    /// Asks whether the group has offsets in the topics, until the deadline. To be asked before the
+    /// consumer is a member: members that start together must not take the offsets that the others
+    /// have just committed for those of a group that is known.
+    pub(crate) fn learn_group(&mut self, events: &Receiver<Event>, deadline: Deadline) {
+        let mut open = 0;
+        let now = Instant::now();
+        for (topic, _) in self
+            .shared
+            .topics
+            .iter()
+            .filter(|(_, topic)| !topic.is_retry)
+        {
+            for queue in self.facts.unknown(topic) {
+                let asked = Asked::Committed(queue.clone());
+                open += usize::from(self.wire.committed(&queue, now, asked));
+            }
+        }
+        while open > 0 {
+            let Ok(event) = events.recv_deadline(deadline.instant()) else {
+                return;
+            };
+            if let Event::Answer(answered) = event {
+                let Answered { asked, outcome, .. } = *answered;
+                if let Asked::Committed(queue) = asked {
+                    open -= 1;
+                    let (committed, zero_may_mean_none) = read_committed(outcome);
+                    self.facts.note(&queue, committed, zero_may_mean_none);
+                }
+            }
+        }
+    }
+
+    /// The masters of the topics that exist.
+    pub(crate) fn masters(&self) -> BTreeSet<Arc<str>> {
+        masters_of_topics(&self.shared.topics, &self.wire)
+    }
+}
+
+/// Starts the control thread, and that of events.
+pub(crate) fn spawn(begun: Beginning, parts: Parts, membership: Membership) -> io::Result<()> {
+    let threads = begun.threads.clone();
+    let Parts {
+        shared,
+        wire,
+        facts,
+    } = parts;
+    let listener = shared.config.listener.clone();
+    let tools = Tools {
+        events: Events::start(listener, &threads, shared.counters.clone())?,
+        budget: Budget::new(shared.config.byte_budget),
+        config: shared.config,
+        topics: shared.topics,
+        wire,
+        inbox: shared.inbox,
+        membership,
+        dispatcher: shared.dispatcher,
+        facts,
+        progress: Progress::default(),
+        assignment: shared.assignment,
+        counters: shared.counters,
+        holds_locks: false,
+        last_generation: 0,
+    };
+    let controller = Controller::new(begun, tools, Instant::now());
+    threads.spawn("rmq-consumer", move || controller.run())
+}

@@ -1,0 +1,41 @@
+//! What the steps of all queues need.
+
+use std::sync::Arc;
+
+use super::inbox::Inbox;
+use super::wire::Wire;
+use crate::client::Membership;
+use crate::consumer::config::ConsumerConfig;
+use crate::consumer::consume::Dispatcher;
+use crate::consumer::observe::{Counters, Events};
+use crate::consumer::offset::Progress;
+use crate::consumer::queue::{Assignment, Budget};
+use crate::consumer::topics::{GroupFacts, Topics};
+
+/// What the control thread has beside the queues.
+pub(super) struct Tools {
+    pub(super) config: Arc<ConsumerConfig>,
+    pub(super) topics: Arc<Topics>,
+    pub(super) wire: Wire,
+    pub(super) inbox: Inbox,
+    pub(super) membership: Membership,
+    pub(super) dispatcher: Arc<Dispatcher>,
+    pub(super) facts: GroupFacts,
+    pub(super) budget: Budget<u64>,
+    pub(super) progress: Progress,
+    pub(super) assignment: Arc<Assignment>,
+    pub(super) counters: Arc<Counters>,
+    pub(super) events: Events,
+    /// Whether the group may hold a lock of a queue at some broker.
+    pub(super) holds_locks: bool,
+    /// The number of the last assignment, seek or reset.
+    pub(super) last_generation: u64,
+}
+
+impl Tools {
+    /// A number that no assignment, seek or reset has had.
+    pub(super) fn next_generation(&mut self) -> u64 {
+        self.last_generation += 1;
+        self.last_generation
+    }
+}

@@ -1,0 +1,18 @@
+// What a consumer says of itself.
+//
+// - `stats`: what it counts
+// - `events`: what happens to it
+// - `state`: what it has at one moment
+// - `report`: what its shutdown achieved
+
+mod events;
+mod report;
+mod state;
+mod stats;
+
+pub use events::{Event, MoveReason};
+pub(crate) use events::{Events, Listener};
+pub use report::ShutdownReport;
+pub use state::{ConsumerState, Doing, QueueState};
+pub use stats::ConsumerStats;
+pub(crate) use stats::Counters;

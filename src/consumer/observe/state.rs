@@ -1,0 +1,138 @@
+//! What a consumer has at one moment.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::message::MessageQueue;
+
+/// What a consumer has at one moment. Its `Display` is made for a log or a status page: one line for
+/// the consumer, one for each queue.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ConsumerState {
+    /// The group, without its namespace.
+    pub group: String,
+    /// The id under which brokers know this member.
+    pub client_id: String,
+    /// Members of the group, as brokers last said; `None` if that is not sure.
+    pub members: Option<usize>,
+    /// Bytes of messages that are held.
+    pub held_bytes: u64,
+    /// The queues of this member, sorted.
+    pub queues: Vec<QueueState>,
+}
+
+/// One queue of a consumer at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct QueueState {
+    /// The queue.
+    pub queue: MessageQueue,
+    /// What it does.
+    pub doing: Doing,
+    /// For how long.
+    pub since: Duration,
+    /// The lowest offset that is not consumed. It is what is committed.
+    pub low_water: u64,
+    /// The offset that is fetched next.
+    pub next: u64,
+    /// The last offset that a broker confirmed as committed.
+    pub committed: Option<u64>,
+    /// The end of the queue, when the broker was last asked.
+    pub end: Option<u64>,
+    /// Messages that are held, finished ones behind an unfinished one included.
+    pub held: usize,
+    /// Messages that handlers have.
+    pub running: usize,
+    /// When an answer to a request for messages last came.
+    pub last_fetch: Option<Duration>,
+    /// Why the last request for messages failed; none if it did not.
+    pub last_error: Option<String>,
+}
+
+/// What a queue does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Doing {
+    /// It waits for the lock of the queue, which another member has.
+    WaitingForLock,
+    /// It asks where to start.
+    Starting,
+    /// It asks for messages.
+    Fetching,
+    /// It holds as many messages as it may.
+    Full,
+    /// It waits until messages of other queues are consumed.
+    WaitingForBytes,
+    /// It is paused.
+    Paused,
+    /// It waits before it asks again.
+    BackingOff,
+    /// It stopped, as its offset is not there, and waits for a reset.
+    Stopped,
+    /// It is given up: handlers end, and the progress is committed.
+    GivingUp,
+}
+
+impl QueueState {
+    /// Messages that are not consumed, as far as is known.
+    pub fn lag(&self) -> Option<u64> {
+        Some(self.end?.saturating_sub(self.low_water))
+    }
+}
+
+impl fmt::Display for ConsumerState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "consumer {} ({}): ", self.group, self.client_id)?;
+        match self.members {
+            Some(members) => write!(f, "{members} members, ")?,
+            None => f.write_str("members not sure, ")?,
+        }
+        write!(
+            f,
+            "{} queues, {} bytes held",
+            self.queues.len(),
+            self.held_bytes
+        )?;
+        self.queues
+            .iter()
+            .try_for_each(|queue| write!(f, "\n  {queue}"))
+    }
+}
+
+impl fmt::Display for QueueState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (queue, doing) = (&self.queue, &self.doing);
+        write!(f, "{queue}: {doing} for {:.1?}, ", self.since)?;
+        write!(f, "consumed to {}", self.low_water)?;
+        match self.end {
+            Some(end) => write!(f, " of {end}, ")?,
+            None => f.write_str(", ")?,
+        }
+        write!(f, "{} held, {} in handlers", self.held, self.running)?;
+        match self.committed {
+            Some(offset) => write!(f, ", committed {offset}")?,
+            None => f.write_str(", nothing committed")?,
+        }
+        match &self.last_error {
+            Some(error) => write!(f, ", last error: {error}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Doing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Doing::WaitingForLock => "waits for its lock",
+            Doing::Starting => "asks where to start",
+            Doing::Fetching => "fetching",
+            Doing::Full => "full",
+            Doing::WaitingForBytes => "waits for bytes",
+            Doing::Paused => "paused",
+            Doing::BackingOff => "backing off",
+            Doing::Stopped => "stopped",
+            Doing::GivingUp => "given up",
+        })
+    }
+}

@@ -1,0 +1,121 @@
+//! The questions by which a queue finds its start, one after the other. Pure: time is an argument.
+
+use std::time::{Duration, Instant};
+
+use super::start::{Committed, GroupIs, Question, Start, StartFrom, start};
+
+/// Between two tries of a question that failed.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// How far a queue is with finding its start.
+#[derive(Debug)]
+pub(crate) struct Starting {
+    is_new_queue: bool,
+    is_retry_topic: bool,
+    committed: Committed,
+    is_asking: bool,
+    not_before: Instant,
+}
+
+/// What to do for a queue that wants to start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// A question is in flight.
+    Wait,
+    /// Not before this time.
+    Until(Instant),
+    AskCommitted,
+    /// Ask for a bound of the queue, as the rule says.
+    AskBound(Start),
+    /// Whether the group is new is not known yet.
+    AskGroup,
+    /// It starts here; the broker has this offset for the group.
+    Begin(u64),
+}
+
+impl Starting {
+    pub(crate) fn new(is_new_queue: bool, is_retry_topic: bool, not_before: Instant) -> Starting {
+        Starting {
+            is_new_queue,
+            is_retry_topic,
+            committed: Committed::Unknown,
+            is_asking: false,
+            not_before,
+        }
+    }
+
+    pub(crate) fn next(&self, from: StartFrom, group: GroupIs, now: Instant) -> Next {
+        if self.is_asking {
+            return Next::Wait;
+        }
+        if now < self.not_before {
+            return Next::Until(self.not_before);
+        }
+        let question = Question {
+            committed: self.committed,
+            group,
+            is_new_queue: self.is_new_queue,
+            is_retry_topic: self.is_retry_topic,
+        };
+        match start(from, &question) {
+            Start::At(offset) => Next::Begin(offset),
+            Start::AskAgain if self.committed == Committed::Unknown => Next::AskCommitted,
+            Start::AskAgain => Next::AskGroup,
+            bound => Next::AskBound(bound),
+        }
+    }
+
+    /// A question was sent.
+    pub(crate) fn asked(&mut self) {
+        self.is_asking = true;
+    }
+
+    /// The broker said what the group's offset is.
+    pub(crate) fn committed(&mut self, committed: Committed) {
+        self.is_asking = false;
+        self.committed = committed;
+    }
+
+    /// The question failed, or cannot be asked now: again in a second.
+    pub(crate) fn failed(&mut self, now: Instant) {
+        self.is_asking = false;
+        self.not_before = now + AGAIN;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_queue_asks_one_question_after_the_other_and_takes_no_failure_for_an_answer() {
+        let zero = Instant::now();
+        let later = zero + AGAIN;
+        let mut starting = Starting::new(false, false, zero);
+        let next = |starting: &Starting, group, now| starting.next(StartFrom::Last, group, now);
+        assert_eq!(next(&starting, GroupIs::Unsure, zero), Next::AskCommitted);
+        starting.asked();
+        assert_eq!(next(&starting, GroupIs::Unsure, later), Next::Wait);
+        starting.failed(zero);
+        assert_eq!(next(&starting, GroupIs::New, zero), Next::Until(later));
+        assert_eq!(next(&starting, GroupIs::New, later), Next::AskCommitted);
+        starting.asked();
+        starting.committed(Committed::NotFound);
+        assert_eq!(next(&starting, GroupIs::Unsure, later), Next::AskGroup);
+        let expected = Next::AskBound(Start::AskMax);
+        assert_eq!(next(&starting, GroupIs::New, later), expected);
+        starting.asked();
+        starting.failed(later);
+        assert_eq!(next(&starting, GroupIs::New, later + AGAIN), expected);
+    }
+
+    #[test]
+    fn an_offset_that_is_known_needs_no_other_question() {
+        let now = Instant::now();
+        let mut starting = Starting::new(true, true, now);
+        starting.asked();
+        starting.committed(Committed::Known(7));
+        let next = starting.next(StartFrom::Last, GroupIs::Unsure, now);
+        assert_eq!(next, Next::Begin(7));
+    }
+}

@@ -1,0 +1,279 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::consumer::PushConsumer;
+use crate::client::{Client, ClientOptions, ClientSource};
+use crate::consumer::config::{ConsumerConfig, OnCorrupt};
+use crate::consumer::consume::{Batch, Deliveries, Handler, Retry, Single};
+use crate::consumer::fetch::OffsetMoved;
+use crate::consumer::observe::Event;
+use crate::consumer::offset::StartFrom;
+use crate::consumer::rebalance::Allocation;
+use crate::consumer::subscription::Filter;
+use crate::error::{Error, ErrorKind, Result};
+use crate::message::MessageView;
+#[cfg(feature = "tls")]
+use crate::transport::TlsConfig;
+
+/// Sets up a [`PushConsumer`]; made by [`PushConsumer::builder`]. Nothing can be changed once it is
+/// started.
+///
+/// A value out of its range is an error at the start, of kind
+/// [`Config`](crate::ErrorKind::Config) where nothing else is said.
+#[derive(Debug, Clone)]
+#[must_use = "a builder does nothing until it is started"]
+pub struct PushConsumerBuilder {
+    config: ConsumerConfig,
+    source: ClientSource,
+    /// What went wrong so far: it is reported at the start.
+    failed: Option<Error>,
+}
+
+impl PushConsumerBuilder {
+    pub(super) fn new(group: String) -> PushConsumerBuilder {
+        PushConsumerBuilder {
+            config: ConsumerConfig::new(group),
+            source: ClientSource::default(),
+            failed: None,
+        }
+    }
+
+    /// Uses this client instead of one of its own (default: one of its own, closed with the
+    /// consumer). Not together with settings of a client. Shut the consumer down before the client.
+    pub fn client(mut self, client: &Client) -> Self {
+        self.source.give(client);
+        self
+    }
+
+    /// Settings of the client that the consumer makes for itself (default: none are set). Later
+    /// ones count; name servers and hooks add up.
+    #[doc(alias = "ClientConfig")]
+    pub fn options(mut self, options: ClientOptions) -> Self {
+        self.source.set(options);
+        self
+    }
+
+    /// See [`ClientOptions::name_server`].
+    #[doc(alias = "setNamesrvAddr")]
+    pub fn name_server(self, addresses: impl AsRef<str>) -> Self {
+        self.options(ClientOptions::new().name_server(addresses))
+    }
+
+    /// See [`ClientOptions::instance_name`].
+    #[doc(alias = "setInstanceName")]
+    pub fn instance_name(self, name: impl Into<String>) -> Self {
+        self.options(ClientOptions::new().instance_name(name))
+    }
+
+    /// See [`ClientOptions::namespace`].
+    #[doc(alias = "setNamespace")]
+    pub fn namespace(self, namespace: impl AsRef<str>) -> Self {
+        self.options(ClientOptions::new().namespace(namespace))
+    }
+
+    /// See [`ClientOptions::credentials`].
+    #[cfg(feature = "acl")]
+    #[doc(alias = "AclClientRPCHook")]
+    pub fn credentials(self, access_key: impl Into<String>, secret_key: impl Into<String>) -> Self {
+        self.options(ClientOptions::new().credentials(access_key, secret_key))
+    }
+
+    /// See [`ClientOptions::tls`].
+    #[cfg(feature = "tls")]
+    #[doc(alias = "setUseTLS")]
+    pub fn tls(self, tls: TlsConfig) -> Self {
+        self.options(ClientOptions::new().tls(tls))
+    }
+
+    /// Subscribes to a topic (at least one is needed; may be called for several). A text is a filter
+    /// by tags: `created || paid`, or `*` for all. A topic that is subscribed twice gets both tag
+    /// filters. A topic that does not exist yet is waited for.
+    ///
+    /// All members of a group must subscribe to the same topics with the same filters.
+    pub fn subscribe(mut self, topic: impl Into<Arc<str>>, filter: impl Into<Filter>) -> Self {
+        let added = self.config.subscriptions.add(topic, filter.into());
+        self.failed = self.failed.or(added.err());
+        self
+    }
+
+    /// Where the group starts in a queue for which it has no offset yet (default
+    /// [`Last`](StartFrom::Last)).
+    #[doc(alias = "setConsumeFromWhere")]
+    #[doc(alias = "setConsumeTimestamp")]
+    pub fn start_from(mut self, from: StartFrom) -> Self {
+        self.config.start_from = from;
+        self
+    }
+
+    /// How many threads run the handler (default 20; 1 to 1000).
+    #[doc(alias = "setConsumeThreadMin")]
+    #[doc(alias = "setConsumeThreadMax")]
+    pub fn consume_threads(mut self, threads: usize) -> Self {
+        self.config.threads = threads;
+        self
+    }
+
+    /// The most messages that are held of one queue, counted from the lowest unfinished one (default
+    /// 2,000; not zero): those with handlers, and finished ones behind an unfinished one, included.
+    /// So it is also the most that is consumed again after a crash.
+    #[doc(alias = "setConsumeConcurrentlyMaxSpan")]
+    #[doc(alias = "setPullThresholdForQueue")]
+    pub fn window(mut self, messages: usize) -> Self {
+        self.config.window = messages;
+        self
+    }
+
+    /// The most bytes of messages that are held of all queues together (default 64 MiB; not zero).
+    /// Half of it is guaranteed to the queues in equal parts.
+    #[doc(alias = "setPullThresholdSizeForQueue")]
+    pub fn byte_budget(mut self, bytes: u64) -> Self {
+        self.config.byte_budget = bytes;
+        self
+    }
+
+    /// How often the progress is committed where there is some (default 1 s; not zero). Each commit
+    /// is confirmed by the broker. After a crash, what was consumed since the last one comes again.
+    #[doc(alias = "setPersistConsumerOffsetInterval")]
+    pub fn commit_interval(mut self, interval: Duration) -> Self {
+        self.config.commit_interval = interval;
+        self
+    }
+
+    /// How the members of the group divide the queues (default
+    /// [`averagely`](Allocation::averagely)).
+    #[doc(alias = "setAllocateMessageQueueStrategy")]
+    pub fn allocation(mut self, allocation: Allocation) -> Self {
+        self.config.allocation = allocation;
+        self
+    }
+
+    /// How often the members of the group are looked at without a reason (default 20 s; at least 1 s).
+    /// Brokers tell of changes at once; this finds those of which nobody told.
+    #[doc(alias = "rocketmq.client.rebalance.waitInterval")]
+    pub fn rebalance_interval(mut self, interval: Duration) -> Self {
+        self.config.rebalance_interval = interval;
+        self
+    }
+
+    /// How often a message may be given back before it becomes a dead letter (default 16; 0: the first
+    /// failure makes it one). Retries are delayed by 10 s, 30 s, 1 min .. 2 h.
+    #[doc(alias = "setMaxReconsumeTimes")]
+    pub fn max_reconsume(mut self, times: u32) -> Self {
+        self.config.max_reconsume = Some(times);
+        self
+    }
+
+    /// How long the handlers of a queue that goes to another member have to end (default 20 s). The
+    /// new member waits for that, up to a limit of its own. What runs for longer is handled twice.
+    #[doc(alias = "setAwaitTerminationMillisWhenShutdown")]
+    pub fn drain_time(mut self, time: Duration) -> Self {
+        self.config.drain_time = time;
+        self
+    }
+
+    /// A handler that has a message for longer than this is reported as stuck (default 15 min; not
+    /// zero): in the log, in the [statistics](crate::consumer::ConsumerStats::stuck), and as an
+    /// [event](crate::consumer::Event::Stuck). Nothing else happens, unless
+    /// [`revoke_stuck`](Self::revoke_stuck) is set.
+    #[doc(alias = "setConsumeTimeout")]
+    pub fn consume_timeout(mut self, time: Duration) -> Self {
+        self.config.consume_timeout = time;
+        self
+    }
+
+    /// Whether a message is taken from a handler that has it for longer than
+    /// [`consume_timeout`](Self::consume_timeout), and given back to the broker (default: no). The
+    /// handler runs on, but its result does not count, so that the message is handled twice, perhaps
+    /// at the same time.
+    pub fn revoke_stuck(mut self, revoke: bool) -> Self {
+        self.config.revoke_stuck = revoke;
+        self
+    }
+
+    /// The most messages that this member handles in a second (default: no limit; not zero).
+    pub fn rate_limit(mut self, per_second: u32) -> Self {
+        self.config.rate_limit = Some(per_second);
+        self
+    }
+
+    /// What to do when a broker has no message at the offset that comes next (default
+    /// [`Follow`](OffsetMoved::Follow)).
+    pub fn on_offset_moved(mut self, policy: OffsetMoved) -> Self {
+        self.config.on_offset_moved = policy;
+        self
+    }
+
+    /// What to do with a message that cannot be read (default [`Wait`](OnCorrupt::Wait)).
+    pub fn on_corrupt(mut self, policy: OnCorrupt) -> Self {
+        self.config.on_corrupt = policy;
+        self
+    }
+
+    /// Hears of what happens to the consumer (default: nobody; all of it is logged in any case). It
+    /// runs on a thread of its own, `rmq-events`. It may take its time: 1,024 events wait for it, and
+    /// those beyond are dropped and
+    /// [counted](crate::consumer::ConsumerStats::events_dropped). Its panics are logged.
+    #[doc(alias = "MessageQueueListener")]
+    pub fn events(mut self, listener: impl Fn(&Event) + Send + Sync + 'static) -> Self {
+        self.config.listener = Some(Arc::new(listener));
+        self
+    }
+
+    /// How long the start waits for a name server that does not answer (default 10 s).
+    pub fn start_timeout(mut self, timeout: Duration) -> Self {
+        self.config.start_timeout = timeout;
+        self
+    }
+
+    /// Starts the consumer. The handler gets one message at a time, on up to
+    /// [`consume_threads`](Self::consume_threads) threads at once, messages of one queue included:
+    /// their order is not kept. `Ok` means that the message is consumed; after an error, or a panic,
+    /// it comes again.
+    ///
+    /// Returns when the first assignment is known, and where its queues start: what is sent from
+    /// then on is consumed. If brokers do not answer, it returns after 5 s, and goes on in the
+    /// background.
+    ///
+    /// # Errors
+    /// [`Config`](crate::ErrorKind::Config) for a bad group, topic, filter or setting, for no
+    /// subscription, or a group that is already in use on a shared client;
+    /// [`NoNameServer`](crate::ErrorKind::NoNameServer) if none is set, or none answers within
+    /// [`start_timeout`](Self::start_timeout);
+    /// [`Invalid`](crate::ErrorKind::Invalid) if both a client and settings of a client are given;
+    /// [`Closed`](crate::ErrorKind::Closed) for a client that is shut down;
+    /// [`Io`](crate::ErrorKind::Io) if the system gives no threads.
+    #[doc(alias = "MessageListenerConcurrently")]
+    #[doc(alias = "registerMessageListener")]
+    pub fn start<F>(self, handler: F) -> Result<PushConsumer>
+    where
+        F: Fn(&MessageView) -> Result<(), Retry> + Send + Sync + 'static,
+    {
+        self.start_with(Box::new(Single(handler)), 1)
+    }
+
+    /// The same with a handler that gets up to `most` messages of one queue at once (1 to 1024):
+    /// those that are there, it does not wait for more. See [`Deliveries`] for what it says of each.
+    ///
+    /// # Errors
+    /// Those of [`start`](Self::start).
+    #[doc(alias = "setConsumeMessageBatchMaxSize")]
+    pub fn start_batch<F>(self, most: usize, handler: F) -> Result<PushConsumer>
+    where
+        F: Fn(&mut Deliveries<'_>) -> Result<(), Retry> + Send + Sync + 'static,
+    {
+        if !(1..=1024).contains(&most) {
+            let text = "a batch has 1 to 1024 messages";
+            return Err(Error::new(ErrorKind::Config, text));
+        }
+        self.start_with(Box::new(Batch(handler)), most)
+    }
+
+    fn start_with(self, handler: Box<dyn Handler>, batch: usize) -> Result<PushConsumer> {
+        if let Some(error) = self.failed {
+            return Err(error);
+        }
+        self.config.check()?;
+        let (client, is_own) = self.source.client()?;
+        PushConsumer::start(self.config, client, is_own, handler, batch)
+    }
+}

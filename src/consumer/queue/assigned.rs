@@ -1,0 +1,143 @@
+//! One queue of ours, as the control thread and the consume threads share it.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use super::held::{Handed, Stale, Ticket};
+use super::window::Window;
+use crate::message::{MessageQueue, MessageView};
+use crate::protocol::message::Packed;
+use crate::sync::{Mutex, MutexGuard};
+
+/// A fetched message.
+#[derive(Debug, Clone)]
+pub(crate) enum Payload {
+    /// As it came. A consume thread checks and inflates it.
+    Packed(Packed),
+    /// One of an inner batch, which had to be taken apart before its offsets were known.
+    Unpacked(MessageView),
+}
+
+/// One queue of ours, from the moment it is taken until it is given up.
+pub(crate) struct Assigned {
+    /// The number of this assignment; no other one ever has it.
+    pub(crate) number: u64,
+    /// The queue as brokers know it.
+    pub(crate) queue: MessageQueue,
+    /// The queue as users name it.
+    pub(crate) shown: MessageQueue,
+    contents: Mutex<Contents>,
+    /// The control thread has been told of the latest changes, and has not looked yet.
+    is_noted: AtomicBool,
+    /// It stands in the line of queues that have something for a handler.
+    is_in_line: AtomicBool,
+    is_paused: AtomicBool,
+}
+
+/// What is under the lock, which is never held over user code or I/O.
+pub(crate) struct Contents {
+    pub(crate) window: Window<Payload>,
+    /// Bytes that are held no longer, and not yet given back to the budget.
+    pub(crate) freed: u64,
+}
+
+impl Assigned {
+    pub(crate) fn new(
+        number: u64,
+        queue: MessageQueue,
+        shown: MessageQueue,
+        most: usize,
+    ) -> Assigned {
+        Assigned {
+            contents: Mutex::new(Contents {
+                window: Window::new(number, 0, most),
+                freed: 0,
+            }),
+            number,
+            queue,
+            shown,
+            is_noted: AtomicBool::new(false),
+            is_in_line: AtomicBool::new(false),
+            is_paused: AtomicBool::new(false),
+        }
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Contents> {
+        self.contents.lock()
+    }
+
+    pub(crate) fn is_paused(&self) -> bool {
+        self.is_paused.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn pause(&self, paused: bool) {
+        self.is_paused.store(paused, Ordering::SeqCst);
+    }
+
+    /// Takes up to `most` messages for one call of a concurrent handler, and says whether there are
+    /// more that may start now.
+    pub(crate) fn take(&self, most: usize, now: Instant) -> (Vec<Handed<Payload>>, bool) {
+        let mut contents = self.lock();
+        if self.is_paused() {
+            return (Vec::new(), false);
+        }
+        let window = &mut contents.window;
+        let taken = std::iter::from_fn(|| window.take(now)).take(most);
+        let taken: Vec<_> = taken.collect();
+        let more = window.ready_at(now).is_some_and(|at| at <= now);
+        (taken, more)
+    }
+
+    /// The message has a final outcome.
+    pub(crate) fn finish(&self, ticket: Ticket) -> Result<(), Stale> {
+        let mut contents = self.lock();
+        let finished = contents.window.finish(ticket)?;
+        contents.freed += finished.freed;
+        Ok(())
+    }
+
+    /// The handler ended, and the message stays here until something else is decided.
+    pub(crate) fn settle(&self, ticket: &Ticket) -> Result<(), Stale> {
+        self.lock().window.settle(ticket)
+    }
+
+    /// Another copy of a message that could not be read is handed out again.
+    pub(crate) fn renew(
+        &self,
+        ticket: Ticket,
+        payload: Payload,
+        not_before: Instant,
+    ) -> Result<(), Stale> {
+        let mut contents = self.lock();
+        let freed = contents.window.renew(ticket, payload, not_before)?;
+        contents.freed += freed;
+        Ok(())
+    }
+
+    /// The message is handed out again here, at `not_before` at the earliest.
+    pub(crate) fn put_back(&self, ticket: Ticket, not_before: Instant) -> Result<(), Stale> {
+        let mut contents = self.lock();
+        let freed = contents.window.put_back(ticket, not_before)?;
+        contents.freed += freed;
+        Ok(())
+    }
+
+    /// Whether the control thread is to be told of a change: not if it was, and has not looked yet.
+    pub(crate) fn note(&self) -> bool {
+        !self.is_noted.swap(true, Ordering::SeqCst)
+    }
+
+    /// The control thread looks: later changes are to be told again.
+    pub(crate) fn looked_at(&self) {
+        self.is_noted.store(false, Ordering::SeqCst);
+    }
+
+    /// Enters the line; false if it stands there already.
+    pub(crate) fn enter_line(&self) -> bool {
+        !self.is_in_line.swap(true, Ordering::SeqCst)
+    }
+
+    pub(crate) fn leave_line(&self) {
+        self.is_in_line.store(false, Ordering::SeqCst);
+    }
+}

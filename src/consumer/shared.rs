@@ -1,0 +1,23 @@
+//! What all threads and handles of a consumer share.
+
+use std::sync::Arc;
+
+use super::config::ConsumerConfig;
+use super::consume::Dispatcher;
+use super::control::Inbox;
+use super::observe::Counters;
+use super::queue::Assignment;
+use super::topics::Topics;
+
+/// What all threads and handles of a consumer share. Only what is in it changes.
+#[derive(Clone)]
+pub(crate) struct Shared {
+    pub(crate) config: Arc<ConsumerConfig>,
+    /// The group as brokers know it.
+    pub(crate) group: Arc<str>,
+    pub(crate) topics: Arc<Topics>,
+    pub(crate) inbox: Inbox,
+    pub(crate) dispatcher: Arc<Dispatcher>,
+    pub(crate) assignment: Arc<Assignment>,
+    pub(crate) counters: Arc<Counters>,
+}
