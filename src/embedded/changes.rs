@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
-/// Counts changes while somebody waits; otherwise a change costs one read.
+/// Counts changes while there are waiters; otherwise a change costs one read.
 #[derive(Default)]
 pub(super) struct Changes {
     waiting: AtomicUsize,
@@ -16,7 +16,7 @@ pub(super) struct Changes {
 impl Changes {
     /// Something has changed, and can be seen already.
     pub(super) fn note(&self) {
-        // Who begins to wait counts itself before it looks: then it either sees the change or is woken.
+        // A new waiter is counted before it checks: it either sees the change or is woken.
         if self.waiting.load(Ordering::SeqCst) > 0 {
             *self.count.lock() += 1;
             self.changed.notify_all();
@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_change_wakes_who_waits_for_it() {
+    fn a_change_wakes_its_waiters() {
         let changes = Arc::new(Changes::default());
         let done = Arc::new(AtomicBool::new(false));
         changes.note();

@@ -12,11 +12,11 @@ use crate::message::MessageQueue;
 use crate::message::name::{DLQ_PREFIX, RETRY_PREFIX};
 use crate::protocol::consumer::subscription::Subscription;
 
-/// A consumer group of a cluster: what its brokers know of it, and what they ask of its members. Made by
-/// [`Cluster::group`](super::Cluster::group); the group itself need not exist yet.
+/// A consumer group of a cluster: the brokers' state of it, and their requests to its members.
+/// Created by [`Cluster::group`](super::Cluster::group); the group need not exist yet.
 ///
-/// Each broker knows a group for itself, as a real one does. What is said here is that of all brokers
-/// together, those that are down included as far as they remember anything.
+/// Each broker has its own state of a group, as a real one does. The functions here combine all
+/// brokers, including those that are down as far as their state survives.
 ///
 /// ```
 /// use rocketmq_blocking::MessageQueue;
@@ -38,7 +38,7 @@ pub struct Group<'a> {
     name: &'a str,
 }
 
-/// What brokers know.
+/// State at the brokers.
 impl<'a> Group<'a> {
     pub(super) fn new(brokers: &'a [Broker], store: &'a Store, name: &'a str) -> Group<'a> {
         Group {
@@ -63,8 +63,8 @@ impl<'a> Group<'a> {
         ids.into_iter().collect()
     }
 
-    /// What it has subscribed, by topic. If brokers know different subscriptions, the one with the
-    /// highest version.
+    /// Its subscriptions, by topic. If brokers know different ones, the one with the highest
+    /// version.
     pub fn subscriptions(&self) -> BTreeMap<String, Subscription> {
         let mut all: BTreeMap<String, Subscription> = BTreeMap::new();
         for broker in self.brokers {
@@ -98,8 +98,8 @@ impl<'a> Group<'a> {
         self.brokers.iter().flat_map(of).collect()
     }
 
-    /// How many messages of a topic lie at and behind its committed offsets. In a queue without one, all
-    /// of them.
+    /// The number of messages of a topic at and behind its committed offsets; all messages of a
+    /// queue without one.
     pub fn lag(&self, topic: &str) -> i64 {
         let lags = self.brokers.iter().map(|broker| {
             let state = &broker.state;
@@ -124,7 +124,7 @@ impl<'a> Group<'a> {
         self.brokers.iter().flat_map(of).collect()
     }
 
-    /// How many of its pulls wait for a message.
+    /// The number of its pulls that wait for a message.
     pub fn parked(&self) -> usize {
         let parked = self
             .brokers
@@ -133,7 +133,8 @@ impl<'a> Group<'a> {
         parked.sum()
     }
 
-    /// How many popped messages are hidden from others: neither acknowledged nor visible again.
+    /// The number of popped messages that are hidden from others: neither acknowledged nor visible
+    /// again.
     pub fn in_flight(&self) -> usize {
         let of = |broker: &Broker| {
             let now = broker.state.clock.now();
@@ -167,14 +168,14 @@ impl<'a> Group<'a> {
         self.changed();
     }
 
-    /// After how many retries its messages become dead letters (`retryMaxTimes`), unless the consumer
-    /// says otherwise. Default: 16.
+    /// The number of retries after which its messages become dead letters (`retryMaxTimes`), unless
+    /// the consumer sets another one. Default: 16.
     pub fn set_max_retries(&self, retries: i32) {
         self.configure(|config| config.max_retries = retries);
     }
 
-    /// The number of queues of its retry topic (`retryQueueNums`), as long as that is not made. With 0
-    /// messages that are given back are lost. Default: 1.
+    /// The number of queues of its retry topic (`retryQueueNums`), until that is created. With 0,
+    /// messages sent back are lost. Default: 1.
     pub fn set_retry_queues(&self, queues: i32) {
         self.configure(|config| config.retry_queues = queues);
     }
@@ -199,8 +200,8 @@ impl<'a> Group<'a> {
         }
     }
 
-    /// Has all brokers that are up tell the members that the group has changed (40). Returns how many
-    /// connections were told. Members of a broadcasting group are told nothing.
+    /// Makes all running brokers notify the members that the group has changed (40). Returns the
+    /// number of notified connections. Members of a broadcasting group are not notified.
     pub fn notify_members(&self) -> usize {
         let told = self.brokers.iter();
         told.map(|broker| notify_group(&broker.state, self.name))

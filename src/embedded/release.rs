@@ -1,4 +1,4 @@
-//! Whose behaviour the servers have, where releases differ.
+//! The release whose behaviour the servers have, where releases differ.
 
 use crate::protocol::code::request;
 

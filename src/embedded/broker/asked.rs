@@ -12,12 +12,12 @@ use crate::protocol::Command;
 #[derive(Default)]
 pub(in crate::embedded) struct Asked(Mutex<HashMap<(u64, i32), Asker>>);
 
-/// Whoever waits for the answer.
+/// The receiver of the answer.
 type Asker = Sender<Arc<Command>>;
 
 impl Asked {
-    /// Asks by `push`, which sends the request and says what its number is. The answer comes through the
-    /// channel; that is disconnected when the connection ends.
+    /// Sends a request with `push`, which returns its number. The answer comes through the channel,
+    /// which is disconnected when the connection ends.
     pub(in crate::embedded) fn ask(
         &self,
         connection: u64,
@@ -35,7 +35,7 @@ impl Asked {
     pub(in crate::embedded) fn answered(&self, connection: u64, answer: &Arc<Command>) {
         let asked = self.0.lock().remove(&(connection, answer.opaque));
         if let Some(asked) = asked {
-            // Whoever asked may have given up.
+            // The receiver may have given up.
             let _ = asked.send(Arc::clone(answer));
         }
     }

@@ -1,4 +1,4 @@
-//! What a test has set to be otherwise than on a healthy broker.
+//! The deviations from a healthy broker that a test has set.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -29,7 +29,7 @@ impl Knobs {
         self.suggested_broker.store(id, Ordering::Relaxed);
     }
 
-    /// The id of the broker that pulls are told to ask next.
+    /// The broker id suggested for the next pull.
     pub(in crate::embedded) fn suggested_broker(&self) -> i64 {
         self.suggested_broker.load(Ordering::Relaxed)
     }

@@ -6,7 +6,8 @@ use crate::protocol::Command;
 use crate::protocol::code::response;
 use crate::protocol::consumer::lock::{LockRequest, Locked};
 
-/// Locks queues, or renews their locks (41). Nobody looks whether there are such queues, or such a group.
+/// Locks queues, or renews their locks (41). The broker does not check whether the queues or the
+/// group exist.
 pub(in crate::embedded) fn lock(broker: &BrokerState, request: &Command) -> Command {
     let lock = match LockRequest::decode(&request.body) {
         Ok(lock) => lock,

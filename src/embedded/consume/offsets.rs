@@ -1,4 +1,4 @@
-//! The progress of groups: what they ask for and commit.
+//! The progress of groups: queries and commits of offsets.
 
 use crate::embedded::broker::BrokerState;
 use crate::embedded::groups::QueueKey;
@@ -10,9 +10,9 @@ use crate::protocol::consumer::offset::{CommitOffset, QueryOffset};
 
 /// The committed offset of a group (14).
 ///
-/// Brokers have a habit here: to a group without one they say 0 if the queue still has its first message
-/// in memory, so that it gets all messages of a young topic wherever it wanted to start. Brokers from 5.x
-/// on can be told not to.
+/// A peculiarity of brokers: to a group without an offset they answer 0 if the queue still has its
+/// first message in memory, so the group gets all messages of a young topic, wherever it wanted to
+/// start. A request to brokers from 5.x on can turn that off.
 pub(in crate::embedded) fn query_offset(broker: &BrokerState, request: &Command) -> Command {
     let query = match QueryOffset::decode(&request.ext) {
         Ok(query) => query,

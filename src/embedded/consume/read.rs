@@ -5,10 +5,10 @@ use crate::embedded::broker::BrokerState;
 use crate::embedded::store::{QueueRef, StoredMessage};
 use crate::protocol::consumer::pull::PullStatus;
 
-/// How much brokers hand out at once of what is in memory.
+/// The most bytes that brokers return at once from memory.
 pub(super) const MOST_MESSAGES: usize = 32;
 const MOST_BYTES: usize = 256 << 10;
-/// How many messages they look at for one pull (`maxFilterMessageSize`).
+/// The most messages that they examine for one pull (`maxFilterMessageSize`).
 const MOST_LOOKED_AT: usize = 800;
 
 /// The answer of a queue.
@@ -16,7 +16,7 @@ pub(super) struct Read {
     pub(super) status: PullStatus,
     /// The status of the store, as remarks have it.
     pub(super) name: &'static str,
-    /// Where to go on.
+    /// The next offset.
     pub(super) next: i64,
     pub(super) min: i64,
     pub(super) max: i64,
@@ -114,7 +114,7 @@ pub(super) fn any(
     loop {
         let some = broker.store.read(queue, offset, MOST_LOOKED_AT, usize::MAX);
         let Some(last) = some.last() else {
-            // There may have been messages that nobody keeps: what asks for them has to hear of that.
+            // Messages may have been dropped that were not kept: the requester must be informed.
             let (_, end) = broker.store.bounds(queue);
             return (offset < end, offset);
         };

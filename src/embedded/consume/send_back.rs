@@ -1,4 +1,4 @@
-//! Messages that a consumer gives back: they come again later, or go to the dead letters.
+//! Messages that a consumer sends back: they are redelivered later, or go to the dead letter topic.
 
 use std::sync::Arc;
 
@@ -82,7 +82,7 @@ fn store_again(
         ("RETRY_TOPIC", message.topic()),
         ("ORIGIN_MESSAGE_ID", &message.offset_message_id()),
     ] {
-        // It may have been given back before.
+        // It may have been sent back before.
         if find_property(&properties, name).is_none() {
             set_property(name, value, &mut properties);
         }

@@ -12,11 +12,11 @@ use crate::embedded::server::{Call, Responder};
 use crate::embedded::store::Watch;
 use crate::protocol::Command;
 
-/// Brokers look at all held requests in this interval. One whose queue has only got messages that it does
-/// not want is then answered with what was passed over.
+/// Brokers check all held requests at this interval. A request whose queue received only messages
+/// that do not match is then answered with the skipped offset.
 const LOOKED_AT_EACH: Duration = Duration::from_secs(5);
 
-/// What a request waits for.
+/// The condition of a waiting request.
 pub(super) struct Waiting {
     pub(super) group: String,
     /// Queues of the broker, each with the offset from which on a message counts.
@@ -148,7 +148,7 @@ impl Poll {
             if self.answer(false) {
                 return;
             }
-            // Somebody else has them.
+            // Another consumer has them.
             looked_at = end.max(from);
         }
         let mut watching = self.watching.lock();

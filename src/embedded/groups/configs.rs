@@ -1,4 +1,4 @@
-//! Which consumer groups a broker has, and how they are configured.
+//! The consumer groups of a broker, and their configuration.
 
 use std::collections::HashMap;
 

@@ -74,7 +74,7 @@ impl Locks {
         locks.is_some_and(|locks| locks.values().any(|lock| lock.is_live(now)))
     }
 
-    /// Who holds which queue.
+    /// The holder of each queue's lock.
     pub(in crate::embedded) fn of(
         &self,
         group: &str,

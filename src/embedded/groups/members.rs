@@ -74,10 +74,10 @@ struct ConsumerGroup {
     consume_from_where: ConsumeFromWhere,
 }
 
-/// What follows from a heartbeat.
+/// The effects of a heartbeat.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(in crate::embedded) struct Registered {
-    /// The consumer groups whose members are to be told.
+    /// The consumer groups whose members must be notified.
     pub(in crate::embedded) changed: Vec<String>,
     /// Whether the client has to send its subscriptions in full next time.
     pub(in crate::embedded) send_subscriptions: bool,
@@ -94,7 +94,7 @@ impl Member {
 }
 
 impl ConsumerGroup {
-    /// Takes what a heartbeat says; says whether anything changed that members must know.
+    /// Takes a heartbeat; returns whether members must be notified.
     fn update(&mut self, member: Member, data: &ConsumerData, with_subscriptions: bool) -> bool {
         self.consume_type = data.consume_type;
         self.message_model = data.message_model;
@@ -222,7 +222,7 @@ impl Members {
         state.consumers.get(group)?.subscribed.of(topic).cloned()
     }
 
-    /// What a broker says of a consumer group that has members.
+    /// The state of a consumer group with members.
     pub(in crate::embedded) fn connections(&self, group: &str) -> Option<Connections> {
         let state = self.0.lock();
         let group = state.consumers.get(group)?;

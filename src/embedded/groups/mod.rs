@@ -1,8 +1,8 @@
-//! What one broker knows of groups. No sockets and no clock here: who calls says what time it is.
+//! One broker's state of groups. No sockets and no clock here: the caller passes the time.
 //!
 //! In reading order:
 //! - `configs`: which consumer groups exist, and how they are configured
-//! - `members`: who belongs to producer and consumer groups, by heartbeats
+//! - `members`: the members of producer and consumer groups, by heartbeats
 //! - `subscribed`: what one consumer group has subscribed
 //! - `offsets`: the progress of consumer groups, in memory and on disk
 //! - `locks`: queues that one member of a group has for itself

@@ -1,18 +1,18 @@
-//! What one consumer group has subscribed, by the heartbeats of all its members.
+//! The subscriptions of one consumer group, from the heartbeats of all its members.
 
 use std::collections::BTreeMap;
 
 use crate::protocol::consumer::subscription::Subscription;
 
-/// The subscriptions of a group, by topic. There is one table for all members: what one of them says
-/// of a topic holds for the others too.
+/// The subscriptions of a group, by topic. There is one table for all members: a subscription of
+/// one member applies to the others too.
 #[derive(Default)]
 pub(super) struct Subscribed(BTreeMap<String, Subscription>);
 
 impl Subscribed {
-    /// Takes what a heartbeat says. A stored subscription gives way to a higher version only, and topics
-    /// that the heartbeat lacks are forgotten, whoever subscribed them. Says whether topics were added or
-    /// removed.
+    /// Takes a heartbeat's subscriptions. Only a higher version replaces a stored subscription, and
+    /// topics that the heartbeat lacks are removed, regardless of their subscriber. Returns whether
+    /// topics were added or removed.
     pub(super) fn update(&mut self, latest: &[Subscription]) -> bool {
         let mut changed = false;
         for subscription in latest {

@@ -176,7 +176,7 @@ impl SendFlow {
         }
     }
 
-    /// Whether there is time to wait until the address is no longer left alone; once.
+    /// Whether there is time to wait for the end of the address's back-off; once.
     fn may_wait(&self, now: Instant, pause: Duration) -> bool {
         let held_back = self.history.as_ref().is_some_and(|h| h.was_held_back());
         !held_back && pause < self.deadline.remaining(now)

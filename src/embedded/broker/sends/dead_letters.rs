@@ -8,11 +8,11 @@ use crate::message::name::{DLQ_PREFIX, RETRY_PREFIX};
 use crate::protocol::code::response;
 use crate::protocol::send::SendRequest;
 
-/// How many queues a dead letter topic has.
+/// The number of queues of a dead letter topic.
 const DLQ_QUEUES: i32 = 1;
 
-/// The dead letter topic, if that is where this send goes: to the retry topic of a group, for the last
-/// time; or while the group holds a lock, which says that its order must not be disturbed by retries.
+/// The dead letter topic, if this send goes there: the last retry of a group's message, or any
+/// retry while the group holds a lock, since retries must not disturb its order.
 pub(super) fn instead_of_retry(
     broker: &BrokerState,
     header: &SendRequest,

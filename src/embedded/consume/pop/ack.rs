@@ -50,7 +50,7 @@ pub(in crate::embedded) fn ack_batch(broker: &BrokerState, request: &Command) ->
                 queue_offset,
             };
             match handle.is_in_order() {
-                // What cannot be acknowledged is skipped.
+                // Messages that cannot be acknowledged are skipped.
                 true => drop(acknowledge_in_order(broker, &key, &handle)),
                 false => acknowledge(broker, &key, &handle),
             }
@@ -103,7 +103,7 @@ fn changed(broker: &BrokerState, change: &ChangeInvisible) -> Result<ChangeAnswe
         revive_queue: old.revive_queue,
     };
     acknowledge(broker, &key, old);
-    // As on a real broker nobody looks whether the old handle was still valid.
+    // Like a real broker, it does not check whether the old handle was still valid.
     let queue = broker.queue(&key.topic, key.queue_id);
     let message = broker
         .store
