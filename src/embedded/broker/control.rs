@@ -37,17 +37,17 @@ impl Broker {
     /// Leaves the routes, stops listening and breaks every connection, at once (`kill -9`). Does nothing
     /// if the broker is down.
     ///
-    /// State that a real broker has on disk stays: messages, groups, and the offsets that it had
-    /// written (every 5 s by the cluster's clock, from its start on). State in memory is lost:
-    /// later commits, members, locks, and requests that wait for a later answer. Delayed messages
-    /// that become due in the meantime are delivered after the restart.
+    /// State on the disk of a real broker stays: messages, groups, and the offsets that were committed
+    /// before they were last written (each 5 s by the cluster's clock, from its start on). State in
+    /// memory is lost: later commits, members, locks, and requests that wait for a later answer.
+    /// Delayed messages that become due meanwhile are delivered after the restart.
     pub fn kill(&self) {
         self.state.topics.set_alive(self.state.index, false);
         self.server.stop();
         self.state.forget();
     }
 
-    /// Like [`kill`](Broker::kill), but an orderly shutdown: no commit is lost.
+    /// As [`kill`](Broker::kill), but in order: no commit is lost.
     pub fn shut_down(&self) {
         self.state.topics.set_alive(self.state.index, false);
         self.server.stop();
@@ -78,8 +78,8 @@ impl Broker {
         self.server.set_accept(accept);
     }
 
-    /// Injects a fault. If several faults match a request, the first one injected happens. Faults
-    /// survive a restart.
+    /// Makes something go wrong. Of several faults that match a request, the one injected first
+    /// happens. Faults outlive a restart.
     pub fn inject(&self, fault: Fault) -> Injected {
         self.server.faults().inject(fault)
     }
@@ -89,7 +89,7 @@ impl Broker {
         self.server.faults().clear();
     }
 
-    /// The number of open connections.
+    /// How many connections are open.
     pub fn connections(&self) -> usize {
         self.server.connections()
     }
@@ -101,10 +101,9 @@ impl Broker {
     }
 
     /// The producers it knows from heartbeats: client ids by group. A client is forgotten when it
-    /// unregisters, when its connection ends, and 120 s after its last heartbeat. That time runs
-    /// with the system's clock, as heartbeats do: moving the [clock](crate::embedded#the-clock)
-    /// expires no client, and with a manual clock only [`forget_client`](Broker::forget_client)
-    /// does.
+    /// unregisters, when its connection ends, and 120 s after its last heartbeat. That time runs with the
+    /// system's clock, as heartbeats do: to move the [clock](crate::embedded#the-clock) expires nobody, and
+    /// with a manual clock only [`forget_client`](Broker::forget_client) does.
     pub fn producers(&self) -> BTreeMap<String, Vec<String>> {
         groups::expire(&self.state);
         self.state.members.client_ids(Kind::Producer)
@@ -127,19 +126,19 @@ impl Broker {
         self.state.knobs.set_drop_notifications(drop);
     }
 
-    /// Sets the broker id that answers to pulls suggest for the next pull. Default: 0, the master.
+    /// The broker id that answers to pulls suggest from now on, for the next pull. Default: 0,
+    /// the master.
     pub fn suggest_broker(&self, id: i64) {
         self.state.knobs.set_suggested_broker(id);
     }
 
-    /// Changes the broker's answers about a group's members (38, 203) from now on: `edit` gets
-    /// their ids, in the order in which they joined, and returns the ids to list. Members are not
-    /// notified.
+    /// Changes what the broker says of a group's members (38, 203) from now on: `edit` gets their ids, in
+    /// the order in which they joined, and returns those that are listed. No member is notified.
     ///
     /// ```
     /// # use rocketmq_blocking::embedded::Cluster;
     /// let cluster = Cluster::builder().brokers(2).start()?;
-    /// // broker-b does not know any member.
+    /// // broker-b lists no members.
     /// cluster.broker("broker-b").edit_members("billing", |_| Vec::new());
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -165,8 +164,8 @@ impl Broker {
             .collect()
     }
 
-    /// For each open transaction, sends a check to a producer of its group. Returns the number of
-    /// checks sent. A transaction whose group is not connected waits for the next call.
+    /// Asks, for each open transaction, a producer of its group about the end. Returns the number of
+    /// questions that went out. A transaction whose group is not connected waits for the next call.
     pub fn check_transactions(&self) -> usize {
         groups::expire(&self.state);
         check_transactions(&self.state)

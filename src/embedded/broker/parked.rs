@@ -22,7 +22,7 @@ struct State {
     by_group: HashMap<String, BTreeMap<u64, Wake>>,
 }
 
-/// Lets a poll check again for messages.
+/// Has a poll check again for messages.
 type Wake = Arc<dyn Fn() + Send + Sync>;
 
 /// A poll that waits, until this is dropped.
@@ -65,7 +65,7 @@ impl Parked {
         state.by_group.get(group).map_or(0, BTreeMap::len)
     }
 
-    /// Lets all polls of a group check again.
+    /// Has all polls of a group check again.
     pub(in crate::embedded) fn wake(&self, group: &str) {
         let wakes: Vec<Wake> = {
             let state = self.0.state.lock();

@@ -1,18 +1,18 @@
-//! The subscriptions of one consumer group, from the heartbeats of all its members.
+//! The subscriptions of one consumer group, by the heartbeats of all its members.
 
 use std::collections::BTreeMap;
 
 use crate::protocol::consumer::subscription::Subscription;
 
-/// The subscriptions of a group, by topic. There is one table for all members: a subscription of
-/// one member applies to the others too.
+/// The subscriptions of a group, by topic. All members share one table: the subscription of one
+/// member holds for the others too.
 #[derive(Default)]
 pub(super) struct Subscribed(BTreeMap<String, Subscription>);
 
 impl Subscribed {
-    /// Takes a heartbeat's subscriptions. Only a higher version replaces a stored subscription, and
-    /// topics that the heartbeat lacks are removed, regardless of their subscriber. Returns whether
-    /// topics were added or removed.
+    /// Applies a heartbeat. Only a higher version replaces a stored subscription. Topics that the heartbeat
+    /// lacks are removed, even if another member subscribed them. Returns whether topics were added or
+    /// removed.
     pub(super) fn update(&mut self, latest: &[Subscription]) -> bool {
         let mut changed = false;
         for subscription in latest {
