@@ -12,7 +12,8 @@
 // - `control`: the control thread
 // - `member`: a consumer as its client and brokers see it
 // - `observe`: what a consumer says of itself
-// - `config`: settings; `shared`: what all threads of a consumer share; `push`: `PushConsumer`
+// - `config`: settings; `shared`: what all threads of a consumer share; `running`: its start and end
+// - `push`: `PushConsumer`; `pull`: `PullConsumer`
 
 #![allow(
     dead_code,
@@ -31,6 +32,7 @@ mod push;
 mod queue;
 mod rate;
 mod rebalance;
+mod running;
 mod shared;
 mod subscription;
 mod topics;

@@ -78,7 +78,7 @@ const WALL_CLOCKS: &[(&str, &str)] = &[
         "a time to start from that the caller chose",
     ),
     (
-        "consumer/push.rs",
+        "consumer/running.rs",
         "a version that tells newer subscriptions of a group from older ones, of all its members",
     ),
 ];

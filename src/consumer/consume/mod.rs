@@ -4,6 +4,7 @@
 //! - `outcome`: what becomes of the message then;
 //! - `dispatcher`: which queue's messages the next free consume thread gets;
 //! - `handler`: the user's code, and how it ended; `deliveries`: the messages of a batch;
+//! - `unpack`: messages as the handler gets them;
 //! - `worker`: the consume threads.
 
 mod deliveries;
@@ -11,6 +12,7 @@ mod dispatcher;
 mod handler;
 mod outcome;
 mod retry;
+mod unpack;
 mod worker;
 
 pub use deliveries::Deliveries;
@@ -18,4 +20,5 @@ pub(crate) use dispatcher::Dispatcher;
 pub(crate) use handler::{Batch, Handler, Single};
 pub(crate) use outcome::{Fallback, Limits, Mode, fallback};
 pub use retry::Retry;
+pub(crate) use unpack::unpack;
 pub(crate) use worker::Worker;

@@ -5,16 +5,13 @@ use std::time::Instant;
 
 use super::handler::{Ended, Handler};
 use super::outcome::{Limits, Outcome, Settlement, settle};
+use super::unpack::unpack;
 use crate::consumer::LOG;
-use crate::consumer::control::{Event, GivenBack, Unread};
+use crate::consumer::control::{Event, GivenBack};
 use crate::consumer::queue::{Assigned, Handed, Payload, Stale, Ticket};
 use crate::consumer::shared::Shared;
 use crate::logging;
-use crate::message::{MessageView, name};
-use crate::protocol::message::Unreadable;
-
-/// What a body may inflate to.
-const MOST_INFLATED: usize = 64 << 20;
+use crate::message::MessageView;
 
 /// What the consume threads of a consumer share.
 pub(crate) struct Worker {
@@ -44,21 +41,8 @@ impl Worker {
     }
 
     fn consume(&self, queue: &Arc<Assigned>, handed: Vec<Handed<Payload>>) {
-        let (mut tickets, mut messages) = (Vec::new(), Vec::new());
-        for handed in handed {
-            let payload = handed.payload.clone();
-            match self.unpack(queue, handed.payload, handed.failures) {
-                Ok(Some(message)) => {
-                    tickets.push(handed.ticket);
-                    messages.push(message);
-                }
-                Ok(None) => {
-                    self.shared.counters.filtered.add(1);
-                    let _ = queue.finish(handed.ticket);
-                }
-                Err(error) => self.unread(queue, handed.ticket, handed.offset, payload, &error),
-            }
-        }
+        let (tickets, messages): (Vec<Ticket>, Vec<MessageView>) =
+            unpack(&self.shared, queue, handed).into_iter().unzip();
         if messages.is_empty() {
             return;
         }
@@ -68,59 +52,6 @@ impl Worker {
                 self.shared.counters.late_results.add(1);
             }
         }
-    }
-
-    fn unread(
-        &self,
-        queue: &Arc<Assigned>,
-        ticket: Ticket,
-        offset: u64,
-        payload: Payload,
-        error: &Unreadable,
-    ) {
-        if queue.settle(&ticket).is_ok() {
-            self.shared.inbox.put(Event::Corrupt(Box::new(Unread {
-                queue: queue.clone(),
-                ticket,
-                offset,
-                payload,
-                what: error.to_string(),
-            })));
-        }
-    }
-
-    /// The message as its handler gets it; `None` if its tag is not wanted.
-    fn unpack(
-        &self,
-        queue: &Assigned,
-        payload: Payload,
-        failures: u32,
-    ) -> Result<Option<MessageView>, Unreadable> {
-        let message = match payload {
-            Payload::Packed(packed) => packed.unpack(MOST_INFLATED)?,
-            Payload::Unpacked(message) => message,
-        };
-        let topic = self.shared.topics.get(queue.queue.topic());
-        if topic.is_some_and(|topic| !topic.filter.matches(message.tag())) {
-            return Ok(None);
-        }
-        let original = message.property(name::RETRY_TOPIC).map(Arc::from);
-        let is_retry = topic.is_some_and(|topic| topic.is_retry);
-        let stored = || message.topic().into();
-        let on_wire: Arc<str> = original.filter(|_| is_retry).unwrap_or_else(stored);
-        let shown = self.shared.topics.names().for_users(&on_wire);
-        let message = match *shown == *message.topic() {
-            true => message,
-            false => message.with_topic(shown),
-        };
-        let message = match i32::try_from(failures) {
-            Ok(0) | Err(_) => message,
-            Ok(more) => {
-                let times = message.reconsume_times().saturating_add(more);
-                message.with_reconsume_times(times)
-            }
-        };
-        Ok(Some(message.of_queue(&queue.shown, 0)))
     }
 
     fn settle(
