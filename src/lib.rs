@@ -230,7 +230,7 @@ mod transport;
 #[doc(inline)]
 pub use client::{Admin, Client, ClientOptions};
 #[doc(inline)]
-pub use consumer::{Filter, PushConsumer, Retry, StartFrom};
+pub use consumer::{Filter, PullConsumer, PushConsumer, Retry, StartFrom};
 #[doc(inline)]
 pub use error::{Error, ErrorKind, ResponseCode, Result, SendFate};
 #[doc(inline)]

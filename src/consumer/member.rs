@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::config::Sharing;
 use super::control::{Event, Inbox, Order};
 use super::observe::ShutdownReport;
 use super::offset::StartFrom;
@@ -10,7 +11,9 @@ use super::shared::Shared;
 use super::topics::Topics;
 use crate::client::{BrokerRequest, Member, MemberKind, NeededTopic, Route, RouteListener};
 use crate::protocol::code::request;
-use crate::protocol::consumer::member::{ConsumeFromWhere, ConsumerData, GroupName};
+use crate::protocol::consumer::member::{
+    ConsumeFromWhere, ConsumeType, ConsumerData, GroupName, MessageModel,
+};
 use crate::protocol::heartbeat::Heartbeat;
 use crate::transport::{Connection, Deadline, Promise, Threads};
 
@@ -18,8 +21,8 @@ use crate::transport::{Connection, Deadline, Promise, Threads};
 pub(crate) struct ConsumerMember {
     /// On the wire.
     group: Arc<str>,
-    /// What heartbeats say.
-    data: ConsumerData,
+    /// What heartbeats say; `None` if brokers are not to count us among the members.
+    data: Option<ConsumerData>,
     topics: Arc<Topics>,
     inbox: Inbox,
     threads: Threads,
@@ -46,12 +49,20 @@ impl ConsumerMember {
                 StartFrom::First => ConsumeFromWhere::ConsumeFromFirstOffset,
                 StartFrom::Time(_) => ConsumeFromWhere::ConsumeFromTimestamp,
             },
+            consume_type: match config.is_pull {
+                true => ConsumeType::ConsumeActively,
+                false => ConsumeType::ConsumePassively,
+            },
+            message_model: match config.sharing {
+                Sharing::Everyone => MessageModel::Broadcasting,
+                _ => MessageModel::Clustering,
+            },
             subscription_data_set: subscriptions.collect(),
             ..ConsumerData::new(&**group)
         };
         ConsumerMember {
             group: group.clone(),
-            data,
+            data: (!matches!(config.sharing, Sharing::Fixed(_))).then_some(data),
             topics: topics.clone(),
             inbox: inbox.clone(),
             threads: threads.clone(),
@@ -70,7 +81,7 @@ impl Member for ConsumerMember {
     }
 
     fn add_to(&self, heartbeat: &mut Heartbeat) {
-        heartbeat.consumer_data_set.push(self.data.clone());
+        heartbeat.consumer_data_set.extend(self.data.clone());
     }
 
     fn topics(&self) -> Vec<NeededTopic> {
@@ -82,7 +93,7 @@ impl Member for ConsumerMember {
     }
 
     fn is_asked(&self) -> bool {
-        true
+        self.data.is_some()
     }
 
     fn answer(&self, request: BrokerRequest) -> Option<BrokerRequest> {

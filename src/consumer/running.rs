@@ -5,17 +5,20 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::LOG;
-use super::config::ConsumerConfig;
+use super::config::{ConsumerConfig, Sharing};
 use super::consume::Dispatcher;
 use super::control::{Beginning, Event, Inbox, Order, Parts, spawn};
+use super::ends::lag;
 use super::member::ConsumerMember;
-use super::observe::{ConsumerState, ShutdownReport};
+use super::observe::{ConsumerState, Lag, ShutdownReport};
+use super::offset::{LocalOffsets, Saver};
 use super::queue::Scope;
 use super::shared::Shared;
 use super::topics::{GroupFacts, Topics};
 use crate::client::{Client, RouteListener, epoch_millis};
 use crate::error::{Error, ErrorKind, Result};
 use crate::logging;
+use crate::message::MessageQueue;
 use crate::transport::{Deadline, Promise, Threads};
 
 /// How long a shutdown without a limit of its own may take.
@@ -30,6 +33,12 @@ const FIRST_ASSIGNMENT_WITHIN: Duration = Duration::from_secs(5);
 /// How long the control thread has to say what it has. It never waits for anything.
 const DESCRIBE_WITHIN: Duration = Duration::from_secs(1);
 
+/// How long the control thread has to do what is asked of it.
+const ANSWER_WITHIN: Duration = Duration::from_secs(3);
+
+/// Somebody who waits for the control thread looks this often whether it has ended.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
 /// Between two tries to reach a name server.
 const NAME_SERVER_AGAIN: Duration = Duration::from_millis(100);
 
@@ -38,6 +47,7 @@ pub(crate) struct Running {
     pub(crate) shared: Shared,
     pub(crate) client: Client,
     threads: Threads,
+    started: Arc<Promise<()>>,
     ended: Arc<Promise<ShutdownReport>>,
     /// Hears of routes for as long as the consumer lives.
     _member: Arc<ConsumerMember>,
@@ -56,7 +66,9 @@ impl Running {
         core.check_open()?;
         let names = core.config.rpc.names();
         let group = names.on_wire(&config.group);
-        let topics = Topics::new(&config.subscriptions, &group, names, epoch_millis())?;
+        let can_give_back = !config.is_pull && config.sharing == Sharing::Group;
+        let retry_of = can_give_back.then_some(&group);
+        let topics = Topics::new(&config.subscriptions, retry_of, names, epoch_millis())?;
         let (topics, config) = (Arc::new(topics), Arc::new(config));
         let facts = find_topics(
             &client,
@@ -65,7 +77,9 @@ impl Running {
         )?;
         let (inbox, events) = Inbox::new();
         let (threads, ended) = (Threads::default(), Arc::new(Promise::new()));
+        let local = local_offsets(&config, &client, &group)?;
         let shared = Shared {
+            saved: local.as_ref().map(|(local, _)| local.saved().clone()),
             dispatcher: Arc::new(Dispatcher::new(config.rate_limit, start)),
             assignment: Arc::default(),
             counters: Arc::default(),
@@ -76,7 +90,7 @@ impl Running {
         };
         let member = ConsumerMember::new(&shared, &threads, &ended);
         let member = Arc::new(member);
-        let mut parts = Parts::new(&shared, &core, facts);
+        let mut parts = Parts::new(&shared, &core, facts, local);
         let soon = Duration::from_secs(3);
         parts.learn_group(&events, Deadline::after(Instant::now(), soon));
         let membership = core.join(member.clone())?;
@@ -108,6 +122,7 @@ impl Running {
             shared,
             client,
             threads,
+            started,
             ended,
             _member: member,
         })
@@ -121,6 +136,11 @@ impl Running {
         }
     }
 
+    pub(crate) fn lag(&self) -> Lag {
+        let deadline = Deadline::after(Instant::now(), ANSWER_WITHIN);
+        lag(&self.shared, self.client.inner(), deadline)
+    }
+
     pub(crate) fn describe(&self) -> ConsumerState {
         let state = Arc::new(Promise::new());
         let order = Order::Describe(state.clone());
@@ -130,6 +150,41 @@ impl Running {
             true => ConsumerState::default(),
             false => state.get_until(deadline).unwrap_or_default(),
         }
+    }
+
+    /// Waits for an answer of the control thread, until the deadline or the end of the consumer.
+    fn wait<T: Clone>(&self, answer: &Promise<T>, deadline: Deadline) -> Option<T> {
+        loop {
+            let answered = answer.get_until(deadline.capped(Instant::now(), LOOK_AGAIN));
+            let is_over = || self.ended.is_kept() || deadline.has_passed(Instant::now());
+            if answered.is_some() || is_over() {
+                return answered.or_else(|| answer.get());
+            }
+        }
+    }
+
+    /// Commits what is done, and waits until that is confirmed.
+    pub(crate) fn commit(&self, deadline: Deadline) -> Result<()> {
+        let done = Arc::new(Promise::new());
+        let order = Order::Commit(deadline, done.clone());
+        self.shared.inbox.put(Event::Order(order));
+        // The control thread answers by itself when the time is up.
+        let margin = Deadline::after(deadline.instant(), ANSWER_WITHIN);
+        self.wait(&done, margin).unwrap_or_else(|| Err(closed()))
+    }
+
+    /// Has a queue go on at an offset.
+    pub(crate) fn seek(&self, queue: &MessageQueue, to: u64) -> Result<()> {
+        let done = Arc::new(Promise::new());
+        let order = Order::Seek(queue.clone(), to, done.clone());
+        self.shared.inbox.put(Event::Order(order));
+        let deadline = Deadline::after(Instant::now(), ANSWER_WITHIN);
+        self.wait(&done, deadline).unwrap_or_else(|| Err(closed()))
+    }
+
+    /// Whether the first assignment is there, with its start offsets.
+    pub(crate) fn has_started(&self) -> bool {
+        self.started.is_kept()
     }
 
     pub(crate) fn shut_down(&self) {
@@ -171,6 +226,38 @@ impl Drop for Running {
             logging::warn!(target: LOG, "consumer {group} dropped: {report}");
         }
     }
+}
+
+/// What is said where a consumer has ended.
+pub(crate) fn closed() -> Error {
+    Error::new(ErrorKind::Closed, "the consumer is shut down")
+}
+
+/// Where a broadcasting consumer has its offsets; `None` if brokers have them.
+fn local_offsets(
+    config: &ConsumerConfig,
+    client: &Client,
+    group: &str,
+) -> Result<Option<(LocalOffsets, Option<Saver>)>> {
+    if config.sharing != Sharing::Everyone {
+        return Ok(None);
+    }
+    let name = client.inner().config.instance_name.as_deref();
+    let (Some(dir), Some(name)) = (&config.offset_dir, name) else {
+        let missing = match config.offset_dir {
+            Some(_) => "instance_name",
+            None => "offset_dir",
+        };
+        logging::warn!(
+            target: LOG,
+            "{}: broadcasting without {missing}: the offsets are lost at the end of this consumer, and the \
+             next one starts as a new group does",
+            config.group
+        );
+        return Ok(Some((LocalOffsets::in_memory(), None)));
+    };
+    let (local, saver) = LocalOffsets::open(dir, name, client.id(), group)?;
+    Ok(Some((local, Some(saver))))
 }
 
 /// Looks the topics up that exist. One that does not is waited for once the consumer runs.

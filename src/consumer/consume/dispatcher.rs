@@ -17,10 +17,17 @@ pub(crate) struct Dispatcher {
 
 struct Line {
     queues: VecDeque<Arc<Assigned>>,
-    /// Threads that wait and were not called yet.
-    sleeping: usize,
     rate: Option<RateLimit>,
     is_closed: bool,
+}
+
+/// What became of the wait for a queue.
+pub(crate) enum Taken {
+    Queue(Arc<Assigned>),
+    /// There was none in time.
+    Late,
+    /// There will be none any more.
+    Closed,
 }
 
 impl Dispatcher {
@@ -29,7 +36,6 @@ impl Dispatcher {
         Dispatcher {
             line: Mutex::new(Line {
                 queues: VecDeque::new(),
-                sleeping: 0,
                 rate: per_second.map(|rate| RateLimit::new(rate, now)),
                 is_closed: false,
             }),
@@ -44,35 +50,50 @@ impl Dispatcher {
             return;
         }
         line.queues.push_back(queue.clone());
-        if line.sleeping > 0 {
-            line.sleeping -= 1;
-            self.changed.notify_one();
-        }
+        self.changed.notify_one();
     }
 
     /// The next queue; waits for one, and until the rate allows its message. `None` when there will be
     /// none any more.
     pub(crate) fn take(&self) -> Option<Arc<Assigned>> {
+        match self.wait(None) {
+            Taken::Queue(queue) => Some(queue),
+            Taken::Late | Taken::Closed => None,
+        }
+    }
+
+    /// The same, waiting until then at most.
+    pub(crate) fn take_until(&self, until: Instant) -> Taken {
+        self.wait(Some(until))
+    }
+
+    fn wait(&self, until: Option<Instant>) -> Taken {
         let mut line = self.line.lock();
         loop {
             if line.is_closed {
-                return None;
+                return Taken::Closed;
             }
-            if line.queues.is_empty() {
-                line.sleeping += 1;
-                self.changed.wait(&mut line);
-                continue;
-            }
-            if let Some(rate) = &mut line.rate {
-                if let Err(at) = rate.take(Instant::now()) {
+            let mut wake = until;
+            if !line.queues.is_empty() {
+                let rate = line.rate.as_mut();
+                match rate.map_or(Ok(()), |rate| rate.take(Instant::now())) {
+                    Ok(()) => {
+                        if let Some(queue) = line.queues.pop_front() {
+                            queue.leave_line();
+                            return Taken::Queue(queue);
+                        }
+                    }
                     // Others that come wait as long, and wake by themselves.
-                    self.changed.wait_until(&mut line, at);
-                    continue;
+                    Err(at) => wake = Some(wake.map_or(at, |until| until.min(at))),
                 }
             }
-            let queue = line.queues.pop_front()?;
-            queue.leave_line();
-            return Some(queue);
+            if until.is_some_and(|until| until <= Instant::now()) {
+                return Taken::Late;
+            }
+            match wake {
+                Some(at) => drop(self.changed.wait_until(&mut line, at)),
+                None => self.changed.wait(&mut line),
+            }
         }
     }
 

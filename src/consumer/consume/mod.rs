@@ -16,7 +16,7 @@ mod unpack;
 mod worker;
 
 pub use deliveries::Deliveries;
-pub(crate) use dispatcher::Dispatcher;
+pub(crate) use dispatcher::{Dispatcher, Taken};
 pub(crate) use handler::{Batch, Handler, Single};
 pub(crate) use outcome::{Fallback, Limits, Mode, fallback};
 pub use retry::Retry;

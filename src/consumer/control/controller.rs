@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::asked::answers;
+use super::asked::calls::{self, Calls};
 use super::backs::Backs;
 use super::corrupt::{Corrupt, Fate};
 use super::describe::describe;
@@ -44,6 +46,7 @@ pub(super) struct Controller {
     divider: Divider,
     backs: Backs,
     corrupt: Corrupt,
+    calls: Calls,
     watch: Watch,
     next_commit: Instant,
     has_started: bool,
@@ -66,6 +69,7 @@ impl Controller {
             divider: Divider::new(begun.client.id().into(), interval, now),
             backs: Backs::default(),
             corrupt: Corrupt::default(),
+            calls: Calls::default(),
             watch: Watch::new(now),
             next_commit: now + tools.config.commit_interval,
             has_started: false,
@@ -95,7 +99,7 @@ impl Controller {
         if self.ending.is_none() {
             due = due.min(self.divider.rounds.due()).min(self.next_commit);
         }
-        let next = [self.queues.next_due(), self.backs.due()];
+        let next = [self.queues.next_due(), self.backs.due(), self.calls.due()];
         next.into_iter().flatten().fold(due, Instant::min)
     }
 
@@ -121,6 +125,7 @@ impl Controller {
             self.step(number, now);
         }
         self.serve(now);
+        self.calls.step(&self.queues, &mut self.tools, now);
         self.note_started();
         self.ending.is_some() && self.queues.is_empty()
     }
@@ -152,6 +157,23 @@ impl Controller {
                 Some(Fate::GiveBack(given)) => self.give_back(given, now),
                 None => {}
             },
+            Event::Saved(saved) => {
+                for queue in commits::saved(&mut self.tools, saved) {
+                    self.look_at(self.queues.number(&queue), now);
+                }
+            }
+            Event::Order(Order::Commit(deadline, done)) => {
+                let (queues, tools) = (&self.queues, &mut self.tools);
+                self.calls.commit(deadline, done, queues, tools, now);
+            }
+            Event::Order(Order::Seek(queue, to, done)) => {
+                let (queues, tools) = (&mut self.queues, &mut self.tools);
+                done.keep(calls::seek(&queue, to, queues, tools, now));
+            }
+            Event::Order(Order::Answer(question)) => {
+                let (queues, tools) = (&mut self.queues, &mut self.tools);
+                answers::answer(*question, queues, tools, &self.begun.client, now);
+            }
             Event::Order(Order::Describe(state)) => {
                 state.keep(describe(
                     &self.queues,
@@ -234,7 +256,10 @@ impl Controller {
                 number
             }
             Asked::Commit(commit, number) => {
-                commits::answered(commit, tools, outcome);
+                let queue = commit.queue.clone();
+                if let Some(error) = commits::answered(commit, tools, outcome) {
+                    self.calls.refused(&queue, &error);
+                }
                 number
             }
             Asked::Back(id) => {
@@ -342,10 +367,13 @@ impl Controller {
         self.corrupt.forget(number);
         self.watch.forget(number);
         self.tools.counters.queues_given_up.add(1);
-        if is_clean {
+        if is_clean && running.is_empty() {
             return;
         }
         let shown = &owned.assigned.shown;
+        if uncommitted.is_some() {
+            self.calls.lost(owned.queue(), shown);
+        }
         match &mut self.ending {
             Some(ending) => {
                 let running = running.into_iter().map(|offset| (shown.clone(), offset));
@@ -378,6 +406,8 @@ impl Controller {
         if self.ending.is_some() {
             return;
         }
+        // Who polls cannot mark what he has while he shuts down.
+        self.tools.waits_for_handlers = !self.tools.config.is_pull;
         let rest = deadline.remaining(now);
         let until = now + (rest - (rest / 4).min(Duration::from_millis(500)));
         let numbers: Vec<u64> = self.queues.iter().map(|owned| owned.number()).collect();
@@ -394,7 +424,7 @@ impl Controller {
     }
 
     /// No queue is left: says goodbye to the brokers, and waits for the other threads.
-    fn end(self) {
+    fn end(mut self) {
         let Some(Ending {
             deadline,
             mut report,
@@ -403,9 +433,10 @@ impl Controller {
             return;
         };
         self.backs.close();
+        self.calls.close(report.uncommitted.is_empty());
         self.tools.dispatcher.close();
         self.tools.membership.unregister(deadline);
-        drop((self.tools.membership, self.tools.events));
+        drop((self.tools.membership, self.tools.events, self.tools.local));
         report.stuck_threads = self.begun.threads.join(deadline);
         if self.begun.owns_client {
             let rest = deadline.remaining(Instant::now());

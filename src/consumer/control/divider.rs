@@ -8,10 +8,13 @@ use super::rounds::{Listed, Rounds};
 use super::stages::giving_up;
 use super::tools::Tools;
 use crate::consumer::LOG;
+use crate::consumer::config::Sharing;
 use crate::consumer::observe::Event;
 use crate::consumer::offset::Starting;
 use crate::consumer::queue::Assigned;
-use crate::consumer::rebalance::{Diff, Doubt, Duplicates, Round, judge, rebalance};
+use crate::consumer::rebalance::{
+    Diff, Doubt, Duplicates, Round, judge, rebalance, take_all, take_those,
+};
 use crate::logging;
 use crate::message::MessageQueue;
 
@@ -103,6 +106,15 @@ impl Divider {
         let mine: Vec<MessageQueue> = mine.map(|owned| owned.queue().clone()).collect();
         if readable.is_none() && mine.is_empty() {
             return None;
+        }
+        match &tools.config.sharing {
+            Sharing::Group => {}
+            Sharing::Everyone => return Some(take_all(&mine, readable.as_deref())),
+            Sharing::Fixed(queues) => {
+                let wanted = queues.iter().map(|queue| tools.topics.on_wire(queue));
+                let wanted: Vec<MessageQueue> = wanted.collect();
+                return Some(take_those(&mine, &wanted, readable.as_deref()));
+            }
         }
         let round = Round {
             group: &tools.wire.group,

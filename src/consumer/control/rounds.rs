@@ -10,6 +10,7 @@ use super::inbox::Asked;
 use super::tools::Tools;
 use super::wire::Wire;
 use crate::client::Route;
+use crate::consumer::config::Sharing;
 use crate::consumer::rebalance::Pace;
 use crate::consumer::topics::Topics;
 use crate::protocol::code::response;
@@ -60,6 +61,10 @@ impl Rounds {
     /// up.
     pub(super) fn step(&mut self, tools: &Tools, now: Instant) -> Option<Vec<Listed>> {
         if self.gathering.is_none() && self.pace.start(now) {
+            if tools.config.sharing != Sharing::Group {
+                // Who the others are makes no difference.
+                return Some(Vec::new());
+            }
             self.ask(tools, now);
         }
         let gathering = self.gathering.as_ref()?;

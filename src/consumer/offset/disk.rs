@@ -59,16 +59,21 @@ impl OffsetFolder {
         base.join(file_name(instance_name)).join(file_name(group))
     }
 
-    /// Opens the folder, and makes it if it is not there. `token` tells this consumer from all
-    /// others (its client id).
+    /// Opens the folder, and makes it if it is not there. `javas` is the folder of a Java consumer of the
+    /// same name. `token` tells this consumer from all others.
     ///
     /// # Errors
     /// `Config`: another consumer has it. `Io`: it cannot be made or read.
-    pub(crate) fn open(path: PathBuf, token: &str, now_ms: u64) -> Result<(OffsetFolder, Loaded)> {
+    pub(crate) fn open(
+        path: PathBuf,
+        javas: &Path,
+        token: &str,
+        now_ms: u64,
+    ) -> Result<(OffsetFolder, Loaded)> {
         fs::create_dir_all(&path).map_err(|error| failed(&path, "making", error))?;
         let lock = path.join("offsets.lock");
         let owner = Owner::acquire(lock, token, now_ms).map_err(|r| refused(&path, r))?;
-        let loaded = load(&path, now_ms)?;
+        let loaded = load(&path, javas, now_ms)?;
         let folder = OffsetFolder {
             path,
             owner,
@@ -103,6 +108,15 @@ impl OffsetFolder {
         self.failures
     }
 
+    /// Says that the folder is ours still.
+    ///
+    /// # Errors
+    /// `Config`: another process took it. `Io`: it cannot be written.
+    pub(crate) fn confirm(&self, now_ms: u64) -> Result<()> {
+        let confirmed = self.owner.confirm(now_ms);
+        confirmed.map_err(|r| refused(&self.path, r))
+    }
+
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
@@ -126,7 +140,7 @@ fn replace(folder: &Path, text: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-fn load(folder: &Path, now_ms: u64) -> Result<Loaded> {
+fn load(folder: &Path, javas: &Path, now_ms: u64) -> Result<Loaded> {
     let mut loaded = Loaded {
         table: OffsetTable::default(),
         source: Source::Nothing,
@@ -159,8 +173,8 @@ fn load(folder: &Path, now_ms: u64) -> Result<Loaded> {
     if !is_new {
         return Ok(loaded);
     }
-    for name in JAVAS {
-        let path = folder.join(name);
+    let places = [folder, javas].into_iter();
+    for path in places.flat_map(|place| JAVAS.map(|name| place.join(name))) {
         let Some(text) = read(&path)? else { continue };
         match java::parse(&text, now_ms) {
             Ok(table) => {

@@ -9,7 +9,7 @@ use super::builder::PushConsumerBuilder;
 use crate::client::Client;
 use crate::consumer::config::ConsumerConfig;
 use crate::consumer::consume::{Handler, Limits, Worker};
-use crate::consumer::observe::{ConsumerState, ConsumerStats, ShutdownReport};
+use crate::consumer::observe::{ConsumerState, ConsumerStats, Lag, ShutdownReport};
 use crate::consumer::queue::Scope;
 use crate::consumer::running::Running;
 use crate::error::Result;
@@ -127,6 +127,12 @@ impl PushConsumer {
     /// Goes on with a queue, unless its topic is paused, or all is.
     pub fn resume_queue(&self, queue: &MessageQueue) {
         self.0.pause(&Scope::Queue(queue.clone()), false);
+    }
+
+    /// How far the group is behind in this member's queues, as their brokers say now. Waits for them, at
+    /// most 3 s; what is not known by then is `None`.
+    pub fn lag(&self) -> Lag {
+        self.0.lag()
     }
 
     /// What the consumer has counted since its start.

@@ -39,6 +39,8 @@ pub(crate) struct Contents {
     pub(crate) window: Window<Payload>,
     /// Bytes that are held no longer, and not yet given back to the budget.
     pub(crate) freed: u64,
+    /// Where the queue starts is known.
+    pub(crate) has_place: bool,
 }
 
 impl Assigned {
@@ -52,6 +54,7 @@ impl Assigned {
             contents: Mutex::new(Contents {
                 window: Window::new(number, 0, most),
                 freed: 0,
+                has_place: false,
             }),
             number,
             queue,
@@ -64,6 +67,21 @@ impl Assigned {
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, Contents> {
         self.contents.lock()
+    }
+
+    /// Begins anew at an offset. What was handed out belongs to the generation before. Returns the bytes
+    /// that are held no longer.
+    pub(crate) fn restart(&self, generation: u64, offset: u64) -> u64 {
+        let contents = &mut *self.lock();
+        contents.has_place = true;
+        contents.window.restart(generation, offset)
+    }
+
+    /// The offset of the message that is handed out next; `None` as long as it is not known where the
+    /// queue starts.
+    pub(crate) fn position(&self) -> Option<u64> {
+        let contents = self.lock();
+        contents.has_place.then(|| contents.window.position())
     }
 
     pub(crate) fn is_paused(&self) -> bool {

@@ -192,5 +192,21 @@ pub(crate) fn take_all(mine: &[MessageQueue], queues: Option<&[MessageQueue]>) -
     }
 }
 
+/// A round of a consumer that has been given its queues: those of the topic that can be read are taken, and
+/// kept for good, whatever the route says later.
+pub(crate) fn take_those(
+    mine: &[MessageQueue],
+    wanted: &[MessageQueue],
+    queues: Option<&[MessageQueue]>,
+) -> Diff {
+    let readable = queues.unwrap_or_default().iter();
+    let fresh = readable.filter(|q| wanted.contains(q) && !mine.contains(q));
+    Diff {
+        keep: mine.to_vec(),
+        take: fresh.cloned().collect(),
+        ..Diff::default()
+    }
+}
+
 #[cfg(test)]
 mod tests;

@@ -14,7 +14,9 @@ mod pace;
 mod ring;
 
 pub use allocate::Allocation;
-pub(crate) use diff::{Diff, Doubt, MemberList, Round, diff, judge, rebalance, take_all};
+pub(crate) use diff::{
+    Diff, Doubt, MemberList, Round, diff, judge, rebalance, take_all, take_those,
+};
 pub use division::Division;
 pub(crate) use division::{Duplicates, queue_order};
 pub(crate) use pace::Pace;

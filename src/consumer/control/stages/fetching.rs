@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::consumer::LOG;
+use crate::consumer::config::Sharing;
 use crate::consumer::control::inbox::Pull;
 use crate::consumer::control::owned::Owned;
 use crate::consumer::control::tools::Tools;
@@ -69,12 +70,13 @@ pub(in crate::consumer::control) fn ask(
     fetch.waits_for_bytes = false;
     let queue = &owned.assigned.queue;
     let to = tools.wire.pull_address(queue, fetch.broker_id);
-    let known = to.filter(|to| match tools.membership.registered(&to.address) {
-        Some(_) => true,
-        None => {
+    let is_member = !matches!(tools.config.sharing, Sharing::Fixed(_));
+    let known = to.filter(|to| {
+        let is_known = !is_member || tools.membership.registered(&to.address).is_some();
+        if !is_known {
             tools.membership.announce([to.address.clone()]);
-            false
         }
+        is_known
     });
     fetch.waits_for_broker = known.is_none();
     let ready = known.and_then(|to| Some((to, tools.topics.get(queue.topic())?)));

@@ -36,7 +36,7 @@ impl TempFolder {
     }
 
     fn open(&self) -> Result<(OffsetFolder, Loaded)> {
-        OffsetFolder::open(self.0.clone(), "us", 1_000)
+        OffsetFolder::open(self.0.clone(), &self.0.join("javas"), "us", 1_000)
     }
 }
 
@@ -167,7 +167,7 @@ fn javas_file_is_read_and_left_alone() {
 fn a_second_consumer_is_refused() {
     let folder = TempFolder::new("disk-second");
     let (_first, _) = folder.open().expect("it opens");
-    let second = OffsetFolder::open(folder.path().to_owned(), "second", 1_000);
+    let second = OffsetFolder::open(folder.path().to_owned(), folder.path(), "second", 1_000);
     let error = second.expect_err("it is in use");
     assert_eq!(error.kind(), ErrorKind::Config);
     let pid = format!("in use by process {}", std::process::id());
@@ -179,7 +179,7 @@ fn a_folder_that_cannot_be_made_is_an_error() {
     let folder = TempFolder::new("disk-file");
     folder.write("file", "");
     let path = folder.path().join("file").join("group");
-    let error = OffsetFolder::open(path, "us", 0).expect_err("a file is in the way");
+    let error = OffsetFolder::open(path.clone(), &path, "us", 0).expect_err("a file is in the way");
     assert_eq!(error.kind(), ErrorKind::Io);
 }
 
