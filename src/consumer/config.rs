@@ -146,6 +146,14 @@ impl ConsumerConfig {
                 self.offset_dir.is_some() && self.sharing != Sharing::Everyone,
                 "offset_dir is for broadcast() only: otherwise brokers keep the offsets",
             ),
+            (
+                self.revoke_stuck && self.sharing == Sharing::Everyone,
+                "revoke_stuck does not go with broadcast(): no broker takes messages back",
+            ),
+            (
+                self.on_corrupt == OnCorrupt::DeadLetter && self.sharing == Sharing::Everyone,
+                "on_corrupt(DeadLetter) does not go with broadcast()",
+            ),
             (self.window == 0, "window must not be zero"),
             (self.byte_budget == 0, "byte_budget must not be zero"),
             (

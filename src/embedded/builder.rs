@@ -178,7 +178,7 @@ impl ClusterBuilder {
         self
     }
 
-    /// Whether the [clock](super#the-clock) stands still unless [`Cluster::advance`] moves it. Otherwise
+    /// Whether the [clock](super#the-clock) stops unless [`Cluster::advance`] moves it. Otherwise
     /// it runs with real time, and `advance` moves it further. Default: yes with
     /// [`hold_delayed_messages`](ClusterBuilder::hold_delayed_messages), no without.
     pub fn manual_clock(mut self, on: bool) -> ClusterBuilder {

@@ -1,9 +1,9 @@
 //! The clock of a cluster: everything on its servers that waits by time waits here.
 //!
-//! The clock runs with real time, and [`Clock::advance`] moves it further; a manual clock stands
-//! still and moves by `advance` only. Scheduled work runs in the order of its times, and of two equal
-//! times in the order of scheduling. One thread serves a running clock, started with the first work;
-//! a manual clock has none, and its work runs on the thread that advances it.
+//! The clock runs with real time, and [`Clock::advance`] moves it further; only `advance` moves a
+//! manual clock. Scheduled work runs in the order of its times, and of two equal times in the order
+//! of scheduling. One thread serves a running clock, started with the first work; a manual clock
+//! has none, and its work runs on the thread that advances it.
 
 #[cfg(test)]
 mod tests;
@@ -30,7 +30,7 @@ pub(super) struct Clock {
     manual: bool,
     origin: Millis,
     started: Instant,
-    /// What `advance` has added so far.
+    /// The time that `advance` has added so far.
     advanced: AtomicI64,
     schedule: Mutex<Schedule>,
     changed: Condvar,
@@ -123,9 +123,9 @@ impl Clock {
         self.at(self.now().saturating_add(millis(delay)), work)
     }
 
-    /// Moves the clock. All work that is due by the new time has run when this returns; each piece
-    /// sees at least its own time, and a manual clock shows exactly that, so that work scheduled by
-    /// work has its place in the order too.
+    /// Moves the clock. When this returns, all work that is due by the new time has run. Each piece
+    /// sees at least its own time; on a manual clock exactly that, so that work scheduled by work
+    /// runs in order too.
     pub(super) fn advance(&self, time: Duration) {
         let _turn = self.turn.lock();
         let before = self.advanced.load(Ordering::Acquire);
@@ -137,7 +137,7 @@ impl Clock {
             run(work);
         }
         self.advanced.store(after, Ordering::Release);
-        // What the thread of a running clock waits for comes sooner now.
+        // The thread of a running clock must wake earlier now.
         let _schedule = self.schedule.lock();
         self.changed.notify_all();
     }
@@ -150,7 +150,7 @@ impl Clock {
         let thread = schedule.thread.take();
         drop(schedule);
         self.changed.notify_all();
-        // Outside of the lock: what the work holds may have timers of its own.
+        // Outside of the lock: dropping the work may cancel other timers.
         drop(works);
         if let Some(thread) = thread {
             let _ = thread.join();
@@ -212,7 +212,7 @@ impl Drop for Timer {
     }
 }
 
-/// A panic has been reported by its hook; later work runs all the same.
+/// The panic hook has reported it; later work still runs.
 fn run(work: Work) {
     let _ = caught(work);
 }

@@ -139,13 +139,13 @@ impl Cluster {
         self.topics.remove(topic);
     }
 
-    /// What name servers answer for a topic from now on, whatever the brokers have: a broker without
-    /// a master, with slaves, at another address. `None`: the true route again.
+    /// Sets the route that name servers answer for a topic, whatever the brokers have: a broker
+    /// without a master, with slaves, at another address. `None` restores the true route.
     pub fn set_route(&self, topic: &str, route: Option<TopicRoute>) {
         self.topics.set_route(topic, route);
     }
 
-    /// What name servers answer for a topic; `None` if it has no route.
+    /// The route that name servers answer for a topic; `None` if it has no route.
     pub fn route(&self, topic: &str) -> Option<TopicRoute> {
         self.topics.route(topic)
     }
@@ -170,8 +170,8 @@ impl Cluster {
         }
     }
 
-    /// The messages of a topic as soon as there are `count`, or what is there when the time is up.
-    /// For sends that nobody answers.
+    /// The messages of a topic as soon as there are `count`, or those that exist at the timeout.
+    /// For oneway sends.
     pub fn wait_for_messages(
         &self,
         topic: &str,
@@ -185,8 +185,8 @@ impl Cluster {
     /// returns, in the order of the times. Returns the number of delayed messages that were stored in
     /// their topics; without [`hold_delayed_messages`](ClusterBuilder::hold_delayed_messages) it is 0.
     ///
-    /// With that setting the clock stands still from the start of the cluster: a message with a delay of
-    /// one second is due after exactly one second of `advance`, however long the test takes.
+    /// With that setting the clock does not run: a message with a delay of one second is due after
+    /// exactly one second of `advance`, however long the test takes.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -213,7 +213,7 @@ impl Cluster {
         self.clock.system_time()
     }
 
-    /// How many messages of a topic were stored, kept or not.
+    /// The number of messages of a topic that were stored, kept or not.
     pub fn message_count(&self, topic: &str) -> u64 {
         self.store.count(topic)
     }
@@ -230,7 +230,7 @@ impl Cluster {
         self.common.log.matching(on)
     }
 
-    /// The matching requests as soon as there are `count`, or what is there when the time is up.
+    /// The matching requests as soon as there are `count`, or those that exist at the timeout.
     pub fn wait_for_requests(
         &self,
         on: &On,
@@ -245,16 +245,16 @@ impl Cluster {
         self.transactions.all()
     }
 
-    /// The transaction of this id as soon as producers have said `count` things about its end
-    /// ("unknown" counts too), or what is known of it when the time is up; `None` if there is none.
-    /// For ends, which nobody answers.
+    /// The transaction of this id as soon as producers have reported its state `count` times
+    /// ("unknown" counts too), or its state at the timeout; `None` if it does not exist. (Such
+    /// reports are oneway.)
     pub fn wait_for_end(&self, id: &str, count: usize, timeout: Duration) -> Option<Transaction> {
         let told = |one: &Transaction| one.told().len() >= count;
         self.transactions.wait(id, timeout, told)
     }
 
-    /// The transaction of this id as soon as it is committed or rolled back, or as it is when the
-    /// time is up; `None` if there is none. A committed message is in its topic by then.
+    /// The transaction of this id as soon as it is committed or rolled back, or its state at the
+    /// timeout; `None` if it does not exist. A committed message is in its topic by then.
     ///
     /// ```
     /// use std::time::Duration;
@@ -285,14 +285,14 @@ impl Cluster {
         brokers.map(|broker| broker.check_transactions()).sum()
     }
 
-    /// What clients answered to requests of the brokers (pushed replies), as soon as there are
-    /// `count`, or what is there when the time is up.
+    /// The answers of clients to requests of the brokers (pushed replies), as soon as there are
+    /// `count`, or those that exist at the timeout.
     pub fn wait_for_answers(&self, count: usize, timeout: Duration) -> Vec<ReceivedRequest> {
         self.common.answers.wait(&On::Any, count, timeout)
     }
 
-    /// Forgets the messages kept so far, of all topics. Queues go on where they are, and
-    /// [`message_count`](Cluster::message_count) goes on counting.
+    /// Forgets the messages kept so far, of all topics. Queues keep their offsets, and
+    /// [`message_count`](Cluster::message_count) keeps counting.
     pub fn clear_messages(&self) {
         self.store.clear();
     }

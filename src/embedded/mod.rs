@@ -26,7 +26,7 @@
 //! | topics made on demand (`TBW102`) | yes ([`auto_create_topics`](ClusterBuilder::auto_create_topics)) | |
 //! | sends: V1, V2, batch, oneway | yes | |
 //! | heartbeat, unregistering | yes ([`Broker::producers`], [`Broker::consumers`]); a silent client is forgotten after 120 s | |
-//! | consumer groups: members, notices of changes, subscriptions | yes ([`Cluster::group`], [`Broker::edit_members`], [`Broker::drop_notices`]) | |
+//! | consumer groups: members, notices of changes, subscriptions | yes ([`Cluster::group`], [`Broker::edit_members`], [`Broker::drop_notifications`]) | |
 //! | making topics, offsets, messages by id and by key | yes, of kept messages | |
 //! | rejections: unknown topic, bad queue, too large | yes | |
 //! | faults: error codes, silence, hang-ups, garbage, slowness | yes, scripted ([`Fault`]) | |
@@ -48,32 +48,32 @@
 //! | TLS, access control, quotas, files | | yes |
 //!
 //! # Faults
-//! Each server has faults of its own. [`Broker::inject`] and [`NameServer::inject`] take a [`Fault`]: what
-//! goes wrong, and with which requests ([`On`]). They return an [`Injected`], which counts these requests
-//! and can end the fault.
-//! A [`Gate`] holds answers until the test opens it, and [`Fault::late`] until the clock has moved.
-//! [`Broker::set_accept`] disturbs new connections, and [`Broker::disconnect_all`] breaks all of them.
+//! Each server has its own faults. [`Broker::inject`] and [`NameServer::inject`] take a [`Fault`]:
+//! what goes wrong, and with which requests ([`On`]). They return an [`Injected`], which counts
+//! these requests and can end the fault. A [`Gate`] holds answers until the test opens it, and
+//! [`Fault::late`] until the clock has moved. [`Broker::set_accept`] disturbs new connections, and
+//! [`Broker::disconnect_all`] breaks all of them.
 //!
 //! # The clock
-//! A cluster has one clock for everything that its servers do by time: store times, delayed messages,
-//! long polls, late answers ([`Fault::late`]), the expiry of locks, and what of the offsets is on the disk.
-//! Checks of transactions do not follow it: the test says when a broker asks.
+//! A cluster has one clock for everything in its servers that depends on time: store times, delayed
+//! messages, long polls, late answers ([`Fault::late`]), the expiry of queue locks, and which offsets
+//! are on the disk. Transaction checks do not follow it: the test decides when a broker asks.
 //!
 //! The clock runs with real time, and [`Cluster::advance`] moves it further. With
 //! [`hold_delayed_messages`](ClusterBuilder::hold_delayed_messages) or
-//! [`manual_clock`](ClusterBuilder::manual_clock) it stands still, and only `advance` moves it: then
-//! nothing on the servers depends on how long the test takes. Events happen in the order of their
-//! times, and events of the same time in the order in which they were scheduled.
+//! [`manual_clock`](ClusterBuilder::manual_clock) only `advance` moves it: then nothing on the
+//! servers depends on how long the test takes. Events happen in the order of their times, and
+//! events of the same time in the order in which they were scheduled.
 //!
 //! A client's deadlines, back-off and intervals follow the system's clock, its heartbeats included. So
 //! does the expiry of members, 120 s after their last heartbeat: moving the clock expires nobody, and a
 //! manual clock never does. [`Broker::forget_client`] says that a client is gone.
 //!
 //! # Waiting
-//! A message is stored before its send is answered: after a synchronous send, just look. For requests
-//! without an answer (oneway sends, the ends of transactions) and for the work of other threads there
-//! are the functions `wait_for_..`. They return as soon as the condition holds, and at the timeout
-//! otherwise, so a long timeout costs time in a failing test only.
+//! A message is stored before its send is answered: after a synchronous send, no wait is needed.
+//! For requests without an answer (oneway sends, the ends of transactions) and for the work of
+//! other threads there are the functions `wait_for_..`. They return as soon as the condition holds,
+//! and at the timeout otherwise, so a long timeout costs time in a failing test only.
 //!
 //! # Memory
 //! | what | bound |
@@ -103,9 +103,8 @@
 //! Not yet covered by semantic versioning.
 
 // In reading order: `cluster` and its `builder`, `group`, `service` (which request goes where), `consume`,
-// `broker` and `name_server` (what is answered), `groups`, `topics`, `store`, `changes` and `clock` (what
-// they have), `release`, `faults` and `server` (how requests come and answers go). Imports go in that
-// direction only.
+// `broker` and `name_server` (the answers), `groups`, `topics`, `store`, `changes` and `clock` (the state),
+// `release`, `faults` and `server` (requests in, answers out). Imports go in that direction only.
 mod broker;
 mod builder;
 mod changes;

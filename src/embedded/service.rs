@@ -1,4 +1,4 @@
-//! Which request of a broker goes to which handler.
+//! Dispatches a broker's requests to their handlers.
 
 use std::sync::Arc;
 

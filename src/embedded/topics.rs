@@ -1,4 +1,5 @@
-//! Which topics the brokers have: what brokers check sends against, and name servers answer from.
+//! The topics of the brokers. Brokers check sends against them, and name servers derive routes from
+//! them.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -12,13 +13,12 @@ use crate::protocol::route::{BrokerData, MASTER, QueueData, TopicRoute, perm};
 
 /// The topic whose settings new topics inherit.
 pub(super) const DEFAULT_TOPIC: &str = "TBW102";
-/// How many queues it has, and a new topic at most.
+/// The number of its queues, and the most queues of a new topic.
 const DEFAULT_TOPIC_QUEUES: i32 = 8;
-/// How many queues the topic has that is named after the cluster, by which all its brokers are found.
+/// The number of queues of the topic that is named after the cluster, which all its brokers have.
 const CLUSTER_TOPIC_QUEUES: i32 = 16;
 
-/// A broker registers with all name servers at once, so that one table serves them all. A later
-/// name server with a view of its own would get its own copy here.
+/// A broker registers with all name servers at once, so one table serves them all.
 pub(super) struct Topics {
     state: RwLock<State>,
 }
@@ -92,8 +92,8 @@ impl Topics {
         Some((Arc::clone(name), *config))
     }
 
-    /// What a broker does with a send to a topic that it does not have: it makes it, on itself
-    /// only, after the pattern of the default topic that the send names.
+    /// A broker creates a missing topic at a send, on itself only, with the settings of the default
+    /// topic that the send names.
     pub(super) fn create_on_demand(
         &self,
         topic: &str,
@@ -108,7 +108,7 @@ impl Topics {
         let queues = queues.min(pattern.write_queues).max(0);
         let config = TopicConfig::new(queues, pattern.perm & !perm::INHERIT);
         let mut state = self.state.write();
-        // Another connection may have made it meanwhile.
+        // Another connection may have created it in the meantime.
         state.topic(topic).configs.entry(broker).or_insert(config);
         drop(state);
         self.find(topic, broker)
@@ -159,7 +159,7 @@ impl Topics {
         self.state.write().brokers[broker].alive = alive;
     }
 
-    /// The route of a topic: its queues on brokers that are alive. `None` if there is none.
+    /// The route of a topic: its queues on running brokers. `None` without any.
     pub(super) fn route(&self, topic: &str) -> Option<TopicRoute> {
         let state = self.state.read();
         if let Some(route) = state.routes.get(topic) {

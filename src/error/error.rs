@@ -5,9 +5,9 @@ use std::time::Duration;
 use super::response_code::is_wrong_signature;
 use super::{ErrorKind, OneLine, Printable, ResponseCode, SendFate, Wait};
 
-/// Why a call failed, for which topic and broker, and how often it was tried.
+/// Why a call failed, for which topic and broker, and after which attempts.
 ///
-/// One word wide and cheap to clone; the message reads well alone. All details have accessors:
+/// One word wide and cheap to clone. The text is complete in itself; all details have getters:
 /// [`kind`](Error::kind), [`fate`](Error::fate), [`attempts`](Error::attempts),
 /// [`response_code`](Error::response_code), [`remark`](Error::remark), [`wait`](Error::wait),
 /// [`unique_key`](Error::unique_key).
@@ -34,31 +34,31 @@ struct Inner {
 }
 
 impl Error {
-    /// The kind of the failure; for a send of several attempts, that of the last one.
+    /// The kind of the failure; after several attempts, the kind of the last one.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
 
-    /// Whether a broker may hold the message: the worst of all attempts.
+    /// Whether a broker may hold the message: the worst case of all attempts.
     pub fn fate(&self) -> SendFate {
         self.0.fate
     }
 
-    /// Whether the same call, made again later, can succeed without anybody changing the message, the
-    /// settings, the topic or permissions.
+    /// Whether the same call can succeed later, without a change of the message, the settings, the
+    /// topic or permissions.
     ///
     /// | kind | retryable |
     /// |---|---|
     /// | `NoNameServer`, `NoRoute`, `NoBroker`, `Dns`, `Connect`, `Timeout`, `Disconnected`, `Protocol`, `Busy`, `Io` | yes |
     /// | `Invalid`, `Config`, `Closed`, `Tls` | no |
-    /// | `Broker`, `NameServer` | by the [code](Error::response_code): yes for `SYSTEM_ERROR` (but not for a wrong signature, as brokers 4.x report it), `SYSTEM_BUSY`, the codes 10 to 12, `SERVICE_NOT_AVAILABLE`, `FLOW_CONTROL`, `GO_AWAY` and others of that kind; no for a refusal that stays, such as `MESSAGE_ILLEGAL`, `NO_PERMISSION`, `TOPIC_NOT_EXIST`, and for codes without a name. A name server's answer that cannot be read is retryable |
+    /// | `Broker`, `NameServer` | by the [code](Error::response_code): yes for `SYSTEM_ERROR` (but not for a wrong signature, as brokers 4.x report it), `SYSTEM_BUSY`, the codes 10 to 12, `SERVICE_NOT_AVAILABLE`, `FLOW_CONTROL`, `GO_AWAY` and other passing conditions; no for permanent refusals such as `MESSAGE_ILLEGAL`, `NO_PERMISSION`, `TOPIC_NOT_EXIST`, and for codes without a name. An unreadable answer of a name server is retryable |
     ///
-    /// `NoRoute` is retryable because a topic also has no route while its brokers are down. The send itself
-    /// has made its attempts already: wait for a second or more.
+    /// `NoRoute` is retryable because a topic has no route while its brokers are down. The send
+    /// itself has already made its attempts: wait for a second or more.
     ///
-    /// This says nothing about duplicates: where [`fate`](Error::fate) is
+    /// This says nothing about duplicates: if the [`fate`](Error::fate) is
     /// [`MaybeStored`](SendFate::MaybeStored), a second call can store a second copy. With the
-    /// [unique key](Error::unique_key) of the first one, consumers can recognise it.
+    /// [unique key](Error::unique_key) of the first one, consumers can recognize it.
     pub fn is_retryable(&self) -> bool {
         match self.0.kind {
             ErrorKind::NoNameServer
@@ -79,7 +79,7 @@ impl Error {
         }
     }
 
-    /// The broker's (or name server's) response code, if one answered last.
+    /// The response code of the broker or name server, if the last attempt got an answer.
     pub fn response_code(&self) -> Option<ResponseCode> {
         self.0.code
     }
@@ -89,22 +89,22 @@ impl Error {
         self.0.remark.as_deref()
     }
 
-    /// During which wait the deadline passed, if the kind is [`ErrorKind::Timeout`].
+    /// The wait in which the deadline passed, if the kind is [`ErrorKind::Timeout`].
     pub fn wait(&self) -> Option<Wait> {
         self.0.wait
     }
 
-    /// The topic that was sent to, if there was one.
+    /// The topic of the send, if it was one.
     pub fn topic(&self) -> Option<&str> {
         self.0.topic.as_deref()
     }
 
-    /// The unique key under which the message went out, or would have: with
-    /// [`Message::unique_key`](crate::Message::unique_key) the same message can be sent again under it,
-    /// and [`Admin`](crate::Admin) looks for it. For a batch, those of all its messages with commas
-    /// between them. `None` for what was refused before it had one (an invalid message, a closed
-    /// producer), for a request that was sent and got no reply, and when a
-    /// [`SendHandle`](crate::SendHandle) is not waited for any longer.
+    /// The unique key of the message. Use it to send the same message again
+    /// ([`Message::unique_key`](crate::Message::unique_key)) or to look it up
+    /// ([`Admin`](crate::Admin)). For a batch, the keys of all its messages, separated by commas.
+    /// `None` if the send was refused before it had a key (an invalid message, a closed producer),
+    /// if a sent request got no reply, and if the wait for a [`SendHandle`](crate::SendHandle)
+    /// timed out.
     pub fn unique_key(&self) -> Option<&str> {
         self.0.unique_key.as_deref()
     }
@@ -114,13 +114,13 @@ impl Error {
         self.0.address.as_deref()
     }
 
-    /// The attempts of a send, in order; empty if it failed before the first. Of more than 32 the first
-    /// 16 and the last 16; [`attempts_made`](Error::attempts_made) are all.
+    /// The attempts of a send, in order; empty if it failed before the first. Of more than 32
+    /// attempts, the first 16 and the last 16; [`attempts_made`](Error::attempts_made) counts all.
     pub fn attempts(&self) -> &[Attempt] {
         self.0.attempts.listed()
     }
 
-    /// How many attempts the send made; 0 if it failed before the first.
+    /// The number of attempts; 0 if the send failed before the first.
     pub fn attempts_made(&self) -> usize {
         self.0.attempts.made()
     }
@@ -160,13 +160,13 @@ impl Error {
         })
     }
 
-    /// Somebody who must be answered was forgotten, which only a bug of this crate can do.
+    /// A waiter was dropped without an answer, which only a bug of this crate can cause.
     pub(crate) fn lost() -> Error {
         let text = "the answer was lost inside the client: this is a bug of this crate";
         Error::new(ErrorKind::Disconnected, text).maybe_stored()
     }
 
-    /// A read or write of a socket has failed.
+    /// A read or write of a socket failed.
     pub(crate) fn socket(what: &str, cause: std::io::Error) -> Error {
         let text = format!("{what} failed: {cause}");
         Error::new(ErrorKind::Disconnected, text).caused_by(cause)
@@ -180,7 +180,7 @@ impl Error {
         self.with(|e| e.fate = fate)
     }
 
-    /// Says more than the kind does.
+    /// Adds details to the kind.
     pub(crate) fn detailed(self, detail: impl Into<Arc<str>>) -> Error {
         self.with(|e| e.detail = detail.into())
     }
@@ -201,7 +201,7 @@ impl Error {
         self.with(|e| e.unique_key = Some(key.into()))
     }
 
-    /// With what was tried, and how long that took, pauses included.
+    /// Adds the attempts and their duration, pauses included.
     pub(crate) fn with_attempts(self, attempts: Attempts, took: Duration) -> Error {
         self.with(|e| (e.attempts, e.took) = (attempts, took))
     }
@@ -213,7 +213,7 @@ impl Error {
         self.with(|e| e.source = Some(Arc::from(source.into())))
     }
 
-    /// How long the peer's address should be left alone before it is dialled again.
+    /// How long the peer's address stays in back-off.
     pub(crate) fn retry_after(&self) -> Option<Duration> {
         self.0.retry_after
     }
@@ -227,7 +227,7 @@ impl Error {
         self
     }
 
-    /// Where the address may be what is wrong, it is worth the space.
+    /// The address is shown only where it may be the cause.
     fn was_not_reached(&self) -> bool {
         match self.0.kind {
             ErrorKind::Connect | ErrorKind::Dns | ErrorKind::Tls => true,
@@ -313,11 +313,11 @@ impl std::error::Error for Error {
     }
 }
 
-/// One attempt of a send that failed in the end.
+/// One attempt of a failed send.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Attempt {
-    /// Name of the broker that was tried.
+    /// The name of the broker.
     pub broker: Arc<str>,
     /// Why this attempt failed.
     pub error: Error,
@@ -325,8 +325,8 @@ pub struct Attempt {
     pub elapsed: Duration,
 }
 
-/// The failed attempts of a send. With retries without end they can be very many: of those in the middle
-/// only the number is kept.
+/// The failed attempts of a send. Unlimited retries can make many: of those in the middle only the
+/// number is kept.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Attempts {
     listed: Vec<Attempt>,
@@ -334,14 +334,14 @@ pub(crate) struct Attempts {
     worst: Option<SendFate>,
 }
 
-/// How many are listed at most: the first half of them, and the last.
+/// The most attempts that are listed: half of them the first ones, half the last ones.
 const MOST_LISTED: usize = 32;
 
 impl Attempts {
     pub(crate) fn push(&mut self, attempt: Attempt) {
         self.worst = self.worst.max(Some(attempt.error.fate()));
         match self.listed.len() {
-            // Mostly it stays alone, and a connection that ends can have very many such sends.
+            // Most sends have only one, and a connection that ends can fail very many sends.
             0 => self.listed.reserve_exact(1),
             MOST_LISTED => {
                 self.listed.remove(MOST_LISTED / 2);
@@ -356,7 +356,7 @@ impl Attempts {
         &self.listed
     }
 
-    /// What all of them promise together.
+    /// The fate of all attempts together.
     pub(crate) fn worst(&self) -> SendFate {
         self.worst.unwrap_or(SendFate::NotSent)
     }

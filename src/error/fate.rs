@@ -1,11 +1,11 @@
 use std::fmt;
 
-/// What became of the message of a failed send, as far as it is known.
+/// Whether a broker may hold the message of a failed send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum SendFate {
-    /// No attempt of this call left the message with a broker: sending it again cannot duplicate it.
-    /// (What an earlier call with the same unique key did is not known here: of several, the worst
-    /// counts, and fates can be compared for that.)
+    /// No attempt of this call left the message with a broker: sending it again cannot duplicate
+    /// it. (Earlier calls with the same unique key do not count here. Fates are ordered: combine
+    /// several calls with `max`.)
     NotSent,
     /// A broker may hold the message: sending it again can duplicate it.
     MaybeStored,

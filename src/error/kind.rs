@@ -14,18 +14,18 @@ pub enum ErrorKind {
     Config,
     /// No name server is configured, or none could be reached.
     NoNameServer,
-    /// A name server answered with an error or with something that cannot be read.
+    /// A name server answered with an error, or its answer cannot be read.
     NameServer,
     /// The topic has no route, or no queue that can be written.
     NoRoute,
-    /// The route names no address for the broker (for example: it has no master).
+    /// The route has no address for the broker (for example because it has no master).
     NoBroker,
     /// A host name could not be resolved.
     Dns,
     /// The connection could not be made.
     #[doc(alias = "RemotingConnectException")]
     Connect,
-    /// The deadline passed; [`Error::wait`](crate::Error::wait) says during which wait.
+    /// The deadline passed; [`Error::wait`](crate::Error::wait) says in which wait.
     #[doc(alias = "RemotingTimeoutException")]
     #[doc(alias = "RequestTimeoutException")]
     Timeout,
@@ -37,7 +37,7 @@ pub enum ErrorKind {
     /// The broker refused; [`Error::response_code`](crate::Error::response_code) and [`Error::remark`](crate::Error::remark) say why.
     #[doc(alias = "MQBrokerException")]
     Broker,
-    /// The limits for messages or bytes in flight stayed full until the deadline.
+    /// The limits for messages or bytes in flight stayed exhausted until the deadline.
     #[doc(alias = "RemotingTooMuchRequestException")]
     Busy,
     /// TLS could not be set up, or the peer could not be verified.
@@ -47,7 +47,7 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
-    /// All of them, in the order of their numbers.
+    /// All kinds, in the order of their numbers.
     pub(crate) const ALL: [ErrorKind; 16] = [
         ErrorKind::Invalid,
         ErrorKind::Closed,
@@ -100,15 +100,15 @@ impl fmt::Display for ErrorKind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Wait {
-    /// For the topic's route.
+    /// Waiting for the topic's route.
     Route,
-    /// For a connection (name resolution included).
+    /// Waiting for a connection (name resolution included).
     Connect,
-    /// For a turn: the limits in flight, or the frames ahead in the connection's queue.
+    /// Waiting for capacity: the in-flight limits, or frames queued ahead on the connection.
     Queue,
-    /// For the socket to take the whole frame.
+    /// Waiting for the socket to take the whole frame.
     Write,
-    /// For the answer.
+    /// Waiting for the answer.
     Response,
 }
 

@@ -1,8 +1,8 @@
-//! Text that may come from a peer, in errors and log lines: it forges no line there.
+//! Text that may come from a peer, made safe for errors and log lines: it cannot forge a line.
 
 use std::fmt::{self, Write};
 
-/// Anything, without control characters: they are escaped.
+/// Shows a value with its control characters escaped.
 pub(crate) struct OneLine<T>(pub(crate) T);
 
 impl<T: fmt::Display> fmt::Display for OneLine<T> {
@@ -25,7 +25,7 @@ impl Write for Escaping<'_, '_> {
     }
 }
 
-/// Text from a peer: escaped, and cut so that it floods no line either.
+/// Shows text from a peer escaped and truncated.
 pub(crate) struct Printable<'a>(pub(crate) &'a str);
 
 impl fmt::Display for Printable<'_> {
@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_peer_says_is_one_short_line() {
+    fn text_of_a_peer_becomes_one_short_line() {
         assert_eq!(Printable("plain, ä").to_string(), "plain, ä");
         let forged = "\u{1b}[31m\r\nINFO";
         assert_eq!(Printable(forged).to_string(), "\\u{1b}[31m\\r\\nINFO");

@@ -36,13 +36,13 @@ macro_rules! codes {
 }
 
 codes! {
-    /// A broker that passed a request on failed in a way that it does not name.
+    /// A broker that forwarded a request failed for an unknown reason.
     RPC_UNKNOWN = -1000;
-    /// A broker that passed a request on has no address to send it to.
+    /// A broker that should forward a request has no address to send it to.
     RPC_ADDR_IS_NULL = -1002;
-    /// A broker could not pass a request on.
+    /// A broker could not forward a request.
     RPC_SEND_TO_CHANNEL_FAILED = -1004;
-    /// A broker passed a request on and got no answer in time.
+    /// A broker forwarded a request and got no answer in time.
     RPC_TIME_OUT = -1006;
     /// Done.
     SUCCESS = 0;
@@ -56,7 +56,7 @@ codes! {
     TRANSACTION_FAILED = 4;
     /// Stored, but not flushed in time.
     FLUSH_DISK_TIMEOUT = 10;
-    /// Stored, but no replica was there.
+    /// Stored, but no replica was available.
     SLAVE_NOT_AVAILABLE = 11;
     /// Stored, but the replica did not follow in time.
     FLUSH_SLAVE_TIMEOUT = 12;
@@ -78,7 +78,7 @@ codes! {
     PULL_RETRY_IMMEDIATELY = 20;
     /// The offset of a pull is outside of the queue.
     PULL_OFFSET_MOVED = 21;
-    /// Nothing is known of what was asked for.
+    /// The queried item is not known.
     QUERY_NOT_FOUND = 22;
     /// The filter expression cannot be parsed.
     SUBSCRIPTION_PARSE_FAILED = 23;
@@ -122,11 +122,11 @@ codes! {
     BROKER_DISPATCH_NOT_COMPLETE = 212;
     /// The group consumes by broadcasting, which has no shared progress.
     BROADCAST_CONSUMPTION = 213;
-    /// A quota is used up for now.
+    /// A quota is exhausted for now.
     FLOW_CONTROL = 215;
     /// The broker does not lead the logical queue.
     NOT_LEADER_FOR_QUEUE = 501;
-    /// What was asked for cannot be done, for example recalling a message that is due.
+    /// The operation is not possible, for example recalling a message that is due.
     ILLEGAL_OPERATION = 604;
     /// The server is about to close: send again over a new connection.
     GO_AWAY = 1500;
@@ -146,7 +146,7 @@ codes! {
     CONTROLLER_BROKER_NOT_ALIVE = 2006;
     /// Between brokers and controllers: this controller does not lead.
     CONTROLLER_NOT_LEADER = 2007;
-    /// Between brokers and controllers: nothing is known of the broker.
+    /// Between brokers and controllers: the broker is not known.
     CONTROLLER_BROKER_METADATA_NOT_EXIST = 2008;
     /// Between brokers and controllers: the broker's data cannot be cleaned.
     CONTROLLER_INVALID_CLEAN_BROKER_METADATA = 2009;
@@ -162,7 +162,7 @@ codes! {
     CONTROLLER_BROKER_ID_INVALID = 2014;
     /// Between brokers and controllers: the consensus of the controllers failed.
     CONTROLLER_JRAFT_INTERNAL_ERROR = 2015;
-    /// Between brokers and controllers: nothing is known of whether the broker lives.
+    /// Between brokers and controllers: it is not known whether the broker is alive.
     CONTROLLER_BROKER_LIVE_INFO_NOT_EXISTS = 2016;
     /// Too many light queues (brokers from 5.5.0 on).
     LMQ_QUOTA_EXCEEDED = 2017;
@@ -185,7 +185,7 @@ impl ResponseCode {
         self.0
     }
 
-    /// Whether what this code says can pass without anybody changing message, settings or permissions.
+    /// Whether the condition can pass without a change of the message, the settings or permissions.
     pub(super) fn may_pass(self) -> bool {
         matches!(
             self,
@@ -216,8 +216,8 @@ impl ResponseCode {
     }
 }
 
-/// Whether an answer says that the signature is wrong. Brokers 4.x do so with the code that means nothing
-/// in particular; nothing was executed then.
+/// Whether an answer reports a wrong signature. Brokers 4.x use the generic code for it; the
+/// request was not executed then.
 pub(crate) fn is_wrong_signature(code: ResponseCode, remark: &str) -> bool {
     code == ResponseCode::SYSTEM_ERROR && remark.contains("AclException")
 }

@@ -5,8 +5,8 @@ use crate::error::{Error, Result};
 
 /// Messages of one topic that are stored together, in one queue and in this order.
 ///
-/// What a batch must not hold is refused when it is built, so that an illegal batch cannot exist.
-/// Its size is checked when it is sent: the encoded whole must not exceed the producer's
+/// Messages that cannot be in a batch are refused when it is built: an illegal batch cannot exist.
+/// The size is checked when it is sent: the encoded batch must not exceed the producer's
 /// `max_message_size`.
 #[derive(Clone, PartialEq)]
 #[doc(alias = "MessageBatch")]
@@ -44,7 +44,7 @@ impl Batch {
         &self.0
     }
 
-    /// The topic of them all.
+    /// The topic of all messages.
     pub fn topic(&self) -> &str {
         self.0[0].topic()
     }
@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_batch_must_not_hold_is_refused() {
+    fn messages_that_no_batch_can_hold_are_refused() {
         let message = || Message::new("T", "x");
         assert!(Batch::new([message(), message().tag("a")]).is_ok());
         let retry = || Message::new("%RETRY%g", "x");

@@ -1,4 +1,4 @@
-//! What Java does with texts.
+//! Java's string functions.
 
 use std::cmp::Ordering;
 
@@ -9,8 +9,8 @@ pub(crate) fn string_hash(text: &str) -> i32 {
     })
 }
 
-/// `String.compareTo`: by UTF-16 units. It differs from the order of a `str` where characters beyond the
-/// basic plane are compared with those at its end.
+/// `String.compareTo`: by UTF-16 units. It differs from the order of `str` between characters
+/// beyond the basic plane and those at its end.
 pub(crate) fn string_order(a: &str, b: &str) -> Ordering {
     if a.is_ascii() && b.is_ascii() {
         return a.cmp(b);

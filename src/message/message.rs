@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use super::{MessageView, Properties, Schedule, name};
 use crate::error::{Error, Result};
 
-/// A message to be sent: a topic, a body, and what brokers and consumers should know about it.
+/// A message to send: a topic, a body, and properties for brokers and consumers.
 ///
 /// Building a message cannot fail; sending checks it. A clone shares the body.
 ///
@@ -33,10 +33,10 @@ pub struct Message {
 }
 
 impl Message {
-    /// A message with this body for this topic. The body must not be empty when it is sent, and
-    /// must not exceed the producer's `max_message_size` (4 MiB unless set). A topic's name has at most
-    /// 127 bytes of `%|a-zA-Z0-9_-`; as an `Arc<str>` that is used again it costs no allocation, and a
-    /// `&String` is given as `topic.as_str()`.
+    /// A message with this body for this topic. When it is sent, the body must not be empty and
+    /// must not exceed the producer's `max_message_size` (4 MiB unless set). A topic's name has at
+    /// most 127 bytes of `%|a-zA-Z0-9_-`. A reused `Arc<str>` costs no allocation; pass a `&String`
+    /// as `topic.as_str()`.
     #[doc(alias = "setTopic")]
     #[doc(alias = "setBody")]
     pub fn new(topic: impl Into<Arc<str>>, body: impl Into<Vec<u8>>) -> Message {
@@ -54,14 +54,14 @@ impl Message {
         }
     }
 
-    /// The reply to a request that a consumer got: send it with
-    /// [`Producer::send`](crate::Producer::send). The broker pushes it to the client that asked; if
-    /// that is gone, the send fails with code 1.
+    /// The reply to a request that a consumer received: send it with
+    /// [`Producer::send`](crate::Producer::send). The broker pushes it to the requesting client; if
+    /// that client is gone, the send fails with code 1.
     ///
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid) if the message is no request: it lacks the property
-    /// `CLUSTER`, which brokers write, or `CORRELATION_ID` or `REPLY_TO_CLIENT`, which the asking
-    /// client wrote.
+    /// `CLUSTER`, which brokers write, or `CORRELATION_ID` or `REPLY_TO_CLIENT`, which the
+    /// requesting client wrote.
     #[doc(alias = "createReplyMessage")]
     pub fn reply_to(request: &MessageView, body: impl Into<Vec<u8>>) -> Result<Message> {
         let property = |name| {
@@ -78,8 +78,7 @@ impl Message {
         Ok(reply)
     }
 
-    /// The tag: the one word by which consumers filter on the broker (default: none). The last one
-    /// set wins.
+    /// The tag, by which consumers filter on the broker (default: none). The last one set wins.
     #[doc(alias = "setTags")]
     pub fn tag(mut self, tag: impl Into<String>) -> Message {
         self.system.set(name::TAGS, tag);
@@ -90,8 +89,8 @@ impl Message {
     /// ([`Admin::query_by_key`](crate::Admin::query_by_key)), such as an order's number. Default:
     /// none; call it once for each key.
     ///
-    /// RocketMQ stores the keys of a message as one text with spaces between them, so that a key with
-    /// spaces in it is several:
+    /// RocketMQ stores the keys of a message as one text separated by spaces, so a key that
+    /// contains spaces becomes several keys:
     ///
     /// ```
     /// # use rocketmq_blocking::Message;
@@ -108,16 +107,16 @@ impl Message {
         self
     }
 
-    /// Sets (or replaces) a property of your own, which consumers see, and which SQL filters look at.
+    /// Sets (or replaces) a user property. Consumers see it, and SQL filters can use it.
     ///
     /// Sending fails with [`Invalid`](crate::ErrorKind::Invalid) if the name is one of RocketMQ's
-    /// reserved names, if name or value is blank, or if one has a `\x01` or `\x02` in it (the
-    /// protocol's separators), or if all properties together, the system's included, are longer than
-    /// brokers surely take: 32,639 bytes of names and values, with two more for each. (Brokers store
-    /// 32,767, and add up to 128 of their own. They add more to a message that is delivered later, 160
-    /// and its topic, and to the half of a transaction, 128, its topic and its key.)
+    /// reserved names, if name or value is blank or contains `\x01` or `\x02` (the protocol's
+    /// separators), or if all properties together, system properties included, exceed 32,639 bytes:
+    /// names, values, and two bytes for each property. (Brokers store 32,767 bytes, and add up to
+    /// 128 of their own. They add 160 bytes and the topic to a scheduled message, and 128 bytes,
+    /// the topic and the unique key to a half message: their limits are lower by as much.)
     ///
-    /// Light queues (LMQ) are asked for by a property too, where brokers have them:
+    /// A property also selects light queues (LMQ), on brokers that have them:
     ///
     /// ```
     /// # use rocketmq_blocking::Message;
@@ -131,26 +130,26 @@ impl Message {
         self
     }
 
-    /// A number of your own that travels with the message (default 0).
+    /// A user-defined number that is stored with the message (default 0).
     #[doc(alias = "setFlag")]
     pub fn flag(mut self, flag: i32) -> Message {
         self.flag = flag;
         self
     }
 
-    /// Whether the broker answers only after flush and replication, where it is configured to do
-    /// them synchronously (default true). See [`SendStatus`](crate::SendStatus) for an answer that they did not come
-    /// before.
+    /// Whether a broker with synchronous flush or replication answers only after them (default
+    /// true). [`SendStatus`](crate::SendStatus) reports a flush or replication that timed out.
     #[doc(alias = "setWaitStoreMsgOK")]
     pub fn wait_store(mut self, wait: bool) -> Message {
         self.wait_store = wait;
         self
     }
 
-    /// Sets the unique key instead of having a new one made at each send, so that consumers can
-    /// recognise a message that was sent again ([Sending again](crate::docs::errors#sending-again)).
-    /// It becomes the [id of the receipt](crate::SendReceipt::message_id); any text without a comma,
-    /// `\x01` and `\x02` will do, as long as no other message has it.
+    /// Sets the unique key. Otherwise each send generates a new one. With the same key, consumers
+    /// can recognize a message that was sent again ([Sending
+    /// again](crate::docs::errors#sending-again)). It becomes the [id of the
+    /// receipt](crate::SendReceipt::message_id); any text without a comma, `\x01` and `\x02` will
+    /// do, as long as no other message has it.
     #[doc(alias = "UNIQ_KEY")]
     pub fn unique_key(mut self, key: impl Into<String>) -> Message {
         self.unique_key = Some(key.into());
@@ -180,23 +179,23 @@ impl Message {
         self
     }
 
-    /// Sugar for [`Schedule::Level`]: one of the broker's delay levels, 1 to 18 by default
-    /// (1s 5s 10s 30s 1m 2m 3m 4m 5m 6m 7m 8m 9m 10m 20m 30m 1h 2h); the broker clamps higher ones.
+    /// Sugar for [`Schedule::Level`]: one of the broker's delay levels, 1 to 18 by default (1s 5s
+    /// 10s 30s 1m 2m 3m 4m 5m 6m 7m 8m 9m 10m 20m 30m 1h 2h). The broker clamps higher levels.
     #[doc(alias = "setDelayTimeLevel")]
     pub fn delay_level(self, level: u32) -> Message {
         self.schedule(Schedule::Level(level))
     }
 
-    /// Sugar for [`Schedule::After`] (brokers 5.x; at most 3 days unless the broker says otherwise,
-    /// which refuses more with code 13; older ones deliver at once).
+    /// Sugar for [`Schedule::After`]. Needs brokers 5.x, which refuse more than their limit (3 days
+    /// by default) with code 13. Older brokers deliver at once.
     #[doc(alias = "setDelayTimeMs")]
     #[doc(alias = "setDelayTimeSec")]
     pub fn deliver_after(self, delay: Duration) -> Message {
         self.schedule(Schedule::After(delay))
     }
 
-    /// Sugar for [`Schedule::At`] (brokers 5.x, with the limit of
-    /// [`deliver_after`](Message::deliver_after)).
+    /// Sugar for [`Schedule::At`], with the requirements of
+    /// [`deliver_after`](Message::deliver_after).
     #[doc(alias = "setDeliverTimeMs")]
     pub fn deliver_at(self, time: SystemTime) -> Message {
         self.schedule(Schedule::At(time))
@@ -207,7 +206,7 @@ impl Message {
         &self.topic
     }
 
-    /// The body as it was given (never compressed here).
+    /// The body, uncompressed.
     pub fn body(&self) -> &[u8] {
         &self.body
     }
@@ -226,12 +225,12 @@ impl Message {
             .filter(|key| !key.is_empty())
     }
 
-    /// The value of a property of your own.
+    /// The value of a user property.
     pub fn get_property(&self, key: &str) -> Option<&str> {
         self.user.get(key)
     }
 
-    /// The properties of your own, in the order they were first set.
+    /// The user properties, in the order in which they were first set.
     pub fn user_properties(&self) -> &Properties {
         &self.user
     }
@@ -246,17 +245,17 @@ impl Message {
         self.wait_store
     }
 
-    /// The schedule that was set last.
+    /// The last schedule that was set.
     pub fn get_schedule(&self) -> &Schedule {
         &self.schedule
     }
 
-    /// What [`Message::reconsume_times`] set.
+    /// The value set by [`Message::reconsume_times`].
     pub fn get_reconsume_times(&self) -> Option<u32> {
         self.reconsume_times
     }
 
-    /// What [`Message::max_reconsume_times`] set.
+    /// The value set by [`Message::max_reconsume_times`].
     pub fn get_max_reconsume_times(&self) -> Option<u32> {
         self.max_reconsume_times
     }
@@ -303,7 +302,7 @@ impl Message {
         &self.topic
     }
 
-    /// Properties that setters of this crate wrote (tag, keys, ...), without the user's.
+    /// System properties (tag, keys, ...), without user properties.
     pub(crate) fn system_properties(&self) -> &Properties {
         &self.system
     }
@@ -325,7 +324,7 @@ impl Message {
     }
 }
 
-/// What a message consists of.
+/// The parts of a message.
 #[derive(Clone, Copy)]
 pub(crate) struct Parts<'a> {
     pub(crate) topic: &'a Arc<str>,
@@ -337,7 +336,7 @@ pub(crate) struct Parts<'a> {
     pub(crate) max_reconsume_times: Option<u32>,
     /// Not an empty one.
     pub(crate) unique_key: Option<&'a str>,
-    /// Those that setters of this crate wrote.
+    /// System properties.
     pub(crate) system: &'a Properties,
     pub(crate) user: &'a Properties,
 }

@@ -2,13 +2,13 @@
 //
 // - `message`: a message to be sent; `schedule`: when consumers may see it
 // - `properties`: names and values that travel with a message, and RocketMQ's own names
-// - `batch`, `split`: messages that are sent together, and how many make a batch
-// - `names`: what topics and groups may be called
-// - `java`: what Java does with texts, where all clients must do the same
+// - `batch`, `split`: messages that are sent together, and cutting messages into batches
+// - `names`: legal names of topics and groups
+// - `java`: Java's string functions, where all clients must agree
 // - `queue`: one queue of a topic
-// - `receipt`: what a broker says of a message that it stored
+// - `receipt`: a broker's answer about a stored message
 // - `transaction`: how a transaction ends
-// - `view`: a message that was read; `offset_id`: by which a broker finds it
+// - `view`: a message that was read; `offset_id`: the id by which a broker finds it
 
 mod batch;
 mod java;

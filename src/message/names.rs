@@ -1,4 +1,4 @@
-//! What topics and groups may be called.
+//! Legal names of topics and groups.
 
 use crate::error::{Error, Result};
 

@@ -8,7 +8,7 @@ use std::fmt;
 pub struct Properties(Vec<(Cow<'static, str>, String)>);
 
 impl Properties {
-    /// No properties yet; allocates nothing.
+    /// An empty map; does not allocate.
     pub fn new() -> Properties {
         Properties(Vec::new())
     }
@@ -34,17 +34,17 @@ impl Properties {
         self.0.iter().map(|(name, value)| (&**name, value.as_str()))
     }
 
-    /// Properties whose names are known to differ.
+    /// Builds the map from properties with different names.
     pub(crate) fn from_distinct(pairs: impl Iterator<Item = (String, String)>) -> Properties {
         Properties(pairs.map(|(n, v)| (Cow::Owned(n), v)).collect())
     }
 
-    /// How many properties there are.
+    /// The number of properties.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether there are none.
+    /// Whether the map is empty.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -92,7 +92,7 @@ impl Place {
 /// Up to this many properties are compared one by one to find equal names.
 const FEW: usize = 24;
 
-/// Where the properties of a text form stand, in their order. As in Java, a piece without a separator,
+/// The places of the properties in a text form, in order. As in Java, a piece without a separator,
 /// name or value is dropped, and of equal names the last one wins.
 ///
 /// Takes time n log n: the text may come from a hostile peer. A text beyond 4 GiB has no properties.
@@ -148,13 +148,13 @@ pub mod name {
     pub const TIMER_DELAY_MS: &str = "TIMER_DELAY_MS";
     /// Time of delivery, epoch milliseconds (5.x timer).
     pub const TIMER_DELIVER_MS: &str = "TIMER_DELIVER_MS";
-    /// The id that the client gives a message; it stays the same when a send is retried.
+    /// The id that the client gives a message; retries keep it.
     pub const UNIQ_KEY: &str = "UNIQ_KEY";
     /// The key by which an ordered send chose its queue.
     pub const SHARDING_KEY: &str = "__SHARDINGKEY";
     /// Marks the half message of a transaction.
     pub const TRANSACTION_PREPARED: &str = "TRAN_MSG";
-    /// The producer group of a half message: who is asked about it.
+    /// The producer group of a half message, which the broker asks about it.
     pub const PRODUCER_GROUP: &str = "PGROUP";
     /// Matches a reply to its request.
     pub const CORRELATION_ID: &str = "CORRELATION_ID";
@@ -162,7 +162,7 @@ pub mod name {
     pub const REPLY_TO_CLIENT: &str = "REPLY_TO_CLIENT";
     /// How long that client waits, in milliseconds.
     pub const TTL: &str = "TTL";
-    /// The broker's cluster, which brokers write into what they deliver.
+    /// The broker's cluster, which brokers write into delivered messages.
     pub const CLUSTER: &str = "CLUSTER";
     /// `reply` in replies.
     pub const MESSAGE_TYPE: &str = "MSG_TYPE";
@@ -173,7 +173,7 @@ pub mod name {
     /// Whether the broker wants this message traced, in send responses.
     pub const TRACE_ON: &str = "TRACE_ON";
 
-    /// How the topics begin to which consumers give messages back.
+    /// The prefix of the topics to which consumers send messages back.
     pub(crate) const RETRY_PREFIX: &str = "%RETRY%";
     /// The topic of a message that was given back, before it was for the first time.
     pub const RETRY_TOPIC: &str = "RETRY_TOPIC";

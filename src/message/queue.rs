@@ -8,7 +8,7 @@ use crate::error::Printable;
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct MessageQueue(Arc<Parts>);
 
-/// Shared as a whole: each receipt has a queue, and its counter is one that several threads touch.
+/// Shared as a whole: each receipt holds a queue, and several threads touch its reference count.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 struct Parts {
     topic: Arc<str>,
@@ -43,7 +43,7 @@ impl MessageQueue {
         self.0.id
     }
 
-    /// The same queue under another name of its topic.
+    /// The same queue with another name of its topic.
     pub(crate) fn on_topic(self, rename: impl FnOnce(&Arc<str>) -> Arc<str>) -> MessageQueue {
         MessageQueue::new(rename(&self.0.topic), self.0.broker.clone(), self.0.id)
     }

@@ -2,12 +2,12 @@ use std::fmt;
 
 use super::MessageQueue;
 
-/// What the broker said when it stored a message.
+/// The broker's answer about a stored message.
 ///
 /// A receipt means that the master has the message. [`status`](SendReceipt::status) may still say
-/// that a flush or a replica did not follow in time, which is why the compiler warns of a receipt that
-/// nobody looks at. Who has set [`require_store_ok`](crate::producer::ProducerBuilder::require_store_ok), or does
-/// not care, writes `let _ = producer.send(&message)?;`.
+/// that a flush or a replica timed out: the compiler therefore warns about an unused receipt. With
+/// [`require_store_ok`](crate::producer::ProducerBuilder::require_store_ok), or if the status does
+/// not matter, write `let _ = producer.send(&message)?;`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use = "the status says whether the message was flushed and replicated as configured"]
 #[non_exhaustive]
@@ -23,10 +23,10 @@ pub struct SendReceipt {
     pub(crate) attempts: u32,
 }
 
-/// What nearly all brokers say alike, which then takes no memory of its own.
+/// Values that nearly all brokers send alike, which then take no memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Extras {
-    /// No handle; as transaction id none or the message's own, as region none or the default.
+    /// No handle; no transaction id or the message's own; no region or the default.
     Usual {
         has_transaction_id: bool,
         has_region: bool,
@@ -41,7 +41,7 @@ pub(crate) struct OwnExtras {
     recall_handle: Option<Box<str>>,
 }
 
-/// What a broker said.
+/// Values that differ from the usual ones.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Said<'a> {
     pub(crate) transaction_id: Option<&'a str>,
@@ -52,7 +52,7 @@ pub(crate) struct Said<'a> {
 const DEFAULT_REGION: &str = "DefaultRegion";
 
 impl Extras {
-    /// Of a message with this id.
+    /// For a message with this id.
     pub(crate) fn new(said: Said<'_>, message_id: &str) -> Extras {
         let (id, region) = (said.transaction_id, said.region);
         let usual = id.is_none_or(|id| id == message_id)
@@ -73,7 +73,7 @@ impl Extras {
 }
 
 impl SendReceipt {
-    /// Whether the message was also flushed and replicated as the broker is configured to do.
+    /// Whether the message was also flushed and replicated as configured at the broker.
     #[doc(alias = "getSendStatus")]
     pub fn status(&self) -> SendStatus {
         self.status
@@ -86,7 +86,7 @@ impl SendReceipt {
         &self.message_id
     }
 
-    /// The ids of a batch's messages, in their order; of a single message, its one id.
+    /// The ids of a batch's messages, in order; of a single message, its one id.
     pub fn message_ids(&self) -> impl Iterator<Item = &str> {
         self.message_id.split(',')
     }
@@ -98,7 +98,7 @@ impl SendReceipt {
         &self.offset_message_id
     }
 
-    /// The same for each message of a batch, in their order.
+    /// The same for each message of a batch, in order.
     pub fn offset_message_ids(&self) -> impl Iterator<Item = &str> {
         self.offset_message_id.split(',')
     }
@@ -115,7 +115,7 @@ impl SendReceipt {
         self.queue_offset
     }
 
-    /// The transaction id, where the broker sent one. Of a transaction take
+    /// The transaction id, if the broker sent one. For a transaction use
     /// [`TransactionReceipt::transaction_id`](crate::transaction::TransactionReceipt::transaction_id).
     pub fn transaction_id(&self) -> Option<&str> {
         match &self.extras {
@@ -142,9 +142,10 @@ impl SendReceipt {
     }
 
     /// The handle for [`Producer::recall`](crate::Producer::recall) of a timer message
-    /// ([`deliver_after`](crate::Message::deliver_after), [`deliver_at`](crate::Message::deliver_at));
-    /// `None` for others, and from brokers before 5.3.2. That there is one does not say that the
-    /// broker allows recalling: where it does not, the recall fails with code 16.
+    /// ([`deliver_after`](crate::Message::deliver_after),
+    /// [`deliver_at`](crate::Message::deliver_at)); `None` for others, and from brokers before
+    /// 5.3.2. A handle does not mean that the broker allows recalling: if it does not, the recall
+    /// fails with code 16.
     #[doc(alias = "getRecallHandle")]
     pub fn recall_handle(&self) -> Option<&str> {
         match &self.extras {
@@ -153,7 +154,7 @@ impl SendReceipt {
         }
     }
 
-    /// How many attempts this send took, the successful one included.
+    /// The number of attempts, the successful one included.
     pub fn attempts(&self) -> u32 {
         self.attempts
     }
@@ -172,17 +173,17 @@ impl fmt::Display for SendReceipt {
     }
 }
 
-/// How far the broker got with a message that it stored.
+/// Whether a stored message was also flushed and replicated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SendStatus {
-    /// Stored, flushed and replicated as the broker is configured to do.
+    /// Stored, flushed and replicated as configured at the broker.
     Ok,
     /// Stored; the synchronous flush did not finish in time.
     FlushDiskTimeout,
     /// Stored; the synchronous replica did not follow in time.
     FlushSlaveTimeout,
-    /// Stored; no replica was there to follow.
+    /// Stored; no replica was available.
     SlaveNotAvailable,
 }
 
@@ -209,7 +210,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_brokers_say_comes_back_whether_it_is_usual_or_not() {
+    fn usual_and_unusual_answers_read_back() {
         let mut usual = 0;
         for transaction_id in [None, Some("K"), Some("other"), Some("")] {
             for region in [None, Some(DEFAULT_REGION), Some("elsewhere")] {

@@ -13,7 +13,7 @@ pub enum Schedule {
     Level(u32),
     /// This long after the broker stored it; sent in whole milliseconds.
     After(Duration),
-    /// At this time; sent in whole milliseconds. A time that has passed means at once.
+    /// At this time; sent in whole milliseconds. A time in the past means at once.
     At(SystemTime),
 }
 
@@ -24,7 +24,8 @@ impl Schedule {
             Schedule::Now | Schedule::Level(0) => None,
             // Brokers clamp levels, but read no more than 31 bits.
             Schedule::Level(level) => Some((name::DELAY, u64::from((*level).min(i32::MAX as u32)))),
-            // They refuse what is too long, but add it to the time first: it must not overflow there.
+            // They refuse too long a delay, but add it to the time first: the sum must not
+            // overflow.
             Schedule::After(delay) => {
                 let most = i64::MAX as u64 / 2;
                 Some((name::TIMER_DELAY_MS, millis(*delay).min(most)))
@@ -46,7 +47,7 @@ mod tests {
     use super::*;
     use crate::message::Message;
 
-    /// Which a broker would answer as a failure that is worth another attempt, or deliver at once.
+    /// A broker would answer an overflow with a retryable failure, or deliver at once.
     #[test]
     fn schedules_beyond_what_brokers_can_read_stay_within() {
         let property = |message: Message| message.get_schedule().property().map(|(_, n)| n);

@@ -3,15 +3,15 @@ use std::fmt;
 use super::{Batch, Message, name};
 use crate::error::{Error, Result};
 
-/// What a message takes in a batch beside body and properties: five numbers of four bytes, and two
-/// bytes for the length of the properties.
+/// The size of a message in a batch without body and properties: five numbers of four bytes, and
+/// two bytes for the length of the properties.
 const ENTRY_OVERHEAD: usize = 22;
 
-/// The digits of a unique key, which a message gets when it is sent, on an IPv6 host.
+/// The digits of a generated unique key on an IPv6 host.
 const LONGEST_KEY: usize = 56;
 
-/// A message that cannot be in a batch, from [`Batch::split`]. Turns into an
-/// [`Invalid`](crate::ErrorKind::Invalid) [`Error`] where that is wanted.
+/// A message that cannot be in a batch, from [`Batch::split`]. Converts into an
+/// [`Invalid`](crate::ErrorKind::Invalid) [`Error`].
 pub struct Unbatchable(Box<Inner>);
 
 struct Inner {
@@ -20,7 +20,7 @@ struct Inner {
     why: Why,
 }
 
-/// What keeps a message out of every batch.
+/// Why a message cannot be in any batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Why {
     Empty,
@@ -36,14 +36,14 @@ impl Batch {
     /// order.
     ///
     /// A batch ends where the next message has another topic or another
-    /// [`wait_store`](Message::wait_store), or does not fit any more. The producer's
-    /// `max_message_size` (4 MiB unless set; the broker's is the same) is the most that can be sent;
-    /// smaller batches spread better over queues. Sizes are counted as they are on the wire, unique
-    /// keys included, and never too low.
+    /// [`wait_store`](Message::wait_store), or does not fit. The producer's `max_message_size` (4
+    /// MiB unless set, as at the broker) is the largest batch that can be sent; smaller batches
+    /// spread better over queues. Sizes are those on the wire, unique keys included, and never
+    /// underestimated.
     ///
-    /// A message that no batch can hold (scheduled, for a retry topic, empty, or too large alone)
-    /// comes out as an error that names its place and gives it back; the others are not touched by
-    /// it. Most of these can be sent alone.
+    /// A message that no batch can hold (scheduled, for a retry topic, empty, or too large) becomes
+    /// an error with its index and the message itself; the other messages are not affected. Most
+    /// such messages can be sent alone.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -62,8 +62,8 @@ impl Batch {
     /// ```
     ///
     /// # Errors
-    /// Of the items: a message that cannot be in a batch. What else is wrong with a message (its
-    /// topic's name, a reserved property) is found when its batch is sent.
+    /// An item is an error if its message cannot be in a batch. Other defects of a message (its
+    /// topic's name, a reserved property) are found when its batch is sent.
     #[doc(alias = "ListSplitter")]
     pub fn split(
         messages: impl IntoIterator<Item = Message>,
@@ -81,7 +81,7 @@ impl Batch {
 struct Split<I> {
     messages: I,
     most: usize,
-    /// The batch that is being filled, and its size.
+    /// The batch being filled, and its size.
     open: Vec<Message>,
     bytes: usize,
 }
@@ -123,7 +123,7 @@ impl Message {
         self.keeps_out_of_batches().is_none()
     }
 
-    /// What keeps this message out of every batch, whatever its size.
+    /// Why this message cannot be in any batch, whatever its size.
     pub(super) fn keeps_out_of_batches(&self) -> Option<Why> {
         if self.get_schedule().property().is_some() {
             Some(Why::Scheduled)
@@ -149,7 +149,7 @@ impl Message {
         self.topic() == other.topic() && self.get_wait_store() == other.get_wait_store()
     }
 
-    /// The most that this message takes in the body of a batch.
+    /// An upper bound of this message's size in the body of a batch.
     pub(crate) fn batch_entry_len(&self) -> usize {
         let pair = |name: &str, value: usize| name.len() + value + 2;
         let given = self.get_unique_key().map_or(0, str::len);
@@ -164,7 +164,7 @@ impl Message {
 }
 
 impl Unbatchable {
-    /// The message's place among those that were split, from 0.
+    /// The message's index among those that were split, from 0.
     pub fn index(&self) -> usize {
         self.0.index
     }
@@ -174,7 +174,7 @@ impl Unbatchable {
         &self.0.message
     }
 
-    /// Gives the message back.
+    /// Returns the message.
     pub fn into_message(self) -> Message {
         self.0.message
     }
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_batch_can_hold_comes_out_alone_and_takes_nothing_along() {
+    fn a_message_that_no_batch_can_hold_becomes_an_error_of_its_own() {
         let one = of("T", 10).batch_entry_len();
         let messages = vec![
             of("T", 10).delay_level(1),

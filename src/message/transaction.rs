@@ -1,14 +1,14 @@
-/// What is known about a local transaction.
+/// The state of a local transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[doc(alias = "LocalTransactionState")]
 pub enum TransactionState {
-    /// It was carried out: consumers shall see the message.
+    /// It succeeded: deliver the message.
     #[doc(alias = "COMMIT_MESSAGE")]
     Commit,
-    /// It was not: the message shall be dropped.
+    /// It failed: drop the message.
     #[doc(alias = "ROLLBACK_MESSAGE")]
     Rollback,
-    /// Not known (yet): the broker shall ask again later.
+    /// Not known (yet): the broker asks again later.
     #[doc(alias = "UNKNOW")]
     Unknown,
 }

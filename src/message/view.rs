@@ -1,4 +1,4 @@
-//! A message as it was read: a view into the bytes that came.
+//! A message that was read: a view into the received bytes.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,13 +12,12 @@ use super::offset_id::offset_message_id;
 use super::properties::{Place, places};
 use super::{MessageQueue, name};
 
-/// A message as a broker stored it: what consumers, transaction checks, replies and
-/// [`Admin`](crate::Admin) give you.
+/// A stored message, as consumers, transaction checks, replies and [`Admin`](crate::Admin) return
+/// it.
 ///
-/// It is cheap to clone, and clones share everything. Its body and properties are parts of the bytes
-/// that the broker sent, which stay in memory as long as one message of the same answer is alive: copy
-/// the body out of a message that you keep for long. A compressed body was decompressed before you got
-/// the message.
+/// It is cheap to clone, and clones share everything. Body and properties are parts of the bytes
+/// that the broker sent. Those bytes stay in memory as long as any message of the same answer is
+/// alive: copy the body of a message that you keep for long. The body is already decompressed.
 ///
 /// Times are [`SystemTime`]s ([`born_at`](MessageView::born_at), [`stored_at`](MessageView::stored_at));
 /// as epoch milliseconds, as they are on the wire, they are [`born_timestamp`](MessageView::born_timestamp)
@@ -33,7 +32,7 @@ struct Inner {
     body: Body,
     topic: Topic,
     properties: Range<usize>,
-    /// Parsed when first asked for: many messages are only passed on.
+    /// Parsed on first use: many messages are only passed on.
     parsed: OnceLock<Parsed>,
     fixed: Fixed,
     came: Came,
@@ -55,7 +54,7 @@ pub(crate) struct Fixed {
     pub(crate) prepared_transaction_offset: i64,
 }
 
-/// How a message came to its consumer: what is not in its bytes.
+/// How a message reached its consumer: not part of its bytes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Came {
     queue: Option<MessageQueue>,
@@ -71,19 +70,19 @@ enum Body {
 
 #[derive(Clone)]
 enum Topic {
-    /// Part of the bytes, and UTF-8.
+    /// A part of the bytes, which is valid UTF-8.
     Shared(Range<usize>),
     Own(Arc<str>),
 }
 
 #[derive(Debug, Clone)]
 struct Parsed {
-    /// The text form, where it is not part of the bytes: what is not UTF-8 is replaced in it.
+    /// A text form of its own, in which invalid UTF-8 is replaced.
     text: Option<Box<str>>,
     places: Box<[Place]>,
 }
 
-/// Where the parts of a message stand in some bytes. The ranges lie within the bytes.
+/// The places of a message's parts in some bytes. The ranges lie within the bytes.
 pub(crate) struct StoredParts {
     pub(crate) bytes: Arc<Vec<u8>>,
     pub(crate) body: Range<usize>,
@@ -93,8 +92,7 @@ pub(crate) struct StoredParts {
 }
 
 impl MessageView {
-    /// The topic. For a message that was consumed again it is the original one, not that of the
-    /// retries.
+    /// The topic. For a redelivered message it is the original topic, not the retry topic.
     pub fn topic(&self) -> &str {
         match &self.0.topic {
             // It was checked to be UTF-8.
@@ -125,7 +123,7 @@ impl MessageView {
         self.0.fixed.flag
     }
 
-    /// The value of a property, the system's included.
+    /// The value of a property, system properties included.
     #[doc(alias = "getUserProperty")]
     pub fn property(&self, name: &str) -> Option<&str> {
         let (text, parsed) = self.parsed();
@@ -136,8 +134,8 @@ impl MessageView {
         Some(utf8(place.value(text)))
     }
 
-    /// All properties, the system's included, in their order. A copy of them that can be kept is
-    /// `Properties::from_iter(message.properties())`.
+    /// All properties, system properties included, in order.
+    /// `Properties::from_iter(message.properties())` makes a copy to keep.
     #[doc(alias = "getProperties")]
     pub fn properties(&self) -> impl Iterator<Item = (&str, &str)> + Clone {
         let (text, parsed) = self.parsed();
@@ -153,7 +151,7 @@ impl MessageView {
         self.property(name::TAGS)
     }
 
-    /// The business keys: the stored text, cut at its spaces.
+    /// The business keys: the stored text, split at spaces.
     #[doc(alias = "getKeys")]
     pub fn keys(&self) -> impl Iterator<Item = &str> {
         let keys = self.property(name::KEYS);
@@ -162,14 +160,12 @@ impl MessageView {
             .filter(|key| !key.is_empty())
     }
 
-    /// The id that the sender gave the message. It stays the same when a send or a delivery is
-    /// repeated.
+    /// The id that the sender gave the message. Retries and redeliveries keep it.
     pub fn unique_key(&self) -> Option<&str> {
         self.property(name::UNIQ_KEY)
     }
 
-    /// The unique key, or the offset id of a message without one: the same id that the sender's receipt
-    /// has.
+    /// The unique key, or the offset id of a message without one: the id in the sender's receipt.
     #[doc(alias = "getMsgId")]
     pub fn message_id(&self) -> Cow<'_, str> {
         match self.unique_key() {
@@ -184,7 +180,7 @@ impl MessageView {
         offset_message_id(self.store_host(), self.commit_log_offset())
     }
 
-    /// The queue from which a consumer got the message; `None` if it came in another way.
+    /// The queue from which a consumer got the message; `None` if it was not consumed.
     pub fn queue(&self) -> Option<&MessageQueue> {
         self.0.came.queue.as_ref()
     }
@@ -204,7 +200,7 @@ impl MessageView {
         self.0.fixed.commit_log_offset
     }
 
-    /// When the sender made the message, by the sender's clock.
+    /// When the sender created the message, by the sender's clock.
     pub fn born_at(&self) -> SystemTime {
         system_time(self.born_timestamp())
     }
@@ -236,7 +232,7 @@ impl MessageView {
         self.0.fixed.store_host
     }
 
-    /// How often consumers gave the message back: 0 when it is delivered for the first time.
+    /// How often consumers sent the message back: 0 at the first delivery.
     pub fn reconsume_times(&self) -> i32 {
         self.0.fixed.reconsume_times
     }
@@ -251,15 +247,15 @@ impl MessageView {
         self.0.fixed.prepared_transaction_offset
     }
 
-    /// The id of the transaction to which the message belongs, if it belongs to one: its unique key.
+    /// The id of the message's transaction, if it has one: its unique key.
     pub fn transaction_id(&self) -> Option<&str> {
         let marker = self.property(name::TRANSACTION_PREPARED)?;
         marker.eq_ignore_ascii_case("true").then_some(())?;
         self.unique_key()
     }
 
-    /// Whether this consumer group may have had the message before without knowing it: its queue came
-    /// from another member that did not hand it over.
+    /// Whether this consumer group may have received the message before: its queue came from
+    /// another member without a hand-over.
     pub fn possibly_repeated(&self) -> bool {
         self.0.came.possibly_repeated
     }
@@ -277,8 +273,8 @@ impl MessageView {
 
 /// For decoders.
 impl MessageView {
-    /// A view of parts of some bytes; the body is taken as it stands there. Text that is not UTF-8 is
-    /// replaced, as in Java.
+    /// A view of parts of some bytes, with the body as it is there. Invalid UTF-8 is replaced, as
+    /// in Java.
     pub(crate) fn new(parts: StoredParts) -> MessageView {
         let topic = match std::str::from_utf8(&parts.bytes[parts.topic.clone()]) {
             Ok(_) => Topic::Shared(parts.topic),
@@ -295,14 +291,14 @@ impl MessageView {
         }))
     }
 
-    /// About what a view takes in memory beside the bytes that it shows.
+    /// Approximate memory of a view, without the bytes that it shows.
     pub(crate) const SIZE: usize = size_of::<Inner>() + 2 * size_of::<usize>();
 
     pub(crate) fn fixed(&self) -> &Fixed {
         &self.0.fixed
     }
 
-    /// With a body of its own, in place of that in the bytes.
+    /// With its own body, instead of the one in the bytes.
     pub(crate) fn with_body(mut self, body: Vec<u8>) -> MessageView {
         self.inner().body = Body::Own(Arc::new(body));
         self
@@ -322,16 +318,16 @@ impl MessageView {
         self
     }
 
-    /// To change a view that nobody shares yet; of a shared one only the changed clone differs.
+    /// Changes a view in place, or a copy if it is shared: other clones stay as they are.
     fn inner(&mut self) -> &mut Inner {
         Arc::make_mut(&mut self.0)
     }
 }
 
-/// For consumers: what they know of a message that is not in its bytes.
+/// For consumers: properties of a message that are not in its bytes.
 #[allow(dead_code, reason = "nothing consumes yet")]
 impl MessageView {
-    /// As it came from this queue. `delta` is added to the offset, for static topics.
+    /// As received from this queue. `delta` is added to the offset, for static topics.
     pub(crate) fn of_queue(mut self, queue: &MessageQueue, delta: i64) -> MessageView {
         let inner = self.inner();
         inner.came.queue = Some(queue.clone());
@@ -340,19 +336,19 @@ impl MessageView {
         self
     }
 
-    /// As it is delivered again after so many times.
+    /// As redelivered this many times.
     pub(crate) fn with_reconsume_times(mut self, times: i32) -> MessageView {
         self.inner().fixed.reconsume_times = times;
         self
     }
 
-    /// As one that the group may have had before.
+    /// As one that the group may have received before.
     pub(crate) fn maybe_repeated(mut self) -> MessageView {
         self.inner().came.possibly_repeated = true;
         self
     }
 
-    /// With the handle by which it is acknowledged.
+    /// With the handle that acknowledges it.
     pub(crate) fn with_pop_handle(mut self, handle: impl Into<Arc<str>>) -> MessageView {
         self.inner().came.pop_handle = Some(handle.into());
         self
@@ -364,7 +360,7 @@ impl MessageView {
 }
 
 impl PartialEq for MessageView {
-    /// Equal in everything that the getters say.
+    /// Equal if all getters return equal values.
     fn eq(&self, other: &MessageView) -> bool {
         self.0.fixed == other.0.fixed
             && self.0.came == other.0.came
@@ -413,7 +409,7 @@ fn utf8(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).unwrap_or_default()
 }
 
-/// The epoch for what no clock can show.
+/// The epoch if the time is out of range.
 fn system_time(epoch_millis: i64) -> SystemTime {
     let distance = Duration::from_millis(epoch_millis.unsigned_abs());
     let time = match epoch_millis {

@@ -5,26 +5,27 @@ use crate::client::ClientSource;
 use crate::error::ErrorKind;
 use crate::error::Result;
 
-/// The setters of everything that belongs to a producer, and of where its client comes from. They stand on
-/// the builders of all kinds of producers, which have the fields `config` and `source`.
+/// The setters of a producer and of the origin of its client, for the builders of all kinds of
+/// producers. Those have the fields `config` and `source`.
 macro_rules! producer_setters {
     () => {
-        /// Settings of the client that this producer makes for itself (default: all at their defaults).
-        /// They add to those that were set before; of what is set again the last value counts.
+        /// Settings of the producer's own client (default: all at their defaults). They add to
+        /// earlier ones; if a setting is repeated, the last value counts.
         pub fn options(mut self, options: $crate::ClientOptions) -> Self {
             self.source.set(options);
             self
         }
 
-        /// Uses this client instead of making one (default: one of its own). The client's settings
-        /// count, so that setting them here too is an error at [`start`](Self::start).
+        /// Uses this client (default: the producer creates its own). The client has its own
+        /// settings: setting them here too is an error at [`start`](Self::start).
         pub fn client(mut self, client: &$crate::Client) -> Self {
             self.source.give(client);
             self
         }
 
-        /// The name servers, as `host:port`, several with `;` between them. Adds to earlier ones; at least
-        /// one is needed. [`ClientOptions::name_server`](crate::ClientOptions::name_server) says more.
+        /// The name servers, as `host:port`, several with `;` between them. Adds to earlier ones;
+        /// at least one is needed. See
+        /// [`ClientOptions::name_server`](crate::ClientOptions::name_server).
         #[doc(alias = "setNamesrvAddr")]
         pub fn name_server(mut self, addresses: impl AsRef<str>) -> Self {
             self.source
@@ -92,15 +93,15 @@ macro_rules! producer_setters {
             self
         }
 
-        /// How many more attempts a synchronous send makes, at most (default 2; any, and the send's time
-        /// ends them). Oneway sends make none.
+        /// The most retries of a synchronous send (default 2; any number, the deadline ends them).
+        /// Oneway sends are not retried.
         #[doc(alias = "setRetryTimesWhenSendFailed")]
         pub fn retries(mut self, retries: u32) -> Self {
             self.config.send.retries = retries;
             self
         }
 
-        /// How many more attempts an asynchronous send makes, at most (default 2; any).
+        /// The most retries of an asynchronous send (default 2; any number).
         #[doc(alias = "setRetryTimesWhenSendAsyncFailed")]
         pub fn async_retries(mut self, retries: u32) -> Self {
             self.config.send.async_retries = retries;
@@ -137,11 +138,11 @@ macro_rules! producer_setters {
             self
         }
 
-        /// Whether a message that was stored, but not flushed or replicated as the broker is
-        /// configured to do, is a failure (default no: [`SendReceipt::status`] tells). The error is of
-        /// kind [`Broker`], with code 10, 11 or 12, and says that the message may be stored. With
-        /// `retry_another_broker_when_not_stored` the other brokers are tried before. For the halves of
-        /// transactions it has no effect: such a transaction is rolled back in any case.
+        /// Whether a message that was stored, but not flushed or replicated as configured at the
+        /// broker, is a failure (default no: see [`SendReceipt::status`]). The error is of kind
+        /// [`Broker`], with code 10, 11 or 12, and says that the message may be stored. With
+        /// `retry_another_broker_when_not_stored` other brokers are tried first. It has no effect
+        /// on half messages: such a transaction is rolled back in any case.
         ///
         /// [`Broker`]: crate::ErrorKind::Broker
         /// [`SendReceipt::status`]: crate::SendReceipt::status
@@ -150,9 +151,9 @@ macro_rules! producer_setters {
             self
         }
 
-        /// The largest body, and the largest encoded batch, in bytes (default 4 MiB; not zero). Larger
-        /// ones are [`Invalid`](crate::ErrorKind::Invalid) before anything is sent. The broker has a
-        /// limit of its own, and no frame can be larger than 16 MiB.
+        /// The largest body, and the largest encoded batch, in bytes (default 4 MiB; not zero).
+        /// Larger ones are [`Invalid`](crate::ErrorKind::Invalid) before anything is sent. The
+        /// broker has its own limit, and no frame can be larger than 16 MiB.
         #[doc(alias = "setMaxMessageSize")]
         pub fn max_message_size(mut self, bytes: usize) -> Self {
             self.config.send.max_message_size = bytes;
@@ -182,7 +183,7 @@ macro_rules! producer_setters {
             self
         }
 
-        /// The topic whose settings a new topic inherits, where brokers create topics on demand
+        /// The topic whose settings a new topic inherits, if brokers create topics on demand
         /// (default `TBW102`).
         #[doc(alias = "setCreateTopicKey")]
         pub fn default_topic(mut self, topic: impl Into<String>) -> Self {
@@ -215,11 +216,11 @@ macro_rules! producer_setters {
             self
         }
 
-        /// Learns the routes of these topics at once, in the background, instead of at their first
-        /// send (default: none), and connects to their brokers, which hear of the group then. A
-        /// transaction producer that sends nothing is found by these brokers for their checks. The
-        /// routes are kept for as long as the producer lives. Adds to earlier ones. A name that no topic can have is
-        /// [`Invalid`](crate::ErrorKind::Invalid) at the start.
+        /// Looks up the routes of these topics at once, in the background, instead of at their
+        /// first send (default: none), and connects to their brokers with a heartbeat. These
+        /// brokers can then send checks to a transaction producer that has sent nothing yet. The
+        /// routes are kept as long as the producer lives. Adds to earlier topics. An illegal name
+        /// is [`Invalid`](crate::ErrorKind::Invalid) at the start.
         #[doc(alias = "setTopics")]
         pub fn topics<T: Into<String>>(mut self, topics: impl IntoIterator<Item = T>) -> Self {
             self.config
@@ -266,8 +267,9 @@ macro_rules! producer_setters {
             self
         }
 
-        /// Traces what is stored to `RMQ_SYS_TRACE_TOPIC` (default: off): records in Java's form, in
-        /// batches of 10 or every 5 s. At most 2,048 records wait; a send never waits for its trace.
+        /// Traces stored messages to `RMQ_SYS_TRACE_TOPIC` (default: off): records in Java's
+        /// format, in batches of 10 or every 5 s. At most 2,048 records are queued; a send never
+        /// waits for its trace.
         #[doc(alias = "setEnableTrace")]
         pub fn trace(self) -> Self {
             self.trace_topic(crate::protocol::trace::TOPIC)
@@ -293,10 +295,10 @@ macro_rules! producer_setters {
         /// and hooks may send too; one of asynchronous sends by the send that fills it, or by a thread of
         /// the client.
         ///
-        /// Not gathered, but sent alone: oneway sends, half messages, requests, replies, those by
-        /// sharding key or selector, messages that are scheduled, for a retry topic, large enough to be
-        /// compressed or larger than [`max_bytes`](crate::producer::AutoBatch::max_bytes), the first of a topic
-        /// whose route is not known yet, and all beyond
+        /// Sent as single messages: oneway sends, half messages, requests, replies, sends by
+        /// sharding key or selector; messages that are scheduled, for a retry topic, large enough
+        /// to be compressed or larger than [`max_bytes`](crate::producer::AutoBatch::max_bytes);
+        /// messages of a topic whose route is not known yet, and all messages beyond
         /// [`max_total_bytes`](crate::producer::AutoBatch::max_total_bytes).
         #[doc(alias = "setAutoBatch")]
         pub fn auto_batch(mut self, auto_batch: $crate::producer::AutoBatch) -> Self {
@@ -310,9 +312,9 @@ pub(super) use producer_setters;
 /// Sets up a [`Producer`]; made by [`Producer::builder`]. Nothing can be changed once it is
 /// started.
 ///
-/// A value out of its range is an error at [`start`](ProducerBuilder::start), of kind
-/// [`Config`](ErrorKind::Config) where nothing else is said. [All settings](crate::docs::settings) on
-/// one page, with their defaults, ranges and names in Java.
+/// A value out of range is an error at [`start`](ProducerBuilder::start), of kind
+/// [`Config`](ErrorKind::Config) unless documented otherwise. [All settings](crate::docs::settings)
+/// are on one page, with defaults, ranges and Java's names.
 #[derive(Debug, Clone)]
 #[must_use = "a builder does nothing until it is started"]
 pub struct ProducerBuilder {
@@ -336,10 +338,9 @@ impl ProducerBuilder {
     /// # Errors
     /// [`Config`](ErrorKind::Config) for a bad group or setting, or a group that is already in use
     /// on a shared client; [`NoNameServer`](ErrorKind::NoNameServer) if none is set;
-    /// [`Invalid`](ErrorKind::Invalid) if both a client and settings of a client are given, or for a
-    /// bad name among [`topics`](Self::topics);
-    /// [`Closed`](ErrorKind::Closed) for a client that is shut down; [`Io`](ErrorKind::Io) if the
-    /// system gives no threads.
+    /// [`Invalid`](ErrorKind::Invalid) if both a client and settings of a client are given, or for
+    /// an illegal name in [`topics`](Self::topics); [`Closed`](ErrorKind::Closed) for a client that
+    /// is shut down; [`Io`](ErrorKind::Io) if the system cannot start a thread.
     pub fn start(self) -> Result<Producer> {
         self.config.check()?;
         let (client, is_own) = self.source.client()?;

@@ -4,13 +4,13 @@ use super::gather::AutoBatch;
 use crate::error::Result;
 use crate::send::{SendConfig, topic_names};
 
-/// How a producer is set up. Immutable once it is started.
+/// The configuration of a producer. Immutable once it is started.
 #[derive(Debug, Clone)]
 pub(super) struct ProducerConfig {
     pub(super) send: SendConfig,
-    /// Where sends are traced, if they are.
+    /// The topic for traces, if tracing is on.
     pub(super) trace_topic: Option<Arc<str>>,
-    /// Topics whose routes are learnt at start.
+    /// Topics whose routes are looked up at start.
     pub(super) learn: Vec<Arc<str>>,
     pub(super) auto_batch: Option<AutoBatch>,
 }

@@ -12,10 +12,11 @@ use crate::send::{Detector, Engine, LOG, Tracer, topic_names};
 use crate::sync::Mutex;
 use crate::transport::Deadline;
 
-/// How long dropping the last handle may take.
+/// The most time that dropping the last handle takes.
 const DROP_WITHIN: Duration = Duration::from_secs(3);
 
-/// What a producer owns besides its engine, from its start to its shutdown, which dropping it is too.
+/// Everything that a producer owns besides its engine, from its start to its shutdown. Dropping it
+/// shuts it down.
 pub(super) struct Lifecycle {
     pub(super) engine: Arc<Engine>,
     /// Gathers single sends into batches, if that is wanted.
@@ -84,8 +85,8 @@ impl Lifecycle {
         Ok(())
     }
 
-    /// Lets what is in flight be answered, says goodbye to the brokers, and closes the client if it
-    /// is this producer's own; all within `most`.
+    /// Waits for the sends in flight, unregisters from the brokers, and closes the client if it is
+    /// the producer's own; all within `most`.
     pub(super) fn shutdown(&self, most: Duration) -> ShutdownReport {
         if self.engine.is_forked() {
             return ShutdownReport::default();

@@ -20,7 +20,7 @@ pub(super) struct ProducerMember {
     group: Arc<str>,
     topics: Vec<NeededTopic>,
     replies: Arc<Replies>,
-    /// Of a transaction producer, until it is stopped.
+    /// The checks of a transaction producer, until it is stopped.
     checks: Mutex<Option<Arc<RunningChecks>>>,
     /// The same from then on.
     ending: Mutex<Option<Arc<RunningChecks>>>,
@@ -52,7 +52,7 @@ impl ProducerMember {
         *self.checks.lock() = Some(Arc::new(checks));
     }
 
-    /// A broker asks about a half message, whose group says whose it is.
+    /// A broker asks about a half message, whose property names the group.
     fn check_transaction(&self, request: BrokerRequest) -> Option<BrokerRequest> {
         let checks = self.checks.lock().clone();
         let Some(checks) = checks else {

@@ -4,7 +4,7 @@
 //
 // - `producer`: `Producer` and its calls;
 // - `builder`, `config`: how one is set up;
-// - `prepared`: one send with settings of its own, and what each call makes of it;
+// - `prepared`: one send with its own settings, in each mode;
 // - `lifecycle`: what a producer owns, its start and its shutdown;
 // - `member`: the producer as its client and the brokers see it;
 // - `gather`: single sends that leave as batches;

@@ -9,11 +9,11 @@ use crate::send::{
     Content, QueueChoice, Recipient, SendCall, SendHandle, send, send_async, send_oneway,
 };
 
-/// A send with settings of its own; made by [`Producer::prepare`](crate::Producer::prepare) and
+/// A send with its own settings; created by [`Producer::prepare`](crate::Producer::prepare) and
 /// [`Producer::prepare_batch`](crate::Producer::prepare_batch).
 ///
-/// A send to a given queue, by sharding key or by a selector makes one attempt: another queue would
-/// break the order that it is meant to keep. Of those three settings the last one counts.
+/// A send to a given queue, by sharding key or by a selector makes one attempt: a retry on another
+/// queue would break the order. Of those three settings the last one counts.
 #[must_use = "a prepared send does nothing until it is sent"]
 pub struct PreparedSend<'a> {
     lifecycle: &'a Lifecycle,
@@ -52,9 +52,10 @@ impl<'a> PreparedSend<'a> {
         self
     }
 
-    /// Sends to the queue whose index this returns. It gets the topic's writable queues, sorted by
-    /// broker name and number, and runs once, on this thread. What it needs (Java's `arg`) is moved into
-    /// it. An index that there is not, and a panic, are [`Invalid`](crate::ErrorKind::Invalid).
+    /// Sends to the queue whose index the closure returns. It gets the topic's writable queues,
+    /// sorted by broker name and number, and runs once, on this thread. It captures its arguments
+    /// (Java's `arg`). An out-of-range index, or a panic in the closure, is
+    /// [`Invalid`](crate::ErrorKind::Invalid).
     ///
     /// ```
     /// # use rocketmq_blocking::{Message, Producer};

@@ -14,7 +14,7 @@ use crate::message::{Batch, Message, MessageView, SendReceipt};
 use crate::send::{Content, Engine, LOG, ProducerStats, SendHandle};
 use crate::transport::Deadline;
 
-/// How long [`Producer::shutdown`] may take.
+/// The most time that [`Producer::shutdown`] takes.
 const SHUTDOWN_WITHIN: Duration = Duration::from_secs(5);
 
 /// Sends messages to RocketMQ brokers, blocking the calling thread where it must wait.
@@ -41,19 +41,19 @@ const SHUTDOWN_WITHIN: Duration = Duration::from_secs(5);
 ///
 /// # Threads
 /// The first attempt of every send runs on the calling thread. One reader thread per broker
-/// connection takes answers; callbacks run on callback threads (one per core unless set), further
-/// attempts of asynchronous sends on two threads of their own.
+/// connection reads the answers. Callbacks run on callback threads (one per core unless set),
+/// retries of asynchronous sends on two retry threads.
 ///
 /// # Deadlines
 /// A send has one deadline, `send_timeout` (3 s) after the call. Everything happens within it:
-/// looking up the route, connecting, waiting for room, all attempts.
+/// route look-up, connecting, waiting for capacity, all attempts.
 ///
 /// # Forks
-/// A fork of the process has none of a producer's threads: it starts producers of its own, and those of
-/// its parent refuse it with [`Closed`](crate::ErrorKind::Closed). A thread that sends looks every 100 ms
-/// whether it is in a fork; everything else looks each time. So only a thread that forks less than
-/// 100 ms after a send of its own is noticed later, and what it sends until then goes out over its
-/// parent's connections.
+/// A fork of the process has none of a producer's threads. It must start its own producers; those
+/// of its parent fail with [`Closed`](crate::ErrorKind::Closed). A sending thread checks every 100
+/// ms whether it is in a fork, all other calls check each time. If a thread forks less than 100 ms
+/// after its own last send, the fork is noticed late: until then it sends over its parent's
+/// connections.
 #[derive(Clone)]
 #[doc(alias = "DefaultMQProducer")]
 pub struct Producer(Arc<Lifecycle>);
@@ -72,33 +72,34 @@ impl Producer {
     /// [`status`](SendReceipt::status) may still say that a flush or replica timed out.
     ///
     /// # Errors
-    /// By kind ([what to do](crate::docs::errors#kinds)): [`Invalid`](crate::ErrorKind::Invalid) message,
-    /// [`Closed`](crate::ErrorKind::Closed) producer, [`NoNameServer`](crate::ErrorKind::NoNameServer),
+    /// By kind ([what to do](crate::docs::errors#kinds)): [`Invalid`](crate::ErrorKind::Invalid)
+    /// message, [`Closed`](crate::ErrorKind::Closed) producer,
+    /// [`NoNameServer`](crate::ErrorKind::NoNameServer),
     /// [`NameServer`](crate::ErrorKind::NameServer), [`NoRoute`](crate::ErrorKind::NoRoute),
     /// [`NoBroker`](crate::ErrorKind::NoBroker), [`Dns`](crate::ErrorKind::Dns),
     /// [`Connect`](crate::ErrorKind::Connect), [`Tls`](crate::ErrorKind::Tls),
     /// [`Timeout`](crate::ErrorKind::Timeout), [`Disconnected`](crate::ErrorKind::Disconnected),
-    /// [`Protocol`](crate::ErrorKind::Protocol), [`Broker`](crate::ErrorKind::Broker) with its code,
-    /// [`Io`](crate::ErrorKind::Io) if the system gives no thread for a connection, or
-    /// [`Busy`](crate::ErrorKind::Busy) if too much was in flight until the deadline. [`Error::fate`] says whether the message may
-    /// be stored all the same; [`Error::attempts`] lists what was tried.
+    /// [`Protocol`](crate::ErrorKind::Protocol), [`Broker`](crate::ErrorKind::Broker) with its
+    /// code, [`Io`](crate::ErrorKind::Io) if the system cannot start a thread for a connection, or
+    /// [`Busy`](crate::ErrorKind::Busy) if the in-flight limits stayed exhausted until the
+    /// deadline. [`Error::fate`] says whether the message may still be stored; [`Error::attempts`]
+    /// lists the attempts.
     pub fn send(&self, message: &Message) -> Result<SendReceipt> {
         self.prepare(message).send()
     }
 
-    /// Sends a message without waiting for the answer; the callback gets the result, exactly once,
-    /// on a callback thread. (After a shutdown and in a fork of the process there is none: then it is
-    /// called here and now.)
+    /// Sends a message without waiting for the answer. The callback gets the result, exactly once,
+    /// on a callback thread. (After a shutdown and in a fork of the process it runs on the calling
+    /// thread, before this returns.)
     ///
     /// The first attempt starts on the calling thread, which may therefore wait for a route, a
-    /// connection, or room under the limits for messages in flight, at most to the deadline. No
-    /// failure is returned from here: all reach the callback, with the kinds of
-    /// [`send`](Producer::send).
+    /// connection, or in-flight capacity, until the deadline. This method returns no error: every
+    /// failure reaches the callback, with the kinds of [`send`](Producer::send).
     ///
-    /// Callbacks run side by side on the client's callback threads, in the order of the answers and
-    /// not of the sends. One may itself send, in every way, and drop the producer; its panic is caught
-    /// and logged. One that takes long keeps its thread from the others. One that sends again whatever
-    /// the error does so for ever after a shutdown: end it with [`Closed`](crate::ErrorKind::Closed).
+    /// Callbacks run in parallel on the client's callback threads, in the order of the answers, not
+    /// of the sends. A callback may send, in every mode, and may drop the producer. Its panic is
+    /// caught and logged. A slow callback occupies its thread. A callback that sends again after
+    /// every error never ends after a shutdown: stop at [`Closed`](crate::ErrorKind::Closed).
     ///
     /// ```
     /// # use rocketmq_blocking::{Message, Producer};
@@ -125,9 +126,9 @@ impl Producer {
         self.prepare(&message).send_async(callback);
     }
 
-    /// Sends a message without waiting for the answer; the handle waits for the result. As with
-    /// [`send_async`](Producer::send_async), the first attempt starts here, and no failure is returned
-    /// from here.
+    /// Sends a message without waiting for the answer. Wait for the result on the handle. As with
+    /// [`send_async`](Producer::send_async), the first attempt starts on the calling thread, and
+    /// this method returns no error.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -146,9 +147,9 @@ impl Producer {
         self.prepare(&message).submit()
     }
 
-    /// Sends a message without an answer. `Ok` means that the connection has accepted it; it can
-    /// still be lost, which is logged and counted. [`flush`](Producer::flush) waits until what was
-    /// accepted has been written.
+    /// Sends a message without an answer. `Ok` means that the connection accepted it. It can still
+    /// be lost, which is logged and counted. [`flush`](Producer::flush) waits until all accepted
+    /// messages are written.
     ///
     /// # Errors
     /// Those kinds of [`send`](Producer::send) that can occur before a message leaves: all but
@@ -210,12 +211,12 @@ impl Producer {
     /// ```
     ///
     /// # Errors
-    /// If the request could not be sent, those of [`send`](Producer::send). Then, always with
+    /// If the request could not be sent, the kinds of [`send`](Producer::send). Then, always with
     /// [`SendFate::MaybeStored`](crate::SendFate::MaybeStored):
     /// [`Timeout`](crate::ErrorKind::Timeout) while waiting for the
     /// [response](crate::error::Wait::Response) if no reply came,
-    /// [`Protocol`](crate::ErrorKind::Protocol) for one that cannot be read or is too large, and
-    /// [`Closed`](crate::ErrorKind::Closed) if the producer was shut down meanwhile.
+    /// [`Protocol`](crate::ErrorKind::Protocol) for a reply that cannot be read or is too large,
+    /// and [`Closed`](crate::ErrorKind::Closed) if the producer was shut down in the meantime.
     #[doc(alias = "RequestCallback")]
     pub fn request(&self, message: &Message, timeout: Duration) -> Result<MessageView> {
         self.prepare(message).request(timeout)
@@ -224,8 +225,8 @@ impl Producer {
     /// Sends a request without waiting for the reply; the callback gets it, or the error of
     /// [`request`](Producer::request), exactly once, on a callback thread.
     ///
-    /// As with [`send_async`](Producer::send_async), what comes before the first attempt happens on
-    /// the calling thread. A request counts as a message in flight until its callback starts.
+    /// As with [`send_async`](Producer::send_async), the first attempt starts on the calling
+    /// thread. A request counts as a message in flight until its callback starts.
     pub fn request_async(
         &self,
         message: Message,
@@ -235,7 +236,7 @@ impl Producer {
         self.prepare(&message).request_async(timeout, callback);
     }
 
-    /// A send with settings of its own: a queue, a sharding key, a selector, a timeout.
+    /// A send with its own settings: a queue, a sharding key, a selector, a timeout.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -259,7 +260,7 @@ impl Producer {
         PreparedSend::new(&self.0, Content::Batch(batch))
     }
 
-    /// Topics, offsets and stored messages: making a topic, finding what was sent.
+    /// Topics, offsets and stored messages: create a topic, find sent messages.
     pub fn admin(&self) -> Admin {
         self.client().admin()
     }
@@ -304,9 +305,9 @@ impl Producer {
         }
     }
 
-    /// What this producer has done since it was started: sends by how they ended, what is in flight,
-    /// and how its brokers did. It is always counted; a look costs microseconds per broker, and stops
-    /// no send.
+    /// Statistics of this producer since its start: sends by outcome, messages in flight, and
+    /// attempts per broker. They are always counted. A call takes microseconds per broker and
+    /// delays no send.
     ///
     /// ```no_run
     /// # fn main() -> rocketmq_blocking::Result<()> {
@@ -342,10 +343,10 @@ impl Producer {
         }
     }
 
-    /// Closes the producer: refuses new sends, wakes those that wait for room, lets what is in
-    /// flight be answered, tells the brokers, and ends its threads; all within this time. What is
-    /// unanswered then fails with [`Closed`](crate::ErrorKind::Closed), or, on a client that others
-    /// share, runs on to its own deadline.
+    /// Closes the producer: refuses new sends, wakes sends that wait for capacity, waits for sends
+    /// in flight, unregisters from the brokers, and ends its threads; all within this time.
+    /// Unanswered sends then fail with [`Closed`](crate::ErrorKind::Closed), or, on a shared
+    /// client, run on until their own deadlines.
     ///
     /// A second call waits for the first one, within its own time, and returns its report. It may
     /// be called from a callback; there a second call returns at once, since the first may be

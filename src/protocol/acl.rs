@@ -42,7 +42,7 @@ impl fmt::Display for Secret {
     }
 }
 
-/// Who signs.
+/// The signer's access key.
 #[derive(Debug, Clone)]
 pub(crate) struct Credentials {
     pub(crate) access_key: String,
@@ -51,10 +51,10 @@ pub(crate) struct Credentials {
 }
 
 impl Credentials {
-    /// Adds the fields that say who sends the request and that it is the one that was sent.
+    /// Adds the fields that identify the sender and authenticate the request.
     pub(crate) fn sign(&self, ext: &mut ExtFields, body: &[u8]) {
-        // A binary header carries no empty values, and a peer that reads one as null would sign
-        // the word "null": none may be there.
+        // A binary header has no empty values, and a peer that reads one as null would sign the
+        // word "null": leave it out.
         if ext.iter().any(|(_, value)| value.is_empty()) {
             *ext = ext.iter().filter(|(_, value)| !value.is_empty()).collect();
         }

@@ -182,9 +182,9 @@ impl Fields for ViewMessage {
 pub struct QueryMessage {
     /// The topic.
     pub topic: String,
-    /// A business key or, if so said, a unique key.
+    /// A business key, or a unique key if the flag below is set.
     pub key: String,
-    /// How many at most.
+    /// The most messages to return.
     pub max_num: i32,
     /// Stored from this time on, epoch milliseconds.
     pub begin_timestamp: i64,
@@ -218,7 +218,7 @@ impl Fields for QueryMessage {
         sink.display("maxNum", &self.max_num);
         sink.display("beginTimestamp", &self.begin_timestamp);
         sink.display("endTimestamp", &self.end_timestamp);
-        // Not said where it is not so: brokers of 4.x leave it out of what a signature is made of.
+        // Left out unless set: brokers 4.x do not include it in the signature.
         if self.unique {
             sink.display(UNIQUE_KEY_QUERY, &true);
         }

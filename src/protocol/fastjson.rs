@@ -18,7 +18,7 @@ use super::ProtocolError;
 /// Deeper nesting is no body of this protocol.
 const DEEPEST: usize = 64;
 
-/// Reads a body; `what` it is, an error says.
+/// Reads a body. `what` names it in errors.
 pub(super) fn decode<T: DeserializeOwned>(what: &str, body: &[u8]) -> Result<T, ProtocolError> {
     let bad = |why: String| ProtocolError::new(format!("bad {what}: {why}"));
     let text = std::str::from_utf8(body).map_err(|_| bad("not UTF-8".into()))?;
@@ -48,12 +48,12 @@ pub(super) fn map<K: Serialize, V: Serialize>(pairs: impl Iterator<Item = (K, V)
 }
 
 /// JSON of the same meaning: keys that are numbers or flat objects become texts. Takes linear time.
-/// `None` if it is nested too deeply. What is no JSON in any other way stays so.
+/// `None` if it is nested too deeply. Other invalid JSON stays invalid.
 pub(super) fn standard(text: &str) -> Option<Cow<'_, str>> {
     let bytes = text.as_bytes();
     let mut out = String::new();
     let mut copied = 0;
-    // Of each open bracket whether it is that of an object.
+    // For each open bracket, whether it opens an object.
     let mut open: Vec<bool> = Vec::new();
     let mut key_may_follow = false;
     let mut at = 0;
@@ -98,7 +98,7 @@ pub(super) fn standard(text: &str) -> Option<Cow<'_, str>> {
     Some(Cow::Owned(out))
 }
 
-/// Behind the string that starts at `at`.
+/// The end of the string that starts at `at`.
 fn end_of_string(bytes: &[u8], at: usize) -> usize {
     let mut at = at + 1;
     while let Some(&byte) = bytes.get(at) {
@@ -116,14 +116,14 @@ fn end_of_number(bytes: &[u8], at: usize) -> usize {
     at + bytes[at..].iter().take_while(is_part).count()
 }
 
-/// Behind the object that starts at `at` and has no other one in it.
+/// The end of the flat object that starts at `at`.
 fn end_of_flat_object(bytes: &[u8], at: usize) -> usize {
     let mut at = at + 1;
     while let Some(&byte) = bytes.get(at) {
         match byte {
             b'"' => at = end_of_string(bytes, at),
             b'}' => return at + 1,
-            // Not flat: what was read so far is no key, and serde says so.
+            // Not flat: the text read so far is not a key. Serde reports it.
             b'{' => return at,
             _ => at += 1,
         }
@@ -145,8 +145,8 @@ fn quote(text: &str, out: &mut String) {
     out.push('"');
 }
 
-/// A value that is written as a JSON object. Serde by itself also takes an array with the fields in
-/// their order, which no peer means.
+/// A value that is written as a JSON object. Serde alone would also accept an array of the fields,
+/// which no peer sends.
 pub(super) struct Object<T>(pub T);
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
@@ -167,7 +167,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
     }
 }
 
-/// fastjson may write null for what it has not.
+/// fastjson may write null for a missing value.
 pub(super) fn null_as_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,
@@ -207,8 +207,8 @@ where
     null_as_default(deserializer).map(|Few(map)| map)
 }
 
-/// More entries than any topic, group or client has, and few enough for what they become to stay small:
-/// an entry takes several times the memory that it takes on the wire.
+/// More entries than any topic, group or client has, but few enough to bound memory: a parsed entry
+/// takes several times its size on the wire.
 pub(super) const MOST_ENTRIES: usize = 16 * 1024;
 const TOO_MANY: &str = "too many entries";
 

@@ -65,7 +65,7 @@ impl Heartbeat {
     }
 }
 
-/// The header by which a client says that a group goes away.
+/// The header by which a client unregisters a group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unregister {
     /// The client's id.

@@ -10,9 +10,9 @@
 //! - [`frame`]: frames, commands, and headers in both forms
 //! - [`code`]: what a request asks for, and what an answer means
 //! - [`message`]: messages as bodies carry them, with properties, ids and compression
-//! - [`route`], [`heartbeat`], [`admin`]: what every client says to name servers and brokers
-//! - [`send`], [`reply`], [`transaction`], [`recall`], [`trace`]: what producers say
-//! - [`consumer`]: what consumers say, and what brokers ask of them
+//! - [`route`], [`heartbeat`], [`admin`]: requests of every client to name servers and brokers
+//! - [`send`], [`reply`], [`transaction`], [`recall`], [`trace`]: requests of producers
+//! - [`consumer`]: requests of consumers, and requests of brokers to them
 //! - [`namespace`], `acl`: names in a namespace; signatures
 //! - `fastjson`, `base64`: the dialects of Java's bodies
 

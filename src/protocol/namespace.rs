@@ -24,10 +24,10 @@ const SYSTEM_TOPICS: &[&str] = &[
     "CHECKPOINT_TOPIC",
 ];
 
-/// How names of further topics and of groups of the system begin.
+/// Prefixes of further system topics and groups.
 const SYSTEM_PREFIXES: &[&str] = &["rmq_sys_", "CID_RMQ_SYS_"];
 
-/// How the names of instances begin.
+/// The prefix of instance names.
 const INSTANCE: &str = "MQ_INST_";
 
 /// A topic's or group's name as brokers know it. One that is in the namespace already, or belongs
@@ -68,12 +68,12 @@ pub fn of_endpoint(address: &str) -> Option<&str> {
     };
     let (instance, _) = host.split_once('.')?;
     let id = instance.strip_prefix(INSTANCE)?;
-    // Two words with an underscore between them; a word may have underscores of its own.
+    // Two words with an underscore between them; a word may itself contain underscores.
     let inner = id.get(1..id.len().checked_sub(1)?)?;
     (is_word(id) && inner.contains('_')).then_some(instance)
 }
 
-/// The prefix of a retry or dead-letter topic, and what stands behind it.
+/// The prefix of a retry or dead-letter topic, and the rest of the name.
 fn split(name: &str) -> (&str, &str) {
     let prefix = [RETRY, DLQ].into_iter().find(|p| name.starts_with(p));
     name.split_at(prefix.map_or(0, str::len))

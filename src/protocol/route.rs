@@ -46,7 +46,7 @@ pub struct TopicRoute {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct QueueMapping {
-    /// Where the logical queues are known, mostly `__global__`.
+    /// The scope of the logical queues, mostly `__global__`.
     #[serde(default = "global_scope")]
     pub scope: String,
     /// How many logical queues there are in all.
@@ -54,10 +54,10 @@ pub struct QueueMapping {
     pub total_queues: i32,
     /// The broker.
     pub bname: String,
-    /// Of two brokers that both claim a queue, the one with the later epoch has it.
+    /// If two brokers claim a queue, the later epoch wins.
     #[serde(default)]
     pub epoch: i64,
-    /// Numbers of logical queues, and of the broker's own that stand for them.
+    /// Numbers of logical queues, each with the number of the broker's own queue.
     #[serde(default, deserialize_with = "few")]
     pub curr_id_map: BTreeMap<i32, i32>,
 }
@@ -67,7 +67,7 @@ fn global_scope() -> String {
 }
 
 impl QueueMapping {
-    /// The name that stands for the broker in a logical queue.
+    /// The broker name that a logical queue uses.
     pub fn logical_broker(&self) -> String {
         let scope = self.scope.as_str();
         // Java cuts the first two characters of this one scope.
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_route_is_an_error_and_never_a_panic() {
+    fn an_invalid_route_is_an_error_and_never_a_panic() {
         for bad in [
             "",
             "{",
@@ -218,7 +218,8 @@ mod tests {
 
     #[test]
     fn quoting_a_hostile_text_takes_linear_time() {
-        // Digits in a row with blanks between them: no number may look ahead over all the blanks.
+        // Digits in a row with blanks between them: reading a number must not scan all the blanks
+        // ahead.
         let hostile = format!("{{{}", "1 ".repeat(200_000));
         assert!(TopicRoute::decode(hostile.as_bytes()).is_err());
     }

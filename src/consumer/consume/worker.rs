@@ -69,7 +69,13 @@ impl Worker {
         };
         let times = u32::try_from(message.reconsume_times()).unwrap_or(0);
         let level = match settle(self.shared.config.mode, &outcome, times, &self.limits) {
-            Settlement::Done | Settlement::Dropped => return queue.finish(ticket),
+            Settlement::Done => return queue.finish(ticket),
+            Settlement::Dropped => {
+                self.shared.counters.dropped.add(1);
+                let (queue, id) = (&queue.shown, message.message_id());
+                logging::warn!(target: LOG, "{queue}: {id} failed, and broadcasting has no retries");
+                return queue.finish(ticket);
+            }
             Settlement::RetryHere { pause } => {
                 return queue.put_back(ticket, Instant::now() + pause);
             }

@@ -34,8 +34,10 @@ pub(crate) struct Beginning {
     pub(crate) threads: Threads,
     /// Kept once the first assignment has its start offsets.
     pub(crate) started: Arc<Promise<()>>,
-    /// Kept when all is over.
+    /// Kept when no queue is left, and brokers know it.
     pub(crate) ended: Arc<Promise<ShutdownReport>>,
+    /// Kept when the client is closed, if it is the consumer's own: its threads that did not end.
+    pub(crate) closed: Arc<Promise<Vec<String>>>,
 }
 
 /// The actor.
@@ -423,6 +425,7 @@ impl Controller {
         });
     }
 
+<<<<<<< HEAD
     /// No queue is left: says goodbye to the brokers, and waits for the other threads.
     fn end(mut self) {
         let Some(Ending {
@@ -430,12 +433,18 @@ impl Controller {
             mut report,
         }) = self.ending
         else {
+=======
+    /// No queue is left: says goodbye to the brokers, and closes what is the consumer's own.
+    fn end(self) {
+        let Some(Ending { deadline, report }) = self.ending else {
+>>>>>>> core
             return;
         };
         self.backs.close();
         self.calls.close(report.uncommitted.is_empty());
         self.tools.dispatcher.close();
         self.tools.membership.unregister(deadline);
+<<<<<<< HEAD
         drop((self.tools.membership, self.tools.events, self.tools.local));
         report.stuck_threads = self.begun.threads.join(deadline);
         if self.begun.owns_client {
@@ -443,7 +452,18 @@ impl Controller {
             let closed = self.begun.client.shutdown_within(rest);
             report.stuck_threads.extend(closed.stuck_threads);
         }
+=======
+        drop((self.tools.membership, self.tools.events));
+>>>>>>> core
         self.begun.started.keep(());
         self.begun.ended.keep(report);
+        let mut stuck = Vec::new();
+        if self.begun.owns_client {
+            // A part of the time is kept for its own report.
+            let rest = deadline.remaining(Instant::now());
+            let closed = self.begun.client.shutdown_within(rest - rest / 8);
+            stuck = closed.stuck_threads;
+        }
+        self.begun.closed.keep(stuck);
     }
 }

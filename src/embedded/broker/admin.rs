@@ -1,4 +1,4 @@
-//! What a broker does with the requests of administrators.
+//! A broker's handlers for administration requests.
 
 use super::state::BrokerState;
 use crate::embedded::server::bad_request;

@@ -121,9 +121,9 @@ impl Broker {
         groups::forget(&self.state, client_id);
     }
 
-    /// Whether notices of changed groups (40) get lost from now on. Default: no.
-    pub fn drop_notices(&self, drop: bool) {
-        self.state.knobs.set_drop_notices(drop);
+    /// Whether notifications of changed groups (40) get lost from now on. Default: no.
+    pub fn drop_notifications(&self, drop: bool) {
+        self.state.knobs.set_drop_notifications(drop);
     }
 
     /// What answers to pulls suggest from now on: the id of the broker that is to be asked next. Default: 0,
@@ -157,7 +157,7 @@ impl Broker {
         self.state.knobs.set_member_list(group, None);
     }
 
-    /// The transactions whose half messages it stored, ended or not, in order of arrival.
+    /// The transactions whose half messages this broker stored, ended or not, in order of arrival.
     pub fn transactions(&self) -> Vec<Transaction> {
         let all = self.state.transactions.all().into_iter();
         all.filter(|one| one.half().broker() == self.name())

@@ -1,4 +1,4 @@
-//! Heartbeats and what follows from them: who is in a group, and who is told of a change.
+//! Heartbeats, the members of groups, and notifications of changes.
 
 use std::sync::Arc;
 
@@ -36,7 +36,7 @@ pub(in crate::embedded) fn heartbeat(
     }
     changed.extend(registered.changed);
     notify(broker, &changed);
-    // Somebody is to be told when a consumer is gone; producers are looked for when they are needed.
+    // Only consumers are notified when a member is gone; producers are looked up on demand.
     if !heartbeat.consumer_data_set.is_empty() {
         watch_expiry(broker);
     }
@@ -70,7 +70,7 @@ pub(in crate::embedded) fn disconnected(broker: &BrokerState, connection: u64) {
     notify(broker, &changed);
 }
 
-/// The retry topic of a group, which brokers make at the first heartbeat.
+/// Makes the retry topic of a group, as brokers do at its first heartbeat.
 pub(in crate::embedded) fn make_retry_topic(broker: &BrokerState, group: &str) {
     if let Some(config) = broker.configs.find(group) {
         let topic = format!("{RETRY_PREFIX}{group}");
@@ -80,19 +80,19 @@ pub(in crate::embedded) fn make_retry_topic(broker: &BrokerState, group: &str) {
     }
 }
 
-/// Forgets the members whose time is up.
+/// Removes expired members.
 pub(super) fn expire(broker: &BrokerState) {
     let changed = broker.members.expire(real_time(broker));
     notify(broker, &changed);
 }
 
-/// Forgets a client, as if its time were up.
+/// Removes a client, as if it had expired.
 pub(super) fn forget(broker: &BrokerState, client_id: &str) {
     let changed = broker.members.forget(client_id);
     notify(broker, &changed);
 }
 
-/// Tells all members of a group that somebody joined or left; says how many could be told.
+/// Notifies all members of a group of a change; returns the number of connections notified.
 pub(in crate::embedded) fn notify_group(broker: &BrokerState, group: &str) -> usize {
     let name = GroupName {
         consumer_group: group.to_owned(),
@@ -105,7 +105,7 @@ pub(in crate::embedded) fn notify_group(broker: &BrokerState, group: &str) -> us
 }
 
 fn notify(broker: &BrokerState, groups: &[String]) {
-    if !broker.knobs.drops_notices() {
+    if !broker.knobs.drops_notifications() {
         for group in groups {
             notify_group(broker, group);
         }
@@ -113,13 +113,13 @@ fn notify(broker: &BrokerState, groups: &[String]) {
     broker.changes.note();
 }
 
-/// Heartbeats come by the system's clock: that a test moves the cluster's clock must not make a silent
-/// client of one that is not.
+/// Heartbeats follow the system's clock: a test that moves the cluster's clock must not expire a client
+/// that is not silent.
 fn real_time(broker: &BrokerState) -> Millis {
     broker.clock.unmoved()
 }
 
-/// Looks for silent members when the first of them expires.
+/// Removes silent members when the first of them expires.
 fn watch_expiry(broker: &Arc<BrokerState>) {
     let mut expiry = broker.expiry.lock();
     if expiry.is_some() || broker.clock.is_manual() {

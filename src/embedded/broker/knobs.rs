@@ -11,18 +11,18 @@ pub(super) type EditMembers = Arc<dyn Fn(Vec<String>) -> Vec<String> + Send + Sy
 
 #[derive(Default)]
 pub(in crate::embedded) struct Knobs {
-    drop_notices: AtomicBool,
+    drop_notifications: AtomicBool,
     suggested_broker: AtomicI64,
     member_lists: Mutex<HashMap<String, EditMembers>>,
 }
 
 impl Knobs {
-    pub(super) fn set_drop_notices(&self, drop: bool) {
-        self.drop_notices.store(drop, Ordering::Relaxed);
+    pub(super) fn set_drop_notifications(&self, drop: bool) {
+        self.drop_notifications.store(drop, Ordering::Relaxed);
     }
 
-    pub(in crate::embedded) fn drops_notices(&self) -> bool {
-        self.drop_notices.load(Ordering::Relaxed)
+    pub(in crate::embedded) fn drops_notifications(&self) -> bool {
+        self.drop_notifications.load(Ordering::Relaxed)
     }
 
     pub(super) fn set_suggested_broker(&self, id: i64) {

@@ -1,15 +1,15 @@
-//! The brokers of a cluster: sends and all that belongs to them. What consumers ask is in `consume`;
-//! which request goes where is in `service`.
+//! The brokers of a cluster: sends and everything that belongs to them. Consumers' requests are in
+//! `consume`, the dispatch of requests is in `service`.
 //!
 //! In reading order:
-//! - `state`: what one broker has; every handler is a function of that and a request
-//! - `knobs`, `asked`, `parked`: parts of it: what tests have set, questions to clients, long polls
+//! - `state`: the state of one broker; every handler is a function of it and a request
+//! - `knobs`, `asked`, `parked`: parts of it: settings of tests, requests to clients, long polls
 //! - `refusal`: how a broker refuses to store a message
 //! - `text`: properties in their text form
 //! - `sends`: sends, and messages that wait for the clock
-//! - `transactions`: half messages, and the ends of transactions
+//! - `transactions`: half messages, their states and ends
 //! - `replies`: pushed to the client that asked
-//! - `groups`: heartbeats, and who is told of a changed group
+//! - `groups`: heartbeats, and notifications of changed groups
 //! - `admin`: topics, offsets, messages by id and by key
 //! - `control`: what a test does with one broker
 

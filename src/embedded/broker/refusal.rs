@@ -1,4 +1,4 @@
-//! How a broker refuses to store a message.
+//! A broker's refusals to store a message.
 
 use crate::embedded::store::REGION;
 use crate::message::name;

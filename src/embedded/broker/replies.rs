@@ -11,8 +11,8 @@ use crate::protocol::code::{request, response};
 use crate::protocol::reply::PushedReply;
 use crate::protocol::send::SendRequest;
 
-/// Stores a reply, and pushes it over the connection by which its receiver was heard of. The sender
-/// hears of a receiver that is not there. Unlike a real broker, this one does not wait for the
+/// Stores a reply, and pushes it over the connection of its receiver's heartbeat. The answer to the
+/// replier reports a missing receiver. Unlike a real broker, this one does not wait for the
 /// receiver's answer.
 pub(in crate::embedded) fn reply(broker: &BrokerState, request: &Command, peer: Peer) -> Command {
     let header = match SendRequest::decode(request.code, &request.ext) {

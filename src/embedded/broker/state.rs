@@ -1,4 +1,4 @@
-//! What one broker has.
+//! The state of one broker.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -49,15 +49,15 @@ pub(in crate::embedded) struct BrokerState {
     pub(in crate::embedded) modes: Modes,
     /// Long polls that wait for a message.
     pub(in crate::embedded) parked: Parked,
-    /// What tests have set to be otherwise than on a healthy broker.
+    /// What a test changed about this broker.
     pub(in crate::embedded) knobs: Knobs,
-    /// Requests of the broker's own that clients have not answered yet.
+    /// The broker's own requests that clients have not answered yet.
     pub(in crate::embedded) asked: Asked,
     /// Wakes tests that wait.
     pub(in crate::embedded) changes: Arc<Changes>,
-    /// The next look for members whose time is up.
+    /// The next check for expired members.
     pub(in crate::embedded) expiry: Mutex<Option<Timer>>,
-    /// By which requests of its own go out to clients.
+    /// Sends the broker's own requests to clients.
     pub(in crate::embedded) connections: Arc<Connections>,
     /// Counts on where the broker chooses a queue or an id itself.
     pub(in crate::embedded) counter: AtomicU32,
@@ -77,12 +77,12 @@ impl BrokerState {
         }
     }
 
-    /// Sends a request of the broker's own to a client; says whether the connection took it.
+    /// Sends a request to a client; `false` if the connection is gone.
     pub(in crate::embedded) fn push(&self, connection: u64, request: Command) -> bool {
         self.connections.push(connection, request).is_some()
     }
 
-    /// The broker has been killed: what it had in memory only is gone. What it stored stays.
+    /// The broker was killed: it loses its state in memory. Stored messages stay.
     pub(in crate::embedded) fn forget(&self) {
         self.delays.set_down(self.index, true);
         self.members.clear();
@@ -90,7 +90,7 @@ impl BrokerState {
         self.offsets.forget(self.clock.now());
         self.asked.clear();
         self.changes.note();
-        // It may have work of its own to drop: not under the lock.
+        // Dropping it may run other code: not under the lock.
         let timer = self.expiry.lock().take();
         drop(timer);
     }

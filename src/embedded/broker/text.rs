@@ -2,7 +2,7 @@
 
 use crate::protocol::properties::{NAME_END, VALUE_END};
 
-/// One property. As in a map, the last one of its name counts.
+/// One property. The last one of its name counts, as in a map.
 pub(in crate::embedded) fn find_property<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     let mut pieces = text
         .rsplit(VALUE_END)

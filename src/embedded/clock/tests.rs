@@ -7,10 +7,10 @@ use parking_lot::Mutex;
 use super::{Clock, Millis};
 
 const MS: Duration = Duration::from_millis(1);
-/// Only a failing test waits so long.
+/// Only a failing test waits this long.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// What ran, with the time that it saw, counted from the start.
+/// The work that ran, with the time that it saw, counted from the start.
 #[derive(Clone)]
 struct Journal {
     clock: Arc<Clock>,
@@ -93,7 +93,7 @@ fn a_dropped_timer_runs_nothing_and_neither_does_a_closed_clock() {
     let (held, free): (Sender<()>, Receiver<()>) = crossbeam_channel::unbounded();
     let _pending = clock.after(MS, move || drop(held));
     clock.close();
-    // What the work held is gone.
+    // The captures of the work were dropped.
     assert!(free.recv().is_err());
     let _later = clock.after(MS, journal.note("after the end"));
     clock.advance(10 * MS);

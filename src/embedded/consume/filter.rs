@@ -10,7 +10,7 @@ mod tests;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use self::expression::Expression;
+use self::expression::{Expression, Invalid};
 use crate::embedded::store::StoredMessage;
 use crate::message::string_hash;
 use crate::protocol::consumer::subscription::{ALL, Subscription};
@@ -23,10 +23,6 @@ pub(super) enum Filter {
     Tags(Arc<BTreeSet<i32>>),
     Sql(Arc<Expression>),
 }
-
-/// Why a condition cannot be compiled.
-#[derive(Debug)]
-pub(super) struct Invalid(pub(super) String);
 
 impl Filter {
     pub(super) fn of(subscription: &Subscription) -> Result<Filter, Invalid> {

@@ -1,4 +1,6 @@
 //! Pulls: messages of a queue from an offset on, now, or as soon as there is one (a long poll).
+//!
+//! Not implemented yet: the group, its subscription and the tags.
 
 use std::sync::Arc;
 use std::time::Duration;

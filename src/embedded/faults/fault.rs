@@ -1,4 +1,4 @@
-//! A scripted fault: what goes wrong, with which requests and how often.
+//! A scripted fault: what fails, for which requests, and how often.
 
 use std::fmt;
 use std::sync::Arc;
@@ -20,8 +20,8 @@ use crate::protocol::code::response;
 /// |---|---|---|
 /// | an error code | an answer with that code | [`answer`](Fault::answer), [`busy`](Fault::busy), [`go_away`](Fault::go_away) |
 /// | no answer | nothing, until its deadline | [`silence`](Fault::silence) |
-/// | an answer when the test says so | nothing, until the gate opens | [`hold`](Fault::hold) |
-/// | a late answer | nothing, until the clock of the cluster has moved so far | [`late`](Fault::late) |
+/// | an answer when the test decides | nothing, until the gate opens | [`hold`](Fault::hold) |
+/// | a late answer | nothing, until the clock of the cluster has moved by that time | [`late`](Fault::late) |
 /// | a broken connection | the end of the connection | [`hang_up`](Fault::hang_up), [`cut_after`](Fault::cut_after) |
 /// | garbage | those bytes | [`bytes`](Fault::bytes), [`bytes_from`](Fault::bytes_from) |
 /// | slowness | an answer in drips | [`slow`](Fault::slow) |
@@ -99,8 +99,8 @@ impl Fault {
         Fault::new(Action::Answer { code, remark })
     }
 
-    /// The request is answered with SYSTEM_BUSY (2), as by a broker whose disk is behind: a send is
-    /// made again, after a short pause.
+    /// The request is answered with SYSTEM_BUSY (2), as by a broker whose disk is slow: the send is
+    /// retried after a short pause.
     ///
     /// ```
     /// # use rocketmq_blocking::embedded::{Cluster, Fault, On};
@@ -258,7 +258,7 @@ impl Fault {
     ///     frames
     /// });
     /// cluster.broker("broker-a").inject(twice.on(On::Send).once());
-    /// let _ = producer.send(&Message::new("Orders", "one"))?; // the second answer is nobody's
+    /// let _ = producer.send(&Message::new("Orders", "one"))?; // the second answer matches no request
     /// let _ = producer.send(&Message::new("Orders", "two"))?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```

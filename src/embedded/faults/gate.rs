@@ -5,7 +5,7 @@ use parking_lot::Mutex;
 
 /// Holds answers back until the test opens it; see [`Fault::hold`](super::Fault::hold).
 ///
-/// Clones are the same gate. Once open it stays open: what comes later passes at once.
+/// Clones are the same gate. Once open it stays open: later requests pass at once.
 #[derive(Clone, Default)]
 pub struct Gate(Arc<Mutex<State>>);
 
@@ -44,7 +44,7 @@ impl Gate {
         }
     }
 
-    /// How many requests are held now. A request whose connection has ended is not among them.
+    /// The number of requests held now. A request whose connection has ended does not count.
     pub fn held(&self) -> usize {
         let mut state = self.0.lock();
         state.held.retain(|waiting| waiting.is_open());
@@ -59,7 +59,7 @@ impl Gate {
             waiting.release();
             return;
         }
-        // Before the list grows, what has ended makes room.
+        // Before the list grows, ended requests are removed.
         if state.held.len() == state.held.capacity() {
             state.held.retain(|waiting| waiting.is_open());
         }

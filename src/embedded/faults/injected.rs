@@ -51,7 +51,7 @@ impl fmt::Debug for Injected {
 /// The faults of one server; of those that match a request, the one injected first happens.
 #[derive(Default)]
 pub(in crate::embedded) struct Faults {
-    /// How many rules there are: without any, a request costs no lock.
+    /// The number of rules: without any, a request takes no lock.
     count: AtomicUsize,
     rules: Mutex<Vec<Arc<Rule>>>,
 }

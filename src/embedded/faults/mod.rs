@@ -1,4 +1,4 @@
-//! What goes wrong on a server, by the script of a test.
+//! Scripted faults of a server.
 //!
 //! In reading order:
 //! - `on`: which requests a fault is for

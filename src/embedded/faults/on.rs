@@ -4,7 +4,7 @@ use std::sync::Arc;
 use crate::protocol::Command;
 use crate::protocol::code::request;
 
-/// Selects requests, for a [`Fault`](super::Fault) or for a look at the request log.
+/// Selects requests, for a [`Fault`](super::Fault) or in the request log.
 ///
 /// ```
 /// use rocketmq_blocking::embedded::{Cluster, Fault, On};
@@ -49,7 +49,7 @@ pub enum On {
     Unlock,
     /// Questions for the members of a group.
     Members,
-    /// Messages that a consumer gives back.
+    /// Messages that a consumer sends back.
     SendBack,
     /// Pops.
     Pop,

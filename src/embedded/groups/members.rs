@@ -1,7 +1,7 @@
-//! Who belongs to the groups that a broker knows from heartbeats.
+//! The members of the groups that a broker knows from heartbeats.
 //!
-//! As on a real broker, a member is a *connection* of a client: a client that comes again over a new
-//! connection is there twice until the old one has ended. Over one connection a consumer group has one
+//! As on a real broker, a member is a *connection* of a client: a client that reconnects is listed
+//! twice until its old connection has ended. Over one connection a consumer group has one
 //! client. A member leaves when its connection ends, when its client unregisters the group over it, and
 //! after [`EXPIRE_AFTER`] without a heartbeat.
 
@@ -23,10 +23,10 @@ use crate::protocol::consumer::member::{
 use crate::protocol::consumer::subscription::Subscription;
 use crate::protocol::heartbeat::{Heartbeat, Unregister};
 
-/// How long a member stays without a heartbeat.
+/// The time after which a member without a heartbeat is removed.
 pub(in crate::embedded) const EXPIRE_AFTER: Duration = Duration::from_secs(120);
 
-/// What a group does. A producer group and a consumer group may have the same name.
+/// The kind of a group. A producer group and a consumer group may have the same name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::embedded) enum Kind {
     Producer,
@@ -51,8 +51,8 @@ pub(in crate::embedded) struct Member {
     last_heartbeat: Millis,
 }
 
-/// The members of all groups of one broker. Functions that change them return the consumer groups whose
-/// members are to be told, sorted.
+/// The members of all groups of one broker. Functions that change them return the consumer groups
+/// whose members are to be notified, sorted.
 #[derive(Default)]
 pub(in crate::embedded) struct Members(Mutex<State>);
 
@@ -169,12 +169,12 @@ impl Members {
         self.remove(|_, _, member| member.is_at(connection))
     }
 
-    /// Removes those whose time is up.
+    /// Removes members that have expired.
     pub(in crate::embedded) fn expire(&self, now: Millis) -> Vec<String> {
         self.remove(|_, _, member| member.expires() <= now)
     }
 
-    /// Removes a client from all groups, as if its time were up.
+    /// Removes a client from all groups, as if it had expired.
     pub(in crate::embedded) fn forget(&self, client_id: &str) -> Vec<String> {
         self.remove(|_, _, member| member.client_id == client_id)
     }
@@ -185,7 +185,7 @@ impl Members {
         state.all().map(Member::expires).min()
     }
 
-    /// The broker has been killed: it remembers nobody.
+    /// The broker was killed: it forgets all members.
     pub(in crate::embedded) fn clear(&self) {
         *self.0.lock() = State::default();
     }

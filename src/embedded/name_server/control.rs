@@ -52,8 +52,8 @@ impl NameServer {
         self.server.set_accept(accept);
     }
 
-    /// Makes something go wrong. Of several faults that match a request, the one injected first
-    /// happens. Faults outlive a restart.
+    /// Injects a fault. If several faults match a request, the first one injected happens. Faults
+    /// survive a restart.
     pub fn inject(&self, fault: Fault) -> Injected {
         self.server.faults().inject(fault)
     }
@@ -63,7 +63,7 @@ impl NameServer {
         self.server.faults().clear();
     }
 
-    /// How many connections are open.
+    /// The number of open connections.
     pub fn connections(&self) -> usize {
         self.server.connections()
     }

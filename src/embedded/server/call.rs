@@ -13,7 +13,7 @@ use crate::embedded::faults::{Action, Rule, Waiting};
 use crate::protocol::code::response;
 use crate::protocol::{Command, HeaderFormat, Language};
 
-/// One request and who sent it. A service answers it now, by returning the answer, or makes a
+/// One request and its sender. A service answers it now, by returning the answer, or makes a
 /// [`Responder`] of it with [`later`](Call::later).
 pub(in crate::embedded) struct Call<'a> {
     pub(in crate::embedded) request: &'a Arc<Command>,
@@ -26,9 +26,9 @@ pub(in crate::embedded) struct Call<'a> {
 
 /// Answers one request later, from any thread, without ever blocking it.
 ///
-/// Clones answer the same request: the first answer counts, the others do nothing. Once all clones are
-/// dropped, the request is never answered. When the connection ends, by whatever cause, the request is
-/// forgotten with all that [`keep`](Responder::keep) was given, whoever still has a clone.
+/// Clones answer the same request: the first answer counts, the others do nothing. Once all clones
+/// are dropped, the request is never answered. When the connection ends, the request is forgotten
+/// with everything given to [`keep`](Responder::keep), even if clones still exist.
 #[derive(Clone)]
 pub(in crate::embedded) struct Responder(Arc<Held>);
 
@@ -101,7 +101,7 @@ impl Responder {
         }
     }
 
-    /// The link and what was held; from now on the responder is closed.
+    /// Takes the link and the kept values; the responder is closed afterwards.
     pub(super) fn take(&self) -> Option<(Arc<Link>, Content)> {
         let link = self.0.link.upgrade()?;
         let mut content = self.0.content.lock().take()?;
@@ -151,7 +151,7 @@ impl Waiting for Responder {
     /// Writes it from this thread, which is the test's.
     fn release(self: Box<Self>) {
         if let Some((link, frame)) = self.take_prepared() {
-            // If the peer is gone, so is whoever would have missed the answer.
+            // If the peer is gone, the answer has no receiver.
             let _ = link.connection.write(&frame);
         }
     }
@@ -291,7 +291,7 @@ impl Link {
             Effect::HangUp => Post::Last(Vec::new()),
             Effect::StopReading => return self.connection.stop_reading(),
         };
-        // A connection that has ended takes nothing, and nobody misses it.
+        // A connection that has ended takes no answer, which then has no receiver.
         self.connection.post(post);
     }
 

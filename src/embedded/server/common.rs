@@ -1,4 +1,4 @@
-//! What all servers of a cluster share.
+//! State that all servers of a cluster share.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -6,15 +6,15 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use super::request_log::RequestLog;
 use crate::embedded::clock::Clock;
 
-/// How many requests of a cluster may wait for a later answer. A further one that would have to wait
-/// is refused with SYSTEM_BUSY.
+/// The most requests of a cluster that may wait for a later answer. Further ones are refused with
+/// SYSTEM_BUSY.
 pub(in crate::embedded) const MAX_HELD: usize = 100_000;
-/// How many bytes their bodies may have together.
+/// The most bytes of their bodies together.
 const MAX_HELD_BYTES: usize = 256 << 20;
 
 pub(in crate::embedded) struct Common {
     pub(in crate::embedded) log: RequestLog,
-    /// What clients answered to requests of ours.
+    /// The answers of clients to the servers' requests.
     pub(in crate::embedded) answers: RequestLog,
     pub(super) answer_json_always: bool,
     /// What answers say of the server's version.
@@ -54,7 +54,7 @@ impl Common {
         self.connection_ids.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// How many requests wait for a later answer.
+    /// The number of requests that wait for a later answer.
     #[cfg(test)]
     pub(in crate::embedded) fn held(&self) -> usize {
         self.held.load(Ordering::Acquire)
@@ -64,7 +64,7 @@ impl Common {
     pub(in crate::embedded) fn hold(self: &Arc<Common>, bytes: usize) -> Option<HeldPermit> {
         let held = self.held.fetch_add(1, Ordering::AcqRel);
         let held_bytes = self.held_bytes.fetch_add(bytes, Ordering::AcqRel);
-        // Too much is given back by the permit's end.
+        // Dropping the permit returns the excess.
         let permit = HeldPermit {
             common: Arc::clone(self),
             bytes,

@@ -1,4 +1,4 @@
-//! One accepted connection: its socket, and who writes to it.
+//! One accepted connection: its socket and its writers.
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
@@ -12,11 +12,11 @@ use parking_lot::{Condvar, Mutex};
 use crate::embedded::LOG;
 use crate::logging;
 
-/// How many bytes may wait for the writer thread. A peer that reads so little that they fill up loses
-/// its connection.
+/// The most bytes that may wait for the writer thread. A peer that reads too slowly loses its
+/// connection.
 const MAX_POSTED: usize = 128 << 20;
 
-/// Who sent a request.
+/// The sender of a request.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::embedded) struct Peer {
     /// The connection's number; no two of a cluster have the same.
@@ -157,7 +157,7 @@ impl Connection {
         }
     }
 
-    /// Reads nothing more, and stays open until somebody closes it.
+    /// Stops reading, and stays open until it is closed.
     pub(super) fn stop_reading(&self) {
         self.state.lock().unread = true;
     }

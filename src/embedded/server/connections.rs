@@ -82,7 +82,7 @@ impl Connections {
         Ok(())
     }
 
-    /// A connection's own thread says that it ends.
+    /// The connection's own thread reports its end.
     pub(super) fn leave(&self, connection: &Connection) {
         let writer = connection.end_posts();
         let mut table = self.table.lock();
@@ -124,7 +124,7 @@ impl Connections {
         self.changed.notify_all();
         for Entry { connection, thread } in open.into_values() {
             connection.close();
-            // A thread that panicked did so in a function that the test gave us, and said so.
+            // A thread panics only in a function of the test, and the panic was reported.
             let _ = thread.map(JoinHandle::join);
             let _ = connection.end_posts().map(JoinHandle::join);
         }

@@ -1,11 +1,11 @@
-//! What a scripted fault makes of the answer to a request.
+//! The effect of a scripted fault on the answer to a request.
 
 use std::time::Duration;
 
 use crate::embedded::faults::Action;
 use crate::protocol::Command;
 
-/// What happens on the connection.
+/// The effect on the connection.
 pub(super) enum Effect {
     Nothing,
     Frame(Vec<u8>),
@@ -49,7 +49,7 @@ pub(super) fn of(action: &Action, request: &Command, frame: Vec<u8>) -> Effect {
             first.truncate(*bytes);
             Effect::Last(first)
         }
-        // The code stands in the answer already, and the others only delay it.
+        // The code is already in the answer, and the others only delay it.
         Action::Answer { .. } | Action::Hold(_) | Action::Late(_) => Effect::Frame(frame),
     }
 }

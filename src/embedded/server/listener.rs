@@ -17,7 +17,7 @@ use crate::embedded::LOG;
 use crate::embedded::faults::Faults;
 use crate::logging;
 
-/// How long a restart tries to get its port back: another process may hold it for a moment.
+/// How long a restart tries to bind its port again: another process may hold it for a moment.
 const REBIND_WITHIN: Duration = Duration::from_secs(5);
 
 /// What a server does with new connections; see [`Broker::set_accept`](crate::embedded::Broker::set_accept).
@@ -177,7 +177,7 @@ impl Shared {
     fn accept_all(self: &Arc<Shared>, listener: &TcpListener) {
         loop {
             let accepted = listener.accept();
-            // Held until the connection is in the table: what set_accept says is for all later ones.
+            // Held until the connection is in the table: set_accept affects all later ones.
             let state = self.state.lock();
             if state.stopping {
                 return;
@@ -234,7 +234,8 @@ struct Leave<'a> {
 
 impl Drop for Leave<'_> {
     fn drop(&mut self) {
-        // The peer may look at the server's list as soon as it sees the end: leave that first.
+        // The test may read the server's list as soon as the peer sees the end: leave the list
+        // first.
         let service = &self.shared.serving.service;
         service.disconnected(self.connection.peer.connection);
         self.shared.connections.leave(self.connection);
@@ -258,7 +259,7 @@ fn rebind(address: SocketAddr) -> io::Result<TcpListener> {
     loop {
         match TcpListener::bind(address) {
             Err(error) if error.kind() == io::ErrorKind::AddrInUse && Instant::now() < deadline => {
-                // Nobody tells when the system gives a port back.
+                // No event reports when the system frees a port.
                 thread::sleep(Duration::from_millis(10));
             }
             bound => return bound,

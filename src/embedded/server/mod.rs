@@ -1,11 +1,11 @@
-//! What name servers and brokers have in common: a port, connections, requests and their answers.
+//! The common parts of name servers and brokers: a port, connections, requests and answers.
 //!
 //! In reading order:
 //! - `service`: the trait that a kind of server implements
 //! - `call`: a request and its answer, now or later
-//! - `connection`: one accepted socket; a writer thread for what other threads have to say on it
+//! - `connection`: one accepted socket; a writer thread for the frames of other threads
 //! - `effect`: what a scripted fault makes of an answer
-//! - `request_log`: what was received
+//! - `request_log`: the received requests
 //! - `common`: what all servers of a cluster share
 //! - `worker`: the thread of a connection: frames in, faults, the service, answers out
 //! - `connections`: the open connections of one server

@@ -10,9 +10,9 @@ use parking_lot::{Condvar, Mutex};
 use crate::embedded::faults::On;
 use crate::protocol::{Command, HeaderFormat};
 
-/// How many requests are remembered.
+/// The most requests that are kept.
 const MAX_REQUESTS: usize = 65_536;
-/// How many bytes of bodies are remembered.
+/// The most bytes of bodies that are kept.
 const MAX_BYTES: usize = 64 << 20;
 
 /// One request as a server received it, oneway ones and those that met a fault included.
@@ -30,12 +30,12 @@ impl ReceivedRequest {
         &self.server
     }
 
-    /// Which connection it came over; no two connections of a cluster have the same number.
+    /// The number of its connection, unique in the cluster.
     pub fn connection(&self) -> u64 {
         self.connection
     }
 
-    /// How its header was written.
+    /// The format of its header.
     pub fn format(&self) -> HeaderFormat {
         self.format
     }
@@ -66,7 +66,7 @@ pub(in crate::embedded) struct RequestLog {
 struct Ring {
     requests: VecDeque<ReceivedRequest>,
     bytes: usize,
-    /// How many ever came.
+    /// The total number of requests.
     recorded: u64,
 }
 
@@ -115,7 +115,7 @@ impl RequestLog {
                 return found;
             }
             let mut ring = self.ring.lock();
-            // Nothing may have come between the look and the lock, or its wake-up would be missed.
+            // A request that arrives between the check and the lock would be missed: check again.
             if ring.recorded == recorded && self.arrived.wait_until(&mut ring, deadline).timed_out()
             {
                 return found;
@@ -123,7 +123,7 @@ impl RequestLog {
         }
     }
 
-    /// What matches, and how many requests had been recorded by then.
+    /// The matching requests, and the number of requests recorded so far.
     fn look(&self, on: &On) -> (Vec<ReceivedRequest>, u64) {
         let (all, recorded) = {
             let ring = self.ring.lock();

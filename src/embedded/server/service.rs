@@ -1,4 +1,4 @@
-//! What a kind of server does: carries requests out.
+//! A kind of server: it executes requests.
 
 use std::sync::Arc;
 
@@ -22,9 +22,9 @@ pub(in crate::embedded) trait Service: Send + Sync + 'static {
 
 /// When a request is answered.
 pub(in crate::embedded) enum Answer {
-    /// The answer. Nobody sees that to a oneway request.
+    /// The answer. A oneway request drops it.
     Now(Command),
-    /// By the responder that the service has made of the call.
+    /// Through the responder that the service made of the call.
     Later,
 }
 

@@ -16,10 +16,10 @@ use crate::logging;
 use crate::protocol::frame::{self, MAX_FRAME};
 use crate::protocol::{Command, HeaderFormat, ProtocolError};
 
-/// How much is read at once, and how much of answers is gathered for one write.
+/// The most bytes per read, and the most bytes of answers per write.
 const CHUNK: usize = 64 * 1024;
 
-/// What serves the connections of one server.
+/// Serves the connections of one server.
 pub(super) struct Serving {
     pub(super) name: Arc<str>,
     pub(super) service: Arc<dyn Service>,
@@ -27,8 +27,8 @@ pub(super) struct Serving {
     pub(super) faults: Faults,
 }
 
-/// Serves a connection until it ends. All requests of it that are held then are forgotten, also if a
-/// function of the test panics.
+/// Serves a connection until it ends. Its held requests are then forgotten, also if a function of
+/// the test panics.
 pub(super) fn serve(serving: &Arc<Serving>, connection: &Arc<Connection>) {
     let link = Link::new(Arc::clone(connection), Arc::clone(&serving.common));
     let link = Forget(Arc::new(link));
@@ -55,7 +55,7 @@ enum End {
     Io,
     Protocol(ProtocolError),
     HangUp,
-    /// It stays open without being read until somebody closes it.
+    /// It stays open and unread until it is closed.
     StopReading,
 }
 
@@ -172,7 +172,7 @@ impl Worker<'_> {
         result
     }
 
-    /// What happens to an answer that the service has given.
+    /// Delivers an answer of the service.
     fn answered(
         &self,
         rule: &Rule,
@@ -190,7 +190,7 @@ impl Worker<'_> {
         effect::of(action, request, frame)
     }
 
-    /// What happens instead of what the service would do.
+    /// The effect that replaces the service's work.
     fn instead(&self, rule: &Rule, request: &Arc<Command>, format: HeaderFormat) -> Effect {
         let action = &rule.fault.action;
         let mut frame = Vec::new();
@@ -294,7 +294,7 @@ impl Unserved {
             let mut frame = Vec::new();
             link.append_frame(&request, format, answer, &mut frame);
             match may_block {
-                // If the peer is gone, so is whoever would have missed the answer.
+                // If the peer is gone, the answer has no receiver.
                 true => drop(link.connection.write(&frame)),
                 false => drop(link.connection.post(Post::Frame(frame))),
             }
@@ -335,7 +335,7 @@ impl Input {
         self.end -= self.start;
         self.start = 0;
         if self.end == self.buffer.len() {
-            // It grows with what has come, never with what a length promises.
+            // It grows with the received bytes, never by a claimed length.
             let grown = (self.buffer.len() * 2).clamp(CHUNK, MAX_FRAME + CHUNK);
             self.buffer.resize(grown, 0);
         }

@@ -4,9 +4,9 @@ use super::parts::{Parts, Place};
 use super::stored::{Stored, StoredMessage};
 
 pub(in crate::embedded) struct Draft {
-    /// How much of the commit log it takes.
+    /// Its size in the commit log.
     pub(super) size: usize,
-    /// Absent if nobody looks at messages.
+    /// Absent if messages are not kept.
     message: Option<Stored>,
 }
 
@@ -19,8 +19,7 @@ impl Draft {
         }
     }
 
-    /// Takes the message out: the draft that is left takes as much of the commit log, and nobody
-    /// sees it.
+    /// Removes the message: the remaining draft keeps its size in the commit log, and is hidden.
     pub(in crate::embedded) fn hide(&mut self) -> Option<Draft> {
         let message = self.message.take()?;
         Some(Draft {

@@ -74,8 +74,8 @@ impl Index {
         }
     }
 
-    /// Appends messages one after the other to a queue. `keep` sees each that is not a mere size, and
-    /// says whether to keep it.
+    /// Appends messages to a queue, in order. `keep` sees each that is not a mere size, and decides
+    /// whether to keep it.
     pub(super) fn append(
         &mut self,
         broker: usize,
@@ -125,7 +125,7 @@ impl Index {
         self.topics.get(topic).map_or(&[], |log| &log.messages)
     }
 
-    /// How many messages of a topic were stored, kept or not.
+    /// The number of messages of a topic that were stored, kept or not.
     pub(super) fn count(&self, topic: &str) -> u64 {
         self.topics.get(topic).map_or(0, |log| log.count)
     }

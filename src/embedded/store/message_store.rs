@@ -1,4 +1,4 @@
-//! The store: one for all brokers, so that one lock says in which order messages arrived.
+//! The store: one for all brokers, so that one lock orders the messages.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
@@ -60,7 +60,7 @@ impl Store {
         self.wanted.load(Ordering::Relaxed)
     }
 
-    /// Stores messages one after the other in a queue, and wakes who watches it.
+    /// Stores messages in a queue, in order, and wakes its watches.
     pub(in crate::embedded) fn append(
         &self,
         broker: usize,
@@ -207,7 +207,7 @@ impl Store {
         self.state.lock().subscribers.clear();
     }
 
-    /// How many watches there are.
+    /// The number of watches.
     #[cfg(test)]
     pub(in crate::embedded) fn watches(&self) -> usize {
         self.state.lock().watches.len()
@@ -220,7 +220,7 @@ impl Drop for Watch {
             return;
         };
         if let Some(store) = store.upgrade() {
-            // What it holds is dropped after the lock is free.
+            // Its captures are dropped after the lock is released.
             let _wake = store.state.lock().watches.remove(&key);
         }
     }

@@ -1,4 +1,4 @@
-//! What the brokers of a cluster hold.
+//! The stored messages of a cluster's brokers.
 //!
 //! In reading order:
 //! - `parts`: what a message consists of, and how brokers encode it

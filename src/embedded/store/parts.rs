@@ -1,4 +1,4 @@
-//! What a message consists of, and the form in which brokers store messages and hand them out.
+//! The parts of a message, and the form in which brokers store and return messages.
 
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
@@ -17,9 +17,9 @@ pub(in crate::embedded) const CLUSTER_NAME: &str = "DefaultCluster";
 const MAGIC_V1: i32 = -626_843_481;
 /// Marks a stored message with a two-byte topic length.
 const MAGIC_V2: i32 = -626_843_477;
-/// What a stored message takes beside body, topic, properties and the hosts.
+/// The size of a stored message without body, topic, properties and hosts.
 const FIXED: usize = 75;
-/// Where the place of the message stands in the encoded form: two numbers of eight bytes.
+/// The position of the message's place in the encoded form: two numbers of eight bytes.
 const PLACE: usize = 20;
 
 /// What a message consists of.
@@ -38,7 +38,7 @@ pub(in crate::embedded) struct Parts<'a> {
     pub(in crate::embedded) born_timestamp: i64,
     pub(in crate::embedded) born_host: SocketAddr,
     pub(in crate::embedded) store_host: SocketAddr,
-    /// Where the half message was, for a committed one.
+    /// The place of the half message, for a committed one.
     pub(in crate::embedded) prepared_offset: i64,
 }
 
@@ -60,7 +60,7 @@ pub(super) struct Encoded {
     store_timestamp_at: usize,
 }
 
-/// What a broker adds to the properties.
+/// The properties that a broker adds.
 fn added() -> [(&'static str, &'static str); 3] {
     [
         (name::MSG_REGION, REGION),
@@ -70,7 +70,7 @@ fn added() -> [(&'static str, &'static str); 3] {
 }
 
 impl Parts<'_> {
-    /// How many bytes the properties take, those that the broker adds included.
+    /// The size of the properties, those added by the broker included.
     pub(in crate::embedded) fn properties_len(&self) -> usize {
         let pairs = added().into_iter();
         let added: usize = pairs
@@ -84,7 +84,7 @@ impl Parts<'_> {
         !self.properties.is_empty() && !self.properties.ends_with(VALUE_END)
     }
 
-    /// How many bytes the message takes in the commit log.
+    /// The size of the message in the commit log.
     pub(super) fn size(&self) -> usize {
         let hosts = host_len(self.born_host) + host_len(self.store_host);
         let long_topic = usize::from(self.has_long_topic());
@@ -189,7 +189,7 @@ fn put_char(c: char, out: &mut Vec<u8>) {
     out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
 }
 
-/// What is stored came in a frame of at most 16 MiB.
+/// A stored message arrived in a frame of at most 16 MiB.
 fn len32(len: usize) -> [u8; 4] {
     i32::try_from(len).unwrap_or(i32::MAX).to_be_bytes()
 }

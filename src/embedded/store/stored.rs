@@ -33,7 +33,7 @@ pub(super) struct Stored {
     born_timestamp: i64,
     born_host: SocketAddr,
     store_host: SocketAddr,
-    /// Decoded when first asked for: most messages are only counted.
+    /// Decoded on first use: most messages are only counted.
     decoded: OnceLock<Properties>,
 }
 
@@ -71,7 +71,7 @@ impl StoredMessage {
         &self.0.encoded.bytes
     }
 
-    /// What it consists of, to store it again elsewhere.
+    /// Its parts, to store it again elsewhere.
     pub(in crate::embedded) fn parts(&self) -> Parts<'_> {
         let stored = &*self.0;
         Parts {
@@ -158,7 +158,8 @@ impl StoredMessage {
     /// The body, decompressed.
     ///
     /// # Panics
-    /// If it cannot be decompressed; [`try_body`](StoredMessage::try_body) says so instead.
+    /// If it cannot be decompressed; [`try_body`](StoredMessage::try_body) returns an error
+    /// instead.
     #[track_caller]
     pub fn body(&self) -> Cow<'_, [u8]> {
         match self.try_body() {
@@ -243,7 +244,7 @@ impl StoredMessage {
         self.0.sys_flag
     }
 
-    /// How often a consumer gave it back, as the sender says.
+    /// How often consumers sent it back, according to the sender.
     pub fn reconsume_times(&self) -> i32 {
         self.0.reconsume_times
     }

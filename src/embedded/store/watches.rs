@@ -1,4 +1,4 @@
-//! What waits for the next message of a queue.
+//! Waits for the next message of a queue.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ pub(super) struct Watches {
     next: u64,
 }
 
-/// Where a watch is found again.
+/// The key of a watch.
 #[derive(Clone)]
 pub(super) struct WatchKey {
     topic: Arc<str>,

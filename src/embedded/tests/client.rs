@@ -1,4 +1,4 @@
-//! As little of a client as the tests need.
+//! A minimal client for the tests.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -12,7 +12,7 @@ use crate::protocol::properties;
 use crate::protocol::send::{SendHeader, V1};
 use crate::protocol::{Command, HeaderFormat};
 
-/// Only a failing test waits so long.
+/// Only a failing test waits this long.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(super) struct Client {
@@ -68,7 +68,7 @@ impl Client {
             match self.stream.read(&mut chunk) {
                 Ok(0) => return None,
                 Ok(len) => self.input.extend_from_slice(&chunk[..len]),
-                // With bytes that nobody read, the end is a reset.
+                // With unread bytes, the end is a reset.
                 Err(e) if e.kind() == ErrorKind::ConnectionReset => return None,
                 Err(e) => panic!("{e}"),
             }

@@ -38,7 +38,7 @@ impl Setup {
 }
 
 #[test]
-fn an_error_code_is_answered_so_many_times_and_nothing_is_stored() {
+fn an_error_code_is_answered_that_many_times_and_nothing_is_stored() {
     let mut at = inject(Fault::answer(2, "busy").on(On::Send).after(1).times(2));
     assert_eq!(at.client.call(&send("T", "first")).code, 0);
     for hits in 1..=2 {

@@ -13,7 +13,7 @@ fn refused(address: SocketAddr) -> bool {
 }
 
 #[test]
-fn a_killed_broker_is_gone_and_comes_back_with_what_it_stored() {
+fn a_killed_broker_comes_back_with_its_messages() {
     let cluster = Cluster::builder().brokers(2).topic("T", 1).start().unwrap();
     let broker = cluster.broker("broker-a");
     let mut client = Client::connect(broker.address());
@@ -70,7 +70,7 @@ fn dropping_the_cluster_ends_all_of_it() {
     let mut clients: Vec<_> = addresses.iter().map(|a| Client::connect(*a)).collect();
     clients[2].write(&send("T", "held"));
     cluster.wait_for_requests(&On::Send, 1, PATIENCE);
-    // Every thread of ours holds a part of it.
+    // Every thread of the cluster holds a part of it.
     let common = Arc::downgrade(&cluster.common);
     drop(cluster);
     for client in &mut clients {
@@ -171,7 +171,7 @@ fn new_connections_can_be_closed_or_left_unread() {
     assert!(broker.is_up());
 }
 
-/// Writes until the socket takes no more, which ends only if nobody reads.
+/// Writes until the socket is full, which happens only if the peer does not read.
 pub(super) fn fill(mut stream: &TcpStream) {
     stream.set_nonblocking(true).unwrap();
     loop {

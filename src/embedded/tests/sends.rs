@@ -170,7 +170,7 @@ fn check_refused(client: &mut Client, request: &Command, code: i32, remark: &str
 }
 
 #[test]
-fn refusals_say_what_a_real_broker_says() {
+fn refusals_have_the_texts_of_a_real_broker() {
     let cluster = Cluster::builder()
         .auto_create_topics(false)
         .topic("T", 4)
@@ -245,7 +245,7 @@ fn a_broker_knows_producers_from_heartbeats() {
 }
 
 #[test]
-fn what_is_not_wanted_is_not_kept() {
+fn unwanted_messages_are_not_kept() {
     let builder = Cluster::builder().keep_messages(false);
     let cluster = builder.record_requests(false).start().unwrap();
     let mut client = Client::connect(cluster.brokers()[0].address());

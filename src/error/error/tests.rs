@@ -78,7 +78,7 @@ fn whether_the_same_call_can_succeed_later() {
     for kind in ErrorKind::ALL {
         let error = of_kind(&kind);
         assert_eq!(error.is_retryable(), later.contains(&kind), "{kind}");
-        // What may be stored can be sent again too; the copy is what `fate` warns of.
+        // A message that may be stored can be sent again too; `fate` warns about the copy.
         let maybe = error.clone().maybe_stored();
         assert_eq!(maybe.is_retryable(), error.is_retryable(), "{kind}");
     }

@@ -33,16 +33,16 @@ impl AutoBatch {
         self
     }
 
-    /// The largest batch, encoded, in bytes (default 32 KiB; 1 byte to 2 MiB). A message that is
-    /// larger goes alone.
+    /// The largest batch, encoded, in bytes (default 32 KiB; 1 byte to 2 MiB). A larger message is
+    /// sent as a single message.
     #[doc(alias = "batchMaxBytes")]
     pub fn max_bytes(mut self, bytes: usize) -> AutoBatch {
         self.max_bytes = bytes;
         self
     }
 
-    /// How many bytes of bodies may be gathered and unanswered at a time (default 32 MiB; not zero).
-    /// Messages beyond that go alone.
+    /// The most bytes of bodies that are gathered and not answered at a time (default 32 MiB; not
+    /// zero). Messages beyond that are sent as single messages.
     #[doc(alias = "totalBatchMaxBytes")]
     pub fn max_total_bytes(mut self, bytes: usize) -> AutoBatch {
         self.max_total_bytes = bytes;

@@ -6,8 +6,7 @@ use crate::message::{Extras, Said, SendReceipt};
 use crate::send::{Engine, Listener, Recipient, SendListener};
 use crate::transport::{Job, Permit};
 
-/// What hears of the end of a batch, in the order of its messages. Those that are dropped are answered
-/// too.
+/// The listeners of a batch's messages, in order. Dropped listeners are answered too.
 pub(super) struct BatchListeners {
     engine: Arc<Engine>,
     /// The batch is being sent.
@@ -15,7 +14,7 @@ pub(super) struct BatchListeners {
     pub(super) list: Vec<BatchListener>,
 }
 
-/// What hears of the end of one of its messages.
+/// The listener of one message.
 pub(super) struct BatchListener {
     pub(super) unique_key: String,
     pub(super) listener: Listener,
@@ -124,8 +123,8 @@ impl Drop for BatchListeners {
     }
 }
 
-/// The receipt of one message of a batch. Where brokers store a batch as one (`BatchCQ` topics) it
-/// has one offset id, which is then everybody's.
+/// The receipt of one message of a batch. If brokers store a batch as one message (`BatchCQ`
+/// topics), it has one offset id, which all messages share.
 fn part(
     receipt: &SendReceipt,
     offset_ids: &[&str],
@@ -144,7 +143,7 @@ fn part(
             .saturating_add(i64::try_from(index).unwrap_or(0)),
         extras: match count {
             1 => receipt.extras.clone(),
-            // The batch's own transaction id is nobody's.
+            // The batch's own transaction id belongs to no message.
             _ => Extras::new(
                 Said {
                     transaction_id: None,

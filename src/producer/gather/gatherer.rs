@@ -32,12 +32,12 @@ pub(in crate::producer) struct Gatherer {
 #[derive(Default)]
 struct Groups {
     open: HashMap<Key, Group>,
-    /// When the timer will next look here.
+    /// When the timer next visits the gatherer.
     timer: Option<Instant>,
     closed: bool,
 }
 
-/// What the messages of a batch have in common. The same timeout means that their deadlines are as
+/// The properties that the messages of a batch share. With the same timeout, their deadlines are as
 /// close together as their arrivals.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Key {
@@ -56,15 +56,15 @@ struct Joining<'a> {
     start: Instant,
     timeout: Duration,
     deadline: Deadline,
-    /// Where its thread waits; an asynchronous send has no such thread.
+    /// The wait of a synchronous send's thread; none for an asynchronous send.
     seat: Option<&'a Seat>,
 }
 
-/// What became of it.
+/// The result of an attempt to gather a message.
 enum Joined {
-    /// The listener will hear.
+    /// The listener gets the result.
     Gathered,
-    /// It goes alone.
+    /// It is sent as a single message.
     Alone(Listener),
     Refused(Listener, Error),
 }
@@ -132,10 +132,10 @@ impl Gatherer {
         let engine = &self.engine;
         let message = joining.message;
         let bytes = message.batch_entry_len();
-        // A batch is never compressed: what would be goes alone.
+        // A batch is never compressed: messages to compress are sent as single messages.
         let body = message.body().len();
         let small = bytes <= self.max_bytes && body < engine.config.compress_over;
-        // With properties that could be refused it would take the others along.
+        // If its properties were refused, the other messages would fail with it.
         let small = small && bytes - body <= MAX_PROPERTIES / 2;
         if !small || !message.can_be_batched() {
             return Joined::Alone(listener);
@@ -251,15 +251,15 @@ impl Gatherer {
         self.flush();
     }
 
-    /// Looking for a route can take long: that is the time of the first sender that needs it, on its own
-    /// thread, and not of the workers that start everybody's batches.
+    /// A route look-up can be slow. The first sender that needs the route waits for it on its own
+    /// thread, not a worker that starts other senders' batches.
     fn knows_route(&self, message: &Message) -> bool {
         let topics = topic_names(&self.engine.config, message.shared_topic());
         topics.is_ok_and(|(_, on_wire)| self.engine.core.routes.known(&on_wire).is_some())
     }
 
-    /// Starts what is due; says when to look again, unless another look than this one, which was
-    /// meant for `at`, is there for that.
+    /// Starts the due groups. Returns the time of the next visit, unless another visit than this
+    /// one (planned for `at`) is already planned.
     fn look(&self, at: Instant, now: Instant) -> Option<Instant> {
         let mut groups = self.groups.lock();
         let due = |group: &Group| group.flush_at <= now;
@@ -303,8 +303,8 @@ impl<'a> Joining<'a> {
     }
 }
 
-/// The timer's next look. If the timer is closed before, everything is started at once and nothing
-/// gathered any more, so that no sender waits for ever.
+/// The timer's next visit. If the timer is closed first, all groups start at once and gathering
+/// ends, so that no sender waits without end.
 struct Later {
     gatherer: Weak<Gatherer>,
     looked: bool,

@@ -11,7 +11,7 @@ use crate::send::{
 };
 use crate::transport::{Deadline, Deferred, Promise};
 
-/// How much longer than to its deadline a sender waits for the batch that its message is in.
+/// How long past its deadline a sender waits for the batch of its message.
 const BATCH_GRACE: Duration = Duration::from_millis(200);
 
 /// Messages that leave as one batch.
@@ -21,7 +21,7 @@ pub(super) struct Group {
     mode: SendMode,
     messages: Vec<Message>,
     listeners: BatchListeners,
-    /// Where the first of the threads that wait sits; none of an asynchronous group.
+    /// The first waiting thread; none in an asynchronous group.
     first: Option<Seat>,
     /// The size of the batch.
     pub(super) bytes: usize,
@@ -30,11 +30,11 @@ pub(super) struct Group {
     pub(super) deadline: Deadline,
 }
 
-/// Where a thread waits for the batch that its message is in.
+/// A thread's wait for the batch of its message.
 #[derive(Clone)]
 pub(super) struct Seat(Arc<Promise<Turn>>);
 
-/// What such a thread is told.
+/// The messages to a waiting thread.
 enum Turn {
     /// Its batch is due, and this thread is to send it. Its own part of the result comes to another seat.
     Lead(Box<Group>, Seat),
@@ -46,7 +46,7 @@ impl Seat {
         Seat(Arc::new(Promise::new()))
     }
 
-    /// What hears of the end for the thread that waits here.
+    /// The listener that wakes the waiting thread.
     pub(super) fn listener(&self) -> Listener {
         Listener::uncounted(Recipient::Listener(Box::new(self.clone())))
     }
@@ -57,7 +57,7 @@ impl Seat {
         loop {
             let later = || Deadline::after(Instant::now(), BATCH_GRACE);
             let turn = self.0.take_until(deadline);
-            // The batch ends by this deadline, and its own error says more.
+            // The batch ends by this deadline, with a more detailed error of its own.
             match turn.or_else(|| self.0.take_until(later())) {
                 Some(Turn::Ended(result)) => return result,
                 Some(Turn::Lead(group, own)) => {

@@ -3,7 +3,7 @@
 //! - `auto_batch`: the settings;
 //! - `gatherer`: a message joins the open group of those with which it can share a batch;
 //! - `group`: a group's messages, and how they leave as one send;
-//! - `batch_listeners`: each message's sender hears its own part of the batch's receipt.
+//! - `batch_listeners`: each message's sender gets its own part of the batch's receipt.
 
 mod auto_batch;
 mod batch_listeners;

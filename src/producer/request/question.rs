@@ -23,7 +23,7 @@ pub(in crate::producer) struct Question<'a> {
     timeout: Duration,
 }
 
-/// Where a thread waits for a reply. What drops this answers too.
+/// A thread's wait for a reply. Dropping it answers too.
 struct ReplyPromise(Arc<Promise<Result<PackedReply>>>);
 
 impl Drop for ReplyPromise {
@@ -66,7 +66,7 @@ impl<'a> Question<'a> {
         let pending = match PendingReply::register(engine, id, deadline, waiting) {
             Ok(pending) => pending,
             Err(waiting) => {
-                // Hooks were shown the attempt, and hear of its end.
+                // Hooks saw the attempt begin, and must see its end.
                 let refused = flow.interrupt(waiting.refused());
                 return Err(refused.err().unwrap_or_else(|| waiting.refused()));
             }
@@ -74,8 +74,8 @@ impl<'a> Question<'a> {
         let sent = flow.run();
         drop(permit);
         if let Err(error) = sent {
-            // The answer to the send can be lost although the reply has come: then somebody else has
-            // taken it and is about to answer, or has done so.
+            // The reply can arrive although the answer to the send is lost: then another thread has
+            // taken the entry and answers it.
             let reply = match pending.take() {
                 Some(_) => None,
                 None => reply.take().and_then(PackedReply::unpack).ok(),
@@ -83,7 +83,7 @@ impl<'a> Question<'a> {
             return reply.ok_or(error);
         }
         let reply = reply.take_until(deadline).unwrap_or_else(|| {
-            // Or somebody else has taken it and is about to answer.
+            // Or another thread has taken the entry and answers it.
             let waiting = pending.take();
             waiting.map_or_else(|| reply.take(), |waiting| Err(waiting.no_reply()))
         });

@@ -34,8 +34,7 @@ impl TransactionProducerBuilder {
 
     producer_setters!();
 
-    /// How many threads of this producer answer the brokers' questions about transactions
-    /// (default 1; 1 to 1024).
+    /// The number of threads that answer the brokers' checks (default 1; 1 to 1024).
     #[doc(alias = "setCheckThreadPoolMaxSize")]
     #[doc(alias = "setExecutorService")]
     pub fn check_threads(mut self, threads: usize) -> Self {
@@ -43,17 +42,17 @@ impl TransactionProducerBuilder {
         self
     }
 
-    /// How many questions may wait for such a thread (default 2000; not zero). What comes when they
-    /// are full is dropped; the broker asks again after its check interval (30 s unless set).
+    /// The most checks that wait for such a thread (default 2000; not zero). Further checks are
+    /// dropped; the broker repeats them after its check interval (30 s unless set).
     #[doc(alias = "setCheckRequestHoldMax")]
     pub fn check_queue(mut self, questions: usize) -> Self {
         self.check_queue = questions;
         self
     }
 
-    /// Starts the producer. Nothing is connected before the first send, unless
-    /// [`topics`](Self::topics) are given: their brokers hear of this producer as soon as their routes
-    /// are known. Brokers ask only producers that they have heard of.
+    /// Starts the producer. It connects at the first send, or at once to the brokers of
+    /// [`topics`](Self::topics). Brokers send checks only to producers that have sent them a
+    /// heartbeat.
     ///
     /// # Errors
     /// Those of [`ProducerBuilder::start`](crate::producer::ProducerBuilder::start);

@@ -23,7 +23,7 @@ use crate::transport::{Account, Connection, Deadline, Pool, Remoting, Request, T
 /// The user's answer to a check.
 pub(super) type Check = dyn Fn(&MessageView) -> TransactionState + Send + Sync;
 
-/// What one transaction producer needs to answer.
+/// The parts that a transaction producer needs to answer checks.
 pub(super) struct Checks {
     pub(super) config: SendConfig,
     pub(super) check: Arc<Check>,
@@ -54,7 +54,7 @@ impl Checks {
         })
     }
 
-    /// Asks the user and tells the broker, over the connection by which it asked.
+    /// Calls the user's closure and answers the broker, over the connection of its request.
     fn answer(&self, from: &Arc<Connection>, question: CheckTransaction, half: Packed) {
         // Held until the answer is written: a shutdown waits for it. None is given out after one,
         // so that no check begins then.
@@ -115,8 +115,8 @@ impl Checks {
 }
 
 impl Running {
-    /// A broker asks about a half message, whose body is still packed. Runs on a reader thread: it
-    /// hands on.
+    /// Takes a broker's check of a half message, whose body is still packed. Runs on a reader
+    /// thread, so it only hands over.
     pub(in crate::producer) fn check(
         &self,
         from: &Arc<Connection>,
@@ -152,8 +152,8 @@ impl Running {
     }
 }
 
-/// Builds the request that ends a transaction: after the local transaction and after a check alike.
-/// What failed in the user's code goes into the remark, cut and escaped.
+/// Builds the request that ends a transaction: after the local transaction or after a check. An
+/// error of the user's code goes into the remark, truncated and escaped.
 pub(super) fn with_end<T>(
     end: &EndTransaction,
     failure: Option<String>,
@@ -167,7 +167,7 @@ pub(super) fn with_end<T>(
     run(&request.with_remark(remark.as_deref()))
 }
 
-/// What hooks are told of a state.
+/// The state as hooks see it.
 pub(super) fn java_name(state: TransactionState) -> &'static str {
     match state {
         TransactionState::Commit => "COMMIT_MESSAGE",

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::message::{Message, SendReceipt, TransactionState};
 
-/// What a local transaction that went wrong says: any error.
+/// The error of a failed local transaction: any error.
 pub(super) type Failure = Box<dyn StdError + Send + Sync>;
 
 /// A message that a broker has stored and does not show yet, as its local transaction sees it.
@@ -30,13 +30,13 @@ impl<'a> HalfMessage<'a> {
         self.message
     }
 
-    /// Where the half message is stored.
+    /// The queue of the half message.
     pub fn receipt(&self) -> &'a SendReceipt {
         self.receipt
     }
 }
 
-/// What became of a message that was sent in a transaction.
+/// The result of a transactional send.
 #[derive(Debug, Clone)]
 #[must_use = "the state says whether consumers will see the message"]
 #[doc(alias = "TransactionSendResult")]
@@ -65,7 +65,7 @@ impl TransactionReceipt {
         &self.receipt
     }
 
-    /// What the broker was told.
+    /// The state that was reported to the broker.
     #[doc(alias = "getLocalTransactionState")]
     pub fn state(&self) -> TransactionState {
         self.state

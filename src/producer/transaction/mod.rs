@@ -3,7 +3,7 @@
 //! - `transaction_producer`: the half message, the local transaction, and telling the broker its end;
 //! - `half`: what a local transaction sees, and what became of it;
 //! - `builder`: how a transaction producer is set up;
-//! - `checks`: the brokers' questions about transactions whose end they do not know.
+//! - `checks`: the brokers' check-backs: questions about transactions whose end they do not know.
 
 mod builder;
 mod checks;

@@ -19,10 +19,10 @@ use crate::transport::{Deadline, Permit};
 /// Sends messages that consumers see only if a local transaction was carried out.
 ///
 /// The broker stores the message first, hidden (the *half message*); then the local transaction
-/// runs, and its result tells the broker to show the message or to drop it. If the broker does not
-/// hear the result, or hears [`Unknown`](TransactionState::Unknown), it asks: after 6 s, every 30 s,
-/// and at most 15 times unless configured otherwise. The closure given to
-/// [`builder`](TransactionProducer::builder) answers.
+/// runs, and its result makes the broker deliver the message or drop it. If the broker gets no
+/// result, or [`Unknown`](TransactionState::Unknown), it sends a *check-back*: after 6 s, every 30
+/// s, and at most 15 times unless configured otherwise. The closure given to
+/// [`builder`](TransactionProducer::builder) answers it.
 ///
 /// ```
 /// use rocketmq_blocking::{Message, TransactionProducer, TransactionState};
@@ -61,8 +61,8 @@ pub struct TransactionProducer {
 }
 
 impl TransactionProducer {
-    /// Begins to set up a transaction producer of this group. `check` says what became of a local
-    /// transaction; it gets the half message as the broker has it, whose
+    /// A builder for a transaction producer of this group. `check` returns the state of a local
+    /// transaction. It gets the half message as the broker has it; its
     /// [`unique_key`](MessageView::unique_key) is the transaction's id. A panic in it counts as
     /// [`Unknown`](TransactionState::Unknown) and is reported to the broker.
     #[doc(alias = "checkLocalTransaction")]
@@ -79,23 +79,24 @@ impl TransactionProducer {
         TransactionProducer { producer }
     }
 
-    /// Sends a half message, runs the local transaction on this thread, and tells the broker its
-    /// end.
+    /// Sends a half message, runs the local transaction on this thread, and reports its result to
+    /// the broker.
     ///
     /// `local` runs once, after the broker has stored the half message. If the message was stored
     /// but not flushed or replicated as configured (see [`SendReceipt::status`]), it does not run,
     /// and the transaction is rolled back. An error or a panic in it means
-    /// [`Unknown`](TransactionState::Unknown): the broker hears of it in a remark, and will ask.
+    /// [`Unknown`](TransactionState::Unknown): the remark to the broker has the error, and the
+    /// broker will check.
     ///
-    /// Telling the end is best effort: it is sent without an answer. If that fails it is logged,
-    /// and the broker asks later. A half message whose send was tried again after a lost answer can
-    /// be stored twice; the broker then asks about the copy, under the same transaction id.
+    /// The result is reported by a oneway request. If that fails, the failure is logged, and the
+    /// broker checks later. If a send was retried after a lost answer, the half message can be
+    /// stored twice; the broker then also checks the copy, under the same transaction id.
     ///
     /// # Errors
-    /// Those of [`Producer::send`], for the half message: the local transaction has not run then.
-    /// [`Invalid`](crate::ErrorKind::Invalid) also for a message that is scheduled for later (Java drops
-    /// the schedule without a word) and for a reply. Whatever happens in the local transaction is
-    /// `Ok`, with a [state](TransactionReceipt::state) and an [error](TransactionReceipt::error).
+    /// The kinds of [`Producer::send`], for the half message: then the local transaction has not
+    /// run. [`Invalid`](crate::ErrorKind::Invalid) also for a scheduled message (Java silently
+    /// drops the schedule) and for a reply. Every outcome of the local transaction is `Ok`, with a
+    /// [state](TransactionReceipt::state) and an [error](TransactionReceipt::error).
     #[doc(alias = "sendMessageInTransaction")]
     #[doc(alias = "executeLocalTransaction")]
     pub fn send_in_transaction(
@@ -137,7 +138,7 @@ impl TransactionProducer {
         &self.producer
     }
 
-    /// What this producer has done, half messages included; see [`Producer::stats`].
+    /// Statistics of this producer, half messages included; see [`Producer::stats`].
     pub fn stats(&self) -> ProducerStats {
         self.producer.stats()
     }
@@ -147,9 +148,9 @@ impl TransactionProducer {
         self.producer.shutdown();
     }
 
-    /// Closes the producer like [`Producer::shutdown_within`]: local transactions and checks that
-    /// run may end and are told to the broker, if that fits into the time. No check begins
-    /// afterwards; the broker asks another process of the group.
+    /// Closes the producer like [`Producer::shutdown_within`]: running local transactions and
+    /// checks may finish and report to the broker within the time. No check begins afterwards; the
+    /// broker asks another process of the group.
     pub fn shutdown_within(&self, most: Duration) -> ShutdownReport {
         self.producer.shutdown_within(most)
     }

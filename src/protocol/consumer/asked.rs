@@ -1,5 +1,5 @@
-//! What brokers ask of a consumer, and its answers. (That the members of a group have changed, 40, is a
-//! [`GroupName`](super::member::GroupName).)
+//! Requests of brokers to a consumer, and its answers. (That the members of a group have changed,
+//! 40, is a [`GroupName`](super::member::GroupName).)
 
 mod running;
 
@@ -275,14 +275,14 @@ impl Fields for ConsumeDirectly {
     }
 }
 
-/// What came of consuming one message.
+/// The result of consuming one message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DirectResult {
     /// Whether the consumer commits by itself.
     #[serde(default)]
     pub auto_commit: bool,
-    /// What the handler decided.
+    /// The handler's decision.
     pub consume_result: ConsumeResult,
     /// Whether the consumer is an ordered one.
     #[serde(default)]
@@ -295,7 +295,7 @@ pub struct DirectResult {
     pub spent_time_mills: i64,
 }
 
-/// What a handler decided (Java's `CMResult`).
+/// A handler's decision (Java's `CMResult`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 #[non_exhaustive]

@@ -71,7 +71,7 @@ pub struct SetRequestMode {
     pub consumer_group: String,
     /// The mode.
     pub mode: RequestMode,
-    /// Of how many other members a member pops the queues too; 0 or fewer means of all.
+    /// The number of other members whose queues a member also pops; 0 or less means all.
     #[serde(default)]
     pub pop_share_queue_num: i32,
     /// The topic.

@@ -77,7 +77,7 @@ pub enum MessageModel {
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 #[non_exhaustive]
 pub enum ConsumeFromWhere {
-    /// With what comes from now on; three old names mean the same.
+    /// With new messages only; three old names mean the same.
     #[default]
     #[serde(
         alias = "CONSUME_FROM_LAST_OFFSET_AND_FROM_MIN_WHEN_BOOT_FIRST",
@@ -87,7 +87,7 @@ pub enum ConsumeFromWhere {
     ConsumeFromLastOffset,
     /// With the oldest message.
     ConsumeFromFirstOffset,
-    /// With what was stored at a time.
+    /// With the messages stored at a given time.
     ConsumeFromTimestamp,
 }
 

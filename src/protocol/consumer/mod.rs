@@ -1,4 +1,4 @@
-//! What consumers and brokers say to each other. In reading order:
+//! Requests between consumers and brokers. In reading order:
 //!
 //! - [`subscription`]: what a group wants of a topic, by tags or SQL
 //! - [`member`]: the group in a heartbeat, its member list and connections, the check of a filter
@@ -8,7 +8,7 @@
 //! - [`offset`]: the progress of a group
 //! - [`pull`]: asking for messages, and the answer
 //! - [`back`]: giving a message back
-//! - [`asked`]: what brokers ask of a consumer
+//! - [`asked`]: requests of brokers to a consumer
 //! - [`pop`]: messages that are acknowledged one by one
 
 pub mod asked;

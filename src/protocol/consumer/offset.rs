@@ -13,7 +13,7 @@ pub struct QueryOffset {
     pub topic: String,
     /// The queue's number.
     pub queue_id: i32,
-    /// `Some(false)`: say that there is none, even where the queue still begins with offset 0 (brokers from
+    /// `Some(false)`: answer "not found" even if the queue still begins with offset 0 (brokers from
     /// 5.x on).
     pub set_zero_if_not_found: Option<bool>,
     /// The broker's name.

@@ -97,7 +97,7 @@ impl Fields for PullRequest<'_> {
     }
 }
 
-/// What a pull's answer says beside its code and its body, which is stored messages one after the other.
+/// The header fields of a pull's answer. Its body is a sequence of stored messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PullAnswer {
     /// The id of the broker that should be asked next: 0 is the master.
@@ -114,7 +114,7 @@ pub struct PullAnswer {
     pub topic_sys_flag: Option<i32>,
     /// Flags of the group (brokers from 5.x on).
     pub group_sys_flag: Option<i32>,
-    /// What is forbidden, with `NO_PERMISSION` (brokers from 5.x on).
+    /// The kind of prohibition, with `NO_PERMISSION` (brokers from 5.x on).
     pub forbidden_type: Option<i32>,
 }
 
@@ -157,17 +157,17 @@ impl Fields for PullAnswer {
     }
 }
 
-/// What a pull's answer means, if it is no refusal.
+/// The meaning of a pull's answer that is not a refusal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum PullStatus {
     /// There are messages.
     Found,
-    /// There is none at the offset yet.
+    /// No message at the offset yet.
     NoNewMessage,
     /// Those that were looked at do not match: ask again at once, behind them.
     NoMatchedMessage,
-    /// The offset is outside of the queue, or was reset: the answer says where to go on.
+    /// The offset is outside of the queue, or was reset: the answer has the next offset.
     OffsetMoved,
 }
 

@@ -19,7 +19,7 @@ pub const ALL: &str = "*";
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Subscription {
-    /// Filtering by a class that runs at the server, which nobody does any more.
+    /// Filtering by a class at the server; obsolete.
     #[serde(default)]
     pub class_filter_mode: bool,
     /// The hash codes of the tags: brokers compare only these.
@@ -31,7 +31,7 @@ pub struct Subscription {
     /// The expression as the user wrote it.
     #[serde(default, deserialize_with = "null_as_default")]
     pub sub_string: String,
-    /// Of two subscriptions the one with the higher number counts: epoch milliseconds.
+    /// The version, in epoch milliseconds: of two subscriptions the higher one counts.
     #[serde(default)]
     pub sub_version: i64,
     /// The tags; empty means all, or SQL.
@@ -108,8 +108,8 @@ impl Subscription {
         self.expression_type == TAG
     }
 
-    /// Whether a message with this tag is wanted. A broker compares hash codes, of which two tags can have
-    /// the same. What SQL wants only the broker knows: all is taken.
+    /// Whether a message with this tag matches. (A broker compares hash codes, which can collide.)
+    /// Only the broker evaluates SQL: then every message matches.
     pub fn wants(&self, tag: Option<&str>) -> bool {
         self.tags_set.is_empty()
             || self.class_filter_mode

@@ -393,7 +393,7 @@ fn an_offset_table_is_read_in_both_forms_and_however_it_is_spaced() {
     let list = r#"{"offsetTable":[{"brokerName":"broker-a","offset":5,"queueId":0,"topic":"T"},{"brokerName":"broker-a","offset":1099511627776,"queueId":3,"topic":"T"}]}"#;
     assert_eq!(String::from_utf8(table.encode_list()).unwrap(), list);
     assert_eq!(OffsetTable::decode(list.as_bytes()), Ok(table.clone()));
-    // As a file of Java's looks, and with keys that are texts.
+    // In the format of Java's files, and with text keys.
     let pretty = "{\n\t\"offsetTable\":{{\n\t\t\"topic\":\"T\",\n\t\t\"brokerName\":\"broker-a\",\n\t\t\"queueId\":0\n\t}:5,\"{\\\"topic\\\":\\\"T\\\",\\\"brokerName\\\":\\\"broker-a\\\",\\\"queueId\\\":3}\":1099511627776\n\t}\n}";
     assert_eq!(OffsetTable::decode(pretty.as_bytes()), Ok(table));
     for bad in [
@@ -413,7 +413,7 @@ fn an_offset_table_is_read_in_both_forms_and_however_it_is_spaced() {
 }
 
 #[test]
-fn what_a_consumer_says_of_itself_is_what_java_says() {
+fn a_consumers_state_is_that_of_java() {
     let info = RunningInfo {
         jstack: some("a\nb"),
         mq_pop_table: BTreeMap::from([(

@@ -9,7 +9,8 @@ use byteorder::{BigEndian, ByteOrder};
 use super::send::{Constants, Memo};
 use super::{Command, ExtFields, FieldSink, Fields, Head, Language, ProtocolError};
 
-/// Appends the header; `false` if it does not fit this form, and then what was appended is no header.
+/// Appends the header. `false` if it does not fit this form: then the appended bytes are not a
+/// header.
 pub(super) fn encode(
     head: &Head<'_>,
     out: &mut Vec<u8>,
@@ -75,7 +76,7 @@ pub(super) fn decode(header: &[u8], mut ext: ExtFields) -> Result<Command, Proto
     })
 }
 
-/// What is left of a header. Every length is checked against it before it is used.
+/// The rest of a header. Every length is checked against it before use.
 struct Rest<'a>(&'a [u8]);
 
 impl<'a> Rest<'a> {
@@ -161,7 +162,7 @@ impl FieldSink for Sink<'_> {
         }
         self.field(name, |out| {
             let written = write!(Append(out), "{value}");
-            debug_assert!(written.is_ok(), "no Display of ours fails");
+            debug_assert!(written.is_ok(), "Display of a field fails");
         });
     }
 }

@@ -78,7 +78,7 @@ impl Command {
         std::mem::replace(self, Command::request(self.code))
     }
 
-    /// Marks a request whose answer nobody waits for.
+    /// Marks a request as oneway: it gets no answer.
     pub fn oneway(mut self) -> Command {
         self.flag |= Command::ONEWAY;
         self
@@ -89,7 +89,7 @@ impl Command {
         self.flag & Command::RESPONSE != 0
     }
 
-    /// Whether nobody waits for an answer to this.
+    /// Whether the request is oneway.
     pub fn is_oneway(&self) -> bool {
         self.flag & Command::ONEWAY != 0
     }

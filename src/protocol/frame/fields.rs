@@ -130,7 +130,7 @@ impl ExtFields {
         self.ends.clear();
     }
 
-    /// How many bytes of memory they hold.
+    /// The memory that they hold, in bytes.
     pub fn capacity(&self) -> usize {
         self.text.capacity() + self.ends.capacity() * size_of::<(u32, u32)>()
     }

@@ -31,12 +31,12 @@ pub struct Head<'a> {
     pub version: i32,
     /// A text for people.
     pub remark: Option<&'a str>,
-    /// How to write the header. What the binary form has no room for (a code or version beyond
-    /// 16 bits, a name beyond 32,767 bytes) goes out as JSON in any case.
+    /// How to write the header. A header that does not fit the binary form (a code or version
+    /// beyond 16 bits, a name beyond 32,767 bytes) is written as JSON.
     pub format: HeaderFormat,
 }
 
-/// Something whose fields can be written into a header, straight from where they are.
+/// A source of header fields, written without copying them first.
 pub trait Fields {
     /// Hands every field to the sink. A field that is absent is not handed over.
     fn visit(&self, sink: &mut dyn FieldSink);

@@ -48,7 +48,7 @@ fn text(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
 }
 
-/// Where the first byte is that must not stand in JSON as it is.
+/// The position of the first byte that needs an escape in JSON.
 fn first_special(bytes: &[u8]) -> Option<usize> {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const TOPS: u64 = ONES << 7;
@@ -56,8 +56,8 @@ fn first_special(bytes: &[u8]) -> Option<usize> {
     let rest = words.remainder();
     for (i, word) in words.enumerate() {
         let word = LittleEndian::read_u64(word);
-        // The top bit of each byte that is zero, or below 0x20; a false one can only stand behind a
-        // true one, as a borrow goes upwards.
+        // The top bit of each byte that is zero, or below 0x20; a false positive can only follow a
+        // true one, since borrows go upwards.
         let zero = |word: u64| word.wrapping_sub(ONES) & !word;
         let quote = zero(word ^ (ONES * u64::from(b'"')));
         let backslash = zero(word ^ (ONES * u64::from(b'\\')));
@@ -95,7 +95,7 @@ fn quoted_number(out: &mut Vec<u8>, number: i64) {
 
 /// Any other value, by way of serde.
 fn value<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) {
-    // Serialising to memory fails only if a Display of ours does, and none does.
+    // Serialising to memory fails only if a Display implementation does, and none of ours does.
     let written = serde_json::to_writer(out, value);
     debug_assert!(written.is_ok(), "{written:?}");
 }
@@ -146,7 +146,7 @@ impl Sink<'_> {
         }
         self.fields += 1;
         match name.as_bytes() {
-            // The names of what is sent most.
+            // The names of the most common fields.
             [letter @ b'a'..=b'z'] => self.out.extend_from_slice(&[b'"', *letter, b'"', b':']),
             _ => {
                 text(self.out, name);
@@ -227,8 +227,8 @@ impl<'de> Deserialize<'de> for ExtFields {
     }
 }
 
-/// Appends a scalar's text to a buffer; says whether there was one (null is none). Java sends only
-/// texts; numbers and flags are taken as their text.
+/// Appends a scalar's text to a buffer, and returns whether it was one (null is not). Java sends
+/// only texts; numbers and flags are read as their text.
 struct Append<'a>(&'a mut String);
 
 impl<'de> DeserializeSeed<'de> for Append<'_> {

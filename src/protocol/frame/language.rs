@@ -5,7 +5,7 @@ pub struct Language(u8);
 impl Language {
     /// Java.
     pub const JAVA: Language = Language(0);
-    /// Anything without a number of its own; what brokers before 4.9.4 know best.
+    /// Any language without its own number; the best choice for brokers before 4.9.4.
     pub const OTHER: Language = Language(7);
     /// Go.
     pub const GO: Language = Language(9);

@@ -25,7 +25,7 @@ pub use language::Language;
 /// The largest frame on the wire, its length prefix included (Java's `NettyDecoder`).
 pub const MAX_FRAME: usize = 16 * 1024 * 1024;
 
-/// What stands before the header: the frame's length, and the header's format and length.
+/// The bytes before the header: the frame's length, and the header's format and length.
 const PREFIX: usize = 8;
 
 /// One whole frame in a receive buffer.
@@ -77,7 +77,7 @@ pub fn split(buffer: &[u8]) -> Result<Option<RawFrame<'_>>, ProtocolError> {
     }))
 }
 
-/// How long the first frame of a buffer is on the wire, as soon as its first four bytes are there.
+/// The length on the wire of a buffer's first frame, once its first four bytes are there.
 ///
 /// # Errors
 /// A length that cannot be.
@@ -145,7 +145,7 @@ fn encode(
 ) {
     let start = out.len();
     out.extend_from_slice(&[0; PREFIX]);
-    // Not every header fits the binary form; the wire says of each frame which form it has.
+    // Not every header fits the binary form; each frame names its form.
     let binary = head.format == HeaderFormat::Binary && binary::encode(head, out, write_binary);
     if !binary {
         out.truncate(start + PREFIX);
@@ -183,7 +183,7 @@ impl Command {
     /// Decodes the header of a frame and copies its body.
     ///
     /// # Errors
-    /// The header is none of its format.
+    /// The header does not match its format.
     pub fn decode(frame: RawFrame<'_>) -> Result<Command, ProtocolError> {
         Command::decode_reusing(frame, ExtFields::new())
     }
@@ -236,7 +236,7 @@ mod tests {
         }
     }
 
-    /// Whatever the last header was, the next one is written as if it were the first.
+    /// Forgets the last header: the next one is written in full.
     #[test]
     fn an_encoder_remembers_nothing_that_shows() {
         let plain = SendHeader {

@@ -25,7 +25,7 @@ pub(super) fn decode(header: &[u8], mut ext: ExtFields) -> Option<Command> {
     let (mut language, mut remark) = (None, None);
     rest.eat(b'{')?;
     loop {
-        // What nearly all brokers write in the middle, at one look.
+        // The middle part that nearly all brokers write, compared at once.
         if rest.eat_all(JAVA_ANSWERS) {
             let is_first = seen.first(1) && flag.is_none();
             is_first.then_some(())?;
@@ -75,7 +75,7 @@ impl Seen {
     }
 }
 
-/// What is still to be read.
+/// The unread rest.
 struct Rest<'a> {
     all: &'a str,
     at: usize,
@@ -102,7 +102,7 @@ impl<'a> Rest<'a> {
         there
     }
 
-    /// Behind a value: whether there is another one, or the object ends.
+    /// After a value: whether another one follows, or the object ends.
     fn goes_on(&mut self) -> Option<bool> {
         let goes_on = match self.bytes().get(self.at)? {
             b',' => true,
@@ -137,7 +137,7 @@ impl<'a> Rest<'a> {
             value = value * 10 + i64::from(digit - b'0');
             len += 1;
         }
-        // JSON has no leading zeros, and "-0" is not what anybody writes.
+        // JSON has no leading zeros, and no peer writes "-0".
         let starts_well = rest.get(start) != Some(&b'0') || (len == 1);
         if number.is_some() || len == start || !starts_well {
             return None;
@@ -164,14 +164,14 @@ impl<'a> Rest<'a> {
     }
 }
 
-/// Where the first quote is: eight bytes at a time.
+/// The position of the first quote, eight bytes at a time.
 fn quote(bytes: &[u8]) -> Option<usize> {
     const ONES: u64 = 0x0101_0101_0101_0101;
     let words = bytes.chunks_exact(8);
     let rest = words.remainder();
     for (i, word) in words.enumerate() {
-        // A byte that is a quote becomes zero. All are ASCII, so that no other one gets its top bit
-        // by this addition, and none carries.
+        // A quote becomes zero. All bytes are ASCII, so the addition sets no other byte's top bit
+        // and never carries.
         let other = LittleEndian::read_u64(word) ^ (ONES * u64::from(b'"'));
         let quotes = !(other + ONES * 0x7F) & (ONES * 0x80);
         if quotes != 0 {
@@ -193,7 +193,7 @@ mod tests {
 
     const ANSWER: &str = r#"{"code":0,"extFields":{"queueId":"3","TRACE_ON":"true","MSG_REGION":"DefaultRegion","msgId":"7F00000100002A9F0000000000000000","queueOffset":"12"},"flag":1,"language":"JAVA","opaque":7,"serializeTypeCurrentRPC":"JSON","version":493}"#;
 
-    /// Where there is an answer, it is serde's.
+    /// Where this parser answers, serde answers the same.
     #[track_caller]
     fn check(header: &[u8]) -> bool {
         match decode(header) {
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_plain_is_left_to_serde() {
+    fn unusual_headers_are_left_to_serde() {
         for header in [
             "",
             "{",

@@ -34,7 +34,7 @@ pub fn encode_batch_entry(
     Ok(())
 }
 
-/// One message of a batch, as it stands in the batch's body.
+/// One message of a batch, as the batch's body has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BatchEntry<'a> {
     /// The user's flag.
@@ -63,15 +63,15 @@ pub fn decode_batch(body: &[u8]) -> Result<Vec<BatchEntry<'_>>, ProtocolError> {
     places(body).map(read).collect()
 }
 
-/// Where the parts of an entry stand in a batch's body.
+/// The places of an entry's parts in a batch's body.
 pub(super) struct Place {
     pub(super) flag: i32,
     pub(super) body: Range<usize>,
     pub(super) properties: Range<usize>,
 }
 
-/// The entries of a batch's body. An entry that cannot be read does not hide those behind it, unless its
-/// size is what is wrong.
+/// The entries of a batch's body. An unreadable entry does not hide those behind it, unless its
+/// size is wrong.
 pub(super) fn places(body: &[u8]) -> impl Iterator<Item = Result<Place, ProtocolError>> {
     let mut rest = Rest::new(body);
     std::iter::from_fn(move || {

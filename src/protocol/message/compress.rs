@@ -16,7 +16,7 @@ use crate::protocol::ProtocolError;
 #[non_exhaustive]
 #[doc(alias = "CompressionType")]
 pub enum Compression {
-    /// zlib (RFC 1950), levels 0 to 9; what everybody can read.
+    /// zlib (RFC 1950), levels 0 to 9; every consumer can read it.
     #[default]
     Zlib,
     /// LZ4 in its frame format: the fastest, and the least thorough. It has no levels.
@@ -28,7 +28,7 @@ pub enum Compression {
 }
 
 impl Compression {
-    /// The bits of the system flag that say so.
+    /// The bits of the system flag for this type.
     pub fn sys_flag(self) -> i32 {
         let kind = match self {
             Compression::Zlib => sys_flag::COMPRESSION_ZLIB,
@@ -97,8 +97,7 @@ pub fn decompress(body: &[u8], flags: i32, limit: usize) -> Result<Vec<u8>, Prot
     }
 }
 
-/// All that a decoder has, if that is at most `limit` bytes. Nothing is allocated for what a frame
-/// claims to hold.
+/// Everything that a decoder yields, up to `limit` bytes. Claimed sizes are never allocated.
 fn inflate(kind: &str, decoder: impl Read, limit: usize) -> Result<Vec<u8>, ProtocolError> {
     let mut result = Vec::new();
     let most = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
@@ -134,8 +133,8 @@ mod lz4 {
         super::inflate("LZ4", FrameDecoder::new(Unfinished(body)), limit)
     }
 
-    /// Input whose end is an error: the decoder takes the end between two blocks for that of the
-    /// frame, but reads nothing after the frame's own end.
+    /// Input whose end is an error: the decoder would take an end between two blocks for the end of
+    /// the frame, but it reads nothing after the real end.
     struct Unfinished<'a>(&'a [u8]);
 
     impl Read for Unfinished<'_> {
@@ -228,7 +227,7 @@ mod tests {
         assert!(decompress(b"x", unknown, 100).is_err());
     }
 
-    /// An error behind all of it would come too late: what was read has been held.
+    /// An error at the end would come too late: all the bytes would be in memory.
     #[test]
     fn no_more_is_read_than_what_shows_that_it_is_too_much() {
         let mut endless = io::repeat(0).take(1 << 20);
@@ -249,7 +248,7 @@ mod tests {
         }
     }
 
-    /// What the Java client 5.4.0 makes of a body at level 5.
+    /// A body as the Java client 5.4.0 compresses it at level 5.
     #[test]
     fn what_java_compressed_is_read_or_the_feature_is_named() {
         let body = "hello hello hello hello hello hello hello hello";

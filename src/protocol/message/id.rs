@@ -27,7 +27,7 @@ impl UniqueKeys {
         UniqueKeys { head }
     }
 
-    /// How long they are.
+    /// The lengths of keys.
     #[expect(clippy::len_without_is_empty, reason = "none is empty")]
     pub fn len(&self) -> usize {
         self.head.len() + KEY_TAIL
@@ -68,8 +68,8 @@ pub fn millis_of_month(epoch_millis: i64) -> u32 {
     u32::try_from(millis).unwrap_or(0)
 }
 
-/// By which a broker finds a message: upper-case hexadecimal of
-/// `ip | i32 port | i64 commit log offset` of the broker that stored it.
+/// The id by which a broker finds a message: upper-case hexadecimal of `ip | i32 port | i64 commit
+/// log offset` of the broker that stored it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OffsetMessageId {
     /// The broker's address.

@@ -1,8 +1,8 @@
-//! How a broker stores a message, and hands it out:
-//! `i32 size | i32 magic | i32 body CRC | i32 queue | i32 flag | i64 queue offset | i64 commit log offset |
-//! i32 system flag | i64 born | address | i64 stored | address | i32 reconsume times |
-//! i64 prepared offset | i32 length, body | i8 length (i16 with the second magic), topic |
-//! i16 length, properties`; an address is 4 or 16 bytes and an `i32` port.
+//! The stored form of a message, which brokers also send: `i32 size | i32 magic | i32 body CRC |
+//! i32 queue | i32 flag | i64 queue offset | i64 commit log offset | i32 system flag | i64 born |
+//! address | i64 stored | address | i32 reconsume times | i64 prepared offset | i32 length, body |
+//! i8 length (i16 with the second magic), topic | i16 length, properties`; an address is 4 or 16
+//! bytes and an `i32` port.
 
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
@@ -22,7 +22,7 @@ pub(super) const MAGIC_V2: i32 = -626_843_477;
 /// The shortest stored message: IPv4 addresses, nothing in it.
 pub(super) const SHORTEST: usize = 91;
 
-/// Where the parts of a stored message stand, and its checksum.
+/// The places of a stored message's parts, and its checksum.
 pub(super) struct Layout {
     pub(super) parts: StoredParts,
     pub(super) crc: i32,
@@ -119,7 +119,7 @@ pub(super) fn len16(len: usize) -> Result<[u8; 2], ProtocolError> {
         .map_err(|_| ProtocolError::new(format!("{len} bytes of topic or properties are too long")))
 }
 
-/// What is left to read of some bytes, and where it begins; every length is checked against it.
+/// The unread rest of some bytes, and its position. Every length is checked against it.
 pub(super) struct Rest<'a> {
     pub(super) bytes: &'a [u8],
     pub(super) at: usize,
@@ -134,7 +134,7 @@ impl<'a> Rest<'a> {
         self.at == self.bytes.len()
     }
 
-    /// Where the next `len` bytes are.
+    /// The place of the next `len` bytes.
     pub(super) fn skip(&mut self, len: usize) -> Result<Range<usize>, ProtocolError> {
         let end = self.at.checked_add(len);
         match end.filter(|end| *end <= self.bytes.len()) {
@@ -172,7 +172,7 @@ impl<'a> Rest<'a> {
         usize::try_from(len).map_err(|_| ProtocolError::new("negative length"))
     }
 
-    /// Bytes that nobody accounted for mean that something was read wrongly.
+    /// Unread bytes mean that something was read wrongly.
     pub(super) fn end(&self) -> Result<(), ProtocolError> {
         match self.is_empty() {
             true => Ok(()),

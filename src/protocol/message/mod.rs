@@ -5,7 +5,7 @@
 //! - [`compress`]: compressed bodies
 //! - `layout`: how a broker stores a message
 //! - `batch`: several messages as the body of one request, or of one stored message
-//! - `packed`: a stored message whose body is still as it is stored
+//! - `packed`: a stored message with its body in the stored form
 //! - `read`: the messages of an answer; `record`: a message to be written as it is stored
 
 mod batch;

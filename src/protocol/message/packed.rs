@@ -1,4 +1,4 @@
-//! A stored message whose body is still as it is stored, or that cannot be read.
+//! A stored message with its body in the stored form, or the reason why it cannot be read.
 
 use std::fmt;
 use std::ops::Range;
@@ -16,10 +16,10 @@ use crate::protocol::ProtocolError;
 pub struct Unreadable {
     /// Its position in the queue, where that much can be read.
     pub queue_offset: Option<i64>,
-    /// Whether what follows it in the answer cannot be read either, because nothing says where it
-    /// begins.
+    /// Whether the rest of the answer is unreadable too, because the start of the next message is
+    /// unknown.
     pub hides_rest: bool,
-    /// What is wrong.
+    /// The defect.
     pub error: ProtocolError,
 }
 
@@ -71,8 +71,8 @@ impl From<Unreadable> for crate::Error {
     }
 }
 
-/// A stored message whose body is still as it is stored: compressed, perhaps, or a batch, and not yet
-/// checked.
+/// A stored message with its body in the stored form: possibly compressed or a batch, and not yet
+/// verified.
 #[derive(Clone, PartialEq)]
 pub struct Packed {
     /// Its body is the stored one.
@@ -144,8 +144,8 @@ impl Packed {
         }
     }
 
-    /// The message with its body checked and decompressed up to `limit` bytes. That of an inner batch is
-    /// the batch.
+    /// The message with its body verified and decompressed, up to `limit` bytes. The body of an
+    /// inner batch is the batch.
     ///
     /// # Errors
     /// A wrong checksum, or a body that is damaged, too large, or of a compression that is not built in.
@@ -164,8 +164,8 @@ impl Packed {
         }
     }
 
-    /// The message, or each of an inner batch, as [`decode_all`](super::decode_all) reads them. `limit` is what they may
-    /// take in memory, and falls by what they take.
+    /// The message, or each of an inner batch, as [`decode_all`](super::decode_all) reads them.
+    /// `limit` is the memory that they may take; it decreases by what they take.
     pub fn unpack_all(
         self,
         limit: &mut usize,
@@ -195,7 +195,7 @@ impl Packed {
                 hides_rest,
                 error,
             };
-            // Messages of a batch may be much smaller than what is made of them.
+            // A parsed message may be much larger than its entry in the batch.
             let Some(left) = limit.checked_sub(MessageView::SIZE) else {
                 let text = "too many messages in a batch";
                 return each(Err(unreadable(ProtocolError::new(text), true)));

@@ -14,12 +14,12 @@ pub const MAX_LEN: usize = 32_767;
 /// Appends the text form of some properties. Those with an empty name or value are left out, since
 /// every decoder drops them.
 pub fn append<'a>(properties: impl Iterator<Item = (&'a str, &'a str)> + Clone, text: &mut String) {
-    // Exactly what is needed: the text stays in memory for as long as its message is in flight.
+    // Reserves the exact size: the text stays in memory while its message is in flight.
     let lengths = properties
         .clone()
         .map(|(name, value)| name.len() + value.len() + 2);
     text.reserve_exact(lengths.sum());
-    // Not a loop: a chain of many parts is walked faster from within.
+    // Not a loop: internal iteration over a chain of many parts is faster.
     properties.for_each(|(name, value)| {
         if !name.is_empty() && !value.is_empty() {
             text.push_str(name);
@@ -40,7 +40,7 @@ pub fn encode<'a>(properties: impl Iterator<Item = (&'a str, &'a str)> + Clone) 
 /// Reads the text form. As in Java, a piece that has no separator, no name or no value is dropped.
 pub fn decode(text: &str) -> Properties {
     let bytes = text.as_bytes();
-    // The separators are ASCII: what stands between them is UTF-8 as the whole text is.
+    // The separators are ASCII, so the parts between them are UTF-8 too.
     let own = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let places = message::places(bytes).into_iter();
     Properties::from_distinct(places.map(|place| (own(place.name(bytes)), own(place.value(bytes)))))

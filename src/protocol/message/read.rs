@@ -15,7 +15,7 @@ use crate::protocol::ProtocolError;
 /// Reads one stored message, decompressing its body up to `limit` bytes.
 ///
 /// # Errors
-/// A length that lies, a magic number that is none, a wrong checksum, or a damaged body.
+/// A wrong length, magic number or checksum, or a damaged body.
 pub fn decode(bytes: impl Into<Arc<Vec<u8>>>, limit: usize) -> Result<MessageView, ProtocolError> {
     let packed = decode_packed(bytes)?;
     Ok(packed.unpack(limit)?)
@@ -24,7 +24,7 @@ pub fn decode(bytes: impl Into<Arc<Vec<u8>>>, limit: usize) -> Result<MessageVie
 /// Reads one stored message and leaves its body as it is stored: cheap, whatever is in it.
 ///
 /// # Errors
-/// A length that lies, or a magic number that is none.
+/// A wrong length or magic number.
 pub fn decode_packed(bytes: impl Into<Arc<Vec<u8>>>) -> Result<Packed, ProtocolError> {
     let bytes = bytes.into();
     if Rest::new(&bytes).len32()? != bytes.len() {
@@ -35,9 +35,9 @@ pub fn decode_packed(bytes: impl Into<Arc<Vec<u8>>>) -> Result<Packed, ProtocolE
     Layout::read(&bytes, all).map(Packed::new)
 }
 
-/// Reads stored messages that stand one after the other, as pulls and queries are answered; inner batches
-/// are taken apart. What all of them take in memory beside `bytes` is at most about `limit` bytes; a
-/// message that would take more is an error.
+/// Reads a sequence of stored messages, as pulls and queries are answered. Inner batches are split.
+/// All messages together take about `limit` bytes of memory besides `bytes`; a message that would
+/// exceed that is an error.
 pub fn decode_all(
     bytes: impl Into<Arc<Vec<u8>>>,
     limit: usize,
@@ -66,7 +66,7 @@ impl Messages {
         Messages { bytes, at: 0 }
     }
 
-    /// Where the next message is, by its size.
+    /// The place of the next message, by its size.
     fn next_range(&self) -> Result<Range<usize>, ProtocolError> {
         let rest = &self.bytes[self.at..];
         let size = Rest::new(rest).len32()?;

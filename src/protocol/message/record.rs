@@ -9,7 +9,7 @@ use super::sys_flag;
 use crate::message::{Fixed, MessageView, StoredParts};
 use crate::protocol::ProtocolError;
 
-/// All that a broker stores of a message, to be written.
+/// Everything that a broker stores of a message, to be written.
 #[derive(Debug, Clone, Copy)]
 pub struct Record<'a> {
     /// The topic.
@@ -36,7 +36,7 @@ pub struct Record<'a> {
     pub store_timestamp: i64,
     /// The broker's own address.
     pub store_host: SocketAddr,
-    /// How often consumers gave it back.
+    /// How often consumers sent it back.
     pub reconsume_times: i32,
     /// Commit log offset of the half message, for a committed one.
     pub prepared_transaction_offset: i64,

@@ -1,8 +1,8 @@
-//! How a broker stores a message, and hands it out:
-//! `i32 size | i32 magic | i32 body CRC | i32 queue | i32 flag | i64 queue offset | i64 commit log offset |
-//! i32 system flag | i64 born | address | i64 stored | address | i32 reconsume times |
-//! i64 prepared offset | i32 length, body | i8 length (i16 with the second magic), topic |
-//! i16 length, properties`; an address is 4 or 16 bytes and an `i32` port.
+//! The stored form of a message, which brokers also send: `i32 size | i32 magic | i32 body CRC |
+//! i32 queue | i32 flag | i64 queue offset | i64 commit log offset | i32 system flag | i64 born |
+//! address | i64 stored | address | i32 reconsume times | i64 prepared offset | i32 length, body |
+//! i8 length (i16 with the second magic), topic | i16 length, properties`; an address is 4 or 16
+//! bytes and an `i32` port.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -20,7 +20,7 @@ pub(super) const MAGIC_V2: i32 = -626_843_477;
 /// The shortest stored message: IPv4 addresses, nothing in it.
 pub(super) const SHORTEST: usize = 91;
 
-/// All that a broker stores of a message, to be written.
+/// Everything that a broker stores of a message, to be written.
 #[derive(Debug, Clone, Copy)]
 pub struct Record<'a> {
     /// The topic.
@@ -47,7 +47,7 @@ pub struct Record<'a> {
     pub store_timestamp: i64,
     /// The broker's own address.
     pub store_host: SocketAddr,
-    /// How often consumers gave it back.
+    /// How often consumers sent it back.
     pub reconsume_times: i32,
     /// Commit log offset of the half message, for a committed one.
     pub prepared_transaction_offset: i64,

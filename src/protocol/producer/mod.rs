@@ -1,4 +1,4 @@
-//! What producers and brokers say to each other.
+//! Requests between producers and brokers.
 //!
 //! - [`send`]: a send and its answer
 //! - [`reply`]: replies that a broker pushes to the client that asked

@@ -3,8 +3,8 @@
 use super::ProtocolError;
 use super::base64::Alphabet;
 
-/// What the handle in a send's answer says: url-safe base64 of
-/// `v1 <topic> <broker> <epoch milliseconds> <unique key>` (Java's `RecallMessageHandle`).
+/// The content of the handle in a send's answer: url-safe base64 of `v1 <topic> <broker> <epoch
+/// milliseconds> <unique key>` (Java's `RecallMessageHandle`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecallHandle {
     /// The topic.
@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_handle_reads_back_and_what_is_none_is_refused() {
+    fn a_handle_reads_back_and_an_invalid_one_is_refused() {
         let handle = RecallHandle {
             topic: "T".into(),
             broker: "broker-a".into(),

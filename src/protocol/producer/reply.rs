@@ -9,11 +9,10 @@ use super::{ExtFields, FieldSink, Fields, ProtocolError, properties};
 use crate::message::{MessageView, Properties, name};
 
 /// The header of a pushed reply (PUSH_REPLY_MESSAGE_TO_CLIENT, 326): the long names of a send, and
-/// where the broker got the reply from. The body is the reply's, compressed if the system flag says
-/// so.
+/// the replier's address. The body is the reply's, compressed if the system flag says so.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PushedReply {
-    /// As the replier sent it.
+    /// The system flag of the reply.
     pub send: SendRequest,
     /// The replier's address as the broker saw it.
     pub born_host: Option<SocketAddr>,
@@ -105,8 +104,8 @@ fn address(text: &str) -> Option<SocketAddr> {
 
 /// Writes the number of a request as Java's clients write theirs: a random UUID.
 ///
-/// The six bits that say so (version 4, variant 1) are set here; whoever makes a number up sets them
-/// with [`correlation`], so that it reads back as it was.
+/// The six bits that say so (version 4, variant 1) are set here. A caller that generates a number
+/// sets them with [`correlation`], so that it reads back unchanged.
 pub fn correlation_text(number: u128) -> String {
     let hex = format!("{:032x}", correlation(number));
     let parts = [

@@ -28,7 +28,7 @@ pub struct SendHeader<'a> {
     pub flag: i32,
     /// The properties in their [text form](super::properties).
     pub properties: &'a str,
-    /// How often a consumer gave the message back.
+    /// How often consumers sent the message back.
     pub reconsume_times: i32,
     /// Whether the client belongs to a unit.
     pub unit_mode: bool,
@@ -131,7 +131,7 @@ impl SendHeader<'_> {
     }
 }
 
-/// What [`Constants`] were written last, and how.
+/// The last written [`Constants`], and their encoding.
 #[derive(Default)]
 pub(in crate::protocol) struct Memo {
     producer_group: String,
@@ -291,7 +291,7 @@ impl SendRequest {
     }
 }
 
-/// What a send's response says beside its code.
+/// The header fields of a send's response.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct SendResponse<'a> {
     /// Address and commit log offset; several, joined by commas, for a batch.
@@ -304,7 +304,7 @@ pub struct SendResponse<'a> {
     pub transaction_id: Option<Cow<'a, str>>,
     /// The key of a batch that was stored as one.
     pub batch_unique_key: Option<Cow<'a, str>>,
-    /// By which a timer message can be recalled.
+    /// The handle that recalls a timer message.
     pub recall_handle: Option<Cow<'a, str>>,
     /// The broker's region.
     pub region: Option<Cow<'a, str>>,
@@ -313,10 +313,10 @@ pub struct SendResponse<'a> {
 }
 
 impl SendResponse<'_> {
-    /// Reads the header fields. What is absent stays empty: the message is stored in any case.
+    /// Reads the header fields. Absent fields stay empty: the message is stored in any case.
     ///
     /// # Errors
-    /// A number that is none.
+    /// A field is not a number.
     pub fn decode(ext: &ExtFields) -> Result<SendResponse<'_>, ProtocolError> {
         let mut response = SendResponse {
             trace_on: true,

@@ -171,7 +171,7 @@ impl Record<'_> {
     }
 }
 
-/// Java prints what is absent as `null`.
+/// Java prints absent values as `null`.
 struct OrNull<'a>(Option<&'a str>);
 
 impl Display for OrNull<'_> {

@@ -6,7 +6,7 @@ use crate::message::TransactionState;
 /// The header by which a producer ends a transaction (END_TRANSACTION, 37, always oneway).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EndTransaction {
-    /// The topic of the message; in the answer to a check, whatever the check said.
+    /// The topic of the message; in the answer to a check, the topic of the check.
     pub topic: Option<String>,
     /// The group that sent the half message; brokers compare it.
     pub producer_group: String,
@@ -20,7 +20,7 @@ pub struct EndTransaction {
     pub from_check: bool,
     /// The message's unique key.
     pub message_id: Option<String>,
-    /// The transaction's id, as the broker said it.
+    /// The transaction's id, as the broker sent it.
     pub transaction_id: Option<String>,
     /// The broker's name.
     pub broker_name: Option<String>,

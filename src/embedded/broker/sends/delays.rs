@@ -1,4 +1,4 @@
-//! Delayed messages: held until the clock says that they are due.
+//! Delayed messages: held until they are due by the clock.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,9 +13,9 @@ use crate::embedded::store::{Draft, Store};
 use crate::message::name;
 use crate::protocol::code::response;
 
-/// Where real brokers keep messages with a delay level, one queue a level.
+/// The topic in which real brokers keep messages with a delay level, one queue per level.
 const LEVEL_TOPIC: &str = "SCHEDULE_TOPIC_XXXX";
-/// Where they keep timer messages.
+/// The topic in which they keep timer messages.
 const TIMER_TOPIC: &str = "rmq_sys_wheel_timer";
 
 /// The default levels of brokers, in seconds, from level 1 on.
@@ -26,7 +26,7 @@ const LEVELS: [i64; 18] = [
 /// The longest time of a timer message (`timerMaxDelaySec`): three days.
 pub(super) const LONGEST_TIMER_MS: i64 = 3 * 24 * 3600 * 1000;
 
-/// What all brokers of a cluster hold back.
+/// The held messages of all brokers of a cluster.
 pub(in crate::embedded) struct Delays {
     /// Whether they hold anything back at all.
     hold: bool,
@@ -55,7 +55,7 @@ pub(super) struct Held {
     pub(super) draft: Draft,
 }
 
-/// When a message is due, and how that was said.
+/// When a message is due, and by which property.
 pub(in crate::embedded) struct Delay {
     due: Millis,
     /// From 0 on; `None` for a timer message.
@@ -71,7 +71,7 @@ impl Delay {
         self.level.is_none()
     }
 
-    /// Where the message is meanwhile.
+    /// The message's place until then.
     pub(super) fn topic(&self) -> &'static str {
         self.level.map_or(TIMER_TOPIC, |_| LEVEL_TOPIC)
     }
@@ -218,7 +218,7 @@ impl Delays {
         };
     }
 
-    /// How far away a time is, by the clock.
+    /// The time left, by the clock.
     pub(super) fn left(&self, due: Millis) -> Millis {
         due.saturating_sub(self.clock.now())
     }

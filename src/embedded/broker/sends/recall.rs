@@ -11,7 +11,7 @@ use crate::protocol::admin::{RecallAnswer, RecallMessage};
 use crate::protocol::code::response;
 use crate::protocol::recall::RecallHandle;
 
-/// What the answer to a send of a timer message says, whether recalling is on or not.
+/// The handle in the answer to a timer message, whether recalling is on or not.
 pub(super) fn recall_handle(
     broker: &BrokerState,
     delay: &Delay,
@@ -65,7 +65,7 @@ fn take_back(broker: &BrokerState, header: &RecallMessage) -> Result<String, Ref
     if left <= 0 || left >= LONGEST_TIMER_MS {
         return illegal("timestamp invalid");
     }
-    // As with a real broker, one that is not there any more is no error.
+    // As with a real broker, a missing message is not an error.
     broker
         .delays
         .take_back(broker.index, &handle.topic, &handle.unique_key);

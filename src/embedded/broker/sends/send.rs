@@ -1,4 +1,4 @@
-//! What a broker does with a send.
+//! A broker's handlers for sends.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use crate::protocol::send::{SendRequest, SendResponse};
 use crate::protocol::{Command, sys_flag};
 
 const MAX_TOPIC_LEN: usize = 127;
-/// Topics of the broker's own that nobody may send to.
+/// Internal topics, to which clients must not send.
 const FORBIDDEN_TOPICS: [&str; 6] = [
     "SCHEDULE_TOPIC_XXXX",
     "RMQ_SYS_TRANS_HALF_TOPIC",
@@ -48,7 +48,7 @@ pub(in crate::embedded) fn send(broker: &BrokerState, request: &Command, peer: P
     }
 }
 
-/// Stores what is sent: in its topic, or where it waits until it may be seen.
+/// Stores a message in its topic, or in the place where it waits for delivery.
 pub(in crate::embedded::broker) fn store(
     broker: &BrokerState,
     header: &SendRequest,
@@ -147,7 +147,7 @@ fn draft(broker: &BrokerState, message: &Parts<'_>) -> Result<Draft, Refusal> {
     Ok(Draft::new(message, broker.store.wants_messages()))
 }
 
-/// Stores the first half of a transaction where no consumer looks. The store itself shows it to nobody.
+/// Stores a half message in the internal topic. The store hides it.
 fn store_half(broker: &BrokerState, message: &Parts<'_>) -> Appended {
     let topic = Arc::from(HALF_TOPIC);
     let half = Parts {

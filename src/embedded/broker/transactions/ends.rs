@@ -11,8 +11,8 @@ use crate::protocol::code::{request, response};
 use crate::protocol::transaction::{CheckTransaction, EndTransaction};
 use crate::protocol::{Command, sys_flag};
 
-/// What a real broker does with the end of a transaction. The answer is seen only if the end was not
-/// sent oneway.
+/// Handles the end of a transaction like a real broker. The client sees the answer only if the
+/// request was not oneway.
 pub(in crate::embedded) fn end_transaction(broker: &BrokerState, request: &Command) -> Command {
     let end = match EndTransaction::decode(&request.ext) {
         Ok(end) => end,
@@ -42,7 +42,7 @@ pub(in crate::embedded) fn end_transaction(broker: &BrokerState, request: &Comma
     }
 }
 
-/// Asks a producer of the group about each open transaction; says how many could be asked.
+/// Sends a check of each open transaction to a producer of its group; returns the number sent.
 pub(in crate::embedded::broker) fn check_transactions(broker: &BrokerState) -> usize {
     let mut asked = 0;
     for half in broker.transactions.open(&broker.name) {

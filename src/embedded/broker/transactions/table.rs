@@ -1,4 +1,4 @@
-//! Half messages: stored where no consumer looks until their transaction ends.
+//! Half messages: hidden from consumers until their transaction ends.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use crate::embedded::store::StoredMessage;
 use crate::message::{TransactionState, name};
 use crate::protocol::transaction::EndTransaction;
 
-/// Where brokers keep half messages; nobody may send there.
+/// The topic in which brokers keep half messages; clients must not send to it.
 pub(in crate::embedded::broker) const HALF_TOPIC: &str = "RMQ_SYS_TRANS_HALF_TOPIC";
 
 /// One transaction as a broker saw it; see
@@ -60,13 +60,13 @@ impl Transaction {
         self.1.end.unwrap_or(TransactionState::Unknown)
     }
 
-    /// How often a producer was asked about it.
+    /// How many checks were sent.
     pub fn checks(&self) -> usize {
         self.1.checks
     }
 
-    /// What producers said about its end, in order of arrival, until it had ended. Ends that do not
-    /// fit the half message are not among them.
+    /// The states that producers reported, in order of arrival, until it ended. Reports that do not
+    /// match the half message are not included.
     pub fn told(&self) -> &[EndTransaction] {
         &self.1.told
     }
@@ -118,7 +118,7 @@ impl Transactions {
         self.all.lock().clone()
     }
 
-    /// The transaction as soon as it is `enough`, or what is known when the time is up.
+    /// The transaction as soon as it is `enough`, or its state at the timeout.
     pub(in crate::embedded) fn wait(
         &self,
         id: &str,
@@ -162,7 +162,7 @@ impl Transactions {
         if half.stored.queue_offset() != end.table_offset {
             return Err("The transaction state table offset wrong");
         }
-        // Shown before anybody can see that it has ended.
+        // Made visible before the end can be observed.
         if end.state == TransactionState::Commit {
             show(half);
         }

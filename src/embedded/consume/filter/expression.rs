@@ -53,13 +53,20 @@ pub(in crate::embedded::consume) enum TextTest {
     EndsWith,
 }
 
+/// Why a condition cannot be compiled.
+#[derive(Debug)]
+pub(in crate::embedded::consume) struct Invalid(pub(in crate::embedded::consume) String);
+
 /// The values cannot be compared; for Java an exception, so that the message does not match.
 struct Incomparable;
 
 type Evaluated = Result<Value, Incomparable>;
 
 impl Expression {
-    pub(super) fn matches<'a>(&self, property: impl Fn(&str) -> Option<&'a str>) -> bool {
+    pub(in crate::embedded::consume) fn matches<'a>(
+        &self,
+        property: impl Fn(&str) -> Option<&'a str>,
+    ) -> bool {
         matches!(self.evaluate(&property), Ok(Value::Truth(true)))
     }
 
@@ -183,7 +190,7 @@ fn mixed(left: &Value, right: &Value) -> Result<Ordering, Incomparable> {
 }
 
 /// As the parser orders two constants.
-pub(super) fn constants_in_order(low: &Value, high: &Value) -> bool {
+pub(in crate::embedded::consume) fn constants_in_order(low: &Value, high: &Value) -> bool {
     mixed(low, high).is_ok_and(|order| order != Ordering::Greater)
 }
 

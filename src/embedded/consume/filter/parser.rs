@@ -1,7 +1,6 @@
 //! Reads a condition on properties: the SQL92 of brokers, which have no LIKE and no arithmetic.
 
-use super::Invalid;
-use super::expression::{Comparison, Expression, TextTest, Value, constants_in_order};
+use super::expression::{Comparison, Expression, Invalid, TextTest, Value, constants_in_order};
 
 #[derive(Debug, Clone, PartialEq)]
 enum Token {
@@ -34,7 +33,7 @@ const KEYWORDS: [&str; 12] = [
 const DEEPEST: usize = 200;
 
 /// Reads a condition. As with brokers, what follows it is not looked at.
-pub(super) fn parse(condition: &str) -> Result<Expression, Invalid> {
+pub(in crate::embedded::consume) fn parse(condition: &str) -> Result<Expression, Invalid> {
     let mut parser = Parser {
         tokens: tokens(condition)?,
         at: 0,

@@ -96,7 +96,7 @@ fn a_time_is_found_as_brokers_find_it() {
 }
 
 #[test]
-fn what_is_forgotten_or_not_kept_leaves_its_offsets_behind() {
+fn forgotten_messages_leave_their_offsets_behind() {
     let mut index = Index::new(1);
     append(&mut index, T0);
     append(&mut index, T0);

@@ -71,14 +71,14 @@ fn consumers_are_told_when_somebody_joins_or_leaves() {
 fn a_test_says_when_notices_get_lost_and_when_they_come() {
     let cluster = start();
     let broker = cluster.broker("broker-a");
-    broker.drop_notices(true);
+    broker.drop_notifications(true);
     let mut one = Consumer::join(broker, "one", &[]);
     let two = Consumer::join(broker, "two", &[]);
     assert_eq!(listed(&mut one), ["one", "two"]);
     assert_eq!(one.notices, 0);
     assert_eq!(cluster.group("g").notify_members(), 2);
     one.notified();
-    broker.drop_notices(false);
+    broker.drop_notifications(false);
     drop(two);
     one.notified();
     assert_eq!(cluster.group("h").notify_members(), 0);

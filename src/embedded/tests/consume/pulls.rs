@@ -149,7 +149,7 @@ fn a_long_poll_ends_by_the_clock() {
 }
 
 #[test]
-fn a_running_clock_ends_a_long_poll_by_itself() {
+fn a_running_clock_ends_a_long_poll() {
     let cluster = Cluster::builder().topic("T", 1).start().unwrap();
     let mut client = Client::connect(cluster.brokers()[0].address());
     let short = pull(0, 32, Duration::from_millis(1));
@@ -183,7 +183,7 @@ fn the_end_of_a_connection_forgets_its_long_polls() {
 }
 
 #[test]
-fn a_peer_that_does_not_read_blocks_nobody_else() {
+fn a_peer_that_does_not_read_blocks_no_other() {
     let (cluster, mut client) = start();
     let mut stuck = Client::connect(cluster.brokers()[0].address());
     for _ in 0..64 {

@@ -1,4 +1,4 @@
-//! What a consumer says it does (Java's `ConsumerRunningInfo`).
+//! A consumer's report of its state (Java's `ConsumerRunningInfo`).
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::protocol::consumer::queues;
 use crate::protocol::consumer::subscription::Subscription;
 use crate::protocol::fastjson;
 
-/// What a consumer does.
+/// The state of a consumer.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RunningInfo {
@@ -49,7 +49,7 @@ pub struct QueueInfo {
     pub cached_msg_max_offset: i64,
     /// The lowest offset in memory.
     pub cached_msg_min_offset: i64,
-    /// What the messages take, in MiB.
+    /// The size of the messages, in MiB.
     pub cached_msg_size_in_mi_b: i32,
     /// The first offset that is not consumed.
     pub commit_offset: i64,
@@ -69,7 +69,7 @@ pub struct QueueInfo {
     pub transaction_msg_max_offset: i64,
     /// Their lowest offset.
     pub transaction_msg_min_offset: i64,
-    /// How often it was tried to give back the lock.
+    /// How often unlocking was tried.
     pub try_unlock_times: i64,
 }
 

@@ -6,7 +6,7 @@ use crate::protocol::base64::Alphabet;
 use crate::protocol::fastjson::{self, objects};
 use crate::protocol::{ExtFields, FieldSink, Fields, ProtocolError};
 
-/// Acknowledges a message (200051). That the answer is `SUCCESS` does not say that it came in time.
+/// Acknowledges a message (200051). An answer `SUCCESS` does not mean that it was in time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ack {
     /// The consumer group.
@@ -54,7 +54,7 @@ impl Fields for Ack {
 /// Changes when a message comes again (200053).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChangeInvisible {
-    /// What an acknowledgement would say.
+    /// The fields of an acknowledgement.
     pub ack: Ack,
     /// From now on, in milliseconds.
     pub invisible_time: i64,
@@ -124,7 +124,8 @@ impl Fields for ChangeAnswer {
     }
 }
 
-/// Acknowledges several messages of one broker (200151, brokers from 5.1.3 on). The answer says nothing.
+/// Acknowledges several messages of one broker (200151, brokers from 5.1.3 on). The answer has no
+/// result per message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BatchAck {
@@ -138,7 +139,7 @@ pub struct BatchAck {
 /// The messages of one queue of one pop.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AckBatch {
-    /// Of each acknowledged offset from the start on its bit, in base64.
+    /// One bit per offset from the start on, set if acknowledged; in base64.
     #[serde(rename = "b", alias = "bitSet")]
     bits: String,
     /// The consumer group.
@@ -171,8 +172,8 @@ pub struct AckBatch {
 const WIDEST: i64 = 1 << 16;
 
 impl BatchAck {
-    /// Of these handles, which are all of one broker. Those that cannot be among others (their offset lies
-    /// too far from their pop's start) come back.
+    /// From handles of one broker. Handles that do not fit (their offset is too far from their
+    /// pop's start) are returned.
     pub fn of<'a>(
         broker: &str,
         topic: &str,

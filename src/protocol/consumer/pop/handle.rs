@@ -8,10 +8,11 @@ use super::request::PopAnswer;
 use crate::protocol::ProtocolError;
 use crate::protocol::fastjson::MOST_ENTRIES;
 
-/// By what a popped message is acknowledged (property `POP_CK`): eight parts with spaces between them.
+/// The handle that acknowledges a popped message (property `POP_CK`): eight parts separated by
+/// spaces.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Handle {
-    /// Where the queue's messages of that pop begin.
+    /// The first offset of the queue in that pop.
     pub start_offset: i64,
     /// When the broker handed the message out, by its clock, epoch milliseconds.
     pub pop_time: i64,
@@ -98,10 +99,10 @@ pub struct Popped<'a> {
     pub handle: Option<&'a str>,
 }
 
-/// What follows from a pop's answer for one of its messages.
+/// Per message: its handle and delivery count, derived from a pop's answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Handled {
-    /// By what it is acknowledged.
+    /// The handle that acknowledges it.
     pub handle: Handle,
     /// How often it was delivered before, if it was popped in order.
     pub deliveries: Option<i32>,
@@ -115,8 +116,8 @@ impl PopAnswer {
     /// asked.
     ///
     /// # Errors
-    /// Of the whole: what the answer says of its queues cannot be read. Of a message: it is not among
-    /// those that the answer names.
+    /// For the whole answer: its description of the queues cannot be read. For a message: the
+    /// answer does not name it.
     pub fn handles(
         &self,
         broker: &str,
@@ -159,7 +160,7 @@ impl PopAnswer {
                     let queue_offset = *named.ok_or_else(unknown)?;
                     self.handle(broker, key, start_offset, queue_offset)
                 }
-                // Old brokers say nothing of queues.
+                // Old brokers do not describe the queues.
                 (None, _) => {
                     let first = (message.topic.to_owned(), message.queue_id);
                     let start_offset = *firsts.entry(first).or_insert(message.queue_offset);

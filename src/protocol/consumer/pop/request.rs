@@ -75,8 +75,8 @@ impl Fields for PopRequest {
     }
 }
 
-/// What a pop's answer says beside its code and its body, which is stored messages one after the other, of
-/// several queues and of retry topics too.
+/// The header fields of a pop's answer. Its body is a sequence of stored messages, from several
+/// queues and retry topics.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct PopAnswer {
     /// When the broker handed the messages out, by its clock, epoch milliseconds.

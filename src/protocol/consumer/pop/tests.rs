@@ -152,7 +152,7 @@ fn check(answer: &PopAnswer, messages: &[Popped<'_>], expected: &[&str]) {
 }
 
 #[test]
-fn handles_follow_from_what_the_answer_says_of_its_queues() {
+fn handles_are_derived_from_the_answer() {
     let two = answer("0 1 0;0 0 3;1 0 8", "0 1 0,1;0 0 3,5;1 0 8", "");
     let messages = [
         message("T", 1, 1),
@@ -179,7 +179,7 @@ fn handles_follow_from_what_the_answer_says_of_its_queues() {
             "!the answer names no message 4 of queue 7",
         ],
     );
-    // Old brokers say nothing: the first message of a queue is its start.
+    // Old brokers do not describe the queues: the first message of a queue is its start.
     let old = answer("", "", "");
     let messages = [message("T", 0, 3), message("T", 0, 4), message("T", 1, 9)];
     let expected = ["3 9 60 4 0 b 0 3", "3 9 60 4 0 b 0 4", "9 9 60 4 0 b 1 9"];

@@ -26,7 +26,7 @@ fn written(record: Record<'_>) -> Vec<u8> {
     bytes
 }
 
-/// The bodies of what can be read, and `!` with what is known of the rest.
+/// The bodies of readable messages, and `!` with what is known of the others.
 #[track_caller]
 fn check(bytes: Vec<u8>, limit: usize, expected: &[&str]) {
     let read = decode_all(bytes, limit);
@@ -69,13 +69,13 @@ fn a_message_that_cannot_be_read_hides_no_other_one() {
     check(with(body, b'!'), 0, &["good", "!Some(7)", "good"]);
     check(with(body_len, 200), 0, &["good", "!Some(7)", "good"]);
     check(with(magic, 0), 0, &["good", "!None", "good"]);
-    // Nothing says where the next one begins.
+    // The start of the next one is unknown.
     check(with(0, 0xff), 0, &["good", "!None and rest"]);
     check(with(3, 90), 0, &["good", "!None and rest"]);
 }
 
 #[test]
-fn a_wrong_checksum_is_an_error_and_none_is_not() {
+fn a_wrong_checksum_is_an_error_and_an_absent_one_is_not() {
     let mut bytes = written(record(b"body"));
     let expected = i32::from_be_bytes(bytes[8..12].try_into().unwrap());
     assert_eq!(
