@@ -11,7 +11,7 @@
 // - `rate`: the limit of messages per second
 // - `control`: the control thread
 // - `ends`: where queues end, and how far the consumer is behind
-// - `member`: a consumer as its client and brokers see it
+// - `member`: a consumer as its client and brokers see it; `questions`: what these ask
 // - `observe`: what a consumer says of itself
 // - `config`: settings; `shared`: what all threads of a consumer share; `running`: its start and end
 // - `push`: `PushConsumer`; `pull`: `PullConsumer`
@@ -32,6 +32,7 @@ mod observe;
 mod offset;
 mod pull;
 mod push;
+mod questions;
 mod queue;
 mod rate;
 mod rebalance;

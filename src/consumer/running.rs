@@ -49,6 +49,7 @@ pub(crate) struct Running {
     threads: Threads,
     started: Arc<Promise<()>>,
     ended: Arc<Promise<ShutdownReport>>,
+    closed: Arc<Promise<Vec<String>>>,
     /// Hears of routes for as long as the consumer lives.
     _member: Arc<ConsumerMember>,
 }
@@ -77,6 +78,7 @@ impl Running {
         )?;
         let (inbox, events) = Inbox::new();
         let (threads, ended) = (Threads::default(), Arc::new(Promise::new()));
+        let closed = Arc::new(Promise::new());
         let local = local_offsets(&config, &client, &group)?;
         let shared = Shared {
             saved: local.as_ref().map(|(local, _)| local.saved().clone()),
@@ -109,6 +111,7 @@ impl Running {
             threads: threads.clone(),
             started: started.clone(),
             ended: ended.clone(),
+            closed: closed.clone(),
         };
         consume(&shared, &threads)
             .and_then(|()| spawn(beginning, parts, membership))
@@ -124,6 +127,7 @@ impl Running {
             threads,
             started,
             ended,
+            closed,
             _member: member,
         })
     }
@@ -206,6 +210,8 @@ impl Running {
             };
         }
         let mut report = self.ended.get_until(deadline).unwrap_or_default();
+        let of_client = self.closed.get_until(deadline);
+        report.stuck_threads.extend(of_client.unwrap_or_default());
         for name in self.threads.join(deadline) {
             if !report.stuck_threads.contains(&name) {
                 report.stuck_threads.push(name);

@@ -5,9 +5,11 @@
 //! - `dispatcher`: which queue's messages the next free consume thread gets;
 //! - `handler`: the user's code, and how it ended; `deliveries`: the messages of a batch;
 //! - `unpack`: messages as the handler gets them;
+//! - `direct`: a message that an operator has consumed now;
 //! - `worker`: the consume threads.
 
 mod deliveries;
+mod direct;
 mod dispatcher;
 mod handler;
 mod outcome;
@@ -16,7 +18,7 @@ mod unpack;
 mod worker;
 
 pub use deliveries::Deliveries;
-pub(crate) use dispatcher::{Dispatcher, Taken};
+pub(crate) use dispatcher::{Direct, Dispatcher, Taken};
 pub(crate) use handler::{Batch, Handler, Single};
 pub(crate) use outcome::{Fallback, Limits, Mode, fallback};
 pub use retry::Retry;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::consumer::control::{Event, Unread};
 use crate::consumer::queue::{Assigned, Handed, Payload, Ticket};
 use crate::consumer::shared::Shared;
+use crate::consumer::topics::Topics;
 use crate::message::{MessageView, name};
 use crate::protocol::message::Unreadable;
 
@@ -67,11 +68,8 @@ fn unpack_one(
     if topic.is_some_and(|topic| !topic.filter.matches(message.tag())) {
         return Ok(None);
     }
-    let original = message.property(name::RETRY_TOPIC).map(Arc::from);
     let is_retry = topic.is_some_and(|topic| topic.is_retry);
-    let stored = || message.topic().into();
-    let on_wire: Arc<str> = original.filter(|_| is_retry).unwrap_or_else(stored);
-    let shown = shared.topics.names().for_users(&on_wire);
+    let shown = topic_of(&message, is_retry, &shared.topics);
     let message = match *shown == *message.topic() {
         true => message,
         false => message.with_topic(shown),
@@ -84,4 +82,12 @@ fn unpack_one(
         }
     };
     Ok(Some(message.of_queue(&queue.shown, 0)))
+}
+
+/// The topic of a message as its sender named it.
+pub(super) fn topic_of(message: &MessageView, is_retry: bool, topics: &Topics) -> Arc<str> {
+    let original = message.property(name::RETRY_TOPIC).map(Arc::from);
+    let stored = || message.topic().into();
+    let on_wire: Arc<str> = original.filter(|_| is_retry).unwrap_or_else(stored);
+    topics.names().for_users(&on_wire)
 }

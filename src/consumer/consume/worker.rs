@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::direct;
+use super::dispatcher::Taken;
 use super::handler::{Ended, Handler};
 use super::outcome::{Limits, Outcome, Settlement, settle};
 use super::unpack::unpack;
@@ -25,7 +27,15 @@ pub(crate) struct Worker {
 impl Worker {
     /// The life of a consume thread.
     pub(crate) fn run(&self) {
-        while let Some(queue) = self.shared.dispatcher.take() {
+        loop {
+            let queue = match self.shared.dispatcher.take() {
+                Taken::Queue(queue) => queue,
+                Taken::Direct(direct) => {
+                    direct::consume(direct, &self.shared, &*self.handler);
+                    continue;
+                }
+                Taken::Late | Taken::Closed => return,
+            };
             let (handed, more) = queue.take(self.batch, Instant::now());
             if more {
                 self.shared.dispatcher.offer(&queue);
@@ -72,8 +82,8 @@ impl Worker {
             Settlement::Done => return queue.finish(ticket),
             Settlement::Dropped => {
                 self.shared.counters.dropped.add(1);
-                let (queue, id) = (&queue.shown, message.message_id());
-                logging::warn!(target: LOG, "{queue}: {id} failed, and broadcasting has no retries");
+                let (shown, id) = (&queue.shown, message.message_id());
+                logging::warn!(target: LOG, "{shown}: {id} failed, and broadcasting has no retries");
                 return queue.finish(ticket);
             }
             Settlement::RetryHere { pause } => {

@@ -353,6 +353,7 @@ impl Controller {
         let Some(owned) = self.queues.remove(number) else {
             return;
         };
+        owned.assigned.give_away();
         if self.tools.budget.remove(number) > 0 {
             self.strays.insert(number, owned.assigned.clone());
             self.stray(number);
@@ -425,36 +426,16 @@ impl Controller {
         });
     }
 
-<<<<<<< HEAD
-    /// No queue is left: says goodbye to the brokers, and waits for the other threads.
-    fn end(mut self) {
-        let Some(Ending {
-            deadline,
-            mut report,
-        }) = self.ending
-        else {
-=======
     /// No queue is left: says goodbye to the brokers, and closes what is the consumer's own.
-    fn end(self) {
+    fn end(mut self) {
         let Some(Ending { deadline, report }) = self.ending else {
->>>>>>> core
             return;
         };
         self.backs.close();
         self.calls.close(report.uncommitted.is_empty());
         self.tools.dispatcher.close();
         self.tools.membership.unregister(deadline);
-<<<<<<< HEAD
         drop((self.tools.membership, self.tools.events, self.tools.local));
-        report.stuck_threads = self.begun.threads.join(deadline);
-        if self.begun.owns_client {
-            let rest = deadline.remaining(Instant::now());
-            let closed = self.begun.client.shutdown_within(rest);
-            report.stuck_threads.extend(closed.stuck_threads);
-        }
-=======
-        drop((self.tools.membership, self.tools.events));
->>>>>>> core
         self.begun.started.keep(());
         self.begun.ended.keep(report);
         let mut stuck = Vec::new();

@@ -155,6 +155,7 @@ impl PullConsumer {
                     None => {}
                 },
                 Taken::Late | Taken::Closed => return Ok(polled),
+                Taken::Direct(_) => {}
             }
             if polled.len() >= most {
                 return Ok(polled);

@@ -62,7 +62,8 @@ impl PulledMessage {
     pub fn done(mut self) -> bool {
         let ticket = self.ticket.take();
         let queue = &self.source.queue;
-        let counts = ticket.is_some_and(|ticket| queue.finish(ticket).is_ok());
+        let is_finished = ticket.is_some_and(|ticket| queue.finish(ticket).is_ok());
+        let counts = is_finished && !queue.is_gone();
         self.source.told(self.polled_by);
         counts
     }

@@ -51,22 +51,7 @@ use crate::transport::Threads;
 /// ```
 #[derive(Clone)]
 #[doc(alias = "DefaultMQPushConsumer")]
-<<<<<<< HEAD
 pub struct PushConsumer(Arc<Running>);
-=======
-pub struct PushConsumer(Arc<Handle>);
-
-/// Shuts the consumer down when the last handle goes.
-struct Handle {
-    shared: Shared,
-    client: Client,
-    threads: Threads,
-    ended: Arc<Promise<ShutdownReport>>,
-    closed: Arc<Promise<Vec<String>>>,
-    /// Hears of routes for as long as the consumer lives.
-    _member: Arc<ConsumerMember>,
-}
->>>>>>> core
 
 impl PushConsumer {
     /// A consumer of this group.
@@ -81,7 +66,6 @@ impl PushConsumer {
         handler: Box<dyn Handler>,
         batch: usize,
     ) -> Result<PushConsumer> {
-<<<<<<< HEAD
         let running = Running::start(config, client, owns_client, |shared, threads| {
             let worker = Worker {
                 limits: Limits {
@@ -95,80 +79,6 @@ impl PushConsumer {
             start_threads(threads, worker)
         })?;
         Ok(PushConsumer(Arc::new(running)))
-=======
-        let start = Instant::now();
-        let core = client.inner().clone();
-        core.check_open()?;
-        let names = core.config.rpc.names();
-        let group = names.on_wire(&config.group);
-        let topics = Topics::new(&config.subscriptions, &group, names, epoch_millis())?;
-        let (topics, config) = (Arc::new(topics), Arc::new(config));
-        let facts = find_topics(
-            &client,
-            &topics,
-            Deadline::after(start, config.start_timeout),
-        )?;
-        let (inbox, events) = Inbox::new();
-        let (threads, ended) = (Threads::default(), Arc::new(Promise::new()));
-        let closed = Arc::new(Promise::new());
-        let shared = Shared {
-            dispatcher: Arc::new(Dispatcher::new(config.rate_limit, start)),
-            assignment: Arc::default(),
-            counters: Arc::default(),
-            config,
-            group,
-            topics,
-            inbox,
-        };
-        let member = ConsumerMember::new(&shared, &threads, &ended);
-        let member = Arc::new(member);
-        let mut parts = Parts::new(&shared, &core, facts);
-        let soon = Duration::from_secs(3);
-        parts.learn_group(&events, Deadline::after(Instant::now(), soon));
-        let membership = core.join(member.clone())?;
-        let listener: Arc<dyn RouteListener> = member.clone();
-        core.routes.listen(Arc::downgrade(&listener));
-        let soon = Deadline::after(Instant::now(), FIRST_ASSIGNMENT_WITHIN);
-        for broker in parts.masters() {
-            membership.ensure_registered(&broker, soon);
-        }
-        let started = Arc::new(Promise::new());
-        let beginning = Beginning {
-            inbox: shared.inbox.clone(),
-            events,
-            client: client.clone(),
-            owns_client,
-            threads: threads.clone(),
-            started: started.clone(),
-            ended: ended.clone(),
-            closed: closed.clone(),
-        };
-        let worker = Worker {
-            limits: Limits {
-                max_reconsume: shared.config.max_reconsume,
-                suspend: shared.config.suspend,
-            },
-            shared: shared.clone(),
-            handler,
-            batch,
-        };
-        start_threads(&threads, worker)
-            .and_then(|()| spawn(beginning, parts, membership))
-            .map_err(|error| {
-                shared.dispatcher.close();
-                let text = format!("the consumer's threads cannot be started: {error}");
-                Error::new(ErrorKind::Io, text).caused_by(error)
-            })?;
-        started.get_until(soon);
-        Ok(PushConsumer(Arc::new(Handle {
-            shared,
-            client,
-            threads,
-            ended,
-            closed,
-            _member: member,
-        })))
->>>>>>> core
     }
 
     /// The group, without its namespace.
@@ -255,82 +165,7 @@ impl PushConsumer {
     }
 }
 
-<<<<<<< HEAD
 fn start_threads(threads: &Threads, worker: Worker) -> io::Result<()> {
-=======
-impl Handle {
-    fn pause(&self, scope: &Scope, paused: bool) {
-        for queue in self.shared.assignment.pause(scope, paused) {
-            if queue.note() {
-                self.shared.inbox.put(Event::Progress(queue.number));
-            }
-        }
-    }
-
-    fn shut_down(&self, most: Duration) -> ShutdownReport {
-        let deadline = Deadline::after(Instant::now(), most);
-        self.shared
-            .inbox
-            .put(Event::Order(Order::Shutdown(deadline)));
-        if self.threads.has_current() {
-            return ShutdownReport {
-                goes_on: true,
-                ..ShutdownReport::default()
-            };
-        }
-        let mut report = self.ended.get_until(deadline).unwrap_or_default();
-        let of_client = self.closed.get_until(deadline);
-        report.stuck_threads.extend(of_client.unwrap_or_default());
-        for name in self.threads.join(deadline) {
-            if !report.stuck_threads.contains(&name) {
-                report.stuck_threads.push(name);
-            }
-        }
-        report
-    }
-}
-
-impl Drop for Handle {
-    fn drop(&mut self) {
-        if self.ended.is_kept() {
-            return;
-        }
-        let report = self.shut_down(DROP_WITHIN);
-        if !report.is_clean() {
-            let group = &self.shared.config.group;
-            logging::warn!(target: LOG, "consumer {group} dropped: {report}");
-        }
-    }
-}
-
-/// Looks the topics up that exist. One that does not is waited for once the consumer runs.
-fn find_topics(client: &Client, topics: &Topics, deadline: Deadline) -> Result<GroupFacts> {
-    let mut facts = GroupFacts::default();
-    let routes = &client.inner().routes;
-    for (topic, _) in topics.iter() {
-        loop {
-            let error = match routes.find(topic, None, deadline) {
-                Ok(route) => {
-                    let queues = route.subscribe().iter();
-                    facts.add(topic, queues.map(|queue| topics.on_wire(queue)));
-                    break;
-                }
-                Err(error) if error.kind() == ErrorKind::NoRoute => break,
-                Err(error) => error,
-            };
-            // No name server answers. They may be about to start.
-            if deadline.remaining(Instant::now()) < NAME_SERVER_AGAIN {
-                return Err(error);
-            }
-            client.inner().check_open()?;
-            let _ = client.inner().closing().recv_timeout(NAME_SERVER_AGAIN);
-        }
-    }
-    Ok(facts)
-}
-
-fn start_threads(threads: &Threads, worker: Worker) -> std::io::Result<()> {
->>>>>>> core
     let worker = Arc::new(worker);
     for n in 1..=worker.shared.config.threads {
         let own = worker.clone();

@@ -32,6 +32,8 @@ pub(crate) struct Assigned {
     /// It stands in the line of queues that have something for a handler.
     is_in_line: AtomicBool,
     is_paused: AtomicBool,
+    /// It is ours no longer, and results change nothing.
+    is_gone: AtomicBool,
 }
 
 /// What is under the lock, which is never held over user code or I/O.
@@ -62,6 +64,7 @@ impl Assigned {
             is_noted: AtomicBool::new(false),
             is_in_line: AtomicBool::new(false),
             is_paused: AtomicBool::new(false),
+            is_gone: AtomicBool::new(false),
         }
     }
 
@@ -86,6 +89,14 @@ impl Assigned {
 
     pub(crate) fn is_paused(&self) -> bool {
         self.is_paused.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn is_gone(&self) -> bool {
+        self.is_gone.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn give_away(&self) {
+        self.is_gone.store(true, Ordering::SeqCst);
     }
 
     pub(crate) fn pause(&self, paused: bool) {

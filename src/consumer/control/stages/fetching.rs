@@ -8,7 +8,7 @@ use crate::consumer::config::Sharing;
 use crate::consumer::control::inbox::Pull;
 use crate::consumer::control::owned::Owned;
 use crate::consumer::control::tools::Tools;
-use crate::consumer::fetch::{PullAnswer, Verdict, judge};
+use crate::consumer::fetch::{Moved, PullAnswer, Verdict, judge};
 use crate::consumer::observe::Event;
 use crate::consumer::queue::{Answer, Fetched, Grant, Payload};
 use crate::error::{Error, ErrorKind, OneLine, ResponseCode};
@@ -26,6 +26,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(500);
 const MOST_INFLATED: usize = 64 << 20;
 
 /// The messages of an answer, as far as they could be found.
+#[derive(Default)]
 struct Found {
     messages: Vec<(i64, u64, Payload)>,
     /// What ended it early.
@@ -117,8 +118,7 @@ pub(in crate::consumer::control) fn answered(
     now: Instant,
 ) {
     if !owned.assigned.lock().window.is_current(&pull.ask) {
-        // Of the time before a seek or reset, as is what was reserved for it.
-        return;
+        return late(owned, tools, &pull, outcome, now);
     }
     let answer = match outcome {
         Ok(answer) => answer,
@@ -151,6 +151,21 @@ pub(in crate::consumer::control) fn answered(
         owned.fetch.last_error = Some(what);
     }
     apply(owned, tools, pull, found, verdict, now);
+}
+
+/// An answer to a request of the time before a seek or reset. It is not used, as what was reserved for it is
+/// not there any more. But brokers tell of an operator's reset only once, by whichever request they serve
+/// next, and that may have been parked for long.
+fn late(owned: &mut Owned, tools: &mut Tools, pull: &Pull, outcome: Outcome, now: Instant) {
+    let Ok(answer) = outcome else {
+        return;
+    };
+    let header = pull::PullAnswer::decode(&answer.ext).ok();
+    let verdict = judge_answer(owned, pull, answer.code, header.as_ref(), &Found::default());
+    if let (Verdict::Moved(moved @ Moved::Reset { .. }), true) = (verdict, owned.is_active()) {
+        let from = owned.assigned.lock().window.low_water();
+        super::moved::moved(owned, tools, moved, from, true, now);
+    }
 }
 
 /// There is no answer.
@@ -287,11 +302,7 @@ fn unanswered(owned: &mut Owned, tools: &mut Tools, pull: Pull) {
 
 /// Finds the messages of an answer, up to the first one that cannot be found.
 fn find(answer: Command, header: Option<&pull::PullAnswer>) -> Found {
-    let mut found = Found {
-        messages: Vec::new(),
-        unreadable: None,
-        last_stored: None,
-    };
+    let mut found = Found::default();
     if answer.code != response::SUCCESS {
         return found;
     }
