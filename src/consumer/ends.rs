@@ -80,7 +80,7 @@ fn read(outcome: Outcome) -> Option<u64> {
 pub(crate) fn lag(shared: &Shared, core: &ClientCore, deadline: Deadline) -> Lag {
     let ours = shared.assignment.all();
     // Before the ends are asked for: no queue is behind by less than nothing.
-    let places: Vec<_> = ours.iter().map(|queue| place(queue)).collect();
+    let places: Vec<_> = ours.iter().map(place).collect();
     let on_wire: Vec<_> = ours.iter().map(|queue| queue.queue.clone()).collect();
     let ends = ends(core, &on_wire, deadline);
     let queues = ours.iter().zip(places).zip(ends);
