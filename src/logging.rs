@@ -4,6 +4,7 @@
 
 use crate::panics::caught;
 
+#[collapse_debuginfo(yes)]
 macro_rules! log_at {
     (target: $target:expr, $level:expr, $($text:tt)+) => {{
         let level = $level;
@@ -18,24 +19,28 @@ macro_rules! log_at {
     }};
 }
 
+#[collapse_debuginfo(yes)]
 macro_rules! log_error {
     (target: $target:expr, $($text:tt)+) => {
         $crate::logging::log!(target: $target, ::log::Level::Error, $($text)+)
     };
 }
 
+#[collapse_debuginfo(yes)]
 macro_rules! log_warn {
     (target: $target:expr, $($text:tt)+) => {
         $crate::logging::log!(target: $target, ::log::Level::Warn, $($text)+)
     };
 }
 
+#[collapse_debuginfo(yes)]
 macro_rules! log_info {
     (target: $target:expr, $($text:tt)+) => {
         $crate::logging::log!(target: $target, ::log::Level::Info, $($text)+)
     };
 }
 
+#[collapse_debuginfo(yes)]
 macro_rules! log_debug {
     (target: $target:expr, $($text:tt)+) => {
         $crate::logging::log!(target: $target, ::log::Level::Debug, $($text)+)

@@ -13,7 +13,6 @@ use super::config::{ClientConfig, ClientOptions, Identity, local_ip};
 use super::members::{
     Dispatcher, Heartbeats, Member, MemberKind, Membership, Registry, Replies, Surroundings,
 };
-use super::process::Process;
 use super::routes::{Discovery, NameServers, RouteListener, Routes};
 use super::shutdown::ShutdownReport;
 use crate::error::{Error, ErrorKind, Result};
@@ -54,7 +53,6 @@ struct Handle(Arc<ClientCore>);
 pub(crate) struct ClientCore {
     pub(crate) config: ClientConfig,
     pub(crate) identity: Identity,
-    pub(crate) process: Process,
     pub(crate) remoting: Arc<Remoting>,
     pub(crate) routes: Arc<Routes>,
     pub(crate) budget: Budget,
@@ -126,7 +124,7 @@ impl Client {
     /// returns at once.
     pub fn shutdown_within(&self, most: Duration) -> ShutdownReport {
         let inner = self.inner();
-        if inner.process.is_forked() {
+        if inner.identity.process.is_forked() {
             return ShutdownReport::default();
         }
         inner.close(Deadline::after(Instant::now(), most))
@@ -184,7 +182,6 @@ impl ClientCore {
         ClientCore {
             budget: Budget::new(config.max_in_flight_messages, config.max_in_flight_bytes),
             identity,
-            process: Process::current(),
             remoting: heartbeats.remoting().clone(),
             routes: heartbeats.routes().clone(),
             replies: Arc::new(Replies::new(workers.timer.clone())),
@@ -335,7 +332,7 @@ impl ClientCore {
 
     /// `Closed` if it is shut down, or of the process that this one was forked from.
     pub(crate) fn check_open(&self) -> Result<()> {
-        let text = match self.process.is_forked() {
+        let text = match self.identity.process.is_forked() {
             true => {
                 "the client belongs to the process that this one was forked from; start one here"
             }
@@ -352,7 +349,7 @@ impl ClientCore {
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        if !self.0.is_closed() && !self.0.process.is_forked() {
+        if !self.0.is_closed() && !self.0.identity.process.is_forked() {
             let report = self.0.close(Deadline::after(Instant::now(), DROP_WITHIN));
             if !report.is_clean() {
                 logging::warn!(target: LOG, "client dropped: {report}");

@@ -10,7 +10,6 @@
 // - `source`: the client of a builder: a given one, or one of its own
 // - `admin`: topics, offsets and stored messages
 // - `describe`: what a client has at one moment
-// - `process`: whether this process is a fork of the client's
 
 mod admin;
 mod api;
@@ -19,7 +18,6 @@ mod config;
 mod core;
 mod describe;
 mod members;
-mod process;
 mod routes;
 mod shutdown;
 mod source;

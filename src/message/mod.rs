@@ -1,22 +1,21 @@
 // What is sent and what comes back. In reading order:
 //
 // - `message`: a message to be sent; `schedule`: when consumers may see it
-// - `properties`: names and values that travel with a message, and RocketMQ's own names
+// - `properties`: names and values that travel with a message, their text form, and RocketMQ's own names
+// - `id`: the two kinds of message id
 // - `batch`, `split`: messages that are sent together, and cutting messages into batches
-// - `names`: legal names of topics and groups
 // - `java`: Java's string functions, where all clients must agree
-// - `queue`: one queue of a topic
+// - `queue`: one queue of a topic; legal names of topics and groups
 // - `receipt`: a broker's answer about a stored message
 // - `transaction`: how a transaction ends
-// - `view`: a message that was read; `offset_id`: the id by which a broker finds it
+// - `view`: a message that was read
 
 mod batch;
+pub(crate) mod id;
 mod java;
 #[expect(clippy::module_inception, reason = "the file of the type of that name")]
 mod message;
-mod names;
-mod offset_id;
-mod properties;
+pub(crate) mod properties;
 mod queue;
 mod receipt;
 mod schedule;
@@ -25,17 +24,16 @@ mod transaction;
 mod view;
 
 pub use batch::Batch;
+pub(crate) use id::offset_message_id;
 pub(crate) use java::{string_hash, string_order};
 pub use message::Message;
 pub(crate) use message::Parts;
 #[cfg(feature = "embedded")]
 pub(crate) use message::reply_topic;
-pub(crate) use names::{LONGEST_GROUP, LONGEST_TOPIC, check_name};
-pub(crate) use offset_id::{offset_message_id, push_hex, push_ip};
 pub use properties::Properties;
 pub(crate) use properties::name;
-pub(crate) use properties::{NAME_END, VALUE_END, places};
 pub use queue::MessageQueue;
+pub(crate) use queue::{LONGEST_GROUP, LONGEST_TOPIC, check_name};
 pub(crate) use receipt::{Extras, Said};
 pub use receipt::{SendReceipt, SendStatus};
 pub use schedule::Schedule;

@@ -8,7 +8,7 @@ use std::str::Utf8Error;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::offset_id::offset_message_id;
+use super::offset_message_id;
 use super::properties::{Place, places};
 use super::{MessageQueue, name};
 

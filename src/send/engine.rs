@@ -7,7 +7,7 @@ use super::config::SendConfig;
 use super::continuation::FreeList;
 use super::queue::{Detector, Faults, Report};
 use super::stats::Counters;
-use crate::client::{Client, ClientCore, PublishInfo, Throttle};
+use crate::client::{Client, ClientCore, Throttle};
 use crate::error::{Error, ErrorKind, ResponseCode, Result};
 use crate::sync::Mutex;
 use crate::transport::{Account, Deadline};
@@ -59,22 +59,13 @@ impl Engine {
         }
     }
 
+    /// Whether sends and all else are still taken.
+    ///
+    /// # Errors
+    /// `Closed`, which says why not.
     pub(crate) fn check_open(&self) -> Result<()> {
-        self.check(self.core.process.is_forked())
-    }
-
-    /// The same for every send: a fork of this process may be noticed a moment late.
-    pub(crate) fn check_open_to_send(&self, now: Instant) -> Result<()> {
-        self.check(self.core.process.is_forked_at(now))
-    }
-
-    pub(crate) fn is_forked(&self) -> bool {
-        self.core.process.is_forked()
-    }
-
-    fn check(&self, forked: bool) -> Result<()> {
         let group = &self.config.group;
-        let text = match forked {
+        let text = match self.is_forked() {
             true => format!(
                 "the producer of group {group} belongs to the process that this one was forked \
                  from; start one here"
@@ -87,6 +78,10 @@ impl Engine {
         Err(Error::new(ErrorKind::Closed, text))
     }
 
+    pub(crate) fn is_forked(&self) -> bool {
+        self.core.identity.process.is_forked()
+    }
+
     /// Runs user code on a callback worker. A fork of the process has none, nor locks to trust: there it
     /// runs here.
     pub(crate) fn call_back(&self, job: impl FnOnce() + Send + 'static) {
@@ -94,29 +89,6 @@ impl Engine {
             true => job(),
             false => self.core.workers.callbacks.submit(Box::new(job)),
         }
-    }
-
-    /// Where a topic can be written, and whether a name server had to be asked.
-    ///
-    /// # Errors
-    /// `NoRoute` if that is nowhere now; the route is looked up again soon then.
-    pub(crate) fn publish_info(
-        &self,
-        topic_on_wire: &Arc<str>,
-        deadline: Deadline,
-    ) -> Result<(Arc<PublishInfo>, bool)> {
-        let (info, asked) = match self.core.routes.known(topic_on_wire) {
-            Some(info) => (info, false),
-            None => {
-                let (routes, default) = (&self.core.routes, &self.config.default_topic);
-                (routes.publish_info(topic_on_wire, default, deadline)?, true)
-            }
-        };
-        info.check_writable().map_err(|error| {
-            self.core.refresh_soon(topic_on_wire);
-            error.on_topic(topic_on_wire)
-        })?;
-        Ok((info, asked))
     }
 
     /// Notes how an attempt went, if latency fault tolerance is on.

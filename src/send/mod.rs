@@ -40,7 +40,7 @@ pub use stats::{BrokerStats, Latency, ProducerStats};
 pub(crate) use config::SendConfig;
 pub(crate) use continuation::{AsyncSend, Listener, Recipient, SendListener, launch, send_async};
 pub(crate) use engine::Engine;
-pub(crate) use flow::{SendFlow, send, send_oneway, send_uncounted};
+pub(crate) use flow::{SendFlow, check_open_to_send, send, send_oneway, send_uncounted};
 pub(crate) use prepared_message::{
     Content, MAX_PROPERTIES, PreparedMessage, SendCall, Start, check_message, topic_names,
 };

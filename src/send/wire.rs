@@ -21,6 +21,8 @@ pub(super) struct Destination {
     /// The broker that the queue is on.
     pub(super) host: Arc<str>,
     pub(super) address: Arc<str>,
+    /// Another broker has queues of this topic too.
+    pub(super) has_other_broker: bool,
     pub(super) deadline: Deadline,
 }
 
@@ -31,18 +33,14 @@ impl Destination {
         queue: MessageQueue,
         deadline: Deadline,
     ) -> Result<Destination> {
-        let host = info.host(&queue);
-        let address = info.master_of(host)?;
-        let host = match host == queue.broker() {
-            true => queue.shared_broker().clone(),
-            false => host.into(),
-        };
+        let target = info.target(&queue)?;
         Ok(Destination {
-            host,
+            host: target.host,
             address: match engine.core.config.rpc.vip_channel {
-                false => address.clone(),
-                true => engine.core.config.rpc.send_address(address),
+                false => target.master.clone(),
+                true => engine.core.config.rpc.send_address(target.master),
             },
+            has_other_broker: target.has_other_broker,
             queue,
             deadline,
         })

@@ -12,14 +12,12 @@
 //! - `dial`: how connections are made
 //! - `tls`: sessions over the connections' sockets
 //! - `budget`: how much may be in flight
-//! - `work`: threads, pools, timers, and the ways in which threads wait for each other
-//! - `deadline`, `inbound`, `shared`: one deadline per call; what the layer above hears; what all
-//!   connections share
+//! - `work`: threads, pools, timers, deadlines, and the ways in which threads wait for each other
+//! - `inbound`, `shared`: what the layer above hears; what all connections share
 
 mod asynchronous;
 mod budget;
 mod connection;
-mod deadline;
 mod dial;
 mod hook;
 mod inbound;
@@ -37,7 +35,6 @@ pub(crate) use budget::{Account, Budget, Permit};
 #[cfg(feature = "internals")]
 pub(crate) use connection::Slot;
 pub(crate) use connection::{Completion, Connection, Entry, Next, Outcome, Pending, Via};
-pub(crate) use deadline::Deadline;
 pub(crate) use hook::Hooks;
 pub(crate) use inbound::Inbound;
 pub(crate) use remoting::{CONNECTIONS_PER_CALL, Dial, Remoting, To};
@@ -48,8 +45,8 @@ pub(crate) use tls::Tls;
 #[cfg(feature = "tls")]
 pub use tls::TlsConfig;
 pub(crate) use work::{
-    Deferred, Job, Lead, Pool, Promise, Role, SingleFlight, Threads, Throttle, Ticker, Timer,
-    Workers, catch_bug,
+    Claim, Deadline, Deferred, Job, Lead, Pool, Promise, Role, SingleFlight, Spin, Threads,
+    Throttle, Ticker, Timer, Workers, catch_bug, log_bug,
 };
 
 use request::Encoded;

@@ -7,10 +7,12 @@ use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::connection::{Buffer, Claim, Waiter};
+use super::Claim;
+use super::connection::Waiter;
 use super::dial::Lookup;
 use super::*;
 use crate::error::{Error, ErrorKind, SendFate};
+use crate::protocol::frame::Buffer;
 use crate::protocol::{Command, HeaderFormat, Language};
 use crate::sync::Mutex;
 
@@ -261,11 +263,11 @@ fn a_brokers_request_that_panics_here_harms_no_answer() {
 #[test]
 fn a_claim_that_gets_lost_is_an_answer() {
     let waiter = Arc::new(Waiter::new());
-    drop(Claim::new(waiter.clone()));
+    drop(Claim(waiter.clone()));
     let error = waiter.take().unwrap_err();
     assert_eq!(error.fate(), SendFate::MaybeStored, "{error}");
     let waiter = Arc::new(Waiter::new());
-    Claim::new(waiter.clone()).answer(Ok(Command::request(7)));
+    Claim(waiter.clone()).answer(Ok(Command::request(7)));
     assert_eq!(waiter.take().unwrap().code, 7);
 }
 

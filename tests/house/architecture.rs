@@ -33,11 +33,11 @@ const THREAD_LOCALS: &[(&str, &str)] = &[
         "a buffer for headers, and how the last one began: what is written does not depend on it",
     ),
     (
-        "transport/connection/slot.rs",
+        "transport/connection/call.rs",
         "a waiter that each thread uses again and that carries nothing from call to call",
     ),
     (
-        "client/process.rs",
+        "client/config/identity.rs",
         "when a thread last looked whether it is in a fork of the process",
     ),
 ];
@@ -57,7 +57,7 @@ const WALL_CLOCKS: &[(&str, &str)] = &[
     ),
     ("client/config/mod.rs", "hands on the former"),
     ("client/mod.rs", "hands on the former"),
-    ("protocol/message/id.rs", "the same, as the key has it"),
+    ("message/id.rs", "the same, as the key has it"),
     (
         "client/admin/calls.rs",
         "when messages were stored, as brokers say",
@@ -67,6 +67,7 @@ const WALL_CLOCKS: &[(&str, &str)] = &[
         "when a message was born, beside the clock that deadlines go by",
     ),
     ("client/admin/questions.rs", "the same"),
+    ("send/prepared_message/batch.rs", "the same"),
     ("send/wire.rs", "the same, in the request"),
     (
         "producer/gather/gatherer.rs",

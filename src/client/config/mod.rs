@@ -5,7 +5,8 @@
 //! - `rpc`: those of them that every request carries
 //! - `addresses`: addresses of servers as people write them
 //! - `names`: names of topics and groups, for users and on the wire
-//! - `identity`: the client's id, and where the keys of messages come from
+//! - `identity`: the client's id, where the keys of messages come from, and whether this process is a fork of
+//!   the client's
 
 mod addresses;
 mod identity;

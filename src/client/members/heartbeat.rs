@@ -140,7 +140,7 @@ impl Heartbeats {
         }
         for NeededTopic { topic, default } in member.topics() {
             if let Some(route) = self.routes.known_route(&topic, default.is_some()) {
-                self.send_soon(self.concerned(&Brokers::of(&route)));
+                self.send_soon(self.concerned(&Brokers::of(route.raw())));
             }
         }
     }
@@ -303,7 +303,7 @@ impl RouteListener for Heartbeats {
         let needed = self.registry.topics();
         let is_needed = needed.iter().any(|needed| needed.topic == *topic);
         let is_connected = |address: &Arc<str>| self.remoting.current(address).is_some();
-        let mut due = self.concerned(&Brokers::of(route));
+        let mut due = self.concerned(&Brokers::of(route.raw()));
         due.retain(|address| is_needed || is_connected(address));
         self.send_soon(due);
     }

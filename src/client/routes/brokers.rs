@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::route::Route;
 use crate::protocol::route::{MASTER, TopicRoute};
 
 /// The addresses of brokers by name and id: 0 is the master, other ids are slaves. A broker's addresses
@@ -24,9 +23,9 @@ pub(crate) struct PullAddress {
 
 impl Brokers {
     /// Those of one route.
-    pub(in crate::client) fn of(route: &Route) -> Brokers {
+    pub(in crate::client) fn of(route: &TopicRoute) -> Brokers {
         let mut brokers = Brokers::default();
-        brokers.add(route.raw());
+        brokers.add(route);
         brokers
     }
 

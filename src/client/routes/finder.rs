@@ -6,8 +6,7 @@ use std::time::{Duration, Instant};
 use super::brokers::Brokers;
 use super::name_server::NameServers;
 use super::publish::PublishInfo;
-use super::route::Route;
-use super::table::{DefaultTopic, Known, RouteListener, Table};
+use super::table::{DefaultTopic, Known, Route, RouteListener, Table};
 use crate::client::LOG;
 use crate::client::api::topic;
 use crate::client::config::Names;
@@ -24,7 +23,8 @@ use crate::transport::{Deadline, Remoting, Role, SingleFlight, catch_bug};
 /// Topics are known here by their names on the wire; the queues of a route name them as users do.
 pub(crate) struct Routes {
     pub(crate) name_servers: NameServers,
-    pub(super) table: Table,
+    /// Those that are known.
+    pub(crate) table: Table,
     remoting: Arc<Remoting>,
     api_timeout: Duration,
     names: Names,
@@ -73,7 +73,7 @@ impl Routes {
         default: &DefaultTopic,
         deadline: Deadline,
     ) -> Result<Arc<PublishInfo>> {
-        match self.known(topic) {
+        match self.table.publish(topic) {
             Some(info) => Ok(info),
             None => self
                 .find(topic, Some(default), deadline)
@@ -134,11 +134,6 @@ impl Routes {
             let known = self.table.get(topic)?;
             (known.confirmed() > since).then(|| known.route.clone())
         })
-    }
-
-    /// Where messages of a topic can be written, as far as is known. Counts as a use of the route.
-    pub(crate) fn known(&self, topic: &str) -> Option<Arc<PublishInfo>> {
-        self.table.publish(topic)
     }
 
     /// The known route of a topic; that of the default topic only if it `may_be_default`. Counts as a

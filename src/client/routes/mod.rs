@@ -1,9 +1,8 @@
 //! Routes: which brokers hold a topic, with which queues, at which addresses. In reading order:
 //!
-//! - `route`: [`Route`], a topic's route with its views: `publish` (where to write) and `subscribe`
-//!   (what can be read)
+//! - `table`: the known routes ([`Route`]), and who hears of their changes
+//! - `publish`, `subscribe`: the views of a route: where to write, and what can be read
 //! - `brokers`: the addresses of all brokers, by name and id
-//! - `table`: the known routes, and who hears of their changes
 //! - `finder`: [`Routes`]; finds a route that is not known, one lookup for all that need it
 //! - `name_server`: the name servers, asked in the order of `choice`; their list may come from the web
 //!   (`discovery`, or `no_discovery` without that feature)
@@ -17,7 +16,6 @@ mod finder;
 mod name_server;
 mod publish;
 mod refresh;
-mod route;
 mod subscribe;
 mod table;
 
@@ -31,7 +29,6 @@ pub(crate) use publish::PublishInfo;
 pub(super) use publish::no_master;
 pub(super) use refresh::Refresher;
 pub(crate) use refresh::{NeededTopic, RouteNeeds};
-pub(crate) use route::Route;
 pub(super) use subscribe::subscribe_queues;
 pub(super) use table::Known;
-pub(crate) use table::{DefaultTopic, RouteListener};
+pub(crate) use table::{DefaultTopic, Route, RouteListener};

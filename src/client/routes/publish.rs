@@ -35,6 +35,16 @@ pub(crate) struct PublishInfo {
     hosts: BTreeMap<(Arc<str>, i32), Arc<str>>,
 }
 
+/// Where a message for a queue goes.
+pub(crate) struct Target<'a> {
+    /// The broker that the queue is on.
+    pub(crate) host: Arc<str>,
+    /// Its master's address.
+    pub(crate) master: &'a Arc<str>,
+    /// Whether another broker than the one that the queue names has queues of the topic.
+    pub(crate) has_other_broker: bool,
+}
+
 /// Whose turn it is among the queues of a topic: one place for all that send to it. Where it starts is
 /// random, so that many processes do not all start at the same queue.
 #[derive(Debug)]
@@ -166,11 +176,25 @@ impl PublishInfo {
         self.masters.iter().map(|(_, address)| address)
     }
 
-    /// Whether another broker than this one has a queue here.
-    pub(crate) fn has_other_broker(&self, broker: &str) -> bool {
+    /// Where a message for a queue goes.
+    ///
+    /// # Errors
+    /// Those of [`master_of`](PublishInfo::master_of).
+    pub(crate) fn target(&self, queue: &MessageQueue) -> Result<Target<'_>> {
+        let broker = queue.shared_broker();
+        let host = match self.hosts.is_empty() {
+            true => broker.clone(),
+            false => self.host(queue).into(),
+        };
         // Every send asks: not a walk through all queues.
         let first = self.queues.first().map(MessageQueue::broker);
-        self.several_brokers || first.is_some_and(|first| first != broker)
+        let has_other_broker =
+            self.several_brokers || first.is_some_and(|first| first != &**broker);
+        Ok(Target {
+            master: self.master_of(&host)?,
+            host,
+            has_other_broker,
+        })
     }
 
     /// A globally ordered topic names its queues itself: `broker-a:4;broker-b:4`.

@@ -1,13 +1,15 @@
-//! The routes that are known: a cache, and who hears of its changes.
+//! The routes that are known, each with its views: a cache, and who hears of its changes.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use super::brokers::Brokers;
 use super::publish::PublishInfo;
-use super::route::Route;
+use super::subscribe::subscribe_queues;
+use crate::message::MessageQueue;
+use crate::protocol::route::TopicRoute;
 use crate::sync::{Mutex, RwLock};
 
 /// However many sends suspect a route, it is looked up out of turn at most this often.
@@ -31,7 +33,7 @@ pub(crate) trait RouteListener: Send + Sync {
 
 /// The known routes, by the topics' names on the wire.
 #[derive(Default)]
-pub(super) struct Table {
+pub(crate) struct Table {
     state: RwLock<State>,
     listeners: RwLock<Vec<Weak<dyn RouteListener>>>,
 }
@@ -57,8 +59,8 @@ pub(crate) struct Known {
 }
 
 impl Table {
-    /// Where messages of a topic can be written, as far as is known.
-    pub(super) fn publish(&self, topic: &str) -> Option<Arc<PublishInfo>> {
+    /// Where messages of a topic can be written, as far as is known. Counts as a use of the route.
+    pub(crate) fn publish(&self, topic: &str) -> Option<Arc<PublishInfo>> {
         let state = self.state.read();
         let known = state.known.get(topic)?;
         known.note_used();
@@ -203,71 +205,78 @@ impl Known {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::protocol::route::{BrokerData, TopicRoute};
+/// A topic's route as a name server gave it. Each view is made once, when it is first asked for, and is
+/// shared from then on.
+pub(crate) struct Route {
+    /// As users name it.
+    topic: Arc<str>,
+    /// Its lists are sorted by broker name, so that routes which say the same are equal.
+    raw: TopicRoute,
+    is_default: bool,
+    publish: OnceLock<Arc<PublishInfo>>,
+    subscribe: OnceLock<Arc<[MessageQueue]>>,
+}
 
-    #[derive(Default)]
-    struct Heard(Mutex<Vec<String>>);
+impl Route {
+    /// The route of a topic that exists. The queues of the views name the topic as it is given here.
+    pub(crate) fn new(topic: Arc<str>, raw: TopicRoute) -> Route {
+        Route::sorted(topic, raw, false)
+    }
 
-    impl RouteListener for Heard {
-        fn route_changed(&self, topic: &Arc<str>, _: &Arc<Route>) {
-            self.0.lock().push(topic.to_string());
+    /// The route of a topic that does not exist yet: the default topic's brokers, with at most so many
+    /// queues. The broker creates the topic when it gets the first message.
+    pub(super) fn of_default_topic(topic: Arc<str>, mut raw: TopicRoute, queues: i32) -> Route {
+        for data in &mut raw.queue_datas {
+            let queues = queues.min(data.read_queue_nums);
+            data.read_queue_nums = queues;
+            data.write_queue_nums = queues;
+        }
+        Route::sorted(topic, raw, true)
+    }
+
+    fn sorted(topic: Arc<str>, mut raw: TopicRoute, is_default: bool) -> Route {
+        raw.queue_datas
+            .sort_by(|a, b| a.broker_name.cmp(&b.broker_name));
+        raw.broker_datas
+            .sort_by(|a, b| a.broker_name.cmp(&b.broker_name));
+        Route {
+            topic,
+            raw,
+            is_default,
+            publish: OnceLock::new(),
+            subscribe: OnceLock::new(),
         }
     }
 
-    fn route(topic: &str, brokers: &[(&str, &str)]) -> Arc<Route> {
-        let data = |(name, address): &(&str, &str)| BrokerData {
-            broker_name: (*name).into(),
-            broker_addrs: [(0, (*address).to_owned())].into(),
-            ..BrokerData::default()
-        };
-        let raw = TopicRoute {
-            broker_datas: brokers.iter().map(data).collect(),
-            ..TopicRoute::default()
-        };
-        Arc::new(Route::new(topic.into(), raw))
+    pub(crate) fn raw(&self) -> &TopicRoute {
+        &self.raw
     }
 
-    #[test]
-    fn listeners_hear_of_changes_only_and_are_forgotten_when_they_are_gone() {
-        let table = Table::default();
-        let heard = Arc::new(Heard::default());
-        let listener: Arc<dyn RouteListener> = heard.clone();
-        table.listen(Arc::downgrade(&listener));
-        let now = Instant::now();
-        let remember = |topic: &str, brokers: &[(&str, &str)]| {
-            table.remember(&topic.into(), None, &route(topic, brokers), now)
-        };
-        assert!(remember("T", &[("a", "a:1")]));
-        assert!(!remember("T", &[("a", "a:1")]));
-        assert!(remember("T", &[("a", "a:2")]));
-        assert!(remember("U", &[("a", "a:2")]));
-        assert_eq!(*heard.0.lock(), ["T", "T", "U"]);
-        drop((heard, listener));
-        assert!(remember("U", &[]));
+    /// Whether the topic exists. Otherwise these are the default topic's brokers, and nothing can be read.
+    pub(crate) fn is_of_topic(&self) -> bool {
+        !self.is_default
     }
 
-    #[test]
-    fn brokers_are_those_of_all_known_routes_and_the_last_word_counts() {
-        let table = Table::default();
-        let now = Instant::now();
-        let later = |seconds| now + Duration::from_secs(seconds);
-        let remember = |topic: &str, brokers: &[(&str, &str)], at| {
-            table.remember(&topic.into(), None, &route(topic, brokers), at)
-        };
-        let addresses = || {
-            let brokers = table.brokers();
-            let all = brokers.addresses().into_iter();
-            all.map(|a| a.to_string()).collect::<Vec<_>>()
-        };
-        remember("T", &[("a", "a:1"), ("b", "b:1")], later(1));
-        remember("U", &[("a", "a:2")], later(2));
-        assert_eq!(addresses(), ["a:2", "b:1"]);
-        remember("T", &[("a", "a:3")], later(3));
-        assert_eq!(addresses(), ["a:3"]);
-        table.forget("T");
-        assert_eq!(addresses(), ["a:2"]);
+    /// Where messages of the topic can be written, perhaps nowhere.
+    pub(crate) fn publish(&self) -> &Arc<PublishInfo> {
+        self.publish
+            .get_or_init(|| Arc::new(PublishInfo::new(&self.topic, &self.raw)))
+    }
+
+    /// The queues that can be read, sorted by broker name and number.
+    #[allow(dead_code, reason = "consumers are to come")]
+    pub(crate) fn subscribe(&self) -> &Arc<[MessageQueue]> {
+        self.subscribe.get_or_init(|| match self.is_default {
+            true => Arc::new([]),
+            false => subscribe_queues(&self.topic, &self.raw).into(),
+        })
+    }
+
+    /// Whether it says the same.
+    pub(super) fn is_same(&self, other: &Route) -> bool {
+        self.raw == other.raw && self.is_default == other.is_default
     }
 }
+
+#[cfg(test)]
+mod tests;

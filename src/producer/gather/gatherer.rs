@@ -12,7 +12,7 @@ use crate::message::{Message, MessageQueue, SendReceipt};
 use crate::send::hooks::SendMode;
 use crate::send::{
     Content, Engine, Listener, MAX_PROPERTIES, QueueChoice, Recipient, SendCall, check_message,
-    launch, send_uncounted, topic_names,
+    check_open_to_send, launch, send_uncounted, topic_names,
 };
 use crate::sync::Mutex;
 use crate::transport::Deadline;
@@ -112,7 +112,7 @@ impl Gatherer {
         let (engine, size) = (&self.engine, call.content.size());
         engine.counters.begin(size);
         let listener = Listener { recipient, size };
-        if let Err(error) = engine.check_open_to_send(call.start.at) {
+        if let Err(error) = check_open_to_send(engine, call.start.at) {
             return listener.end(engine, Err(error));
         }
         let joined = match Joining::new(&call, None) {
@@ -140,7 +140,7 @@ impl Gatherer {
         if !small || !message.can_be_batched() {
             return Joined::Alone(listener);
         }
-        if let Err(error) = engine.check_open_to_send(joining.start) {
+        if let Err(error) = check_open_to_send(engine, joining.start) {
             return Joined::Refused(listener, error);
         }
         if !self.knows_route(message) {
@@ -255,7 +255,7 @@ impl Gatherer {
     /// thread, not a worker that starts other senders' batches.
     fn knows_route(&self, message: &Message) -> bool {
         let topics = topic_names(&self.engine.config, message.shared_topic());
-        topics.is_ok_and(|(_, on_wire)| self.engine.core.routes.known(&on_wire).is_some())
+        topics.is_ok_and(|(_, on_wire)| self.engine.core.routes.table.publish(&on_wire).is_some())
     }
 
     /// Starts the due groups. Returns the time of the next visit, unless another visit than this

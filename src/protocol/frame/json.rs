@@ -1,17 +1,14 @@
-//! Headers as JSON.
+//! Headers as JSON: how they are written, and how those are read that peers really write.
 
-use std::borrow::Cow;
 use std::fmt;
 
 use byteorder::{ByteOrder, LittleEndian};
-use serde::Deserialize;
-use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Serialize, Serializer};
 
-use super::fastjson::Object;
 use super::send::{Constants, Memo};
-use super::{Command, ExtFields, FieldSink, Fields, Head, Language, ProtocolError, plain};
+use super::{Command, ExtFields, FieldSink, Fields, Head, Language, ProtocolError, any_json};
 
+/// Appends the header; `write` hands its own fields to the sink.
 pub(super) fn encode(head: &Head<'_>, out: &mut Vec<u8>, write: impl FnOnce(&mut Sink<'_>)) {
     out.extend_from_slice(b"{\"code\":");
     value(out, &head.code);
@@ -30,6 +27,62 @@ pub(super) fn encode(head: &Head<'_>, out: &mut Vec<u8>, write: impl FnOnce(&mut
     out.extend_from_slice(b",\"serializeTypeCurrentRPC\":\"JSON\",\"version\":");
     value(out, &head.version);
     out.push(b'}');
+}
+
+/// Writes the fields as they are visited, escaping on the way: no text is built for a field.
+pub(super) struct Sink<'a> {
+    out: &'a mut Vec<u8>,
+    fields: usize,
+}
+
+impl Sink<'_> {
+    /// The first fields, copied from the last time if they are the same.
+    pub(super) fn repeat(&mut self, memo: &mut Memo, fields: &Constants<'_>) {
+        let write = |out: &mut Vec<u8>| fields.visit(&mut Sink { out, fields: 0 });
+        self.out.extend_from_slice(memo.written(fields, write));
+        // More than none, which is all that counts.
+        self.fields = 1;
+    }
+
+    fn name(&mut self, name: &str) {
+        if self.fields > 0 {
+            self.out.push(b',');
+        }
+        self.fields += 1;
+        match name.as_bytes() {
+            // The names of the most common fields.
+            [letter @ b'a'..=b'z'] => self.out.extend_from_slice(&[b'"', *letter, b'"', b':']),
+            _ => {
+                text(self.out, name);
+                self.out.push(b':');
+            }
+        }
+    }
+}
+
+impl FieldSink for Sink<'_> {
+    fn text(&mut self, name: &str, shown: &str) {
+        self.name(name);
+        text(self.out, shown);
+    }
+
+    fn number(&mut self, name: &str, number: i64) {
+        self.name(name);
+        quoted_number(self.out, number);
+    }
+
+    fn display(&mut self, name: &str, shown: &dyn fmt::Display) {
+        self.name(name);
+        value(self.out, &Displayed(shown));
+    }
+}
+
+struct Displayed<'a>(&'a dyn fmt::Display);
+
+impl Serialize for Displayed<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self.0)
+    }
 }
 
 /// A text in quotes. Most texts of headers are plain; those that are not (properties have two control
@@ -100,257 +153,189 @@ fn value<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) {
     debug_assert!(written.is_ok(), "{written:?}");
 }
 
+/// Reads a header: in one pass if it is a plain one, else by way of serde.
 pub(super) fn decode(header: &[u8], spare: ExtFields) -> Result<Command, ProtocolError> {
-    match plain::decode(header, spare) {
+    match decode_plain(header, spare) {
         Some(command) => Ok(command),
-        None => decode_any(header),
+        None => any_json::decode(header),
     }
 }
 
-pub(super) fn decode_any(header: &[u8]) -> Result<Command, ProtocolError> {
-    let Object(header): Object<Incoming<'_>> = serde_json::from_slice(header)
-        .map_err(|e| ProtocolError::new(format!("bad JSON header: {e}")))?;
-    Ok(Command {
-        code: header.code,
-        flag: header.flag,
-        opaque: header.opaque,
-        language: header
-            .language
-            .as_deref()
-            .map_or(Language::OTHER, Language::from_name),
-        version: header.version,
-        remark: header.remark,
-        ext: header.ext.unwrap_or_default(),
+/// The header, if it is a plain one: no white space, no escapes, nothing but ASCII, only the names that
+/// every header has, each once. Whatever is otherwise is for serde to read; nothing is refused here.
+///
+/// `ext` is empty, and keeps its memory.
+pub(super) fn decode_plain(header: &[u8], mut ext: ExtFields) -> Option<Command> {
+    // Looked at as a whole, which takes a few vector instructions; then a quote ends a text.
+    let is_odd = |byte: u8| byte < 0x20 || byte == b'\\' || byte >= 0x80;
+    if header.iter().fold(false, |any, byte| any | is_odd(*byte)) {
+        return None;
+    }
+    let mut rest = Rest {
+        all: std::str::from_utf8(header).ok()?,
+        at: 0,
+    };
+    let mut seen = Seen::default();
+    let (mut code, mut opaque, mut flag, mut version) = (None, None, None, None);
+    let (mut language, mut remark) = (None, None);
+    rest.eat(b'{')?;
+    loop {
+        // The middle part that nearly all brokers write, compared at once.
+        if rest.eat_all(JAVA_ANSWERS) {
+            let is_first = seen.first(1) && flag.is_none();
+            is_first.then_some(())?;
+            (flag, language) = (Some(Command::RESPONSE), Some(Language::JAVA));
+        }
+        let name = rest.text()?;
+        rest.eat(b':')?;
+        match name {
+            "code" => rest.number_into(&mut code)?,
+            "opaque" => rest.number_into(&mut opaque)?,
+            "flag" => rest.number_into(&mut flag)?,
+            "version" => rest.number_into(&mut version)?,
+            "language" if seen.first(1) => language = Some(Language::from_name(rest.text()?)),
+            "remark" if seen.first(2) => remark = Some(rest.text()?.to_owned()),
+            "extFields" if seen.first(4) => rest.fields(&mut ext)?,
+            "serializeTypeCurrentRPC" if seen.first(8) => drop(rest.text()?),
+            _ => return None,
+        }
+        if !rest.goes_on()? {
+            break;
+        }
+    }
+    rest.is_empty().then_some(())?;
+    Some(Command {
+        code: code?,
+        flag: flag.unwrap_or(0),
+        opaque: opaque?,
+        language: language.unwrap_or(Language::OTHER),
+        version: version.unwrap_or(0),
+        remark,
+        ext,
         body: Vec::new(),
     })
 }
 
-/// Writes the fields as they are visited, escaping on the way: no text is built for a field.
-pub(super) struct Sink<'a> {
-    out: &'a mut Vec<u8>,
-    fields: usize,
+const JAVA_ANSWERS: &[u8] = br#""flag":1,"language":"JAVA","#;
+
+/// The names that have been there.
+#[derive(Default)]
+struct Seen(u8);
+
+impl Seen {
+    fn first(&mut self, bit: u8) -> bool {
+        let is_first = self.0 & bit == 0;
+        self.0 |= bit;
+        is_first
+    }
 }
 
-impl Sink<'_> {
-    /// The first fields, copied from the last time if they are the same.
-    pub(super) fn repeat(&mut self, memo: &mut Memo, fields: &Constants<'_>) {
-        let write = |out: &mut Vec<u8>| fields.visit(&mut Sink { out, fields: 0 });
-        self.out.extend_from_slice(memo.written(fields, write));
-        // More than none, which is all that counts.
-        self.fields = 1;
+/// The unread rest.
+struct Rest<'a> {
+    all: &'a str,
+    at: usize,
+}
+
+impl<'a> Rest<'a> {
+    fn is_empty(&self) -> bool {
+        self.at == self.all.len()
     }
 
-    fn name(&mut self, name: &str) {
-        if self.fields > 0 {
-            self.out.push(b',');
+    fn bytes(&self) -> &'a [u8] {
+        self.all.as_bytes()
+    }
+
+    fn eat(&mut self, byte: u8) -> Option<()> {
+        (self.bytes().get(self.at) == Some(&byte)).then(|| self.at += 1)
+    }
+
+    fn eat_all(&mut self, bytes: &[u8]) -> bool {
+        let there = self.bytes()[self.at..].starts_with(bytes);
+        if there {
+            self.at += bytes.len();
         }
-        self.fields += 1;
-        match name.as_bytes() {
-            // The names of the most common fields.
-            [letter @ b'a'..=b'z'] => self.out.extend_from_slice(&[b'"', *letter, b'"', b':']),
-            _ => {
-                text(self.out, name);
-                self.out.push(b':');
+        there
+    }
+
+    /// After a value: whether another one follows, or the object ends.
+    fn goes_on(&mut self) -> Option<bool> {
+        let goes_on = match self.bytes().get(self.at)? {
+            b',' => true,
+            b'}' => false,
+            _ => return None,
+        };
+        self.at += 1;
+        Some(goes_on)
+    }
+
+    /// A text; there are no escapes.
+    fn text(&mut self) -> Option<&'a str> {
+        self.eat(b'"')?;
+        let end = self.at + quote(&self.bytes()[self.at..])?;
+        let text = &self.all[self.at..end];
+        self.at = end + 1;
+        Some(text)
+    }
+
+    /// A whole number for a name that has none yet.
+    fn number_into(&mut self, number: &mut Option<i32>) -> Option<()> {
+        let rest = &self.bytes()[self.at..];
+        let negative = rest.first() == Some(&b'-');
+        let start = usize::from(negative);
+        let mut value = 0i64;
+        let mut len = start;
+        while let Some(digit @ b'0'..=b'9') = rest.get(len) {
+            // So few digits that nothing overflows.
+            if len == 12 {
+                return None;
+            }
+            value = value * 10 + i64::from(digit - b'0');
+            len += 1;
+        }
+        // JSON has no leading zeros, and no peer writes "-0".
+        let starts_well = rest.get(start) != Some(&b'0') || (len == 1);
+        if number.is_some() || len == start || !starts_well {
+            return None;
+        }
+        *number = Some(i32::try_from(if negative { -value } else { value }).ok()?);
+        self.at += len;
+        Some(())
+    }
+
+    fn fields(&mut self, fields: &mut ExtFields) -> Option<()> {
+        self.eat(b'{')?;
+        if self.eat(b'}').is_some() {
+            return Some(());
+        }
+        fields.reserve(192, 8);
+        loop {
+            let name = self.text()?;
+            self.eat(b':')?;
+            fields.push(name, self.text()?);
+            if !self.goes_on()? {
+                return Some(());
             }
         }
     }
 }
 
-impl FieldSink for Sink<'_> {
-    fn text(&mut self, name: &str, shown: &str) {
-        self.name(name);
-        text(self.out, shown);
-    }
-
-    fn number(&mut self, name: &str, number: i64) {
-        self.name(name);
-        quoted_number(self.out, number);
-    }
-
-    fn display(&mut self, name: &str, shown: &dyn fmt::Display) {
-        self.name(name);
-        value(self.out, &Displayed(shown));
-    }
-}
-
-struct Displayed<'a>(&'a dyn fmt::Display);
-
-impl Serialize for Displayed<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self.0)
-    }
-}
-
-#[derive(Deserialize)]
-struct Incoming<'a> {
-    code: i32,
-    #[serde(default)]
-    flag: i32,
-    opaque: i32,
-    #[serde(default, borrow)]
-    language: Option<Cow<'a, str>>,
-    #[serde(default)]
-    version: i32,
-    #[serde(default)]
-    remark: Option<String>,
-    #[serde(default, rename = "extFields")]
-    ext: Option<ExtFields>,
-}
-
-impl<'de> Deserialize<'de> for ExtFields {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<ExtFields, D::Error> {
-        struct Map;
-        impl<'de> Visitor<'de> for Map {
-            type Value = ExtFields;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a map of texts")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<ExtFields, A::Error> {
-                let mut fields = ExtFields::new();
-                fields.reserve(192, 8);
-                let mut start = 0;
-                while map.next_key_seed(Append(fields.text_mut()))?.is_some() {
-                    let name_end = fields.text_mut().len();
-                    if map.next_value_seed(Append(fields.text_mut()))? {
-                        fields.push_ends(name_end);
-                        start = fields.text_mut().len();
-                    } else {
-                        fields.text_mut().truncate(start);
-                    }
-                }
-                Ok(fields)
-            }
+/// The position of the first quote, eight bytes at a time.
+fn quote(bytes: &[u8]) -> Option<usize> {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let words = bytes.chunks_exact(8);
+    let rest = words.remainder();
+    for (i, word) in words.enumerate() {
+        // A quote becomes zero. All bytes are ASCII, so the addition sets no other byte's top bit
+        // and never carries.
+        let other = LittleEndian::read_u64(word) ^ (ONES * u64::from(b'"'));
+        let quotes = !(other + ONES * 0x7F) & (ONES * 0x80);
+        if quotes != 0 {
+            return Some(i * 8 + quotes.trailing_zeros() as usize / 8);
         }
-        deserializer.deserialize_map(Map)
     }
-}
-
-/// Appends a scalar's text to a buffer, and returns whether it was one (null is not). Java sends
-/// only texts; numbers and flags are read as their text.
-struct Append<'a>(&'a mut String);
-
-impl<'de> DeserializeSeed<'de> for Append<'_> {
-    type Value = bool;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Append<'_> {
-    type Value = bool;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a text, number or flag")
-    }
-
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<bool, E> {
-        self.0.push_str(text);
-        Ok(true)
-    }
-
-    fn visit_bool<E: de::Error>(self, value: bool) -> Result<bool, E> {
-        self.visit_str(if value { "true" } else { "false" })
-    }
-
-    fn visit_i64<E: de::Error>(self, value: i64) -> Result<bool, E> {
-        self.visit_str(&value.to_string())
-    }
-
-    fn visit_u64<E: de::Error>(self, value: u64) -> Result<bool, E> {
-        self.visit_str(&value.to_string())
-    }
-
-    fn visit_f64<E: de::Error>(self, value: f64) -> Result<bool, E> {
-        self.visit_str(&value.to_string())
-    }
-
-    fn visit_unit<E: de::Error>(self) -> Result<bool, E> {
-        Ok(false)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<bool, A::Error> {
-        // Nothing of the protocol nests here; skipping keeps one odd field from costing the rest.
-        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(false)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<bool, A::Error> {
-        while list.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(false)
-    }
+    let in_rest = rest.iter().position(|byte| *byte == b'"')?;
+    Some(bytes.len() - rest.len() + in_rest)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn decode(header: &[u8]) -> Result<Command, ProtocolError> {
-        super::decode(header, ExtFields::new())
-    }
-
-    #[track_caller]
-    fn fields(header: &str) -> Vec<(String, String)> {
-        let command = decode(header.as_bytes()).unwrap();
-        command
-            .ext
-            .iter()
-            .map(|(n, v)| (n.to_owned(), v.to_owned()))
-            .collect()
-    }
-
-    #[test]
-    fn odd_fields_are_taken_as_text_or_left_out() {
-        let header = r#"{"code":0,"opaque":7,"extFields":{"a":"x","b":null,"c":4,"d":true,"e":{"f":1},"h":[[1],2],"g":"\u0001"}}"#;
-        let texts = [("a", "x"), ("c", "4"), ("d", "true"), ("g", "\u{1}")];
-        assert_eq!(
-            fields(header),
-            texts.map(|(n, v)| (n.to_owned(), v.to_owned()))
-        );
-    }
-
-    #[test]
-    fn every_text_is_written_as_serde_reads_it() {
-        let all: String = (0..0x300u32).filter_map(char::from_u32).collect();
-        for start in all.char_indices().map(|(i, _)| i) {
-            for len in [0, 1, 15, 16, 17, 33] {
-                let piece: String = all[start..].chars().take(len).collect();
-                let mut out = Vec::new();
-                text(&mut out, &piece);
-                assert_eq!(serde_json::from_slice::<String>(&out).unwrap(), piece);
-            }
-        }
-    }
-
-    #[test]
-    fn what_cannot_be_understood_is_an_error_and_never_a_panic() {
-        for bad in [
-            "",
-            "{",
-            "[]",
-            "null",
-            r#"{"code":"0","opaque":1}"#,
-            r#"{"code":0}"#,
-            r#"{"code":0,"opaque":99999999999}"#,
-            r#"{"code":0,"opaque":1}x"#,
-            r#"{"code":0,"opaque":1,"extFields":[]}"#,
-            r#"[0,0,1,"JAVA",493]"#,
-        ] {
-            assert!(decode(bad.as_bytes()).is_err(), "{bad}");
-        }
-        assert!(decode(&[b'{', 0xFF, b'}']).is_err());
-        assert!(decode("[".repeat(1_000_000).as_bytes()).is_err());
-    }
-
-    #[test]
-    fn absent_fields_have_defaults_and_an_unknown_language_is_other() {
-        let command = decode(br#"{"code":0,"opaque":1,"language":"COBOL"}"#).unwrap();
-        assert_eq!(
-            (command.flag, command.version, command.language),
-            (0, 0, Language::OTHER)
-        );
-        assert!(command.ext.is_empty());
-    }
-}
+mod tests;

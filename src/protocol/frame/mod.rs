@@ -1,26 +1,21 @@
-//! Frames: `i32 length of the rest | u8 format, u24 header length | header | body`.
-
+//! Frames: `i32 length of the rest | u8 format, u24 header length | header | body`. What a connection
+//! writes and reads is here; in reading order behind it:
 //!
-//! In reading order: `language`; `header` (what is written, and the form it has); `fields` (a header's own
-//! fields); `command` (one request or response); `json` and `plain`, `binary` (the two forms of headers).
+//! - `command`: one request or response, with its fields; what is written into a header, and its form
+//! - `json`: the usual form of headers; `any_json`: JSON that is not as peers write it
+//! - `binary`: the other form
 
+mod any_json;
 mod binary;
 mod command;
-mod fields;
-mod header;
 mod json;
-mod language;
-mod plain;
 
 use byteorder::{BigEndian, ByteOrder};
 
 use super::send::{Memo, SendHeader};
 use super::{ProtocolError, fastjson, send};
 
-pub use command::Command;
-pub use fields::ExtFields;
-pub use header::{FieldSink, Fields, Head, HeaderFormat, VERSION};
-pub use language::Language;
+pub use command::{Command, ExtFields, FieldSink, Fields, Head, HeaderFormat, Language, VERSION};
 
 /// The largest frame on the wire, its length prefix included (Java's `NettyDecoder`).
 pub const MAX_FRAME: usize = 16 * 1024 * 1024;
@@ -146,7 +141,8 @@ fn encode(
     let start = out.len();
     out.extend_from_slice(&[0; PREFIX]);
     // Not every header fits the binary form; each frame names its form.
-    let binary = head.format == HeaderFormat::Binary && binary::encode(head, out, write_binary);
+    let binary =
+        matches!(head.format, HeaderFormat::Binary) && binary::encode(head, out, write_binary);
     if !binary {
         out.truncate(start + PREFIX);
         json::encode(head, out, write_json);
@@ -206,128 +202,86 @@ impl Command {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::protocol::Language;
-    use crate::protocol::send::V1;
+/// A receive buffer that grows only as bytes really come, and shrinks again.
+pub struct Buffer {
+    bytes: Vec<u8>,
+    start: usize,
+    end: usize,
+    /// The memory of answers that have been read.
+    spares: Vec<ExtFields>,
+}
 
-    /// The lengths of the fault matrix, and what becomes of them.
-    #[test]
-    fn impossible_lengths_are_refused_from_four_bytes() {
-        let max = i32::try_from(MAX_FRAME).unwrap() - 4;
-        for bad in [-1, i32::MIN, 0, 1, 3, max + 1, i32::MAX] {
-            assert!(split(&bad.to_be_bytes()).is_err(), "{bad}");
-        }
-        for good in [4, max - 1, max] {
-            assert_eq!(split(&good.to_be_bytes()), Ok(None), "{good}");
+impl Buffer {
+    const SIZE: usize = 64 * 1024;
+    /// About as many answers as one read brings, and each no larger than most.
+    const SPARES: usize = 256;
+    const LARGEST_SPARE: usize = 1024;
+
+    /// An empty buffer.
+    #[expect(clippy::new_without_default, reason = "64 KiB are no default")]
+    pub fn new() -> Buffer {
+        Buffer {
+            bytes: vec![0; Buffer::SIZE],
+            start: 0,
+            end: 0,
+            spares: Vec::new(),
         }
     }
 
-    #[test]
-    fn a_header_must_fit_its_frame_and_have_a_known_format() {
-        let frame = |word: u32| [&8u32.to_be_bytes()[..], &word.to_be_bytes(), &[0; 4]].concat();
-        assert_eq!(split(&frame(4)).unwrap().unwrap().header, [0; 4]);
-        assert_eq!(split(&frame(0)).unwrap().unwrap().body, [0; 4]);
-        assert!(split(&frame(5)).is_err());
-        assert!(split(&frame(0x00FF_FFFF)).is_err());
-        for format in 2..=255u32 {
-            assert!(split(&frame(format << 24 | 4)).is_err(), "{format}");
+    /// Has `read` fill the free space, of which there is some after [`take_commands`](Buffer::take_commands).
+    ///
+    /// # Errors
+    /// Those of `read`.
+    pub fn fill<E>(
+        &mut self,
+        read: impl FnOnce(&mut [u8]) -> Result<usize, E>,
+    ) -> Result<usize, E> {
+        let read = read(&mut self.bytes[self.end..]);
+        self.end += *read.as_ref().unwrap_or(&0);
+        read
+    }
+
+    /// Decodes all whole frames, and sees that there is space to read into.
+    ///
+    /// # Errors
+    /// The stream cannot be read any further.
+    pub fn take_commands(&mut self, mut take: impl FnMut(Command)) -> Result<(), ProtocolError> {
+        while let Some(raw) = split(&self.bytes[self.start..self.end])? {
+            let spare = self.spares.pop().unwrap_or_default();
+            let command = Command::decode_reusing(raw, spare)?;
+            self.start += raw.wire_len();
+            take(command);
+        }
+        self.make_space()
+    }
+
+    /// What is left of a command serves a later one.
+    pub fn recycle(&mut self, command: Command) {
+        let has_memory = (1..=Buffer::LARGEST_SPARE).contains(&command.ext.capacity());
+        if has_memory && self.spares.len() < Buffer::SPARES {
+            self.spares.push(command.ext);
         }
     }
 
-    /// Forgets the last header: the next one is written in full.
-    #[test]
-    fn an_encoder_remembers_nothing_that_shows() {
-        let plain = SendHeader {
-            producer_group: "g",
-            topic: "t",
-            default_topic: "d",
-            default_topic_queue_nums: 4,
-            queue_id: 1,
-            sys_flag: 0,
-            born_timestamp: 7,
-            flag: 0,
-            properties: "a\u{1}b\u{2}",
-            reconsume_times: 0,
-            unit_mode: false,
-            max_reconsume_times: None,
-            batch: false,
-            broker_name: Some("b"),
-        };
-        let others = [
-            SendHeader {
-                producer_group: "gt",
-                topic: "",
-                ..plain
-            },
-            SendHeader {
-                topic: "\"",
-                ..plain
-            },
-            SendHeader {
-                default_topic: "",
-                ..plain
-            },
-            SendHeader {
-                default_topic_queue_nums: 5,
-                ..plain
-            },
-            SendHeader {
-                queue_id: 2,
-                sys_flag: 1,
-                ..plain
-            },
-            SendHeader {
-                flag: -1,
-                born_timestamp: 8,
-                ..plain
-            },
-            SendHeader {
-                reconsume_times: 1,
-                properties: "",
-                ..plain
-            },
-            SendHeader {
-                unit_mode: true,
-                ..plain
-            },
-            SendHeader {
-                max_reconsume_times: Some(0),
-                ..plain
-            },
-            SendHeader {
-                batch: true,
-                broker_name: None,
-                ..plain
-            },
-        ];
-        let mut encoder = Encoder::default();
-        let mut check = |send: &SendHeader<'_>, long_names, format| {
-            let head = Head {
-                code: 310,
-                flag: 0,
-                opaque: 1,
-                language: Language::RUST,
-                version: VERSION,
-                remark: None,
-                format,
-            };
-            let (mut known, mut fresh) = (Vec::new(), Vec::new());
-            encoder.encode_send(&head, send, long_names, &(), 0, &mut known);
-            match long_names {
-                true => encode_head(&head, &V1(send), 0, &mut fresh),
-                false => encode_head(&head, send, 0, &mut fresh),
-            }
-            assert_eq!(known, fresh);
-        };
-        for format in [HeaderFormat::Json, HeaderFormat::Binary] {
-            for other in &others {
-                for header in [&plain, other, other, &plain] {
-                    check(header, false, format);
-                    check(header, true, format);
-                }
-            }
+    /// Moves a partial frame to the front, and doubles the buffer when it is full, so that a length
+    /// which a peer merely claims costs nothing.
+    fn make_space(&mut self) -> Result<(), ProtocolError> {
+        self.bytes.copy_within(self.start..self.end, 0);
+        self.end -= self.start;
+        self.start = 0;
+        if self.end == 0 && self.bytes.len() > 4 * Buffer::SIZE {
+            self.bytes = vec![0; Buffer::SIZE];
         }
+        if self.end == self.bytes.len() {
+            let wanted = wire_len(&self.bytes[..self.end])?.unwrap_or(Buffer::SIZE);
+            self.bytes.resize(
+                (self.bytes.len() * 2).min(wanted.max(self.bytes.len() + 1)),
+                0,
+            );
+        }
+        Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

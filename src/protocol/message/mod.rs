@@ -13,10 +13,14 @@ pub mod compress;
 pub mod id;
 mod layout;
 mod packed;
-pub mod properties;
 mod read;
 mod record;
 pub mod sys_flag;
+
+/// The text form of message properties: `name \x01 value \x02`, repeated.
+pub mod properties {
+    pub use crate::message::properties::{MAX_LEN, NAME_END, VALUE_END, append, decode, encode};
+}
 
 pub use batch::{BatchEntry, decode_batch, encode_batch_entry};
 pub use packed::{Packed, Unreadable};

@@ -8,7 +8,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::message::SendReceipt;
 use crate::protocol::Command;
 use crate::send::engine::Engine;
-use crate::send::flow::{SendFlow, Step};
+use crate::send::flow::{SendFlow, Step, check_open_to_send};
 use crate::send::hooks::SendMode;
 use crate::send::prepared_message::{PreparedMessage, SendCall};
 use crate::send::wire::{ensure_registered, with_request};
@@ -66,7 +66,7 @@ pub(crate) fn send_async(engine: &Arc<Engine>, call: SendCall<'_>, recipient: Re
     let size = call.content.size();
     engine.counters.begin(size);
     let listener = Listener { recipient, size };
-    match engine.check_open_to_send(call.start.at) {
+    match check_open_to_send(engine, call.start.at) {
         Ok(()) => launch(engine, call, 1, listener),
         Err(error) => listener.end(engine, Err(error)),
     }

@@ -1,5 +1,6 @@
 //! A request on its way: registered and queued in one step, written, and waited for.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -7,13 +8,13 @@ use std::time::{Duration, Instant};
 use super::expiry;
 use super::outbox::Due;
 use super::pending::Entry;
-use super::slot::{self, Claim, Outcome, Slot, Waiter};
+use super::slot::{Outcome, Slot, Waiter};
 use super::state::{Connection, State};
 use super::writer::{self, Via};
 use crate::error::{Error, ErrorKind, Wait};
 use crate::protocol::{Command, frame};
 use crate::sync::MutexGuard;
-use crate::transport::{Deadline, Encoded, Permit};
+use crate::transport::{Claim, Deadline, Encoded, Permit};
 
 /// Why a request was not accepted. What was given comes back.
 pub(crate) enum Refused {
@@ -30,21 +31,26 @@ const MOST_UNREAD: u64 = 4 * 1024 * 1024;
 const REPLY_WITHIN: Duration = Duration::from_secs(3);
 
 impl Connection {
+    /// Whether new requests may use it.
+    pub(crate) fn is_usable(&self) -> bool {
+        !self.retired.load(Ordering::Relaxed) && !self.dead.load(Ordering::Relaxed)
+    }
+
     /// Sends a request and waits for the answer.
     pub(crate) fn call(
         self: &Arc<Self>,
         request: &Encoded,
         deadline: Deadline,
     ) -> Result<Outcome, Refused> {
-        let waiter = slot::take_waiter();
-        let claim = Slot::Thread(Claim::new(waiter.clone()));
+        let waiter = take_waiter();
+        let claim = Slot::Thread(Claim(waiter.clone()));
         let called = match request.parked {
             true => self
                 .submit(request, Some(claim), None, deadline, Via::Caller)
                 .map(|()| self.wait(&waiter, request.opaque, deadline)),
             false => self.call_soon(request, claim, &waiter, deadline),
         };
-        slot::give_back(waiter);
+        give_back(waiter);
         called
     }
 
@@ -194,5 +200,24 @@ impl Connection {
         let deadline = Deadline::after(now, REPLY_WITHIN);
         expiry::watch(self, &mut state, deadline, now);
         writer::write_soon(self, state, Via::WriterThread, deadline);
+    }
+}
+
+thread_local! {
+    static SPARE: Cell<Option<Arc<Waiter>>> = const { Cell::new(None) };
+}
+
+/// One that this thread has used before, if nobody else has it any more, or a new one.
+fn take_waiter() -> Arc<Waiter> {
+    let spare = SPARE.try_with(Cell::take).ok().flatten();
+    spare.unwrap_or_else(|| Arc::new(Waiter::new()))
+}
+
+/// For the next [`take_waiter`], after the wait.
+fn give_back(mut waiter: Arc<Waiter>) {
+    if let Some(own) = Arc::get_mut(&mut waiter) {
+        *own = Waiter::new();
+        // At the end of the thread there is no next one.
+        let _ = SPARE.try_with(|spare| spare.set(Some(waiter)));
     }
 }

@@ -1,12 +1,11 @@
 //! One TCP connection: many requests at a time, answered in any order. In reading order:
 //!
 //! - `state`: the connection's parts, and what can be asked of it
-//! - `slot`: a request's waiter: a thread, or a continuation; and how both are answered
+//! - `slot`: a request's waiter: a thread, or a continuation, and where that goes on
 //! - `pending`: the table of requests without an answer, soon or parked (pure)
 //! - `outbox`: the queue of frames that wait to be written (pure)
 //! - `call`: a request is registered, queued, and waited for
 //! - `writer`: one thread at a time writes what is queued
-//! - `receive`: the receive buffer: bytes in, commands out (pure)
 //! - `reader`: the reader thread: answers to their waiters, requests to the layer above
 //! - `expiry`: requests whose deadline has passed, and peers that take or give no more bytes
 //! - `end`: the connection dies once, and every waiter is answered
@@ -17,7 +16,6 @@ mod expiry;
 mod outbox;
 mod pending;
 mod reader;
-mod receive;
 mod slot;
 mod state;
 #[cfg(test)]
@@ -31,11 +29,9 @@ pub(super) use end::{end_if_idle, kill};
 pub(super) use outbox::Guard;
 pub(crate) use pending::{Entry, Pending};
 pub(super) use reader::start;
-#[cfg(test)]
-pub(super) use receive::Buffer;
 pub(super) use slot::Ready;
 #[cfg(test)]
-pub(super) use slot::{Claim, Waiter};
+pub(super) use slot::Waiter;
 pub(crate) use slot::{Completion, Next, Outcome, Slot};
 pub(crate) use state::Connection;
 pub(crate) use writer::Via;

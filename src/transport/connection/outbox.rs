@@ -242,8 +242,8 @@ impl<G: Guard> Outbox<G> {
         self.awaited
     }
 
-    /// Gives a written batch's buffers back for reuse.
-    pub(crate) fn recycle(&mut self, mut batch: Batch<G>) {
+    /// Takes a written batch back, for its buffers; says whether more wait.
+    pub(crate) fn recycle(&mut self, mut batch: Batch<G>) -> bool {
         self.writing = None;
         if self.spares.len() < SPARES && batch.bytes.capacity() <= 4 * BATCH {
             batch.bytes.clear();
@@ -253,6 +253,7 @@ impl<G: Guard> Outbox<G> {
             batch.late_bytes = 0;
             self.spares.push(batch);
         }
+        !self.batches.is_empty()
     }
 
     /// The batch that takes the next frame, which begins at `start` and adds so many bytes.
@@ -320,12 +321,20 @@ impl<G> Batch<G> {
         (self.bytes, self.idle_bytes) = (bytes, 0);
     }
 
-    /// Copies the bodies that were not worth it when they came, so that all leaves in few writes.
-    pub(crate) fn gather(&mut self) {
-        let late = std::mem::take(&mut self.late_bytes);
-        if late == 0 {
-            return;
+    /// Hands over the bytes to be written, in as few runs as can be, until one fails. Then gives back what
+    /// was kept for the frames.
+    pub(crate) fn write<E>(&mut self, take: impl FnMut(Run<'_>) -> Result<(), E>) -> Result<(), E> {
+        if self.late_bytes > 0 {
+            self.gather();
         }
+        let written = self.try_each_run(take);
+        self.guards.clear();
+        written
+    }
+
+    /// Copies the bodies that were not worth it when they came, so that all leaves in few writes.
+    fn gather(&mut self) {
+        let late = std::mem::take(&mut self.late_bytes);
         let mut bytes = Vec::with_capacity(self.bytes.len() + late);
         let mut at = 0;
         for frame in &mut self.frames {
@@ -345,11 +354,7 @@ impl<G> Batch<G> {
         self.frames.last().map_or(self.start, |frame| frame.end)
     }
 
-    /// Hands over the bytes to be written, in as few runs as can be, until one fails.
-    pub(crate) fn try_each_run<E>(
-        &self,
-        mut take: impl FnMut(Run<'_>) -> Result<(), E>,
-    ) -> Result<(), E> {
+    fn try_each_run<E>(&self, mut take: impl FnMut(Run<'_>) -> Result<(), E>) -> Result<(), E> {
         let mut pending: Range<usize> = 0..0;
         let mut position = self.start;
         let flush =
@@ -388,11 +393,6 @@ impl<G> Batch<G> {
     pub(crate) fn lost(&self, position: u64) -> usize {
         let lost = |frame: &&Frame| frame.guarded && !frame.cancelled && frame.end > position;
         self.frames.iter().filter(lost).count()
-    }
-
-    /// Gives back what was kept for the frames.
-    pub(crate) fn release(&mut self) {
-        self.guards.clear();
     }
 }
 

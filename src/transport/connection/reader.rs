@@ -9,13 +9,13 @@ use std::time::{Duration, Instant};
 
 use super::end;
 use super::expiry;
-use super::receive::Buffer;
 use super::slot::{Ready, Slot};
 use super::state::Connection;
 use super::writer::{self, MANY};
 use crate::error::{Error, ErrorKind};
 use crate::logging;
 use crate::protocol::code::response;
+use crate::protocol::frame::Buffer;
 use crate::protocol::{Command, ProtocolError};
 use crate::transport::tls::Session;
 use crate::transport::{Inbound, LOG, Shared, catch_bug};
@@ -153,21 +153,27 @@ impl Inbox {
             let (soon, awaited) = self.take_waiters(connection);
             few = are_few(soon, awaited);
             let unknown = all - self.taken.len();
-            let now = Instant::now();
             // Threads first: continuations may have something to log, and a logger may be slow.
+            let mut tasks = self.taken.len();
             for (slot, answer) in &mut self.taken {
-                if let Some(Slot::Thread(claim)) = slot.take_if(|slot| slot.is_thread()) {
+                if let Some(Slot::Thread(claim)) = slot.take_if(|s| matches!(s, Slot::Thread(_))) {
                     claim.answer(Ok(answer.take()));
+                    tasks -= 1;
                 }
             }
-            for (slot, mut answer) in self.taken.drain(..) {
-                if let Some(slot) = slot {
-                    self.ready.respond(slot, &mut answer, now);
+            if tasks == 0 {
+                self.taken.clear();
+            } else {
+                let now = Instant::now();
+                for (slot, mut answer) in self.taken.drain(..) {
+                    if let Some(slot) = slot {
+                        self.ready.respond(slot, &mut answer, now);
+                    }
+                    buffer.recycle(answer);
                 }
-                buffer.recycle(answer);
+                let workers = &connection.shared.workers;
+                self.ready.hand_over(&workers.callbacks, &workers.retries);
             }
-            let workers = &connection.shared.workers;
-            self.ready.hand_over(&workers.callbacks, &workers.retries);
             if unknown > 0 {
                 let address = &connection.address;
                 logging::debug!(target: LOG, "{address}: {unknown} responses to nobody (late or unknown)");

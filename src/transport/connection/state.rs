@@ -5,11 +5,11 @@ use std::time::Instant;
 
 use super::outbox::Outbox;
 use super::pending::Pending;
-use super::slot::{Slot, Spin};
+use super::slot::Slot;
 use crate::error::{Error, Wait};
 use crate::sync::{Condvar, Mutex};
 use crate::transport::tls::Session;
-use crate::transport::{Permit, Shared};
+use crate::transport::{Permit, Shared, Spin};
 
 /// One TCP connection: its waiters, the frames that wait to be written, and the socket.
 ///
@@ -174,11 +174,6 @@ impl Connection {
             writes: self.writes.load(Ordering::Relaxed),
             tls: self.tls.as_ref().map(|session| session.version()),
         }
-    }
-
-    /// Whether new requests may use it.
-    pub(crate) fn is_usable(&self) -> bool {
-        !self.retired.load(Ordering::Relaxed) && !self.dead.load(Ordering::Relaxed)
     }
 
     /// Whether an answer is due soon.

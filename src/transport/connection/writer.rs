@@ -10,8 +10,9 @@ use super::end;
 use super::outbox::{Batch, Run};
 use super::state::{Connection, State, WriterThread};
 use crate::error::{Error, ErrorKind};
+use crate::panics::caught;
 use crate::sync::MutexGuard;
-use crate::transport::{Deadline, Permit, catch_bug};
+use crate::transport::{Deadline, Permit, log_bug};
 
 /// Which thread writes a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,16 +77,18 @@ pub(super) fn write_soon<'a>(
         return;
     }
     let by_caller = |state: &State| limit.is_some_and(|at| state.outbox.next_ends_by(at));
-    if by_caller(&state) {
+    let mut writes_here = by_caller(&state);
+    if writes_here && state.pending.soon() >= WORTH_GATHERING {
         state.writing = true;
         state = let_others_add(connection, state);
         state.writing = false;
+        // A frame that was added may have more time than this caller. And a thread that has killed the
+        // connection meanwhile has left it to this one to answer all waiters.
+        writes_here = by_caller(&state) || state.death.is_some();
     }
-    // Looked at again: a frame that was added may have more time than this caller. And a thread that
-    // has killed the connection meanwhile has left it to this one to answer all waiters.
     // A writer that is to write for a caller does not wait for more before.
     state.urgent |= matches!(via, Via::Caller);
-    if state.death.is_some() || by_caller(&state) || !wake_writer(connection, &mut state) {
+    if writes_here || !wake_writer(connection, &mut state) {
         state.writing = true;
         write_batches(connection, state, limit);
     }
@@ -193,12 +196,12 @@ fn run(connection: &Arc<Connection>) {
             gather = batch.is_burst() || state.pending.soon() >= MANY;
             state.writer_thread = WriterThread::Busy;
             state.writing = true;
-            let Some(next) = write_batch(connection, state, batch) else {
+            let Some((next, more)) = write_batch(connection, state, batch) else {
                 return;
             };
             state = next;
             state.writing = false;
-            if state.outbox.is_empty() && connection.is_retired() {
+            if !more && connection.is_retired() {
                 drop(state);
                 end::end_if_drained(connection);
                 state = connection.state.lock();
@@ -216,13 +219,16 @@ fn write_batches<'a>(
 ) {
     let mut written = 0;
     while let Some(batch) = state.outbox.take() {
-        let Some(next) = write_batch(connection, state, batch) else {
+        let Some((next, more)) = write_batch(connection, state, batch) else {
             return;
         };
         state = next;
+        if !more {
+            break;
+        }
         written += 1;
         let goes_on = |limit| written < BATCHES_BY_CALLER && state.outbox.next_ends_by(limit);
-        if !state.outbox.is_empty() && !limit.is_none_or(goes_on) {
+        if !limit.is_none_or(goes_on) {
             state.writing = false;
             if wake_writer(connection, &mut state) {
                 return;
@@ -238,38 +244,43 @@ fn write_batches<'a>(
     }
 }
 
-/// Writes one batch without the lock, and takes the lock again; `None` if the connection is dead, and
-/// then all waiters have been answered.
+/// Writes one batch without the lock, takes the lock again, and says whether there are more; `None` if the
+/// connection is dead, and then all waiters have been answered.
 fn write_batch<'a>(
     connection: &'a Connection,
     state: MutexGuard<'a, State>,
     mut batch: Batch<Permit>,
-) -> Option<MutexGuard<'a, State>> {
+) -> Option<(MutexGuard<'a, State>, bool)> {
     drop(state);
-    batch.gather();
     // The thread that writes answers all waiters when the connection dies.
-    let written = catch_bug("a writer", || write(connection, &batch));
-    let panicked = || Error::new(ErrorKind::Disconnected, "its writer panicked");
-    let result = written.unwrap_or_else(|| Err(panicked()));
-    let lost = batch.lost(connection.written.load(Ordering::Relaxed));
-    batch.release();
+    let written = caught(|| write(connection, &mut batch));
+    let failed = match written {
+        Ok(result) => result.err(),
+        Err(_) => {
+            log_bug("a writer");
+            Some(Error::new(ErrorKind::Disconnected, "its writer panicked"))
+        }
+    };
     let mut state = connection.state.lock();
-    state.outbox.recycle(batch);
-    state.urgent &= !state.outbox.is_empty();
+    if state.death.is_some() || failed.is_some() {
+        let lost = batch.lost(connection.written.load(Ordering::Relaxed));
+        drop(state);
+        // What it owns may wake others: not under the lock.
+        drop(batch);
+        end::end_of_writing(connection, connection.state.lock(), failed, lost);
+        return None;
+    }
+    let more = state.outbox.recycle(batch);
+    state.urgent &= more;
     state.moves = true;
     if state.braked > 0 && state.outbox.len() <= MOST_QUEUED / 2 {
         connection.capacity.notify_all();
     }
-    let failed = result.err();
-    if state.death.is_none() && failed.is_none() {
-        return Some(state);
-    }
-    end::end_of_writing(connection, state, failed, lost);
-    None
+    Some((state, more))
 }
 
-fn write(connection: &Connection, batch: &Batch<Permit>) -> Result<(), Error> {
-    batch.try_each_run(|run| match run {
+fn write(connection: &Connection, batch: &mut Batch<Permit>) -> Result<(), Error> {
+    batch.write(|run| match run {
         Run::Skip(end) => {
             connection.written.store(end, Ordering::Relaxed);
             Ok(())

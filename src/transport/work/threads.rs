@@ -124,9 +124,15 @@ fn reap(running: &mut Vec<Running>) {
 pub(crate) fn catch_bug<T>(what: &str, run: impl FnOnce() -> T) -> Option<T> {
     let ran = caught(run);
     if ran.is_err() {
-        logging::error!(target: LOG, "{what} panicked: this is a bug of this crate");
+        log_bug(what);
     }
     ran.ok()
+}
+
+/// Something of ours has panicked, and its thread goes on.
+#[cold]
+pub(crate) fn log_bug(what: &str) {
+    logging::error!(target: LOG, "{what} panicked: this is a bug of this crate");
 }
 
 struct LastWord(Arc<Inner>);

@@ -12,8 +12,3 @@ pub mod hex;
 mod mutate;
 mod random;
 pub mod targets;
-
-// The receive path is private to the library, and pure: it is compiled in here as it is.
-#[path = "../../../src/transport/connection/receive.rs"]
-mod receive;
-use rocketmq_blocking::protocol;

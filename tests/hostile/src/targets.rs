@@ -19,7 +19,7 @@ use rocketmq_blocking::protocol::consumer::pop::{
     Ack, BatchAck, ChangeAnswer, ChangeInvisible, Handle, PopAnswer, PopRequest, Popped,
 };
 use rocketmq_blocking::protocol::consumer::pull::{PullAnswer, PullRequest};
-use rocketmq_blocking::protocol::frame::{self, RawFrame};
+use rocketmq_blocking::protocol::frame::{self, Buffer, RawFrame};
 use rocketmq_blocking::protocol::heartbeat::Heartbeat;
 use rocketmq_blocking::protocol::id::OffsetMessageId;
 use rocketmq_blocking::protocol::recall::RecallHandle;
@@ -31,7 +31,6 @@ use rocketmq_blocking::protocol::{Command, HeaderFormat, compress, message, prop
 
 use crate::corpus;
 use crate::random::Random;
-use crate::receive::Buffer;
 
 /// Bodies may inflate to this.
 const INFLATED: usize = 1 << 16;

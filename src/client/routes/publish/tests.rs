@@ -111,8 +111,12 @@ fn masters_are_found_by_name() {
     let info = PublishInfo::new(&"T".into(), &route(&[("a", 1, 6)], &["b", "a"]));
     assert_eq!(info.master("b").map(|a| &**a), Some("b:1"));
     assert_eq!(info.master("c"), None);
-    assert!(!info.has_other_broker("a"));
-    assert!(info.has_other_broker("b"));
+    let has_other = |broker: &str| {
+        let target = info.target(&MessageQueue::new("T", broker, 0));
+        target.is_ok_and(|target| target.has_other_broker)
+    };
+    assert!(!has_other("a"));
+    assert!(has_other("b"));
 }
 
 #[test]

@@ -2,8 +2,6 @@
 
 #[path = "../../../../src/transport/budget.rs"]
 mod budget;
-#[path = "../../../../src/transport/deadline.rs"]
-mod deadline;
 
 mod connection;
 mod dial;
@@ -17,8 +15,10 @@ pub mod waiters;
 
 use std::time::{Duration, Instant};
 
-use deadline::Deadline;
-use work::{Deferred, Job, Lead, Pool, Promise, Role, SingleFlight, Threads, Timer, catch_bug};
+use work::{
+    Claim, Deadline, Deferred, Job, Lead, Pool, Promise, Role, SingleFlight, Threads, Timer,
+    catch_bug,
+};
 
 const LOG: &str = "models";
 

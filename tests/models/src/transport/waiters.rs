@@ -7,8 +7,8 @@ use shuttle::thread;
 
 use super::budget::{Account, Budget, Permit};
 use super::connection::pending::{Entry, Pending};
-use super::connection::slot::{Claim, Next, Outcome, Slot, Waiter};
-use super::{never, passed};
+use super::connection::slot::{Next, Outcome, Slot, Waiter};
+use super::{Claim, never, passed};
 use crate::check::join_all;
 use crate::error::{Error, ErrorKind, Wait};
 use crate::protocol::Command;
@@ -106,7 +106,7 @@ pub fn everybody_is_answered_exactly_once() {
     }
     let waiter = Arc::new(Waiter::new());
     if link
-        .register(3, Slot::Thread(Claim::new(waiter.clone())))
+        .register(3, Slot::Thread(Claim(waiter.clone())))
         .is_ok()
     {
         if waiter.take_until(passed()).is_none() {

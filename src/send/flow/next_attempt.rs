@@ -1,0 +1,226 @@
+//! After an attempt that did not end its send with a good receipt: what the table of retries says, the
+//! next attempt, or the end.
+
+use std::time::{Duration, Instant};
+
+use super::{SendFlow, Step, publish_info};
+use crate::error::{Attempt, Error, ErrorKind, Result, Wait};
+use crate::logging;
+use crate::message::{SendReceipt, SendStatus};
+use crate::protocol::send::code;
+use crate::send::LOG;
+use crate::send::history::History;
+use crate::send::hooks::SendOutcome;
+use crate::send::prepared_message::Start;
+use crate::send::queue::next_queue;
+use crate::send::retry::{self, Outcome, Situation, Verdict};
+use crate::send::wire::Destination;
+
+/// When more attempts in a row reached no broker, since addresses are in back-off, another one waits.
+const MOST_UNASKED: u32 = 2;
+
+impl SendFlow {
+    /// Judges an attempt that failed at this time.
+    pub(super) fn failed(&mut self, error: Error, at: Instant, took: Duration) -> Step {
+        let outcome = match (error.kind(), error.response_code()) {
+            (ErrorKind::Broker, Some(code)) => Outcome::Refused {
+                code: code.number(),
+                remark: error.remark().unwrap_or_default(),
+            },
+            _ => Outcome::Failed(&error),
+        };
+        let situation = Situation {
+            held_back: error
+                .retry_after()
+                .filter(|pause| self.may_wait(at, *pause)),
+            all_in_backoff: error.retry_after().is_some() && self.unasked() >= MOST_UNASKED,
+            ..self.situation()
+        };
+        let verdict = retry::judge(&self.engine.config.policy, &situation, outcome);
+        if let Verdict::Resend { pause } = verdict {
+            match situation.held_back {
+                Some(_) => {
+                    let begun = self.message.begun.at;
+                    self.history().hold_back(error, begun);
+                }
+                None => self.went_away = true,
+            }
+            return Step::Resend { pause };
+        }
+        let counters = &self.engine.counters;
+        counters.not_stored(&self.destination.host, &error, took);
+        self.tell_hooks(SendOutcome::Failed(&error));
+        self.note(error, verdict, took);
+        match verdict {
+            Verdict::Retry { pause } => Step::Again {
+                pause,
+                refresh: false,
+            },
+            Verdict::RefreshAndRetry { pause } => {
+                self.outdated = Some(at + pause);
+                Step::Again {
+                    pause,
+                    refresh: true,
+                }
+            }
+            _ => Step::Done(self.fail()),
+        }
+    }
+
+    /// Judges an attempt whose message is stored, but not flushed or replicated.
+    pub(super) fn stored_in_part(&mut self, receipt: SendReceipt) -> Step {
+        let outcome = Outcome::Stored(receipt.status);
+        match retry::judge(&self.engine.config.policy, &self.situation(), outcome) {
+            Verdict::Accept => Step::Done(self.accept(receipt)),
+            _ => {
+                let (level, more) = self.engine.warnings.level(Instant::now());
+                logging::log!(target: LOG, level, "{receipt}; trying another broker{more}");
+                self.history().doubt(receipt);
+                Step::Again {
+                    pause: Duration::ZERO,
+                    refresh: false,
+                }
+            }
+        }
+    }
+
+    /// Chooses the queue of another attempt, with a new route if the old one is suspected. What it
+    /// returns is the end of the send.
+    pub(in crate::send) fn choose_again(&mut self, refresh: bool) -> Option<Result<SendReceipt>> {
+        match self.next_destination(refresh) {
+            Ok(destination) => {
+                self.destination = destination;
+                self.message.begun = Start::now();
+                let refused = self.begin().err();
+                refused.map(|refused| self.interrupt(refused))
+            }
+            // There was an attempt before, and how it ended says more about why.
+            Err(error) => {
+                logging::debug!(target: LOG, "{}: no further attempt: {error}", self.message.topic);
+                Some(self.fail())
+            }
+        }
+    }
+
+    fn next_destination(&self, refresh: bool) -> Result<Destination> {
+        self.engine.check_open()?;
+        if self.deadline.has_passed(Instant::now()) {
+            return Err(Error::timeout(Wait::Queue));
+        }
+        let (topic, default) = (
+            &self.message.topic_on_wire,
+            &self.engine.config.default_topic,
+        );
+        if let Some(since) = self.outdated.filter(|_| refresh) {
+            let routes = &self.engine.core.routes;
+            // If no name server answers, there is time left for the route known.
+            let half = self.deadline.share(Instant::now(), 2);
+            if let Err(error) = routes.look_up_after(since, topic, default, half) {
+                let (level, more) = self.engine.warnings.level(Instant::now());
+                logging::log!(target: LOG, level, "{error}; going on with the route known{more}");
+            }
+        }
+        let (info, _) = publish_info(&self.engine, topic, self.deadline)?;
+        let (faults, avoid) = (self.engine.faults.as_ref(), self.last_broker());
+        let queue = next_queue(faults, &info, avoid).clone();
+        Destination::new(&self.engine, &info, queue, self.deadline)
+    }
+
+    /// An end from outside, which does not turn what is stored into a failure.
+    pub(crate) fn interrupt(&mut self, error: Error) -> Result<SendReceipt> {
+        match self.history.as_mut().and_then(|h| h.take_doubtful()) {
+            Some(receipt) => self.accept(receipt),
+            None => {
+                self.tell_hooks(SendOutcome::Failed(&error));
+                let error = self.message.failed(error);
+                Err(self.history.take().unwrap_or_default().end(error))
+            }
+        }
+    }
+
+    /// The end without a good receipt: a doubtful one, or the error of all attempts, whose kind is
+    /// that of the last.
+    pub(in crate::send) fn fail(&mut self) -> Result<SendReceipt> {
+        let last = self.history.as_mut().and_then(|h| h.last_error());
+        let last = last.unwrap_or_else(|| Error::timeout(Wait::Queue));
+        self.interrupt(last)
+    }
+
+    /// The end with a receipt, unless what it says counts as a failure.
+    fn accept(&self, receipt: SendReceipt) -> Result<SendReceipt> {
+        let strict = self.engine.config.require_store_ok && !self.message.is_half();
+        match code(receipt.status) {
+            code if strict && receipt.status != SendStatus::Ok => {
+                let text = format!("stored as {} at {}", receipt.message_id, receipt.queue);
+                let error = Error::response(code, Some(&text));
+                let error = error.maybe_stored().at(&self.destination.address);
+                let error = self.message.failed(error);
+                Err(match &self.history {
+                    Some(history) => history.explain(error),
+                    None => error,
+                })
+            }
+            _ => Ok(receipt),
+        }
+    }
+
+    fn situation(&self) -> Situation {
+        Situation {
+            left: self.most_attempts.saturating_sub(self.made),
+            fixed_queue: self.fixed_queue,
+            other_broker: self.destination.has_other_broker,
+            refreshed: self.outdated.is_some(),
+            went_away: self.went_away,
+            held_back: None,
+            all_in_backoff: false,
+        }
+    }
+
+    /// Whether there is time to wait until the address is no longer left alone; once.
+    fn may_wait(&self, now: Instant, pause: Duration) -> bool {
+        let held_back = self.history.as_ref().is_some_and(|h| h.was_held_back());
+        !held_back && pause < self.deadline.remaining(now)
+    }
+
+    pub(super) fn learn_from(&self, error: &Error) {
+        let broker = self.destination.queue.shared_broker();
+        self.engine
+            .learn_from(error, broker, &self.message.topic_on_wire);
+    }
+
+    /// Remembers a failed attempt.
+    fn note(&mut self, error: Error, verdict: Verdict, took: Duration) {
+        self.learn_from(&error);
+        let broker = self.destination.queue.shared_broker().clone();
+        if verdict != Verdict::Fail {
+            let (topic, id, made) = (&self.message.topic, &self.message.message_id, self.made);
+            let (level, more) = self.engine.warnings.level(Instant::now());
+            logging::log!(
+                target: LOG,
+                level,
+                "{topic}: attempt {made} of message {id} on {broker} failed, trying again: {error}{more}"
+            );
+        }
+        let attempt = Attempt {
+            broker,
+            error,
+            elapsed: took,
+        };
+        let begun = self.message.begun.at;
+        self.history().note(attempt, begun);
+    }
+
+    pub(super) fn history(&mut self) -> &mut History {
+        self.history.get_or_insert_default()
+    }
+
+    /// The broker that a retry avoids.
+    fn last_broker(&self) -> Option<&str> {
+        self.history.as_ref()?.last_broker()
+    }
+
+    /// How many of the latest attempts in a row reached no broker.
+    fn unasked(&self) -> u32 {
+        self.history.as_ref().map_or(0, |h| h.unasked())
+    }
+}
