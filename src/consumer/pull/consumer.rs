@@ -1,37 +1,27 @@
 //! `PullConsumer`: its handle.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::builder::PullConsumerBuilder;
 use super::messages::Messages;
-use super::open::Open;
-use super::pulled::{PulledMessage, Source};
+use super::poller::{Poller, not_assigned};
+use super::pulled::PulledMessage;
 use super::seek::Seek;
-use crate::client::{Admin, Client};
+use crate::client::Client;
 use crate::consumer::LOG;
 use crate::consumer::config::ConsumerConfig;
-use crate::consumer::consume::{Taken, unpack};
-use crate::consumer::control::Event;
-use crate::consumer::ends::ends;
 use crate::consumer::observe::{ConsumerState, ConsumerStats, Lag, ShutdownReport};
-use crate::consumer::queue::{Assigned, Scope};
-use crate::consumer::running::{Running, closed};
+use crate::consumer::queue::Scope;
+use crate::consumer::running::Running;
 use crate::error::{Error, ErrorKind, Result};
 use crate::logging;
 use crate::message::MessageQueue;
 use crate::transport::Deadline;
 
-/// How long brokers have to say where queues end.
-const ENDS_WITHIN: Duration = Duration::from_secs(3);
-
 /// How long a commit may take where nothing else is said.
 const COMMIT_WITHIN: Duration = Duration::from_secs(5);
-
-/// Who waits for messages looks this often whether some can come.
-const LOOK: Duration = Duration::from_secs(1);
 
 /// How long [`PullConsumer::shutdown`] may take.
 const SHUTDOWN_WITHIN: Duration = Duration::from_secs(30);
@@ -81,13 +71,7 @@ const SHUTDOWN_WITHIN: Duration = Duration::from_secs(30);
 #[derive(Clone)]
 #[doc(alias = "DefaultLitePullConsumer")]
 #[doc(alias = "DefaultMQPullConsumer")]
-pub struct PullConsumer(Arc<Pulling>);
-
-struct Pulling {
-    running: Running,
-    admin: Admin,
-    open: Arc<Open>,
-}
+pub struct PullConsumer(Arc<Poller>);
 
 impl PullConsumer {
     /// A consumer of this group.
@@ -103,7 +87,7 @@ impl PullConsumer {
         let admin = client.admin();
         // It has no threads that consume.
         let running = Running::start(config, client, owns_client, |_, _| Ok(()))?;
-        Ok(PullConsumer(Arc::new(Pulling {
+        Ok(PullConsumer(Arc::new(Poller {
             running,
             admin,
             open: Arc::default(),
@@ -136,80 +120,13 @@ impl PullConsumer {
     /// [events](PullConsumerBuilder::events), and is repaired.
     #[doc(alias = "setPollTimeoutMillis")]
     pub fn poll(&self, timeout: Duration) -> Result<Vec<PulledMessage>> {
-        let shared = &self.0.running.shared;
-        let until = Deadline::after(Instant::now(), timeout).instant();
-        let most = shared.config.poll_batch;
-        let mut polled = Vec::new();
-        loop {
-            let now = Instant::now();
-            let wait = match polled.is_empty() {
-                true => until.min(now + LOOK),
-                false => now,
-            };
-            match shared.dispatcher.take_until(wait) {
-                Taken::Queue(queue) => self.take(&queue, most, &mut polled),
-                Taken::Closed if polled.is_empty() => return Err(closed()),
-                Taken::Late if polled.is_empty() => match self.blocked() {
-                    Some(error) => return Err(error),
-                    None if Instant::now() >= until => return Ok(polled),
-                    None => {}
-                },
-                Taken::Late | Taken::Closed => return Ok(polled),
-                Taken::Direct(_) => {}
-            }
-            if polled.len() >= most {
-                return Ok(polled);
-            }
-        }
-    }
-
-    fn take(&self, queue: &Arc<Assigned>, most: usize, polled: &mut Vec<PulledMessage>) {
-        let shared = &self.0.running.shared;
-        let (handed, more) = queue.take(most - polled.len(), Instant::now());
-        if more {
-            shared.dispatcher.offer(queue);
-        }
-        shared.dispatcher.charge(handed.len());
-        if handed.is_empty() {
-            return;
-        }
-        let count = handed.len();
-        let messages = unpack(shared, queue, handed);
-        let polled_by = self.0.open.add(messages.len());
-        let source = Arc::new(Source {
-            queue: queue.clone(),
-            inbox: shared.inbox.clone(),
-            open: self.0.open.clone(),
-        });
-        if messages.len() < count && queue.note() {
-            shared.inbox.put(Event::Progress(queue.number));
-        }
-        let messages = messages.into_iter().map(|(ticket, message)| {
-            PulledMessage::new(message, ticket, source.clone(), polled_by)
-        });
-        polled.extend(messages);
-    }
-
-    /// Why nothing comes, if that cannot change by itself.
-    fn blocked(&self) -> Option<Error> {
-        let now = Instant::now();
-        let mut queues = self.0.running.shared.assignment.all().into_iter();
-        queues.find_map(|queue| {
-            let contents = queue.lock();
-            let window = &contents.window;
-            let offset = window.is_full().then(|| window.held_back(now)).flatten()?;
-            let text = format!(
-                "{}: the window is full, and the message at offset {offset} was dropped without done()",
-                queue.shown
-            );
-            Some(Error::new(ErrorKind::Busy, text))
-        })
+        self.0.poll(timeout)
     }
 
     /// An iterator over the messages, which polls. It ends with the consumer, and by
     /// [`until_caught_up`](Messages::until_caught_up) and [`until_idle`](Messages::until_idle).
     pub fn messages(&self) -> Messages {
-        Messages::new(self.clone())
+        Messages::new(self.0.clone())
     }
 
     /// Commits what is marked, in all queues, and waits until the brokers (broadcasting: the disk) have
@@ -255,10 +172,7 @@ impl PullConsumer {
     /// # Errors
     /// [`Invalid`](ErrorKind::Invalid) if the queue is not this member's.
     pub fn position(&self, queue: &MessageQueue) -> Result<Option<u64>> {
-        let found = self.0.running.shared.assignment.get(queue);
-        found
-            .map(|queue| queue.position())
-            .ok_or_else(|| not_assigned(queue))
+        self.0.position(queue)
     }
 
     /// Has a queue go on elsewhere. It takes effect for the next message: those that were fetched are
@@ -357,33 +271,6 @@ impl PullConsumer {
             .wait_for_others(deadline.share(Instant::now(), 2));
         running.shut_down_within(deadline.remaining(Instant::now()))
     }
-
-    /// Whether the first assignment is known, and where its queues start.
-    pub(super) fn is_assigned(&self) -> bool {
-        self.0.running.has_started()
-    }
-
-    /// Where queues end now.
-    pub(super) fn ends(&self, queues: &[MessageQueue]) -> Result<BTreeMap<MessageQueue, u64>> {
-        let running = &self.0.running;
-        let on_wire = queues.iter().map(|q| running.shared.topics.on_wire(q));
-        let on_wire: Vec<MessageQueue> = on_wire.collect();
-        let deadline = Deadline::after(Instant::now(), ENDS_WITHIN);
-        let ends = ends(running.client.inner(), &on_wire, deadline);
-        let ends = queues.iter().zip(ends).map(|(queue, end)| match end {
-            Some(end) => Ok((queue.clone(), end)),
-            None => {
-                let text = format!("{queue}: its broker does not say where it ends");
-                Err(Error::new(ErrorKind::Timeout, text))
-            }
-        });
-        ends.collect()
-    }
-}
-
-fn not_assigned(queue: &MessageQueue) -> Error {
-    let text = format!("{queue} is not assigned to this consumer");
-    Error::new(ErrorKind::Invalid, text)
 }
 
 impl fmt::Debug for PullConsumer {

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::consumer::PullConsumer;
+use super::poller::Poller;
 use super::pulled::PulledMessage;
 use crate::error::{Error, ErrorKind, Result};
 use crate::message::MessageQueue;
@@ -26,7 +27,7 @@ const LOOK: Duration = Duration::from_millis(20);
 /// An error is one item; the iteration goes on behind it.
 #[must_use = "an iterator does nothing until it is asked for something"]
 pub struct Messages {
-    consumer: PullConsumer,
+    consumer: Arc<Poller>,
     /// Polled, and not handed out, in reverse.
     batch: Vec<PulledMessage>,
     idle: Option<Duration>,
@@ -43,7 +44,7 @@ struct CaughtUp {
 }
 
 impl Messages {
-    pub(super) fn new(consumer: PullConsumer) -> Messages {
+    pub(super) fn new(consumer: Arc<Poller>) -> Messages {
         Messages {
             consumer,
             batch: Vec::new(),

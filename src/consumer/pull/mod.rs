@@ -3,6 +3,7 @@
 // - `consumer`: its handle: poll, commit, seek, pause, and its end
 // - `builder`: its settings; `listeners`: several as one
 // - `pulled`: a message that was polled, and its mark
+// - `poller`: what polls
 // - `messages`: an iterator over what is polled
 // - `seek`: where a queue goes on
 // - `open`: which threads have messages that are not marked
@@ -12,6 +13,7 @@ mod consumer;
 mod listeners;
 mod messages;
 mod open;
+mod poller;
 mod pulled;
 mod seek;
 
