@@ -8,6 +8,9 @@
 //!
 //! It stops on Ctrl-C, SIGTERM or, with `--until-eof`, when its input is closed.
 
+#[path = "common/base64.rs"]
+mod base64;
+
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::io::{self, Write};
@@ -112,27 +115,11 @@ fn print(message: &StoredMessage) -> io::Result<()> {
         topic: message.topic(),
         queue_id: message.queue_id(),
         queue_offset: message.queue_offset(),
-        body_base64: base64(message.raw_body()),
+        body_base64: base64::encode(message.raw_body()),
         properties: message.properties().iter().collect(),
         sys_flag: message.sys_flag(),
     };
     let mut out = io::stdout().lock();
     writeln!(out, "{}", serde_json::to_string(&line)?)?;
     out.flush()
-}
-
-fn base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for group in bytes.chunks(3) {
-        let byte = |i: usize| u32::from(group.get(i).copied().unwrap_or(0));
-        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
-        for i in 0..4 {
-            match i <= group.len() {
-                true => text.push(char::from(DIGITS[(bits >> (18 - 6 * i) & 63) as usize])),
-                false => text.push('='),
-            }
-        }
-    }
-    text
 }

@@ -8,6 +8,7 @@ use clap::{Parser, ValueEnum, value_parser};
 use rocketmq_blocking::producer::PreparedSend;
 use rocketmq_blocking::{Message, MessageQueue, TransactionState};
 
+use crate::client::broker_and_id;
 use crate::input::Record;
 use crate::settings::Settings;
 
@@ -313,12 +314,4 @@ fn delimiter(text: &str) -> Result<Delimiter, String> {
         true => Err("it must not be empty".to_owned()),
         false => Ok(Delimiter(bytes)),
     }
-}
-
-fn broker_and_id(text: &str) -> Result<(String, i32), String> {
-    let parsed = text.rsplit_once(':').and_then(|(broker, id)| {
-        let id = id.parse().ok().filter(|id| *id >= 0)?;
-        Some((broker.to_owned(), id))
-    });
-    parsed.ok_or_else(|| "expected BROKER:ID, as in broker-a:0".to_owned())
 }

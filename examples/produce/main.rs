@@ -14,6 +14,8 @@
 //! Exit codes: 0 all sent, 1 some failed, 2 bad usage or a configuration that cannot work.
 
 mod args;
+#[path = "../common/client.rs"]
+mod client;
 #[path = "../common/histogram.rs"]
 mod histogram;
 mod input;
@@ -50,11 +52,12 @@ fn main() -> ExitCode {
 fn run(args: &Args) -> Result<bool, Box<dyn Error>> {
     args.check()?;
     let settings = &args.settings;
-    let (name_server, cluster) = if settings.discovers() {
-        (None, None)
-    } else {
-        let (address, cluster) = servers::given_or_embedded(settings.name_server())?;
-        (Some(address), cluster)
+    let (name_server, cluster) = match settings.name_server() {
+        None if !settings.has_own_cluster() => (None, None),
+        given => {
+            let (address, cluster) = servers::given_or_embedded(given)?;
+            (Some(address), cluster)
+        }
     };
     let records = input::records(args)?;
     let sender = Sender::start(args, name_server.as_deref())?;

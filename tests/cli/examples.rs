@@ -70,6 +70,7 @@ fn every_example_sends_to_the_servers_that_it_is_given() {
         ("trace", ""),
         ("tutorials", "simple/Producer OnewayProducer"),
         ("produce", "--body a"),
+        ("consume", "--from first --count 1"),
         ("bench", "--seconds 0.05 --warmup 0.01"),
     ] {
         let given = ["--name-server", &servers];

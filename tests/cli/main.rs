@@ -2,6 +2,8 @@
 
 mod bench;
 mod bench_report;
+mod consume;
+mod consume_options;
 mod examples;
 mod produce;
 mod produce_input;

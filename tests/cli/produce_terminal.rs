@@ -9,7 +9,7 @@ use std::ptr;
 use crate::support::*;
 
 /// Both ends of a new terminal: the one to look at, and the one for a program.
-fn terminal() -> (File, OwnedFd) {
+pub fn terminal() -> (File, OwnedFd) {
     let (mut ours, mut theirs) = (-1, -1);
     let (name, settings, size) = (ptr::null_mut(), ptr::null_mut(), ptr::null_mut());
     // SAFETY: the descriptors are written to places that live, and nothing else is asked for.
