@@ -136,18 +136,14 @@
 //! |---|---|---|
 //! | error | `transport` | a callback that panicked; an RPC hook that panicked; something of our own that panicked |
 //! | error | `producer` | a hook that panicked |
-//! | error | `consumer` | a handler or listener that panicked |
 //! | warn | `transport` | oneway messages lost with their connection; bytes that break the protocol; TLS that accepts any certificate |
 //! | warn | `client` | a name server that does not answer*; a route that cannot be looked up again; a heartbeat that failed*; a broker's question that cannot be read or has no addressee*; a broker that fails where several are asked; a client's shutdown that was not clean |
 //! | warn | `producer` | an attempt that is tried again*; a transaction whose code failed; the end of a transaction that cannot be told*; a check that is dropped*; trace that is off or lost*; a body that cannot be compressed; a producer's shutdown that was not clean |
-//! | warn | `consumer` | what an event says, other than which queues there are; queues that cannot be divided; broadcasting without a place for its offsets, or with one that is damaged; a message whose handler failed in broadcasting; a shutdown that was not clean |
 //! | info | `transport` | a connection that drains; a broker that left all routes |
 //! | info | `client` | a route that is new or has changed; a topic that is gone; other name servers |
 //! | info | `producer` | a broker that failed and answers again |
-//! | info | `consumer` | queues that are assigned or given up; offsets of broadcasting that were found |
 //! | debug | `transport` | a connection that was made, failed or idle; an answer that comes too late; a request of a broker that nobody knows; a host name that was resolved |
 //! | debug | `client` | a reply that comes too late; a route that is forgotten |
-//! | debug | `consumer` | a message that its handler refused; a pull, commit or request to give a message back that failed; where a queue starts |
 //! | debug | `producer` | why there is no further attempt |
 //!
 //! What has a star can happen once for each message, by the doing of a server. Ten a second of these are
