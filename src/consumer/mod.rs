@@ -42,7 +42,7 @@ mod subscription;
 mod topics;
 
 pub use config::OnCorrupt;
-pub use consume::{Deliveries, Retry};
+pub use consume::{Deliveries, OrderedMessage, Retry};
 pub use fetch::OffsetMoved;
 pub use observe::{
     ConsumerState, ConsumerStats, Doing, Event, Lag, MoveReason, QueueLag, QueueState,

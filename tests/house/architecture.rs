@@ -68,7 +68,7 @@ const WALL_CLOCKS: &[(&str, &str)] = &[
     ),
     ("client/admin/questions.rs", "the same"),
     ("send/prepared_message/batch.rs", "the same"),
-    ("send/wire.rs", "the same, in the request"),
+    ("send/flow.rs", "the same, in the request"),
     (
         "producer/gather/gatherer.rs",
         "the same, for the keys of batches",

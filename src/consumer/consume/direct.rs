@@ -1,11 +1,13 @@
 //! One message that an operator has consumed now.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::dispatcher::Direct;
 use super::handler::{Ended, Handler};
 use super::outcome::Mode;
 use super::unpack::topic_of;
+use crate::consumer::queue::Assigned;
 use crate::consumer::shared::Shared;
 use crate::error::{Error, Result};
 use crate::message::MessageQueue;
@@ -58,6 +60,8 @@ fn handle(direct: &Direct, shared: &Shared, handler: &dyn Handler) -> Result<End
     let broker = direct.broker.as_deref().unwrap_or_default();
     let queue = MessageQueue::new(topic.clone(), broker, message.queue_id());
     let message = message.with_topic(topic).of_queue(&queue, 0);
-    let mut ended = handler.handle(&[message]);
+    // The queue need not be ours, and its real state is left alone.
+    let place = Assigned::new(0, queue.clone(), queue, 1, false);
+    let mut ended = handler.handle(&Arc::new(place), &[message]);
     Ok(ended.pop().unwrap_or(Ended::Panicked))
 }

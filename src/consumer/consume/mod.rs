@@ -3,7 +3,8 @@
 //! - `retry`: what a handler returns when it could not handle a message;
 //! - `outcome`: what becomes of the message then;
 //! - `dispatcher`: which queue's messages the next free consume thread gets;
-//! - `handler`: the user's code, and how it ended; `deliveries`: the messages of a batch;
+//! - `handler`: the user's code, and how it ended; `deliveries`: the messages of a batch; `ordered`: those
+//!   of an ordered consumer;
 //! - `unpack`: messages as the handler gets them;
 //! - `direct`: a message that an operator has consumed now;
 //! - `worker`: the consume threads.
@@ -12,6 +13,7 @@ mod deliveries;
 mod direct;
 mod dispatcher;
 mod handler;
+mod ordered;
 mod outcome;
 mod retry;
 mod unpack;
@@ -19,7 +21,8 @@ mod worker;
 
 pub use deliveries::Deliveries;
 pub(crate) use dispatcher::{Direct, Dispatcher, Taken};
-pub(crate) use handler::{Batch, Handler, Single};
+pub(crate) use handler::{Batch, Handler, InOrder, Single};
+pub use ordered::OrderedMessage;
 pub(crate) use outcome::{Fallback, Limits, Mode, fallback};
 pub use retry::Retry;
 pub(crate) use unpack::unpack;

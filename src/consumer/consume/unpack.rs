@@ -20,9 +20,11 @@ pub(crate) fn unpack(
     handed: Vec<Handed<Payload>>,
 ) -> Vec<(Ticket, MessageView)> {
     let mut messages = Vec::with_capacity(handed.len());
+    let may_repeat_below = queue.lock().may_repeat_below;
     for handed in handed {
         let payload = handed.payload.clone();
-        match unpack_one(shared, queue, handed.payload, handed.failures) {
+        let place = (handed.offset, handed.failures);
+        match unpack_one(shared, queue, handed.payload, place, may_repeat_below) {
             Ok(Some(message)) => messages.push((handed.ticket, message)),
             Ok(None) => {
                 shared.counters.filtered.add(1);
@@ -58,7 +60,8 @@ fn unpack_one(
     shared: &Shared,
     queue: &Assigned,
     payload: Payload,
-    failures: u32,
+    (offset, failures): (u64, u32),
+    may_repeat_below: u64,
 ) -> Result<Option<MessageView>, Unreadable> {
     let message = match payload {
         Payload::Packed(packed) => packed.unpack(MOST_INFLATED)?,
@@ -81,7 +84,11 @@ fn unpack_one(
             message.with_reconsume_times(times)
         }
     };
-    Ok(Some(message.of_queue(&queue.shown, 0)))
+    let message = message.of_queue(&queue.shown, 0);
+    Ok(Some(match offset < may_repeat_below {
+        true => message.maybe_repeated(),
+        false => message,
+    }))
 }
 
 /// The topic of a message as its sender named it.

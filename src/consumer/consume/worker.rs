@@ -43,6 +43,11 @@ impl Worker {
             self.shared.dispatcher.charge(handed.len());
             if !handed.is_empty() {
                 self.consume(&queue, handed);
+                // In an ordered queue only now the next one may start.
+                let now = Instant::now();
+                if queue.ready_at(now).is_some_and(|at| at <= now) {
+                    self.shared.dispatcher.offer(&queue);
+                }
                 if queue.note() {
                     self.shared.inbox.put(Event::Progress(queue.number));
                 }
@@ -56,7 +61,7 @@ impl Worker {
         if messages.is_empty() {
             return;
         }
-        let ended = self.handler.handle(&messages);
+        let ended = self.handler.handle(queue, &messages);
         for ((ticket, message), ended) in tickets.into_iter().zip(messages).zip(ended) {
             if self.settle(queue, ticket, message, ended).is_err() {
                 self.shared.counters.late_results.add(1);

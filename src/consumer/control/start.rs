@@ -1,17 +1,19 @@
 //! What is learnt before the consumer is a member of its group, and the start of its thread.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
 use super::controller::{Beginning, Controller};
+use super::group::masters_of_topics;
 use super::inbox::{Answered, Asked, Event};
-use super::rounds::masters_of_topics;
 use super::stages::starts::read_committed;
 use super::tools::Tools;
 use super::wire::Wire;
 use crate::client::{ClientCore, Membership, epoch_millis};
+use crate::consumer::config::Sharing;
+use crate::consumer::consume::Mode;
 use crate::consumer::observe::Events;
 use crate::consumer::offset::{LocalOffsets, Progress, Saver};
 use crate::consumer::queue::Budget;
@@ -107,6 +109,8 @@ pub(crate) fn spawn(begun: Beginning, parts: Parts, membership: Membership) -> i
         None => None,
     };
     let listener = shared.config.listener.clone();
+    let is_shared = shared.config.sharing == Sharing::Group;
+    let holds_locks = shared.config.mode == Mode::Ordered && is_shared;
     let tools = Tools {
         events: Events::start(listener, &threads, shared.counters.clone())?,
         budget: Budget::new(shared.config.byte_budget),
@@ -123,7 +127,10 @@ pub(crate) fn spawn(begun: Beginning, parts: Parts, membership: Membership) -> i
         local,
         started_ms: epoch_millis(),
         waits_for_handlers: true,
-        holds_locks: false,
+        holds_locks,
+        leases: false,
+        to_lock: BTreeMap::new(),
+        has_others: false,
         last_generation: 0,
     };
     let controller = Controller::new(begun, tools, Instant::now());

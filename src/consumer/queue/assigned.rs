@@ -34,6 +34,8 @@ pub(crate) struct Assigned {
     is_paused: AtomicBool,
     /// It is ours no longer, and results change nothing.
     is_gone: AtomicBool,
+    /// One message at a time, in the order of the queue.
+    is_ordered: bool,
 }
 
 /// What is under the lock, which is never held over user code or I/O.
@@ -43,6 +45,10 @@ pub(crate) struct Contents {
     pub(crate) freed: u64,
     /// Where the queue starts is known.
     pub(crate) has_place: bool,
+    /// Nothing is handed out from then on, unless the control thread says so; `None`: always.
+    pub(crate) ours_until: Option<Instant>,
+    /// The group may have had messages below this offset without knowing it.
+    pub(crate) may_repeat_below: u64,
 }
 
 impl Assigned {
@@ -51,12 +57,15 @@ impl Assigned {
         queue: MessageQueue,
         shown: MessageQueue,
         most: usize,
+        is_ordered: bool,
     ) -> Assigned {
         Assigned {
             contents: Mutex::new(Contents {
                 window: Window::new(number, 0, most),
                 freed: 0,
                 has_place: false,
+                ours_until: None,
+                may_repeat_below: 0,
             }),
             number,
             queue,
@@ -65,6 +74,7 @@ impl Assigned {
             is_in_line: AtomicBool::new(false),
             is_paused: AtomicBool::new(false),
             is_gone: AtomicBool::new(false),
+            is_ordered,
         }
     }
 
@@ -103,18 +113,35 @@ impl Assigned {
         self.is_paused.store(paused, Ordering::SeqCst);
     }
 
-    /// Takes up to `most` messages for one call of a concurrent handler, and says whether there are
-    /// more that may start now.
+    /// Takes up to `most` messages for one call of a handler, and says whether there are more that may
+    /// start now.
     pub(crate) fn take(&self, most: usize, now: Instant) -> (Vec<Handed<Payload>>, bool) {
         let mut contents = self.lock();
-        if self.is_paused() {
+        if self.is_paused() || contents.ours_until.is_some_and(|until| now >= until) {
             return (Vec::new(), false);
         }
         let window = &mut contents.window;
+        if self.is_ordered {
+            return (window.take_ordered(most, now), false);
+        }
         let taken = std::iter::from_fn(|| window.take(now)).take(most);
         let taken: Vec<_> = taken.collect();
         let more = window.ready_at(now).is_some_and(|at| at <= now);
         (taken, more)
+    }
+
+    /// When there is something for a handler; `None` if there is nothing to wait for.
+    pub(crate) fn ready_at(&self, now: Instant) -> Option<Instant> {
+        let window = &self.lock().window;
+        match self.is_ordered {
+            true => window.ordered_ready_at(now),
+            false => window.ready_at(now),
+        }
+    }
+
+    /// Whether messages of the queue may be handled here at this time.
+    pub(crate) fn is_ours(&self, now: Instant) -> bool {
+        self.lock().ours_until.is_none_or(|until| now < until)
     }
 
     /// The message has a final outcome.

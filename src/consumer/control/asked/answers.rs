@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::calls;
+use super::seeks::seek;
 use crate::client::{Client, epoch_millis};
 use crate::consumer::config::Sharing;
 use crate::consumer::consume::Mode;
@@ -15,7 +15,7 @@ use crate::protocol::code::response;
 use crate::protocol::consumer::asked::{ConsumeStatus, ConsumerOffsets, QueueInfo, RunningInfo};
 
 /// Does what a broker asks, and answers.
-pub(in crate::consumer::control) fn answer(
+pub(super) fn answer(
     question: Question,
     queues: &mut Queues,
     tools: &mut Tools,
@@ -31,7 +31,7 @@ pub(in crate::consumer::control) fn answer(
                     continue;
                 };
                 let from = owned.assigned.lock().window.low_water();
-                if calls::seek(&shown, to, queues, tools, now).is_ok() {
+                if seek(&shown, to, queues, tools, now).is_ok() {
                     tools.events.tell(Event::OffsetMoved {
                         queue: shown,
                         from,

@@ -3,8 +3,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::answers::answer;
+use super::seeks::seek;
+use crate::client::Client;
+use crate::consumer::control::describe::describe;
+use crate::consumer::control::inbox::Order;
 use crate::consumer::control::owned::{Queues, Stage};
-use crate::consumer::control::stages::{commits, moved};
+use crate::consumer::control::stages::commits;
 use crate::consumer::control::tools::Tools;
 use crate::error::{Error, ErrorKind, Result};
 use crate::message::MessageQueue;
@@ -39,8 +44,29 @@ impl Calls {
             .min()
     }
 
+    /// Does what is asked; a commit is answered later. (A shutdown is the controller's.)
+    pub(in crate::consumer::control) fn take(
+        &mut self,
+        order: Order,
+        queues: &mut Queues,
+        tools: &mut Tools,
+        client: &Client,
+        members: Option<usize>,
+        now: Instant,
+    ) {
+        match order {
+            Order::Commit(deadline, done) => self.commit(deadline, done, queues, tools, now),
+            Order::Seek(queue, to, done) => done.keep(seek(&queue, to, queues, tools, now)),
+            Order::Answer(question) => answer(*question, queues, tools, client, now),
+            Order::Describe(state) => {
+                state.keep(describe(queues, tools, client, members, now));
+            }
+            Order::Shutdown(_) => {}
+        }
+    }
+
     /// Commits what is done now in all queues.
-    pub(in crate::consumer::control) fn commit(
+    fn commit(
         &mut self,
         deadline: Deadline,
         done: Arc<Promise<Result<()>>>,
@@ -147,23 +173,4 @@ impl Wanted {
         let text = format!("{queue}: offset {} is not confirmed", self.offset);
         Error::new(ErrorKind::Timeout, text)
     }
-}
-
-/// A queue, by its users' name, goes on at an offset.
-pub(in crate::consumer::control) fn seek(
-    queue: &MessageQueue,
-    to: u64,
-    queues: &mut Queues,
-    tools: &mut Tools,
-    now: Instant,
-) -> Result<()> {
-    let owned = queues.of_mut(&tools.topics.on_wire(queue));
-    let Some(owned) = owned.filter(|owned| !owned.is_given_up()) else {
-        let text = format!("{queue} is not assigned to this consumer");
-        return Err(Error::new(ErrorKind::Invalid, text));
-    };
-    moved::go_on_at(owned, tools, to, now);
-    let number = owned.number();
-    queues.look_at(number, Some(now));
-    Ok(())
 }
