@@ -16,12 +16,6 @@
 // - `config`: settings; `shared`: what all threads of a consumer share; `running`: its start and end
 // - `push`: `PushConsumer`; `pull`: `PullConsumer`
 
-#![allow(
-    dead_code,
-    unused_imports,
-    reason = "parts of these are for consumers that are not built yet"
-)]
-
 mod config;
 mod consume;
 mod control;

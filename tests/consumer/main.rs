@@ -9,5 +9,6 @@ mod pull;
 mod push;
 mod rebalance;
 mod retry;
+mod shutdown;
 #[path = "../support/mod.rs"]
 mod support;

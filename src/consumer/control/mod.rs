@@ -31,6 +31,5 @@ mod watch;
 mod wire;
 
 pub(crate) use controller::Beginning;
-use controller::Controller;
 pub(crate) use inbox::{Event, GivenBack, Inbox, Order, Question, Unread, What};
 pub(crate) use start::{Parts, spawn};

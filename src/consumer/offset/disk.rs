@@ -27,8 +27,6 @@ const JAVAS: [&str; 2] = ["offsets.json", "offsets.json.bak"];
 pub(crate) struct OffsetFolder {
     path: PathBuf,
     owner: Owner,
-    /// Saves that failed since the last one that did not.
-    failures: u32,
 }
 
 /// What was in the folder.
@@ -74,11 +72,7 @@ impl OffsetFolder {
         let lock = path.join("offsets.lock");
         let owner = Owner::acquire(lock, token, now_ms).map_err(|r| refused(&path, r))?;
         let loaded = load(&path, javas, now_ms)?;
-        let folder = OffsetFolder {
-            path,
-            owner,
-            failures: 0,
-        };
+        let folder = OffsetFolder { path, owner };
         Ok((folder, loaded))
     }
 
@@ -87,25 +81,15 @@ impl OffsetFolder {
     /// # Errors
     /// `Config`: another process took the folder meanwhile. `Io`: the disk is full or read-only, and
     /// what was saved before is still there.
-    pub(crate) fn save(&mut self, table: &OffsetTable, now_ms: u64) -> Result<()> {
+    pub(crate) fn save(&self, table: &OffsetTable, now_ms: u64) -> Result<()> {
         let confirmed = self
             .owner
             .confirm(now_ms)
             .map_err(|r| refused(&self.path, r));
-        let saved = confirmed.and_then(|()| {
+        confirmed.and_then(|()| {
             let saved = replace(&self.path, table.format().as_bytes());
             saved.map_err(|error| failed(&self.path, "saving the offsets in", error))
-        });
-        self.failures = match saved {
-            Ok(()) => 0,
-            Err(_) => self.failures.saturating_add(1),
-        };
-        saved
-    }
-
-    /// How many saves failed since the last good one. The second one in a row is worth an event.
-    pub(crate) fn failures(&self) -> u32 {
-        self.failures
+        })
     }
 
     /// Says that the folder is ours still.

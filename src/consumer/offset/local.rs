@@ -161,7 +161,7 @@ impl LocalOffsets {
 
 impl Saver {
     /// The life of its thread, which ends with the [`LocalOffsets`]. `told` hears how each save ended.
-    pub(crate) fn run(mut self, told: impl Fn(Result<()>)) {
+    pub(crate) fn run(self, told: impl Fn(Result<()>)) {
         let mut table = self.saved.0.lock().clone();
         let mut ours: Vec<MessageQueue> = Vec::new();
         loop {

@@ -20,5 +20,5 @@ mod table;
 pub(crate) use local::{LocalOffsets, SavedOffsets, Saver};
 pub(crate) use progress::{Commit, Progress};
 pub use start::StartFrom;
-pub(crate) use start::{Committed, GroupIs, Question, Start, group_is, start};
+pub(crate) use start::{Committed, GroupIs, Start, group_is};
 pub(crate) use starting::{Next, Starting};

@@ -14,9 +14,7 @@ mod pace;
 mod ring;
 
 pub use allocate::Allocation;
-pub(crate) use diff::{
-    Diff, Doubt, MemberList, Round, diff, judge, rebalance, take_all, take_those,
-};
+pub(crate) use diff::{Diff, Doubt, Round, judge, rebalance, take_all, take_those};
 pub use division::Division;
-pub(crate) use division::{Duplicates, queue_order};
+pub(crate) use division::Duplicates;
 pub(crate) use pace::Pace;
