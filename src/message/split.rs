@@ -125,7 +125,7 @@ impl Message {
 
     /// Why this message cannot be in any batch, whatever its size.
     pub(super) fn keeps_out_of_batches(&self) -> Option<Why> {
-        if self.get_schedule().property().is_some() {
+        if self.get_schedule().is_later() {
             Some(Why::Scheduled)
         } else if self.topic().starts_with(name::RETRY_PREFIX) {
             Some(Why::Retry)

@@ -5,7 +5,6 @@ use super::hooks::{MessageType, Payload, SendContext, SendMode};
 use super::prepared_message::PreparedMessage;
 use super::wire::Destination;
 use crate::error::Result;
-use crate::message::Schedule;
 
 /// Shows an attempt to the hooks, which may refuse it. What they were shown comes back, for them to
 /// hear of its end; nothing if there are none.
@@ -20,7 +19,7 @@ pub(super) fn show(
         return Ok(None);
     };
     let message_type = match &payload {
-        Payload::Message(m) if *m.get_schedule() != Schedule::Now => MessageType::Delay,
+        Payload::Message(m) if m.get_schedule().is_later() => MessageType::Delay,
         _ if message.is_half() => MessageType::TransactionHalf,
         _ => MessageType::Normal,
     };

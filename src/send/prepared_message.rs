@@ -10,7 +10,7 @@ use super::stats::Size;
 use crate::client::epoch_millis;
 use crate::error::{Error, Result};
 use crate::logging;
-use crate::message::{Batch, LONGEST_TOPIC, Message, Parts, Schedule, check_name, name};
+use crate::message::{Batch, LONGEST_TOPIC, Message, Parts, check_name, name};
 use crate::protocol::properties::{self, MAX_LEN, NAME_END, VALUE_END};
 use crate::protocol::sys_flag;
 use crate::transport::{Account, Deadline, Permit};
@@ -294,7 +294,7 @@ impl Traits {
     /// What brokers may add to its properties.
     fn added(&self, parts: &Parts<'_>, topic_on_wire: &str, key: &str) -> usize {
         let mut added = ADDED_TO_ALL + self.light_queues * ADDED_TO_LIGHT_QUEUE;
-        if !matches!(parts.schedule, Schedule::Now) {
+        if parts.schedule.is_later() {
             added += ADDED_TO_SCHEDULED + topic_on_wire.len();
         }
         if self.half {
@@ -393,10 +393,7 @@ fn append_properties(
     namespace: Option<&str>,
     text: &mut String,
 ) {
-    let schedule = match parts.schedule {
-        Schedule::Now => None,
-        later => later.property(),
-    };
+    let schedule = parts.schedule.property();
     let at = schedule.map_or_else(String::new, |(_, at)| at.to_string());
     let schedule = schedule.map(|(name, _)| (name, at.as_str()));
     let own = [(name::UNIQ_KEY, key), (name::WAIT, wait(parts))].into_iter();

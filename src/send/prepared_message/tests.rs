@@ -84,7 +84,7 @@ fn added_by_brokers(message: &Message, topic: &str, key: &str) -> usize {
         ("CLUSTER", 35),
         ("__CRC32#", 10),
     ]) + 1;
-    if *message.get_schedule() != Schedule::Now {
+    if message.get_schedule().is_later() {
         added += longest(&[
             ("REAL_TOPIC", topic.len()),
             ("REAL_QID", number),
