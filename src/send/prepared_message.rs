@@ -399,13 +399,20 @@ fn append_properties(
     let own = [(name::UNIQ_KEY, key), (name::WAIT, wait(parts))].into_iter();
     let sharding = sharding_key.map(|key| (name::SHARDING_KEY, key));
     let instance = namespace.map(|namespace| (name::INSTANCE_ID, namespace));
-    let all = own
+    let written = own
         .chain(parts.system.iter())
         .chain(schedule)
         .chain(sharding)
-        .chain(instance)
-        .chain(parts.user.iter());
-    properties::append(all, text);
+        .chain(instance);
+    match sharding_key {
+        None => properties::append(written.chain(parts.user.iter()), text),
+        // A forwarded message can have the key of its first send, and readers keep the last one.
+        Some(_) => {
+            let user = parts.user.iter();
+            let others = user.filter(|(name, _)| *name != name::SHARDING_KEY);
+            properties::append(written.chain(others), text);
+        }
+    }
 }
 
 /// The body as it is sent. One that compression would not make smaller goes as it is.
