@@ -41,7 +41,6 @@ const ADDED_TO_HALF: usize = 128;
 
 /// An offset and a comma for each light queue, in `INNER_MULTI_QUEUE_OFFSET`.
 const ADDED_TO_LIGHT_QUEUE: usize = 20;
-const LIGHT_QUEUES: &str = "INNER_MULTI_DISPATCH";
 
 /// The longest properties of a plain message that every broker takes.
 pub(crate) const MAX_PROPERTIES: usize = MAX_LEN - ADDED_TO_ALL;
@@ -269,13 +268,18 @@ fn check_topic(topic: &str) -> Result<()> {
     Ok(())
 }
 
-/// What a message must be, its properties' length excepted.
+/// What a message must be. What the send itself adds to its properties (a new unique key, the
+/// schedule) is not counted.
 ///
 /// # Errors
 /// `Invalid`.
 pub(crate) fn check_message(message: &Message, config: &SendConfig) -> Result<()> {
-    topic_names(config, message.shared_topic())?;
-    check(&message.parts(), config.max_message_size).map(drop)
+    let (_, topic_on_wire) = topic_names(config, message.shared_topic())?;
+    let parts = message.parts();
+    let traits = check(&parts, config.max_message_size)?;
+    let key = parts.unique_key.unwrap_or_default();
+    let added = traits.added(&parts, &topic_on_wire, key);
+    check_properties(message.properties_len(key.len()), added)
 }
 
 /// What its properties make of a message.
@@ -323,7 +327,7 @@ fn check(parts: &Parts<'_>, max_size: usize) -> Result<Traits> {
             return Err(Error::invalid(text));
         }
         separators(key, value)?;
-        if key == LIGHT_QUEUES {
+        if key == name::LIGHT_QUEUES {
             // One for the name of the property that brokers add.
             traits.light_queues = value.split(',').count() + 2;
         }
