@@ -6,9 +6,8 @@
 //! ```
 //!
 //! Four prices are printed, the last three in any order, and the error of a question that nobody
-//! answers. With the cluster inside this process a thread plays the consumer. With real servers,
-//! something else must consume the topic and reply: in Java, `MessageUtil.createReplyMessage` makes
-//! the reply.
+//! answers. The consumer that replies is in `common/replier.rs`; with `--ask-only` somebody else must
+//! consume the topic and reply: in Java, `MessageUtil.createReplyMessage` makes the reply.
 
 #[path = "common/example.rs"]
 mod example;
@@ -34,6 +33,10 @@ struct Args {
     /// The topic that somebody consumes and replies to
     #[arg(long, value_name = "NAME", default_value = "Prices")]
     topic: String,
+
+    /// Start no consumer that replies: somebody else does
+    #[arg(long, requires = "name_server")]
+    ask_only: bool,
 }
 
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -43,12 +46,17 @@ fn main() -> ExitCode {
 }
 
 fn run(args: Args) -> Result<(), Box<dyn Error>> {
-    let Args { servers, topic } = args;
-    let (name_server, cluster) = servers.given_or(Cluster::builder())?;
-    if let Some(cluster) = &cluster {
-        let price = |question: &MessageView| format!("{} cents", 10 * question.body().len());
-        replier::reply_to_all(cluster, &topic, price)?;
-    }
+    let Args {
+        servers,
+        topic,
+        ask_only,
+    } = args;
+    let (name_server, _cluster) = servers.given_or(Cluster::builder())?;
+    let price = |question: &MessageView| format!("{} cents", 10 * question.body().len());
+    let replier = match ask_only {
+        true => None,
+        false => Some(replier::reply_to_all(&name_server, &topic, price)?),
+    };
     let producer = Producer::builder("askers")
         .name_server(&name_server)
         .start()?;
@@ -79,5 +87,6 @@ fn run(args: Args) -> Result<(), Box<dyn Error>> {
         Err(error) => println!("{error}"),
     }
     producer.shutdown();
+    drop(replier);
     Ok(())
 }

@@ -36,7 +36,7 @@ mod subscription;
 mod topics;
 
 pub use config::OnCorrupt;
-pub use consume::{Deliveries, Retry};
+pub use consume::{Deliveries, OrderedMessage, Retry};
 pub use fetch::OffsetMoved;
 pub use observe::{
     ConsumerState, ConsumerStats, Doing, Event, MoveReason, QueueState, ShutdownReport,

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
+use rocketmq_blocking::MessageView;
 use rocketmq_blocking::embedded::Cluster;
 
 use crate::replier;
@@ -55,7 +56,8 @@ fn every_example_says_how_it_is_used() {
 fn every_example_sends_to_the_servers_that_it_is_given() {
     let cluster = Cluster::builder().brokers(2).start().unwrap();
     let servers = cluster.name_server();
-    replier::reply_to_all(&cluster, "Prices", |_| "5 cents".to_owned()).unwrap();
+    let price = |_: &MessageView| "5 cents".to_owned();
+    let _replier = replier::reply_to_all(&servers, "Prices", price).unwrap();
     for (name, more) in [
         ("quickstart", ""),
         ("errors", ""),
@@ -64,7 +66,9 @@ fn every_example_sends_to_the_servers_that_it_is_given() {
         ("batch", "--count 100"),
         ("delay", ""),
         ("transaction", "--patience 0"),
-        ("request_reply", ""),
+        ("request_reply", "--ask-only"),
+        ("consume_push", ""),
+        ("retry_and_dead_letters", ""),
         ("fault_tolerance", "--seconds 0"),
         ("hooks", ""),
         ("trace", ""),

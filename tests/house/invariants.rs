@@ -13,6 +13,10 @@ const STYLE: &str = include_str!("../../src/docs/contributing/style.md");
 const SLEEPERS: &[(&str, &str)] = &[
     ("src/transport/tests/dials.rs", "tries again and again"),
     ("tests/client/routes.rs", "paces sends while refreshes fail"),
+    (
+        "tests/consumer/rebalance.rs",
+        "handlers that work while queues change hands",
+    ),
     ("tests/faults/bench/mod.rs", "looks again and again"),
     ("tests/faults/bench/proxy.rs", "waits for a file to be free"),
     (

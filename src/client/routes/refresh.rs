@@ -121,6 +121,11 @@ impl Work {
         for NeededTopic { topic, default } in &needed {
             let deadline = Deadline::after(Instant::now(), self.api_timeout);
             if let Err(error) = self.routes.find(topic, default.as_ref(), deadline) {
+                if default.is_none() && error.kind() == ErrorKind::NoRoute {
+                    // It is waited for.
+                    logging::debug!(target: LOG, "{error}");
+                    continue;
+                }
                 logging::warn!(target: LOG, "route of a topic that is needed: {error}");
                 if !is_of_topic(&error) {
                     break;
