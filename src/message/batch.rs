@@ -17,8 +17,8 @@ impl Batch {
     ///
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid) if there are none, if topics or
-    /// [`wait_store`](Message::wait_store) differ, if one is empty, scheduled for later or a reply, or
-    /// if the topic is a retry topic.
+    /// [`wait_store`](Message::wait_store) differ, if one is empty, scheduled for later, a reply or for
+    /// light queues, or if the topic is a retry topic.
     pub fn new(messages: impl IntoIterator<Item = Message>) -> Result<Batch> {
         let messages: Vec<Message> = messages.into_iter().collect();
         let Some(first) = messages.first() else {
@@ -74,6 +74,11 @@ mod tests {
             vec![message(), message().wait_store(false)],
             vec![message(), message().delay_level(1)],
             vec![message(), Message::new("T", "")],
+            vec![
+                message(),
+                message().property("INNER_MULTI_DISPATCH", "%LMQ%a"),
+            ],
+            vec![message().property("__LITE_TOPIC", "a"), message()],
             vec![retry()],
         ];
         for messages in bad {

@@ -116,7 +116,8 @@ impl Message {
     /// 128 of their own. They add 160 bytes and the topic to a scheduled message, and 128 bytes,
     /// the topic and the unique key to a half message: their limits are lower by as much.)
     ///
-    /// A property also selects light queues (LMQ), on brokers that have them:
+    /// A property also selects light queues (LMQ), on brokers that have them. Such a message cannot be
+    /// in a batch. Brokers add up to 20 bytes to its properties for each light queue.
     ///
     /// ```
     /// # use rocketmq_blocking::Message;

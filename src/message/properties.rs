@@ -213,6 +213,11 @@ pub mod name {
     /// Whether the broker wants this message traced, in send responses.
     pub const TRACE_ON: &str = "TRACE_ON";
 
+    /// The light queues (LMQ) to which the broker dispatches the message too, joined by commas.
+    pub(crate) const LIGHT_QUEUES: &str = "INNER_MULTI_DISPATCH";
+    /// The lite topic of brokers 5.5, which they implement by a light queue.
+    pub(crate) const LITE_TOPIC: &str = "__LITE_TOPIC";
+
     /// The prefix of the topics to which consumers send messages back.
     pub(crate) const RETRY_PREFIX: &str = "%RETRY%";
     /// The topic of a message that was given back, before it was for the first time.

@@ -154,7 +154,7 @@ impl SendReceipt {
         }
     }
 
-    /// The number of attempts, the successful one included.
+    /// The number of attempts that the send made, the one that stored the message included.
     pub fn attempts(&self) -> u32 {
         self.attempts
     }

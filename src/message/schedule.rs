@@ -18,6 +18,11 @@ pub enum Schedule {
 }
 
 impl Schedule {
+    /// Whether the broker is told to deliver later. It decides whether that is in the past.
+    pub(crate) fn is_later(&self) -> bool {
+        !matches!(self, Schedule::Now | Schedule::Level(0))
+    }
+
     /// The property that tells the broker, if one is needed.
     pub(crate) fn property(&self) -> Option<(&'static str, u64)> {
         match self {

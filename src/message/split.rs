@@ -28,6 +28,7 @@ pub(super) enum Why {
     Retry,
     Reply,
     Half,
+    LightQueues,
     TooLarge { bytes: usize, most: usize },
 }
 
@@ -41,9 +42,9 @@ impl Batch {
     /// spread better over queues. Sizes are those on the wire, unique keys included, and never
     /// underestimated.
     ///
-    /// A message that no batch can hold (scheduled, for a retry topic, empty, or too large) becomes
-    /// an error with its index and the message itself; the other messages are not affected. Most
-    /// such messages can be sent alone.
+    /// A message that no batch can hold (scheduled, for a retry topic or for light queues, empty, or
+    /// too large) becomes an error with its index and the message itself; the other messages are not
+    /// affected. Most such messages can be sent alone.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -125,7 +126,7 @@ impl Message {
 
     /// Why this message cannot be in any batch, whatever its size.
     pub(super) fn keeps_out_of_batches(&self) -> Option<Why> {
-        if self.get_schedule().property().is_some() {
+        if self.get_schedule().is_later() {
             Some(Why::Scheduled)
         } else if self.topic().starts_with(name::RETRY_PREFIX) {
             Some(Why::Retry)
@@ -137,11 +138,19 @@ impl Message {
             .is_some()
         {
             Some(Why::Half)
+        } else if self.is_for_light_queues() {
+            Some(Why::LightQueues)
         } else if self.body().is_empty() {
             Some(Why::Empty)
         } else {
             None
         }
+    }
+
+    /// Whether brokers dispatch it to queues beside its own. They do so only with single messages.
+    fn is_for_light_queues(&self) -> bool {
+        let mut properties = self.user_properties().iter();
+        properties.any(|(name, _)| name == name::LIGHT_QUEUES || name == name::LITE_TOPIC)
     }
 
     /// Whether both can be in one batch.
@@ -151,15 +160,25 @@ impl Message {
 
     /// An upper bound of this message's size in the body of a batch.
     pub(crate) fn batch_entry_len(&self) -> usize {
-        let pair = |name: &str, value: usize| name.len() + value + 2;
         let given = self.get_unique_key().map_or(0, str::len);
-        let own = pair(name::UNIQ_KEY, given.max(LONGEST_KEY)) + pair(name::WAIT, "false".len());
-        let all = self
-            .system_properties()
-            .iter()
-            .chain(self.user_properties().iter());
-        let properties: usize = all.map(|(name, value)| pair(name, value.len())).sum();
-        ENTRY_OVERHEAD + self.body().len() + own + properties
+        let properties = self.properties_len(given.max(LONGEST_KEY));
+        ENTRY_OVERHEAD + self.body().len() + properties
+    }
+
+    /// The length of its properties on the wire with a unique key of this length; a schedule is not
+    /// counted.
+    pub(crate) fn properties_len(&self, unique_key: usize) -> usize {
+        let pair = |name: &str, value: usize| match value {
+            0 => 0,
+            _ => name.len() + value + 2,
+        };
+        let wait = if self.get_wait_store() { 4 } else { 5 };
+        let own = pair(name::UNIQ_KEY, unique_key) + pair(name::WAIT, wait);
+        let system = self.system_properties().iter();
+        let all = system.chain(self.user_properties().iter());
+        own + all
+            .map(|(name, value)| pair(name, value.len()))
+            .sum::<usize>()
     }
 }
 
@@ -187,6 +206,9 @@ impl fmt::Display for Why {
             Why::Scheduled => f.write_str("is scheduled for later"),
             Why::Reply => f.write_str("is a reply"),
             Why::Half => f.write_str("is half of a transaction"),
+            Why::LightQueues => {
+                f.write_str("is for light queues, which brokers fill with single messages only")
+            }
             Why::Retry => f.write_str("is for a retry topic"),
             Why::TooLarge { bytes, most } => {
                 write!(f, "takes {bytes} bytes; at most {most} fit")
@@ -261,8 +283,10 @@ mod tests {
             of("T", 10),
             of("T", 0),
             of("T", 10),
+            of("T", 10).property("INNER_MULTI_DISPATCH", "%LMQ%a,%LMQ%b"),
+            of("T", 10).property("__LITE_TOPIC", "a"),
         ];
-        check(messages, 10 * one, "!0 !3 !5 4T");
+        check(messages, 10 * one, "!0 !3 !5 !7 !8 4T");
         check(vec![of("T", 10), of("T", 11), of("T", 10)], one, "!1 1T 1T");
         let alone = Batch::split([of("T", 11)], one)
             .next()

@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::offset_message_id;
-use super::properties::{Place, places};
+use super::properties::{Place, Properties, places};
 use super::{MessageQueue, name};
 
 /// A stored message, as consumers, transaction checks, replies and [`Admin`](crate::Admin) return
@@ -135,7 +135,7 @@ impl MessageView {
     }
 
     /// All properties, system properties included, in order.
-    /// `Properties::from_iter(message.properties())` makes a copy to keep.
+    /// [`to_properties`](MessageView::to_properties) makes a copy to keep.
     #[doc(alias = "getProperties")]
     pub fn properties(&self) -> impl Iterator<Item = (&str, &str)> + Clone {
         let (text, parsed) = self.parsed();
@@ -143,6 +143,21 @@ impl MessageView {
             .places
             .iter()
             .map(|place| (utf8(place.name(text)), utf8(place.value(text))))
+    }
+
+    /// A copy of all properties, which does not keep the received bytes in memory.
+    ///
+    /// ```
+    /// use rocketmq_blocking::{MessageView, Properties};
+    ///
+    /// /// What is left of a message when its bytes are no longer needed.
+    /// fn kept(message: MessageView) -> Properties {
+    ///     message.to_properties()
+    /// }
+    /// ```
+    pub fn to_properties(&self) -> Properties {
+        let pairs = self.properties();
+        Properties::from_distinct(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())))
     }
 
     /// The tag.

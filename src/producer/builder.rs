@@ -296,10 +296,13 @@ macro_rules! producer_setters {
         /// the client.
         ///
         /// Sent as single messages: oneway sends, half messages, requests, replies, sends by
-        /// sharding key or selector; messages that are scheduled, for a retry topic, large enough
-        /// to be compressed or larger than [`max_bytes`](crate::producer::AutoBatch::max_bytes);
+        /// sharding key or selector; messages that are scheduled, for a retry topic, for light
+        /// queues (LMQ), large enough to be compressed or larger than
+        /// [`max_bytes`](crate::producer::AutoBatch::max_bytes);
         /// messages of a topic whose route is not known yet, and all messages beyond
-        /// [`max_total_bytes`](crate::producer::AutoBatch::max_total_bytes).
+        /// [`max_total_bytes`](crate::producer::AutoBatch::max_total_bytes). Those and the batches are
+        /// not ordered among themselves: asynchronous sends of one thread to one queue can be stored
+        /// in another order.
         #[doc(alias = "setAutoBatch")]
         pub fn auto_batch(mut self, auto_batch: $crate::producer::AutoBatch) -> Self {
             self.config.auto_batch = Some(auto_batch);

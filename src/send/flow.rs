@@ -37,6 +37,8 @@ pub(crate) struct SendFlow {
     most_attempts: u32,
     /// Attempts that were begun, the current one included.
     made: u32,
+    /// The current attempt has begun and not ended.
+    is_open: bool,
     /// The attempts that did not end it, if there were any.
     history: Option<Box<History>>,
     /// A queue was gone: only a route that is newer than this counts from then on.
@@ -195,6 +197,7 @@ impl SendFlow {
             fixed_queue,
             most_attempts,
             made: 0,
+            is_open: false,
             history: None,
             outdated: None,
             went_away: false,
@@ -296,15 +299,23 @@ impl SendFlow {
         if self.message.payload.is_some() {
             let (message, queue) = (&self.message, &self.destination.queue);
             let address = &self.destination.address;
-            self.shown = hook_calls::show(&self.engine, message, queue, address, self.mode)?;
+            match hook_calls::show(&self.engine, message, queue, address, self.mode) {
+                Ok(shown) => self.shown = shown,
+                Err(refused) => {
+                    self.made -= 1;
+                    return Err(refused);
+                }
+            }
         }
         if self.made > 1 {
             self.engine.counters.retry();
         }
+        self.is_open = true;
         Ok(())
     }
 
     fn stored(&mut self, receipt: SendReceipt, took: Duration) -> Step {
+        self.is_open = false;
         self.engine.counters.answered(&self.destination.host, took);
         self.tell_hooks(SendOutcome::Stored(&receipt));
         if self.engine.faults.is_some() {
@@ -313,7 +324,7 @@ impl SendFlow {
         }
         match receipt.status {
             SendStatus::Ok => Step::Done(Ok(receipt)),
-            _ => self.stored_in_part(receipt),
+            _ => self.stored_in_part(receipt, took),
         }
     }
 

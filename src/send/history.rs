@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 use crate::error::{Attempt, Attempts, Error};
 use crate::message::SendReceipt;
 
-/// The attempts that did not end a send. Most sends have none, and then no history.
+/// The attempts that did not end a send well. Most sends have none, and then no history.
 #[derive(Default)]
 pub(super) struct History {
     failed: Attempts,
@@ -16,8 +16,9 @@ pub(super) struct History {
     held_back: Option<Error>,
     /// The broker of the last one, which a retry avoids.
     last_broker: Option<Arc<str>>,
-    /// A receipt that says "stored, but not flushed or replicated"; returned if nothing better comes.
-    doubtful: Option<SendReceipt>,
+    /// A receipt that says "stored, but not flushed or replicated", and the same as an error; one of
+    /// both is returned if nothing better comes.
+    doubtful: Option<(SendReceipt, Error)>,
 }
 
 impl History {
@@ -32,10 +33,9 @@ impl History {
         self.failed.push(attempt);
     }
 
-    /// Adds an attempt whose message was stored, but not flushed or replicated.
-    pub(super) fn doubt(&mut self, receipt: SendReceipt) {
-        self.last_broker = Some(receipt.queue.shared_broker().clone());
-        self.doubtful = Some(receipt);
+    /// Keeps the receipt of an attempt whose message was stored, but not flushed or replicated.
+    pub(super) fn doubt(&mut self, receipt: SendReceipt, error: Error) {
+        self.doubtful = Some((receipt, error));
     }
 
     /// The current attempt, which began at this time, waits until its address is out of back-off.
@@ -63,26 +63,27 @@ impl History {
         self.last_broker.as_deref()
     }
 
-    /// Why the send failed: the last attempt's error, or why that attempt was held back.
-    pub(super) fn last_error(&mut self) -> Option<Error> {
-        let held_back = self.held_back.take();
+    /// The error of the last attempt that has ended.
+    pub(super) fn last_error(&self) -> Option<Error> {
         let last = self.failed.listed().last();
-        last.map(|attempt| attempt.error.clone()).or(held_back)
+        last.map(|attempt| attempt.error.clone())
     }
 
-    /// A receipt that is better than a failure.
-    pub(super) fn take_doubtful(&mut self) -> Option<SendReceipt> {
+    /// Why the current attempt waits, if it does.
+    pub(super) fn take_held_back(&mut self) -> Option<Error> {
+        self.held_back.take()
+    }
+
+    /// A receipt that is better than a failure, and the same as an error.
+    pub(super) fn take_doubtful(&mut self) -> Option<(SendReceipt, Error)> {
         self.doubtful.take()
     }
 
-    /// An error, as the end of all these attempts.
-    pub(super) fn explain(&self, error: Error) -> Error {
-        let took = self.begun.map_or(Duration::ZERO, |begun| begun.elapsed());
-        error.with_attempts(self.failed.clone(), took)
-    }
-
-    /// The same; the error then says whether any of them may have stored the message.
+    /// An error, as the end of all these attempts: it says whether any of them may have stored the
+    /// message.
     pub(super) fn end(&self, error: Error) -> Error {
-        self.explain(error.with_fate(self.failed.worst()))
+        let took = self.begun.map_or(Duration::ZERO, |begun| begun.elapsed());
+        let error = error.with_fate(self.failed.worst());
+        error.with_attempts(self.failed.clone(), took)
     }
 }

@@ -6,7 +6,7 @@ use super::engine::Engine;
 use super::hooks::{MessageType, Payload, SendContext, SendMode};
 use super::prepared_message::PreparedMessage;
 use crate::error::Result;
-use crate::message::{MessageQueue, Schedule};
+use crate::message::MessageQueue;
 
 /// Shows an attempt to the hooks, which may refuse it. Returns the context for the call at its end;
 /// nothing without hooks.
@@ -22,7 +22,7 @@ pub(super) fn show(
         return Ok(None);
     };
     let message_type = match &payload {
-        Payload::Message(m) if *m.get_schedule() != Schedule::Now => MessageType::Delay,
+        Payload::Message(m) if m.get_schedule().is_later() => MessageType::Delay,
         _ if message.is_half() => MessageType::TransactionHalf,
         _ => MessageType::Normal,
     };

@@ -10,7 +10,7 @@ use super::stats::Size;
 use crate::client::epoch_millis;
 use crate::error::{Error, Result};
 use crate::logging;
-use crate::message::{Batch, LONGEST_TOPIC, Message, Parts, Schedule, check_name, name};
+use crate::message::{Batch, LONGEST_TOPIC, Message, Parts, check_name, name};
 use crate::protocol::properties::{self, MAX_LEN, NAME_END, VALUE_END};
 use crate::protocol::sys_flag;
 use crate::transport::{Account, Deadline, Permit};
@@ -42,7 +42,6 @@ const ADDED_TO_HALF: usize = 128;
 
 /// An offset and a comma for each light queue, in `INNER_MULTI_QUEUE_OFFSET`.
 const ADDED_TO_LIGHT_QUEUE: usize = 20;
-const LIGHT_QUEUES: &str = "INNER_MULTI_DISPATCH";
 
 /// The longest properties of a plain message that every broker takes.
 pub(crate) const MAX_PROPERTIES: usize = MAX_LEN - ADDED_TO_ALL;
@@ -270,13 +269,18 @@ fn check_topic(topic: &str) -> Result<()> {
     Ok(())
 }
 
-/// The checks of a message, except the length of its properties.
+/// The checks of a message. What the send itself adds to its properties (a new unique key, the
+/// schedule) is not counted.
 ///
 /// # Errors
 /// `Invalid`.
 pub(crate) fn check_message(message: &Message, config: &SendConfig) -> Result<()> {
-    topic_names(config, message.shared_topic())?;
-    check(&message.parts(), config.max_message_size).map(drop)
+    let (_, topic_on_wire) = topic_names(config, message.shared_topic())?;
+    let parts = message.parts();
+    let traits = check(&parts, config.max_message_size)?;
+    let key = parts.unique_key.unwrap_or_default();
+    let added = traits.added(&parts, &topic_on_wire, key);
+    check_properties(message.properties_len(key.len()), added)
 }
 
 /// The type of a message, by its properties.
@@ -295,7 +299,7 @@ impl Traits {
     /// The size of the properties that brokers may add.
     fn added(&self, parts: &Parts<'_>, topic_on_wire: &str, key: &str) -> usize {
         let mut added = ADDED_TO_ALL + self.light_queues * ADDED_TO_LIGHT_QUEUE;
-        if !matches!(parts.schedule, Schedule::Now) {
+        if parts.schedule.is_later() {
             added += ADDED_TO_SCHEDULED + topic_on_wire.len();
         }
         if self.half {
@@ -324,7 +328,7 @@ fn check(parts: &Parts<'_>, max_size: usize) -> Result<Traits> {
             return Err(Error::invalid(text));
         }
         separators(key, value)?;
-        if key == LIGHT_QUEUES {
+        if key == name::LIGHT_QUEUES {
             // One for the name of the property that brokers add.
             traits.light_queues = value.split(',').count() + 2;
         }
@@ -394,22 +398,26 @@ fn append_properties(
     namespace: Option<&str>,
     text: &mut String,
 ) {
-    let schedule = match parts.schedule {
-        Schedule::Now => None,
-        later => later.property(),
-    };
+    let schedule = parts.schedule.property();
     let at = schedule.map_or_else(String::new, |(_, at)| at.to_string());
     let schedule = schedule.map(|(name, _)| (name, at.as_str()));
     let own = [(name::UNIQ_KEY, key), (name::WAIT, wait(parts))].into_iter();
     let sharding = sharding_key.map(|key| (name::SHARDING_KEY, key));
     let instance = namespace.map(|namespace| (name::INSTANCE_ID, namespace));
-    let all = own
+    let written = own
         .chain(parts.system.iter())
         .chain(schedule)
         .chain(sharding)
-        .chain(instance)
-        .chain(parts.user.iter());
-    properties::append(all, text);
+        .chain(instance);
+    match sharding_key {
+        None => properties::append(written.chain(parts.user.iter()), text),
+        // A forwarded message can have the key of its first send, and readers keep the last one.
+        Some(_) => {
+            let user = parts.user.iter();
+            let others = user.filter(|(name, _)| *name != name::SHARDING_KEY);
+            properties::append(written.chain(others), text);
+        }
+    }
 }
 
 /// The body as it is sent. One that compression would not make smaller goes as it is.

@@ -1,9 +1,12 @@
 //! How files depend on each other: imports without circles, and few files in a folder.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 use std::ops::Range;
+use std::path::{Path, PathBuf};
 
 use crate::source::Source;
+use crate::support::files::{root, sources};
 
 /// Circles that are still open, by the files in them. A type and its builder may import each other.
 const OPEN_CIRCLES: &[&[&str]] = &[];
@@ -61,6 +64,78 @@ fn methods_of_one_type_are_in_at_most_two_files() {
         let there = scattered.iter().any(|(name, _)| name == known);
         assert!(there, "{known} needs no exception");
     }
+}
+
+/// A file that no other one declares as its module is compiled by nothing, and its tests never run.
+#[test]
+fn every_file_is_declared_as_a_module() {
+    let mut crates = vec![root().join("src/lib.rs")];
+    let tests = fs::read_dir(root().join("tests")).expect("the tests");
+    let tests = tests.map(|entry| entry.expect("a folder").path().join("main.rs"));
+    crates.extend(tests.filter(|main| main.exists()));
+    assert!(crates.len() > 5, "{crates:?}");
+    let mut stray = Vec::new();
+    for main in crates {
+        let folder = main.parent().expect("a folder");
+        stray.extend(undeclared(&main, &sources(folder)));
+    }
+    assert!(stray.is_empty(), "compiled by nothing: {stray:#?}");
+}
+
+#[test]
+fn a_file_that_is_only_named_in_a_comment_is_found() {
+    let files = [
+        ("lib.rs", "pub mod a;\n// mod d;\npub(crate) mod b;\nmod c;"),
+        ("a.rs", "mod c;"),
+        ("a/c.rs", ""),
+        ("b/mod.rs", "mod x { mod y; }"),
+        ("b/e.rs", "mod f;"),
+        ("c/mod.rs", "#[cfg_attr(test, path = \"g/h.rs\")]\nmod h;"),
+        ("c/g/h.rs", ""),
+        ("d.rs", ""),
+    ];
+    let files = files.map(|(path, text)| (PathBuf::from(path), text.to_owned()));
+    let expected = ["b/e.rs", "d.rs"].map(PathBuf::from);
+    assert_eq!(undeclared(Path::new("lib.rs"), &files), expected);
+}
+
+/// The files below a crate's root that are not declared: by their parents, or with a path in an
+/// attribute. (Documents include those beside them into their examples.)
+fn undeclared(main: &Path, files: &[(PathBuf, String)]) -> Vec<PathBuf> {
+    let root = main.parent().expect("a folder");
+    let declares = |parent: &Path, name: &str| {
+        let text = files.iter().find(|(path, _)| path == parent);
+        text.is_some_and(|(_, text)| {
+            let declared = format!("mod {name};");
+            let lines = text.lines().map(str::trim);
+            let mut lines = lines.filter(|line| !line.starts_with("//"));
+            lines.any(|line| line == declared || line.ends_with(&format!(" {declared}")))
+        })
+    };
+    let by_path = |(file, text): &(PathBuf, String)| -> Vec<PathBuf> {
+        let folder = file.parent().expect("a folder");
+        let attributes = text.lines().filter(|line| line.trim().starts_with("#["));
+        let paths = attributes.filter_map(|line| line.split_once("path = \"")?.1.split_once('"'));
+        paths.map(|(path, _)| folder.join(path)).collect()
+    };
+    let by_path: Vec<PathBuf> = files.iter().flat_map(by_path).collect();
+    let is_stray = |path: &PathBuf| {
+        let module = match path.ends_with("mod.rs") {
+            true => path.parent().expect("a folder").to_owned(),
+            false => path.with_extension(""),
+        };
+        let name = module.file_name().expect("a name").to_string_lossy();
+        let folder = module.parent().expect("a folder");
+        let mut parents = vec![folder.join("mod.rs"), folder.with_extension("rs")];
+        if folder == root {
+            parents = vec![main.to_owned()];
+        }
+        let is_declared = parents.iter().any(|parent| declares(parent, &name));
+        let is_root = path == main || path.starts_with(root.join("docs"));
+        !is_declared && !is_root && !by_path.contains(path)
+    };
+    let paths = files.iter().map(|(path, _)| path);
+    paths.filter(|path| is_stray(path)).cloned().collect()
 }
 
 fn full_folders(sources: &[Source]) -> Vec<&str> {

@@ -106,7 +106,7 @@ impl TransactionProducer {
     ) -> Result<TransactionReceipt> {
         let engine = self.producer.engine();
         engine.check_open()?;
-        if message.get_schedule().property().is_some() {
+        if message.get_schedule().is_later() {
             let text = "a message of a transaction cannot be scheduled for later";
             return Err(Error::invalid(text));
         }

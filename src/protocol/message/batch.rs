@@ -50,8 +50,8 @@ pub struct BatchEntry<'a> {
 /// # Errors
 /// A length that lies.
 pub fn decode_batch(body: &[u8]) -> Result<Vec<BatchEntry<'_>>, ProtocolError> {
-    let read = |place: Result<Place, ProtocolError>| {
-        let place = place?;
+    let read = |place: Result<Place, BadEntry>| {
+        let place = place.map_err(|bad| bad.error)?;
         let properties = std::str::from_utf8(&body[place.properties])
             .map_err(|_| ProtocolError::new("not UTF-8"))?;
         Ok(BatchEntry {
@@ -70,9 +70,16 @@ pub(super) struct Place {
     pub(super) properties: Range<usize>,
 }
 
+/// An entry that cannot be read.
+pub(super) struct BadEntry {
+    pub(super) error: ProtocolError,
+    /// Its size is wrong, so that the start of the next entry is unknown.
+    pub(super) hides_rest: bool,
+}
+
 /// The entries of a batch's body. An unreadable entry does not hide those behind it, unless its
 /// size is wrong.
-pub(super) fn places(body: &[u8]) -> impl Iterator<Item = Result<Place, ProtocolError>> {
+pub(super) fn places(body: &[u8]) -> impl Iterator<Item = Result<Place, BadEntry>> {
     let mut rest = Rest::new(body);
     std::iter::from_fn(move || {
         if rest.is_empty() {
@@ -84,10 +91,16 @@ pub(super) fn places(body: &[u8]) -> impl Iterator<Item = Result<Place, Protocol
             rest.skip(len.ok_or_else(|| ProtocolError::new("batch entry too short"))?)
         });
         Some(match framed {
-            Ok(range) => place(&body[..range.end], start + 4),
+            Ok(range) => place(&body[..range.end], start + 4).map_err(|error| BadEntry {
+                error,
+                hides_rest: false,
+            }),
             Err(error) => {
                 rest.at = body.len();
-                Err(error)
+                Err(BadEntry {
+                    error,
+                    hides_rest: true,
+                })
             }
         })
     })

@@ -16,8 +16,9 @@ use crate::protocol::ProtocolError;
 pub struct Unreadable {
     /// Its position in the queue, where that much can be read.
     pub queue_offset: Option<i64>,
-    /// Whether the rest of the answer is unreadable too, because the start of the next message is
-    /// unknown.
+    /// Whether messages behind it have no result of their own: the rest of the answer, or, if the
+    /// queue offset is known, the rest of its inner batch. The start of the next message is unknown
+    /// then, or the memory limit is reached.
     pub hides_rest: bool,
     /// The defect.
     pub error: ProtocolError,
@@ -203,8 +204,8 @@ impl Packed {
             *limit = left;
             let place = match place {
                 Ok(place) => place,
-                Err(error) => {
-                    each(Err(unreadable(error, false)));
+                Err(bad) => {
+                    each(Err(unreadable(bad.error, bad.hides_rest)));
                     continue;
                 }
             };

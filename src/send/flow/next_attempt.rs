@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::{Destination, SendFlow, Step, publish_info};
 use crate::error::{Attempt, Error, ErrorKind, Result, Wait};
 use crate::logging;
-use crate::message::{SendReceipt, SendStatus};
+use crate::message::SendReceipt;
 use crate::protocol::send::code;
 use crate::send::LOG;
 use crate::send::history::History;
@@ -46,9 +46,7 @@ impl SendFlow {
             }
             return Step::Resend { pause };
         }
-        let counters = &self.engine.counters;
-        counters.not_stored(&self.destination.host, &error, took);
-        self.tell_hooks(SendOutcome::Failed(&error));
+        self.end_attempt(&error, took);
         self.note(error, verdict, took);
         match verdict {
             Verdict::Retry { pause } => Step::Again {
@@ -67,19 +65,27 @@ impl SendFlow {
     }
 
     /// Judges an attempt whose message is stored, but not flushed or replicated.
-    pub(super) fn stored_in_part(&mut self, receipt: SendReceipt) -> Step {
+    pub(super) fn stored_in_part(&mut self, receipt: SendReceipt, took: Duration) -> Step {
         let outcome = Outcome::Stored(receipt.status);
-        match retry::judge(&self.engine.config.policy, &self.situation(), outcome) {
-            Verdict::Accept => Step::Done(self.accept(receipt)),
-            _ => {
-                let (level, more) = self.engine.warnings.level(Instant::now());
-                logging::log!(target: LOG, level, "{receipt}; trying another broker{more}");
-                self.history().doubt(receipt);
-                Step::Again {
-                    pause: Duration::ZERO,
-                    refresh: false,
-                }
-            }
+        let verdict = retry::judge(&self.engine.config.policy, &self.situation(), outcome);
+        let is_end = matches!(verdict, Verdict::Accept);
+        // Where replicas are missing, all sends end here: it has the price of a good receipt.
+        if is_end && !self.requires_ok() {
+            return Step::Done(Ok(receipt));
+        }
+        let text = format!("stored as {} at {}", receipt.message_id, receipt.queue);
+        let error = Error::response(code(receipt.status), Some(&text));
+        let error = error.maybe_stored().at(&self.destination.address);
+        self.list(error.clone(), took);
+        if is_end {
+            return Step::Done(self.accept(receipt, error));
+        }
+        let (level, more) = self.engine.warnings.level(Instant::now());
+        logging::log!(target: LOG, level, "{receipt}; trying another broker{more}");
+        self.history().doubt(receipt, error);
+        Step::Again {
+            pause: Duration::ZERO,
+            refresh: false,
         }
     }
 
@@ -127,10 +133,14 @@ impl SendFlow {
 
     /// An end from outside, which does not turn a stored message into a failure.
     pub(crate) fn interrupt(&mut self, error: Error) -> Result<SendReceipt> {
+        if self.is_open {
+            let took = self.message.begun.at.elapsed();
+            self.end_attempt(&error, took);
+            self.list(error.clone(), took);
+        }
         match self.history.as_mut().and_then(|h| h.take_doubtful()) {
-            Some(receipt) => self.accept(receipt),
+            Some((receipt, error)) => self.accept(receipt, error),
             None => {
-                self.tell_hooks(SendOutcome::Failed(&error));
                 let error = self.message.failed(error);
                 Err(self.history.take().unwrap_or_default().end(error))
             }
@@ -140,27 +150,40 @@ impl SendFlow {
     /// The end without a good receipt: a doubtful one, or the error of all attempts, with the kind
     /// of the last.
     pub(in crate::send) fn fail(&mut self) -> Result<SendReceipt> {
-        let last = self.history.as_mut().and_then(|h| h.last_error());
-        let last = last.unwrap_or_else(|| Error::timeout(Wait::Queue));
-        self.interrupt(last)
+        let is_open = self.is_open;
+        let last = self.history.as_mut().and_then(|h| match is_open {
+            true => h.take_held_back(),
+            false => h.last_error(),
+        });
+        self.interrupt(last.unwrap_or_else(|| Error::timeout(Wait::Queue)))
     }
 
-    /// The end with a receipt, unless its status counts as a failure.
-    fn accept(&self, receipt: SendReceipt) -> Result<SendReceipt> {
-        let strict = self.engine.config.require_store_ok && !self.message.is_half();
-        match code(receipt.status) {
-            code if strict && receipt.status != SendStatus::Ok => {
-                let text = format!("stored as {} at {}", receipt.message_id, receipt.queue);
-                let error = Error::response(code, Some(&text));
-                let error = error.maybe_stored().at(&self.destination.address);
-                let error = self.message.failed(error);
-                Err(match &self.history {
-                    Some(history) => history.explain(error),
-                    None => error,
-                })
-            }
-            _ => Ok(receipt),
+    /// The end with a doubtful receipt: where `SendStatus::Ok` is required, with the same as an error.
+    fn accept(&self, receipt: SendReceipt, error: Error) -> Result<SendReceipt> {
+        if !self.requires_ok() {
+            let attempts = self.made;
+            return Ok(SendReceipt {
+                attempts,
+                ..receipt
+            });
         }
+        let error = self.message.failed(error);
+        Err(match &self.history {
+            Some(history) => history.end(error),
+            None => error,
+        })
+    }
+
+    fn requires_ok(&self) -> bool {
+        self.engine.config.require_store_ok && !self.message.is_half()
+    }
+
+    /// The current attempt has failed.
+    fn end_attempt(&mut self, error: &Error, took: Duration) {
+        self.is_open = false;
+        let counters = &self.engine.counters;
+        counters.not_stored(&self.destination.host, error, took);
+        self.tell_hooks(SendOutcome::Failed(error));
     }
 
     fn situation(&self) -> Situation {
@@ -190,8 +213,8 @@ impl SendFlow {
     /// Remembers a failed attempt.
     fn note(&mut self, error: Error, verdict: Verdict, took: Duration) {
         self.learn_from(&error);
-        let broker = self.destination.queue.shared_broker().clone();
         if verdict != Verdict::Fail {
+            let broker = self.destination.queue.shared_broker();
             let (topic, id, made) = (&self.message.topic, &self.message.message_id, self.made);
             let (level, more) = self.engine.warnings.level(Instant::now());
             logging::log!(
@@ -200,8 +223,13 @@ impl SendFlow {
                 "{topic}: attempt {made} of message {id} on {broker} failed, trying again: {error}{more}"
             );
         }
+        self.list(error, took);
+    }
+
+    /// Adds the current attempt to those that did not end the send well.
+    fn list(&mut self, error: Error, took: Duration) {
         let attempt = Attempt {
-            broker,
+            broker: self.destination.queue.shared_broker().clone(),
             error,
             elapsed: took,
         };

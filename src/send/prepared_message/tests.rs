@@ -85,7 +85,7 @@ fn added_by_brokers(message: &Message, topic: &str, key: &str) -> usize {
         ("CLUSTER", 35),
         ("__CRC32#", 10),
     ]) + 1;
-    if *message.get_schedule() != Schedule::Now {
+    if message.get_schedule().is_later() {
         added += longest(&[
             ("REAL_TOPIC", topic.len()),
             ("REAL_QID", number),
@@ -105,7 +105,7 @@ fn added_by_brokers(message: &Message, topic: &str, key: &str) -> usize {
             ("TRANSACTION_CHECK_TIMES", 5),
         ]);
     }
-    if let Some(queues) = message.get_property(LIGHT_QUEUES) {
+    if let Some(queues) = message.get_property(name::LIGHT_QUEUES) {
         let offsets = queues.split(',').count() * (time + 1);
         added += longest(&[("INNER_MULTI_QUEUE_OFFSET", offsets)]);
     }
@@ -118,7 +118,7 @@ fn the_longest_properties_with_those_of_brokers_fit_into_their_store() {
     let plain = || Message::new(topic.as_str(), "x").unique_key(key.as_str());
     let timed = || plain().deliver_after(Duration::from_secs(60));
     let half = plain().system_property(name::TRANSACTION_PREPARED, "true");
-    let light = plain().property(LIGHT_QUEUES, ["%LMQ%q"; 100].join(","));
+    let light = plain().property(name::LIGHT_QUEUES, ["%LMQ%q"; 100].join(","));
     for message in [plain(), timed(), plain().delay_level(3), half, light] {
         let parts = message.parts();
         let traits = super::check(&parts, MAX).unwrap();
@@ -129,6 +129,19 @@ fn the_longest_properties_with_those_of_brokers_fit_into_their_store() {
         let error = check_properties(MAX_LEN - reserved + 1, reserved).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Invalid);
     }
+}
+
+/// Each name of a light queue has two bytes here, and brokers add up to 20 more.
+#[test]
+fn a_check_counts_the_properties_that_brokers_add() {
+    let light =
+        |queues: usize| Message::new("T", "x").property(name::LIGHT_QUEUES, "a,".repeat(queues));
+    check(light(1400), true);
+    check(light(1500), false);
+    check(
+        Message::new("T", "x").property("k", "v".repeat(MAX_LEN)),
+        false,
+    );
 }
 
 #[test]

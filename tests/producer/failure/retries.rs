@@ -261,7 +261,7 @@ fn a_doubtful_receipt_is_returned_if_no_better_one_comes() {
         inject(&cluster, &Fault::answer(13, "").on(On::Send));
         let receipt = mode.send(&producer(&cluster), &message("x")).unwrap();
         assert_eq!(receipt.status(), SendStatus::SlaveNotAvailable);
-        assert_eq!(cluster.message_count("T"), 1);
+        assert_eq!((receipt.attempts(), cluster.message_count("T")), (2, 1));
     }
 }
 
@@ -283,7 +283,41 @@ fn a_doubtful_receipt_is_a_failure_where_that_is_required() {
                 assert_eq!(error.fate(), SendFate::MaybeStored, "{error}");
                 assert!(error.to_string().contains(name), "{error}");
                 assert_eq!(cluster.message_count("T"), stored);
+                assert_eq!(error.attempts_made() as u64, stored, "{error}");
+                for attempt in error.attempts() {
+                    assert_eq!(attempt.error.response_code(), Some(code.into()), "{error}");
+                }
             }
+        }
+    }
+}
+
+/// The error names the broker that stored the message, whatever was attempted after it.
+#[test]
+fn attempts_before_and_after_a_doubtful_receipt_are_all_listed() {
+    for mode in MODES {
+        for first in [10, 2] {
+            let cluster = brokers(2);
+            let doubtful = Fault::answer(10, "").after_storing();
+            let (one, all) = match first {
+                10 => (doubtful, Fault::answer(13, "illegal")),
+                _ => (Fault::busy(), doubtful),
+            };
+            inject(&cluster, &one.on(first_send()));
+            inject(&cluster, &all.on(On::Send));
+            let setup = builder(&cluster).require_store_ok(true);
+            let setup = setup.retry_another_broker_when_not_stored(first == 10);
+            let error = error(mode.send(&setup.start().unwrap(), &message("x")));
+            assert_eq!(error.response_code(), Some(10.into()), "{error}");
+            assert_eq!(error.fate(), SendFate::MaybeStored, "{error}");
+            assert_eq!(error.attempts_made(), 2, "{error}");
+            let codes = error.attempts().iter().map(|a| a.error.response_code());
+            let expected = [first, if first == 10 { 13 } else { 10 }];
+            let expected = expected.map(|code: i32| Some(code.into()));
+            assert_eq!(codes.collect::<Vec<_>>(), expected, "{error}");
+            let storing = &error.attempts()[usize::from(first != 10)];
+            assert_eq!(storing.error.address(), error.address(), "{error}");
+            assert_eq!(cluster.message_count("T"), 1);
         }
     }
 }

@@ -191,6 +191,11 @@ fn hooks_see_the_kind_of_message() {
         told.recv().unwrap(),
         (MessageType::Delay, SendMode::Sync, 3)
     );
+    // Level 0 is no delay.
+    let _ = producer
+        .send(&Message::new("T", "abc").delay_level(0))
+        .unwrap();
+    assert_eq!(told.recv().unwrap().0, MessageType::Normal);
     let batch = Batch::new([Message::new("T", "a"), Message::new("T", "b")]).unwrap();
     let _ = producer.send_batch(&batch).unwrap();
     assert_eq!(told.recv().unwrap().0, MessageType::Normal);

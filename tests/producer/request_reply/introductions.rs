@@ -1,16 +1,17 @@
 //! A broker can push a reply only to a client that it knows.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::thread;
 
 use crossbeam_channel::unbounded;
 use rocketmq_blocking::embedded::{Cluster, Fault, Gate, On};
+use rocketmq_blocking::hook::{SendContext, SendMessageHook, SendOutcome};
 use rocketmq_blocking::protocol::code::request;
-use rocketmq_blocking::{Message, MessageQueue};
+use rocketmq_blocking::{Message, MessageQueue, Producer};
 
 use super::requests::{UNANSWERED, cluster, producer, replier, text};
-use crate::support::PATIENCE;
+use crate::support::{PATIENCE, eventually};
 
 #[test]
 fn every_broker_knows_the_client_before_it_gets_the_request() {
@@ -119,4 +120,76 @@ fn requests_that_wait_to_be_introduced_hold_up_no_other_retries() {
         let reply = replies.recv_timeout(PATIENCE).expect("all");
         assert_eq!(text(&reply.expect("a reply")), "re 1");
     }
+}
+
+/// The second attempt waits until the broker knows the client, and ends there with the first one's receipt.
+#[test]
+fn an_attempt_that_ends_before_it_is_sent_has_its_after_and_is_counted() {
+    #[derive(Clone)]
+    struct Spy(Arc<Mutex<Vec<String>>>);
+    impl SendMessageHook for Spy {
+        fn before(&self, context: &SendContext) {
+            let text = format!("before {}", context.queue.broker());
+            self.0.lock().expect("no panic").push(text);
+        }
+        fn after(&self, context: &SendContext, outcome: &SendOutcome<'_>) {
+            let what = match outcome {
+                SendOutcome::Stored(receipt) => receipt.status().to_string(),
+                SendOutcome::Failed(error) => error.kind().to_string(),
+                other => panic!("{other:?}"),
+            };
+            let text = format!("after {} {what}", context.queue.broker());
+            self.0.lock().expect("no panic").push(text);
+        }
+    }
+    let cluster = Cluster::builder()
+        .brokers(2)
+        .topic("Prices", 1)
+        .start()
+        .expect("ports");
+    let spy = Spy(Arc::default());
+    let producer = Producer::builder("askers")
+        .name_server(cluster.name_server())
+        .retry_another_broker_when_not_stored(true)
+        .async_retries(1)
+        .send_message_hook(spy.clone())
+        .start()
+        .expect("a producer");
+    let [storing, silent] = ["broker-a", "broker-b"].map(|name| cluster.broker(name));
+    // The first request makes this client known to the first broker.
+    let plain = Message::new("Prices", "x");
+    let queue = MessageQueue::new("Prices", "broker-a", 0);
+    let _ = producer.prepare(&plain).queue(queue).request(UNANSWERED);
+    // Queues take turns: the next one is of the first broker.
+    while producer.send(&plain).expect("stored").queue().broker() != "broker-b" {}
+    let gate = Gate::new();
+    let held = silent.inject(Fault::hold(&gate).on(On::Heartbeat));
+    silent.disconnect_all();
+    storing.inject(Fault::answer(10, "").after_storing().on(On::Send));
+    let before = producer.stats();
+    spy.0.lock().expect("no panic").clear();
+    let (got, replies) = unbounded();
+    let question = Message::new("Prices", "1");
+    producer.request_async(question, UNANSWERED, move |reply| {
+        got.send(reply).expect("the test waits");
+    });
+    assert!(replies.recv_timeout(PATIENCE).expect("an end").is_err());
+    assert!(held.hits() > 0);
+    let expected = [
+        "before broker-a",
+        "after broker-a FLUSH_DISK_TIMEOUT",
+        "before broker-b",
+        "after broker-b timeout",
+    ];
+    eventually("the last after", || {
+        spy.0.lock().expect("no panic").len() >= 4
+    });
+    assert_eq!(*spy.0.lock().expect("no panic"), expected);
+    let stats = producer.stats().since(&before);
+    let ended = |name: &str| {
+        let broker = stats.brokers.iter().find(|b| &*b.broker == name);
+        broker.map_or((0, 0), |b| (b.attempts, b.failures))
+    };
+    assert_eq!((ended("broker-a"), ended("broker-b")), ((1, 0), (1, 1)));
+    gate.open();
 }

@@ -85,6 +85,30 @@ fn a_full_batch_is_sent_and_each_handle_gets_its_own_receipt() {
     assert_eq!(order.len(), 40);
 }
 
+/// Brokers do not dispatch the messages of a batch to light queues.
+#[test]
+fn messages_to_light_queues_are_sent_alone() {
+    let cluster = one_queue();
+    let producer = gathering(&cluster, never());
+    let light = |name: &'static str| Message::new("T", name).property(name, "%LMQ%a");
+    let alone = ["INNER_MULTI_DISPATCH", "__LITE_TOPIC"].map(light);
+    let mut handles: Vec<_> = [0, 1, 0, 1]
+        .map(|i: usize| producer.submit(alone[i].clone()))
+        .into();
+    // The offsets that a broker adds for each light queue would make its properties too long.
+    let too_many = Message::new("T", "x").property("INNER_MULTI_DISPATCH", "a,".repeat(1500));
+    let refused = producer.submit(too_many);
+    handles.extend(["plain 1", "plain 2"].map(|body| producer.submit(Message::new("T", body))));
+    producer.flush(NEVER).unwrap();
+    for handle in handles {
+        let _ = handle.wait().unwrap();
+    }
+    assert_eq!(refused.wait().unwrap_err().kind(), ErrorKind::Invalid);
+    let mut codes = codes(&cluster);
+    assert_eq!(codes.pop(), Some(request::SEND_BATCH_MESSAGE));
+    assert_eq!(codes, [request::SEND_MESSAGE_V2; 4]);
+}
+
 #[test]
 fn threads_that_send_at_the_same_time_share_a_request_after_a_short_wait() {
     let cluster = one_queue();

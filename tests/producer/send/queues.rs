@@ -39,6 +39,36 @@ fn a_sharding_key_picks_the_queue_as_java_does_and_is_written_into_the_message()
     }
 }
 
+/// A message that is forwarded may have the sharding key by which it was sent before.
+#[test]
+fn a_sharding_key_replaces_the_one_in_the_properties() {
+    let cluster = cluster();
+    let producer = producer(&cluster);
+    let forwarded = message("x")
+        .property("__SHARDINGKEY", "a")
+        .property("k", "v");
+    let _ = producer
+        .prepare(&forwarded)
+        .sharding_key("b")
+        .send()
+        .unwrap();
+    let _ = producer.send(&forwarded).unwrap();
+    let keys = |text: &String| text.matches("__SHARDINGKEY").count();
+    let sent = sends(&cluster);
+    let texts = sent
+        .iter()
+        .map(|sent| sent.command().ext.get("i").unwrap().to_owned());
+    assert_eq!(texts.map(|text| keys(&text)).collect::<Vec<_>>(), [1, 1]);
+    let stored = cluster.messages("T");
+    let mut seen: Vec<_> = stored
+        .iter()
+        .map(|m| m.property("__SHARDINGKEY").unwrap())
+        .collect();
+    seen.sort_unstable();
+    assert_eq!(seen, ["a", "b"]);
+    assert!(stored.iter().all(|m| m.property("k") == Some("v")));
+}
+
 /// The separators of the text form would let a key write other properties.
 #[test]
 fn a_sharding_key_cannot_smuggle_in_properties() {

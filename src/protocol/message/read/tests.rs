@@ -187,6 +187,35 @@ fn a_bad_message_of_an_inner_batch_hides_no_other_one_and_very_many_are_an_error
     check(with(&batch), size, &["!Some(7)", "!Some(8) and rest"]);
 }
 
+/// An inner batch has its own framing: what hides its rest hides nothing of the answer behind it.
+#[test]
+fn a_wrong_size_in_an_inner_batch_hides_its_rest_and_no_other_message() {
+    let mut batch = Vec::new();
+    for body in [b"a", b"b", b"c", b"d"] {
+        encode_batch_entry(0, body, "", &mut batch).unwrap();
+    }
+    batch[batch_entry_len()] = 0x7f;
+    let with = |sys_flag: i32, body: &[u8]| {
+        written(Record {
+            sys_flag,
+            ..record(body)
+        })
+    };
+    let next = with(0, b"next");
+    let bytes = [with(INNER, &batch), next.clone()].concat();
+    check(bytes, 10_000, &["a", "!Some(8) and rest", "next"]);
+    let bytes = [with(INNER, &inner_batch()), next].concat();
+    let size = MessageView::SIZE;
+    check(bytes, size, &["one", "!Some(8) and rest", "next"]);
+}
+
+/// The length of an entry with one byte of body and no properties.
+fn batch_entry_len() -> usize {
+    let mut entry = Vec::new();
+    encode_batch_entry(0, b"a", "", &mut entry).unwrap();
+    entry.len()
+}
+
 #[test]
 fn a_stored_message_with_text_that_is_not_utf_8_is_readable_still() {
     let mut bytes = written(Record {
