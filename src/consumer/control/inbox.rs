@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use crate::client::Registered;
 use crate::consumer::observe::ConsumerState;
 use crate::consumer::offset::Commit;
 use crate::consumer::queue::{Ask, Assigned, Payload, Ticket};
@@ -71,6 +72,7 @@ pub(crate) struct Pull {
     pub(crate) ask: Ask,
     pub(crate) since: Instant,
     pub(crate) from_slave: bool,
+    pub(crate) relied_on: Registered,
 }
 
 /// A message that goes back to the broker.

@@ -69,16 +69,16 @@ pub(in crate::consumer::control) fn ask(
     fetch.waits_for_bytes = false;
     let queue = &owned.assigned.queue;
     let to = tools.wire.pull_address(queue, fetch.broker_id);
-    let known = to.filter(|to| match tools.membership.registered(&to.address) {
-        Some(_) => true,
+    let known = to.and_then(|to| match tools.membership.registered(&to.address) {
+        Some(registered) => Some((to, registered)),
         None => {
-            tools.membership.announce([to.address.clone()]);
-            false
+            tools.membership.announce([to.address]);
+            None
         }
     });
     fetch.waits_for_broker = known.is_none();
-    let ready = known.and_then(|to| Some((to, tools.topics.get(queue.topic())?)));
-    let Some((to, topic)) = ready else {
+    let ready = known.and_then(|known| Some((known, tools.topics.get(queue.topic())?)));
+    let Some(((to, relied_on), topic)) = ready else {
         tools.budget.unanswered(owned.number());
         return Some(now + LOOK_AGAIN);
     };
@@ -91,6 +91,7 @@ pub(in crate::consumer::control) fn ask(
         ask,
         since: now,
         from_slave: to.is_slave,
+        relied_on,
     };
     tools.counters.pulls.add(1);
     let (messages, may_park) = (grant.messages, grant.may_park);
@@ -225,8 +226,8 @@ fn apply(
             pause
         }
         Verdict::HeartbeatFirst { pause } => {
+            tools.membership.forgotten(&pull.relied_on);
             unanswered(owned, tools, pull);
-            tools.membership.change();
             pause
         }
         Verdict::NotMine { pause } | Verdict::Gone { pause } => {
