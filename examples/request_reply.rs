@@ -5,10 +5,9 @@
 //! cargo run --example request_reply -- --name-server 127.0.0.1:9876 --topic RequestTopic
 //! ```
 //!
-//! Four prices are printed, the last three in any order, and the error of a question that nobody
-//! answers. With the cluster inside this process a thread plays the consumer. With real servers,
-//! something else must consume the topic and reply: in Java, `MessageUtil.createReplyMessage` makes
-//! the reply.
+//! It prints four prices, the last three in any order, and the error of an unanswered question. The
+//! consumer that replies is in `common/replier.rs`. With `--ask-only` another program must consume
+//! the topic and reply: in Java, `MessageUtil.createReplyMessage` creates the reply.
 
 #[path = "common/example.rs"]
 mod example;
@@ -24,16 +23,20 @@ use clap::Parser;
 use rocketmq_blocking::embedded::Cluster;
 use rocketmq_blocking::{Message, MessageView, Producer};
 
-/// Asks for prices: once waiting, then several at a time, then where nobody answers
+/// Asks for prices: one at a time, several at a time, and one that is never answered
 #[derive(Parser)]
 #[command(name = "request_reply")]
 struct Args {
     #[command(flatten)]
     servers: example::Servers,
 
-    /// The topic that somebody consumes and replies to
+    /// The topic whose consumer replies
     #[arg(long, value_name = "NAME", default_value = "Prices")]
     topic: String,
+
+    /// Start no replying consumer: another program replies
+    #[arg(long, requires = "name_server")]
+    ask_only: bool,
 }
 
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -43,12 +46,17 @@ fn main() -> ExitCode {
 }
 
 fn run(args: Args) -> Result<(), Box<dyn Error>> {
-    let Args { servers, topic } = args;
-    let (name_server, cluster) = servers.given_or(Cluster::builder())?;
-    if let Some(cluster) = &cluster {
-        let price = |question: &MessageView| format!("{} cents", 10 * question.body().len());
-        replier::reply_to_all(cluster, &topic, price)?;
-    }
+    let Args {
+        servers,
+        topic,
+        ask_only,
+    } = args;
+    let (name_server, _cluster) = servers.given_or(Cluster::builder())?;
+    let price = |question: &MessageView| format!("{} cents", 10 * question.body().len());
+    let replier = match ask_only {
+        true => None,
+        false => Some(replier::reply_to_all(&name_server, &topic, price)?),
+    };
     let producer = Producer::builder("askers")
         .name_server(&name_server)
         .start()?;
@@ -72,12 +80,13 @@ fn run(args: Args) -> Result<(), Box<dyn Error>> {
         println!("{fruit:8} {}", String::from_utf8_lossy(reply?.body()));
     }
 
-    // Nobody consumes this topic: the error says that the question may be stored all the same.
+    // This topic has no consumer: the error says that the question may still be stored.
     let question = Message::new("NobodyIsHere", "hello?");
     match producer.request(&question, Duration::from_millis(500)) {
-        Ok(reply) => println!("somebody is here: {reply:?}"),
+        Ok(reply) => println!("unexpected reply: {reply:?}"),
         Err(error) => println!("{error}"),
     }
     producer.shutdown();
+    drop(replier);
     Ok(())
 }

@@ -1,31 +1,28 @@
 //! A consumer that replies, for examples of requests.
 
 use std::error::Error;
-use std::thread;
 
-use rocketmq_blocking::embedded::Cluster;
-use rocketmq_blocking::{Message, MessageView, Producer};
+use rocketmq_blocking::{Message, MessageView, Producer, PushConsumer, Retry};
 
-/// Replies to every message of a topic of this cluster, on a thread that ends with the cluster.
+/// Replies to every message of a topic until it is dropped.
 pub fn reply_to_all(
-    cluster: &Cluster,
+    name_server: &str,
     topic: &str,
-    answer: impl Fn(&MessageView) -> String + Send + 'static,
-) -> Result<(), Box<dyn Error>> {
-    let stored = cluster.subscribe();
-    let topic = topic.to_owned();
+    answer: impl Fn(&MessageView) -> String + Send + Sync + 'static,
+) -> Result<PushConsumer, Box<dyn Error>> {
     let producer = Producer::builder("repliers")
-        .name_server(cluster.name_server())
+        .name_server(name_server)
         .start()?;
-    thread::spawn(move || {
-        for message in stored.iter().filter(|message| message.topic() == topic) {
-            let question = message.view();
+    // A topic that does not exist yet is waited for, but a question does not wait so long.
+    producer.admin().create_topic("TBW102", topic, 4)?;
+    let consumer = PushConsumer::builder("repliers")
+        .name_server(name_server)
+        .subscribe(topic, "*")
+        .start(move |question| -> Result<(), Retry> {
             // The reply goes to the cluster's own topic, marked for the client that asked.
-            let reply = Message::reply_to(&question, answer(&question));
-            if let Err(error) = reply.and_then(|reply| producer.send(&reply)) {
-                eprintln!("no reply: {error}");
-            }
-        }
-    });
-    Ok(())
+            let reply = Message::reply_to(question, answer(question))?;
+            let _receipt = producer.send(&reply)?;
+            Ok(())
+        })?;
+    Ok(consumer)
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use clap::{Parser, ValueEnum, value_parser};
 use rocketmq_blocking::consumer::Allocation;
-use rocketmq_blocking::{Filter, StartFrom};
+use rocketmq_blocking::{Filter, Retry, StartFrom};
 
 use crate::client::{ClientArgs, broker_and_id};
 use crate::own;
@@ -187,6 +187,10 @@ impl Args {
                 self.broadcast && simple,
                 "--broadcast does not go with --kind simple",
             ),
+            (
+                self.orderly && self.batch() > 1,
+                "--batch does not go with --orderly",
+            ),
             (assigned && !pull, "--assign needs --kind pull"),
             (
                 assigned && self.topics.len() > 1,
@@ -230,7 +234,7 @@ impl Args {
     }
 
     /// What the library cannot do yet.
-    fn missing(&self) -> [(bool, &'static str); 9] {
+    fn missing(&self) -> [(bool, &'static str); 6] {
         [
             (self.kind == Kind::Pull, "--kind pull is not built yet"),
             (self.kind == Kind::Simple, "--kind simple is not built yet"),
@@ -241,12 +245,6 @@ impl Args {
                 "--broker-assignment is not built yet",
             ),
             (self.trace, "--trace is not built yet"),
-            (self.batch() > 1, "--batch is not built yet"),
-            (self.retry_level.is_some(), "--retry-level is not built yet"),
-            (
-                self.max_reconsume.is_some(),
-                "--max-reconsume is not built yet",
-            ),
         ]
     }
 
@@ -295,6 +293,14 @@ impl Args {
         match self.retry_level {
             Some(-1) => Outcome::Dead,
             _ => Outcome::Later,
+        }
+    }
+
+    /// How a handler of push says that.
+    pub fn retry(&self) -> Retry {
+        match u32::try_from(self.retry_level.unwrap_or(0)) {
+            Ok(level) => Retry::level(level),
+            Err(_) => Retry::dead_letter(),
         }
     }
 

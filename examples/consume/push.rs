@@ -1,9 +1,10 @@
 //! `--kind push`: a handler on consume threads.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use rocketmq_blocking::{Client, Error, PushConsumer, Retry};
+use rocketmq_blocking::consumer::Deliveries;
+use rocketmq_blocking::{Client, Error, MessageView, PushConsumer, Retry};
 
 use crate::args::Args;
 use crate::work::{Outcome, Work};
@@ -11,36 +12,86 @@ use crate::work::{Outcome, Work};
 /// A running consumer.
 pub struct Push(PushConsumer);
 
+/// What handlers do.
+struct Handler {
+    work: Arc<Work>,
+    /// What they say of a refused message.
+    retry: Retry,
+    /// Their own consumer, once it is started.
+    consumer: OnceLock<PushConsumer>,
+}
+
 impl Push {
     pub fn start(args: &Args, client: &Client, work: &Arc<Work>) -> Result<Push, Error> {
+        let listener = work.clone();
         let mut builder = PushConsumer::builder(&args.group)
             .client(client)
             .start_from(args.from)
             .consume_threads(args.threads())
-            .allocation(args.allocation());
+            .allocation(args.allocation())
+            .events(move |event| listener.report.event(event));
         for topic in &args.topics {
             builder = builder.subscribe(topic.as_str(), args.filter());
         }
-        let work = work.clone();
-        let consumer = builder.start(move |message| match work.handle(message) {
-            Outcome::Ok => Ok(()),
-            Outcome::Later => Err(Retry::later()),
-            Outcome::Dead => Err(Retry::dead_letter()),
-        })?;
+        if let Some(times) = args.max_reconsume {
+            builder = builder.max_reconsume(times);
+        }
+        let handler = Arc::new(Handler {
+            work: work.clone(),
+            retry: args.retry(),
+            consumer: OnceLock::new(),
+        });
+        let own = handler.clone();
+        let consumer = match args.batch() {
+            1 => builder.start(move |message| own.handle(message))?,
+            most => builder.start_batch(most, move |batch| own.handle_all(batch))?,
+        };
+        let _ = handler.consumer.set(consumer.clone());
+        handler.stop_when_done();
         Ok(Push(consumer))
     }
 
     /// Messages that are not consumed, as far as is known.
     pub fn lag(&self) -> Option<u64> {
-        None
+        let queues = self.0.describe().queues;
+        queues.iter().map(|queue| queue.lag()).sum()
     }
 
-    /// Ends it; whether it ended in time, with all progress stored.
+    /// Ends it; what is left if it did not end in time, or not all progress is stored.
     pub fn shutdown(self, within: Duration) -> Result<(), String> {
         let report = self.0.shutdown_within(within);
         match report.is_clean() {
             true => Ok(()),
             false => Err(report.to_string()),
+        }
+    }
+}
+
+impl Handler {
+    fn handle(&self, message: &MessageView) -> Result<(), Retry> {
+        let outcome = self.work.handle(message);
+        self.stop_when_done();
+        match outcome {
+            Outcome::Ok => Ok(()),
+            Outcome::Later | Outcome::Dead => Err(self.retry.clone()),
+        }
+    }
+
+    /// Says of each message alone what becomes of it.
+    fn handle_all(&self, batch: &mut Deliveries<'_>) -> Result<(), Retry> {
+        for place in 0..batch.len() {
+            match self.handle(&batch[place]) {
+                Ok(()) => batch.done(place),
+                Err(retry) => batch.retry(place, retry),
+            }
+        }
+        Ok(())
+    }
+
+    /// Nothing more is handed out from here on, so that not many more come than were asked for.
+    fn stop_when_done(&self) {
+        if let Some(consumer) = self.consumer.get().filter(|_| self.work.is_done()) {
+            consumer.pause();
         }
     }
 }

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use parking_lot::Mutex;
+use rocketmq_blocking::consumer::Event;
 use rocketmq_blocking::{MessageQueue, MessageView, ResponseCode};
 use serde::Serialize;
 
@@ -33,6 +34,8 @@ pub struct Report {
     heading: String,
     client_id: OnceLock<String>,
     started: Once,
+    /// What was last assigned.
+    assigned: Mutex<Option<Vec<String>>>,
     shows_progress: bool,
     progress: Mutex<Progress>,
 }
@@ -55,6 +58,7 @@ impl Report {
             heading: format!("consuming {} as {}", args.topics.join(", "), args.group),
             client_id: OnceLock::new(),
             started: Once::new(),
+            assigned: Mutex::default(),
             shows_progress,
             progress: Mutex::default(),
         }
@@ -80,6 +84,46 @@ impl Report {
 
     pub fn is_started(&self) -> bool {
         self.started.is_completed()
+    }
+
+    /// Something happened to the consumer.
+    pub fn event(&self, event: &Event) {
+        let kind = match event {
+            Event::Assigned { queues } => return self.assigned(queues),
+            // What follows says more.
+            Event::Revoking { .. } => return,
+            Event::Lost { .. } => "lost",
+            Event::OffsetMoved { .. } => "offset_moved",
+            Event::Stuck { .. } => "stuck",
+            Event::Corrupt { .. } => "corrupt",
+            Event::Refused { .. } => "refused",
+            Event::DuplicateClient { .. } => "duplicate_client",
+            Event::SubscriptionMismatch { .. } => "subscription_mismatch",
+            Event::Doubtful { .. } => "doubtful",
+            _ => "other",
+        };
+        self.started();
+        self.trouble(kind, None, &event.to_string());
+    }
+
+    /// These are all queues of this member. That of the group's retries, which is there by itself, is
+    /// not shown.
+    fn assigned(&self, queues: &[MessageQueue]) {
+        self.started();
+        let queues = queues.iter();
+        let asked_for = queues.filter(|queue| !queue.topic().starts_with("%RETRY%"));
+        let mut queues: Vec<String> = asked_for.map(ToString::to_string).collect();
+        queues.sort();
+        let before = self.assigned.lock().replace(queues.clone());
+        if before.as_ref() == Some(&queues) {
+            return;
+        }
+        let (count, list) = (queues.len(), queues.join(" "));
+        let t_ms = self.t_ms();
+        self.print(
+            format_args!("{count} queues: {list}"),
+            &Line::Assigned { t_ms, queues },
+        );
     }
 
     /// A handler has decided about a message, on this thread.
@@ -207,6 +251,10 @@ enum Line<'a> {
     Started {
         client_id: &'a str,
         t_ms: u128,
+    },
+    Assigned {
+        t_ms: u128,
+        queues: Vec<String>,
     },
     Message(&'a MessageLine<'a>),
     Lag(&'a Lag<'a>),

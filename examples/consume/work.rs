@@ -102,6 +102,11 @@ impl Work {
         self.report.finish(self.handled(), self.refused(), clean);
     }
 
+    /// Whether as many messages are handled as were asked for.
+    pub fn is_done(&self) -> bool {
+        self.count.is_some_and(|count| self.handled() >= count)
+    }
+
     /// For how long nothing came and no handler was at work.
     pub fn idle_since(&self) -> Instant {
         match self.running.load(SeqCst) {

@@ -1,12 +1,12 @@
-//! `rpc/AsyncRequestProducer`: a question whose reply comes to a callback, or the error, if none comes in
-//! time. With a real server, Java's `rpc/ResponseConsumer` answers it.
+//! `rpc/AsyncRequestProducer`: a callback gets the reply, or the error if none arrives in time.
+//! With a real server, Java's `rpc/ResponseConsumer` answers it.
 
 use std::error::Error;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use rocketmq_blocking::embedded::Cluster;
-use rocketmq_blocking::{Message, Producer};
+use rocketmq_blocking::{Message, MessageView, Producer};
 
 use crate::replier;
 
@@ -14,9 +14,9 @@ const TOPIC: &str = "RequestTopic";
 const PATIENCE: Duration = Duration::from_secs(3);
 
 pub fn run(name_server: &str, cluster: Option<&Cluster>) -> Result<(), Box<dyn Error>> {
-    if let Some(cluster) = cluster {
-        replier::reply_to_all(cluster, TOPIC, |_| "yes, hello".to_owned())?;
-    }
+    let yes = |_: &MessageView| "yes, hello".to_owned();
+    let start = |_| replier::reply_to_all(name_server, TOPIC, yes);
+    let _replier = cluster.map(start).transpose()?;
     let producer = Producer::builder("request_group")
         .name_server(name_server)
         .start()?;

@@ -1,11 +1,11 @@
-//! `rpc/RequestProducer`: a question goes out as a message, and the call returns with the reply. With a
-//! real server, Java's `rpc/ResponseConsumer` answers it.
+//! `rpc/RequestProducer`: the question is a message, and the call returns the reply. With a real
+//! server, Java's `rpc/ResponseConsumer` answers it.
 
 use std::error::Error;
 use std::time::{Duration, Instant};
 
 use rocketmq_blocking::embedded::Cluster;
-use rocketmq_blocking::{Message, Producer};
+use rocketmq_blocking::{Message, MessageView, Producer};
 
 use crate::replier;
 
@@ -13,9 +13,9 @@ const TOPIC: &str = "RequestTopic";
 const PATIENCE: Duration = Duration::from_secs(3);
 
 pub fn run(name_server: &str, cluster: Option<&Cluster>) -> Result<(), Box<dyn Error>> {
-    if let Some(cluster) = cluster {
-        replier::reply_to_all(cluster, TOPIC, |_| "yes, hello".to_owned())?;
-    }
+    let yes = |_: &MessageView| "yes, hello".to_owned();
+    let start = |_| replier::reply_to_all(name_server, TOPIC, yes);
+    let _replier = cluster.map(start).transpose()?;
     let producer = Producer::builder("request_group")
         .name_server(name_server)
         .start()?;

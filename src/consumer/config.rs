@@ -38,6 +38,8 @@ pub(crate) struct ConsumerConfig {
     /// How long an ordered queue waits after a failure.
     pub(crate) suspend: Duration,
     pub(crate) drain_time: Duration,
+    /// Whether locks are taken for the hand-over of queues.
+    pub(crate) lease: bool,
     pub(crate) consume_timeout: Duration,
     /// Whether a message is taken from a handler that has it for longer than that.
     pub(crate) revoke_stuck: bool,
@@ -79,6 +81,7 @@ impl ConsumerConfig {
             max_reconsume: None,
             suspend: Duration::from_secs(1),
             drain_time: Duration::from_secs(20),
+            lease: true,
             consume_timeout: Duration::from_secs(15 * 60),
             revoke_stuck: false,
             rate_limit: None,

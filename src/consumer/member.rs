@@ -102,8 +102,8 @@ impl Member for ConsumerMember {
         }
     }
 
-    fn confirmed(&self, _: &Arc<Connection>) {
-        self.inbox.ask_rebalance();
+    fn confirmed(&self, connection: &Arc<Connection>) {
+        self.inbox.put(Event::Confirmed(connection.clone()));
     }
 
     fn leave(&self, deadline: Deadline) {

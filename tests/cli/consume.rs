@@ -143,8 +143,9 @@ impl Running {
         assert!(killed.unwrap().success());
     }
 
-    /// All that it printed, once it has ended.
+    /// All that it printed, once its input and so it has ended.
     fn end(mut self) -> Consumed {
+        drop(self.child.stdin.take());
         self.stdout.read_to_string(&mut self.text).expect("text");
         let status = self.child.wait().expect("it ends");
         Consumed::new(&Finished {
@@ -405,6 +406,83 @@ fn consume_works_on_as_many_threads_as_it_is_told() {
         assert_eq!(line["thread"], "rmq-consume-1");
         assert!(two[1] >= two[0] + 9, "{times:?}");
     }
+}
+
+#[test]
+fn consume_does_not_take_more_than_it_is_told() {
+    let cluster = Cluster::builder().topic("T", 1).start().unwrap();
+    send(&cluster, "T", &["1", "2", "3", "4", "5", "6"]);
+    for (bodies, count) in [(texts(["1", "2"]), 2), (texts(["3", "4", "5"]), 3)] {
+        let args = format!("--topic T --from first --threads 1 --count {count}");
+        let out = consume(&args, &cluster);
+        assert_eq!(out.summary["handled"], count, "{out:?}");
+        assert_eq!(out.bodies(), bodies);
+    }
+    let queue = MessageQueue::new("T", "broker-a", 0);
+    let committed = cluster.group("consume-example").committed(&queue);
+    assert_eq!(committed, Some(5));
+}
+
+#[test]
+fn consume_says_which_queues_it_has() {
+    let cluster = Cluster::builder().topic("T", 4).start().unwrap();
+    let queues = |line: &Value| -> Vec<String> {
+        assert_eq!(fields(line), set("event t_ms queues"));
+        let queues = line["queues"].as_array().expect("a list").iter();
+        queues
+            .map(|q| q.as_str().expect("text").to_owned())
+            .collect()
+    };
+    let all: Vec<String> = (0..4).map(|id| format!("T@broker-a:{id}")).collect();
+    let mut one = Running::start("--topic T --until-eof", &cluster);
+    assert_eq!(queues(&one.next("assigned")), all);
+    let mut two = Running::start("--topic T --until-eof", &cluster);
+    let mut parts = queues(&one.next("assigned"));
+    assert_eq!(parts.len(), 2);
+    let mut others = queues(&two.next("assigned"));
+    while others.len() < 2 {
+        others = queues(&two.next("assigned")); // those that the first one has given up
+    }
+    parts.extend(others);
+    parts.sort();
+    assert_eq!(parts, all);
+    for running in [two, one] {
+        let out = running.end();
+        assert_eq!(out.code, 0, "{out:?}");
+    }
+    // A topic that is not there yet.
+    let mut none = Running::start("--topic U --until-eof", &cluster);
+    assert_eq!(queues(&none.next("assigned")), [] as [&str; 0]);
+    assert_eq!(none.end().code, 0);
+}
+
+#[test]
+fn consume_gives_messages_back_as_it_is_told() {
+    let cluster = Cluster::start().unwrap();
+    send(&cluster, "TopicTest", &["good", "bad"]);
+    let run = |group: &str, args: &str| -> (usize, Vec<String>) {
+        let args = format!("--from first --group {group} --fail-body bad --idle-ms 500 {args}");
+        let out = consume(&args, &cluster);
+        assert_eq!(out.code, 0, "{out:?}");
+        assert_eq!(out.summary["handled"], 1);
+        let outcome = if args.contains("-1") { "dead" } else { "later" };
+        let lines = out.events("message").into_iter();
+        let refused: Vec<_> = lines.filter(|line| line["outcome"] != "ok").collect();
+        assert!(refused.iter().all(|line| line["outcome"] == outcome));
+        assert!(refused.iter().all(|line| body(line) == "bad"));
+        let dead = cluster.group(group).dead_letters();
+        (
+            refused.len(),
+            dead.iter().map(StoredMessage::text).collect(),
+        )
+    };
+    assert_eq!(run("dead", "--retry-level -1"), (1, vec!["bad".to_owned()]));
+    let twice = run("twice", "--max-reconsume 1 --retry-level 1");
+    assert_eq!(twice, (2, vec!["bad".to_owned()]));
+    let batch = run("batch", "--batch 8 --max-reconsume 2");
+    assert_eq!(batch, (3, vec!["bad".to_owned()]));
+    let levels = cluster.group("twice").retries();
+    assert_eq!(levels[0].property("DELAY"), Some("1"), "{levels:?}");
 }
 
 #[test]

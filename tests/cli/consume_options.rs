@@ -106,6 +106,7 @@ fn consume_refuses_options_that_do_not_go_together() {
         ("--kind simple --orderly", "--orderly needs --kind push"),
         ("--orderly --broadcast", "--broadcast"),
         ("--kind simple --broadcast", "--kind simple"),
+        ("--orderly --batch 2", "--batch does not go with --orderly"),
         ("--offset-dir d", "--broadcast"),
         (
             "--from middle",

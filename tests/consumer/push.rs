@@ -4,55 +4,14 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, unbounded};
+use crossbeam_channel::unbounded;
 use rocketmq_blocking::consumer::PushConsumerBuilder;
-use rocketmq_blocking::embedded::{Cluster, On};
-use rocketmq_blocking::{Client, ErrorKind, Message, MessageQueue, Producer, PushConsumer};
+use rocketmq_blocking::embedded::On;
+use rocketmq_blocking::{Client, ErrorKind, Message, Producer, PushConsumer};
 use rocketmq_blocking::{ClientOptions, Retry, StartFrom};
 
+use crate::common::{bodies, consumer, ends, send, take};
 use crate::support::{PATIENCE, cluster, eventually, ms, producer};
-
-fn consumer(cluster: &Cluster) -> PushConsumerBuilder {
-    PushConsumer::builder("g")
-        .name_server(cluster.name_server())
-        .subscribe("T", "*")
-        .start_from(StartFrom::First)
-}
-
-/// Starts it with a handler that hands the bodies on.
-fn bodies(builder: PushConsumerBuilder) -> (PushConsumer, Receiver<String>) {
-    let (seen, bodies) = unbounded();
-    let started = builder.start(move |message| -> Result<(), Retry> {
-        seen.send(message.text()?.to_owned())?;
-        Ok(())
-    });
-    (started.expect("a consumer"), bodies)
-}
-
-fn send(producer: &Producer, bodies: impl IntoIterator<Item = usize>) -> BTreeSet<String> {
-    let bodies: BTreeSet<String> = bodies.into_iter().map(|n| format!("message {n}")).collect();
-    for body in &bodies {
-        let sent = producer.send(&Message::new("T", body.clone()));
-        assert!(sent.is_ok(), "{sent:?}");
-    }
-    bodies
-}
-
-#[track_caller]
-fn take(bodies: &Receiver<String>, count: usize) -> Vec<String> {
-    let next = || bodies.recv_timeout(PATIENCE).expect("a message in time");
-    (0..count).map(|_| next()).collect()
-}
-
-/// The queues of `T`, each with its end.
-fn ends(cluster: &Cluster) -> Vec<(MessageQueue, i64)> {
-    let end = |queue: i32| {
-        let stored = cluster.messages("T");
-        stored.iter().filter(|m| m.queue_id() == queue).count() as i64
-    };
-    let queue = |id| MessageQueue::new("T", "broker-a", id);
-    (0..4).map(|id| (queue(id), end(id))).collect()
-}
 
 #[test]
 fn every_message_is_handled_once_and_the_progress_is_committed_at_the_end() {

@@ -1,11 +1,26 @@
 //! Consumers of this crate on real brokers.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use crossbeam_channel::unbounded;
-use rocketmq_blocking::{Message, PushConsumer, Retry, StartFrom};
+use rocketmq_blocking::consumer::PushConsumerBuilder;
+use rocketmq_blocking::{Message, Producer, PushConsumer, Retry, StartFrom};
 
-use crate::servers::{PATIENCE, Server};
+use crate::servers::{PATIENCE, Server, eventually};
+
+fn consumer(server: &Server, group: &str, topic: &str) -> PushConsumerBuilder {
+    PushConsumer::builder(group)
+        .name_server(&server.name_server)
+        .subscribe(topic, "*")
+        .start_from(StartFrom::First)
+}
+
+fn send(producer: &Producer, topic: &str, body: &str) {
+    let receipt = producer.send(&Message::new(topic, body));
+    assert!(receipt.is_ok(), "{receipt:?}");
+}
 
 #[test]
 #[ignore = "needs real servers: tests/rocketmq/all.sh VERSION"]
@@ -24,10 +39,7 @@ fn all_messages_are_consumed_once_and_the_broker_knows_how_far() {
     };
     send(100);
     let (seen, bodies) = unbounded();
-    let consumer = PushConsumer::builder("consumers-all")
-        .name_server(&server.name_server)
-        .subscribe(topic, "*")
-        .start_from(StartFrom::First)
+    let consumer = consumer(&server, "consumers-all", topic)
         .start(move |message| -> Result<(), Retry> {
             seen.send(message.text()?.to_owned())?;
             Ok(())
@@ -54,4 +66,113 @@ fn all_messages_are_consumed_once_and_the_broker_knows_how_far() {
         committed += end;
     }
     assert_eq!(committed, 200);
+}
+
+#[test]
+#[ignore = "needs real servers: tests/rocketmq/all.sh VERSION"]
+fn a_message_that_failed_comes_again_and_the_last_time_it_is_a_dead_letter() {
+    let server = Server::from_env();
+    let (group, topic) = ("consumers-retry", "ConsumersRetry");
+    let producer = server.producer("consumers-retry-send").start().unwrap();
+    send(&producer, topic, "one");
+    let (seen, messages) = unbounded();
+    let consumer = consumer(&server, group, topic)
+        .max_reconsume(1)
+        .start(move |message| {
+            seen.send(message.clone()).ok();
+            Err(Retry::level(1))
+        })
+        .unwrap();
+    let next = || messages.recv_timeout(PATIENCE).expect("a message in time");
+    let (first, again) = (next(), next());
+    assert_eq!((first.reconsume_times(), again.reconsume_times()), (0, 1));
+    assert_eq!((again.topic(), again.text()), (topic, Ok("one")));
+    assert_eq!(again.message_id(), first.message_id());
+    eventually("a dead letter", || consumer.stats().dead_lettered == 1);
+    assert!(consumer.shutdown_within(PATIENCE).is_clean());
+    let dead = producer.admin().subscribe_queues(&format!("%DLQ%{group}"));
+    // Brokers 4.x make that topic for writing only.
+    if let Ok(queues) = dead {
+        assert_eq!(producer.admin().max_offset(&queues[0]).unwrap(), 1);
+    }
+}
+
+#[test]
+#[ignore = "needs real servers: tests/rocketmq/all.sh VERSION"]
+fn members_that_join_and_leave_handle_no_message_twice() {
+    let server = Server::from_env();
+    let (group, topic) = ("consumers-share", "ConsumersShare");
+    let producer = server.producer("consumers-share-send").start().unwrap();
+    let counts: Arc<Mutex<BTreeMap<String, usize>>> = Arc::default();
+    let member = || {
+        let counts = counts.clone();
+        let started = consumer(&server, group, topic).start(move |message| {
+            let body = message.text().unwrap().to_owned();
+            *counts.lock().unwrap().entry(body).or_default() += 1;
+            std::thread::sleep(Duration::from_millis(2));
+            Ok(())
+        });
+        started.unwrap()
+    };
+    send(&producer, topic, "message 0");
+    let first = member();
+    let mut sent = 1;
+    let mut more = |count: usize| {
+        for _ in 0..count {
+            send(&producer, topic, &format!("message {sent}"));
+            sent += 1;
+        }
+        sent
+    };
+    more(500);
+    let second = member();
+    let of_topic = |member: &PushConsumer| {
+        let queues = member.assignment().into_iter();
+        queues.filter(|queue| queue.topic() == topic).count()
+    };
+    more(500);
+    eventually("they share", || {
+        of_topic(&first) == 2 && of_topic(&second) == 2
+    });
+    more(500);
+    assert!(first.shutdown_within(PATIENCE).is_clean());
+    let sent = more(500);
+    eventually("all are handled", || counts.lock().unwrap().len() == sent);
+    assert!(second.shutdown_within(PATIENCE).is_clean());
+    let counts = counts.lock().unwrap();
+    let repeated: Vec<_> = counts.iter().filter(|(_, count)| **count > 1).collect();
+    assert!(repeated.is_empty(), "{repeated:?}");
+}
+
+#[test]
+#[ignore = "needs real servers: tests/rocketmq/all.sh VERSION"]
+fn an_ordered_consumer_keeps_the_order_and_retries_in_place() {
+    let server = Server::from_env();
+    let (group, topic) = ("consumers-order", "ConsumersOrder");
+    let producer = server.producer("consumers-order-send").start().unwrap();
+    for n in 0..20 {
+        let message = Message::new(topic, n.to_string());
+        let sent = producer.prepare(&message).sharding_key("one").send();
+        assert!(sent.is_ok(), "{sent:?}");
+    }
+    let (seen, messages) = unbounded();
+    let consumer = consumer(&server, group, topic)
+        .suspend(Duration::from_millis(10))
+        .start_ordered(move |message| {
+            let body = message.text().unwrap().to_owned();
+            let times = message.reconsume_times();
+            assert!(message.still_owned());
+            seen.send((body.clone(), times)).ok();
+            match (body.as_str(), times) {
+                ("7", 0) => Err(Retry::later()),
+                _ => Ok(()),
+            }
+        })
+        .unwrap();
+    let mut expected: Vec<(String, i32)> = (0..20).map(|n| (n.to_string(), 0)).collect();
+    expected.insert(8, ("7".to_owned(), 1));
+    let next = |_| messages.recv_timeout(PATIENCE).expect("a message in time");
+    let got: Vec<_> = (0..21).map(next).collect();
+    assert_eq!(got, expected);
+    assert!(consumer.shutdown_within(PATIENCE).is_clean());
 }

@@ -34,7 +34,7 @@ pub(super) struct Made {
 
 struct Entry {
     member: Arc<dyn Member>,
-    /// What brokers know of it is up to date from this version on.
+    /// The version from which on brokers know the member as it is.
     since: u64,
     /// Brokers hear that it goes away: it is in no heartbeat, and its name is not free yet.
     leaving: bool,
@@ -74,7 +74,7 @@ impl Registry {
         state.epoch += 1;
     }
 
-    /// What brokers are to know of a member has changed; `None` if it is not here any more.
+    /// The member's part of the heartbeat has changed; `None` if it has left.
     pub(super) fn change(&self, kind: MemberKind, group: &Arc<str>) -> Option<Arc<dyn Member>> {
         let mut state = self.0.lock();
         let next = state.version + 1;
@@ -132,7 +132,7 @@ impl Registry {
         state.members.values().map(|e| e.member.clone()).collect()
     }
 
-    /// The members whose version is behind the first and up to the second one.
+    /// The members whose version is after the first and up to the second one.
     pub(super) fn between(&self, before: u64, version: u64) -> Vec<Arc<dyn Member>> {
         let state = self.0.lock();
         let entries = state.members.values();

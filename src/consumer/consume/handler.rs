@@ -1,7 +1,11 @@
 //! The user's code, and what it said.
 
+use std::sync::Arc;
+
 use super::deliveries::{Deliveries, Mark};
+use super::ordered::OrderedMessage;
 use super::retry::Retry;
+use crate::consumer::queue::Assigned;
 use crate::message::MessageView;
 use crate::panics::caught;
 
@@ -16,11 +20,14 @@ pub(crate) enum Ended {
 /// A handler of a consumer.
 pub(crate) trait Handler: Send + Sync {
     /// Runs user code with these messages of one queue, and says how it ended for each of them.
-    fn handle(&self, messages: &[MessageView]) -> Vec<Ended>;
+    fn handle(&self, queue: &Arc<Assigned>, messages: &[MessageView]) -> Vec<Ended>;
 }
 
 /// A handler that gets one message at a time.
 pub(crate) struct Single<F>(pub(crate) F);
+
+/// A handler that gets one message of a queue after the other.
+pub(crate) struct InOrder<F>(pub(crate) F);
 
 /// A handler that gets several.
 pub(crate) struct Batch<F>(pub(crate) F);
@@ -29,7 +36,7 @@ impl<F> Handler for Single<F>
 where
     F: Fn(&MessageView) -> Result<(), Retry> + Send + Sync,
 {
-    fn handle(&self, messages: &[MessageView]) -> Vec<Ended> {
+    fn handle(&self, _: &Arc<Assigned>, messages: &[MessageView]) -> Vec<Ended> {
         let each = messages
             .iter()
             .map(|message| match caught(|| self.0(message)) {
@@ -45,7 +52,7 @@ impl<F> Handler for Batch<F>
 where
     F: Fn(&mut Deliveries<'_>) -> Result<(), Retry> + Send + Sync,
 {
-    fn handle(&self, messages: &[MessageView]) -> Vec<Ended> {
+    fn handle(&self, _: &Arc<Assigned>, messages: &[MessageView]) -> Vec<Ended> {
         let mut deliveries = Deliveries::new(messages);
         let returned = caught(|| self.0(&mut deliveries));
         let rest = || match &returned {
@@ -63,10 +70,33 @@ where
     }
 }
 
+impl<F> Handler for InOrder<F>
+where
+    F: Fn(&OrderedMessage) -> Result<(), Retry> + Send + Sync,
+{
+    fn handle(&self, queue: &Arc<Assigned>, messages: &[MessageView]) -> Vec<Ended> {
+        let each = messages.iter().map(|message| {
+            let message = OrderedMessage::new(message.clone(), queue.clone());
+            match caught(|| self.0(&message)) {
+                Ok(Ok(())) => Ended::Ok,
+                Ok(Err(retry)) => Ended::Retry(retry),
+                Err(_) => Ended::Panicked,
+            }
+        });
+        each.collect()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::message::MessageQueue;
     use crate::protocol::message::Record;
+
+    fn queue() -> Arc<Assigned> {
+        let queue = MessageQueue::new("T", "b", 0);
+        Arc::new(Assigned::new(1, queue.clone(), queue, 10, false))
+    }
 
     fn messages() -> Vec<MessageView> {
         let host = ([127, 0, 0, 1], 1).into();
@@ -101,7 +131,7 @@ mod tests {
                 batch.retry(1, Retry::dead_letter());
                 returned()
             });
-            let ended = format!("{:?}", batch.handle(&messages()));
+            let ended = format!("{:?}", batch.handle(&queue(), &messages()));
             assert_eq!(
                 ended,
                 format!("[Ok, Retry(Retry(dead letter)), {expected}]")
@@ -115,7 +145,7 @@ mod tests {
     #[test]
     fn a_panic_of_a_handler_is_its_result() {
         let single = Single(|_: &MessageView| -> Result<(), Retry> { panic!("a handler's panic") });
-        let ended = single.handle(&messages()[..1]);
+        let ended = single.handle(&queue(), &messages()[..1]);
         assert!(matches!(ended[..], [Ended::Panicked]), "{ended:?}");
     }
 }

@@ -3,19 +3,22 @@
 //! - `retry`: what a handler returns when it could not handle a message;
 //! - `outcome`: what becomes of the message then;
 //! - `dispatcher`: which queue's messages the next free consume thread gets;
-//! - `handler`: the user's code, and how it ended; `deliveries`: the messages of a batch;
+//! - `handler`: the user's code, and how it ended; `deliveries`: the messages of a batch; `ordered`: those
+//!   of an ordered consumer;
 //! - `worker`: the consume threads.
 
 mod deliveries;
 mod dispatcher;
 mod handler;
+mod ordered;
 mod outcome;
 mod retry;
 mod worker;
 
 pub use deliveries::Deliveries;
 pub(crate) use dispatcher::Dispatcher;
-pub(crate) use handler::{Batch, Handler, Single};
+pub(crate) use handler::{Batch, Handler, InOrder, Single};
+pub use ordered::OrderedMessage;
 pub(crate) use outcome::{Fallback, Limits, Mode, fallback};
 pub use retry::Retry;
 pub(crate) use worker::Worker;

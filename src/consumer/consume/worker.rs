@@ -36,6 +36,11 @@ impl Worker {
             self.shared.dispatcher.charge(handed.len());
             if !handed.is_empty() {
                 self.consume(&queue, handed);
+                // In an ordered queue only now the next one may start.
+                let now = Instant::now();
+                if queue.ready_at(now).is_some_and(|at| at <= now) {
+                    self.shared.dispatcher.offer(&queue);
+                }
                 if queue.note() {
                     self.shared.inbox.put(Event::Progress(queue.number));
                 }
@@ -45,9 +50,11 @@ impl Worker {
 
     fn consume(&self, queue: &Arc<Assigned>, handed: Vec<Handed<Payload>>) {
         let (mut tickets, mut messages) = (Vec::new(), Vec::new());
+        let may_repeat_below = queue.lock().may_repeat_below;
         for handed in handed {
             let payload = handed.payload.clone();
-            match self.unpack(queue, handed.payload, handed.failures) {
+            let place = (handed.offset, handed.failures);
+            match self.unpack(queue, handed.payload, place, may_repeat_below) {
                 Ok(Some(message)) => {
                     tickets.push(handed.ticket);
                     messages.push(message);
@@ -62,7 +69,7 @@ impl Worker {
         if messages.is_empty() {
             return;
         }
-        let ended = self.handler.handle(&messages);
+        let ended = self.handler.handle(queue, &messages);
         for ((ticket, message), ended) in tickets.into_iter().zip(messages).zip(ended) {
             if self.settle(queue, ticket, message, ended).is_err() {
                 self.shared.counters.late_results.add(1);
@@ -94,7 +101,8 @@ impl Worker {
         &self,
         queue: &Assigned,
         payload: Payload,
-        failures: u32,
+        (offset, failures): (u64, u32),
+        may_repeat_below: u64,
     ) -> Result<Option<MessageView>, Unreadable> {
         let message = match payload {
             Payload::Packed(packed) => packed.unpack(MOST_INFLATED)?,
@@ -120,7 +128,11 @@ impl Worker {
                 message.with_reconsume_times(times)
             }
         };
-        Ok(Some(message.of_queue(&queue.shown, 0)))
+        let message = message.of_queue(&queue.shown, 0);
+        Ok(Some(match offset < may_repeat_below {
+            true => message.maybe_repeated(),
+            false => message,
+        }))
     }
 
     fn settle(

@@ -1,24 +1,25 @@
 //! The control thread: it owns the state of all queues, and never waits for anything but its inbox.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::backs::Backs;
 use super::corrupt::{Corrupt, Fate};
 use super::describe::describe;
-use super::divider::Divider;
+use super::group::{Divider, Missing};
 use super::inbox::{Answered, Asked, Event, GivenBack, Inbox, Order};
+use super::links::Links;
+use super::locks;
 use super::owned::{Queues, Stage};
 use super::stages::giving_up::{self, Left};
-use super::stages::{commits, fetching, moved, starts};
+use super::stages::{commits, fetching, moved, starts, taking};
 use super::tools::Tools;
 use super::watch::Watch;
 use crate::client::Client;
+use crate::consumer::consume::Mode;
 use crate::consumer::observe::{self, ShutdownReport};
-use crate::consumer::queue::Assigned;
 use crate::sync::channel::Receiver;
-use crate::transport::{Deadline, Promise, Threads, catch_bug};
+use crate::transport::{Connection, Deadline, Promise, Threads, catch_bug};
 
 /// Something is looked at this often, whatever happens.
 const LOOK_AROUND: Duration = Duration::from_secs(1);
@@ -47,11 +48,11 @@ pub(super) struct Controller {
     backs: Backs,
     corrupt: Corrupt,
     watch: Watch,
+    missing: Missing,
     next_commit: Instant,
     has_started: bool,
     ending: Option<Ending>,
-    /// Queues that were given up while handlers still had messages, which count in the budget.
-    strays: HashMap<u64, Arc<Assigned>>,
+    links: Links,
 }
 
 /// A shutdown that goes on.
@@ -69,10 +70,11 @@ impl Controller {
             backs: Backs::default(),
             corrupt: Corrupt::default(),
             watch: Watch::new(now),
+            missing: Missing::new(now),
             next_commit: now + tools.config.commit_interval,
             has_started: false,
             ending: None,
-            strays: HashMap::new(),
+            links: Links::default(),
             begun,
             tools,
         }
@@ -96,6 +98,7 @@ impl Controller {
         let mut due = Instant::now() + LOOK_AROUND;
         if self.ending.is_none() {
             due = due.min(self.divider.rounds.due()).min(self.next_commit);
+            due = self.missing.due().map_or(due, |at| at.min(due));
         }
         let next = [self.queues.next_due(), self.backs.due()];
         next.into_iter().flatten().fold(due, Instant::min)
@@ -115,6 +118,7 @@ impl Controller {
                 commits::commit_all(&self.queues, &mut self.tools, now);
             }
             self.watch(now);
+            self.missing.step(&self.tools, now);
         }
         for number in self.backs.step(&self.tools, now) {
             self.queues.look_at(number, Some(now));
@@ -122,6 +126,7 @@ impl Controller {
         while let Some(number) = self.queues.take_due(now) {
             self.step(number, now);
         }
+        locks::ask(&mut self.queues, &mut self.tools, now);
         self.serve(now);
         self.note_started();
         self.ending.is_some() && self.queues.is_empty()
@@ -135,14 +140,14 @@ impl Controller {
                     owned.assigned.looked_at();
                     self.queues.look_at(number, Some(now));
                 }
-                None => self.stray(number),
+                None => self.stray(number, now),
             },
             Event::Flag => {
                 if self.begun.inbox.take_rebalance() {
                     self.divider.rounds.pace.ask(now);
-                    self.wake_waiting(now);
                 }
             }
+            Event::Confirmed(connection) => self.confirmed(&connection, now),
             Event::GiveBack(given) => self.give_back(*given, now),
             Event::Copied(id, result) => {
                 let (tools, client) = (&self.tools, &self.begun.client);
@@ -167,10 +172,19 @@ impl Controller {
         }
     }
 
+    /// A broker knows us now.
+    fn confirmed(&mut self, connection: &Arc<Connection>, now: Instant) {
+        let (queues, tools) = (&mut self.queues, &mut self.tools);
+        self.links.confirmed(connection, queues, tools, now);
+        self.divider.rounds.pace.ask(now);
+        self.wake_waiting(now);
+        self.missing.ask_soon(now);
+    }
+
     fn look_at(&mut self, number: Option<u64>, now: Instant) {
         if let Some(number) = number {
             self.queues.look_at(number, Some(now));
-            self.stray(number);
+            self.stray(number, now);
         }
     }
 
@@ -180,6 +194,12 @@ impl Controller {
     }
 
     fn watch(&mut self, now: Instant) {
+        if !self.watch.is_due(now) {
+            return;
+        }
+        if self.tools.config.mode == Mode::Ordered {
+            self.links.check(&mut self.queues, &self.tools, now);
+        }
         let found = self.watch.step(&self.queues, &self.tools, now);
         for given in found.recalled {
             self.give_back(given, now);
@@ -190,18 +210,26 @@ impl Controller {
     }
 
     /// A handler ended with a message of a queue that is ours no longer.
-    fn stray(&mut self, number: u64) {
-        let Some(assigned) = self.strays.get(&number).cloned() else {
+    fn stray(&mut self, number: u64, now: Instant) {
+        let Some(stray) = self.queues.stray(number) else {
             return;
         };
-        assigned.looked_at();
-        let (freed, left) = {
-            let contents = &mut *assigned.lock();
-            (std::mem::take(&mut contents.freed), contents.window.bytes())
+        stray.looked_at();
+        let (freed, left, is_quiet) = {
+            let contents = &mut *stray.lock();
+            let window = &contents.window;
+            let state = (window.bytes(), window.is_quiet());
+            (std::mem::take(&mut contents.freed), state.0, state.1)
         };
         self.tools.budget.release(number, freed);
-        if left == 0 {
-            self.strays.remove(&number);
+        if is_quiet && left == 0 {
+            self.queues.forget_stray(number);
+            if self.tools.holds_locks {
+                let broker = stray.queue.shared_broker().clone();
+                let queue = vec![stray.queue.clone()];
+                self.tools.wire.unlock(&broker, queue, now);
+            }
+            self.divider.rounds.pace.ask(now);
         }
     }
 
@@ -219,6 +247,24 @@ impl Controller {
             Asked::Start(number) => {
                 if let Some(owned) = self.queues.get_mut(number) {
                     starts::committed(owned, outcome, now);
+                }
+                number
+            }
+            Asked::Connections { round, nth } => {
+                return self.divider.rounds.connected(round, nth, outcome);
+            }
+            Asked::Lock(numbers) => {
+                for number in locks::answered(&numbers, outcome, &mut self.queues, now) {
+                    if let Some(owned) = self.queues.get_mut(number) {
+                        taking::doubt(owned, now);
+                    }
+                }
+                return;
+            }
+            Asked::Unlock => return,
+            Asked::Check(number) => {
+                if let Some(owned) = self.queues.get_mut(number) {
+                    taking::checked(owned, tools, outcome, now);
                 }
                 number
             }
@@ -262,9 +308,11 @@ impl Controller {
         };
         let freed = std::mem::take(&mut owned.assigned.lock().freed);
         self.tools.budget.release(number, freed);
+        let lock_due = locks::step(owned, &mut self.tools, now);
         let next = match owned.stage {
             Stage::Starting(_) => starts::step(owned, &mut self.tools, now),
             Stage::Active => {
+                taking::note_ours(owned, now);
                 let again = self.hand_out(number, now);
                 let Some(owned) = self.queues.get_mut(number) else {
                     return;
@@ -272,25 +320,28 @@ impl Controller {
                 let fetch = fetching::step(owned, &mut self.tools, now);
                 [again, fetch].into_iter().flatten().min()
             }
+            Stage::Taking => taking::step(owned, &mut self.tools, now),
+            Stage::Checking { .. } => taking::check(owned, &mut self.tools, now),
             Stage::Stopped => None,
             Stage::GivingUp { .. } => match giving_up::step(owned, &mut self.tools, now) {
                 Left::Busy(at) => Some(at),
-                Left::Clean => return self.drop_queue(number, true),
-                Left::Late => return self.drop_queue(number, false),
+                Left::Clean => return self.drop_queue(number, true, now),
+                Left::Late => return self.drop_queue(number, false, now),
             },
         };
-        self.queues.look_at(number, next);
+        let due = [next, lock_due].into_iter().flatten().min();
+        self.queues.look_at(number, due);
     }
 
     /// Puts a queue into the line of the consume threads if it has something for them. Returns when
     /// it will have.
     fn hand_out(&mut self, number: u64, now: Instant) -> Option<Instant> {
         let owned = self.queues.get_mut(number)?;
-        let ready = owned.assigned.lock().window.ready_at(now)?;
+        let ready = owned.assigned.ready_at(now)?;
         if ready > now {
             return Some(ready);
         }
-        if !owned.assigned.is_paused() {
+        if !owned.assigned.is_paused() && locks::may_hand_out(owned, now) {
             self.tools.dispatcher.offer(&owned.assigned);
         }
         None
@@ -324,13 +375,17 @@ impl Controller {
     }
 
     /// A queue is ours no longer.
-    fn drop_queue(&mut self, number: u64, is_clean: bool) {
-        let Some(owned) = self.queues.remove(number) else {
+    fn drop_queue(&mut self, number: u64, is_clean: bool, now: Instant) {
+        let Some(mut owned) = self.queues.remove(number) else {
             return;
         };
-        if self.tools.budget.remove(number) > 0 {
-            self.strays.insert(number, owned.assigned.clone());
-            self.stray(number);
+        if owned.assigned.lock().window.handlers() == 0 {
+            locks::unlock(&mut owned, &self.tools, now);
+        }
+        let is_quiet = owned.assigned.lock().window.is_quiet();
+        if self.tools.budget.remove(number) > 0 || !is_quiet {
+            self.queues.keep_stray(owned.assigned.clone());
+            self.stray(number, now);
         }
         let running = {
             let window = &owned.assigned.lock().window;
@@ -369,7 +424,7 @@ impl Controller {
             return;
         }
         let mut stages = self.queues.iter().map(|owned| &owned.stage);
-        if !stages.any(|stage| matches!(stage, Stage::Starting(_))) {
+        if !stages.any(|stage| matches!(stage, Stage::Taking | Stage::Starting(_))) {
             self.has_started = true;
             self.begun.started.keep(());
         }

@@ -31,7 +31,8 @@ fn state_of(owned: &Owned, tools: &Tools, now: Instant) -> QueueState {
     let contents = owned.assigned.lock();
     let window = &contents.window;
     let doing = match owned.stage {
-        Stage::Starting(_) => Doing::Starting,
+        Stage::Taking => Doing::WaitingForLock,
+        Stage::Starting(_) | Stage::Checking { .. } => Doing::Starting,
         Stage::Stopped => Doing::Stopped,
         Stage::GivingUp { .. } => Doing::GivingUp,
         Stage::Active if owned.assigned.is_paused() => Doing::Paused,

@@ -12,7 +12,7 @@ use crate::consumer::queue::{Ask, Assigned, Payload, Ticket};
 use crate::error::Result;
 use crate::message::{MessageQueue, MessageView};
 use crate::sync::channel::{self, Receiver, Sender};
-use crate::transport::{Completion, Deadline, Next, Outcome, Promise};
+use crate::transport::{Completion, Connection, Deadline, Next, Outcome, Promise};
 
 /// Something for the control thread. Each one belongs to a request in flight, to a message that a
 /// handler had, to a flag that is raised once until it is seen, or to a caller that waits: so that
@@ -30,6 +30,8 @@ pub(crate) enum Event {
     Corrupt(Box<Unread>),
     /// A flag of the inbox was raised.
     Flag,
+    /// A broker has confirmed over this connection that it knows us.
+    Confirmed(Arc<Connection>),
     Order(Order),
 }
 
@@ -49,10 +51,20 @@ pub(crate) enum Asked {
         round: u64,
         nth: usize,
     },
+    /// The connections of the group, by the same.
+    Connections {
+        round: u64,
+        nth: usize,
+    },
     /// The group's offset of a queue, whether it is ours or not.
     Committed(MessageQueue),
     /// The group's offset of a queue that is about to start.
     Start(u64),
+    /// The same of a queue that may have been another member's for a while.
+    Check(u64),
+    /// The locks of queues.
+    Lock(Vec<u64>),
+    Unlock,
     /// The beginning or the end of a queue that is about to start, or the offset of a time.
     Bound(u64),
     Pull(Pull),

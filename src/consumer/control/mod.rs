@@ -5,7 +5,8 @@
 //! - `wire`: the requests that it makes
 //! - `owned`: its part of each queue, and when each is looked at next
 //! - `tools`: what it has beside the queues
-//! - `rounds`: the rebalance asks for the members; `divider`: what follows for our queues
+//! - `locks`: the locks of queues at their brokers; `links`: the connections that they depend on
+//! - `group`: who the members are, and which queues are ours
 //! - `stages`: what a queue needs in each stage of its life
 //! - `backs`: messages that go back to the broker; `corrupt`: those that cannot be read
 //! - `watch`: what goes wrong without an event; `describe`: what people see
@@ -16,10 +17,11 @@ mod backs;
 mod controller;
 mod corrupt;
 mod describe;
-mod divider;
+mod group;
 mod inbox;
+mod links;
+mod locks;
 mod owned;
-mod rounds;
 mod stages;
 mod start;
 mod tools;
@@ -27,6 +29,5 @@ mod watch;
 mod wire;
 
 pub(crate) use controller::Beginning;
-use controller::Controller;
 pub(crate) use inbox::{Event, GivenBack, Inbox, Order, Unread};
 pub(crate) use start::{Parts, spawn};

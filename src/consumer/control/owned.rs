@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use crate::consumer::fetch::Streak;
 use crate::consumer::offset::Starting;
-use crate::consumer::queue::Assigned;
+use crate::consumer::queue::{Assigned, QueueLock};
 use crate::message::MessageQueue;
 
 /// One queue of ours.
@@ -16,6 +16,10 @@ pub(super) struct Owned {
     /// Since when it is in this stage.
     pub(super) since: Instant,
     pub(super) fetch: Fetch,
+    /// Its lock at the broker, if it needs one.
+    pub(super) lock: Option<QueueLock>,
+    /// Another member had the lock when it was asked for.
+    pub(super) had_to_wait: bool,
     /// When it is looked at next, if nothing happens before.
     due: Option<Instant>,
 }
@@ -23,8 +27,12 @@ pub(super) struct Owned {
 /// How far a queue is, from being taken to being given up.
 #[derive(Debug)]
 pub(super) enum Stage {
+    /// Its lock is asked for; until then it may be another member's.
+    Taking,
     /// Its start is asked for.
     Starting(Starting),
+    /// It may have been another member's for a while: the committed offset is asked for.
+    Checking { is_asking: bool },
     /// Messages are fetched and handed out.
     Active,
     /// Its offset is not there, and nobody has said where to go on.
@@ -59,6 +67,8 @@ pub(super) struct Fetch {
     pub(super) moved_since: Option<Instant>,
     /// All that the queue has is younger than what we had of it.
     pub(super) is_new_topic: bool,
+    /// The group may have had the first messages that come: the queue was not handed over.
+    pub(super) may_repeat: bool,
 }
 
 impl Fetch {
@@ -79,6 +89,8 @@ pub(super) struct Queues {
     by_number: HashMap<u64, Owned>,
     numbers: HashMap<MessageQueue, u64>,
     agenda: BTreeSet<(Instant, u64)>,
+    /// Queues that were given up while handlers still had messages, which count in the budget.
+    strays: HashMap<u64, Arc<Assigned>>,
 }
 
 impl Owned {
@@ -109,12 +121,14 @@ impl Owned {
 }
 
 impl Queues {
-    pub(super) fn add(&mut self, assigned: Arc<Assigned>, stage: Stage, now: Instant) {
+    pub(super) fn add(&mut self, assigned: Arc<Assigned>, lock: Option<QueueLock>, now: Instant) {
         let number = assigned.number;
         self.numbers.insert(assigned.queue.clone(), number);
         let owned = Owned {
             assigned,
-            stage,
+            stage: Stage::Taking,
+            lock,
+            had_to_wait: false,
             since: now,
             fetch: Fetch::default(),
             due: None,
@@ -145,6 +159,28 @@ impl Queues {
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Owned> {
         self.by_number.values()
+    }
+
+    /// Whether a queue is ours, or a handler of ours still has messages of it.
+    pub(super) fn is_held(&self, queue: &MessageQueue) -> bool {
+        let mut strays = self.strays.values();
+        self.numbers.contains_key(queue) || strays.any(|stray| stray.queue == *queue)
+    }
+
+    pub(super) fn keep_stray(&mut self, stray: Arc<Assigned>) {
+        self.strays.insert(stray.number, stray);
+    }
+
+    pub(super) fn stray(&self, number: u64) -> Option<Arc<Assigned>> {
+        self.strays.get(&number).cloned()
+    }
+
+    pub(super) fn forget_stray(&mut self, number: u64) {
+        self.strays.remove(&number);
+    }
+
+    pub(super) fn numbers(&self) -> Vec<u64> {
+        self.by_number.keys().copied().collect()
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -1,17 +1,18 @@
 //! What is learnt before the consumer is a member of its group, and the start of its thread.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
 use super::controller::{Beginning, Controller};
+use super::group::masters_of_topics;
 use super::inbox::{Answered, Asked, Event};
-use super::rounds::masters_of_topics;
 use super::stages::starts::read_committed;
 use super::tools::Tools;
 use super::wire::Wire;
 use crate::client::{ClientCore, Membership};
+use crate::consumer::consume::Mode;
 use crate::consumer::observe::Events;
 use crate::consumer::offset::Progress;
 use crate::consumer::queue::Budget;
@@ -84,6 +85,7 @@ pub(crate) fn spawn(begun: Beginning, parts: Parts, membership: Membership) -> i
         facts,
     } = parts;
     let listener = shared.config.listener.clone();
+    let holds_locks = shared.config.mode == Mode::Ordered;
     let tools = Tools {
         events: Events::start(listener, &threads, shared.counters.clone())?,
         budget: Budget::new(shared.config.byte_budget),
@@ -97,7 +99,10 @@ pub(crate) fn spawn(begun: Beginning, parts: Parts, membership: Membership) -> i
         progress: Progress::default(),
         assignment: shared.assignment,
         counters: shared.counters,
-        holds_locks: false,
+        holds_locks,
+        leases: false,
+        to_lock: BTreeMap::new(),
+        has_others: false,
         last_generation: 0,
     };
     let controller = Controller::new(begun, tools, Instant::now());

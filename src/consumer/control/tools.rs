@@ -1,5 +1,6 @@
 //! What the steps of all queues need.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::inbox::Inbox;
@@ -28,6 +29,12 @@ pub(super) struct Tools {
     pub(super) events: Events,
     /// Whether the group may hold a lock of a queue at some broker.
     pub(super) holds_locks: bool,
+    /// Whether leases are taken for the hand-over of queues.
+    pub(super) leases: bool,
+    /// Queues whose locks are about to be asked for, by the name of their broker.
+    pub(super) to_lock: BTreeMap<Arc<str>, Vec<u64>>,
+    /// Whether the group has other members.
+    pub(super) has_others: bool,
     /// The number of the last assignment, seek or reset.
     pub(super) last_generation: u64,
 }

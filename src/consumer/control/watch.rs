@@ -45,11 +45,12 @@ impl Watch {
         }
     }
 
+    pub(super) fn is_due(&self, now: Instant) -> bool {
+        now >= self.next
+    }
+
     pub(super) fn step(&mut self, queues: &Queues, tools: &Tools, now: Instant) -> Found {
         let mut found = Found::default();
-        if now < self.next {
-            return found;
-        }
         self.next = now + EVERY;
         let mut stuck = HashMap::new();
         for owned in queues.iter() {

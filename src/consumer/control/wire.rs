@@ -11,6 +11,7 @@ use crate::message::MessageQueue;
 use crate::protocol::admin::QueueQuery;
 use crate::protocol::code::request;
 use crate::protocol::consumer::back::SendBack;
+use crate::protocol::consumer::lock::LockRequest;
 use crate::protocol::consumer::member::GroupName;
 use crate::protocol::consumer::offset::{CommitOffset, QueryOffset};
 use crate::protocol::consumer::pull::{PullRequest, flag};
@@ -60,6 +61,55 @@ impl Wire {
         };
         let request = Request::new(request::GET_CONSUMER_LIST_BY_GROUP, &header);
         self.send(broker, &request, Deadline::after(now, SOON), asked);
+    }
+
+    /// Asks a broker for the connections of the group.
+    pub(super) fn connections(&self, broker: &Arc<str>, now: Instant, asked: Asked) {
+        let header = GroupName {
+            consumer_group: self.group.to_string(),
+        };
+        let request = Request::new(request::GET_CONSUMER_CONNECTION_LIST, &header);
+        self.send(broker, &request, Deadline::after(now, SOON), asked);
+    }
+
+    /// Asks the master of a broker for the locks of queues; false if it has no address.
+    pub(super) fn lock(
+        &self,
+        broker: &str,
+        queues: Vec<MessageQueue>,
+        now: Instant,
+        asked: Asked,
+    ) -> bool {
+        self.about_locks(request::LOCK_BATCH_MQ, broker, queues, now, asked)
+    }
+
+    /// Gives locks back.
+    pub(super) fn unlock(&self, broker: &str, queues: Vec<MessageQueue>, now: Instant) -> bool {
+        self.about_locks(request::UNLOCK_BATCH_MQ, broker, queues, now, Asked::Unlock)
+    }
+
+    fn about_locks(
+        &self,
+        code: i32,
+        broker: &str,
+        queues: Vec<MessageQueue>,
+        now: Instant,
+        asked: Asked,
+    ) -> bool {
+        let brokers = self.core.routes.brokers();
+        let Some(address) = brokers.master(broker) else {
+            return false;
+        };
+        let body = LockRequest {
+            client_id: self.core.identity.client_id().to_owned(),
+            consumer_group: self.group.to_string(),
+            mq_set: queues,
+            only_this_broker: false,
+        };
+        let body = Arc::new(body.encode());
+        let request = Request::new(code, &()).with_body(&body);
+        self.send(address, &request, Deadline::after(now, SOON), asked);
+        true
     }
 
     /// Asks for the group's offset of a queue; false if no broker has an address.

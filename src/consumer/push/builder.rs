@@ -4,7 +4,9 @@ use std::time::Duration;
 use super::consumer::PushConsumer;
 use crate::client::{Client, ClientOptions, ClientSource};
 use crate::consumer::config::{ConsumerConfig, OnCorrupt};
-use crate::consumer::consume::{Batch, Deliveries, Handler, Retry, Single};
+use crate::consumer::consume::{
+    Batch, Deliveries, Handler, InOrder, Mode, OrderedMessage, Retry, Single,
+};
 use crate::consumer::fetch::OffsetMoved;
 use crate::consumer::observe::Event;
 use crate::consumer::offset::StartFrom;
@@ -163,11 +165,28 @@ impl PushConsumerBuilder {
         self
     }
 
+    /// How long an ordered queue waits before a message that failed is handled again (default 1 s; 10
+    /// ms to 30 s, other values count as these).
+    #[doc(alias = "setSuspendCurrentQueueTimeMillis")]
+    pub fn suspend(mut self, time: Duration) -> Self {
+        self.config.suspend = time;
+        self
+    }
+
     /// How long the handlers of a queue that goes to another member have to end (default 20 s). The
     /// new member waits for that, up to a limit of its own. What runs for longer is handled twice.
     #[doc(alias = "setAwaitTerminationMillisWhenShutdown")]
     pub fn drain_time(mut self, time: Duration) -> Self {
         self.config.drain_time = time;
+        self
+    }
+
+    /// Whether members take the broker's lock of a queue for as long as they have it (default: yes). With
+    /// it nothing is handled twice when a member joins, leaves or is shut down: the next member of a
+    /// queue waits until the last one has ended its handlers, committed, and unlocked the queue, for at
+    /// most 5 s. It is used only while all members of the group are of this library.
+    pub fn lease(mut self, lease: bool) -> Self {
+        self.config.lease = lease;
         self
     }
 
@@ -266,6 +285,28 @@ impl PushConsumerBuilder {
             return Err(Error::new(ErrorKind::Config, text));
         }
         self.start_with(Box::new(Batch(handler)), most)
+    }
+
+    /// Starts an ordered consumer: the messages of one queue are handled one after the other, in the
+    /// order of the queue, by one member at a time. Different queues are handled at the same time.
+    ///
+    /// A message that failed is handled again after [`suspend`](Self::suspend), and the queue waits for
+    /// it: without end, unless [`max_reconsume`](Self::max_reconsume) is set. After that many retries it
+    /// becomes a dead letter, and the queue goes on.
+    ///
+    /// It holds the broker's lock of each of its queues, and hands nothing out while that is not
+    /// confirmed. After a crash, its queues wait for up to a minute until the locks expire, or until a
+    /// consumer of the same [`instance_name`](Self::instance_name) is back.
+    ///
+    /// # Errors
+    /// Those of [`start`](Self::start).
+    #[doc(alias = "MessageListenerOrderly")]
+    pub fn start_ordered<F>(mut self, handler: F) -> Result<PushConsumer>
+    where
+        F: Fn(&OrderedMessage) -> Result<(), Retry> + Send + Sync + 'static,
+    {
+        self.config.mode = Mode::Ordered;
+        self.start_with(Box::new(InOrder(handler)), 1)
     }
 
     fn start_with(self, handler: Box<dyn Handler>, batch: usize) -> Result<PushConsumer> {

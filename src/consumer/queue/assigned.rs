@@ -32,6 +32,8 @@ pub(crate) struct Assigned {
     /// It stands in the line of queues that have something for a handler.
     is_in_line: AtomicBool,
     is_paused: AtomicBool,
+    /// One message at a time, in the order of the queue.
+    is_ordered: bool,
 }
 
 /// What is under the lock, which is never held over user code or I/O.
@@ -39,6 +41,10 @@ pub(crate) struct Contents {
     pub(crate) window: Window<Payload>,
     /// Bytes that are held no longer, and not yet given back to the budget.
     pub(crate) freed: u64,
+    /// Nothing is handed out from then on, unless the control thread says so; `None`: always.
+    pub(crate) ours_until: Option<Instant>,
+    /// The group may have had messages below this offset without knowing it.
+    pub(crate) may_repeat_below: u64,
 }
 
 impl Assigned {
@@ -47,11 +53,14 @@ impl Assigned {
         queue: MessageQueue,
         shown: MessageQueue,
         most: usize,
+        is_ordered: bool,
     ) -> Assigned {
         Assigned {
             contents: Mutex::new(Contents {
                 window: Window::new(number, 0, most),
                 freed: 0,
+                ours_until: None,
+                may_repeat_below: 0,
             }),
             number,
             queue,
@@ -59,6 +68,7 @@ impl Assigned {
             is_noted: AtomicBool::new(false),
             is_in_line: AtomicBool::new(false),
             is_paused: AtomicBool::new(false),
+            is_ordered,
         }
     }
 
@@ -74,18 +84,35 @@ impl Assigned {
         self.is_paused.store(paused, Ordering::SeqCst);
     }
 
-    /// Takes up to `most` messages for one call of a concurrent handler, and says whether there are
-    /// more that may start now.
+    /// Takes up to `most` messages for one call of a handler, and says whether there are more that may
+    /// start now.
     pub(crate) fn take(&self, most: usize, now: Instant) -> (Vec<Handed<Payload>>, bool) {
         let mut contents = self.lock();
-        if self.is_paused() {
+        if self.is_paused() || contents.ours_until.is_some_and(|until| now >= until) {
             return (Vec::new(), false);
         }
         let window = &mut contents.window;
+        if self.is_ordered {
+            return (window.take_ordered(most, now), false);
+        }
         let taken = std::iter::from_fn(|| window.take(now)).take(most);
         let taken: Vec<_> = taken.collect();
         let more = window.ready_at(now).is_some_and(|at| at <= now);
         (taken, more)
+    }
+
+    /// When there is something for a handler; `None` if there is nothing to wait for.
+    pub(crate) fn ready_at(&self, now: Instant) -> Option<Instant> {
+        let window = &self.lock().window;
+        match self.is_ordered {
+            true => window.ordered_ready_at(now),
+            false => window.ready_at(now),
+        }
+    }
+
+    /// Whether messages of the queue may be handled here at this time.
+    pub(crate) fn is_ours(&self, now: Instant) -> bool {
+        self.lock().ours_until.is_none_or(|until| now < until)
     }
 
     /// The message has a final outcome.

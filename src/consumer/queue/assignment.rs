@@ -101,7 +101,7 @@ mod tests {
         let assignment = Assignment::default();
         let new = |topic: &str, id| {
             let queue = queue(topic, id);
-            Arc::new(Assigned::new(1, queue.clone(), queue, 10))
+            Arc::new(Assigned::new(1, queue.clone(), queue, 10, false))
         };
         let (t0, t1, u0) = (new("T", 0), new("T", 1), new("U", 0));
         let states = || [&t0, &t1, &u0].map(|queue| queue.is_paused());

@@ -74,6 +74,15 @@ impl QueueLock {
         }
     }
 
+    pub(crate) fn need(&self) -> Need {
+        self.need
+    }
+
+    /// Whether the broker may have given it to us.
+    pub(crate) fn was_asked(&self) -> bool {
+        self.last_asked.is_some() || self.was_held
+    }
+
     /// When to ask for the lock, or to renew it; `None` while a request is in flight.
     pub(crate) fn ask_at(&self) -> Option<Instant> {
         if self.asked.is_some() {
@@ -134,6 +143,7 @@ impl QueueLock {
     }
 
     /// We unlocked the queue.
+    #[allow(dead_code, reason = "models and tests look at it")]
     pub(crate) fn released(&mut self, now: Instant) {
         *self = QueueLock::new(self.need, now);
     }
@@ -165,6 +175,12 @@ impl QueueLock {
             }
             (false, _) => None,
         }
+    }
+
+    /// From then on nothing may be handed out, unless it is renewed; `None` if it is not needed.
+    pub(crate) fn must_be_renewed_by(&self, now: Instant) -> Option<Instant> {
+        let required = self.need == Need::Required;
+        self.changes_at(now).filter(|_| required)
     }
 
     /// For the operator: somebody else has it, since when we wait.

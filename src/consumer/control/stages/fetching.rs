@@ -266,13 +266,17 @@ fn take(owned: &mut Owned, tools: &mut Tools, pull: Pull, found: Found, next: u6
     tools.counters.fetched.add(count as u64);
     tools.counters.fetched_bytes.add(total);
     owned.fetch.last_stored = found.last_stored.or(owned.fetch.last_stored);
+    let may_repeat = std::mem::take(&mut owned.fetch.may_repeat);
+    let end = owned.fetch.end.filter(|_| may_repeat);
     let messages = found.messages.into_iter();
     let messages = messages.map(|(offset, bytes, payload)| Fetched {
         offset: offset.try_into().unwrap_or(0),
         bytes,
         payload,
     });
-    let window = &mut owned.assigned.lock().window;
+    let mut contents = owned.assigned.lock();
+    contents.may_repeat_below = end.unwrap_or(contents.may_repeat_below);
+    let window = &mut contents.window;
     let kept = window
         .answer(pull.ask, messages, next)
         .map(|answered| answered.bytes);

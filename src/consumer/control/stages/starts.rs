@@ -119,6 +119,7 @@ fn begin(owned: &mut Owned, tools: &mut Tools, offset: u64, is_stored: bool, now
     owned.assigned.lock().window.restart(generation, offset);
     let queue = owned.queue().clone();
     tools.progress.begin(&queue, generation, offset, is_stored);
+    owned.fetch.may_repeat &= is_stored;
     logging::debug!(target: LOG, "{}: starts at {offset}", owned.assigned.shown);
     owned.enter(Stage::Active, now);
     super::commits::commit_now(&queue, number, tools, now);

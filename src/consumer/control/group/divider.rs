@@ -3,14 +3,16 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::owned::{Queues, Stage};
-use super::rounds::{Listed, Rounds};
-use super::stages::giving_up;
-use super::tools::Tools;
+use super::rounds::{Answers, Rounds};
+use super::suspicions::Suspicions;
 use crate::consumer::LOG;
+use crate::consumer::consume::Mode;
+use crate::consumer::control::locks;
+use crate::consumer::control::owned::Queues;
+use crate::consumer::control::stages::giving_up;
+use crate::consumer::control::tools::Tools;
 use crate::consumer::observe::Event;
-use crate::consumer::offset::Starting;
-use crate::consumer::queue::Assigned;
+use crate::consumer::queue::{Assigned, Need, QueueLock};
 use crate::consumer::rebalance::{Diff, Doubt, Duplicates, Round, judge, rebalance};
 use crate::logging;
 use crate::message::MessageQueue;
@@ -19,8 +21,8 @@ use crate::message::MessageQueue;
 const TOLD_AFTER: Duration = Duration::from_secs(60);
 
 /// Divides the queues of the topics among the members of the group.
-pub(super) struct Divider {
-    pub(super) rounds: Rounds,
+pub(in crate::consumer::control) struct Divider {
+    pub(in crate::consumer::control) rounds: Rounds,
     /// Our client id.
     me: Arc<str>,
     /// A round had no doubt.
@@ -30,10 +32,15 @@ pub(super) struct Divider {
     /// Since when each round is in doubt.
     doubtful_since: Option<Instant>,
     is_told: bool,
+    suspicions: Suspicions,
 }
 
 impl Divider {
-    pub(super) fn new(me: Arc<str>, interval: Duration, now: Instant) -> Divider {
+    pub(in crate::consumer::control) fn new(
+        me: Arc<str>,
+        interval: Duration,
+        now: Instant,
+    ) -> Divider {
         Divider {
             rounds: Rounds::new(now, interval),
             me,
@@ -41,33 +48,48 @@ impl Divider {
             members: None,
             doubtful_since: None,
             is_told: false,
+            suspicions: Suspicions::default(),
         }
     }
 
     /// Whether there is a first assignment.
-    pub(super) fn is_assigned(&self) -> bool {
+    pub(in crate::consumer::control) fn is_assigned(&self) -> bool {
         self.is_assigned
     }
 
-    pub(super) fn members(&self) -> Option<usize> {
+    pub(in crate::consumer::control) fn members(&self) -> Option<usize> {
         self.members
     }
 
     /// Asks for the members if a round is due, and divides when they are known.
-    pub(super) fn step(&mut self, queues: &mut Queues, tools: &mut Tools, now: Instant) {
-        if let Some(lists) = self.rounds.step(tools, now) {
-            self.divide(&lists, queues, tools, now);
+    pub(in crate::consumer::control) fn step(
+        &mut self,
+        queues: &mut Queues,
+        tools: &mut Tools,
+        now: Instant,
+    ) {
+        if let Some(answers) = self.rounds.step(tools, now) {
+            self.divide(&answers, queues, tools, now);
         }
     }
 
-    fn divide(&mut self, lists: &[Listed], queues: &mut Queues, tools: &mut Tools, now: Instant) {
+    fn divide(&mut self, answers: &Answers, queues: &mut Queues, tools: &mut Tools, now: Instant) {
         let before = assigned(queues);
+        let lists = &answers.lists;
         let list = judge(&self.me, lists);
         self.members = list.doubt.is_none().then_some(list.ids.len());
+        if let Some(members) = self.members {
+            tools.has_others = members > 1;
+            if tools.config.mode == Mode::Concurrent {
+                let on = tools.config.lease && answers.are_all_ours();
+                locks::use_leases(on, queues, tools, now);
+            }
+        }
+        self.suspect(answers, tools, now);
         let mut doubts = Vec::new();
         let topics = tools.topics.clone();
         for (topic, _) in topics.iter() {
-            let diff = self.diff(topic, lists, queues, tools);
+            let diff = self.diff(topic, answers, queues, tools);
             if let Some(diff) = diff {
                 doubts.extend(diff.doubt);
                 self.apply(diff, queues, tools, now);
@@ -83,11 +105,25 @@ impl Divider {
         self.doubt(doubts.first().copied(), tools, now);
     }
 
+    /// Tells what is wrong with the group, as brokers see it that know us.
+    fn suspect(&mut self, answers: &Answers, tools: &Tools, now: Instant) {
+        let both = answers.lists.iter().zip(&answers.connections);
+        let know_us = both.filter_map(|(list, connections)| {
+            let list = list.as_ref()?;
+            list.contains(&self.me).then_some(connections.as_ref()?)
+        });
+        let know_us: Vec<_> = know_us.collect();
+        let topics = &tools.topics;
+        for event in self.suspicions.look(&self.me, &know_us, topics, now) {
+            tools.events.tell(event);
+        }
+    }
+
     /// What becomes of the queues of a topic; `None` if it does not exist.
     fn diff(
         &self,
         topic: &Arc<str>,
-        lists: &[Listed],
+        answers: &Answers,
         queues: &Queues,
         tools: &Tools,
     ) -> Option<Diff> {
@@ -109,8 +145,12 @@ impl Divider {
             me: &self.me,
             mine: &mine,
             queues: readable.as_deref(),
-            answers: lists,
-            duplicates: Duplicates::Removed,
+            answers: &answers.lists,
+            // Where Java's members are, a member counts as often as it is listed.
+            duplicates: match answers.are_all_ours() {
+                true => Duplicates::Removed,
+                false => Duplicates::KeptAsJava,
+            },
         };
         let (diff, error) = rebalance(&tools.config.allocation, &round);
         if let Some(error) = error {
@@ -132,10 +172,10 @@ impl Divider {
             }
         }
         for queue in diff.take {
-            match queues.of_mut(&queue) {
-                // It is just being given up: it comes back when that is done.
-                Some(_) => self.rounds.pace.ask_again(now),
-                None => take(queue, queues, tools, now),
+            // One that is just being given up comes back when that is done.
+            match queues.is_held(&queue) {
+                true => self.rounds.pace.ask_again(now),
+                false => take(queue, queues, tools, now),
             }
         }
     }
@@ -170,15 +210,19 @@ impl Divider {
 fn take(queue: MessageQueue, queues: &mut Queues, tools: &mut Tools, now: Instant) {
     let number = tools.next_generation();
     let shown = tools.topics.for_users(&queue);
-    let topic = tools.topics.get(queue.topic());
-    let is_retry = topic.is_some_and(|topic| topic.is_retry);
-    let starting = Starting::new(tools.facts.is_new(&queue), is_retry, now);
-    let assigned = Assigned::new(number, queue, shown, tools.config.window);
+    let need = match tools.config.mode {
+        Mode::Ordered => Some(Need::Required),
+        _ if tools.leases => Some(Need::Preferred),
+        _ => None,
+    };
+    let (most, is_ordered) = (tools.config.window, tools.config.mode == Mode::Ordered);
+    let assigned = Assigned::new(number, queue, shown, most, is_ordered);
     let assigned = Arc::new(assigned);
     tools.budget.add(number);
     tools.counters.queues_taken.add(1);
     tools.assignment.add(&assigned);
-    queues.add(assigned, Stage::Starting(starting), now);
+    let lock = need.map(|need| QueueLock::new(need, now));
+    queues.add(assigned, lock, now);
 }
 
 /// The queues that are ours and stay so, by the users' names.

@@ -6,19 +6,22 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::inbox::Asked;
-use super::tools::Tools;
-use super::wire::Wire;
 use crate::client::Route;
+use crate::consumer::control::inbox::Asked;
+use crate::consumer::control::tools::Tools;
+use crate::consumer::control::wire::Wire;
 use crate::consumer::rebalance::Pace;
 use crate::consumer::topics::Topics;
 use crate::protocol::code::response;
-use crate::protocol::consumer::member::Members;
+use crate::protocol::consumer::member::{Connections, Members};
 use crate::protocol::route::MASTER;
 use crate::transport::Outcome;
 
 /// So many brokers are asked at most: all of them know all members.
 const MOST_ASKED: usize = 8;
+
+/// The language that members of this library announce, unless they are told otherwise.
+const OUR_LANGUAGE: &str = "RUST";
 
 /// How long a round waits for answers.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -26,21 +29,42 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// A list of members as one broker has it; `None` if it did not answer.
 pub(super) type Listed = Option<Vec<Arc<str>>>;
 
+/// What brokers answered in a round.
+pub(in crate::consumer::control) struct Answers {
+    pub(super) lists: Vec<Listed>,
+    /// The connections of the group, of the same brokers.
+    pub(super) connections: Vec<Option<Connections>>,
+}
+
+impl Answers {
+    /// Whether all members are of this library, as far as the brokers that answered know.
+    pub(in crate::consumer::control) fn are_all_ours(&self) -> bool {
+        let mut answered = self.lists.iter().zip(&self.connections);
+        answered.all(|(list, connections)| {
+            let all = connections.as_ref().is_some_and(|connections| {
+                let mut members = connections.connection_set.iter();
+                members.all(|member| member.language == OUR_LANGUAGE)
+            });
+            list.is_none() || all
+        })
+    }
+}
+
 /// When to ask, and what was answered.
-pub(super) struct Rounds {
-    pub(super) pace: Pace,
+pub(in crate::consumer::control) struct Rounds {
+    pub(in crate::consumer::control) pace: Pace,
     number: u64,
     gathering: Option<Gathering>,
 }
 
 struct Gathering {
-    answers: Vec<Listed>,
+    answers: Answers,
     open: usize,
     until: Instant,
 }
 
 impl Rounds {
-    pub(super) fn new(now: Instant, interval: Duration) -> Rounds {
+    pub(in crate::consumer::control) fn new(now: Instant, interval: Duration) -> Rounds {
         Rounds {
             pace: Pace::new(now, interval),
             number: 0,
@@ -49,7 +73,7 @@ impl Rounds {
     }
 
     /// When something is to be done, if nothing happens before.
-    pub(super) fn due(&self) -> Instant {
+    pub(in crate::consumer::control) fn due(&self) -> Instant {
         match &self.gathering {
             Some(gathering) => gathering.until,
             None => self.pace.due(),
@@ -58,7 +82,11 @@ impl Rounds {
 
     /// Starts a round if one is due. Returns the lists of a round that is complete, or whose time is
     /// up.
-    pub(super) fn step(&mut self, tools: &Tools, now: Instant) -> Option<Vec<Listed>> {
+    pub(in crate::consumer::control) fn step(
+        &mut self,
+        tools: &Tools,
+        now: Instant,
+    ) -> Option<Answers> {
         if self.gathering.is_none() && self.pace.start(now) {
             self.ask(tools, now);
         }
@@ -73,22 +101,50 @@ impl Rounds {
         self.number += 1;
         let brokers = masters(tools);
         self.gathering = Some(Gathering {
-            answers: vec![None; brokers.len()],
-            open: brokers.len(),
+            answers: Answers {
+                lists: vec![None; brokers.len()],
+                connections: vec![None; brokers.len()],
+            },
+            open: 2 * brokers.len(),
             until: now + PATIENCE,
         });
         for (nth, broker) in brokers.iter().enumerate() {
             let round = self.number;
             let asked = Asked::Members { round, nth };
             tools.wire.members(broker, now, asked);
+            let asked = Asked::Connections { round, nth };
+            tools.wire.connections(broker, now, asked);
         }
     }
 
     /// A broker answered, or will not.
-    pub(super) fn answered(&mut self, round: u64, nth: usize, outcome: Outcome) {
+    pub(in crate::consumer::control) fn answered(
+        &mut self,
+        round: u64,
+        nth: usize,
+        outcome: Outcome,
+    ) {
         let is_this = round == self.number;
         if let Some(gathering) = self.gathering.as_mut().filter(|_| is_this) {
-            gathering.answers[nth] = read(outcome);
+            gathering.answers.lists[nth] = read(outcome);
+            gathering.open -= 1;
+        }
+    }
+
+    /// The same for the connections.
+    pub(in crate::consumer::control) fn connected(
+        &mut self,
+        round: u64,
+        nth: usize,
+        outcome: Outcome,
+    ) {
+        let is_this = round == self.number;
+        if let Some(gathering) = self.gathering.as_mut().filter(|_| is_this) {
+            let answer = outcome
+                .ok()
+                .filter(|answer| answer.code == response::SUCCESS);
+            let read = answer.and_then(|answer| Connections::decode(&answer.body).ok());
+            gathering.answers.connections[nth] = read;
             gathering.open -= 1;
         }
     }
@@ -121,7 +177,10 @@ fn masters(tools: &Tools) -> Vec<Arc<str>> {
 }
 
 /// The masters of the topics whose routes are known.
-pub(super) fn masters_of_topics(topics: &Topics, wire: &Wire) -> BTreeSet<Arc<str>> {
+pub(in crate::consumer::control) fn masters_of_topics(
+    topics: &Topics,
+    wire: &Wire,
+) -> BTreeSet<Arc<str>> {
     let routes = topics.iter().filter_map(|(topic, _)| {
         let routes = &wire.core.routes;
         routes.known_route(topic, false)

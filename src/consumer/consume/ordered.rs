@@ -1,0 +1,49 @@
+//! A message of an ordered consumer.
+
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::consumer::queue::Assigned;
+use crate::message::MessageView;
+
+/// A message as the handler of an ordered consumer gets it: a [`MessageView`] that knows whether its
+/// queue is still this member's.
+pub struct OrderedMessage {
+    message: MessageView,
+    queue: Arc<Assigned>,
+}
+
+impl OrderedMessage {
+    pub(super) fn new(message: MessageView, queue: Arc<Assigned>) -> OrderedMessage {
+        OrderedMessage { message, queue }
+    }
+
+    /// Whether the lock of the message's queue is this member's for sure: it was confirmed less than
+    /// 30 s ago, over a connection that still stands. Otherwise another member may be at the same
+    /// messages, or will be soon. A handler that runs for long asks before it does what cannot be
+    /// undone.
+    pub fn still_owned(&self) -> bool {
+        self.queue.is_ours(Instant::now())
+    }
+
+    /// The message, to be kept.
+    pub fn message(&self) -> &MessageView {
+        &self.message
+    }
+}
+
+impl Deref for OrderedMessage {
+    type Target = MessageView;
+
+    fn deref(&self) -> &MessageView {
+        &self.message
+    }
+}
+
+impl fmt::Debug for OrderedMessage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.message.fmt(f)
+    }
+}

@@ -1,0 +1,62 @@
+//! The connections by which brokers know us. A broker behind another connection than before may be
+//! another process: without its locks, and with older offsets.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Weak};
+use std::time::Instant;
+
+use super::locks;
+use super::owned::Queues;
+use super::tools::Tools;
+use crate::transport::Connection;
+
+/// The connections over which brokers have confirmed us, by address.
+#[derive(Default)]
+pub(super) struct Links(HashMap<Arc<str>, Weak<Connection>>);
+
+impl Links {
+    /// A broker has confirmed us over this connection.
+    pub(super) fn confirmed(
+        &mut self,
+        connection: &Arc<Connection>,
+        queues: &mut Queues,
+        tools: &mut Tools,
+        now: Instant,
+    ) {
+        let address = connection.address();
+        let link = Arc::downgrade(connection);
+        let before = self.0.insert(address.clone(), link.clone());
+        if before.is_none_or(|before| before.ptr_eq(&link)) {
+            return;
+        }
+        let brokers = tools.wire.core.routes.brokers();
+        for name in names(queues) {
+            if brokers.master(&name) == Some(address) {
+                tools.progress.broker_came_back(&name);
+                locks::link_broke(&name, queues, now);
+            }
+        }
+    }
+
+    /// Finds brokers whose connection broke: until they have confirmed our locks again, these do not
+    /// count.
+    pub(super) fn check(&self, queues: &mut Queues, tools: &Tools, now: Instant) {
+        let core = &tools.wire.core;
+        let brokers = core.routes.brokers();
+        for name in names(queues) {
+            let address = brokers.master(&name);
+            let known = address.and_then(|address| self.0.get(address));
+            let current = address.and_then(|address| core.remoting.current(address));
+            let both = known.zip(current.as_ref());
+            if both.is_none_or(|(known, current)| known.as_ptr() != Arc::as_ptr(current)) {
+                locks::link_broke(&name, queues, now);
+            }
+        }
+    }
+}
+
+/// The brokers of our queues.
+fn names(queues: &Queues) -> BTreeSet<Arc<str>> {
+    let names = queues.iter().map(|owned| owned.queue().shared_broker());
+    names.cloned().collect()
+}

@@ -1,0 +1,156 @@
+//! The locks of queues at their brokers: asked for, renewed and given back.
+//!
+//! An ordered consumer hands out nothing without them. A concurrent one takes them as leases for the
+//! hand-over, while all members of the group are of this library: the new member of a queue waits until
+//! the old one has committed and unlocked it.
+
+use std::time::Instant;
+
+use super::inbox::Asked;
+use super::owned::{Owned, Queues};
+use super::tools::Tools;
+use crate::consumer::LOG;
+use crate::consumer::queue::{Granted, Need, QueueLock};
+use crate::logging;
+use crate::message::MessageQueue;
+use crate::protocol::code::response;
+use crate::protocol::consumer::lock::Locked;
+use crate::transport::Outcome;
+
+/// Notes a queue whose lock is to be asked for or renewed now. Returns when to look again.
+pub(super) fn step(owned: &mut Owned, tools: &mut Tools, now: Instant) -> Option<Instant> {
+    let number = owned.number();
+    let broker = owned.assigned.queue.shared_broker().clone();
+    let lock = owned.lock.as_mut()?;
+    if lock.ask_at().is_some_and(|at| at <= now) {
+        lock.ask(now);
+        tools.to_lock.entry(broker).or_default().push(number);
+    }
+    [lock.ask_at(), lock.changes_at(now)]
+        .into_iter()
+        .flatten()
+        .filter(|at| *at > now)
+        .min()
+}
+
+/// Sends one request to each broker.
+pub(super) fn ask(queues: &mut Queues, tools: &mut Tools, now: Instant) {
+    for (broker, numbers) in std::mem::take(&mut tools.to_lock) {
+        let name = |number: &u64| Some(queues.get_mut(*number)?.queue().clone());
+        let names: Vec<MessageQueue> = numbers.iter().filter_map(name).collect();
+        if !tools
+            .wire
+            .lock(&broker, names, now, Asked::Lock(numbers.clone()))
+        {
+            fail(&numbers, queues, now);
+        }
+    }
+}
+
+/// The broker has no address, or did not answer.
+fn fail(numbers: &[u64], queues: &mut Queues, now: Instant) {
+    for number in numbers {
+        if let Some(lock) = queues
+            .get_mut(*number)
+            .and_then(|owned| owned.lock.as_mut())
+        {
+            lock.failed();
+        }
+        queues.look_at(*number, Some(now));
+    }
+}
+
+/// A broker said which of the queues it has locked for us. Returns those that may have been another
+/// member's since they were ours.
+pub(super) fn answered(
+    numbers: &[u64],
+    outcome: Outcome,
+    queues: &mut Queues,
+    now: Instant,
+) -> Vec<u64> {
+    let locked = outcome
+        .ok()
+        .filter(|answer| answer.code == response::SUCCESS);
+    let Some(locked) = locked.and_then(|answer| Locked::decode(&answer.body).ok()) else {
+        fail(numbers, queues, now);
+        return Vec::new();
+    };
+    let mut again = Vec::new();
+    for number in numbers {
+        let Some(owned) = queues.get_mut(*number) else {
+            continue;
+        };
+        let is_ours = locked.queues.contains(owned.queue());
+        if let Some(lock) = owned.lock.as_mut() {
+            match is_ours {
+                true if lock.granted() == Some(Granted::Again) => again.push(*number),
+                true => {}
+                false => {
+                    lock.refused(now);
+                    owned.had_to_wait = true;
+                }
+            }
+        }
+        queues.look_at(*number, Some(now));
+    }
+    again
+}
+
+/// Whether messages of a queue may be handed out.
+pub(super) fn may_hand_out(owned: &Owned, now: Instant) -> bool {
+    match &owned.lock {
+        None => true,
+        Some(lock) if lock.need() == Need::Required => lock.is_held(now),
+        // It is for the hand-over only: unless another member has it, the queue goes on.
+        Some(lock) => lock.waits_for_another().is_none() || lock.goes_without(now),
+    }
+}
+
+/// Gives the lock of a queue back.
+pub(super) fn unlock(owned: &mut Owned, tools: &Tools, now: Instant) {
+    let lock = owned.lock.take();
+    if lock.is_some_and(|lock| lock.was_asked()) {
+        let queue = owned.queue().clone();
+        let broker = queue.shared_broker().clone();
+        tools.wire.unlock(&broker, vec![queue], now);
+    }
+}
+
+/// Leases are taken from now on, or not any more.
+pub(super) fn use_leases(on: bool, queues: &mut Queues, tools: &mut Tools, now: Instant) {
+    if tools.leases == on {
+        return;
+    }
+    let group = &tools.config.group;
+    match on {
+        true => logging::debug!(target: LOG, "{group}: all members are of this library"),
+        false => logging::debug!(target: LOG, "{group}: not all members are of this library"),
+    }
+    (tools.leases, tools.holds_locks) = (on, on);
+    for number in queues.numbers() {
+        let Some(owned) = queues.get_mut(number).filter(|owned| !owned.is_given_up()) else {
+            continue;
+        };
+        match on {
+            true => owned.lock = Some(QueueLock::new(Need::Preferred, now)),
+            false => unlock(owned, tools, now),
+        }
+        queues.look_at(number, Some(now));
+    }
+}
+
+/// The connection to a broker is another one: the broker may have forgotten its locks.
+pub(super) fn link_broke(broker: &str, queues: &mut Queues, now: Instant) {
+    for number in queues.numbers() {
+        let Some(owned) = queues.get_mut(number) else {
+            continue;
+        };
+        if owned.queue().broker() != broker {
+            continue;
+        }
+        if let Some(lock) = &mut owned.lock {
+            lock.link_broke(now);
+            queues.look_at(number, Some(now));
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! A queue waits until it is ours alone, and makes sure of that when it was not for a while.
+
+use std::time::{Duration, Instant};
+
+use super::moved::go_on_at;
+use super::starts::read_committed;
+use crate::consumer::LOG;
+use crate::consumer::control::inbox::Asked;
+use crate::consumer::control::locks;
+use crate::consumer::control::owned::{Owned, Stage};
+use crate::consumer::control::tools::Tools;
+use crate::consumer::offset::{Committed, Starting};
+use crate::logging;
+use crate::transport::Outcome;
+
+/// Without locks, another member may still be at its last messages: its progress is asked for after
+/// this time.
+const OTHERS_END_WITHIN: Duration = Duration::from_secs(1);
+
+/// Between two questions that failed.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// Lets the queue start once its lock is ours, or may be gone without. Returns when to look again.
+pub(in crate::consumer::control) fn step(
+    owned: &mut Owned,
+    tools: &mut Tools,
+    now: Instant,
+) -> Option<Instant> {
+    let mut not_before = now;
+    match &owned.lock {
+        Some(lock) if !lock.may_hand_out(now) => return None,
+        Some(lock) if lock.is_held(now) => {
+            // Whoever had it until now has given it back when all was committed.
+            owned.fetch.may_repeat = !owned.had_to_wait;
+        }
+        Some(_) => {
+            let queue = &owned.assigned.shown;
+            logging::debug!(target: LOG, "{queue}: its lock cannot be had; going on without");
+            owned.fetch.may_repeat = true;
+        }
+        None => {
+            owned.fetch.may_repeat = true;
+            if tools.has_others {
+                not_before += OTHERS_END_WITHIN;
+            }
+        }
+    }
+    let queue = owned.queue();
+    let topic = tools.topics.get(queue.topic());
+    let is_retry = topic.is_some_and(|topic| topic.is_retry);
+    let starting = Starting::new(tools.facts.is_new(queue), is_retry, not_before);
+    owned.enter(Stage::Starting(starting), now);
+    Some(now)
+}
+
+/// The queue may have been another member's for a while.
+pub(in crate::consumer::control) fn doubt(owned: &mut Owned, now: Instant) {
+    if owned.is_active() {
+        owned.assigned.lock().ours_until = Some(now);
+        owned.enter(Stage::Checking { is_asking: false }, now);
+    }
+}
+
+/// Asks how far the group is. Returns when to look again.
+pub(in crate::consumer::control) fn check(
+    owned: &mut Owned,
+    tools: &mut Tools,
+    now: Instant,
+) -> Option<Instant> {
+    let number = owned.number();
+    let Stage::Checking { is_asking } = &mut owned.stage else {
+        return None;
+    };
+    if *is_asking {
+        return None;
+    }
+    let queue = &owned.assigned.queue;
+    *is_asking = tools.wire.committed(queue, now, Asked::Check(number));
+    (!*is_asking).then_some(now + AGAIN)
+}
+
+/// The broker said how far the group is. If that is further than we are, another member went on here.
+pub(in crate::consumer::control) fn checked(
+    owned: &mut Owned,
+    tools: &mut Tools,
+    outcome: Outcome,
+    now: Instant,
+) {
+    let Stage::Checking { is_asking } = &mut owned.stage else {
+        return;
+    };
+    *is_asking = false;
+    let (committed, _) = read_committed(outcome);
+    let low_water = {
+        let window = &owned.assigned.lock().window;
+        window.low_water()
+    };
+    match committed {
+        Committed::Unknown => {}
+        Committed::Known(offset) if offset > low_water => go_on_at(owned, tools, offset, now),
+        _ => owned.enter(Stage::Active, now),
+    }
+}
+
+/// Notes until when messages may be handed out.
+pub(in crate::consumer::control) fn note_ours(owned: &Owned, now: Instant) {
+    let until = match (locks::may_hand_out(owned, now), &owned.lock) {
+        (false, _) => Some(now),
+        (true, Some(lock)) => lock.must_be_renewed_by(now),
+        (true, None) => None,
+    };
+    owned.assigned.lock().ours_until = until;
+}

@@ -1,0 +1,53 @@
+//! What the tests of consumers have in common.
+
+use std::collections::BTreeSet;
+
+use crossbeam_channel::{Receiver, unbounded};
+use rocketmq_blocking::consumer::PushConsumerBuilder;
+use rocketmq_blocking::embedded::Cluster;
+use rocketmq_blocking::{Message, MessageQueue, Producer, PushConsumer, Retry, StartFrom};
+
+use crate::support::PATIENCE;
+
+/// A consumer of all messages of `T`.
+pub fn consumer(cluster: &Cluster) -> PushConsumerBuilder {
+    PushConsumer::builder("g")
+        .name_server(cluster.name_server())
+        .subscribe("T", "*")
+        .start_from(StartFrom::First)
+}
+
+/// Starts it with a handler that hands the bodies on.
+pub fn bodies(builder: PushConsumerBuilder) -> (PushConsumer, Receiver<String>) {
+    let (seen, bodies) = unbounded();
+    let started = builder.start(move |message| -> Result<(), Retry> {
+        seen.send(message.text()?.to_owned())?;
+        Ok(())
+    });
+    (started.expect("a consumer"), bodies)
+}
+
+pub fn send(producer: &Producer, bodies: impl IntoIterator<Item = usize>) -> BTreeSet<String> {
+    let bodies: BTreeSet<String> = bodies.into_iter().map(|n| format!("message {n}")).collect();
+    for body in &bodies {
+        let sent = producer.send(&Message::new("T", body.clone()));
+        assert!(sent.is_ok(), "{sent:?}");
+    }
+    bodies
+}
+
+#[track_caller]
+pub fn take(bodies: &Receiver<String>, count: usize) -> Vec<String> {
+    let next = || bodies.recv_timeout(PATIENCE).expect("a message in time");
+    (0..count).map(|_| next()).collect()
+}
+
+/// The queues of `T`, each with its end.
+pub fn ends(cluster: &Cluster) -> Vec<(MessageQueue, i64)> {
+    let end = |queue: i32| {
+        let stored = cluster.messages("T");
+        stored.iter().filter(|m| m.queue_id() == queue).count() as i64
+    };
+    let queue = |id| MessageQueue::new("T", "broker-a", id);
+    (0..4).map(|id| (queue(id), end(id))).collect()
+}

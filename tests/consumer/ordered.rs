@@ -1,0 +1,205 @@
+//! Ordered consumers: one message of a queue after the other, by one member at a time.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender, unbounded};
+use rocketmq_blocking::consumer::{OrderedMessage, PushConsumerBuilder};
+use rocketmq_blocking::embedded::{Cluster, Fault, On};
+use rocketmq_blocking::{Message, MessageQueue, Producer, PushConsumer, Retry};
+
+use crate::common::consumer;
+use crate::support::{PATIENCE, eventually, inject, ms, producer};
+
+fn cluster(queues: i32) -> Cluster {
+    let builder = Cluster::builder().topic("T", queues);
+    builder.start().expect("free ports")
+}
+
+/// Starts it with a handler that hands on what it gets before it decides.
+fn start(
+    builder: PushConsumerBuilder,
+    decide: impl Fn(&OrderedMessage) -> Result<(), Retry> + Send + Sync + 'static,
+) -> (PushConsumer, Receiver<(String, i32)>) {
+    let (seen, messages): (Sender<(String, i32)>, _) = unbounded();
+    let started = builder.start_ordered(move |message| {
+        let body = message.text().expect("text").to_owned();
+        seen.send((body, message.reconsume_times())).ok();
+        decide(message)
+    });
+    (started.expect("a consumer"), messages)
+}
+
+#[track_caller]
+fn next(messages: &Receiver<(String, i32)>) -> (String, i32) {
+    messages.recv_timeout(PATIENCE).expect("a message in time")
+}
+
+fn send_to(producer: &Producer, queue: i32, bodies: impl IntoIterator<Item = String>) {
+    for body in bodies {
+        let queue = MessageQueue::new("T", "broker-a", queue);
+        let sent = producer
+            .prepare(&Message::new("T", body))
+            .queue(queue)
+            .send();
+        assert!(sent.is_ok(), "{sent:?}");
+    }
+}
+
+fn numbered(numbers: std::ops::Range<usize>) -> Vec<String> {
+    numbers.map(|n| n.to_string()).collect()
+}
+
+#[test]
+fn messages_of_a_queue_are_handled_in_their_order_and_never_two_at_once() {
+    let cluster = cluster(2);
+    let producer = producer(&cluster);
+    let inside = Arc::new([AtomicUsize::new(0), AtomicUsize::new(0)]);
+    let order = Arc::new([Mutex::new(Vec::new()), Mutex::new(Vec::new())]);
+    let (count, seen) = (inside.clone(), order.clone());
+    let (consumer, messages) = start(consumer(&cluster), move |message| {
+        let queue = message.queue_id() as usize;
+        assert_eq!(count[queue].fetch_add(1, Ordering::SeqCst), 0, "alone");
+        assert!(message.still_owned());
+        seen[queue].lock().unwrap().push(message.queue_offset());
+        std::thread::yield_now();
+        count[queue].fetch_sub(1, Ordering::SeqCst);
+        Ok(())
+    });
+    for queue in 0..2 {
+        send_to(&producer, queue, numbered(0..50));
+    }
+    for _ in 0..100 {
+        next(&messages);
+    }
+    assert!(consumer.shutdown_within(PATIENCE).is_clean());
+    assert_eq!(consumer.stats().panicked, 0);
+    for order in &*order {
+        assert_eq!(*order.lock().unwrap(), Vec::from_iter(0..50));
+    }
+    assert_eq!(cluster.group("g").lag("T"), 0);
+    assert!(cluster.group("g").locks().is_empty());
+}
+
+#[test]
+fn a_message_that_failed_is_handled_again_before_the_next_one() {
+    let cluster = cluster(1);
+    let (consumer, messages) = start(consumer(&cluster).suspend(ms(10)), |message| {
+        match (message.text(), message.reconsume_times()) {
+            (Ok("1"), 0..3) => Err(Retry::later()),
+            _ => Ok(()),
+        }
+    });
+    send_to(&producer(&cluster), 0, numbered(0..3));
+    let got: Vec<_> = (0..6).map(|_| next(&messages)).collect();
+    let expected = [("0", 0), ("1", 0), ("1", 1), ("1", 2), ("1", 3), ("2", 0)];
+    assert_eq!(got, expected.map(|(body, times)| (body.to_owned(), times)));
+    assert!(consumer.shutdown_within(PATIENCE).is_clean());
+    assert_eq!(cluster.requests(&On::SendBack).len(), 0);
+}
+
+#[test]
+fn after_its_last_try_a_message_is_a_dead_letter_and_the_queue_goes_on() {
+    let cluster = cluster(1);
+    let builder = consumer(&cluster).suspend(ms(10)).max_reconsume(2);
+    // The first request for the dead letter fails: nothing may overtake the message.
+    inject(
+        &cluster,
+        &Fault::answer(2, "scripted").on(On::SendBack).times(1),
+    );
+    let (consumer, messages) = start(builder, |message| match message.text() {
+        Ok("0") => Err(Retry::later()),
+        _ => Ok(()),
+    });
+    send_to(&producer(&cluster), 0, numbered(0..2));
+    let got: Vec<_> = (0..4).map(|_| next(&messages)).collect();
+    let expected = [("0", 0), ("0", 1), ("0", 2), ("1", 0)];
+    assert_eq!(got, expected.map(|(body, times)| (body.to_owned(), times)));
+    assert_eq!(cluster.group("g").dead_letters().len(), 1);
+    assert!(consumer.shutdown_within(PATIENCE).is_clean());
+    assert!(messages.is_empty());
+}
+
+#[test]
+fn a_queue_that_another_member_has_locked_is_waited_for() {
+    let cluster = cluster(1);
+    let producer = producer(&cluster);
+    let (release, gate) = unbounded::<()>();
+    let (first, first_got) = start(consumer(&cluster), move |_| {
+        let _ = gate.recv();
+        Ok(())
+    });
+    send_to(&producer, 0, numbered(0..2));
+    assert_eq!(next(&first_got).0, "0");
+    let queue = MessageQueue::new("T", "broker-a", 0);
+    let lock = || cluster.group("g").locks().get(&queue).cloned();
+    assert_eq!(lock().as_deref(), Some(first.client_id()));
+    let (second, second_got) = start(consumer(&cluster), |_| Ok(()));
+    // The shutdown waits for the handler, so that another thread has to end it.
+    let (owner, end) = (first.clone(), unbounded());
+    let shutdown = std::thread::spawn(move || {
+        end.0.send(()).ok();
+        owner.shutdown_within(PATIENCE)
+    });
+    end.1.recv().expect("it begins");
+    eventually("given up", || first.assignment().is_empty());
+    assert_eq!(
+        lock().as_deref(),
+        Some(first.client_id()),
+        "a handler is inside"
+    );
+    assert!(second_got.is_empty());
+    drop(release);
+    assert!(shutdown.join().expect("a report").is_clean());
+    assert_eq!(next(&second_got), ("1".to_owned(), 0));
+    second.shutdown();
+    assert!(first_got.is_empty() && second_got.is_empty(), "each once");
+}
+
+#[test]
+fn nothing_is_handed_out_while_the_lock_is_refused() {
+    let cluster = cluster(1);
+    inject(&cluster, &Fault::answer(1, "scripted").on(On::Lock));
+    let builder = consumer(&cluster).start_timeout(Duration::from_secs(1));
+    let (consumer, messages) = start(builder, |_| Ok(()));
+    send_to(&producer(&cluster), 0, numbered(0..1));
+    let asked = cluster.wait_for_requests(&On::Lock, 4, PATIENCE);
+    assert!(asked.len() >= 4, "it is asked again each half second");
+    assert!(messages.is_empty());
+    let state = consumer.describe().to_string();
+    assert!(
+        state.contains("T@broker-a:0: waits for its lock"),
+        "{state}"
+    );
+    assert!(consumer.shutdown_within(PATIENCE).is_clean());
+}
+
+#[test]
+fn a_broker_that_restarts_without_its_locks_is_asked_again_before_anything_is_handed_out() {
+    let cluster = cluster(1);
+    let producer = producer(&cluster);
+    let (consumer, messages) = start(consumer(&cluster).commit_interval(ms(10)), |message| {
+        assert!(message.still_owned());
+        Ok(())
+    });
+    send_to(&producer, 0, numbered(0..3));
+    for _ in 0..3 {
+        next(&messages);
+    }
+    let queue = MessageQueue::new("T", "broker-a", 0);
+    eventually("committed", || {
+        cluster.group("g").committed(&queue) == Some(3)
+    });
+    let broker = cluster.broker("broker-a");
+    broker.kill();
+    broker.restart().expect("its port");
+    assert!(cluster.group("g").locks().is_empty());
+    send_to(&producer, 0, numbered(3..5));
+    assert_eq!(next(&messages).0, "3");
+    let lock = cluster.group("g").locks().get(&queue).cloned();
+    assert_eq!(lock.as_deref(), Some(consumer.client_id()));
+    assert_eq!(next(&messages).0, "4");
+    assert!(consumer.shutdown_within(PATIENCE).is_clean());
+    assert_eq!(consumer.stats().panicked, 0);
+}
