@@ -32,7 +32,8 @@ pub use shutdown::ShutdownReport;
 pub(crate) use crate::transport::{Throttle, Ticker};
 pub(crate) use config::{Names, epoch_millis};
 pub(crate) use members::{
-    Answer, BrokerRequest, Member, MemberKind, Membership, PackedReply, Replies, Waiting,
+    Answer, BrokerRequest, Member, MemberKind, Membership, PackedReply, Registered, Replies,
+    Waiting,
 };
 pub(crate) use routes::{DefaultTopic, NeededTopic, PublishInfo};
 #[allow(unused_imports, reason = "consumers are to come")]

@@ -34,10 +34,12 @@ mod work;
 pub(crate) use budget::{Account, Budget, Permit};
 #[cfg(feature = "internals")]
 pub(crate) use connection::Slot;
-pub(crate) use connection::{Completion, Connection, Entry, Next, Outcome, Pending, Via};
+pub(crate) use connection::{
+    Completion, Confirmation, Connection, Entry, Next, Outcome, Pending, Via,
+};
 pub(crate) use hook::Hooks;
 pub(crate) use inbound::Inbound;
-pub(crate) use remoting::{CONNECTIONS_PER_CALL, Dial, Remoting, To};
+pub(crate) use remoting::{CONNECTIONS_PER_CALL, Dial, Prepared, Remoting, To};
 pub(crate) use request::Request;
 pub use rpc_hook::{RpcHook, RpcRequest, RpcResponse};
 pub(crate) use shared::RemotingConfig;

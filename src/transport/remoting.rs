@@ -208,15 +208,7 @@ impl Remoting {
             Ok(prepared) => prepared,
             Err(error) => return answer(self.shared(), Slot::Task(completion), Err(error)),
         };
-        let completion: Box<dyn Completion> = match hooked {
-            None => completion,
-            Some(hooked) => Box::new(Observed {
-                shared: self.shared().clone(),
-                hooked,
-                completion,
-            }),
-        };
-        let mut slot = Slot::Task(completion);
+        let mut slot = self.slot(hooked, completion);
         for _ in 0..to.connections() {
             let (known, address) = match to {
                 To::Address(address) => (self.current(address), address),
@@ -244,6 +236,64 @@ impl Remoting {
             }
         }
         answer(self.shared(), slot, Err(gone(to.address())));
+    }
+
+    /// The same over this very connection, for a request whose place among others matters. What is `held` is
+    /// dropped as soon as it has its place, before anything is written or answered.
+    pub(crate) fn dispatch_in_order<H>(
+        &self,
+        connection: &Arc<Connection>,
+        prepared: Result<Prepared, Error>,
+        deadline: Deadline,
+        completion: Box<dyn Completion>,
+        held: H,
+    ) {
+        let Prepared { encoded, hooked } = match prepared {
+            Ok(prepared) => prepared,
+            Err(error) => {
+                drop(held);
+                return answer(self.shared(), Slot::Task(completion), Err(error));
+            }
+        };
+        let slot = self.slot(hooked, completion);
+        let (slot, error) = match connection.submit_in_order(&encoded, slot, deadline, held) {
+            Ok(()) => return,
+            Err(Refused::Gone(slot, _)) => (slot, gone(connection.address())),
+            Err(Refused::Never(slot, error)) => (slot, error),
+        };
+        if let Some(slot) = slot {
+            answer(self.shared(), slot, Err(error));
+        }
+    }
+
+    /// The same, waiting for the answer.
+    pub(crate) fn exchange_in_order<H>(
+        &self,
+        connection: &Arc<Connection>,
+        prepared: &Prepared,
+        deadline: Deadline,
+        held: H,
+    ) -> Outcome {
+        let outcome = match connection.call_in_order(&prepared.encoded, deadline, held) {
+            Ok(outcome) => outcome,
+            Err(Refused::Gone(..)) => Err(gone(connection.address())),
+            Err(Refused::Never(_, error)) => Err(error),
+        };
+        if let Some(hooked) = &prepared.hooked {
+            hooked.after(&self.shared().config.hooks.user, &outcome);
+        }
+        outcome
+    }
+
+    fn slot(&self, hooked: Option<Hooked>, completion: Box<dyn Completion>) -> Slot {
+        Slot::Task(match hooked {
+            None => completion,
+            Some(hooked) => Box::new(Observed {
+                shared: self.shared().clone(),
+                hooked,
+                completion,
+            }),
+        })
     }
 
     /// Queues a oneway request. `Ok` means accepted; the permit is returned when the socket has
@@ -308,14 +358,19 @@ impl Remoting {
     /// Forgets an address, closing its connections; not while answers are due soon on one of them: a
     /// question can go to brokers that no route names, such as slaves. Parked requests fail.
     pub(crate) fn forget(&self, address: &Arc<str>) {
-        let known = self.peers.read().by_address.get(address).cloned();
-        if known.is_some_and(|peer| peer.is_awaited()) {
+        let mut peers = self.peers.write();
+        let Some(peer) = peers.by_address.get(address) else {
+            return;
+        };
+        // A thread that has the peer too is about to dial, or waits for a dial. None can get it meanwhile,
+        // and what finds the connection retired takes another one.
+        if Arc::strong_count(peer) > 1 || !peer.retire_if_quiet() {
             return;
         }
-        let forgotten = self.peers.write().by_address.remove(address);
+        let forgotten = peers.by_address.remove(address);
+        drop(peers);
         if let Some(peer) = forgotten {
             logging::info!(target: LOG, "{address}: in no route any more; closing");
-            // A request that is just about to use it may try another one.
             let text = "the broker left all routes";
             peer.close(&Error::new(ErrorKind::Disconnected, text).at(address));
         }

@@ -7,18 +7,18 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::member::{Member, MemberKind};
-use super::registry::Registry;
+use super::registry::{Made, Registry};
 use crate::client::LOG;
 use crate::client::api::{self, group};
 use crate::client::config::SendPort;
 use crate::client::routes::{Brokers, NeededTopic, Route, RouteListener, RouteNeeds, Routes};
 use crate::error::Result;
 use crate::logging;
-use crate::protocol::heartbeat::{Heartbeat, Unregister};
-use crate::sync::Mutex;
+use crate::protocol::heartbeat::Unregister;
 use crate::sync::channel::Receiver;
+use crate::sync::{Mutex, MutexGuard};
 use crate::transport::{
-    Connection, Deadline, Next, Outcome, Remoting, Threads, Throttle, Ticker, Timer,
+    Connection, Deadline, Next, Outcome, Prepared, Remoting, Threads, Throttle, Ticker, Timer,
 };
 
 /// The longest wait for unregistering groups, and at most a quarter of the time left.
@@ -41,9 +41,20 @@ pub(in crate::client) struct Heartbeats {
     client_id: String,
     /// About what brokers can cause as often as they like.
     pub(super) warnings: Arc<Throttle>,
+    /// Held from the check that a heartbeat is current until it has its place in the connection's queue,
+    /// never during a write: no heartbeat follows a later one, or the goodbye of a member in it.
+    order: Mutex<()>,
     /// Addresses that get a heartbeat out of turn.
     due: Mutex<BTreeSet<Arc<str>>>,
     ticker: Mutex<Option<Ticker<()>>>,
+}
+
+/// A heartbeat that is to go out now.
+pub(super) struct InOrder<'a> {
+    pub(super) prepared: Result<Prepared>,
+    pub(super) version: u64,
+    /// To be dropped when the heartbeat has its place.
+    pub(super) order: MutexGuard<'a, ()>,
 }
 
 /// The parts of the client that heartbeats use.
@@ -69,6 +80,7 @@ impl Heartbeats {
             timeout: around.timeout,
             client_id: around.client_id,
             warnings: around.warnings,
+            order: Mutex::default(),
             due: Mutex::default(),
             ticker: Mutex::new(None),
         }
@@ -131,12 +143,11 @@ impl Heartbeats {
         }
     }
 
-    /// A member has joined or changed: connected brokers get a heartbeat now, brokers of its topics
+    /// A member has joined or changed: connected brokers get a heartbeat soon, brokers of its topics
     /// with known routes once they are connected.
     pub(super) fn announce(&self, member: &dyn Member) {
-        for connection in self.connected_brokers() {
-            self.send(&connection);
-        }
+        let connected = self.connected_brokers().into_iter();
+        self.send_soon(connected.map(|connection| connection.address().clone()));
         for NeededTopic { topic, default } in member.topics() {
             if let Some(route) = self.routes.known_route(&topic, default.is_some()) {
                 self.send_soon(self.concerned(&Brokers::of(route.raw())));
@@ -146,46 +157,71 @@ impl Heartbeats {
 
     /// Tells the broker at the other end of a connection of all members. Does not wait for its answer.
     pub(super) fn send(&self, connection: &Arc<Connection>) {
-        let Some((heartbeat, version)) = self.heartbeat() else {
+        let Some(heartbeat) = self.prepare(connection) else {
             return;
         };
+        let version = heartbeat.version;
         let deadline = Deadline::after(Instant::now(), self.timeout);
         let (registry, to) = (self.registry.clone(), connection.clone());
         let warnings = self.warnings.clone();
         let completion = move |outcome: Outcome| {
             match outcome {
-                Ok(answer) => match api::check(&answer, to.address()) {
-                    Ok(()) => note_confirmed(&registry, &to, version),
-                    Err(_) => warn(
-                        &warnings,
-                        &format!("{}: heartbeat answered {}", to.address(), answer.code),
-                    ),
-                },
-                Err(error) => warn(&warnings, &format!("heartbeat failed: {error}")),
+                Ok(answer) if api::check(&answer, to.address()).is_ok() => {
+                    note_confirmed(&registry, &to, version);
+                }
+                Ok(answer) => {
+                    to.registration().end(version);
+                    let text = format!("{}: heartbeat answered {}", to.address(), answer.code);
+                    warn(&warnings, &text);
+                }
+                Err(error) => {
+                    to.registration().end(version);
+                    warn(&warnings, &format!("heartbeat failed: {error}"));
+                }
             }
             Next::Done
         };
-        group::heartbeat(
-            &self.remoting,
+        self.remoting.dispatch_in_order(
             connection,
-            &heartbeat,
+            heartbeat.prepared,
             deadline,
             Box::new(completion),
+            heartbeat.order,
         );
     }
 
-    /// The content of heartbeats, and its version.
-    pub(super) fn heartbeat(&self) -> Option<(Heartbeat, u64)> {
-        self.registry.heartbeat(&self.client_id)
+    /// A heartbeat to the broker at the other end of a connection, which is to go out now.
+    pub(super) fn prepare(&self, connection: &Connection) -> Option<InOrder<'_>> {
+        loop {
+            let made = self.registry.heartbeat(&self.client_id)?;
+            let Made { version, epoch, .. } = made;
+            // Under no lock: hooks are users' code.
+            let address = connection.address();
+            let prepared = group::prepare_heartbeat(&self.remoting, address, &made.heartbeat);
+            let order = self.order.lock();
+            if self.registry.is_current(epoch) {
+                connection.registration().begin(version);
+                return Some(InOrder {
+                    prepared,
+                    version,
+                    order,
+                });
+            }
+        }
     }
 
     /// Tells all brokers that are connected that groups go away, all at once, and waits for the answers,
-    /// for a part of the time until the deadline.
+    /// for a part of the time until the deadline. The groups are in no heartbeat from now on.
     pub(in crate::client) fn unregister(
         &self,
         groups: &[(MemberKind, Arc<str>)],
         deadline: Deadline,
     ) {
+        for (kind, group) in groups {
+            self.registry.begin_to_leave(*kind, group);
+        }
+        // Those that were made before have their place by then.
+        drop(self.order.lock());
         let now = Instant::now();
         let deadline = deadline.share(now, 4).capped(now, GOODBYE_WITHIN);
         let (answered, answers) = crossbeam_channel::unbounded::<()>();
@@ -204,8 +240,7 @@ impl Heartbeats {
                     Next::Done
                 };
                 let completion = Box::new(completion);
-                let address = broker.address();
-                group::unregister(&self.remoting, address, &unregister, deadline, completion);
+                group::unregister(&self.remoting, broker, &unregister, deadline, completion);
             }
         }
         drop(answered);
@@ -238,19 +273,21 @@ impl Heartbeats {
         (!brokers.contains(address)).then(|| broker.clone())
     }
 
-    /// Whether this address gets heartbeats: if a route names it, or if it is neither a name server
-    /// nor a port for sends only.
+    /// Whether a new connection to this address gets heartbeats: if a route names it, or if it is neither
+    /// a name server nor a port for sends only.
     fn is_broker(&self, address: &Arc<str>) -> bool {
-        let is_named = |brokers: &Brokers| brokers.contains(address);
-        is_named(&self.routes.brokers())
+        self.routes.brokers().contains(address)
             || !self.routes.name_servers.contains(address)
                 && self.broker_of_send_address(address).is_none()
     }
 
-    /// The usable connections to brokers' ordinary ports.
+    /// The usable connections to brokers' ordinary ports. One that no route names is a broker's if it was
+    /// told of members before: it may also be a name server that has left the list.
     fn connected_brokers(&self) -> Vec<Arc<Connection>> {
         let mut usable = self.remoting.usable();
-        usable.retain(|connection| self.is_broker(connection.address()));
+        let brokers = self.routes.brokers();
+        let is_named = |connection: &Connection| brokers.contains(connection.address());
+        usable.retain(|connection| is_named(connection) || connection.registration().was_told());
         usable
     }
 
@@ -269,7 +306,7 @@ impl Heartbeats {
         let due = mem::take(&mut *self.due.lock());
         for address in due {
             match self.remoting.current(&address) {
-                Some(connection) if connection.confirmed() < self.registry.version() => {
+                Some(connection) if connection.registration().needs(self.registry.version()) => {
                     self.send(&connection);
                 }
                 Some(_) => {}
@@ -280,7 +317,7 @@ impl Heartbeats {
 
     /// Has a connection made, by another thread. The heartbeat follows when it is up.
     fn connect(&self, address: &Arc<str>) {
-        if self.heartbeat().is_none() {
+        if !self.registry.has_any() {
             return;
         }
         let deadline = Deadline::after(Instant::now(), self.timeout);
@@ -310,7 +347,8 @@ impl RouteListener for Heartbeats {
 /// Records that a broker confirmed a heartbeat of this version, and notifies the members that it
 /// confirms first.
 pub(super) fn note_confirmed(registry: &Registry, connection: &Arc<Connection>, version: u64) {
-    let before = connection.note_confirmed(version);
+    let before = connection.registration().note_confirmed(version);
+    connection.registration().end(version);
     for member in registry.between(before, version) {
         member.confirmed(connection);
     }

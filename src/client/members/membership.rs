@@ -1,8 +1,8 @@
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use super::heartbeat::Heartbeats;
 use super::member::{Member, MemberKind};
-use crate::transport::{Connection, Deadline};
+use crate::transport::{Confirmation, Connection, Deadline};
 
 /// A member's place in its client; dropping it gives the group's name free.
 pub(crate) struct Membership {
@@ -10,6 +10,13 @@ pub(crate) struct Membership {
     kind: MemberKind,
     /// Its name on the wire.
     group: Arc<str>,
+}
+
+/// That a broker knows a member, which a request to it relies on.
+#[derive(Debug)]
+pub(crate) struct Registered {
+    connection: Weak<Connection>,
+    confirmation: Confirmation,
 }
 
 impl Membership {
@@ -28,7 +35,7 @@ impl Membership {
         })
     }
 
-    /// The member's part of the heartbeat has changed: brokers get it at once, and count as
+    /// The member's part of the heartbeat has changed: brokers get it soon, and count as
     /// informed when they answer that heartbeat. (`ClientCore::learn_soon` looks up further
     /// topics.)
     #[allow(dead_code, reason = "consumers are to come")]
@@ -39,14 +46,30 @@ impl Membership {
         }
     }
 
-    /// The connection by which the broker at an address knows the member as it is now, if there is one.
-    #[allow(dead_code, reason = "consumers are to come")]
-    pub(crate) fn registered(&self, address: &Arc<str>) -> Option<Arc<Connection>> {
-        self.heartbeats.registered(self.kind, &self.group, address)
+    /// Whether the broker at an address knows the member as it is now. Never waits.
+    pub(crate) fn registered(&self, address: &Arc<str>) -> Option<Registered> {
+        let (kind, group) = (self.kind, &self.group);
+        let connection = self.heartbeats.registered(kind, group, address)?;
+        Some(Registered {
+            connection: Arc::downgrade(&connection),
+            confirmation: connection.registration().confirmation(),
+        })
     }
 
-    /// The same, waiting until the broker has confirmed a heartbeat, if need be over a new connection.
-    #[allow(dead_code, reason = "consumers are to come")]
+    /// A broker has answered that it does not know what it has confirmed before: it hears of it again, once
+    /// for all requests that relied on that.
+    pub(crate) fn forgotten(&self, relied_on: &Registered) {
+        let Some(connection) = relied_on.connection.upgrade() else {
+            return;
+        };
+        let registration = connection.registration();
+        if registration.note_forgotten(relied_on.confirmation) {
+            self.heartbeats.send_soon([connection.address().clone()]);
+        }
+    }
+
+    /// Waits until the broker has confirmed a heartbeat, if need be over a new connection. Returns the
+    /// connection by which it knows the member.
     pub(crate) fn ensure_registered(
         &self,
         address: &Arc<str>,
@@ -57,12 +80,11 @@ impl Membership {
     }
 
     /// Schedules heartbeats to these addresses, over new connections if needed.
-    #[allow(dead_code, reason = "consumers are to come")]
     pub(crate) fn announce(&self, addresses: impl IntoIterator<Item = Arc<str>>) {
         self.heartbeats.send_soon(addresses);
     }
 
-    /// Tells the brokers that the group goes away, until the deadline.
+    /// Tells the brokers that the group goes away, until the deadline. Its name is free when this is dropped.
     pub(crate) fn unregister(&self, deadline: Deadline) {
         let group = [(self.kind, self.group.clone())];
         self.heartbeats.unregister(&group, deadline);

@@ -20,7 +20,7 @@ mod replies;
 pub(super) use heartbeat::{Heartbeats, Surroundings};
 pub(super) use inbound::Dispatcher;
 pub(crate) use member::{BrokerRequest, Member, MemberKind};
-pub(crate) use membership::Membership;
+pub(crate) use membership::{Membership, Registered};
 pub(super) use registry::Registry;
 pub(crate) use replies::{Answer, PackedReply, Replies, Waiting};
 

@@ -4,11 +4,13 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::heartbeat::{Heartbeats, note_confirmed, warn};
+use super::heartbeat::{Heartbeats, InOrder, note_confirmed, warn};
 use super::member::MemberKind;
-use crate::client::api::{self, group};
+use crate::client::api;
 use crate::error::Result;
-use crate::transport::{CONNECTIONS_PER_CALL, Connection, Deadline, Deferred, Next, Outcome};
+use crate::transport::{
+    CONNECTIONS_PER_CALL, Connection, Deadline, Deferred, Next, Outcome, Prepared,
+};
 
 /// The continuation of a wait until a broker knows a member.
 type Continuation = Box<dyn FnOnce() + Send>;
@@ -101,11 +103,17 @@ impl Heartbeats {
 
     /// Sends a heartbeat over a connection and waits. Says whether the broker has confirmed it.
     fn register(&self, connection: &Arc<Connection>, deadline: Deadline) -> bool {
-        let Some((heartbeat, version)) = self.heartbeat() else {
+        let Some(heartbeat) = self.prepare(connection) else {
             return false;
         };
+        let (version, order) = (heartbeat.version, heartbeat.order);
         let deadline = deadline.capped(Instant::now(), self.timeout);
-        let answer = group::heartbeat_and_wait(&self.remoting, connection, &heartbeat, deadline);
+        let exchange = |prepared: Prepared| {
+            let remoting = &self.remoting;
+            remoting.exchange_in_order(connection, &prepared, deadline, order)
+        };
+        let answer = heartbeat.prepared.and_then(exchange);
+        let answer = answer.and_then(|answer| api::check(&answer, connection.address()));
         self.note_answer(connection, version, answer)
     }
 
@@ -117,7 +125,13 @@ impl Heartbeats {
         connections: usize,
         then: Continuation,
     ) {
-        let Some((heartbeat, version)) = self.heartbeat() else {
+        let prepared = self.prepare(&connection);
+        let Some(InOrder {
+            prepared,
+            version,
+            order,
+        }) = prepared
+        else {
             return then();
         };
         let most = deadline.capped(Instant::now(), self.timeout);
@@ -135,11 +149,13 @@ impl Heartbeats {
             }))
         };
         let completion = Box::new(completion);
-        group::heartbeat(&self.remoting, &connection, &heartbeat, most, completion);
+        self.remoting
+            .dispatch_in_order(&connection, prepared, most, completion, order);
     }
 
     fn note_answer(&self, connection: &Arc<Connection>, version: u64, answer: Result<()>) -> bool {
         if let Err(error) = answer {
+            connection.registration().end(version);
             let text = format!("heartbeat before a request failed: {error}");
             warn(&self.warnings, &text);
             return false;

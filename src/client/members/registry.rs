@@ -11,7 +11,8 @@ use crate::sync::Mutex;
 /// The members, and the version of what brokers are to know of them.
 ///
 /// A version is given to each member that joins or changes. A heartbeat has the version of the moment
-/// before it was made: whatever has a lower or the same one is in it.
+/// before it was made: whatever has a lower or the same one is in it. That holds for as long as nothing
+/// changes, which is its epoch; a heartbeat of an earlier epoch must not go out any more.
 #[derive(Default)]
 pub(in crate::client) struct Registry(Mutex<State>);
 
@@ -19,13 +20,24 @@ pub(in crate::client) struct Registry(Mutex<State>);
 struct State {
     members: BTreeMap<(MemberKind, Arc<str>), Entry>,
     version: u64,
+    /// The number of changes, also of those that no broker has to hear of by a heartbeat.
+    epoch: u64,
     closed: bool,
+}
+
+/// A heartbeat of all members.
+pub(super) struct Made {
+    pub(super) heartbeat: Heartbeat,
+    pub(super) version: u64,
+    pub(super) epoch: u64,
 }
 
 struct Entry {
     member: Arc<dyn Member>,
     /// The version from which on brokers know the member as it is.
     since: u64,
+    /// Brokers hear that it goes away: it is in no heartbeat, and its name is not free yet.
+    leaving: bool,
 }
 
 impl Registry {
@@ -37,30 +49,49 @@ impl Registry {
             return None;
         }
         state.version += 1;
-        let since = state.version;
-        state.members.insert(key, Entry { member, since });
-        Some(since)
+        state.epoch += 1;
+        let entry = Entry {
+            member,
+            since: state.version,
+            leaving: false,
+        };
+        state.members.insert(key, entry);
+        Some(state.version)
+    }
+
+    /// Takes a member out of the heartbeats.
+    pub(super) fn begin_to_leave(&self, kind: MemberKind, group: &Arc<str>) {
+        let mut state = self.0.lock();
+        if let Some(entry) = state.members.get_mut(&(kind, group.clone())) {
+            entry.leaving = true;
+            state.epoch += 1;
+        }
     }
 
     pub(super) fn leave(&self, kind: MemberKind, group: &Arc<str>) {
-        self.0.lock().members.remove(&(kind, group.clone()));
+        let mut state = self.0.lock();
+        state.members.remove(&(kind, group.clone()));
+        state.epoch += 1;
     }
 
     /// The member's part of the heartbeat has changed; `None` if it has left.
     pub(super) fn change(&self, kind: MemberKind, group: &Arc<str>) -> Option<Arc<dyn Member>> {
         let mut state = self.0.lock();
         let next = state.version + 1;
-        let entry = state.members.get_mut(&(kind, group.clone()))?;
+        let entry = state.members.get_mut(&(kind, group.clone()));
+        let entry = entry.filter(|entry| !entry.leaving)?;
         entry.since = next;
         let member = entry.member.clone();
         state.version = next;
+        state.epoch += 1;
         Some(member)
     }
 
     /// The version from which on brokers know a member as it is; `None` if it is not here.
     pub(super) fn since(&self, kind: MemberKind, group: &str) -> Option<u64> {
         let state = self.0.lock();
-        let entry = state.members.get(&(kind, group.into()))?;
+        let entry = state.members.get(&(kind, group.into()));
+        let entry = entry.filter(|entry| !entry.leaving)?;
         Some(entry.since)
     }
 
@@ -69,20 +100,30 @@ impl Registry {
         self.0.lock().version
     }
 
-    /// A heartbeat of all members, and its version; `None` if there is no member, or none any more.
-    pub(super) fn heartbeat(&self, client_id: &str) -> Option<(Heartbeat, u64)> {
+    /// A heartbeat of all members that do not leave; `None` if there is none, or none any more.
+    pub(super) fn heartbeat(&self, client_id: &str) -> Option<Made> {
         let state = self.0.lock();
-        if state.closed || state.members.is_empty() {
+        let staying = state.members.values().filter(|entry| !entry.leaving);
+        let members: Vec<_> = staying.map(|entry| entry.member.clone()).collect();
+        if state.closed || members.is_empty() {
             return None;
         }
-        let version = state.version;
-        let members: Vec<_> = state.members.values().map(|e| e.member.clone()).collect();
+        let (version, epoch) = (state.version, state.epoch);
         drop(state);
         let mut heartbeat = Heartbeat::of_producers(client_id, std::iter::empty());
         for member in members {
             member.add_to(&mut heartbeat);
         }
-        Some((heartbeat, version))
+        Some(Made {
+            heartbeat,
+            version,
+            epoch,
+        })
+    }
+
+    /// Whether nothing has changed since a heartbeat of this epoch was made.
+    pub(super) fn is_current(&self, epoch: u64) -> bool {
+        self.0.lock().epoch == epoch
     }
 
     /// All members.
@@ -95,8 +136,14 @@ impl Registry {
     pub(super) fn between(&self, before: u64, version: u64) -> Vec<Arc<dyn Member>> {
         let state = self.0.lock();
         let entries = state.members.values();
-        let between = entries.filter(|e| e.since > before && e.since <= version);
+        let between = entries.filter(|e| e.since > before && e.since <= version && !e.leaving);
         between.map(|e| e.member.clone()).collect()
+    }
+
+    /// Whether there is a member that brokers are to know.
+    pub(super) fn has_any(&self) -> bool {
+        let state = self.0.lock();
+        !state.closed && state.members.values().any(|entry| !entry.leaving)
     }
 
     /// Whether there is a consumer, which needs slaves too.
@@ -108,7 +155,9 @@ impl Registry {
 
     /// No heartbeat is made from now on.
     pub(in crate::client) fn close(&self) {
-        self.0.lock().closed = true;
+        let mut state = self.0.lock();
+        state.closed = true;
+        state.epoch += 1;
     }
 }
 
@@ -187,15 +236,35 @@ mod tests {
         assert_eq!(registry.join(group(MemberKind::Producer, "g")), None);
         assert_eq!(registry.join(group(MemberKind::Consumer, "g")), Some(2));
         assert!(registry.has_consumers() && registry.are_asked());
-        let (heartbeat, version) = registry.heartbeat("id").expect("members");
-        assert_eq!((heartbeat.client_id.as_str(), version), ("id", 2));
-        assert_eq!(heartbeat.producer_data_set.len(), 1);
-        assert_eq!(heartbeat.consumer_data_set.len(), 1);
+        let made = registry.heartbeat("id").expect("members");
+        assert_eq!((made.heartbeat.client_id.as_str(), made.version), ("id", 2));
+        assert_eq!(made.heartbeat.producer_data_set.len(), 1);
+        assert_eq!(made.heartbeat.consumer_data_set.len(), 1);
         registry.leave(MemberKind::Producer, &"g".into());
-        let (heartbeat, _) = registry.heartbeat("id").expect("a member");
-        assert!(heartbeat.producer_data_set.is_empty());
+        let made = registry.heartbeat("id").expect("a member");
+        assert!(made.heartbeat.producer_data_set.is_empty());
         registry.close();
         assert!(registry.heartbeat("id").is_none());
+    }
+
+    #[test]
+    fn a_member_that_leaves_is_in_no_heartbeat_and_keeps_its_name_until_it_has_left() {
+        let registry = Registry::default();
+        let (kind, name) = (MemberKind::Consumer, "g".into());
+        registry.join(group(kind, "g"));
+        let made = registry.heartbeat("id").expect("a member");
+        assert!(registry.is_current(made.epoch));
+        registry.begin_to_leave(kind, &name);
+        assert!(!registry.is_current(made.epoch));
+        assert!(registry.heartbeat("id").is_none() && registry.since(kind, "g").is_none());
+        assert!(registry.change(kind, &name).is_none());
+        assert!(registry.between(0, made.version).is_empty());
+        assert_eq!(registry.join(group(kind, "g")), None, "in use");
+        registry.leave(kind, &name);
+        assert_eq!(registry.join(group(kind, "g")), Some(2));
+        let made = registry.heartbeat("id").expect("a member");
+        registry.close();
+        assert!(!registry.is_current(made.epoch));
     }
 
     #[test]
@@ -205,7 +274,7 @@ mod tests {
         for name in ["a", "b"] {
             registry.join(group(consumer, name));
         }
-        let (_, version) = registry.heartbeat("id").expect("members");
+        let version = registry.heartbeat("id").expect("members").version;
         assert!(registry.change(consumer, &"a".into()).is_some());
         assert!(registry.change(consumer, &"c".into()).is_none());
         assert_eq!(registry.since(consumer, "a"), Some(3));

@@ -20,7 +20,10 @@ use crate::protocol::consumer::member::ConsumerData;
 use crate::protocol::heartbeat::{Heartbeat, Unregister};
 use crate::protocol::route::{BrokerData, QueueData, TopicRoute};
 use crate::protocol::{Command, HeaderFormat, frame};
+use crate::sync::Mutex;
 use crate::transport::{Connection, Deadline};
+
+mod announcing;
 
 /// Only a failing test waits this long.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -35,6 +38,8 @@ struct Group {
     subscription: AtomicU32,
     confirmed: Sender<String>,
     asked: Sender<i32>,
+    /// Holds up the next heartbeat while it is made: says so, and waits.
+    hold: Mutex<Option<(Sender<()>, Receiver<()>)>>,
 }
 
 impl Member for Group {
@@ -47,6 +52,10 @@ impl Member for Group {
     }
 
     fn add_to(&self, heartbeat: &mut Heartbeat) {
+        if let Some((held, go_on)) = self.hold.lock().take() {
+            let _ = held.send(());
+            let _ = go_on.recv_timeout(PATIENCE);
+        }
         let subscription = self.subscription.load(Ordering::SeqCst);
         let data = format!("{} {subscription}", self.name);
         heartbeat.consumer_data_set.push(ConsumerData::new(data));
@@ -101,6 +110,7 @@ fn group(name: &str, topic: &str) -> Heard {
             subscription: AtomicU32::new(1),
             confirmed,
             asked,
+            hold: Mutex::new(None),
         }),
         confirmed: of_confirmed,
         asked: of_asked,

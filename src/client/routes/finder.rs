@@ -250,7 +250,8 @@ impl Routes {
             error.on_topic(topic)
         })?;
         let route = Arc::new(route);
-        if self.table.remember(topic, default, &route, asked) {
+        let (route, is_news) = self.table.remember(topic, default, &route, asked);
+        if is_news {
             let info = route.publish();
             logging::info!(target: LOG, "{topic}: {} queues to write to", info.queues.len());
         }
@@ -284,3 +285,6 @@ impl Routes {
         Err(Error::new(ErrorKind::NoRoute, text))
     }
 }
+
+#[cfg(all(test, feature = "embedded"))]
+mod tests;

@@ -1,6 +1,8 @@
 //! The thread that keeps routes fresh: at intervals, and out of turn when a route is suspected.
 
+use std::collections::BTreeSet;
 use std::io;
+use std::mem;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -42,17 +44,20 @@ pub(crate) trait RouteNeeds: Send + Sync {
 
 /// Refreshes the routes of a client, on a thread of its own.
 pub(crate) struct Refresher {
-    ticker: Ticker<Order>,
-    /// The topic whose route was suspected last, and when.
-    suspected: Mutex<Option<(Arc<str>, Instant)>>,
+    ticker: Ticker<()>,
+    due: Arc<Mutex<Due>>,
 }
 
-/// Work out of turn for the thread.
-enum Order {
-    /// Look a known topic up again.
-    Refresh(Arc<str>),
-    /// Look topics up that are needed and not known.
-    Learn,
+/// Work out of turn for the thread. It does all of it when it is woken, so that the number of wake-ups does
+/// not matter.
+#[derive(Default)]
+struct Due {
+    /// Known topics to look up again.
+    suspected: BTreeSet<Arc<str>>,
+    /// The topic that was suspected last, and when.
+    last: Option<(Arc<str>, Instant)>,
+    /// Whether to look topics up that are needed and not known.
+    learn: bool,
 }
 
 /// The state of the thread.
@@ -80,36 +85,53 @@ impl Refresher {
             interval,
             api_timeout,
         };
-        let run = move |order: Option<Order>| match order {
-            Some(Order::Refresh(topic)) => work.refresh(&topic),
-            Some(Order::Learn) => drop(work.learn()),
+        let due: Arc<Mutex<Due>> = Arc::default();
+        let of_run = due.clone();
+        let run = move |order: Option<()>| match order {
+            Some(()) => {
+                let (suspected, learn) = of_run.lock().take();
+                if learn {
+                    work.learn();
+                }
+                work.refresh(suspected);
+            }
             None => {
+                // This is done too.
+                of_run.lock().take();
                 work.refresh_all();
                 behind();
             }
         };
         Ok(Refresher {
             ticker: Ticker::start(threads, "rmq-routes", interval, closing, run)?,
-            suspected: Mutex::new(None),
+            due,
         })
     }
 
     /// Has a topic's route looked up soon.
     pub(crate) fn refresh_soon(&self, topic: &Arc<str>) {
         let now = Instant::now();
-        let mut suspected = self.suspected.lock();
-        let last = suspected.as_ref().filter(|(last, _)| last == topic);
+        let mut due = self.due.lock();
+        let last = due.last.as_ref().filter(|(last, _)| last == topic);
         if last.is_some_and(|(_, at)| now.saturating_duration_since(*at) < SUSPECT_EVERY) {
             return;
         }
-        *suspected = Some((topic.clone(), now));
-        drop(suspected);
-        self.ticker.wake(Order::Refresh(topic.clone()));
+        due.last = Some((topic.clone(), now));
+        due.suspected.insert(topic.clone());
+        drop(due);
+        self.ticker.wake(());
     }
 
     /// Has the needed topics looked up soon that are not known.
     pub(crate) fn learn_soon(&self) {
-        self.ticker.wake(Order::Learn);
+        self.due.lock().learn = true;
+        self.ticker.wake(());
+    }
+}
+
+impl Due {
+    fn take(&mut self) -> (BTreeSet<Arc<str>>, bool) {
+        (mem::take(&mut self.suspected), mem::take(&mut self.learn))
     }
 }
 
@@ -182,16 +204,26 @@ impl Work {
         known.route.publish().addresses().any(|master| !has(master))
     }
 
-    /// Looks one topic up out of turn, if it is known and that was not done just now.
-    fn refresh(&self, topic: &Arc<str>) {
-        let now = Instant::now();
-        let known = self.routes.table.get(topic);
-        let Some(known) = known.filter(|known| known.may_go_out_of_turn(now)) else {
-            return;
-        };
-        let deadline = Deadline::after(now, self.api_timeout);
-        if let Err(error) = self.routes.look_up(topic, known.default.as_ref(), deadline) {
-            logging::warn!(target: LOG, "route refresh: {error}; going on with the route known");
+    /// Looks those topics up out of turn that are known, unless that was done just now. Stops when no name
+    /// server answers.
+    fn refresh(&self, topics: BTreeSet<Arc<str>>) {
+        for topic in topics {
+            let now = Instant::now();
+            let known = self.routes.table.get(&topic);
+            let Some(known) = known.filter(|known| known.may_go_out_of_turn(now)) else {
+                continue;
+            };
+            let deadline = Deadline::after(now, self.api_timeout);
+            let default = known.default.as_ref();
+            if let Err(error) = self.routes.look_up(&topic, default, deadline) {
+                logging::warn!(
+                    target: LOG,
+                    "route refresh: {error}; going on with the route known"
+                );
+                if !is_of_topic(&error) {
+                    return;
+                }
+            }
         }
     }
 }

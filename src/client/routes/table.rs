@@ -100,40 +100,47 @@ impl Table {
         listeners.push(listener);
     }
 
-    /// Takes over the result of a lookup that began at this time. Says whether it is news; then the
-    /// listeners have heard of it.
+    /// Takes over the result of a lookup that began at this time, unless what is known is better. Returns
+    /// the route that is known from now on, and whether it is news; then the listeners have heard of it.
     pub(super) fn remember(
         &self,
         topic: &Arc<str>,
         default: Option<&DefaultTopic>,
         route: &Arc<Route>,
         asked: Instant,
-    ) -> bool {
-        if !self.replace(topic, default, route, asked) {
-            return false;
+    ) -> (Arc<Route>, bool) {
+        if let Some(kept) = self.replace(topic, default, route, asked) {
+            return (kept, false);
         }
         let listeners = self.listeners.read().clone();
         for listener in listeners.iter().filter_map(Weak::upgrade) {
             listener.route_changed(topic, route);
         }
-        true
+        (route.clone(), true)
     }
 
+    /// Returns the route that is kept, if the new one does not replace it.
     fn replace(
         &self,
         topic: &Arc<str>,
         default: Option<&DefaultTopic>,
         route: &Arc<Route>,
         asked: Instant,
-    ) -> bool {
+    ) -> Option<Arc<Route>> {
         let mut state = self.state.write();
         let before = state.known.get(topic).cloned();
         let default = default
             .or(before.as_ref().and_then(|known| known.default.as_ref()))
             .cloned();
-        if let Some(known) = before.as_ref().filter(|known| known.route.is_same(route)) {
-            *known.confirmed.lock() = asked;
-            return false;
+        if let Some(known) = &before {
+            if known.route.is_same(route) {
+                let mut confirmed = known.confirmed.lock();
+                *confirmed = asked.max(*confirmed);
+                return Some(known.route.clone());
+            }
+            if known.is_better_than(route, asked) {
+                return Some(known.route.clone());
+            }
         }
         let known = Known {
             route: route.clone(),
@@ -149,7 +156,7 @@ impl Table {
             // Addresses may be gone.
             Some(_) => state.gather_brokers(),
         }
-        true
+        None
     }
 
     pub(super) fn forget(&self, topic: &str) {
@@ -175,6 +182,17 @@ impl State {
 impl Known {
     pub(crate) fn confirmed(&self) -> Instant {
         *self.confirmed.lock()
+    }
+
+    /// Lookups can end in another order than they began. A topic's own route is better than the default
+    /// topic's, which a lookup may bring that was told that the topic does not exist just before it was
+    /// made; of two of a kind, the one that was asked for later.
+    fn is_better_than(&self, route: &Route, asked: Instant) -> bool {
+        match (self.route.is_of_topic(), route.is_of_topic()) {
+            (true, false) => true,
+            (false, true) => false,
+            _ => self.confirmed() > asked,
+        }
     }
 
     pub(super) fn note_used(&self) {

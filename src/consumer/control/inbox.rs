@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use crate::client::BrokerRequest;
+use crate::client::{BrokerRequest, Registered};
 use crate::consumer::observe::ConsumerState;
 use crate::consumer::offset::Commit;
 use crate::consumer::queue::{Ask, Assigned, Payload, Ticket};
@@ -87,6 +87,8 @@ pub(crate) struct Pull {
     pub(crate) ask: Ask,
     pub(crate) since: Instant,
     pub(crate) from_slave: bool,
+    /// `None` if brokers need not know the consumer.
+    pub(crate) relied_on: Option<Registered>,
 }
 
 /// A message that goes back to the broker.

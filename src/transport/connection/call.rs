@@ -54,6 +54,22 @@ impl Connection {
         called
     }
 
+    /// The same for a request whose place among others matters, as in
+    /// [`submit_in_order`](Connection::submit_in_order).
+    pub(crate) fn call_in_order<H>(
+        self: &Arc<Self>,
+        request: &Encoded,
+        deadline: Deadline,
+        held: H,
+    ) -> Result<Outcome, Refused> {
+        let waiter = take_waiter();
+        let claim = Slot::Thread(Claim(waiter.clone()));
+        let submitted = self.submit_in_order(request, claim, deadline, held);
+        let outcome = submitted.map(|()| self.wait(&waiter, request.opaque, deadline));
+        give_back(waiter);
+        outcome
+    }
+
     /// The same for an answer that is due soon: a lone caller first spins, as long as no other
     /// thread needs the processor.
     fn call_soon(
@@ -103,6 +119,22 @@ impl Connection {
     ) -> Result<(), Refused> {
         let state = self.queue(request, slot, permit, deadline, via)?;
         writer::write_soon(self, state, via, deadline);
+        Ok(())
+    }
+
+    /// The same for a request whose place among others matters. What is `held` is dropped as soon as it has
+    /// its place, before anything is written or answered.
+    pub(crate) fn submit_in_order<H>(
+        self: &Arc<Self>,
+        request: &Encoded,
+        slot: Slot,
+        deadline: Deadline,
+        held: H,
+    ) -> Result<(), Refused> {
+        let via = Via::Caller;
+        let queued = self.queue(request, Some(slot), None, deadline, via);
+        drop(held);
+        writer::write_soon(self, queued?, via, deadline);
         Ok(())
     }
 

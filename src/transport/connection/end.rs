@@ -27,6 +27,18 @@ pub(crate) fn retire(connection: &Connection, why: &str) {
     }
 }
 
+/// Takes no new requests from now on, if nothing is due soon and nothing is being written; says whether
+/// that is so. [`kill`] is to follow, under no lock.
+pub(crate) fn retire_if_quiet(connection: &Connection) -> bool {
+    let state = connection.state.lock();
+    let is_quiet = state.pending.soon() == 0 && state.outbox.is_empty() && !state.writing;
+    if is_quiet {
+        // Under the lock: a request that comes now takes another connection.
+        connection.retired.store(true, Ordering::Relaxed);
+    }
+    is_quiet
+}
+
 /// Ends a retired connection on which no answer is due soon. Parked requests do not delay it: they
 /// fail, and are repeated over another one.
 pub(super) fn end_if_drained(connection: &Connection) {

@@ -1,6 +1,7 @@
 //! One TCP connection: many requests at a time, answered in any order. In reading order:
 //!
 //! - `state`: the connection's parts, and what can be asked of it
+//! - `registration`: what the peer knows of this client's members (pure)
 //! - `slot`: a request's waiter: a thread, or a continuation, and where that goes on
 //! - `pending`: the table of requests without an answer, soon or parked (pure)
 //! - `outbox`: the queue of frames that wait to be written (pure)
@@ -16,6 +17,7 @@ mod expiry;
 mod outbox;
 mod pending;
 mod reader;
+mod registration;
 mod slot;
 mod state;
 #[cfg(test)]
@@ -25,10 +27,11 @@ mod writer;
 pub(super) use call::Refused;
 #[cfg(test)]
 pub(super) use end::retire;
-pub(super) use end::{end_if_idle, kill};
+pub(super) use end::{end_if_idle, kill, retire_if_quiet};
 pub(super) use outbox::Guard;
 pub(crate) use pending::{Entry, Pending};
 pub(super) use reader::start;
+pub(crate) use registration::Confirmation;
 pub(super) use slot::Ready;
 #[cfg(test)]
 pub(super) use slot::Waiter;

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use super::outbox::Outbox;
 use super::pending::Pending;
+use super::registration::Registration;
 use super::slot::Slot;
 use crate::error::{Error, Wait};
 use crate::sync::{Condvar, Mutex};
@@ -46,8 +47,8 @@ pub(crate) struct Connection {
     pub(super) served: AtomicBool,
     /// Whether it died since the peer neither read nor wrote for long.
     pub(super) unresponsive: AtomicBool,
-    /// The version of the last heartbeat that the peer has confirmed; 0 before the first.
-    confirmed: AtomicU64,
+    /// What the peer knows of this client's members.
+    registration: Registration,
     /// The number of pauses and yields of threads here.
     #[cfg(test)]
     pub(crate) pauses: AtomicUsize,
@@ -148,7 +149,7 @@ impl Connection {
             dead: AtomicBool::new(false),
             served: AtomicBool::new(false),
             unresponsive: AtomicBool::new(false),
-            confirmed: AtomicU64::new(0),
+            registration: Registration::default(),
             #[cfg(test)]
             pauses: AtomicUsize::new(0),
         }
@@ -200,15 +201,15 @@ impl Connection {
         self.served.load(Ordering::Relaxed)
     }
 
-    /// The version of the last heartbeat that the peer confirmed over this connection. 0 before the
-    /// first.
-    pub(crate) fn confirmed(&self) -> u64 {
-        self.confirmed.load(Ordering::Relaxed)
+    /// What the peer knows of this client's members by this connection.
+    pub(crate) fn registration(&self) -> &Registration {
+        &self.registration
     }
 
-    /// Notes that the peer has confirmed a heartbeat; returns the version of the last one before.
-    pub(crate) fn note_confirmed(&self, version: u64) -> u64 {
-        self.confirmed.fetch_max(version, Ordering::Relaxed)
+    /// The version of the last heartbeat that the peer has confirmed over this connection. 0 before the
+    /// first.
+    pub(crate) fn confirmed(&self) -> u64 {
+        self.registration.confirmed()
     }
 
     pub(super) fn timed_out(&self, wait: Wait) -> Error {

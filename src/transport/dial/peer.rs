@@ -73,6 +73,15 @@ impl Peer {
         self.dials.is_under_way(&()) || connections.iter().any(|c| c.is_awaited())
     }
 
+    /// Has the connection take no new requests if nothing is awaited; says whether it does.
+    pub(crate) fn retire_if_quiet(&self) -> bool {
+        if self.is_awaited() {
+            return false;
+        }
+        let current = self.state.lock().connection.clone();
+        current.is_none_or(|connection| connection::retire_if_quiet(&connection))
+    }
+
     /// A usable connection, dialled if needed. All errors mean that nothing was sent.
     pub(crate) fn connect(self: &Arc<Self>, dialler: &Arc<Dialler>, deadline: Deadline) -> Dialled {
         let late = || Error::timeout(Wait::Connect).at(&self.address);

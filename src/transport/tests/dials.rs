@@ -1,6 +1,6 @@
 //! Requests of threads that do not wait for a dial.
 
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 
 use super::super::connection::retire;
 use super::super::dial::{Dialler, Peer};
@@ -261,4 +261,58 @@ fn after_a_silent_address_of_a_name_the_next_connection_goes_to_another() {
     silent.set_nonblocking(true).unwrap();
     assert!(silent.accept().is_err(), "it got another connection");
     drop(serving.join().unwrap());
+}
+
+/// As when a route loses and gets back a broker all the time: each request goes out, over whatever
+/// connection, and is answered.
+#[test]
+fn an_address_that_is_forgotten_all_the_time_costs_no_answer() {
+    const REQUESTS: usize = 2000;
+    let (listener, address) = listener();
+    let address: Arc<str> = address.to_string().into();
+    let done = Arc::new(AtomicBool::new(false));
+    let is_done = done.clone();
+    let serve = move || {
+        for socket in listener.incoming() {
+            if is_done.load(SeqCst) {
+                return;
+            }
+            let (mut socket, mut buffer) = (socket.unwrap(), Buffer::new());
+            thread::spawn(move || {
+                while buffer.fill(|room| socket.read(room)).is_ok_and(|n| n > 0) {
+                    let mut bytes = Vec::new();
+                    let answer = |request: Command| {
+                        let answer = Command::response_to(&request, 0);
+                        answer.encode(HeaderFormat::Json, &mut bytes);
+                    };
+                    buffer.take_commands(answer).unwrap();
+                    if socket.write_all(&bytes).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    };
+    let serving = thread::spawn(serve);
+    let client = Client::start(None);
+    let (forget, to_forget) = crossbeam_channel::bounded(0);
+    let (remoting, forgotten) = (client.remoting.clone(), address.clone());
+    let forgetting = thread::spawn(move || {
+        for spins in to_forget {
+            // At another moment of the request each time.
+            (0..spins).for_each(|_| std::hint::spin_loop());
+            remoting.forget(&forgotten);
+        }
+    });
+    for i in 0..REQUESTS {
+        // One at a time: a request tries more than two connections.
+        forget.send(i * 7 % 5000).unwrap();
+        let answer = client.call(&address, "x");
+        assert!(answer.is_ok(), "request {i}: {answer:?}");
+    }
+    drop(forget);
+    forgetting.join().unwrap();
+    done.store(true, SeqCst);
+    drop(TcpStream::connect(&*address));
+    serving.join().unwrap();
 }

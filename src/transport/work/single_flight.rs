@@ -4,7 +4,7 @@ use std::mem;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{Deadline, Promise};
+use super::{Deadline, Promise, catch_bug};
 use crate::sync::Mutex;
 
 /// Single flight: one lookup per key at a time, whose result goes to all callers that need it at
@@ -110,7 +110,8 @@ impl<V: Clone> Flight<V> {
         // Afterwards: a caller that comes now finds the result.
         let followers = mem::take(&mut *self.followers.lock());
         for run in followers {
-            run(result.clone());
+            // The others are in the same hands: one that panics must not lose them.
+            catch_bug("a continuation", || run(result.clone()));
         }
     }
 }

@@ -31,7 +31,9 @@ fn listeners_get_changes_only_and_are_removed_once_dropped() {
     table.listen(Arc::downgrade(&listener));
     let now = Instant::now();
     let remember = |topic: &str, brokers: &[(&str, &str)]| {
-        table.remember(&topic.into(), None, &route(topic, brokers), now)
+        table
+            .remember(&topic.into(), None, &route(topic, brokers), now)
+            .1
     };
     assert!(remember("T", &[("a", "a:1")]));
     assert!(!remember("T", &[("a", "a:1")]));
@@ -48,7 +50,7 @@ fn brokers_are_those_of_all_known_routes_and_the_last_word_counts() {
     let now = Instant::now();
     let later = |seconds| now + Duration::from_secs(seconds);
     let remember = |topic: &str, brokers: &[(&str, &str)], at| {
-        table.remember(&topic.into(), None, &route(topic, brokers), at)
+        table.remember(&topic.into(), None, &route(topic, brokers), at);
     };
     let addresses = || {
         let brokers = table.brokers();
@@ -62,6 +64,35 @@ fn brokers_are_those_of_all_known_routes_and_the_last_word_counts() {
     assert_eq!(addresses(), ["a:3"]);
     table.forget("T");
     assert_eq!(addresses(), ["a:2"]);
+}
+
+#[test]
+fn a_late_answer_replaces_no_newer_one_and_no_default_route_a_topics_own() {
+    let table = Table::default();
+    let now = Instant::now();
+    let remember = |route: &Arc<Route>, seconds| {
+        let asked = now + Duration::from_secs(seconds);
+        let _ = table.remember(&"T".into(), None, route, asked);
+        let known = table.get("T").expect("a route");
+        (Arc::ptr_eq(&known.route, route), known.confirmed())
+    };
+    let at = |seconds| now + Duration::from_secs(seconds);
+    let of_default = || Arc::new(Route::of_default_topic("T".into(), raw(&["d"]), 4));
+    assert_eq!(remember(&of_default(), 4), (true, at(4)));
+    // The one that exists counts, whenever it was asked for.
+    assert_eq!(remember(&route("T", &[("a", "a:1")]), 3), (true, at(3)));
+    assert_eq!(remember(&of_default(), 5), (false, at(3)));
+    assert_eq!(remember(&route("T", &[("a", "a:2")]), 7), (true, at(7)));
+    assert_eq!(remember(&route("T", &[("a", "a:1")]), 6), (false, at(7)));
+    assert_eq!(remember(&route("T", &[("a", "a:2")]), 6), (false, at(7)));
+    assert_eq!(remember(&route("T", &[("a", "a:2")]), 8), (false, at(8)));
+    let brokers = table.brokers();
+    assert!(
+        brokers
+            .addresses()
+            .iter()
+            .all(|address| ***address == *"a:2")
+    );
 }
 
 fn raw(brokers: &[&str]) -> TopicRoute {

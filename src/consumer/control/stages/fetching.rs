@@ -72,16 +72,20 @@ pub(in crate::consumer::control) fn ask(
     let queue = &owned.assigned.queue;
     let to = tools.wire.pull_address(queue, fetch.broker_id);
     let is_member = !matches!(tools.config.sharing, Sharing::Fixed(_));
-    let known = to.filter(|to| {
-        let is_known = !is_member || tools.membership.registered(&to.address).is_some();
-        if !is_known {
-            tools.membership.announce([to.address.clone()]);
+    let known = to.and_then(|to| {
+        if !is_member {
+            return Some((to, None));
         }
-        is_known
+        let registered = tools.membership.registered(&to.address);
+        if registered.is_none() {
+            tools.membership.announce([to.address]);
+            return None;
+        }
+        Some((to, registered))
     });
     fetch.waits_for_broker = known.is_none();
-    let ready = known.and_then(|to| Some((to, tools.topics.get(queue.topic())?)));
-    let Some((to, topic)) = ready else {
+    let ready = known.and_then(|known| Some((known, tools.topics.get(queue.topic())?)));
+    let Some(((to, relied_on), topic)) = ready else {
         tools.budget.unanswered(owned.number());
         return Some(now + LOOK_AGAIN);
     };
@@ -94,6 +98,7 @@ pub(in crate::consumer::control) fn ask(
         ask,
         since: now,
         from_slave: to.is_slave,
+        relied_on,
     };
     tools.counters.pulls.add(1);
     let (messages, may_park) = (grant.messages, grant.may_park);
@@ -242,8 +247,10 @@ fn apply(
             pause
         }
         Verdict::HeartbeatFirst { pause } => {
+            if let Some(relied_on) = &pull.relied_on {
+                tools.membership.forgotten(relied_on);
+            }
             unanswered(owned, tools, pull);
-            tools.membership.change();
             pause
         }
         Verdict::NotMine { pause } | Verdict::Gone { pause } => {

@@ -73,6 +73,11 @@ impl Connection {
     }
 }
 
+pub(crate) fn retire_if_quiet(connection: &Connection) -> bool {
+    connection.retire();
+    true
+}
+
 pub(crate) fn kill(connection: &Connection, cause: Error) {
     connection.death.lock().get_or_insert(cause);
     connection.dead.store(true, SeqCst);

@@ -36,7 +36,7 @@ pub fn nothing_is_left_after_the_end() {
                         assert!(matches!(why.kind(), ErrorKind::Connect | ErrorKind::Closed))
                     }
                 }
-                peer.is_awaited();
+                peer.retire_if_quiet();
             }
         })
     });
