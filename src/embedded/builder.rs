@@ -9,7 +9,7 @@ use super::broker::{Asked, Broker, BrokerState, Delays, Knobs, Parked, Settings,
 use super::changes::Changes;
 use super::clock::Clock;
 use super::cluster::Cluster;
-use super::groups::{Configs, Locks, Members, Modes, Offsets};
+use super::groups::{Configs, Locks, Members, Modes, Offsets, Pops};
 use super::name_server::{NameServer, NameService};
 use super::release::Release;
 use super::server::{self, Common, Connections, Server};
@@ -249,6 +249,8 @@ impl ClusterBuilder {
                 offsets: Offsets::new(clock.now()),
                 locks: Locks::default(),
                 modes: Modes::default(),
+                pops: Pops::default(),
+                popping: Mutex::new(()),
                 parked: Parked::new(Arc::clone(&changes)),
                 knobs: Knobs::default(),
                 asked: Asked::default(),

@@ -203,6 +203,13 @@ impl Clock {
     }
 }
 
+impl Timer {
+    /// Lets the work run although nothing keeps the timer.
+    pub(super) fn detach(mut self) {
+        self.clock = Weak::new();
+    }
+}
+
 impl Drop for Timer {
     fn drop(&mut self) {
         if let Some(clock) = self.clock.upgrade() {

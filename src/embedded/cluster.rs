@@ -183,7 +183,8 @@ impl Cluster {
 
     /// Moves the [clock](super#the-clock). Everything that is due by the new time has happened when this
     /// returns, in the order of the times. Returns the number of delayed messages that were stored in
-    /// their topics; without [`hold_delayed_messages`](ClusterBuilder::hold_delayed_messages) it is 0.
+    /// their topics, and of popped ones in their retry topics; without
+    /// [`hold_delayed_messages`](ClusterBuilder::hold_delayed_messages) no message is delayed.
     ///
     /// With that setting the clock does not run: a message with a delay of one second is due after
     /// exactly one second of `advance`, however long the test takes.

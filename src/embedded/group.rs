@@ -133,6 +133,15 @@ impl<'a> Group<'a> {
         parked.sum()
     }
 
+    /// How many popped messages are hidden from others: neither acknowledged nor visible again.
+    pub fn in_flight(&self) -> usize {
+        let of = |broker: &Broker| {
+            let now = broker.state.clock.now();
+            broker.state.pops.in_flight(self.name, now)
+        };
+        self.brokers.iter().map(of).sum()
+    }
+
     /// The messages of its retry topic, consumed or not.
     pub fn retries(&self) -> Vec<StoredMessage> {
         self.store.messages(&format!("{RETRY_PREFIX}{}", self.name))

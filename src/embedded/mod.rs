@@ -26,7 +26,7 @@
 //! | topics made on demand (`TBW102`) | yes ([`auto_create_topics`](ClusterBuilder::auto_create_topics)) | |
 //! | sends: V1, V2, batch, oneway | yes | |
 //! | heartbeat, unregistering | yes ([`Broker::producers`], [`Broker::consumers`]); a silent client is forgotten after 120 s | |
-//! | consumer groups: members, notices of changes, subscriptions | yes ([`Cluster::group`], [`Broker::edit_members`], [`Broker::drop_notifications`]) | |
+//! | consumer groups: members, notifications, subscriptions | yes ([`Cluster::group`], [`Broker::edit_members`], [`Broker::drop_notifications`]) | |
 //! | making topics, offsets, messages by id and by key | yes, of kept messages | |
 //! | rejections: unknown topic, bad queue, too large | yes | |
 //! | faults: error codes, silence, hang-ups, garbage, slowness | yes, scripted ([`Fault`]) | |
@@ -34,10 +34,12 @@
 //! | what arrived | [`Cluster::messages`], [`Cluster::requests`] | |
 //! | pulls, long polls, filters by tags | yes | |
 //! | filters by SQL92 | if wanted ([`sql_filters`](ClusterBuilder::sql_filters)) | |
-//! | offsets, and what a killed broker forgets of them | yes ([`Group::committed`], [`Group::reset_offset`]) | |
-//! | locks of queues, for 60 s | yes ([`Group::locks`]) | the strict mode for replicas |
-//! | messages given back, retry topics, dead letters | yes ([`Group::retries`], [`Group::dead_letters`]); delays as those of other messages | |
-//! | questions of brokers to consumers | on demand ([`Group::running_info`], [`Group::consume_directly`], ..) | |
+//! | committed offsets, and which of them a killed broker loses | yes ([`Group::committed`], [`Group::reset_offset`]) | |
+//! | queue locks, for 60 s | yes ([`Group::locks`]) | the strict mode for replicas |
+//! | messages sent back, retry topics, dead letters | yes ([`Group::retries`], [`Group::dead_letters`]); delayed as other messages are | |
+//! | POP: pops, acknowledgements, invisible times, order | yes ([`Group::in_flight`]); a message that is not acknowledged comes again at its time | 209 for too many polls, 210 for a client's slow clock, `PEEK_MESSAGE` |
+//! | assignment by brokers, request modes | yes | |
+//! | requests of brokers to consumers | on demand ([`Group::running_info`], [`Group::consume_directly`], ..) | |
 //! | transactions | yes; checks on demand ([`Cluster::check_transactions`]) | checks by time, and their limit |
 //! | request-reply | yes; a reply is acknowledged before its receiver has answered | |
 //! | delayed messages, recalling them | if wanted ([`hold_delayed_messages`](ClusterBuilder::hold_delayed_messages)) | |
@@ -56,8 +58,8 @@
 //!
 //! # The clock
 //! A cluster has one clock for everything in its servers that depends on time: store times, delayed
-//! messages, long polls, late answers ([`Fault::late`]), the expiry of queue locks, and which offsets
-//! are on the disk. Transaction checks do not follow it: the test decides when a broker asks.
+//! messages, long polls, late answers ([`Fault::late`]), popped messages, the expiry of queue locks, and
+//! which offsets are on the disk. Transaction checks do not follow it: the test decides when a broker asks.
 //!
 //! The clock runs with real time, and [`Cluster::advance`] moves it further. With
 //! [`hold_delayed_messages`](ClusterBuilder::hold_delayed_messages) or
@@ -66,8 +68,8 @@
 //! events of the same time in the order in which they were scheduled.
 //!
 //! A client's deadlines, back-off and intervals follow the system's clock, its heartbeats included. So
-//! does the expiry of members, 120 s after their last heartbeat: moving the clock expires nobody, and a
-//! manual clock never does. [`Broker::forget_client`] says that a client is gone.
+//! does the expiry of members, 120 s after their last heartbeat: `advance` expires no member, and with a
+//! manual clock only [`Broker::forget_client`] does.
 //!
 //! # Waiting
 //! A message is stored before its send is answered: after a synchronous send, no wait is needed.

@@ -45,7 +45,11 @@ impl Service for BrokerService {
             request::GET_CONSUMER_CONNECTION_LIST => consume::connections(state, request),
             request::QUERY_ASSIGNMENT => consume::query_assignment(state, request),
             request::SET_MESSAGE_REQUEST_MODE => consume::set_mode(state, request),
+            request::ACK_MESSAGE => consume::ack(state, request),
+            request::BATCH_ACK_MESSAGE => consume::ack_batch(state, request),
+            request::CHANGE_MESSAGE_INVISIBLETIME => consume::change_invisible(state, request),
             // These may wait.
+            request::POP_MESSAGE => return consume::pop(state, call),
             request::PULL_MESSAGE | request::LITE_PULL_MESSAGE => {
                 return consume::pull(state, call);
             }

@@ -13,6 +13,7 @@ mod consumers;
 mod errors;
 mod heartbeat;
 mod java_client;
+mod java_consumers;
 mod sends;
 mod servers;
 mod strict;

@@ -1,58 +1,97 @@
-//! How many long polls wait at a broker, by group.
+//! The long polls that wait at a broker, by group.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 
 use crate::embedded::changes::Changes;
 
-pub(in crate::embedded) struct Parked(Arc<Counts>);
+/// Cheap to clone; clones share the polls.
+#[derive(Clone)]
+pub(in crate::embedded) struct Parked(Arc<Polls>);
 
-struct Counts {
-    by_group: Mutex<HashMap<String, usize>>,
+struct Polls {
+    state: Mutex<State>,
     changes: Arc<Changes>,
 }
 
-/// One that waits; dropping it says that it waits no more.
+#[derive(Default)]
+struct State {
+    next: u64,
+    by_group: HashMap<String, BTreeMap<u64, Wake>>,
+}
+
+/// Has a poll look again whether there is something for it.
+type Wake = Arc<dyn Fn() + Send + Sync>;
+
+/// A poll that waits, until this is dropped.
 pub(in crate::embedded) struct ParkedPoll {
-    counts: Arc<Counts>,
+    polls: Arc<Polls>,
     group: String,
+    number: u64,
 }
 
 impl Parked {
     pub(in crate::embedded) fn new(changes: Arc<Changes>) -> Parked {
-        Parked(Arc::new(Counts {
-            by_group: Mutex::default(),
+        Parked(Arc::new(Polls {
+            state: Mutex::default(),
             changes,
         }))
     }
 
-    pub(in crate::embedded) fn enter(&self, group: &str) -> ParkedPoll {
-        *self.0.by_group.lock().entry(group.to_owned()).or_default() += 1;
+    pub(in crate::embedded) fn enter(
+        &self,
+        group: &str,
+        wake: impl Fn() + Send + Sync + 'static,
+    ) -> ParkedPoll {
+        let mut state = self.0.state.lock();
+        let number = state.next;
+        state.next += 1;
+        let polls = state.by_group.entry(group.to_owned()).or_default();
+        polls.insert(number, Arc::new(wake));
+        drop(state);
         self.0.changes.note();
         ParkedPoll {
-            counts: Arc::clone(&self.0),
+            polls: Arc::clone(&self.0),
             group: group.to_owned(),
+            number,
         }
     }
 
     /// How many of a group wait now.
     pub(in crate::embedded) fn count(&self, group: &str) -> usize {
-        self.0.by_group.lock().get(group).copied().unwrap_or(0)
+        let state = self.0.state.lock();
+        state.by_group.get(group).map_or(0, BTreeMap::len)
+    }
+
+    /// Has all polls of a group look again.
+    pub(in crate::embedded) fn wake(&self, group: &str) {
+        let wakes: Vec<Wake> = {
+            let state = self.0.state.lock();
+            let polls = state.by_group.get(group).into_iter().flatten();
+            polls.map(|(_, wake)| Arc::clone(wake)).collect()
+        };
+        for wake in wakes {
+            wake();
+        }
     }
 }
 
 impl Drop for ParkedPoll {
     fn drop(&mut self) {
-        let mut by_group = self.counts.by_group.lock();
-        if let Some(count) = by_group.get_mut(&self.group) {
-            *count -= 1;
-            if *count == 0 {
-                by_group.remove(&self.group);
-            }
+        let mut state = self.polls.state.lock();
+        let polls = state.by_group.get_mut(&self.group);
+        let wake = polls.and_then(|polls| polls.remove(&self.number));
+        if state
+            .by_group
+            .get(&self.group)
+            .is_some_and(BTreeMap::is_empty)
+        {
+            state.by_group.remove(&self.group);
         }
-        drop(by_group);
-        self.counts.changes.note();
+        drop(state);
+        drop(wake);
+        self.polls.changes.note();
     }
 }

@@ -13,7 +13,7 @@ use super::sends::Delays;
 use super::transactions::Transactions;
 use crate::embedded::changes::Changes;
 use crate::embedded::clock::{Clock, Timer};
-use crate::embedded::groups::{Configs, Locks, Members, Modes, Offsets};
+use crate::embedded::groups::{Configs, Locks, Members, Modes, Offsets, Pops};
 use crate::embedded::release::Release;
 use crate::embedded::server::Connections;
 use crate::embedded::store::{QueueRef, Store};
@@ -47,6 +47,9 @@ pub(in crate::embedded) struct BrokerState {
     pub(in crate::embedded) offsets: Offsets,
     pub(in crate::embedded) locks: Locks,
     pub(in crate::embedded) modes: Modes,
+    pub(in crate::embedded) pops: Pops,
+    /// Held while a pop takes messages.
+    pub(in crate::embedded) popping: Mutex<()>,
     /// Long polls that wait for a message.
     pub(in crate::embedded) parked: Parked,
     /// What a test changed about this broker.

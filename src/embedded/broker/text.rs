@@ -24,6 +24,12 @@ pub(in crate::embedded) fn append_property(name: &str, value: &str, text: &mut S
 
 /// Replaces a property, or adds it.
 pub(in crate::embedded) fn set_property(name: &str, value: &str, text: &mut String) {
+    remove_property(name, text);
+    append_property(name, value, text);
+}
+
+/// Removes all properties of a name.
+pub(super) fn remove_property(name: &str, text: &mut String) {
     if find_property(text, name).is_some() {
         let others = text.split(VALUE_END).filter(|piece| {
             let named = piece.split_once(NAME_END).map(|(n, _)| n);
@@ -31,7 +37,6 @@ pub(in crate::embedded) fn set_property(name: &str, value: &str, text: &mut Stri
         });
         *text = others.flat_map(|piece| [piece, END]).collect();
     }
-    append_property(name, value, text);
 }
 
 /// [`VALUE_END`] as a text.

@@ -6,7 +6,8 @@
 //! - `check`: whether a group may pull from a queue, and by which filter
 //! - `read`: what a queue has from an offset on, for a filter
 //! - `pull`: messages of a queue, at once or when there are some
-//! - `wait`: a pull that waits for a message
+//! - `wait`: a pull or pop that waits for a message
+//! - `pop`: messages that are acknowledged one by one
 //! - `offsets`: the progress of groups
 //! - `locks`: queues that a member has for itself
 //! - `send_back`: messages that come again later, or go to the dead letters
@@ -19,6 +20,7 @@ mod filter;
 mod groups;
 mod locks;
 mod offsets;
+mod pop;
 mod pull;
 mod read;
 mod send_back;
@@ -28,5 +30,6 @@ pub(super) use assign::{query_assignment, set_mode};
 pub(super) use groups::{check_config, connections, members};
 pub(super) use locks::{lock, unlock};
 pub(super) use offsets::{commit_offset, query_offset};
+pub(super) use pop::{ack, ack_batch, change_invisible, pop};
 pub(super) use pull::pull;
 pub(super) use send_back::send_back;

@@ -31,14 +31,21 @@ pub(in crate::embedded) fn query_offset(broker: &BrokerState, request: &Command)
     if is_5 && query.set_zero_if_not_found == Some(false) {
         return not_found("Not found, do not set to zero, maybe this group boot first");
     }
-    let queue = broker.queue(&query.topic, query.queue_id);
-    let (min, _) = broker.store.bounds(queue);
-    let has_first = || !broker.store.read(queue, 0, 1, 0).is_empty();
+    let (min, _) = broker
+        .store
+        .bounds(broker.queue(&query.topic, query.queue_id));
+    let has_first = || has_first_message(broker, &key);
     // 4.9 looks whether the first message is on the disk only, which it is not in an empty queue either.
     if min <= 0 && (!is_5 || has_first()) {
         return found(0);
     }
     not_found("Not found, V3_0_6_SNAPSHOT maybe this group consumer boot first")
+}
+
+/// Whether the queue still has its first message, which is then in memory.
+pub(super) fn has_first_message(broker: &BrokerState, key: &QueueKey) -> bool {
+    let queue = broker.queue(&key.topic, key.queue_id);
+    !broker.store.read(queue, 0, 1, 0).is_empty()
 }
 
 /// Commits an offset (15). A lower one than before is taken too.

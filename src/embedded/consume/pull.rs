@@ -47,15 +47,15 @@ pub(in crate::embedded) fn pull(broker: &Arc<BrokerState>, call: Call<'_>) -> An
     // served as if it had just come, and answered in any case.
     let again = {
         let request = Arc::clone(&request);
-        move |broker: &BrokerState| {
+        move |broker: &BrokerState, _: bool| {
             let pull = match PullRequest::decode(&request.ext) {
                 Ok(pull) => pull,
-                Err(error) => return bad_request(&request, &error),
+                Err(error) => return Some(bad_request(&request, &error)),
             };
-            match check_pull(broker, request.code, &pull, consumer) {
+            Some(match check_pull(broker, request.code, &pull, consumer) {
                 Ok(filter) => answer(broker, &request, &reset_or_read(broker, &pull, &filter)),
                 Err(refused) => refused.answer(broker, &request),
-            }
+            })
         }
     };
     wait::wait(broker, call, waiting, time, again);

@@ -24,13 +24,16 @@ pub(super) struct Waiting {
     pub(super) filter: Filter,
 }
 
-type Again = Box<dyn Fn(&BrokerState) -> Command + Send + Sync>;
+/// Makes the answer. `None`: there is none yet, which is possible only if the time is not up (`false`).
+type Again = Box<dyn Fn(&BrokerState, bool) -> Option<Command> + Send + Sync>;
 
 struct Poll {
     broker: Weak<BrokerState>,
     responder: Responder,
     waiting: Waiting,
     again: Again,
+    /// Held while an answer is made: one at a time.
+    answering: Mutex<()>,
     /// For each queue.
     watching: Mutex<Watching>,
 }
@@ -54,7 +57,7 @@ pub(super) fn wait(
     call: Call<'_>,
     waiting: Waiting,
     time: Duration,
-    again: impl Fn(&BrokerState) -> Command + Send + Sync + 'static,
+    again: impl Fn(&BrokerState, bool) -> Option<Command> + Send + Sync + 'static,
 ) {
     let count = waiting.queues.len();
     let responder = call.later();
@@ -68,22 +71,41 @@ pub(super) fn wait(
         responder: responder.clone(),
         waiting,
         again: Box::new(again),
+        answering: Mutex::new(()),
         watching: Mutex::new(watching),
     });
     responder.keep(EndWatches(Arc::clone(&poll)));
     let timed = Arc::clone(&poll);
-    responder.keep(broker.clock.after(time, move || timed.answer()));
+    responder.keep(broker.clock.after(time, move || _ = timed.answer(true)));
     for index in 0..count {
         poll.watch(broker, index);
     }
     // Counted once it waits for everything: tests look at that.
-    responder.keep(broker.parked.enter(&poll.waiting.group));
+    let woken = Arc::downgrade(&poll);
+    responder.keep(broker.parked.enter(&poll.waiting.group, move || {
+        if let Some(poll) = woken.upgrade() {
+            poll.answer(false);
+        }
+    }));
 }
 
 impl Poll {
-    fn answer(&self) {
-        if let Some(broker) = self.broker.upgrade() {
-            self.responder.answer_with(|| (self.again)(&broker));
+    /// Answers, if there is an answer; `is_last`: there must be one. Returns whether the request waits no
+    /// more.
+    fn answer(&self, is_last: bool) -> bool {
+        let Some(broker) = self.broker.upgrade() else {
+            return true;
+        };
+        let _turn = self.answering.lock();
+        if !self.responder.is_open() {
+            return true;
+        }
+        match (self.again)(&broker, is_last) {
+            Some(answer) => {
+                self.responder.answer_with(|| answer);
+                true
+            }
+            None => false,
         }
     }
 
@@ -120,21 +142,28 @@ impl Poll {
         };
         let (topic, queue_id, _) = &self.waiting.queues[index];
         let queue = broker.queue(topic, *queue_id);
-        let (wanted, looked_at) = read::any(&broker, queue, from, &self.waiting.filter);
+        let (_, end) = broker.store.bounds(queue);
+        let (wanted, mut looked_at) = read::any(&broker, queue, from, &self.waiting.filter);
         if wanted {
-            return self.answer();
+            if self.answer(false) {
+                return;
+            }
+            // Somebody else has them.
+            looked_at = end.max(from);
         }
         let mut watching = self.watching.lock();
         let Some(watch) = watching.watches.get_mut(index) else {
             return;
         };
         let passed = std::mem::replace(watch, (looked_at, None));
-        let first = !std::mem::replace(&mut watching.is_timed, true);
+        let first = !wanted && !std::mem::replace(&mut watching.is_timed, true);
         drop(watching);
         drop(passed);
         if first {
             let timed = Arc::clone(self);
-            let timer = broker.clock.after(LOOKED_AT_EACH, move || timed.answer());
+            let timer = broker
+                .clock
+                .after(LOOKED_AT_EACH, move || _ = timed.answer(false));
             self.responder.keep(timer);
         }
         self.watch(&broker, index);

@@ -14,7 +14,7 @@ use crate::embedded::clock::{Millis, millis};
 const FLUSHED_EACH: Duration = Duration::from_secs(5);
 
 /// A queue of this broker, for one group.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(in crate::embedded) struct QueueKey {
     pub(in crate::embedded) group: String,
     pub(in crate::embedded) topic: String,

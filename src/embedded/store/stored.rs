@@ -98,6 +98,11 @@ impl StoredMessage {
             queue_id,
             ..self.parts()
         };
+        self.encoded_as(&parts)
+    }
+
+    /// The stored form of these parts, at the place of this message.
+    pub(in crate::embedded) fn encoded_as(&self, parts: &Parts<'_>) -> Vec<u8> {
         let mut moved = parts.encode();
         moved.place(self.0.place);
         moved.bytes

@@ -142,8 +142,33 @@ impl Delays {
         })
     }
 
-    /// Holds a message until it is due.
-    pub(super) fn hold(self: &Arc<Delays>, due: Millis, held: Held) {
+    /// Holds a copy of a message for queue 0 of a topic until it is due, unless it is
+    /// [cancelled](Delays::cancel) before, by the number that this returns.
+    pub(in crate::embedded) fn hold_copy(
+        self: &Arc<Delays>,
+        due: Millis,
+        broker: usize,
+        topic: &Arc<str>,
+        draft: Draft,
+    ) -> u64 {
+        let held = Held {
+            broker,
+            topic: Arc::clone(topic),
+            queue_id: 0,
+            unique_key: String::new(),
+            draft,
+        };
+        self.hold(due, held)
+    }
+
+    /// Forgets a held message. It may have been delivered.
+    pub(in crate::embedded) fn cancel(&self, number: u64) {
+        // Dropped when the lock is free again.
+        let _held = self.table.lock().held.remove(&number);
+    }
+
+    /// Holds a message until it is due, and returns its number.
+    pub(super) fn hold(self: &Arc<Delays>, due: Millis, held: Held) -> u64 {
         let mut table = self.table.lock();
         let id = table.next;
         table.next += 1;
@@ -155,6 +180,7 @@ impl Delays {
             }
         });
         table.held.insert(id, (held, Some(timer)));
+        id
     }
 
     /// A broker is killed, or up again. What has become due meanwhile is delivered then.

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use super::delays::{Delay, Held};
 use crate::embedded::broker::state::BrokerState;
-use crate::embedded::broker::text::append_property;
+use crate::embedded::broker::text::{append_property, remove_property};
 use crate::embedded::store::{Appended, Draft, Parts};
+use crate::message::name;
 
 /// Stores a message in the broker's own topic, and in its queue as soon as it is due.
 pub(in crate::embedded) fn hold_back(
@@ -31,12 +32,19 @@ pub(in crate::embedded) fn hold_back(
     let appended = broker
         .store
         .append(broker.index, waiting.topic, waiting.queue_id, vec![draft]);
+    // As a real broker: delivered again it would be delayed again.
+    let mut properties = properties.clone();
+    remove_property(name::DELAY, &mut properties);
+    let due = Parts {
+        properties: &properties,
+        ..message.clone()
+    };
     let held = Held {
         broker: broker.index,
         topic: Arc::clone(message.topic),
         queue_id: message.queue_id,
         unique_key: unique_key.to_owned(),
-        draft: Draft::new(&message, wanted),
+        draft: Draft::new(&due, wanted),
     };
     broker.delays.hold(delay.due(), held);
     appended

@@ -1,9 +1,12 @@
 //! What consumers ask of brokers, and brokers of consumers.
 
 mod asked;
+mod assign;
+mod faulty;
 mod filters;
 mod groups;
 mod offsets;
+mod pops;
 mod pulls;
 mod retries;
 

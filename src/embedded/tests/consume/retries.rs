@@ -44,6 +44,7 @@ fn a_message_given_back_comes_again_when_the_clock_says_so() {
     assert_eq!((again.text(), again.reconsume_times()), ("x".into(), 1));
     assert_eq!((again.topic(), again.queue_id()), ("%RETRY%g", 0));
     assert_eq!(again.property("RETRY_TOPIC"), Some("T"));
+    assert_eq!(again.property("DELAY"), None);
     let first_id = message.offset_message_id();
     assert_eq!(again.property("ORIGIN_MESSAGE_ID"), Some(&*first_id));
     assert_eq!(again.unique_key(), Some("K"));
