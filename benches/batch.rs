@@ -1,8 +1,8 @@
 //! Bodies that hold messages: a batch as a producer writes it, and stored messages as they are
 //! written and read back.
 //!
-//! Good: 10 ns a message of a batch, and what it takes to copy the bodies; below 1 µs for a stored
-//! message of 1 KiB.
+//! Good: 10 ns per message of a batch, plus the copy of the bodies; below 1 µs for a stored message
+//! of 1 KiB.
 #![forbid(unsafe_code)]
 
 use std::hint::black_box;

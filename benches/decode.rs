@@ -1,5 +1,5 @@
-//! What a reader thread does for each answer to a send: find the frame, and read its header. JSON
-//! as Java's brokers write it, JSON that only serde reads, and the binary form.
+//! A reader thread's work for each answer to a send: find the frame, and read its header. In JSON
+//! as Java's brokers write it, in JSON that only serde reads, and in the binary form.
 //!
 //! Good: a few ns to split, below 0.3 µs for plain JSON, half of that for binary. Odd JSON takes
 //! two to three times as long as plain JSON; if both take as long as that, answers no longer go the
@@ -17,7 +17,7 @@ fn decode(c: &mut Criterion) {
     let odd = odd(&json);
     let mut group = c.benchmark_group("decode an answer");
     for (name, bytes) in [("json", json), ("json, odd", odd), ("binary", binary)] {
-        assert!(read(&bytes) == send_answer(), "{name} says something else");
+        assert!(read(&bytes) == send_answer(), "{name} differs");
         group.bench_function(format!("{name}, split only"), |b| {
             b.iter(|| black_box(frame::split(black_box(&bytes)).is_ok()));
         });

@@ -14,7 +14,7 @@ use samples::PROPERTIES;
 fn text_form(c: &mut Criterion) {
     let text = properties::encode(PROPERTIES.into_iter());
     let mut group = c.benchmark_group("properties");
-    // As a send does it: into a buffer that served before.
+    // As in a send: into a reused buffer.
     let mut buffer = String::new();
     group.bench_function("encode", |b| {
         b.iter(|| {

@@ -1,4 +1,4 @@
-//! What it takes to read the route of a topic, as a name server answers it.
+//! Reading the route of a topic, as a name server answers it.
 //!
 //! Good: about 0.5 µs a broker, however many there are. A route is read twice a minute, so that
 //! even much more would not be felt, unless it grew faster than the route.

@@ -1,4 +1,4 @@
-//! What the benchmarks work on: values as a producer and its servers really exchange them.
+//! Inputs of the benchmarks: realistic values of a producer and its servers.
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 

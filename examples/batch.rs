@@ -5,8 +5,8 @@
 //! cargo run --example batch -- --name-server 127.0.0.1:9876
 //! ```
 //!
-//! For each of the ways the rate is printed, and in between what a receipt of a batch says, and what
-//! becomes of a message that no batch can hold.
+//! It prints the rate of each way, the receipt of a batch, and the error for a message that no
+//! batch can hold.
 
 #[path = "common/example.rs"]
 mod example;
@@ -53,8 +53,8 @@ fn run(args: Args) -> Result<(), Box<dyn Error>> {
     }
     report("one by one", args.count, start);
 
-    // Batches of at most 64 KiB. What no batch can hold, like this delayed message, comes out as
-    // an error that gives it back; most of that can be sent alone.
+    // Batches of at most 64 KiB. A message that no batch can hold, like this delayed one, becomes
+    // an error that returns it; most such messages can be sent alone.
     let start = Instant::now();
     let late = Message::new(TOPIC, "a late reading").delay_level(1);
     let mut batches = 0;
@@ -76,7 +76,7 @@ fn run(args: Args) -> Result<(), Box<dyn Error>> {
     }
     report(&format!("{batches} batches"), args.count, start);
 
-    // The producer gathers single sends by itself; each still gets a receipt of its own.
+    // The producer gathers single sends; each still gets its own receipt.
     let gathering = Producer::builder("gathering")
         .name_server(&name_server)
         .auto_batch(AutoBatch::new().max_delay(Duration::from_millis(5)))

@@ -6,8 +6,8 @@
 //! cargo run --example delay -- --name-server 127.0.0.1:9876
 //! ```
 //!
-//! Each send prints a receipt. The clock of the cluster inside this process is then moved by hand, so
-//! that nobody has to wait, and what consumers see at each time is printed.
+//! Each send prints a receipt. Then the example moves the clock of the cluster inside this process,
+//! and prints the messages that consumers see at each time.
 
 #[path = "common/example.rs"]
 mod example;

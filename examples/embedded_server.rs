@@ -34,7 +34,7 @@ struct Args {
     #[arg(long, default_value_t = 0)]
     broker_port: u16,
 
-    /// How many brokers: broker-a, broker-b, ..
+    /// Number of brokers: broker-a, broker-b, ..
     #[arg(long, default_value_t = 1, value_parser = value_parser!(u8).range(1..=26))]
     brokers: u8,
 
@@ -86,13 +86,13 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
     let printer = messages.map(|messages| {
         thread::spawn(move || {
             let printed = messages.iter().try_for_each(|m| print(&m));
-            let _ = stop.send(()); // nobody reads any more, or the cluster is gone anyway
+            let _ = stop.send(()); // the receiver, or the cluster, is gone already
             printed
         })
     });
 
     stopped.recv()?;
-    drop(cluster); // ends the stream of messages; what is in it still gets printed
+    drop(cluster); // ends the stream of messages; queued ones are still printed
     match printer.map(thread::JoinHandle::join) {
         Some(Ok(printed)) => Ok(printed?),
         Some(Err(_)) => Err("the printing thread panicked".into()),

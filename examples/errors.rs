@@ -1,13 +1,13 @@
-//! What a failed send says, and what to do then: mend the message, send it again, or send it again
-//! in a way that consumers can tell a second copy by.
+//! Handle errors: what a failed send reports and how to react. Fix the message, send it again, or
+//! send it again so that consumers recognize a second copy.
 //!
 //! ```text
 //! cargo run --example errors
 //! cargo run --example errors -- --name-server 127.0.0.1:9876
 //! ```
 //!
-//! Each send fails; the error's text, what it promises, and what this program makes of that are
-//! printed. A real broker cannot be told to fail: with `--name-server` only the first error is shown.
+//! Each send fails. The example prints the error's text, its kind and fate, and the reaction. A
+//! real broker does not fail on demand: with `--name-server` only the first error is shown.
 
 #[path = "common/example.rs"]
 mod example;
@@ -20,7 +20,7 @@ use clap::Parser;
 use rocketmq_blocking::embedded::{Cluster, Fault, On};
 use rocketmq_blocking::{ErrorKind, Message, Producer, SendFate};
 
-/// Sends messages that fail in different ways, and says what each error means
+/// Sends messages that fail in different ways, and explains each error
 #[derive(Parser)]
 #[command(name = "errors")]
 struct Args {
@@ -48,14 +48,14 @@ fn run(args: Args) -> Result<(), Box<dyn Error>> {
     let order = Message::new(TOPIC, "order 188");
     let broker = cluster.broker("broker-a");
 
-    // The broker says no. Codes that another broker may answer otherwise would be tried there.
+    // The broker refuses. Codes that may pass at another broker would be retried there.
     let fault = broker.inject(Fault::answer(13, "not on a Sunday").on(On::Send));
     attempt(&producer, "a broker that refuses", &order);
     fault.remove();
 
-    // The broker stores the message, but its answer does not come: nobody can know that from here.
-    // A unique key of one's own stays the same in all copies (a UUID serves well); without one, the
-    // error has the key that was made (`error.unique_key()`).
+    // The broker stores the message, but its answer is lost: the client cannot know. A chosen
+    // unique key is the same in all copies (a UUID works well). Otherwise the error has the
+    // generated key (`error.unique_key()`).
     let order = order.unique_key("7F000001-order-188");
     let fault = broker.inject(Fault::silence().on(On::Send).after_storing());
     attempt(&producer, "a broker that does not answer", &order);
@@ -71,7 +71,7 @@ fn run(args: Args) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Sends a message, and says what is to be done if that fails.
+/// Sends a message, and prints how to react to a failure.
 fn attempt(producer: &Producer, what: &str, message: &Message) {
     println!("{what}:");
     let error = match producer.send(message) {
@@ -86,7 +86,7 @@ fn attempt(producer: &Producer, what: &str, message: &Message) {
             "send it again with the same unique key: it may be there already"
         }
         (ErrorKind::Invalid, _) => "fix the message: it can never be sent",
-        (ErrorKind::Broker, _) => "read what the broker says: it may be asked again later",
+        (ErrorKind::Broker, _) => "read the broker's remark: a later send may succeed",
         (_, SendFate::NotSent) => "send it again later: it cannot be there twice",
     };
     println!("  -> {then}\n");

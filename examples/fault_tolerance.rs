@@ -5,9 +5,9 @@
 //! cargo run --example fault_tolerance -- --name-server 127.0.0.1:9876 --seconds 60
 //! ```
 //!
-//! Each line shows which broker took a message, and after how many attempts: two for the first one
-//! that meets the broker that fails, one for those after it. With real servers a message is sent each
-//! second: stop and start one of the brokers meanwhile.
+//! Each line shows the broker that took a message, and the number of attempts: two for the first
+//! message that meets the failing broker, one for those after it. With real servers a message is
+//! sent each second: stop and start one of the brokers.
 
 #[path = "common/example.rs"]
 mod example;
@@ -29,7 +29,7 @@ struct Args {
     #[command(flatten)]
     servers: example::Servers,
 
-    /// With --name-server: for how long to send
+    /// With --name-server: how long to send
     #[arg(long, value_name = "N", default_value_t = 30)]
     seconds: u32,
 }
@@ -44,8 +44,8 @@ fn run(args: Args) -> Result<(), Box<dyn Error>> {
     let two_brokers = Cluster::builder().brokers(2).topic(TOPIC, 2);
     let (name_server, cluster) = args.servers.given_or(two_brokers)?;
 
-    // Without it, a send that meets the bad broker pays for an attempt each time. With it, the bad
-    // broker is left alone: for 10 s by default, for half a second here.
+    // Without it, each send that meets the bad broker wastes an attempt. With it, the bad broker is
+    // avoided: for 10 s by default, for half a second here.
     let strategy = FaultStrategy::default()
         .failure_counts_as(Duration::from_secs(10))
         .levels([(Duration::from_secs(10), Duration::from_millis(500))]);
@@ -71,7 +71,7 @@ fn run(args: Args) -> Result<(), Box<dyn Error>> {
     println!("broker-a refuses:");
     send(&producer, 4)?;
     let hits = fault.hits();
-    println!("  broker-a was asked {hits} time(s), then left alone");
+    println!("  broker-a was tried {hits} time(s), then avoided");
 
     fault.remove();
     thread::sleep(Duration::from_millis(600)); // its time of avoidance passes

@@ -122,7 +122,7 @@ fn run(args: Args) -> Result<(), Box<dyn Error>> {
             .iter()
             .filter(|request| request.command().ext.get("caller").is_some());
         println!(
-            "{} of {} requests say who calls",
+            "{} of {} requests name their caller",
             with_field.count(),
             requests.len()
         );

@@ -6,9 +6,9 @@
 //! cargo run --example in_flight -- --name-server 127.0.0.1:9876 --threads 8
 //! ```
 //!
-//! Printed are the rate, what the producer has counted, what the client has then, what a producer says
-//! whose limit is reached (this needs answers that are held back, so only with the cluster inside this
-//! process), and how the client ended.
+//! It prints the rate, the producer's statistics, the client's state, the error at an exhausted
+//! limit (this needs delayed answers, so only with the cluster inside this process), and how the
+//! client ended.
 
 #[path = "common/example.rs"]
 mod example;
@@ -29,7 +29,7 @@ struct Args {
     #[command(flatten)]
     servers: example::Servers,
 
-    /// How many threads send
+    /// Number of sending threads
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = value_parser!(u32).range(1..=64))]
     threads: u32,
 }
@@ -44,7 +44,7 @@ fn main() -> ExitCode {
 fn run(args: Args) -> Result<(), Box<dyn Error>> {
     let (name_server, cluster) = args.servers.given_or(Cluster::builder())?;
 
-    // A producer has a client of its own, unless several are to share one.
+    // A producer has its own client, unless several share one.
     let client = Client::start(ClientOptions::new().name_server(&name_server))?;
     let orders = Producer::builder("orders").client(&client).start()?;
     let audit = Producer::builder("audit").client(&client).start()?;
@@ -99,18 +99,18 @@ fn run_into_the_limit(cluster: &Cluster) -> Result<(), Box<dyn Error>> {
         .map(|i| producer.submit(Message::new(TOPIC, format!("{i}"))))
         .collect();
 
-    // It waits for room as long as its time allows.
+    // It waits for capacity until its deadline.
     let one_more = Message::new(TOPIC, "one more");
     let timeout = Duration::from_millis(100);
     match producer.prepare(&one_more).timeout(timeout).submit().wait() {
-        Ok(receipt) => println!("there was room: {receipt}"),
-        Err(error) => println!("no room: {error}"),
+        Ok(receipt) => println!("there was capacity: {receipt}"),
+        Err(error) => println!("no capacity: {error}"),
     }
     held.remove();
     answers.open();
     for handle in first {
         println!("answered at last: {}", handle.wait()?);
     }
-    println!("and now there is room: {}", producer.send(&one_more)?);
+    println!("and now there is capacity: {}", producer.send(&one_more)?);
     Ok(())
 }

@@ -18,7 +18,7 @@ use clap::Parser;
 use rocketmq_blocking::embedded::Cluster;
 use rocketmq_blocking::{Message, Producer};
 
-/// Sends three steps of four orders, each order to a queue of its own
+/// Sends three steps of four orders, each order to its own queue
 #[derive(Parser)]
 #[command(name = "ordered")]
 struct Args {

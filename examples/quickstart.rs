@@ -1,12 +1,11 @@
-//! The three ways to send a message, and what comes back from each: a receipt at once, a receipt
-//! later, nothing.
+//! The three ways to send a message: wait for the receipt, get it later, or get none.
 //!
 //! ```text
 //! cargo run --example quickstart
 //! cargo run --example quickstart -- --name-server 127.0.0.1:9876
 //! ```
 //!
-//! Two receipts are printed, and what the broker holds afterwards: three messages.
+//! It prints two receipts and the broker's three messages.
 
 #[path = "common/example.rs"]
 mod example;
@@ -57,7 +56,7 @@ fn run(args: Args) -> Result<(), Box<dyn Error>> {
     let receipt = told.recv()??;
     println!("async   {receipt}");
 
-    // Oneway: nobody answers, so there is no receipt. The flush waits until it has been written.
+    // Oneway: no answer and no receipt. The flush waits until the message is written.
     producer.send_oneway(&Message::new(TOPIC, "hello, oneway"))?;
     producer.flush(PATIENCE)?;
     println!("oneway  sent");
@@ -72,7 +71,7 @@ fn run(args: Args) -> Result<(), Box<dyn Error>> {
                 println!("  queue {queue} offset {offset}: {text}");
             }
         }
-        None => println!("What a real broker holds cannot be shown here: ask a consumer."),
+        None => println!("This example cannot read from a real broker: use a consumer."),
     }
     producer.shutdown(); // dropping the producer would do the same
     Ok(())

@@ -5,9 +5,9 @@
 //! cargo run --example request_reply -- --name-server 127.0.0.1:9876 --topic RequestTopic
 //! ```
 //!
-//! Four prices are printed, the last three in any order, and the error of a question that nobody
-//! answers. The consumer that replies is in `common/replier.rs`; with `--ask-only` somebody else must
-//! consume the topic and reply: in Java, `MessageUtil.createReplyMessage` makes the reply.
+//! It prints four prices, the last three in any order, and the error of an unanswered question. The
+//! consumer that replies is in `common/replier.rs`. With `--ask-only` another program must consume
+//! the topic and reply: in Java, `MessageUtil.createReplyMessage` creates the reply.
 
 #[path = "common/example.rs"]
 mod example;
@@ -23,18 +23,18 @@ use clap::Parser;
 use rocketmq_blocking::embedded::Cluster;
 use rocketmq_blocking::{Message, MessageView, Producer};
 
-/// Asks for prices: once waiting, then several at a time, then where nobody answers
+/// Asks for prices: one at a time, several at a time, and one that is never answered
 #[derive(Parser)]
 #[command(name = "request_reply")]
 struct Args {
     #[command(flatten)]
     servers: example::Servers,
 
-    /// The topic that somebody consumes and replies to
+    /// The topic whose consumer replies
     #[arg(long, value_name = "NAME", default_value = "Prices")]
     topic: String,
 
-    /// Start no consumer that replies: somebody else does
+    /// Start no replying consumer: another program replies
     #[arg(long, requires = "name_server")]
     ask_only: bool,
 }
@@ -80,10 +80,10 @@ fn run(args: Args) -> Result<(), Box<dyn Error>> {
         println!("{fruit:8} {}", String::from_utf8_lossy(reply?.body()));
     }
 
-    // Nobody consumes this topic: the error says that the question may be stored all the same.
+    // This topic has no consumer: the error says that the question may still be stored.
     let question = Message::new("NobodyIsHere", "hello?");
     match producer.request(&question, Duration::from_millis(500)) {
-        Ok(reply) => println!("somebody is here: {reply:?}"),
+        Ok(reply) => println!("unexpected reply: {reply:?}"),
         Err(error) => println!("{error}"),
     }
     producer.shutdown();

@@ -5,9 +5,8 @@
 //! cargo run --example transaction -- --name-server 127.0.0.1:9876
 //! ```
 //!
-//! Printed are how each transaction ended, what the broker asks about later, and which messages
-//! consumers see before and after that. The broker inside this process asks when it is told to, a
-//! real one by its clock.
+//! It prints how each transaction ended, the broker's checks, and the messages that consumers see
+//! before and after them. The broker inside this process checks on demand, a real one by its clock.
 
 #[path = "common/example.rs"]
 mod example;
@@ -31,14 +30,14 @@ struct Args {
     #[command(flatten)]
     servers: example::Servers,
 
-    /// With real ones: how long to wait for the broker's questions
+    /// With real ones: how long to wait for the broker's checks
     #[arg(long, value_name = "SECONDS", default_value_t = 90)]
     patience: u64,
 }
 
 const TOPIC: &str = "Paid";
 
-/// What this program knows of each payment. A real one asks its database.
+/// The state of each payment. A real program asks its database.
 type Ledger = Arc<Mutex<HashMap<String, TransactionState>>>;
 
 fn main() -> ExitCode {
@@ -49,8 +48,8 @@ fn run(args: Args) -> Result<(), Box<dyn Error>> {
     let (name_server, cluster) = args.servers.given_or(Cluster::builder())?;
     let ledger = Ledger::default();
 
-    // The broker asks about transactions whose end it did not hear. The transaction's id is the
-    // half message's unique key, and any process of the group may be asked.
+    // The broker checks transactions whose end it does not know. The transaction's id is the half
+    // message's unique key. Any process of the group may get the check.
     let known = ledger.clone();
     let payments = TransactionProducer::builder("payments", move |half| {
         let id = half.unique_key().unwrap_or_default();
@@ -66,7 +65,7 @@ fn run(args: Args) -> Result<(), Box<dyn Error>> {
     .start()?;
 
     for order in ["order 1", "order 2", "order 3", "order 4"] {
-        // The broker has stored the message when the closure runs; nobody sees it yet.
+        // The broker has stored the message when the closure runs; consumers do not see it yet.
         let receipt = payments.send_in_transaction(&Message::new(TOPIC, order), |half| {
             let state = pay(half.message().body(), half.transaction_id(), &ledger)?;
             Ok(state)
@@ -103,7 +102,7 @@ fn pay(order: &[u8], id: &str, ledger: &Ledger) -> Result<TransactionState, std:
             note(TransactionState::Rollback);
             Ok(TransactionState::Rollback)
         }
-        // It was carried out, but we do not get to hear of it: the check will.
+        // The payment succeeded, but its answer was lost: the check finds out.
         b"order 3" => {
             note(TransactionState::Commit);
             Err(std::io::Error::other("the bank hung up"))

@@ -1,5 +1,5 @@
-//! Private parts of the crate, for its benchmarks alone: they are a package of their own, so that
-//! nobody else compiles what they need, and can reach only what is public.
+//! Private parts of the crate for its benchmarks. Those are a separate package, which only they
+//! compile, and which reaches only public items.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -10,11 +10,11 @@ use crate::protocol::route::TopicRoute;
 use crate::send;
 use crate::transport::{self, Entry, Next, Outcome, Slot};
 
-/// Where messages of a topic can be written, and the choice among it.
+/// The writable queues of a topic, and the choice among them.
 pub struct PublishInfo(client::PublishInfo);
 
 impl PublishInfo {
-    /// What a route says about a topic.
+    /// The queues of a route.
     pub fn new(topic: &Arc<str>, route: &TopicRoute) -> PublishInfo {
         PublishInfo(client::PublishInfo::new(topic, route))
     }
@@ -35,7 +35,7 @@ impl PublishInfo {
     }
 }
 
-/// A connection's table of waiters.
+/// A connection's pending table.
 pub struct Pending(transport::Pending<Slot>);
 
 impl Pending {
@@ -45,15 +45,15 @@ impl Pending {
         Pending(transport::Pending::new())
     }
 
-    /// Adds a waiter who does nothing when answered. Says when the table must be looked at, if that
-    /// is earlier than before.
+    /// Adds a waiter that does nothing when answered. Returns the time of the next expiry pass, if
+    /// that is earlier than before.
     pub fn register(&mut self, opaque: i32, now: Instant, deadline: Instant) -> Option<Instant> {
         let slot = Slot::Task(Box::new(|_: Outcome| Next::Done));
         let entry = Entry::new(slot, now, deadline, 0, false);
         self.0.register(opaque, entry).ok().flatten()
     }
 
-    /// Takes a waiter out; says whether there was one.
+    /// Removes a waiter; returns whether there was one.
     pub fn complete(&mut self, opaque: i32) -> bool {
         self.0.complete(opaque).is_some()
     }

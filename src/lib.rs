@@ -18,28 +18,29 @@
 //! # Ok(())
 //! # }
 //! ```
-//! What the words mean: *name servers* know which *brokers* have the *queues* of a *topic*; a producer
-//! asks them, and sends to the brokers. Its *group* ("orders") names what it sends for, and is shared by
-//! all processes that do the same. A *tag* is what consumers filter by, a *key* what people search by.
+//! The terms: *name servers* know which *brokers* have the *message queues* of a *topic* (its
+//! *topic route*). A producer looks up the route and sends to the brokers. Its *group* ("orders")
+//! names its purpose; all processes with that purpose share it. Consumers filter by *tag*; people
+//! search by *key*.
 //!
-//! One producer is enough for a program: it is cheap to clone, sends from any number of threads, and
-//! closes with its last handle, or by [`Producer::shutdown_within`], which says what was left.
-//! [`docs::settings`] has all that can be set. Without a server, `cargo run --example quickstart` in the
-//! repository starts the in-process `embedded` cluster and sends to that.
+//! One producer is enough for a program: it is cheap to clone and sends from any number of threads.
+//! It closes with its last handle, or by [`Producer::shutdown_within`], which reports what was
+//! left. [`docs::settings`] lists all settings. Without a server, `cargo run --example quickstart`
+//! in the repository starts the in-process `embedded` cluster and sends to it.
 //!
 //! # Choosing a send mode
 //! | you want | call | it returns |
 //! |---|---|---|
-//! | to know that it is stored before you go on | [`Producer::send`] | the receipt |
+//! | the message stored before you continue | [`Producer::send`] | the receipt |
 //! | many in flight, results handled elsewhere | [`Producer::send_async`] | at once; the callback gets the result |
 //! | many in flight, results collected here | [`Producer::submit`] | a [`SendHandle`] to wait on |
 //! | no answer at all (logs, metrics) | [`Producer::send_oneway`] | once the connection accepted it |
 //! | several messages as one request | [`Producer::send_batch`], [`Batch::split`] | one receipt |
 //! | many small messages from many places, fewer requests | [`ProducerBuilder::auto_batch`](producer::ProducerBuilder::auto_batch) | as the call that you make |
-//! | consumers to see it later | [`Message::deliver_after`], [`deliver_at`](Message::deliver_at), [`delay_level`](Message::delay_level) | as the call that you make |
-//! | consumers to see it only if something of yours succeeds | [`TransactionProducer::send_in_transaction`] | what the broker was told |
+//! | a delayed message | [`Message::deliver_after`], [`deliver_at`](Message::deliver_at), [`delay_level`](Message::delay_level) | as the call that you make |
+//! | a message that is delivered only if your local transaction succeeds | [`TransactionProducer::send_in_transaction`] | the reported state |
 //! | an answer from a consumer | [`Producer::request`], [`Producer::request_async`] | the reply |
-//! | a given queue, order by a key, a timeout of its own | [`Producer::prepare`] | what you then call |
+//! | a chosen queue, order by key, a timeout for one send | [`Producer::prepare`] | as the call that you make |
 //!
 //! When in doubt: `send`, from as many threads as you have. `submit` and `send_async` keep thousands in
 //! flight from one thread:
@@ -55,7 +56,7 @@
 //!     println!("{}", handle.wait()?);
 //! }
 //!
-//! // One order's messages in one queue, and so in their order.
+//! // All messages of one order go to one queue, which keeps their order.
 //! for step in ["created", "paid"] {
 //!     let message = Message::new("Orders", step);
 //!     println!("{}", producer.prepare(&message).sharding_key("188").send()?);
@@ -66,36 +67,36 @@
 //! ```
 //!
 //! # Threads
-//! The first attempt of every send runs on the calling thread. Beyond that there are: one reader
+//! The first attempt of every send runs on the calling thread. The library starts: one reader
 //! thread per connection (`rmq-reader`), one writer thread per connection that carries asynchronous
 //! or oneway sends (`rmq-writer`), callback threads (`rmq-callback`, one per core), two threads for
-//! further attempts of asynchronous sends (`rmq-retry`), and one each for timeouts (`rmq-timer`),
-//! routes (`rmq-routes`) and heartbeats (`rmq-heartbeat`); with `name_server_url` one more
-//! (`rmq-discover`), with message trace another (`rmq-trace`), with probes of brokers that failed
-//! another (`rmq-detector`), one for each host name that is being resolved (`rmq-resolve`), and one
-//! for each address to which asynchronous sends or heartbeats wait for a new connection (`rmq-dial`). A transaction
-//! producer answers the brokers' checks on threads of its own (`rmq-check`, one unless
-//! set). A consumer has one thread that decides (`rmq-consumer`) and those that run its handler
-//! (`rmq-consume-{n}`, 20 unless set), however many queues it has; a listener of its events has one
-//! (`rmq-events`). All end at shutdown.
+//! retries of asynchronous sends (`rmq-retry`), and one thread each for timeouts (`rmq-timer`),
+//! routes (`rmq-routes`) and heartbeats (`rmq-heartbeat`). Optional ones: with `name_server_url`
+//! `rmq-discover`, with message trace `rmq-trace`, with probes of failed brokers `rmq-detector`,
+//! for each host name being resolved `rmq-resolve`, and for each address to which asynchronous
+//! sends or heartbeats need a new connection `rmq-dial`. A transaction producer answers the
+//! brokers' checks on its own threads (`rmq-check`, one unless set). A consumer has one thread that
+//! decides (`rmq-consumer`) and 20 threads, unless set, that run its handler (`rmq-consume-{n}`),
+//! however many queues it has; a listener of its events has one (`rmq-events`). All end at shutdown.
 //!
 //! # Deadlines, retries and duplicates
-//! A send has one deadline, `send_timeout` (3 s) after the call; everything happens within it: looking
-//! up the route, connecting, waiting for room, all attempts. After a failure that need not come again it
-//! makes up to two more attempts (`retries`, `async_retries`), on another broker where there is one. A
-//! send to a chosen queue makes one attempt, as a retry would break the order, and so does a oneway send.
+//! A send has one deadline, `send_timeout` (3 s) after the call; everything happens within it:
+//! route look-up, connecting, waiting for capacity, all attempts. After a retryable failure it
+//! makes up to two more attempts (`retries`, `async_retries`), on another broker if there is one. A
+//! send to a chosen queue makes one attempt, since a retry would break the order. A oneway send
+//! makes one attempt too.
 //!
-//! What is sent again after a lost answer may be stored twice. Both copies have the same unique key,
-//! and RocketMQ delivers *at least once* in any case, so that consumers must bear it. Where it is better
-//! to ask, `retry_maybe_stored(false)` leaves the decision to you: every failed send says whether
-//! sending again can make a second copy ([`SendFate::MaybeStored`]) or cannot
-//! ([`SendFate::NotSent`]). Sending again yourself makes a message with another key, unless you give it
-//! that of the failed send ([`Error::unique_key`], [`Message::unique_key`];
+//! A retry after a lost answer can store the message twice. Both copies have the same unique key.
+//! RocketMQ delivers *at least once* in any case, so consumers must tolerate duplicates. To decide
+//! yourself, set `retry_maybe_stored(false)`: the send then fails instead of risking a duplicate.
+//! Every failed send says whether sending again can store a second copy ([`SendFate::MaybeStored`])
+//! or cannot ([`SendFate::NotSent`]). A new send generates another key, unless you set the key of
+//! the failed send ([`Error::unique_key`], [`Message::unique_key`];
 //! [how](docs::errors#sending-again)).
 //!
 //! # Errors
-//! [`Error`] has a [kind](ErrorKind), a [`SendFate`], the attempts that were made, and the broker's code
-//! and remark where one answered. Its text reads well alone. Two questions lead through most of it:
+//! [`Error`] has a [kind](ErrorKind), a [`SendFate`], the attempts, and the broker's code and
+//! remark if one answered. Its text is complete in itself. Kind and fate decide the reaction:
 //!
 //! ```
 //! use rocketmq_blocking::{SendFate, ErrorKind, Message, Producer};
@@ -108,53 +109,54 @@
 //! match producer.send(&message) {
 //!     Ok(receipt) => println!("{receipt}"),
 //!     Err(error) => match (error.kind(), error.fate()) {
-//!         (_, SendFate::MaybeStored) => println!("somebody may have it: {error}"),
-//!         (ErrorKind::Invalid, _) => println!("mend the message: {error}"),
-//!         (_, SendFate::NotSent) => println!("nobody has it, send it later: {error}"),
+//!         (_, SendFate::MaybeStored) => println!("a broker may have it: {error}"),
+//!         (ErrorKind::Invalid, _) => println!("fix the message: {error}"),
+//!         (_, SendFate::NotSent) => println!("no broker has it, send it later: {error}"),
 //!     },
 //! }
 //! # Ok(())
 //! # }
 //! ```
-//! [`docs::errors`] has a table of all kinds (what happened, whether it is tried again, what to do), one
-//! of the brokers' codes, and how to send again.
+//! [`docs::errors`] has tables of all kinds (what happened, whether it is retried, what to do) and
+//! of the brokers' codes, and shows how to send again.
 //!
 //! # Statistics
 //! [`Producer::stats`] counts every call and attempt: sent, failed by kind, in flight, and for each
-//! broker attempts, failures and latencies. It is always on: it costs a send about 1 % of its
-//! instructions and takes no lock. [`ProducerStats`](stats::ProducerStats) says what each number means;
-//! [`since`](stats::ProducerStats::since) gives those of an interval. [`Client::describe`] shows name servers,
-//! connections, addresses that cannot be reached and why, and routes. All of them can be printed.
+//! broker attempts, failures and latencies. It is always on, takes about 1 % of a send's
+//! instructions, and takes no lock. [`ProducerStats`](stats::ProducerStats) documents each number;
+//! [`since`](stats::ProducerStats::since) gives the numbers of an interval. [`Client::describe`]
+//! shows name servers, connections, unreachable addresses with the reason, and routes. All of them
+//! can be printed.
 //!
 //! # Logging
-//! Through the [`log`] facade, never a message body or a secret. Levels and targets are kept stable, the
-//! texts are not. A logger that panics changes nothing for a send. Targets are `rocketmq_blocking::` and the
-//! word in the table, wherever the code is.
+//! The library logs through the [`log`] facade, never a message body or a secret. Levels and
+//! targets are stable, texts are not. A panicking logger affects no send. A target is
+//! `rocketmq_blocking::` and the word in the table.
 //!
 //! | level | target | events |
 //! |---|---|---|
-//! | error | `transport` | a callback that panicked; an RPC hook that panicked; something of our own that panicked |
+//! | error | `transport` | a callback that panicked; an RPC hook that panicked; a bug of the library that panicked |
 //! | error | `producer` | a hook that panicked |
 //! | warn | `transport` | oneway messages lost with their connection; bytes that break the protocol; TLS that accepts any certificate |
-//! | warn | `client` | a name server that does not answer*; a route that cannot be looked up again; a heartbeat that failed*; a broker's question that cannot be read or has no addressee*; a broker that fails where several are asked; a client's shutdown that was not clean |
-//! | warn | `producer` | an attempt that is tried again*; a transaction whose code failed; the end of a transaction that cannot be told*; a check that is dropped*; trace that is off or lost*; a body that cannot be compressed; a producer's shutdown that was not clean |
+//! | warn | `client` | a name server that does not answer*; a route that cannot be looked up again; a heartbeat that failed*; a broker request that cannot be read or has no addressee*; a broker that fails where several are asked; a client's shutdown that was not clean |
+//! | warn | `producer` | a failed attempt that is retried*; a failed local transaction or check; the end of a transaction that cannot be sent*; a check that is dropped*; trace that is off or lost*; a body that cannot be compressed; a producer's shutdown that was not clean |
 //! | info | `transport` | a connection that drains; a broker that left all routes |
 //! | info | `client` | a route that is new or has changed; a topic that is gone; other name servers |
 //! | info | `producer` | a broker that failed and answers again |
-//! | debug | `transport` | a connection that was made, failed or idle; an answer that comes too late; a request of a broker that nobody knows; a host name that was resolved |
-//! | debug | `client` | a reply that comes too late; a route that is forgotten |
-//! | debug | `producer` | why there is no further attempt |
+//! | debug | `transport` | a connection that was made, failed or idle; a late answer; an unknown request of a broker; a host name that was resolved |
+//! | debug | `client` | a late reply; a route that is forgotten |
+//! | debug | `producer` | the reason why there is no retry |
 //!
-//! What has a star can happen once for each message, by the doing of a server. Ten a second of these are
-//! warnings, for each producer and each client (checks and name servers apart), and the others are at
-//! debug; the next warning says how many those were, and [`ProducerStats`](stats::ProducerStats) counts all attempts. What
-//! fails in your own code is logged each time. A send that fails in the end logs nothing more: its
-//! caller has the error. What goes well logs nothing for a message, at any level. (The in-process
-//! cluster logs as `embedded`.)
+//! Starred events can occur once per message if a server misbehaves. At most ten of them per second
+//! are warnings, for each producer and each client (checks and name servers are limited
+//! separately); further ones are logged at debug. The next warning has their number, and
+//! [`ProducerStats`](stats::ProducerStats) counts all attempts. Failures of your own code are
+//! always logged. A send that finally fails logs nothing more: its caller has the error. Success
+//! logs nothing per message, at any level. (The in-process cluster logs as `embedded`.)
 //!
 //! # Testing your app
-//! The feature `embedded`, as a dev-dependency, has a name server and brokers that run inside your test:
-//! scripted faults, brokers that die and come back, checks of transactions, a clock moved by hand.
+//! With the feature `embedded`, as a dev-dependency, a name server and brokers run inside your
+//! test: scripted faults, brokers that die and restart, transaction checks, a clock moved by hand.
 //!
 //! ```
 //! use rocketmq_blocking::embedded::Cluster;
@@ -197,8 +199,8 @@
 //! | `MQClientInstance` shared by producers, `ClientConfig` | [`Client`], [`ClientOptions`] |
 //! | `MQClientException`, `MQBrokerException`, `Remoting*Exception` | [`Error`] with [`ErrorKind`] |
 //!
-//! [`docs::from_java`] has every call, class, setter and exception, and what is another way here;
-//! [`docs::settings`] the setters' defaults. The search of these pages knows Java's names too.
+//! [`docs::from_java`] has every call, class, setter and exception, and the differences;
+//! [`docs::settings`] has the setters' defaults. The search box finds Java's names too.
 //!
 //! # Not supported
 //! Consumers (yet), heartbeat v2 and the stream type, zone fields, access channel,
@@ -208,19 +210,17 @@
 #![deny(missing_docs)]
 #![warn(clippy::missing_errors_doc, clippy::missing_panics_doc)]
 
-/// What all members of a process can share, its settings, and its state as
-/// [`Client::describe`] shows it.
+/// The client that producers can share, and its state as [`Client::describe`] shows it.
 pub mod client;
-/// What belongs to consumers, beside [`PushConsumer`]: builders, reports, and how members of a group
-/// divide the queues.
+/// Types beside [`PushConsumer`]: builders, reports, and the division of queues among members.
 pub mod consumer;
-/// What failed calls report beside [`Error`] itself.
+/// Parts of an [`Error`].
 pub mod error;
 mod logging;
-/// What belongs to messages, beside [`Message`] and [`MessageView`].
+/// Types beside [`Message`] and [`MessageView`].
 pub mod message;
 mod panics;
-/// What belongs to producers, beside [`Producer`]: builders, and sends with settings of their own.
+/// Types beside [`Producer`]: builders, and sends with their own settings.
 pub mod producer;
 pub mod protocol;
 mod send;
@@ -257,18 +257,18 @@ pub mod internals;
 #[doc = include_str!("../README.md")]
 mod readme {}
 
-/// Numbers of a producer: what [`Producer::stats`] counts.
+/// Statistics of a producer, from [`Producer::stats`].
 pub mod stats {
     pub use crate::send::{BrokerStats, Latency, ProducerStats};
 }
 
-/// What belongs to transactions, beside [`TransactionProducer`].
+/// Types beside [`TransactionProducer`].
 pub mod transaction {
     #[doc(inline)]
     pub use crate::producer::{HalfMessage, TransactionProducerBuilder, TransactionReceipt};
 }
 
-/// Where your own code can take part in what the client does.
+/// Hooks: your code around sends and requests.
 pub mod hook {
     pub use crate::send::hooks::*;
     pub use crate::transport::{RpcHook, RpcRequest, RpcResponse};

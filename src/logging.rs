@@ -1,6 +1,6 @@
-//! The lines that this crate logs, all of them through here. A logger is the program's own code, and it
-//! is called on threads that many sends depend on: its panic ends none of them, and is swallowed. Whatever
-//! a peer has part in, a line is one line.
+//! All log lines of this crate go through here. A logger is the program's own code, called on
+//! threads that many sends depend on: its panic is caught and dropped. Text from a peer cannot
+//! break a line.
 
 use crate::panics::caught;
 
@@ -52,10 +52,10 @@ pub(crate) use {
     log_at as log, log_debug as debug, log_error as error, log_info as info, log_warn as warn,
 };
 
-/// Out of line, so that a line costs little where nobody wants it.
+/// Out of line, so that a disabled line costs little.
 #[cold]
 #[inline(never)]
 pub(crate) fn guarded(log: impl FnOnce()) {
-    // It has said what it had to say through the panic hook.
+    // The panic hook has reported it.
     let _ = caught(log);
 }

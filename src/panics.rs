@@ -1,14 +1,14 @@
-//! Panics that go no further: of user code, and of our own where others depend on a thread.
+//! Caught panics: of user code, and of the library's own code on threads that others depend on.
 
 use std::any::Any;
 use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// What a panic was raised with. It is never dropped: its end is code of whoever raised it, and could
-/// panic again where nobody catches that.
+/// The payload of a panic. It is never dropped: its `Drop` is user code, and could panic again
+/// outside of any catch.
 pub(crate) type Payload = ManuallyDrop<Box<dyn Any + Send>>;
 
-/// What `run` returns, or its panic.
+/// The result of `run`, or its panic.
 pub(crate) fn caught<T>(run: impl FnOnce() -> T) -> Result<T, Payload> {
     catch_unwind(AssertUnwindSafe(run)).map_err(ManuallyDrop::new)
 }

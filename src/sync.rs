@@ -1,6 +1,7 @@
-//! What threads share and wait with. All locks come from here: in a build with `--cfg yields` they let
-//! other threads go first now and then. Code whose interleavings are checked has its atomics, channels
-//! and threads from here too: `tests/models` compiles the same files against a checker's own.
+//! The primitives that threads share and wait on. All locks come from here: in a build with `--cfg
+//! yields` they yield to other threads at random. Code whose interleavings are checked takes its
+//! atomics, channels and threads from here too: `tests/models` compiles the same files against a
+//! checker.
 
 pub(crate) use std::sync::atomic;
 pub(crate) use std::thread;

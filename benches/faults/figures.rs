@@ -1,4 +1,4 @@
-//! The scenarios, each with whoever sends in it.
+//! The scenarios, each with its sender.
 
 use std::collections::BTreeMap;
 use std::collections::HashMap;
@@ -74,7 +74,7 @@ pub fn callbacks_of(sender: &mut dyn Sender) -> [usize; 3] {
     bad
 }
 
-/// G5: how long it takes from the end of a connection to the errors of all who wait on it.
+/// G5: the time from the end of a connection to the errors of all its waiters.
 pub fn ends_of(sender: &mut dyn Sender) {
     let rounds = asked("FIGURE_ROUNDS", 200);
     for (name, end) in [("FIN", Step::Fin), ("RST", Step::Reset)] {
@@ -82,7 +82,7 @@ pub fn ends_of(sender: &mut dyn Sender) {
             check(1, |bench| {
                 let mut times = Vec::new();
                 bench.add_topic("Figures");
-                // Answers to so many would not fit into what is between.
+                // The answers to this many would not fit into the buffers.
                 let silence = Fault::silence().on(On::Send);
                 let silence = bench.cluster.brokers()[0].inject(silence);
                 for _ in 0..rounds {
@@ -104,13 +104,13 @@ pub fn ends_of(sender: &mut dyn Sender) {
                         ..Setup::default()
                     };
                     sender.start(bench, setup);
-                    // Past the ledger, whose own work would be measured too.
+                    // Without the ledger, whose own work would be measured too.
                     sender.begin(Mode::Async, in_flight, 1);
                     all.wait();
                     go.raise();
                     let start = over.wait();
                     let (last, failed) = sender.over();
-                    assert_eq!(failed, in_flight, "nobody is answered");
+                    assert_eq!(failed, in_flight, "no send is answered");
                     times.push(last.saturating_duration_since(start));
                     sender.stop(PATIENCE);
                 }
@@ -154,7 +154,7 @@ pub fn back_of(sender: &mut dyn Sender) {
     });
 }
 
-/// G8: what threads and files are left after so many producers.
+/// G8: leftover threads and files after this many producers.
 pub fn cycles_of(sender: &mut dyn Sender) -> [usize; 2] {
     let cycles = asked("FIGURE_CYCLES", 1000);
     let mut left = [0; 2];
@@ -272,10 +272,10 @@ fn told(sends: &[Late], waits: &mut [Duration]) -> String {
     format!("{seen} ({early} early), by {errors:?}; plain waits {waits}")
 }
 
-/// What the bodies alone cost, without any client: as many threads make them, as many bytes of them are
-/// kept as the client lets in, and one thread frees them all when the first is over, as the client does
-/// with a broker that reads nothing. In the process itself, and so with the heaps that its environment
-/// asks for.
+/// The cost of the bodies alone, without a client: the same number of threads creates them, the
+/// same number of bytes is kept as the client admits, and one thread frees them all when the first
+/// has expired, as the client does with a broker that does not read. It runs in this process, and
+/// so with the heaps of its environment.
 pub fn bodies_alone() {
     let (seconds, body) = (asked(SECONDS, 10) as u64, asked(BODY, 64 << 10));
     let before = resident();

@@ -1,5 +1,5 @@
-//! The figures with the Java client as the sender, to stand beside ours: the same scenarios, against the
-//! same proxies. What is said to it, and what it answers, stands in `JavaFigures.java`.
+//! The figures with the Java client as the sender, to compare with ours: the same scenarios,
+//! against the same proxies. `JavaFigures.java` describes its commands and answers.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -18,8 +18,8 @@ use crate::figures;
 const MOST: Duration = Duration::from_secs(180);
 
 pub fn overshoot() {
-    // Also apart: a synchronous one that times out ends the connection, and with it the asynchronous ones,
-    // which otherwise wait until it looks at all of them, once in a second.
+    // Also separately: a synchronous send that times out ends the connection, and the asynchronous
+    // ones with it. Otherwise those wait for the client's scan, once per second.
     let mut java = Java::start();
     for modes in [&MODES[..], &[Mode::Sync], &[Mode::Async]] {
         println!("{modes:?}");
@@ -27,7 +27,7 @@ pub fn overshoot() {
     }
 }
 
-/// With as much heap as it may have, it holds what it is given until there is no more.
+/// Within its heap limit it keeps accepting messages until memory is exhausted.
 pub fn flood() {
     let (seconds, body) = (asked(SECONDS, 10), asked(BODY, 64 << 10));
     check(1, |bench| {
@@ -89,7 +89,7 @@ impl Java {
         java
     }
 
-    /// What is loaded and compiled with the first sends is no part of any figure.
+    /// Class loading and compilation at the first sends are not part of any figure.
     fn warm_up(&mut self) {
         check(1, |bench| {
             bench.add_topic("Figures");
@@ -107,8 +107,8 @@ impl Java {
         writeln!(self.input, "{line}").expect("a process that listens");
     }
 
-    /// The next line, which is to begin with this word: when it came, and the other words. That sends of
-    /// before are over is not what is waited for.
+    /// The next line that begins with this word: its time, and its other words. Lines about the
+    /// ends of earlier sends are skipped.
     #[track_caller]
     fn hear(&mut self, word: &str) -> (Instant, Vec<String>) {
         let (at, line) = loop {
@@ -122,7 +122,7 @@ impl Java {
         (at, words[1..].to_vec())
     }
 
-    /// A line of what the system says of the process.
+    /// A line of the system's data about the process.
     fn status(&self, name: &str) -> usize {
         let path = format!("/proc/{}/status", self.child.id());
         let text = fs::read_to_string(path).expect("Linux");
@@ -152,7 +152,7 @@ impl Sender for Java {
     }
 
     fn start(&mut self, bench: &Bench, setup: Setup) {
-        // Its attempts have no end by time, and no pauses: who wants those sends again.
+        // Its attempts have no deadline and no pauses: a caller must repeat the sends.
         let retries = if setup.retries == u32::MAX {
             0
         } else {

@@ -1,6 +1,7 @@
-//! Figures of sends that meet faults, on the cluster and the proxies of `tests/faults`: measured on demand
-//! and printed, with what they are compared with in `src/docs/contributing/faults.md`. `benches/README.md` says how.
-//! Nothing fails by how fast a machine is, only by what must never be.
+//! Figures of sends that meet faults, on the cluster and the proxies of `tests/faults`: measured on
+//! demand and printed. `src/docs/contributing/faults.md` has the reference values,
+//! `benches/README.md` the commands. No figure fails because a machine is slow, only for a broken
+//! invariant.
 
 #[allow(dead_code, reason = "the tests need more of it")]
 #[path = "../../tests/faults/bench/mod.rs"]
@@ -60,7 +61,7 @@ const FIGURES: &[(&str, Measure, Measure)] = &[
 fn main() -> ExitCode {
     bench::watch::one_by_one();
     let mut names: Vec<String> = std::env::args().skip(1).collect();
-    // What cargo says to every benchmark.
+    // The argument that cargo gives to every benchmark.
     names.retain(|name| name != "--bench");
     let java = names.iter().any(|name| name == "--java");
     names.retain(|name| name != "--java");
@@ -72,7 +73,7 @@ fn main() -> ExitCode {
     }
     if names.is_empty() {
         println!(
-            "figures of faults: none was asked for; `-- all`, or {}",
+            "figures of faults: name some: `-- all`, or {}",
             all.join(", ")
         );
     }

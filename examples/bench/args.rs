@@ -1,4 +1,4 @@
-//! What the program is told to do.
+//! The command line.
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -20,7 +20,7 @@ pub struct Cli {
     #[arg(long, value_name = "RESULTS.jsonl", num_args = 1.., conflicts_with = "Args")]
     pub report: Vec<PathBuf>,
 
-    /// Where the table of the report goes, instead of standard output
+    /// File for the table of the report, instead of standard output
     #[arg(
         long,
         value_name = "OUT.md",
@@ -29,7 +29,7 @@ pub struct Cli {
     )]
     pub markdown: Option<PathBuf>,
 
-    /// Where a bar chart of the report goes: message rates as multiples of Java's
+    /// File for a bar chart of the report: message rates as multiples of Java's
     #[arg(
         long,
         value_name = "OUT.svg",
@@ -60,7 +60,7 @@ pub struct Args {
     #[arg(long, value_enum, default_value_t = Mode::Sync)]
     pub mode: Mode,
 
-    /// How many threads send
+    /// Number of sending threads
     #[arg(long, value_name = "T", default_value = "1")]
     pub threads: NonZeroUsize,
 

@@ -6,7 +6,8 @@
 //! ```
 //!
 //! With `--embedded` the servers run in the same process, so that their CPU time and memory are in
-//! the figures too. CPU time and memory are read from `/proc`: elsewhere than on Linux they are 0.
+//! the figures too. CPU time and memory are read from `/proc`: on other systems than Linux they are
+//! 0.
 //!
 //! Lines that were gathered in files, also from other clients' programs that print the same, are
 //! compared by
@@ -83,7 +84,7 @@ fn measure(args: &Args) -> Result<String, Box<dyn Error>> {
     let (name_server, _cluster) = servers::given_or_embedded(target)?;
     let work = Work::new(args, Producers::start(args, &name_server)?);
     work.connect()
-        .map_err(|error| format!("{error}\n(--embedded brings a server of its own)"))?;
+        .map_err(|error| format!("{error}\n(--embedded starts its own server)"))?;
 
     let (warm, _) = work.run(Limit::time(args.warmup));
     let cpu_before = process::cpu_time();

@@ -1,4 +1,4 @@
-//! When a run ends, and what it gave.
+//! The limit of a run, and its results.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::histogram::Histogram;
 
-/// Lets a run go on until a time, or for so many messages.
+/// Runs until a time, or for a number of messages.
 pub struct Limit {
     pub start: Instant,
     end: Option<Instant>,
@@ -32,7 +32,8 @@ impl Limit {
         }
     }
 
-    /// Whether so many messages more may be sent; `now` is the caller's last look at the clock.
+    /// Whether this many more messages may be sent; `now` is the caller's last reading of the
+    /// clock.
     pub fn allows(&self, messages: u64, now: Instant) -> bool {
         let messages = messages as i64;
         match &self.left {
@@ -42,9 +43,9 @@ impl Limit {
     }
 }
 
-/// What a run gave; filled by all its threads.
+/// The results of a run; filled by all its threads.
 pub struct Tally {
-    /// Of each call that succeeded, be it one message or a batch.
+    /// The latencies of successful calls, each for one message or one batch.
     pub latencies: Histogram,
     messages: AtomicU64,
     errors: AtomicU64,
@@ -61,7 +62,7 @@ impl Tally {
         }
     }
 
-    /// Adds a call with so many messages.
+    /// Adds a call with this many messages.
     pub fn add(&self, messages: u64, took: Duration, result: Result<(), String>) {
         match result {
             Ok(()) => {

@@ -4,13 +4,13 @@ use std::sync::atomic::{AtomicIsize, Ordering};
 use std::sync::{Condvar, Mutex};
 use std::time::Duration;
 
-/// Longer than any send may take: who waits in vain for this long has found a bug.
+/// Longer than any send may take: a longer wait is a bug.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 pub struct Permits {
     /// Free permits; below zero, how many threads wait for one.
     free: AtomicIsize,
-    /// Permits that were given back to those who wait.
+    /// Returned permits.
     handed_over: Mutex<usize>,
     given: Condvar,
 }
@@ -24,7 +24,7 @@ impl Permits {
         }
     }
 
-    /// Takes a permit; waits for one if there is none. Whether it got one.
+    /// Takes a permit, or waits for one. Returns whether it got one.
     pub fn take(&self) -> bool {
         if self.free.fetch_sub(1, Ordering::Acquire) > 0 {
             return true;

@@ -14,7 +14,7 @@ pub struct Producers {
 }
 
 impl Producers {
-    /// One producer makes a client of its own, as most programs do; several share one.
+    /// One producer creates its own client, as in most programs; several share one.
     pub fn start(args: &Args, name_server: &str) -> Result<Producers, Error> {
         if args.producers.get() == 1 {
             let producer = settings("PeerBenchGroup".to_owned())

@@ -27,7 +27,7 @@ pub struct Work {
     batch: usize,
 }
 
-/// What the threads and callbacks of one run share.
+/// Shared by the threads and callbacks of one run.
 struct Run {
     limit: Limit,
     tally: Tally,
@@ -54,10 +54,10 @@ impl Work {
         (0..sends).try_for_each(|i| self.send(self.producers.of_thread(i)))
     }
 
-    /// Works until the limit, and until everything that was begun has come to its end. Returns what
-    /// that gave, and how long it took.
+    /// Works until the limit, and until everything in flight has ended. Returns the results and the
+    /// duration.
     pub fn run(&self, limit: Limit) -> (&'static Tally, Duration) {
-        // A process has two runs: leaking them spares each callback a counted reference.
+        // A process has two runs: leaking them saves each callback a counted reference.
         let run: &'static Run = Box::leak(Box::new(Run {
             limit,
             tally: Tally::new(),
@@ -92,7 +92,7 @@ impl Work {
         sent.map_err(|error| error.to_string())
     }
 
-    /// The topic whose turn it is.
+    /// The next topic in turn.
     fn topic(&self) -> &Arc<str> {
         match &self.topics[..] {
             // The usual case costs the threads no shared counter.
@@ -132,7 +132,7 @@ impl Work {
         }
     }
 
-    /// Each thread sends as long as there are permits, which the callbacks give back.
+    /// Each thread sends while there are permits; callbacks return them.
     fn run_async(&self, run: &'static Run) {
         self.on_threads(|producer| {
             while run.permits.take() {

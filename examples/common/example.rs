@@ -1,4 +1,4 @@
-//! How the examples begin and end, and where they send to.
+//! The common parts of the examples: command line, servers, exit code.
 
 use std::error::Error;
 use std::io;

@@ -1,4 +1,4 @@
-//! How long things took, in little memory however many they are.
+//! A histogram of durations, in constant memory.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;

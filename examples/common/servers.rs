@@ -1,11 +1,11 @@
-//! Where an example sends to.
+//! The servers of an example.
 
 use std::io;
 
 use rocketmq_blocking::embedded::Cluster;
 
-/// The name servers that were given, or those of a cluster inside this process, which runs until
-/// it is dropped and keeps nothing of what it is sent.
+/// The given name servers, or those of a cluster inside this process, which runs until it is
+/// dropped and keeps no messages.
 pub fn given_or_embedded(given: Option<String>) -> io::Result<(String, Option<Cluster>)> {
     if let Some(address) = given {
         return Ok((address, None));

@@ -1,4 +1,4 @@
-//! The command line, and what it means for messages; `settings.rs` has what it means for producers.
+//! The command line and its messages; its producer settings are in `settings.rs`.
 
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
@@ -14,11 +14,11 @@ use crate::settings::Settings;
 
 /// Sends messages to RocketMQ: one text many times, or each line of a file or of stdin.
 ///
-/// The input is read no faster than it is sent. Lines may have up to 4 MiB: the first that is longer,
-/// or has no key where there should be one, ends the input, so that what stands before it is sent, and
-/// the exit code is 1.
+/// The input is read no faster than it is sent. Lines may have up to 4 MiB. The first line that is
+/// longer, or lacks a required key, ends the input: the lines before it are sent, and the exit code
+/// is 1.
 ///
-/// A message needs a body: an empty line is a message that fails, so that the exit code is 1. With
+/// A message needs a body: an empty line is a message that fails, and the exit code is 1. With
 /// --skip-blank, lines that are empty or hold only white space are not sent.
 ///
 /// For few messages there is a line each; in the end there is always one with how many were sent and
@@ -43,7 +43,7 @@ pub struct Args {
     #[arg(long, value_enum, default_value_t = Mode::Sync)]
     pub mode: Mode,
 
-    /// With --mode batch: so many messages in a request, or fewer where they are large [default: 32]
+    /// With --mode batch: messages per request, or fewer if they are large [default: 32]
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..))]
     batch_size: Option<u32>,
 
@@ -63,12 +63,12 @@ pub struct Args {
     #[arg(long, value_name = "PATH", group = "source")]
     file: Option<PathBuf>,
 
-    /// What ends a line, or stands between two: a text, in which \n, \r, \t, \0, \\ and \xHH have their
-    /// usual meaning [default: \n, or \r\n]
+    /// The text that ends or separates lines, in which \n, \r, \t, \0, \\ and \xHH have their usual
+    /// meaning [default: \n, or \r\n]
     #[arg(long, value_name = "TEXT", value_parser = delimiter, conflicts_with = "fixed")]
     delimiter: Option<Delimiter>,
 
-    /// Lines are KEY<TEXT>BODY: what stands before the first such text is the message's key (or
+    /// Lines are KEY<TEXT>BODY: the part before the first such text is the message's key (or
     /// several, separated by spaces)
     #[arg(long, value_name = "TEXT", value_parser = delimiter, conflicts_with = "fixed")]
     key_delimiter: Option<Delimiter>,
@@ -85,7 +85,7 @@ pub struct Args {
     #[arg(long, value_name = "BYTES", groups = ["fixed", "source"])]
     body_size: Option<u32>,
 
-    /// How often to send the body [default: 1]
+    /// Number of times to send the body [default: 1]
     #[arg(long, value_name = "N", requires = "fixed")]
     count: Option<u64>,
 
@@ -157,12 +157,12 @@ enum End {
     Commit,
     /// They do not
     Rollback,
-    /// The broker asks again, and is told that it is still unknown
+    /// Checks by the broker are answered as still unknown
     Unknown,
 }
 
 impl Args {
-    /// Refuses what does not go together, beyond what the attributes above say.
+    /// Refuses combinations that the attributes above do not exclude.
     pub fn check(&self) -> Result<(), String> {
         self.settings.check()?;
         let batch = matches!(self.mode, Mode::Batch);
@@ -273,7 +273,7 @@ impl Args {
         self.count.unwrap_or(1)
     }
 
-    /// How many messages there will be, if that is known.
+    /// The number of messages, if known.
     pub fn total(&self) -> Option<u64> {
         let fixed = self.body.is_some() || self.body_size.is_some();
         fixed.then(|| self.count())

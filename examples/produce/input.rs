@@ -1,4 +1,4 @@
-//! What to send, one message after the other: no more of the input is in memory than one of them.
+//! Reads the messages one by one: only one of them is in memory.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
@@ -6,7 +6,7 @@ use std::iter;
 
 use crate::args::{Args, Source};
 
-/// As much as a message may hold by default, at the producer and at the broker.
+/// The default limit of a message, at the producer and at the broker.
 const LONGEST_LINE: usize = 4 * 1024 * 1024;
 
 pub struct Record {
@@ -75,11 +75,12 @@ impl Iterator for Lines {
 impl Lines {
     fn read(&mut self) -> io::Result<Option<Vec<u8>>> {
         let last = self.delimiter.last().copied().unwrap_or(b'\n');
-        // What is dropped from a line does not count.
+        // The dropped parts of a line do not count.
         let most = LONGEST_LINE + usize::from(self.drops_return) + self.delimiter.len();
         let mut line = Vec::new();
         loop {
-            // What ends like the delimiter need not be one, so that a line may take several rounds.
+            // A text that ends like the delimiter need not be one, so a line may take several
+            // rounds.
             let mut rest = self.input.by_ref().take((most - line.len()) as u64);
             let is_end = rest.read_until(last, &mut line)? == 0;
             if line.ends_with(&self.delimiter) {
@@ -106,7 +107,7 @@ impl Lines {
     }
 }
 
-/// Takes the key off a line, if there is to be one.
+/// Takes the key off a line, if lines have keys.
 fn record(mut line: Vec<u8>, key_delimiter: Option<&[u8]>) -> io::Result<Record> {
     let Some(delimiter) = key_delimiter else {
         let (key, body) = (None, line);

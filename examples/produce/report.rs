@@ -1,4 +1,4 @@
-//! What is printed: a line a message, for people or as JSON, and the summary.
+//! The output: a line per message, as text or JSON, and the summary.
 
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
@@ -15,10 +15,10 @@ use serde::Serialize;
 
 use crate::histogram::Histogram;
 
-/// People get to see so many messages, and so many failures after those.
+/// The most messages, and the most further failures, that are printed as text.
 const FEW: u64 = 20;
 
-/// How a send went that did not fail.
+/// The result of a successful send.
 pub enum Outcome {
     Stored(Stored),
     Accepted,
@@ -30,7 +30,7 @@ impl Outcome {
     }
 }
 
-/// What the broker said about one message.
+/// The broker's answer about one message.
 pub struct Stored {
     msg_id: String,
     offset_msg_id: String,
@@ -103,7 +103,7 @@ pub struct Report {
     start: Instant,
     latencies: Histogram,
     state: Mutex<State>,
-    /// How many messages there will be, if that is known.
+    /// The number of messages, if known.
     total: Option<u64>,
     shows_bar: bool,
 }
@@ -112,7 +112,7 @@ pub struct Report {
 struct State {
     sent: u64,
     failed: u64,
-    /// Of the bodies that were sent.
+    /// The size of the sent bodies.
     bytes: u64,
     failures_shown: u64,
     bar: Option<ProgressBar>,
@@ -171,7 +171,8 @@ impl Report {
         state.failed == 0
     }
 
-    /// All messages if they are few, the first ones if nobody knows; and failures, to a point.
+    /// All messages if they are few, the first ones if the number is not known; and failures, up to
+    /// a limit.
     fn is_worth_a_line(&self, state: &mut State, is_failure: bool) -> bool {
         if self.total.is_none_or(|total| total <= FEW) && state.done() <= FEW {
             return true;
@@ -218,7 +219,7 @@ fn line(index: usize, took: Duration, result: &Result<Outcome, Error>) -> String
     }
 }
 
-/// Prints a line. If nobody reads them any more (as with `| head`), there is no use in going on.
+/// Prints a line. Ends the program if the output is closed (as with `| head`).
 fn print(line: impl fmt::Display) {
     if writeln!(io::stdout(), "{line}").is_err() {
         process::exit(1);

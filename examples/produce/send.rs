@@ -1,4 +1,4 @@
-//! Sends each message in the way that was asked for.
+//! Sends each message in the chosen mode.
 
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
@@ -143,8 +143,8 @@ fn in_batches(
     end
 }
 
-/// Sends messages, of which the first has this index, as one batch; as several if they are too large
-/// for one. What no batch can hold goes alone, or fails alone.
+/// Sends messages, of which the first has this index, as one batch; as several if they are too
+/// large for one. A message that no batch can hold is sent, or fails, as a single message.
 fn send_chunk(
     producer: &Producer,
     args: &Args,

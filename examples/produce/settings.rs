@@ -1,4 +1,4 @@
-//! What the command line says about servers and producers.
+//! The command line's settings of servers and producers.
 
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ pub struct Settings {
     #[arg(long, value_name = "MS", default_value_t = 3000, value_parser = value_parser!(u64).range(1..))]
     timeout_ms: u64,
 
-    /// How often a failed send is tried again; never for oneway, --queue and --sharding-key
+    /// Number of retries of a failed send; none for oneway, --queue and --sharding-key
     #[arg(long, value_name = "N", default_value_t = 2)]
     retries: u32,
 
@@ -43,11 +43,11 @@ pub struct Settings {
     #[arg(long, value_enum, default_value_t = Compress::Zlib)]
     compress: Compress,
 
-    /// Compress bodies of at least so many bytes
+    /// Compress bodies of at least this many bytes
     #[arg(long, value_name = "BYTES", default_value_t = 4096)]
     compress_over: usize,
 
-    /// Trace what is stored to RMQ_SYS_TRACE_TOPIC
+    /// Trace stored messages to RMQ_SYS_TRACE_TOPIC
     #[arg(long)]
     trace: bool,
 
@@ -73,8 +73,8 @@ enum Compress {
     Zstd,
 }
 
-/// Applies the settings to a builder. Producers and transaction producers have builders of their
-/// own, with the same setters.
+/// Applies the settings to a builder. Producers and transaction producers have different builders,
+/// with the same setters.
 macro_rules! apply {
     ($settings:expr, $name_server:expr, $builder:expr) => {{
         let settings = $settings;
@@ -122,7 +122,7 @@ impl Settings {
         Duration::from_millis(self.timeout_ms)
     }
 
-    /// Refuses what this build cannot do, and what needs a real server.
+    /// Refuses options that this build lacks or that need a real server.
     pub fn check(&self) -> Result<(), String> {
         self.client.check(PROGRAM)?;
         let is = |compression| self.compress == compression;

@@ -1,5 +1,5 @@
-//! `simple/AsyncProducer`: many sends are on their way at a time, and each result comes to a callback.
-//! Where Java has a switch against too many of them, the producer here always keeps its limits.
+//! `simple/AsyncProducer`: many sends are in flight at a time, and a callback gets each result.
+//! Java has a switch for back-pressure; here it is always on.
 
 use std::error::Error;
 use std::sync::mpsc;

@@ -1,5 +1,5 @@
-//! `rpc/AsyncRequestProducer`: a question whose reply comes to a callback, or the error, if none comes in
-//! time. With a real server, Java's `rpc/ResponseConsumer` answers it.
+//! `rpc/AsyncRequestProducer`: a callback gets the reply, or the error if none arrives in time.
+//! With a real server, Java's `rpc/ResponseConsumer` answers it.
 
 use std::error::Error;
 use std::sync::mpsc;

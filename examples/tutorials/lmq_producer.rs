@@ -1,6 +1,7 @@
-//! `lmq/LMQProducer`: a message is stored once, and stands in its own queue and in several light queues,
-//! of which a broker can have very many. A real one needs `enableLmq=true` and
-//! `enableMultiDispatch=true`; the cluster inside this process keeps the property and has no such queues.
+//! `lmq/LMQProducer`: a message is stored once, and is in its own queue and in several light
+//! queues, of which a broker can have very many. A real one needs `enableLmq=true` and
+//! `enableMultiDispatch=true`; the cluster inside this process keeps the property and has no such
+//! queues.
 
 use std::error::Error;
 

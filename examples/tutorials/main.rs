@@ -1,4 +1,4 @@
-//! The producer tutorials of RocketMQ's Java client, told with this crate: one short file for each,
+//! The producer tutorials of RocketMQ's Java client, with this crate: one short file for each,
 //! under the same names.
 //!
 //! ```text
@@ -43,7 +43,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use rocketmq_blocking::embedded::Cluster;
 
-/// Runs the producer tutorials of RocketMQ's Java client, told with this crate.
+/// Runs the producer tutorials of RocketMQ's Java client, with this crate.
 ///
 /// A tutorial is named as its Java class, with its package where there are several of that name:
 /// SplitBatchProducer, quickstart/Producer. Without a name, all are listed.
@@ -88,7 +88,7 @@ use Need::{Feature, Nothing};
 const TUTORIALS: &[Tutorial] = &[
     Tutorial {
         name: "quickstart/Producer",
-        teaches: "a message with a tag, a timeout of its own",
+        teaches: "a message with a tag and its own timeout",
         run: Nothing(quickstart_producer::run),
     },
     Tutorial {
@@ -103,7 +103,7 @@ const TUTORIALS: &[Tutorial] = &[
     },
     Tutorial {
         name: "simple/OnewayProducer",
-        teaches: "messages that nobody answers, and how to wait for them",
+        teaches: "messages without answers, and how to flush them",
         run: Nothing(oneway_producer::run),
     },
     Tutorial {
@@ -133,7 +133,7 @@ const TUTORIALS: &[Tutorial] = &[
     },
     Tutorial {
         name: "transaction/TransactionProducer",
-        teaches: "transactions whose end the broker has to ask for",
+        teaches: "transactions whose end the broker must check",
         run: Nothing(transaction_producer::run),
     },
     Tutorial {
@@ -143,17 +143,17 @@ const TUTORIALS: &[Tutorial] = &[
     },
     Tutorial {
         name: "rpc/AsyncRequestProducer",
-        teaches: "a question whose answer comes to a callback",
+        teaches: "a question whose answer goes to a callback",
         run: Nothing(async_request_producer::run),
     },
     Tutorial {
         name: "filter/TagFilterProducer",
-        teaches: "tags, and what consumers see who filter by them",
+        teaches: "tags, by which consumers filter",
         run: Nothing(tag_filter_producer::run),
     },
     Tutorial {
         name: "filter/SqlFilterProducer",
-        teaches: "properties, and what consumers see who filter by SQL",
+        teaches: "properties, by which consumers filter with SQL",
         run: Nothing(sql_filter_producer::run),
     },
     Tutorial {

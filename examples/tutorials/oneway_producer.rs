@@ -1,5 +1,6 @@
-//! `simple/OnewayProducer`: messages that nobody answers, for logs and the like. Java sleeps in the end,
-//! lest the last ones are lost; here a flush waits until they are written, and no longer.
+//! `simple/OnewayProducer`: messages without answers, for logs and the like. Java's program sleeps
+//! at the end so that the last ones are not lost; here a flush waits exactly until they are
+//! written.
 
 use std::error::Error;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! `namespace/ProducerWithNamespace`: requests carry a namespace, in which servers from 5.2 on look for
-//! topic and group; the names themselves stay as they are. (`.namespace(..)` is the older kind, which is a
+//! `namespace/ProducerWithNamespace`: requests carry a namespace, in which servers from 5.2 on look
+//! up topic and group; the names stay unchanged. (`.namespace(..)` is the older kind, which is a
 //! part of the names.)
 
 use std::error::Error;

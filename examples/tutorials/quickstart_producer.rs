@@ -1,5 +1,5 @@
-//! `quickstart/Producer`: messages with a tag, each sent with a timeout of its own. A send that fails is
-//! tried again within that time, without a loop here.
+//! `quickstart/Producer`: messages with a tag, each sent with its own timeout. A failed send is
+//! retried within that time, without a loop here.
 
 use std::error::Error;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! `rpc/RequestProducer`: a question goes out as a message, and the call returns with the reply. With a
-//! real server, Java's `rpc/ResponseConsumer` answers it.
+//! `rpc/RequestProducer`: the question is a message, and the call returns the reply. With a real
+//! server, Java's `rpc/ResponseConsumer` answers it.
 
 use std::error::Error;
 use std::time::{Duration, Instant};

@@ -1,5 +1,5 @@
-//! `schedule/ScheduledMessageProducer`: messages that come later, by one of the broker's delay levels.
-//! All brokers know these.
+//! `schedule/ScheduledMessageProducer`: delayed messages, by one of the broker's delay levels. All
+//! brokers have these.
 
 use std::error::Error;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! `batch/SplitBatchProducer`: a hundred thousand messages, cut into batches of at most a million bytes.
-//! Java's tutorial counts bytes in a class of its own; here `Batch::split` does, as they are on the wire.
+//! `batch/SplitBatchProducer`: a hundred thousand messages, cut into batches of at most a million
+//! bytes. Java's tutorial counts bytes itself; here `Batch::split` does, as they are on the wire.
 
 use std::error::Error;
 
@@ -14,7 +14,7 @@ pub fn run(name_server: &str, _cluster: Option<&Cluster>) -> Result<(), Box<dyn 
     let producer = Producer::builder("batch_group")
         .name_server(name_server)
         .start()?;
-    // Made one after the other, when a batch has room: they are never in memory all at once.
+    // Created one by one, when a batch has capacity: they are never in memory all at once.
     let messages = (0..COUNT).map(|i| {
         Message::new(TOPIC, format!("message {i}"))
             .tag("Tag")

@@ -1,5 +1,5 @@
-//! `filter/SqlFilterProducer`: messages have a property of their own, and consumers ask for those that an
-//! SQL condition holds for. A real broker needs `enablePropertyFilter=true`.
+//! `filter/SqlFilterProducer`: messages have a user property, and consumers select them by an SQL
+//! condition. A real broker needs `enablePropertyFilter=true`.
 
 use std::error::Error;
 

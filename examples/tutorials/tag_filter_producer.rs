@@ -1,5 +1,5 @@
-//! `filter/TagFilterProducer`: each message has one tag, and the broker gives consumers only those with
-//! the tags that they asked for.
+//! `filter/TagFilterProducer`: each message has one tag, and consumers receive only messages with
+//! the tags of their subscription.
 
 use std::error::Error;
 

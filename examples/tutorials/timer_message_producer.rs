@@ -1,5 +1,5 @@
-//! `schedule/TimerMessageProducer`: messages that come at a time of their own, to the second. Brokers
-//! from 5.0 on know these.
+//! `schedule/TimerMessageProducer`: messages with a delivery time, to the second. Needs brokers
+//! from 5.0 on.
 
 use std::error::Error;
 use std::time::{Duration, SystemTime};

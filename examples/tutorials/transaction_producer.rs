@@ -1,5 +1,5 @@
-//! `transaction/TransactionProducer`: no local transaction says how it ended, so that the broker has to
-//! ask. The check says it, by turns: still unknown, committed, rolled back.
+//! `transaction/TransactionProducer`: no local transaction reports its end, so the broker must
+//! check. The check answers, in turn: still unknown, committed, rolled back.
 
 use std::collections::HashMap;
 use std::error::Error;

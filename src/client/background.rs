@@ -48,7 +48,7 @@ impl Background {
 /// that were not used for long.
 fn close_unwanted(heartbeats: &Heartbeats) {
     let (remoting, routes) = (heartbeats.remoting(), heartbeats.routes());
-    // The addresses first: whatever connects meanwhile has found a route before.
+    // The addresses first: a connection opened in the meantime has found its route before.
     let addresses = remoting.addresses();
     let brokers = routes.brokers();
     let wanted = |address: &Arc<str>| {

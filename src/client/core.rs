@@ -22,12 +22,12 @@ use crate::transport::{
     Budget, Connection, Deadline, Remoting, RemotingConfig, Throttle, Tls, Workers,
 };
 
-/// How long dropping the last handle may take.
+/// The most time that dropping the last handle takes.
 const DROP_WITHIN: Duration = Duration::from_secs(3);
 
 /// Name servers, routes, connections and threads that several producers share.
 ///
-/// A producer makes a client of its own unless it is given one. A shared client is closed by
+/// A producer creates its own client unless it is given one. A shared client closes by
 /// [`shutdown`](Client::shutdown) or with its last handle, producers included; closing a producer
 /// leaves it open.
 ///
@@ -49,7 +49,7 @@ pub struct Client(Arc<Handle>);
 /// Closes the client when the last handle goes.
 struct Handle(Arc<ClientCore>);
 
-/// What a client is made of.
+/// The parts of a client.
 pub(crate) struct ClientCore {
     pub(crate) config: ClientConfig,
     pub(crate) identity: Identity,
@@ -73,8 +73,8 @@ impl Client {
     ///
     /// # Errors
     /// [`Config`](ErrorKind::Config) if a name server's address or another setting cannot work;
-    /// [`NoNameServer`](ErrorKind::NoNameServer) if there is none; [`Io`](ErrorKind::Io) if the
-    /// system gives no threads.
+    /// [`NoNameServer`](ErrorKind::NoNameServer) if none is set; [`Io`](ErrorKind::Io) if the
+    /// system cannot start a thread.
     pub fn start(options: ClientOptions) -> Result<Client> {
         let mut config = ClientConfig::from(options);
         config.complete()?;
@@ -117,11 +117,11 @@ impl Client {
         }
     }
 
-    /// Closes all connections and ends all threads, waiting for them at most this long; before that,
-    /// brokers hear that the groups of its producers are gone. Producers of this client fail with
-    /// [`Closed`](ErrorKind::Closed) from then on. A second call waits for the first one, within its
-    /// own time, and returns its report; only in a callback, which the first may be waiting for, it
-    /// returns at once.
+    /// Unregisters the groups of its producers from the brokers, closes all connections and ends
+    /// all threads, within this time. Producers of this client then fail with
+    /// [`Closed`](ErrorKind::Closed). A second call waits for the first one, within its own time,
+    /// and returns its report; in a callback, which the first may be waiting for, it returns at
+    /// once.
     pub fn shutdown_within(&self, most: Duration) -> ShutdownReport {
         let inner = self.inner();
         if inner.identity.process.is_forked() {
@@ -205,7 +205,7 @@ impl ClientCore {
         Background::start(&self.config, threads, &self.heartbeats, &self.closing)
     }
 
-    /// Adds a member, of which brokers that are connected hear at once, and those of its topics as soon as
+    /// Adds a member. Connected brokers get a heartbeat at once, brokers of its topics as soon as
     /// their routes are known.
     ///
     /// # Errors

@@ -7,8 +7,8 @@ use super::routes::{Known, Observed};
 use crate::error::{Error, Printable};
 use crate::transport::Connection;
 
-/// What a client has at one moment: [`Client::describe`]. Its `Display` is made for a log or a status
-/// page: one line for the client, one for each name server, connection, failed dial and topic.
+/// A snapshot of a client: [`Client::describe`]. Its `Display` is for a log or a status page: one
+/// line for the client, one for each name server, connection, failed dial and topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ClientState {
@@ -44,7 +44,7 @@ pub struct NameServerState {
     pub last_error: Option<String>,
 }
 
-/// A connection at one moment. What is counted is counted from its beginning on.
+/// A snapshot of a connection. Counters start with the connection.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub struct ConnectionState {
@@ -52,7 +52,7 @@ pub struct ConnectionState {
     pub address: Arc<str>,
     /// Requests whose answers are due soon.
     pub in_flight: usize,
-    /// Requests whose answers the server may keep back until there is something to say (long polls).
+    /// Parked requests (long polls): the server may answer them late.
     pub parked: usize,
     /// Bytes that wait to be written.
     pub queued_bytes: u64,
@@ -84,13 +84,13 @@ pub struct TopicState {
     pub queues: usize,
     /// The brokers that these queues are on, by name, and the addresses of their masters.
     pub brokers: Vec<(Arc<str>, Arc<str>)>,
-    /// How long ago a name server last gave this route.
+    /// The time since a name server last gave this route.
     pub age: Duration,
 }
 
 impl Client {
-    /// What the client has at this moment: name servers, connections and the topics it knows. Cheap
-    /// enough to be asked for every second.
+    /// A snapshot of this client: name servers, connections and known topics. Cheap enough for a
+    /// call every second.
     pub fn describe(&self) -> ClientState {
         let inner = self.inner();
         let (in_flight, in_flight_bytes) = inner.budget.used();
@@ -140,7 +140,7 @@ fn name_server_state(server: Observed) -> NameServerState {
     }
 }
 
-/// What an error says of an address, which stands before it.
+/// The text of an error without the address, which is printed before it.
 fn why(error: &Error, address: &str) -> String {
     let text = error.to_string();
     let own = text

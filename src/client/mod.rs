@@ -1,15 +1,15 @@
-// What the members of one client share: name servers, routes, heartbeats, identity, and the life of all
-// of it. In reading order:
+// The state that the members of one client share: name servers, routes, heartbeats, identity, start
+// and shutdown. In reading order:
 //
 // - `config`: the settings of a client (`ClientOptions`), names and identity
 // - `api`: one function per request
 // - `routes`: which brokers hold a topic, and where they are
-// - `members`: the groups that live in a client, and what brokers know and ask of them
-// - `background`: threads that refresh routes and close what nothing needs
-// - `core`: `Client`, made of all that; its start and its end (`shutdown`: the report of it)
-// - `source`: the client of a builder: a given one, or one of its own
+// - `members`: the groups that live in a client: heartbeats and requests of brokers
+// - `background`: threads that refresh routes and close unneeded connections
+// - `core`: `Client`, its start and its shutdown (`shutdown`: the report)
+// - `source`: the client of a builder: a given one, or its own
 // - `admin`: topics, offsets and stored messages
-// - `describe`: what a client has at one moment
+// - `describe`: snapshots of a client
 
 mod admin;
 mod api;

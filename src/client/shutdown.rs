@@ -1,6 +1,6 @@
 use std::fmt;
 
-/// What a bounded shutdown achieved.
+/// The report of a bounded shutdown.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[must_use]
 #[non_exhaustive]
@@ -9,8 +9,8 @@ pub struct ShutdownReport {
     pub unanswered: usize,
     /// Oneway messages that had been accepted and could not be written.
     pub lost_oneway: u64,
-    /// Names of threads that had not ended when the time was up, mostly callbacks stuck in user
-    /// code. They are left to end by themselves.
+    /// Names of threads that had not ended in time, mostly callbacks stuck in user code. They are
+    /// detached.
     pub stuck_threads: Vec<String>,
 }
 

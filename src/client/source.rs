@@ -4,8 +4,7 @@ use super::config::ClientOptions;
 use super::core::Client;
 use crate::error::{Error, ErrorKind, Result};
 
-/// Where a builder of a producer or consumer has its client from: one that it was given, or one of its
-/// own with these settings.
+/// The client of a producer's or consumer's builder: a given one, or its own with these settings.
 #[derive(Clone, Default)]
 pub(crate) struct ClientSource {
     given: Option<Client>,
@@ -19,7 +18,7 @@ impl ClientSource {
         self.given = Some(client.clone());
     }
 
-    /// Adds settings of the client to make; what was set before stays if it is not set here.
+    /// Adds settings of the builder's own client; earlier values stay unless they are set again.
     pub(crate) fn set(&mut self, later: ClientOptions) {
         self.options = Some(self.options.take().unwrap_or_default().merged(later));
     }

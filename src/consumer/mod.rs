@@ -14,12 +14,6 @@
 // - `observe`: what a consumer says of itself
 // - `config`: settings; `shared`: what all threads of a consumer share; `push`: `PushConsumer`
 
-#![allow(
-    dead_code,
-    unused_imports,
-    reason = "parts of these are for consumers that are not built yet"
-)]
-
 mod config;
 mod consume;
 mod control;

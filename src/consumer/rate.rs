@@ -29,6 +29,7 @@ impl RateLimit {
     }
 
     /// Another rate from now on.
+    #[allow(dead_code, reason = "a rate that changes is to come")]
     pub(crate) fn set(&mut self, per_second: u32) {
         self.interval = interval(per_second);
     }

@@ -86,6 +86,7 @@ impl Filter {
     }
 
     /// The tags, each once; none if the filter is another one.
+    #[allow(dead_code, reason = "models and tests look at it")]
     pub(crate) fn tag_set(&self) -> &[Arc<str>] {
         match &self.0 {
             Kind::Tags(_, tags) => tags,
@@ -192,12 +193,14 @@ impl Subscriptions {
     }
 
     /// Returns whether the topic was subscribed.
+    #[allow(dead_code, reason = "models and tests look at it")]
     pub(crate) fn remove(&mut self, topic: &str) -> bool {
         let before = self.0.len();
         self.0.retain(|(known, _)| **known != *topic);
         self.0.len() < before
     }
 
+    #[allow(dead_code, reason = "models and tests look at it")]
     pub(crate) fn get(&self, topic: &str) -> Option<&Filter> {
         let found = self.0.iter().find(|(known, _)| **known == *topic);
         found.map(|(_, filter)| filter)

@@ -107,15 +107,14 @@ impl ClusterBuilder {
         self
     }
 
-    /// Whether a consumer group is made when its first member comes. Otherwise
-    /// [`Group::create`](super::Group::create) makes it, and brokers refuse unknown ones with code 26.
-    /// Default: yes.
+    /// Whether consumer groups are made on demand. Otherwise only [`Group::create`](super::Group::create) makes
+    /// them, and brokers refuse unknown groups with code 26. Default: yes.
     pub fn auto_create_groups(mut self, on: bool) -> ClusterBuilder {
         self.auto_create_groups = on;
         self
     }
 
-    /// Whose behaviour brokers have towards consumers. Default: that of 5.4.0.
+    /// The release of RocketMQ that brokers imitate towards consumers. Default: 5.4.0.
     pub fn release(mut self, release: Release) -> ClusterBuilder {
         self.settings.release = release;
         self

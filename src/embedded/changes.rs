@@ -1,11 +1,11 @@
-//! Tells waiting tests that something on the servers has changed.
+//! Wakes tests that wait for a change on the servers.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
-/// Counts changes while somebody waits; otherwise a change costs one read.
+/// Counts changes while a test waits; otherwise a change costs one read.
 #[derive(Default)]
 pub(super) struct Changes {
     waiting: AtomicUsize,
@@ -14,16 +14,16 @@ pub(super) struct Changes {
 }
 
 impl Changes {
-    /// Something has changed, and can be seen already.
+    /// Notes a change that is visible already.
     pub(super) fn note(&self) {
-        // Who begins to wait counts itself before it looks: then it either sees the change or is woken.
+        // A waiter counts itself before it checks: so it either sees the change or is woken.
         if self.waiting.load(Ordering::SeqCst) > 0 {
             *self.count.lock() += 1;
             self.changed.notify_all();
         }
     }
 
-    /// Waits until the condition holds; `false` at the timeout. It is looked at after each change.
+    /// Waits until the condition holds; `false` at the timeout. It is checked after each change.
     pub(super) fn wait(&self, timeout: Duration, mut holds: impl FnMut() -> bool) -> bool {
         let deadline = Instant::now() + timeout;
         self.waiting.fetch_add(1, Ordering::SeqCst);

@@ -76,13 +76,13 @@ impl Cluster {
         }
     }
 
-    /// A consumer group: what its members have committed and locked, and what brokers ask of them.
+    /// A consumer group: its members, offsets and locks, and requests of brokers to its members.
     pub fn group<'a>(&'a self, name: &'a str) -> Group<'a> {
         Group::new(&self.brokers, &self.store, name)
     }
 
-    /// Waits until the condition holds; `false` at the timeout. The condition is looked at when something
-    /// on the servers has changed: a message, an offset, a lock, the members of a group, a pull that waits.
+    /// Waits until the condition holds; `false` at the timeout. The condition is checked after each
+    /// change on the servers: of messages, offsets, locks, members of groups, and waiting pulls.
     ///
     /// ```
     /// # use std::time::Duration;

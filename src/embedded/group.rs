@@ -1,4 +1,4 @@
-//! A consumer group, as a test sees and changes it.
+//! A consumer group: state for tests to check and change.
 
 mod ask;
 
@@ -12,11 +12,11 @@ use crate::message::MessageQueue;
 use crate::message::name::{DLQ_PREFIX, RETRY_PREFIX};
 use crate::protocol::consumer::subscription::Subscription;
 
-/// A consumer group of a cluster: what its brokers know of it, and what they ask of its members. Made by
+/// A consumer group of a cluster: its state on the brokers, and requests of brokers to its members. Made by
 /// [`Cluster::group`](super::Cluster::group); the group itself need not exist yet.
 ///
-/// Each broker knows a group for itself, as a real one does. What is said here is that of all brokers
-/// together, those that are down included as far as they remember anything.
+/// As on real servers, each broker has its own state of a group. The functions combine all brokers, those
+/// that are down included.
 ///
 /// ```
 /// use rocketmq_blocking::MessageQueue;
@@ -26,7 +26,7 @@ use crate::protocol::consumer::subscription::Subscription;
 /// let billing = cluster.group("billing");
 /// let queue = MessageQueue::new("Orders", "broker-a", 2);
 /// assert_eq!(billing.committed(&queue), None);
-/// billing.commit(&queue, 7); // where its consumer is to start
+/// billing.commit(&queue, 7); // its consumer starts there
 /// assert_eq!(billing.committed(&queue), Some(7));
 /// assert!(billing.members().is_empty() && billing.dead_letters().is_empty());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -38,7 +38,7 @@ pub struct Group<'a> {
     name: &'a str,
 }
 
-/// What brokers know.
+/// State on the brokers.
 impl<'a> Group<'a> {
     pub(super) fn new(brokers: &'a [Broker], store: &'a Store, name: &'a str) -> Group<'a> {
         Group {
@@ -63,8 +63,7 @@ impl<'a> Group<'a> {
         ids.into_iter().collect()
     }
 
-    /// What it has subscribed, by topic. If brokers know different subscriptions, the one with the
-    /// highest version.
+    /// Its subscriptions, by topic. If brokers have different ones, the one with the highest version.
     pub fn subscriptions(&self) -> BTreeMap<String, Subscription> {
         let mut all: BTreeMap<String, Subscription> = BTreeMap::new();
         for broker in self.brokers {
@@ -79,13 +78,13 @@ impl<'a> Group<'a> {
         all
     }
 
-    /// The offset that it has committed in a queue: that of the first message not consumed yet.
+    /// Its committed offset in a queue: that of the first message not consumed yet.
     pub fn committed(&self, queue: &MessageQueue) -> Option<i64> {
         let broker = self.broker_of(queue)?;
         broker.state.offsets.query(&self.key(queue))
     }
 
-    /// All offsets that it has committed.
+    /// All its committed offsets.
     pub fn offsets(&self) -> BTreeMap<MessageQueue, i64> {
         let of = |broker: &Broker| {
             let name = broker.name().to_owned();
@@ -98,8 +97,8 @@ impl<'a> Group<'a> {
         self.brokers.iter().flat_map(of).collect()
     }
 
-    /// How many messages of a topic lie at and behind its committed offsets. In a queue without one, all
-    /// of them.
+    /// The number of messages of a topic from its committed offsets on. In a queue without one, all
+    /// messages count.
     pub fn lag(&self, topic: &str) -> i64 {
         let lags = self.brokers.iter().map(|broker| {
             let state = &broker.state;
@@ -115,7 +114,7 @@ impl<'a> Group<'a> {
         lags.sum()
     }
 
-    /// The queues that are locked, and by which client.
+    /// The locked queues, and the client that holds each.
     pub fn locks(&self) -> BTreeMap<MessageQueue, String> {
         let of = |broker: &Broker| {
             let now = broker.state.clock.now();
@@ -124,7 +123,7 @@ impl<'a> Group<'a> {
         self.brokers.iter().flat_map(of).collect()
     }
 
-    /// How many of its pulls wait for a message.
+    /// The number of its pulls and pops that wait for a message.
     pub fn parked(&self) -> usize {
         let parked = self
             .brokers
@@ -133,7 +132,7 @@ impl<'a> Group<'a> {
         parked.sum()
     }
 
-    /// How many popped messages are hidden from others: neither acknowledged nor visible again.
+    /// The number of popped messages that are hidden: neither acknowledged nor visible again.
     pub fn in_flight(&self) -> usize {
         let of = |broker: &Broker| {
             let now = broker.state.clock.now();
@@ -152,13 +151,13 @@ impl<'a> Group<'a> {
         self.store.messages(&format!("{DLQ_PREFIX}{}", self.name))
     }
 
-    /// Makes the group, which is needed without
-    /// [`auto_create_groups`](super::ClusterBuilder::auto_create_groups) only.
+    /// Makes the group. Needed only without
+    /// [`auto_create_groups`](super::ClusterBuilder::auto_create_groups).
     pub fn create(&self) {
         self.configure(|_| {});
     }
 
-    /// Deletes the group with its offsets, as an administrator does. Its members stay until they leave.
+    /// Deletes the group with its offsets, as an administrator does. Its members stay.
     pub fn delete(&self) {
         for broker in self.brokers {
             broker.state.configs.remove(self.name);
@@ -167,14 +166,14 @@ impl<'a> Group<'a> {
         self.changed();
     }
 
-    /// After how many retries its messages become dead letters (`retryMaxTimes`), unless the consumer
-    /// says otherwise. Default: 16.
+    /// The number of retries before a message is a dead letter (`retryMaxTimes`), unless the consumer sets
+    /// another. Default: 16.
     pub fn set_max_retries(&self, retries: i32) {
         self.configure(|config| config.max_retries = retries);
     }
 
-    /// The number of queues of its retry topic (`retryQueueNums`), as long as that is not made. With 0
-    /// messages that are given back are lost. Default: 1.
+    /// The number of queues of its retry topic (`retryQueueNums`), effective before that topic exists. With
+    /// 0, messages that are sent back are lost. Default: 1.
     pub fn set_retry_queues(&self, queues: i32) {
         self.configure(|config| config.retry_queues = queues);
     }
@@ -199,8 +198,8 @@ impl<'a> Group<'a> {
         }
     }
 
-    /// Has all brokers that are up tell the members that the group has changed (40). Returns how many
-    /// connections were told. Members of a broadcasting group are told nothing.
+    /// Has all brokers that are up notify the members that the group has changed (40). Returns the number of
+    /// connections notified. Members of a broadcasting group get no notification.
     pub fn notify_members(&self) -> usize {
         let told = self.brokers.iter();
         told.map(|broker| notify_group(&broker.state, self.name))

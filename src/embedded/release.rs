@@ -1,9 +1,9 @@
-//! Whose behaviour the servers have, where releases differ.
+//! The release of RocketMQ that the servers imitate.
 
 use crate::protocol::code::request;
 
-/// The release of RocketMQ that a [`Cluster`](super::Cluster) plays, where the behaviour of its brokers
-/// towards consumers differs; see [`ClusterBuilder::release`](super::ClusterBuilder::release).
+/// The release of RocketMQ that the brokers of a [`Cluster`](super::Cluster) imitate towards consumers; see
+/// [`ClusterBuilder::release`](super::ClusterBuilder::release).
 ///
 /// | | 5.4.0 | 4.9.7 |
 /// |---|---|---|
@@ -12,7 +12,7 @@ use crate::protocol::code::request;
 /// | `setZeroIfNotFound`, `boundaryType` | obeyed | ignored |
 /// | no committed offset, and the queue is empty | code 22 | offset 0 |
 /// | a commit for an unknown group or topic | code 26 or 17 | stored |
-/// | an offset is reset by an administrator | the next pull is told | clients are told (220) |
+/// | an offset is reset by an administrator | the next pull gets code 21 | members are notified (220) |
 /// | a send to `%RETRY%` goes to the dead letters | above the limit, or while the group holds a lock | at the limit |
 /// | fields of answers to pulls and heartbeats | those of 5.4.0 | those of 4.9.7 |
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -26,7 +26,7 @@ pub enum Release {
 }
 
 impl Release {
-    /// What answers say of the server's version (Java's `MQVersion` ordinal).
+    /// The server's version in answers (Java's `MQVersion` ordinal).
     pub(super) fn version(self) -> i32 {
         match self {
             Release::V4_9_7 => 407,

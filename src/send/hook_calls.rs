@@ -1,18 +1,20 @@
 //! What hooks see of an attempt.
 
+use std::sync::Arc;
+
 use super::engine::Engine;
 use super::hooks::{MessageType, Payload, SendContext, SendMode};
 use super::prepared_message::PreparedMessage;
-use super::wire::Destination;
 use crate::error::Result;
-use crate::message::Schedule;
+use crate::message::{MessageQueue, Schedule};
 
 /// Shows an attempt to the hooks, which may refuse it. What they were shown comes back, for them to
 /// hear of its end; nothing if there are none.
 pub(super) fn show(
     engine: &Engine,
     message: &PreparedMessage,
-    destination: &Destination,
+    queue: &MessageQueue,
+    address: &Arc<str>,
     mode: SendMode,
 ) -> Result<Option<Box<SendContext>>> {
     let hooks = &engine.config.hooks;
@@ -27,8 +29,8 @@ pub(super) fn show(
     let context = SendContext {
         group: engine.config.group.clone(),
         payload: payload.clone(),
-        queue: destination.queue.clone(),
-        broker_address: destination.address.clone(),
+        queue: queue.clone(),
+        broker_address: address.clone(),
         mode,
         born_host: engine.core.identity.ip(),
         namespace: engine.config.namespace.as_deref().map(str::to_owned),

@@ -8,8 +8,8 @@
 //! - `engine`: what all sends of one group share, and when it takes no more;
 //! - `prepared_message`: a message that is checked, keyed, compressed and encoded, once for all attempts;
 //! - `queue`: which queue gets it, and which brokers to avoid;
-//! - `flow`: the attempts of one send, from the first to its end;
-//! - `wire`: one attempt as a request, and the receipt in its answer;
+//! - `flow`: one send: where it goes, its attempts on the wire, the receipt; its child `next_attempt` has what
+//!   follows a failed one;
 //! - `retry`: what to do after an attempt, as a table;
 //! - `history`: the attempts that did not end a send;
 //! - `continuation`: the same flow without a thread that waits;
@@ -31,7 +31,6 @@ mod queue;
 mod retry;
 mod stats;
 mod tracer;
-mod wire;
 
 pub use handle::SendHandle;
 pub use queue::FaultStrategy;

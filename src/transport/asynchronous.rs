@@ -10,12 +10,12 @@ use super::hook::Hooked;
 use super::{Completion, Deadline, Deferred, Encoded, Next, Outcome, Shared};
 use crate::error::{Error, ErrorKind, Wait};
 
-/// How a request waits for a connection without a thread.
+/// A request that waits for a connection without a thread.
 pub(super) struct Parked {
     pub(super) peer: Arc<Peer>,
     pub(super) deadline: Deadline,
     pub(super) via: Via,
-    /// How many may still be tried.
+    /// The number of connections that may still be tried.
     pub(super) connections: usize,
 }
 

@@ -9,8 +9,8 @@ use crate::sync::{Condvar, Mutex};
 
 /// The one back-pressure mechanism: how many messages, and bytes of messages, may be in flight.
 ///
-/// Who finds it full waits at most to its deadline. Taking and giving back touch one atomic number
-/// each, here and in the account; locks are for those who wait.
+/// A caller that finds it exhausted waits until its deadline. Taking and returning touch one atomic
+/// number each, here and in the account; only waiters use locks.
 #[derive(Clone)]
 pub(crate) struct Budget(Arc<Inner>);
 
@@ -19,7 +19,7 @@ struct Inner {
     /// An [`Amount`] in one number, so that both limits are looked at in one step.
     used: AtomicU64,
     closed: AtomicBool,
-    room: Bell,
+    freed: Bell,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -28,11 +28,10 @@ struct Amount {
     bytes: u64,
 }
 
-/// One producer's share in a budget: it takes from it, knows what it has out, and can be closed
-/// alone.
+/// One producer's account in a budget: it counts its own permits, and can be closed separately.
 pub(crate) struct Account {
     budget: Budget,
-    /// How many permits are out.
+    /// The number of permits in use.
     out: AtomicUsize,
     closed: AtomicBool,
     returned: Bell,
@@ -43,12 +42,12 @@ pub(crate) struct Permit {
     account: Arc<Account>,
     /// An [`Amount`] in one number: every message in flight has a permit.
     amount: u64,
-    /// For how many this one stands.
+    /// The number of messages that this permit covers.
     permits: u32,
     waited: bool,
 }
 
-/// Where to wait for a change that is made without a lock.
+/// A wait for a change that is made without a lock.
 #[derive(Default)]
 struct Bell {
     waiting: AtomicUsize,
@@ -59,7 +58,7 @@ struct Bell {
 impl Bell {
     /// Waits until `done` has something to give, or gives up at the deadline.
     fn wait<T>(&self, deadline: Deadline, done: impl Fn() -> Option<T>) -> Option<T> {
-        // Counted before the look: who changes something afterwards sees that somebody waits.
+        // Counted before the check: a thread that changes something afterwards sees the waiter.
         self.waiting.fetch_add(1, SeqCst);
         let mut guard = self.lock.lock();
         let found = loop {
@@ -76,9 +75,9 @@ impl Bell {
     /// After a change.
     fn ring(&self) {
         if self.waiting.load(SeqCst) > 0 {
-            // With the lock, so that nobody is between its look and its wait.
+            // Under the lock, so that no waiter is between its check and its wait.
             drop(self.lock.lock());
-            // All of them: the one that this helps is not known here, and waiting is the slow case.
+            // Wakes all: which one can continue is not known here, and waiting is the slow case.
             self.rung.notify_all();
         }
     }
@@ -93,7 +92,7 @@ impl Budget {
             },
             used: AtomicU64::new(0),
             closed: AtomicBool::new(false),
-            room: Bell::default(),
+            freed: Bell::default(),
         }))
     }
 
@@ -106,13 +105,13 @@ impl Budget {
         })
     }
 
-    /// Wakes everybody who waits; from now on nothing is given out.
+    /// Wakes all waiters, and issues no more permits.
     pub(crate) fn close(&self) {
         self.0.closed.store(true, SeqCst);
-        self.0.room.ring();
+        self.0.freed.ring();
     }
 
-    /// How many messages and bytes are in flight.
+    /// The messages and bytes in flight.
     pub(crate) fn used(&self) -> (u64, u64) {
         let used = Amount::unpack(self.0.used.load(SeqCst));
         (used.messages, used.bytes)
@@ -131,7 +130,7 @@ impl Budget {
     fn give_back(&self, amount: u64) {
         if amount > 0 {
             self.0.used.fetch_sub(amount, SeqCst);
-            self.0.room.ring();
+            self.0.freed.ring();
         }
     }
 }
@@ -158,7 +157,7 @@ impl Account {
         let mut waited = false;
         let taken = attempt().unwrap_or_else(|| {
             waited = true;
-            let taken = self.budget.0.room.wait(deadline, attempt);
+            let taken = self.budget.0.freed.wait(deadline, attempt);
             taken.unwrap_or_else(|| Err(self.budget.busy()))
         });
         taken.map(|()| Permit {
@@ -170,8 +169,8 @@ impl Account {
     }
 
     fn try_take(&self, amount: Amount) -> Result<bool, Error> {
-        // Counted before the look at `closed`: who closes the account then sees every permit, or it
-        // is not given out.
+        // Counted before `closed` is checked: a thread that closes the account sees the permit, or
+        // it is not issued.
         self.out.fetch_add(1, SeqCst);
         let closed = self.closed.load(SeqCst) || self.budget.0.closed.load(SeqCst);
         let taken = !closed && self.budget.try_take(amount);
@@ -184,10 +183,10 @@ impl Account {
         Ok(taken)
     }
 
-    /// Wakes those who wait here; nothing more is given out on this account.
+    /// Wakes the waiters of this account, and issues no more permits on it.
     pub(crate) fn close(&self) {
         self.closed.store(true, SeqCst);
-        self.budget.0.room.ring();
+        self.budget.0.freed.ring();
     }
 
     /// Whether this account is closed, or its budget.
@@ -195,7 +194,7 @@ impl Account {
         self.closed.load(SeqCst) || self.budget.0.closed.load(SeqCst)
     }
 
-    /// Waits until every permit is back; says how many are not at the deadline.
+    /// Waits until every permit is returned; returns the number still in use at the deadline.
     pub(crate) fn wait_until_returned(&self, deadline: Deadline) -> usize {
         let all_back = || (self.out.load(SeqCst) == 0).then_some(());
         match self.returned.wait(deadline, all_back) {
@@ -217,8 +216,8 @@ impl Permit {
         self.waited
     }
 
-    /// Gives it back before it is dropped. (The counted reference to the account, which other threads
-    /// touch too, is then dropped by whoever drops the rest.)
+    /// Returns the permit before it is dropped. (The counted reference to the account, which other
+    /// threads touch too, is dropped with the rest.)
     pub(crate) fn give_back(&mut self) {
         let amount = std::mem::take(&mut self.amount);
         self.account.budget.give_back(amount);
@@ -272,7 +271,8 @@ impl Amount {
         }
     }
 
-    /// What is larger than a whole limit may go alone, since it could not go at all otherwise.
+    /// A message larger than the whole limit may be the only one in flight; otherwise it could
+    /// never be sent.
     fn admits(self, used: Amount, more: Amount) -> bool {
         let fits =
             |limit: u64, used: u64, more: u64| more == 0 || used == 0 || used + more <= limit;
@@ -282,7 +282,7 @@ impl Amount {
 }
 
 impl Budget {
-    /// What a caller hears whose time is up.
+    /// The error of a caller whose deadline has passed.
     fn busy(&self) -> Error {
         let (used, limit) = (Amount::unpack(self.0.used.load(SeqCst)), self.0.limit);
         let text = format!(
@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn full_means_busy_at_the_deadline_and_a_dropped_permit_makes_room() {
+    fn full_means_busy_at_the_deadline_and_a_dropped_permit_frees_capacity() {
         let budget = Budget::new(2, 100).account();
         let a = budget.acquire(1, 60, deadline(0)).unwrap();
         assert_eq!(
@@ -322,21 +322,21 @@ mod tests {
         );
         assert!(
             budget.acquire(0, 0, deadline(0)).is_ok(),
-            "who takes nothing never waits"
+            "taking nothing never waits"
         );
         drop((a, b));
         assert!(
             budget.acquire(1, 1000, deadline(0)).is_ok(),
-            "larger than the limit goes alone"
+            "larger than the limit is alone in flight"
         );
     }
 
     #[test]
-    fn a_waiting_caller_goes_on_when_room_is_made_or_its_account_closes() {
+    fn a_waiting_caller_continues_when_capacity_is_returned_or_its_account_closes() {
         let budget = Budget::new(1, 100);
         let (account, other) = (budget.account(), budget.account());
         let wait_for_one = || {
-            while budget.0.room.waiting.load(SeqCst) == 0 {
+            while budget.0.freed.waiting.load(SeqCst) == 0 {
                 std::thread::yield_now();
             }
         };
@@ -364,7 +364,7 @@ mod tests {
     }
 
     #[test]
-    fn an_account_knows_what_it_has_out() {
+    fn an_account_counts_its_permits() {
         let account = Budget::new(9, 9).account();
         let permit = account.acquire(0, 1, deadline(0)).unwrap();
         assert_eq!(account.wait_until_returned(deadline(5)), 1);

@@ -1,5 +1,4 @@
-//! What is done to every request on its way out: fields that all of them carry, user code around
-//! them, and their signature.
+//! The processing of every outgoing request: common fields, hooks, and the signature.
 
 use std::sync::Arc;
 
@@ -51,7 +50,7 @@ impl Hooked {
     /// Runs everything that comes before a request.
     ///
     /// # Errors
-    /// `Invalid` if a hook says so; the hooks before it have then heard of it.
+    /// `Invalid` if a hook refuses; earlier hooks have then seen the end.
     pub(super) fn prepare(
         hooks: &Hooks,
         address: &Arc<str>,
@@ -137,7 +136,7 @@ mod tests {
     use crate::protocol::Command;
     use crate::sync::Mutex;
 
-    /// Notes what happens, and does as it is told.
+    /// Records its calls, and behaves as configured.
     struct Noting {
         id: &'static str,
         log: Arc<Mutex<Vec<String>>>,

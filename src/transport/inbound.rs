@@ -3,7 +3,7 @@ use std::sync::Arc;
 use super::Connection;
 use crate::protocol::Command;
 
-/// What the layer above does with events of connections.
+/// Handles events of connections in the layer above.
 ///
 /// Both functions run on threads that must not wait (reader threads, a dialling caller): they hand
 /// work on.
@@ -11,7 +11,7 @@ pub(crate) trait Inbound: Send + Sync {
     /// A connection came up.
     fn connected(&self, connection: &Arc<Connection>);
 
-    /// A broker asks something. `Err` gives the request back if nobody knows its code; it is then
+    /// Handles a broker's request. `Err` returns a request with an unknown code; it is then
     /// answered "not supported".
     fn request(&self, connection: &Arc<Connection>, request: Command) -> Result<(), Command>;
 }

@@ -1,19 +1,19 @@
 //! The client's sockets and threads: connections, pending requests, budgets, callback workers.
 //!
-//! One reader thread per connection matches responses to waiters by opaque id. Everything that
-//! decides (what is pending, what is queued, when to dial again) is a plain type that takes `now`; the
-//! files around it own the sockets and threads. In reading order:
-//!
-//! - `remoting`: all connections of a client; where a request goes out
+//! One reader thread per connection matches responses to waiters by opaque id. The decisions (what
+//! is pending, what is queued, when to dial again) are in plain types that take `now`; the files
+//! around them own the sockets and threads. In reading order:
+//! - `remoting`: all connections of a client, and sending requests over them
 //! - `request`: a request, and its encoded form
 //! - `asynchronous`: requests that no thread waits for
-//! - `hook`: what is done to every request: fixed fields, RPC hooks, signature; `rpc_hook`: what users write
+//! - `hook`: the processing of every request: fixed fields, RPC hooks, signature; `rpc_hook`: the
+//!   trait for users
 //! - `connection`: one TCP connection, multiplexed
-//! - `dial`: how connections are made
+//! - `dial`: opening connections
 //! - `tls`: sessions over the connections' sockets
-//! - `budget`: how much may be in flight
-//! - `work`: threads, pools, timers, deadlines, and the ways in which threads wait for each other
-//! - `inbound`, `shared`: what the layer above hears; what all connections share
+//! - `budget`: the in-flight limits
+//! - `work`: threads, pools, timers, deadlines, and waits between threads
+//! - `inbound`, `shared`: events for the layer above; state that all connections share
 
 mod asynchronous;
 mod budget;

@@ -15,11 +15,11 @@ use crate::protocol::code::response;
 use crate::protocol::{Command, Head};
 use crate::sync::RwLock;
 
-/// How many connections are tried if a request finds a dead or retired one: nothing was sent, so that
-/// trying again cannot duplicate.
+/// The most connections that a request tries if it finds a dead or retired one: nothing was sent,
+/// so a retry cannot duplicate.
 pub(crate) const CONNECTIONS_PER_CALL: usize = 3;
 
-/// Where a request goes.
+/// The destination of a request.
 #[derive(Clone, Copy)]
 pub(crate) enum To<'a> {
     /// To this address, over its usable connection, which is made if need be.
@@ -41,7 +41,7 @@ impl<'a> To<'a> {
         }
     }
 
-    /// How many connections may be tried.
+    /// The most connections to try.
     fn connections(self) -> usize {
         match self {
             To::Address(_) => CONNECTIONS_PER_CALL,
@@ -59,7 +59,7 @@ pub(crate) enum Dial {
     Park,
 }
 
-/// A request that is ready to go out, and the hooks that hear of its answer.
+/// A prepared request, and the hooks that see its answer.
 pub(crate) struct Prepared {
     encoded: Encoded,
     hooked: Option<Hooked>,
@@ -74,7 +74,7 @@ pub(crate) struct Remoting {
 #[derive(Default)]
 struct Peers {
     by_address: HashMap<Arc<str>, Arc<Peer>>,
-    /// What is added from now on would never be closed.
+    /// A connection added from now on would never be closed.
     closed: bool,
 }
 
@@ -93,8 +93,8 @@ impl Remoting {
         }
     }
 
-    /// Sends a request and waits for its answer. A peer that says "go away" has not executed it:
-    /// it is sent once more, over a new connection.
+    /// Sends a request and waits for its answer. A peer that answers GO_AWAY has not executed it:
+    /// the request is sent once more, over a new connection.
     pub(crate) fn invoke(
         &self,
         address: &Arc<str>,
@@ -143,7 +143,7 @@ impl Remoting {
     /// A request as it goes out, after all that comes before it.
     ///
     /// # Errors
-    /// `Invalid` if a hook says so.
+    /// `Invalid` if a hook refuses.
     pub(crate) fn encode(
         &self,
         address: &Arc<str>,
@@ -175,12 +175,12 @@ impl Remoting {
             format: config.header_format,
         };
         let encoded = Encoded::new(&head, &request);
-        // Without user code, nobody wants to hear of the answer.
+        // Without hooks, the answer has no observer.
         let hooked = hooked.filter(|_| !hooks.user.is_empty());
         Ok(Prepared { encoded, hooked })
     }
 
-    /// Sends a request whose answer goes to `completion`, as every failure does.
+    /// Sends a request. Its answer, or any failure, goes to `completion`.
     pub(crate) fn invoke_async(
         &self,
         to: To<'_>,
@@ -246,8 +246,8 @@ impl Remoting {
         answer(self.shared(), slot, Err(gone(to.address())));
     }
 
-    /// Queues a request that has no answer. `Ok` means accepted; the permit is given back when the
-    /// socket has taken the frame, or when it is lost, which is counted.
+    /// Queues a oneway request. `Ok` means accepted; the permit is returned when the socket has
+    /// taken the frame, or when it is lost, which is counted.
     pub(crate) fn invoke_oneway(
         &self,
         address: &Arc<str>,
@@ -268,9 +268,9 @@ impl Remoting {
         Err(gone(address))
     }
 
-    /// Sends a request that has no answer over this very connection: what the peer asked there is
-    /// answered there. It never waits, and is refused when the peer does not read or the connection is
-    /// at its end. The permit is given back as with `invoke_oneway`.
+    /// Sends a oneway request over this connection, as the answer to the peer's request on it. It
+    /// never blocks, and is refused if the peer does not read or the connection has ended. The
+    /// permit is returned as with `invoke_oneway`.
     pub(crate) fn send_on(
         &self,
         connection: &Arc<Connection>,
@@ -300,7 +300,7 @@ impl Remoting {
         peers.by_address.iter().filter_map(failure).collect()
     }
 
-    /// All addresses that were asked for.
+    /// All addresses that were used.
     pub(crate) fn addresses(&self) -> Vec<Arc<str>> {
         self.peers.read().by_address.keys().cloned().collect()
     }
@@ -372,8 +372,8 @@ impl Remoting {
         self.peer(address)?.connect(&self.dialler, deadline)
     }
 
-    /// The same for a thread that must not wait: `run` runs once, on whatever thread; after the
-    /// deadline it may be that it does not.
+    /// The same for a thread that must not wait: `run` runs once, on any thread; after the deadline
+    /// possibly not at all.
     pub(crate) fn connect_parked(&self, address: &Arc<str>, deadline: Deadline, run: Continuation) {
         match self.peer(address) {
             Ok(peer) => peer.connect_parked(&self.dialler, deadline, run),

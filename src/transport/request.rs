@@ -104,22 +104,22 @@ thread_local! {
     /// The buffer for a header, which goes from one request of a thread to the next. Taken out while
     /// in use, since what follows an encoding may send again on the same thread (a logger might).
     static HEAD: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
-    /// What it remembers of the last send does not show in the next one.
+    /// Its memory of the last send does not affect the bytes of the next one.
     static ENCODER: RefCell<Encoder> = RefCell::default();
 }
-// Asked for with `try_with`, as everything of a thread that has an end: at the end of a thread its
-// values go one by one, and one of them may be a producer, which says goodbye then.
+// Accessed with `try_with`: a thread drops its values one by one at its end, and one of them may be
+// a producer, which still unregisters then.
 
 /// A header of unusual size must not stay with the thread.
 const KEEP_HEAD: usize = 64 * 1024;
 
-/// A request as it goes over a connection: it borrows nothing, so that what it was made of can go on
-/// to wait for the answer.
+/// A request as it goes over a connection: it borrows nothing, so the send that it was made from
+/// can wait for the answer.
 pub(crate) struct Encoded {
     pub(super) opaque: i32,
     pub(super) head: Vec<u8>,
     pub(super) body: Option<Arc<Vec<u8>>>,
-    /// As [`Request::parked`] has it.
+    /// See [`Request::parked`].
     pub(super) parked: bool,
 }
 

@@ -1,4 +1,4 @@
-//! User code around requests, and what it sees of them.
+//! User code around requests, and its view of them.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -10,18 +10,18 @@ use crate::protocol::{Command, ExtFields};
 /// User code around every request of a client: sends of all modes, heartbeats, unregistering, and
 /// questions to name servers.
 ///
-/// Hooks run in the order in which they were added, for each request that goes out: every attempt
-/// of a send is a request of its own, and so is the repetition over a new connection after a server
-/// said "go away". Requests are signed after all hooks, so that what hooks add is signed too.
-/// Answers to requests of brokers are not hooked.
+/// Hooks run in the order in which they were added, for each outgoing request: every attempt of a
+/// send is a request, and so is the resend over a new connection after GO_AWAY. Requests are signed
+/// after all hooks, so the signature covers their changes. Answers to requests of brokers are not
+/// hooked.
 ///
 /// # Threads
-/// [`before`](RpcHook::before) runs on the thread that sends: the caller's, or that of a retry,
-/// heartbeat or route refresh. [`after`](RpcHook::after) runs there too for requests that are waited
-/// for, and on the callback threads for asynchronous ones, before their result goes on. No lock is
-/// held; the time that a hook takes counts towards the request's deadline. A hook may send messages,
-/// each of which comes back to it. It must not shut down the producer or client that it belongs to:
-/// shutting down says goodbye to the brokers, which runs the hook.
+/// [`before`](RpcHook::before) runs on the sending thread: the caller's, or that of a retry,
+/// heartbeat or route refresh. [`after`](RpcHook::after) runs there too for synchronous requests.
+/// For asynchronous ones it runs on the callback threads, before the result is delivered. No lock
+/// is held; the time of a hook counts towards the request's deadline. A hook may send messages, and
+/// is called for them too. It must not shut down its own producer or client: a shutdown unregisters
+/// from the brokers, which runs the hook.
 ///
 /// # Cost
 /// Without hooks, a header is encoded straight from its parts. With one, the fields of each header are
@@ -66,13 +66,13 @@ pub trait RpcHook: Send + Sync {
         let _ = (request, outcome);
     }
 
-    /// What errors and logs call this hook (default: its type's name).
+    /// The name of this hook in errors and logs (default: its type's name).
     fn name(&self) -> &str {
         std::any::type_name::<Self>()
     }
 }
 
-/// A hook is shared by an `Arc` if its owner wants to look into it later.
+/// An `Arc` of a hook is a hook, so that its owner can read it later.
 impl<H: RpcHook + ?Sized> RpcHook for Arc<H> {
     fn before(&self, request: &mut RpcRequest) -> Result<(), Box<dyn StdError + Send + Sync>> {
         (**self).before(request)

@@ -19,14 +19,14 @@ pub(crate) struct RemotingConfig {
     pub(crate) tls: Option<Tls>,
 }
 
-/// What all connections and dials of a client share.
+/// State that all connections and dials of a client share.
 pub(super) struct Shared {
     pub(super) config: RemotingConfig,
     pub(super) workers: Workers,
     /// Whether requests must be built as a whole before they are encoded.
     pub(super) need_command: bool,
-    /// Whether there is more than one processor: a thread that waits without sleep on the only one
-    /// keeps away what it waits for.
+    /// Whether there is more than one processor: on a single one, a spinning thread delays the
+    /// event that it waits for.
     pub(super) has_processors: bool,
     /// The number of the next request, over all connections.
     pub(super) next_opaque: AtomicI32,
@@ -69,7 +69,7 @@ impl Shared {
         }
     }
 
-    /// A number nobody can foresee; good enough for jitter.
+    /// An unpredictable number; good enough for jitter.
     pub(super) fn random(&self) -> u64 {
         self.random
             .hash_one(self.random_calls.fetch_add(1, Ordering::Relaxed))

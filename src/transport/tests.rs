@@ -1,4 +1,4 @@
-//! Connections to a peer that does what a test says.
+//! Connections to a scripted peer.
 
 use std::collections::{BTreeSet, HashMap};
 use std::io::{Read, Write};
@@ -20,7 +20,7 @@ mod dials;
 mod order;
 mod parked;
 
-/// Only a failing test waits so long.
+/// Only a failing test waits this long.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Takes part in nothing.
@@ -122,7 +122,7 @@ impl Link {
     pub(super) fn requests(&mut self, count: usize) -> Vec<Command> {
         let mut requests = Vec::new();
         while requests.len() < count {
-            let read = self.1.fill(|room| self.0.read(room)).unwrap();
+            let read = self.1.fill(|buffer| self.0.read(buffer)).unwrap();
             assert!(read > 0, "only {} requests came", requests.len());
             self.1
                 .take_commands(|request| requests.push(request))
@@ -160,7 +160,7 @@ pub(super) fn eventually(what: &str, mut so: impl FnMut() -> bool) {
     }
 }
 
-/// As many as may be in flight, half of them before the turn of the numbers and half behind it.
+/// As many as may be in flight, half of them before the numbers wrap and half after.
 #[test]
 fn numbers_that_wrap_with_65535_in_flight_mix_up_no_answers() {
     const COUNT: usize = 65_535;
@@ -235,7 +235,7 @@ fn a_continuation_that_panics_loses_no_other_answer_and_no_connection() {
 }
 
 #[test]
-fn a_brokers_request_that_panics_here_harms_no_answer() {
+fn a_handler_of_broker_requests_that_panics_harms_no_answer() {
     struct Panics;
     impl Inbound for Panics {
         fn connected(&self, _: &Arc<Connection>) {}
@@ -261,7 +261,7 @@ fn a_brokers_request_that_panics_here_harms_no_answer() {
 
 /// Its thread waits without a bound once its waiter is taken.
 #[test]
-fn a_claim_that_gets_lost_is_an_answer() {
+fn a_dropped_claim_is_an_answer() {
     let waiter = Arc::new(Waiter::new());
     drop(Claim(waiter.clone()));
     let error = waiter.take().unwrap_err();
@@ -314,7 +314,7 @@ fn a_name_whose_address_changes_is_found_at_the_next_dial() {
                 let request = link.requests(1);
                 link.answer(&request, |_| text.to_vec());
             }
-            // The listener lives on: whoever still dials the old address gets through.
+            // The listener stays open: a dial to the old address would succeed.
             (listener, link)
         })
     };
@@ -331,12 +331,12 @@ fn a_name_whose_address_changes_is_found_at_the_next_dial() {
     drop((listener, new.join().unwrap()));
 }
 
-/// A peer that asks and does not read what it is answered fills no more than a bound: what does not fit
-/// is not answered.
+/// A peer that sends requests and does not read the answers fills a bounded buffer: further
+/// requests are not answered.
 #[test]
 fn answers_that_a_peer_does_not_read_do_not_pile_up() {
     const REQUESTS: usize = 200_000;
-    /// What may wait, and one more answer.
+    /// The bound, and one more answer.
     const MOST: u64 = (4 << 20) + 1024;
     let (listener, address) = listener();
     let address: Arc<str> = address.to_string().into();
@@ -365,8 +365,8 @@ fn answers_that_a_peer_does_not_read_do_not_pile_up() {
     assert!(most <= MOST, "{most} bytes wait");
 }
 
-/// Nobody asks for the address any more, and still nothing is left of the connection: neither its
-/// file nor its memory.
+/// The address is no longer used, and nothing is left of the connection: neither its file nor its
+/// memory.
 #[test]
 fn a_connection_that_ends_is_let_go_at_once() {
     let (listener, address) = listener();

@@ -43,7 +43,7 @@ fn bench_prints_the_line_that_all_bench_programs_print() {
 }
 
 #[test]
-fn bench_counts_messages_where_it_is_told_to() {
+fn bench_sends_the_given_count_to_the_target() {
     let cluster = Cluster::start().unwrap();
     let target = cluster.name_server();
     for (mode, header) in [
@@ -66,7 +66,7 @@ fn bench_counts_messages_where_it_is_told_to() {
 }
 
 #[test]
-fn bench_sends_in_turn_to_its_topics() {
+fn bench_sends_to_its_topics_in_turn() {
     let cluster = Cluster::start().unwrap();
     let target = cluster.name_server();
     for mode in ["sync", "async", "oneway", "batch"] {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::support::*;
 
-/// What stands around the lines of every table.
+/// The text around the lines of every table.
 const HEAD: &str = "\
 | server | cell | client | msg/s | vs raw | vs java | CPU us/msg | p50 us | p99 us | p99.9 us | RSS MiB | arrived | quiet runs | errors |
 |---|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|---|
@@ -88,7 +88,7 @@ fn the_table_has_medians_of_quiet_runs_and_ratios_to_the_limit_of_the_mode() {
     let results = Results::new(
         "table",
         &[
-            // Clients stand in their usual order, whatever that of the lines.
+            // Clients have their usual order, whatever the order of the lines.
             sync("ours", 3_000_000.0).to_string(),
             sync("ours", 1_000_000.0).to_string(),
             with(sync("ours", 9.0), json!({"others": 0.5})),
@@ -230,7 +230,7 @@ fn a_wide_spread_is_drawn_logarithmically_around_one() {
     let mut lines = lines
         .map(|(who, speed)| line(cell, who, speed).to_string())
         .to_vec();
-    // What has no ratio has no bar, and does not spoil the others.
+    // A client without a ratio has no bar, and does not affect the others.
     lines.push(line("batch T=1 1024B", "ours", 5.0).to_string());
     lines.push(
         json!({"cell": cell, "who": "mxsm", "kind": "stub", "failed": "timeout"}).to_string(),
@@ -245,7 +245,7 @@ fn a_wide_spread_is_drawn_logarithmically_around_one() {
         "ours: no java run",
     ];
     check_svg(&chart, &labels);
-    // 0.1 to 100 are three decades of 200; 1.0 stands at 400.
+    // 0.1 to 100 are three decades of 200; 1.0 is at 400.
     for (x, width, label) in [
         ("400.0", "400.0", "raw: 100.00"),
         ("400.0", "200.0", "ours: 10.00"),

@@ -1,4 +1,4 @@
-//! What all examples have in common, and that examples/README.md tells the truth about them.
+//! The common behaviour of all examples, and the accuracy of examples/README.md.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -35,7 +35,7 @@ fn tutorials() -> Vec<String> {
 }
 
 #[test]
-fn every_example_says_how_it_is_used() {
+fn every_example_documents_its_usage() {
     for name in examples() {
         let out = run(&name, &["--help"], "");
         assert_eq!(out.code, 0, "{out:?}");
@@ -84,7 +84,7 @@ fn every_example_sends_to_the_servers_that_it_is_given() {
         assert_eq!(out.code, 0, "{name}: {out:?}");
         assert_eq!(out.stderr, "", "{name}");
     }
-    // Nobody is there.
+    // No server listens there.
     let nobody = closed_port();
     let out = run("quickstart", &["--name-server", &nobody], "");
     assert_eq!(out.code, 1, "{out:?}");
@@ -181,7 +181,7 @@ fn no_example_and_no_tutorial_is_forgotten() {
             .find(|line| line.starts_with("| ") && line.contains(name));
         assert!(row.is_some(), "examples/README.md has no row for {name}");
     }
-    // Each file says at its top which tutorial it is, and all of them are listed.
+    // Each file begins with the name of its tutorial, and all of them are listed.
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/tutorials");
     let files: Vec<_> = fs::read_dir(folder)
         .unwrap()
@@ -236,7 +236,8 @@ fn the_readme_of_the_examples_shows_what_they_print() {
     assert_eq!(shown, examples().len());
 }
 
-/// A line without what is another at each run: ids, numbers, times and blanks between them.
+/// A line without the parts that differ from run to run: ids, numbers, times and the blanks between
+/// them.
 fn without_figures(line: &str) -> String {
     let is_of_word = |c: char| c.is_alphanumeric() || c == '.' || c == 'µ';
     let mut kept = String::new();
@@ -260,7 +261,7 @@ fn without_figures(line: &str) -> String {
 }
 
 #[test]
-fn figures_are_told_from_words() {
+fn figures_are_distinguished_from_words() {
     for (line, kept) in [
         (
             "  4 batches: 2000 in 9.3ms, 7 a second",

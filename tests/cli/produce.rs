@@ -1,4 +1,4 @@
-//! `produce`: what it sends, what it prints, and how it fails.
+//! `produce`: its messages, its output, and its failures.
 
 use std::collections::BTreeSet;
 
@@ -79,7 +79,7 @@ fn produce_reads_messages_from_its_input_and_reports_empty_ones() {
 }
 
 #[test]
-fn produce_dresses_messages_as_it_is_told() {
+fn produce_sets_tags_keys_and_properties_as_asked() {
     let cluster = Cluster::start().unwrap();
     let servers = cluster.name_server();
     let dress = "--topic Orders --group shop --tag TagA --property a=1 --property b=x=y --queue \
@@ -196,7 +196,7 @@ fn produce_counts_what_was_stored_without_a_replica_as_sent() {
 }
 
 #[test]
-fn produce_says_what_cannot_work() {
+fn produce_refuses_options_that_cannot_work() {
     let cases: &[(&[&str], &str)] = &[
         (&["--no-such-flag"], "--no-such-flag"),
         (&["--mode", "fast"], "fast"),

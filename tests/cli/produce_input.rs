@@ -1,4 +1,4 @@
-//! `produce`: where its messages come from, and what it says in the end.
+//! `produce`: the sources of its messages, and its summary.
 
 use std::fs;
 use std::io::Write;
@@ -26,7 +26,7 @@ fn file(name: &str, content: &str) -> PathBuf {
 }
 
 #[test]
-fn produce_cuts_its_input_as_it_is_told() {
+fn produce_splits_its_input_by_the_delimiter() {
     let path = file("produce_cuts.txt", "in\nfile\n");
     let from_file = format!("--file {}", path.display());
     for (args, input, expected) in [
@@ -56,7 +56,7 @@ fn produce_cuts_its_input_as_it_is_told() {
 }
 
 #[test]
-fn produce_leaves_blank_lines_out_if_it_is_told() {
+fn produce_skips_blank_lines_on_request() {
     let input = "a\n\n \t\r\n b \n\n";
     for (args, expected, failed) in [
         // The contract without it: an empty line is a failed message, and white space is a body.
@@ -103,10 +103,10 @@ fn produce_takes_keys_from_its_lines() {
 }
 
 #[test]
-fn produce_sends_what_stands_before_a_bad_line_and_says_which_it_is() {
+fn produce_sends_the_lines_before_a_bad_one_and_names_it() {
     let long = "x".repeat(FOUR_MIB + 1);
     let too_long = format!("a\nb\n{long}\nc\n");
-    // Without an end, too: nobody waits for it.
+    // Without an end of the input too: it is not waited for.
     let endless = format!("a\nb\n{long}{long}");
     for (args, input, says) in [
         ("", &*too_long, "line 3: longer than 4194304 bytes"),
@@ -137,7 +137,7 @@ fn produce_takes_no_more_of_an_endless_line_than_a_message_may_have() {
     let piece = vec![b'x'; 64 * 1024];
     let taken = (0..1024).take_while(|_| stdin.write_all(&piece).is_ok());
     let bytes = taken.count() * piece.len();
-    // What it did not read is in the pipe and in its buffer.
+    // The unread rest is in the pipe and in its buffer.
     assert!(bytes < 2 * FOUR_MIB, "it took {bytes} bytes");
     assert_eq!(child.wait().unwrap().code(), Some(1));
 }
@@ -155,7 +155,7 @@ fn produce_sends_the_longest_line_that_a_message_may_have() {
 }
 
 #[test]
-fn produce_says_why_there_is_no_input() {
+fn produce_reports_why_there_is_no_input() {
     let none = file("produce_none.txt", "").with_file_name("no-such-file");
     for (args, says) in [
         (&["--file", none.to_str().unwrap()][..], "no-such-file: "),
@@ -196,7 +196,7 @@ fn produce_ends_with_one_line_about_all() {
             0 => assert!(rest.ends_with(": 0 msg/s, 0.00 MB/s"), "{last}"),
             _ => assert_eq!(all, units, "{last}"),
         }
-        // Few messages have lines of their own, many have not.
+        // Few messages have a line each, many do not.
         let lines = if count == 1 { 2 } else { 1 };
         assert_eq!(out.stdout.lines().count(), lines, "{out:?}");
     }

@@ -72,7 +72,7 @@ fn produce_reports_each_message_of_a_batch_that_failed() {
 }
 
 #[test]
-fn produce_ends_transactions_as_it_is_told() {
+fn produce_ends_transactions_as_asked() {
     for (option, state, ended, visible) in [
         ("", "COMMIT_MESSAGE", TransactionState::Commit, 2),
         (

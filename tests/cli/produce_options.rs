@@ -10,7 +10,7 @@ use rocketmq_blocking::embedded::{Cluster, On};
 use crate::support::*;
 
 #[test]
-fn produce_sets_up_its_client_as_it_is_told() {
+fn produce_configures_its_client_as_asked() {
     let cluster = Cluster::start().unwrap();
     let args = "--body hi --namespace ns1 --namespace-v2 ns2 --trace --latency-fault --instance-name \
                 here --unit-name unit --compress zlib --json";
@@ -82,7 +82,7 @@ fn produce_signs_its_requests() {
 
 #[cfg(all(feature = "lz4", feature = "zstd"))]
 #[test]
-fn produce_compresses_as_it_is_told() {
+fn produce_compresses_as_asked() {
     let cluster = Cluster::start().unwrap();
     for (kind, flag) in [("zlib", 0x301), ("lz4", 0x101), ("zstd", 0x201)] {
         let args = format!("--compress {kind} --body-size 9000");

@@ -8,19 +8,19 @@ use std::ptr;
 
 use crate::support::*;
 
-/// Both ends of a new terminal: the one to look at, and the one for a program.
+/// Both ends of a new terminal: the test's and the program's.
 pub fn terminal() -> (File, OwnedFd) {
     let (mut ours, mut theirs) = (-1, -1);
     let (name, settings, size) = (ptr::null_mut(), ptr::null_mut(), ptr::null_mut());
-    // SAFETY: the descriptors are written to places that live, and nothing else is asked for.
+    // SAFETY: the descriptors are written to live variables, and no other pointer is passed.
     let done = unsafe { libc::openpty(&mut ours, &mut theirs, name, settings, size) };
     assert_eq!(done, 0, "{}", std::io::Error::last_os_error());
-    // SAFETY: they have just been opened, and nobody else has them.
+    // SAFETY: they have just been opened, and have no other owner.
     unsafe { (File::from_raw_fd(ours), OwnedFd::from_raw_fd(theirs)) }
 }
 
 #[test]
-fn produce_does_not_wait_for_somebody_to_type() {
+fn produce_does_not_wait_for_typed_input() {
     let (_ours, theirs) = terminal();
     let mut command = program("produce");
     command.stdin(Stdio::from(theirs));
@@ -33,7 +33,7 @@ fn produce_does_not_wait_for_somebody_to_type() {
 #[test]
 fn produce_shows_its_progress_on_a_terminal_only() {
     let input: String = (0..2000).map(|i| format!("{i}\n")).collect();
-    // What a terminal can do its program tells by `TERM`: a plain one gets no progress.
+    // `TERM` names the terminal's abilities: a plain one gets no progress.
     let terminals = [Some("xterm"), Some("dumb"), None];
     for ((args, input, shown), terminal_kind) in [
         ("--body hi --count 2000", "", "/2000 "),

@@ -21,7 +21,7 @@ pub const STORED: &str = "index status msg_id offset_msg_id topic broker queue_i
 /// The fields of the summary.
 const SUMMARY: &str = "sent failed seconds msgs_per_s mb_per_s p50_us p90_us p99_us max_us";
 
-/// What a program left behind.
+/// The result of a program.
 #[derive(Debug)]
 pub struct Finished {
     pub code: i32,
@@ -41,8 +41,8 @@ impl Finished {
     }
 }
 
-/// An example program. Where cargo has not built it next to this test, as with `cargo test --test cli`,
-/// it is built now.
+/// An example program. If cargo has not built it next to this test, as with `cargo test --test
+/// cli`, it is built now.
 pub fn program(name: &str) -> Command {
     let test = env::current_exe().expect("the path of this test");
     let profile = test.parent().and_then(|deps| deps.parent());
@@ -83,7 +83,7 @@ fn build_examples() {
         Some("debug") => cargo.args(["--profile", "dev"]),
         profile => cargo.arg("--profile").args(profile),
     };
-    // With `--target`, its name is between. What cargo notes of the compiler stands at the top.
+    // With `--target`, its name is in between. Cargo's note about the compiler is at the top.
     if !target.join(".rustc_info.json").exists() {
         cargo.arg("--target").args(name(target));
         target = target.parent().expect("target/TRIPLE");
@@ -196,7 +196,7 @@ impl Drop for Server {
     }
 }
 
-/// An address where nobody listens.
+/// An address without a listener.
 pub fn closed_port() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap().to_string()

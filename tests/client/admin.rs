@@ -139,7 +139,7 @@ fn in_a_namespace_topics_have_their_own_names_here_and_the_whole_ones_there() {
 }
 
 #[test]
-fn what_does_not_exist_is_said_by_kind() {
+fn missing_items_are_reported_by_kind() {
     let cluster = Cluster::builder().topic("T", 1).start().unwrap();
     let producer = producer(&cluster);
     let admin = producer.admin();

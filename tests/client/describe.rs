@@ -1,4 +1,4 @@
-//! What a client says of itself at one moment.
+//! A snapshot of a client's state.
 
 use rocketmq_blocking::client::ClientState;
 use rocketmq_blocking::embedded::{Fault, Gate, On};
@@ -84,7 +84,7 @@ fn a_client_shows_its_connections_its_routes_and_what_is_in_flight() {
 }
 
 #[test]
-fn who_cannot_be_reached_is_named_with_the_reason_until_it_answers_again() {
+fn unreachable_addresses_are_listed_with_the_reason_until_they_answer() {
     let cluster = cluster();
     kill_unused(&cluster, "broker-a");
     let producer = builder(&cluster).retries(0).start().unwrap();

@@ -1,5 +1,5 @@
-//! What all producers of a client share, against the embedded cluster: routes and name servers, what
-//! every request carries, TLS, administration.
+//! Shared by all producers of a client, on the embedded cluster: routes and name servers, common
+//! parts of requests, TLS, administration.
 
 mod admin;
 mod describe;

@@ -1,4 +1,4 @@
-//! What brokers hear of the groups of a client, and when.
+//! What brokers learn about the groups of a client, and when.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,8 +14,8 @@ use rocketmq_blocking::{
 
 use crate::support::*;
 
-/// A server that is name server and broker under one address, as the proxy of brokers 5.x: its routes name
-/// itself. Keeps the codes of what it is asked, by connection.
+/// A server that is name server and broker under one address, as the proxy of brokers 5.x: its
+/// routes name itself. Records the request codes by connection.
 fn proxy() -> (Stub, Arc<Mutex<Vec<i32>>>) {
     let codes = Arc::new(Mutex::new(Vec::new()));
     let (seen, own) = (codes.clone(), Arc::new(Mutex::new(None)));
@@ -39,32 +39,30 @@ fn proxy() -> (Stub, Arc<Mutex<Vec<i32>>>) {
 }
 
 #[test]
-fn an_address_that_is_name_server_and_broker_hears_of_the_groups_at_once_and_at_the_end() {
+fn an_address_that_is_name_server_and_broker_gets_heartbeats_and_unregistrations() {
     let (stub, codes) = proxy();
     let count = |code: i32| codes.lock().iter().filter(|seen| **seen == code).count();
     let builder = Producer::builder("g").name_server(stub.address.to_string());
     let producer = builder.start().unwrap();
     assert!(producer.send(&message("x")).is_ok());
     // Long before the interval of 30 s.
-    eventually("it hears of the group", || count(request::HEART_BEAT) >= 1);
+    eventually("it gets the group", || count(request::HEART_BEAT) >= 1);
     let other = Producer::builder("other").client(producer.client());
     let other = other.start().unwrap();
-    eventually("it hears of another one", || {
-        count(request::HEART_BEAT) >= 2
-    });
+    eventually("it gets another one", || count(request::HEART_BEAT) >= 2);
     assert!(other.shutdown_within(PATIENCE).is_clean());
     assert_eq!(count(request::UNREGISTER_CLIENT), 1);
     assert!(producer.shutdown_within(PATIENCE).is_clean());
     assert_eq!(count(request::UNREGISTER_CLIENT), 2);
 }
 
-/// Whose answer to the heartbeat it is that a request waits for.
+/// The broker whose heartbeat answer a request waits for.
 #[test]
 fn a_request_over_such_an_address_waits_until_it_has_heard_of_the_group() {
     let (stub, codes) = proxy();
     let builder = Producer::builder("g").name_server(stub.address.to_string());
     let producer = builder.start().unwrap();
-    // Nobody replies.
+    // There is no reply.
     assert!(producer.request(&message("x"), ms(300)).is_err());
     let codes = codes.lock();
     let first = |code| codes.iter().position(|seen| *seen == code);
@@ -73,7 +71,7 @@ fn a_request_over_such_an_address_waits_until_it_has_heard_of_the_group() {
 }
 
 #[test]
-fn a_name_server_that_no_route_names_hears_of_no_group() {
+fn a_name_server_outside_all_routes_gets_no_heartbeat() {
     let cluster = cluster();
     let options = ClientOptions::new().heartbeat_interval(ms(10));
     let producer = builder(&cluster).options(options).start().unwrap();
@@ -114,7 +112,7 @@ fn a_transaction_producer_that_only_starts_is_found_by_the_brokers_of_its_topics
     let id = open.expect("sent").transaction_id().to_owned();
     cluster.wait_for_end(&id, 1, PATIENCE).expect("told");
     before.shutdown();
-    assert_eq!(cluster.check_transactions(), 0, "nobody is there");
+    assert_eq!(cluster.check_transactions(), 0, "no producer is connected");
 
     let (_after, questions) = start(TransactionState::Commit);
     for broker in ["broker-a", "broker-b"] {
@@ -129,7 +127,7 @@ fn a_transaction_producer_that_only_starts_is_found_by_the_brokers_of_its_topics
 
 /// As in Java. A producer without topics connects nothing.
 #[test]
-fn the_brokers_of_a_producers_topics_hear_of_it_before_its_first_send() {
+fn brokers_of_named_topics_get_a_heartbeat_before_the_first_send() {
     let cluster = cluster();
     let _producer = builder(&cluster).topics(["T"]).start().unwrap();
     let all = cluster.wait_for_requests(&On::Any, 2, PATIENCE);
@@ -142,7 +140,7 @@ fn the_brokers_of_a_producers_topics_hear_of_it_before_its_first_send() {
 
 /// The route names it at its new address, and nothing was sent there yet.
 #[test]
-fn a_broker_that_comes_to_a_needed_topic_hears_of_the_group_at_once() {
+fn a_new_broker_of_a_needed_topic_gets_a_heartbeat_at_once() {
     let cluster = brokers(2);
     cluster.set_queues("T", "broker-b", 0, 0);
     let mut only_a = cluster.route("T").expect("a route");

@@ -1,4 +1,4 @@
-//! Name servers that refuse, know different things or are silent; and what errors say of them.
+//! Name servers that refuse, differ or are silent, and the errors about them.
 
 use std::thread;
 
@@ -33,13 +33,13 @@ fn a_name_server_that_refuses_is_passed_over_in_the_same_call_and_asked_last_for
             for topic in ["T", "U", "V"] {
                 send(&producer, topic);
             }
-            assert!(refusal.hits() <= 1, "it is asked again and again");
+            assert!(refusal.hits() <= 1, "it is asked repeatedly");
         }
     }
 }
 
 #[test]
-fn if_all_refuse_the_error_says_what_one_of_them_answered_and_names_it() {
+fn if_all_refuse_the_error_has_one_answer_and_its_address() {
     let cluster = two_name_servers();
     for server in cluster.name_servers() {
         server.inject(Fault::answer(1, "not ready").on(On::Route));

@@ -1,4 +1,4 @@
-//! Where routes come from, how they are kept, and what happens without one.
+//! Route look-up, refresh, and sends without a route.
 
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
@@ -51,7 +51,7 @@ fn a_default_topic_of_ones_own_is_used() {
     let producer = builder(&cluster).default_topic("Pattern").start().unwrap();
     assert_eq!(queues_seen(&producer, "New").len(), 3);
     let request = || sends(&cluster)[0].command().ext.get("c").map(str::to_owned);
-    // The broker's own pattern topic inherits to nobody.
+    // The broker's own default topic has no heirs.
     let refused = error(producer.send(&Message::new("New", "x")));
     assert_eq!(refused.response_code(), Some(17.into()));
     assert_eq!(request().as_deref(), Some("Pattern"));
@@ -124,7 +124,7 @@ fn fifty_first_sends_of_a_topic_ask_the_name_server_once() {
 }
 
 #[test]
-fn who_has_more_time_than_the_one_who_asked_asks_again() {
+fn a_caller_with_more_time_than_the_first_asks_again() {
     let cluster = cluster();
     let silence = Fault::silence().on(On::Route).once();
     let lost = cluster.name_servers()[0].inject(silence);
@@ -223,7 +223,8 @@ fn a_silent_name_server_costs_a_send_its_own_time_and_no_more() {
         for _ in 0..20 {
             scope.spawn(|| {
                 let error = error(producer.send(&message("x")));
-                // Who had a moment more than the one who asked finds the address left alone.
+                // A caller with slightly more time than the one that asked finds the address in
+                // back-off.
                 let kinds = [ErrorKind::Timeout, ErrorKind::NoNameServer];
                 assert!(kinds.contains(&error.kind()), "{error}");
                 assert_eq!(error.fate(), SendFate::NotSent);
@@ -235,7 +236,7 @@ fn a_silent_name_server_costs_a_send_its_own_time_and_no_more() {
 }
 
 #[test]
-fn what_a_name_server_answers_wrongly_is_its_error_and_a_known_route_stays() {
+fn a_wrong_answer_is_the_name_servers_error_and_a_known_route_stays() {
     let cluster = cluster();
     let setup = builder(&cluster).options(ClientOptions::new().route_interval(ms(10)));
     let producer = setup.start().unwrap();
@@ -298,7 +299,7 @@ fn a_topic_that_keeps_failing_does_not_put_off_the_refresh_of_the_others() {
 
 /// In whatever order they are asked for.
 #[test]
-fn a_topic_whose_route_is_bad_does_not_end_the_refresh_of_the_others() {
+fn a_bad_route_of_one_topic_does_not_stop_the_refresh_of_others() {
     let cluster = cluster();
     let topics: Vec<String> = (0..8).map(|i| format!("Topic{i}")).collect();
     topics
@@ -325,7 +326,7 @@ fn a_topic_whose_route_is_bad_does_not_end_the_refresh_of_the_others() {
 }
 
 #[test]
-fn a_broker_that_leaves_all_routes_is_left_alone() {
+fn a_broker_that_leaves_all_routes_is_not_dialled_again() {
     let cluster = brokers(2);
     let producer = builder(&cluster)
         .options(ClientOptions::new().route_interval(ms(10)))
@@ -370,7 +371,7 @@ fn a_broker_that_moves_is_found_through_the_failure() {
     assert_eq!(cluster.messages("T").last().unwrap().broker(), "broker-b");
 }
 
-/// It would be bound to a place where nobody is, and never be made.
+/// The dial would go to an address without a listener, and never succeed.
 #[test]
 fn a_topic_that_does_not_exist_yet_follows_the_default_topic() {
     let cluster = brokers(2);
@@ -420,7 +421,7 @@ fn a_static_topic_is_sent_to_the_hosts_of_its_logical_queues() {
         .map(|(id, host)| (id.to_string(), (*host).to_owned()))
         .collect();
     assert_eq!(places, expected);
-    // Questions go there too, with a route that is known and with one that is asked for.
+    // Queries go there too, with a known route and with a new look-up.
     let elsewhere = Producer::builder("other").name_server(cluster.name_server());
     for producer in [producer, elsewhere.start().unwrap()] {
         let admin = producer.admin();
@@ -430,7 +431,7 @@ fn a_static_topic_is_sent_to_the_hosts_of_its_logical_queues() {
     }
 }
 
-/// Whose text a send to a topic that is closed for writing fails with.
+/// Fails a send to a topic that is closed for writing, and returns the text.
 const CLOSED: &str = "cannot be written to now";
 
 #[track_caller]
@@ -447,7 +448,7 @@ fn check_closed(producer: &Producer, mode: Mode) -> bool {
     }
 }
 
-/// Before maintenance, say. The topic has been written to, and its queues are known.
+/// As before maintenance. The topic has been written to, and its queues are known.
 #[test]
 fn a_topic_closed_for_writing_is_left_at_the_next_refresh_and_written_to_again_when_it_is_open() {
     let cluster = cluster();
@@ -503,7 +504,7 @@ fn a_broker_closed_for_writing_is_left_and_the_other_one_used() {
 
 /// It was stored before.
 #[test]
-fn the_end_of_a_transaction_is_told_though_its_topic_is_closed_by_then() {
+fn the_end_of_a_transaction_is_sent_although_its_topic_is_closed() {
     let cluster = cluster();
     let check = |_: &MessageView| TransactionState::Unknown;
     let options = ClientOptions::new().route_interval(ms(10));

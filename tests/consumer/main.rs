@@ -6,5 +6,6 @@ mod ordered;
 mod push;
 mod rebalance;
 mod retry;
+mod shutdown;
 #[path = "../support/mod.rs"]
 mod support;

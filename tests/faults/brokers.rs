@@ -6,8 +6,8 @@ use rocketmq_blocking::{SendFate, SendStatus};
 
 use crate::bench::*;
 
-/// Stored at once, and confirmed when the disk is done: too late. So it goes for all that wait behind
-/// the same flush, and what comes of it later harms nobody.
+/// Stored at once, and confirmed when the disk is done: too late. This applies to all that wait for
+/// the same flush; the late answers are ignored.
 #[test]
 fn case_44_a_flush_that_is_slower_than_the_timeout_may_have_stored() {
     check(1, |bench| {
@@ -22,7 +22,7 @@ fn case_44_a_flush_that_is_slower_than_the_timeout_may_have_stored() {
             check_timeout(result, Wait::Response, SendFate::MaybeStored);
             assert!(flush.hits() >= 2);
             flush.remove();
-            // What the broker itself has waited for too long, it says so of.
+            // The broker reports a wait that was too long for itself.
             let late = broker.inject(Fault::answer(code, "late").after_storing().on(On::Send));
             disk.open();
             let _ = behind.outcome();

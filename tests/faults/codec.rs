@@ -14,7 +14,7 @@ fn check_poison(bench: &Bench, bytes: &[u8]) {
     bench.check_prompt(ms(10), || poison(bench, bytes));
 }
 
-/// How long it takes until both have heard of it.
+/// How long it takes until both are answered.
 #[track_caller]
 fn poison(bench: &Bench, bytes: &[u8]) -> Duration {
     let (both, go, poisoned) = (Signal::new(), Signal::new(), Signal::new());
@@ -46,7 +46,7 @@ fn poison(bench: &Bench, bytes: &[u8]) -> Duration {
 }
 
 #[test]
-fn case_01_an_impossible_length_ends_the_connection_and_everybody_who_waits_on_it() {
+fn case_01_an_impossible_length_ends_the_connection_and_all_its_requests() {
     check(1, |bench| {
         for length in [-1, i32::MIN, 0, 1, 3] {
             check_poison(bench, &length.to_be_bytes());
@@ -59,7 +59,7 @@ fn case_02_a_length_of_2_gib_is_refused_from_its_four_bytes() {
     check(1, |bench| check_poison(bench, &i32::MAX.to_be_bytes()));
 }
 
-/// A frame that answers nobody, of so many bytes on the wire.
+/// A frame that matches no request, of this many bytes on the wire.
 fn frame_of(wire_len: usize) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut answer = Command::response_to(&Command::request(0), 0);
@@ -85,7 +85,7 @@ fn case_03_a_frame_of_16_mib_is_read_and_one_byte_more_ends_the_connection() {
     });
 }
 
-/// What comes is what was sent, whatever the pieces it comes in.
+/// The received stream is the sent one, whatever its pieces.
 #[test]
 fn case_09_a_stream_in_pieces_is_the_same_stream() {
     check(1, |bench| {
@@ -103,7 +103,7 @@ fn case_09_a_stream_in_pieces_is_the_same_stream() {
     });
 }
 
-/// A changed byte may make another frame, or none; and whatever it makes, nobody is told a lie.
+/// A changed byte may make another frame, or none; in no case is a wrong outcome reported.
 #[test]
 fn case_06_an_answer_with_a_changed_byte_harms_one_connection_at_most() {
     check(1, |bench| {
@@ -115,7 +115,8 @@ fn case_06_an_answer_with_a_changed_byte_harms_one_connection_at_most() {
             bench.broker().cut();
             let _ = bench.send(&producer, ms(50));
         }
-        // The last one too: one of whose frames the length has grown swallows answers as long as it lives.
+        // The last one too: a frame whose length has grown swallows answers as long as its
+        // connection lives.
         bench.broker().cut();
     });
 }

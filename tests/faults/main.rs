@@ -1,5 +1,5 @@
-//! Faults: a cluster behind proxies that do to connections what a script says, and a ledger that
-//! knows what may become of each message. The cases are those of `src/docs/contributing/faults.md`.
+//! Faults: a cluster behind proxies that disturb connections by a script, and a ledger that knows
+//! the legal outcomes of each message. The cases are those of `src/docs/contributing/faults.md`.
 
 #[allow(dead_code, reason = "the measurements need more of it")]
 mod bench;

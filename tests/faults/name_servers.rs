@@ -15,7 +15,7 @@ use crate::bench::*;
 const WAITING: usize = 32;
 
 #[test]
-fn case_45_with_all_name_servers_down_a_start_works_and_sends_say_why_they_fail() {
+fn case_45_with_all_name_servers_down_a_start_works_and_sends_report_the_reason() {
     check_with(1, 2, |bench| {
         for server in &bench.name_servers {
             server.refuse();
@@ -34,7 +34,7 @@ fn case_45_with_all_name_servers_down_a_start_works_and_sends_say_why_they_fail(
 }
 
 #[test]
-fn case_45_name_servers_that_drop_what_comes_cost_the_time_of_the_call() {
+fn case_45_name_servers_that_drop_packets_cost_the_time_of_the_call() {
     check_with(1, 2, |bench| {
         for server in &bench.name_servers {
             server.hole();
@@ -94,7 +94,7 @@ fn case_47_a_hundred_first_sends_end_at_their_own_time_when_all_name_servers_sta
             }
         });
         let asked = bench.cluster.requests(&On::Route).len();
-        // Each for itself would ask both. Who has some time more than the one who asked asks again.
+        // Each alone would ask both. A caller with more time than the first asks again.
         assert!(asked < 100, "they ask one at a time: {asked} questions");
         silent.iter().for_each(|silent| silent.remove());
         bench.name_servers.iter().for_each(|server| server.cut());
@@ -115,7 +115,7 @@ fn case_47_a_retry_ends_at_its_own_time_while_others_wait_for_a_route() {
         assert!(bench.send(&producer, LONG).is_ok());
         let name_server = &bench.cluster.name_servers()[0];
         let silent = name_server.inject(Fault::silence().on(On::Route));
-        // A wrong queue has the route asked for anew, and a busy broker is asked again.
+        // A wrong queue causes a new route look-up, and a busy broker is retried.
         let wrong = broker.inject(Fault::answer(29, "wrong queue").on(On::Send).times(WAITING));
         let waiting: Vec<_> = (0..WAITING)
             .map(|_| bench.submit(&producer, LONG))
@@ -129,7 +129,7 @@ fn case_47_a_retry_ends_at_its_own_time_while_others_wait_for_a_route() {
         assert!(waiting.iter().all(|sent| !sent.is_over()));
         busy.remove();
         silent.remove();
-        // Who asked in vain has asked; the end of that connection is an answer too.
+        // A failed look-up counts; the end of its connection is an answer too.
         bench.name_servers[0].cut();
     });
 }

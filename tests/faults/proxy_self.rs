@@ -1,4 +1,4 @@
-//! The proxy itself does what its scripts say, and the same each time.
+//! The proxy follows its scripts, the same way each time.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, TcpStream};

@@ -1,5 +1,5 @@
-//! Everything at once: many senders, and connections of which nearly every one breaks, drips or falls
-//! silent somewhere. What must hold then is in the ledger.
+//! Everything at once: many senders, and connections of which nearly every one breaks, drips or
+//! falls silent. The ledger checks the invariants.
 
 use std::cell::Cell;
 use std::ops::Range;
@@ -10,14 +10,14 @@ use rocketmq_blocking::ClientOptions;
 use crate::bench::random::Random;
 use crate::bench::*;
 
-/// Storms of all these seeds. One alone may pass over a lucky few; together they do not.
+/// Storms of all these seeds. One alone may miss some faults; together they do not.
 #[track_caller]
 fn check_storms(seeds: Range<u64>, sends: usize) {
     let met: usize = seeds.map(|seed| check_storm(seed, sends)).sum();
     assert!(met > 0, "these were no storms");
 }
 
-/// How many sends met a fault.
+/// The number of sends that met a fault.
 #[track_caller]
 fn check_storm(seed: u64, sends: usize) -> usize {
     let met = Cell::new(0);

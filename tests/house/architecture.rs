@@ -1,5 +1,5 @@
-//! The rules of the house, checked on the sources: they are text here, and what is found is named
-//! with its line.
+//! The rules of the architecture, checked on the sources as text. A violation is reported with its
+//! line.
 
 use std::collections::BTreeSet;
 
@@ -22,15 +22,15 @@ const LEVELS: &[(&str, u32)] = &[
     ("internals", 6),
 ];
 
-/// What the in-process cluster may import: it has sockets of its own, and shares only the wire
-/// format, and what becomes of panics and log lines, with the client it is to test.
+/// What the in-process cluster may import: it has its own sockets, and shares with the tested
+/// client only the wire format and the handling of panics and log lines.
 const EMBEDDED_IMPORTS: &[&str] = &["error", "logging", "message", "panics", "protocol"];
 
 /// Files (below `src`) that may use `thread_local!`, and why.
 const THREAD_LOCALS: &[(&str, &str)] = &[
     (
         "transport/request.rs",
-        "a buffer for headers, and how the last one began: what is written does not depend on it",
+        "a buffer for headers, and the start of the last one: the written bytes do not depend on it",
     ),
     (
         "transport/connection/call.rs",
@@ -60,7 +60,7 @@ const WALL_CLOCKS: &[(&str, &str)] = &[
     ("message/id.rs", "the same, as the key has it"),
     (
         "client/admin/calls.rs",
-        "when messages were stored, as brokers say",
+        "when messages were stored, by the broker's clock",
     ),
     (
         "send/prepared_message.rs",
@@ -68,7 +68,7 @@ const WALL_CLOCKS: &[(&str, &str)] = &[
     ),
     ("client/admin/questions.rs", "the same"),
     ("send/prepared_message/batch.rs", "the same"),
-    ("send/wire.rs", "the same, in the request"),
+    ("send/flow.rs", "the same, in the request"),
     (
         "producer/gather/gatherer.rs",
         "the same, for the keys of batches",
@@ -87,7 +87,7 @@ const WALL_CLOCKS: &[(&str, &str)] = &[
 /// Files (below `src`) of the protocol and of messages that may have a `OnceLock`, and why.
 const LAZY: &[(&str, &str)] = &[(
     "message/view.rs",
-    "properties are parsed when first asked for: a cache that does not show",
+    "properties are parsed on first use: an invisible cache",
 )];
 
 /// More than this in a file, and it has a second subject.
@@ -96,7 +96,7 @@ const MOST_LINES: usize = 500;
 /// Linux cuts longer names of threads.
 const LONGEST_THREAD_NAME: usize = 15;
 
-/// A rule: what it finds in the sources that should not be there.
+/// A rule: returns the violations in the sources.
 type Rule = fn(&[Source]) -> Vec<String>;
 
 #[test]
@@ -304,7 +304,7 @@ fn global_state(sources: &[Source]) -> Vec<String> {
     found
 }
 
-/// The in-process cluster is not what is tested.
+/// The in-process cluster is exempt.
 fn foreign_locks(sources: &[Source]) -> Vec<String> {
     find(sources, |source, path| {
         let free = ["embedded", "sync"].contains(&source.top_module());
@@ -368,7 +368,7 @@ fn long_files(sources: &[Source]) -> Vec<String> {
 }
 
 fn long_thread_names(sources: &[Source]) -> Vec<String> {
-    // Where a name is given to a thread, and how the names of this crate begin.
+    // The calls that name a thread, and the prefixes of thread names.
     const MARKS: &[&str] = &[".name(", ".spawn(", "thread_name:", "\"rmq-", "\"mq-"];
     let mut found = Vec::new();
     for source in sources {
@@ -449,10 +449,10 @@ fn may_import(from: &str, to: &str) -> bool {
     }
 }
 
-/// The rules would be worth nothing if they overlooked what they forbid.
+/// The rules themselves are tested: they must find violations.
 #[test]
 #[rustfmt::skip]
-fn the_rules_find_what_they_forbid_and_nothing_else() {
+fn the_rules_find_exactly_the_violations() {
     const LIB: &str = "pub mod protocol; pub use producer::{Producer, hook::SendHook};";
     #[track_caller]
     fn check(rule: Rule, path: &str, text: &str, lines: &[usize]) {

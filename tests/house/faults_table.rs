@@ -22,7 +22,7 @@ fn tests(cell: &'static str) -> impl Iterator<Item = &'static str> {
 }
 
 #[test]
-fn the_table_has_every_case_once_and_says_which_are_open() {
+fn the_table_has_every_case_once_and_marks_the_open_ones() {
     let rows = rows();
     let numbers: Vec<usize> = rows.iter().map(|(number, _)| *number).collect();
     assert_eq!(numbers, (1..=65).collect::<Vec<_>>());
@@ -39,14 +39,14 @@ fn every_test_that_the_table_names_exists() {
     assert!(missing.is_empty(), "no such tests: {missing:?}");
 }
 
-/// What is run again and again is all of it.
+/// Repeated runs cover the whole table.
 #[test]
 fn the_script_runs_every_binary_that_the_table_names() {
     let read = |name| fs::read_to_string(root().join(name)).expect(name);
     let script = read(".ci/faults");
     let servers = read("tests/rocketmq/all.sh");
     let (servers, _) = servers.split_once("exit 0").expect("the end of the faults");
-    // What it does only where it runs everything.
+    // Steps that it runs only in a full run.
     let faults = |line: &&str| !line.starts_with("[[ -n $only ]]");
     let filters: Vec<&str> = servers.lines().filter(faults).collect();
     let filters = filters.join("\n");
@@ -74,9 +74,9 @@ fn the_script_runs_every_binary_that_the_table_names() {
     assert!(missing.is_empty(), "not run: {missing:?}");
 }
 
-/// A case that nobody finds in the table might as well not be there.
+/// A case must be in the table, or readers cannot find it.
 #[test]
-fn every_case_of_the_binary_faults_stands_in_the_table() {
+fn every_case_of_the_binary_faults_is_in_the_table() {
     let text = text(&root().join("tests/faults"));
     let cases = text.lines().filter_map(|line| {
         let name = line.strip_prefix("fn ")?.strip_suffix("() {")?;

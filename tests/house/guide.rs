@@ -1,4 +1,4 @@
-//! The guide's tables say what is so: every setting with its default and range, every name of Java's.
+//! The guide's tables are correct: every setting with its default and range, every name of Java's.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::source::Source;
 const SETTINGS: &str = include_str!("../../src/docs/settings.md");
 const FROM_JAVA: &str = include_str!("../../src/docs/from_java.md");
 
-/// Where setters stand.
+/// The files with setters.
 const BUILDERS: &[&str] = &[
     "producer/builder.rs",
     "producer/transaction/builder.rs",
@@ -82,7 +82,7 @@ fn rows(page: &str) -> impl Iterator<Item = Vec<&str>> {
     })
 }
 
-/// What stands between backquotes.
+/// The text between backquotes.
 fn code(cell: &str) -> impl Iterator<Item = &str> {
     cell.split('`').skip(1).step_by(2)
 }
@@ -148,11 +148,11 @@ fn transactions() -> TransactionProducerBuilder {
 }
 
 #[test]
-fn every_setting_stands_in_the_table_once_and_every_setter_names_its_default() {
+fn every_setting_is_in_the_table_once_and_every_setter_names_its_default() {
     let setters = setters();
     let mut names: Vec<&str> = setters.iter().map(|(name, _)| name.as_str()).collect();
     names.sort_unstable();
-    // The daily settings of a client stand on the builders of producers too.
+    // The daily settings of a client are on the builders of producers too.
     names.dedup();
     let mut told: Vec<&str> = settings().iter().map(|setting| setting.name).collect();
     told.sort_unstable();
@@ -164,10 +164,10 @@ fn every_setting_stands_in_the_table_once_and_every_setter_names_its_default() {
         .filter(silent)
         .map(|(name, _)| name)
         .collect();
-    assert!(silent.is_empty(), "no word on the default: {silent:?}");
+    assert!(silent.is_empty(), "no default documented: {silent:?}");
 }
 
-/// How a default of the table prints, in the forms that it may have.
+/// The printed forms that a default of the table may have.
 fn printed(setting: &str, default: &str) -> Vec<String> {
     let number = |text: &str| text.replace(',', "").parse::<usize>().ok();
     let default = default
@@ -200,7 +200,7 @@ fn printed(setting: &str, default: &str) -> Vec<String> {
 fn the_defaults_of_the_table_are_those_of_the_builders() {
     let producer = Producer::builder("g");
     let shown = format!("{producer:?} {:?}", transactions());
-    // What is secret is not printed; of where the client comes from, what follows from it is.
+    // Secrets are not printed; the origin of the client shows in its settings.
     let unshown = ["security_token", "client", "options"];
     let settings = settings().into_iter();
     for Setting { name, default, .. } in settings.filter(|s| s.is_on && !unshown.contains(&s.name))
@@ -308,7 +308,7 @@ fn out_of_range() -> Vec<(&'static str, ErrorKind, ProducerBuilder)> {
 }
 
 #[test]
-fn what_is_out_of_a_range_of_the_table_is_refused_at_the_start() {
+fn a_value_out_of_its_range_is_refused_at_the_start() {
     let mut tried = BTreeSet::new();
     for (setting, kind, builder) in out_of_range() {
         let error = builder.start().expect_err(setting);
@@ -372,7 +372,7 @@ fn every_name_of_javas_can_be_searched_for() {
 }
 
 #[test]
-fn every_setter_of_javas_is_told_of() {
+fn every_setter_of_javas_is_documented() {
     let told: BTreeSet<&str> = code(SETTINGS).chain(code(FROM_JAVA)).collect();
     let missing: Vec<_> = JAVA_SETTERS
         .split_whitespace()

@@ -8,8 +8,8 @@ use crate::support::files::{collect, exists, place, root};
 const NOTES: &str = include_str!("../../src/docs/contributing/architecture.md");
 const STYLE: &str = include_str!("../../src/docs/contributing/style.md");
 
-/// Files of tests that may sleep, and why they are right whatever the time takes. (Tests for real
-/// servers, `interop*`, may: those do things in a time of their own.)
+/// Test files that may sleep, and why they are right however long it takes. (Tests with real
+/// servers, `interop*`, may too: those have their own timing.)
 const SLEEPERS: &[(&str, &str)] = &[
     ("src/transport/tests/dials.rs", "tries again and again"),
     ("tests/client/routes.rs", "paces sends while refreshes fail"),
@@ -17,21 +17,18 @@ const SLEEPERS: &[(&str, &str)] = &[
         "tests/consumer/rebalance.rs",
         "handlers that work while queues change hands",
     ),
-    ("tests/faults/bench/mod.rs", "looks again and again"),
+    ("tests/faults/bench/mod.rs", "polls"),
     ("tests/faults/bench/proxy.rs", "waits for a file to be free"),
     (
         "tests/faults/bench/watch.rs",
         "measures how late a sleep ends",
     ),
-    (
-        "tests/faults/machine/limits.rs",
-        "looks at the memory again and again",
-    ),
+    ("tests/faults/machine/limits.rs", "polls the memory"),
     (
         "tests/faults/machine/stopped.rs",
         "it is the stop itself that lasts",
     ),
-    ("tests/house/logs/mod.rs", "looks again and again"),
+    ("tests/house/logs/mod.rs", "polls"),
     (
         "tests/locks/yields.rs",
         "chance lets other threads go first",
@@ -42,7 +39,7 @@ const SLEEPERS: &[(&str, &str)] = &[
     ),
     (
         "tests/producer/start_and_stop/fork.rs",
-        "nothing else says when a child ends",
+        "no event reports the end of a child",
     ),
     (
         "tests/producer/start_and_stop/shutdown.rs",
@@ -52,7 +49,7 @@ const SLEEPERS: &[(&str, &str)] = &[
         "tests/producer/start_and_stop/threads.rs",
         "time for a write to get stuck in, which it need not",
     ),
-    ("tests/support/mod.rs", "looks again and again"),
+    ("tests/support/mod.rs", "polls"),
 ];
 
 /// Number and tests of each invariant.
@@ -104,7 +101,7 @@ fn check_exists(test: &str) {
     assert!(exists(test), "{test} is not in {:?}", place(test));
 }
 
-/// How many times a file of tests sleeps, the library's own code and examples in comments left out.
+/// The number of sleeps in a test file, without the library's own code and examples in comments.
 fn sleeps(path: &str, text: &str) -> usize {
     let all = Source::all();
     let own = all.iter().find(|s| format!("src/{}", s.path) == path);
@@ -135,12 +132,12 @@ fn a_test_that_sleeps_has_a_reason() {
     let listed: Vec<&str> = SLEEPERS.iter().map(|(file, _)| *file).collect();
     assert_eq!(
         found, listed,
-        "a script, a gate or a look again is better than a pause"
+        "use a script, a gate or polling instead of a pause"
     );
 }
 
 #[test]
-fn nobody_is_given_a_message_to_change() {
+fn no_message_is_handed_out_mutably() {
     let mut found = Vec::new();
     for source in Source::all() {
         let places = source.code.match_indices("&mut Message");

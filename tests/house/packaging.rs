@@ -1,4 +1,4 @@
-//! What the crate brings along: how many other crates, and of which kinds.
+//! The crate's dependencies: how many, and of which kinds.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -10,8 +10,8 @@ const MOST_CRATES: usize = 25;
 
 /// The crates below ours, as `name version` with a mark for procedural macros, by kinds of edges.
 ///
-/// Asked of cargo, as it alone knows which features are on and which platform it is. Only the
-/// default features are, whatever the tests run with; offline, as whoever runs them has the crates.
+/// Cargo reports them, since it knows the features and the platform. With the default features
+/// only, whatever the tests run with; offline, since the crates have been downloaded for the tests.
 fn tree(edges: &str) -> BTreeSet<String> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
@@ -55,7 +55,7 @@ fn no_crate_of_the_default_set_comes_in_two_versions() {
 #[test]
 fn the_default_set_compiles_no_c_and_has_serdes_procedural_macro_only() {
     let crates = tree("normal,build");
-    // What build scripts compile or look for C code with.
+    // Crates with which build scripts compile or find C code.
     let c = ["bindgen", "cc", "cmake", "pkg-config", "vcpkg"];
     let compiles: Vec<_> = crates.iter().filter(|l| c.contains(&name(l))).collect();
     assert!(compiles.is_empty(), "{compiles:?}");

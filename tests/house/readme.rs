@@ -1,4 +1,4 @@
-//! What the README and the features page promise, and where tests stand.
+//! The README and the features page keep their promises, and each test binary has a row.
 
 use std::fs;
 

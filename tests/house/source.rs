@@ -75,7 +75,7 @@ impl Source {
         first.trim_end_matches(".rs")
     }
 
-    /// How many modules deep the file is: 0 for `lib.rs`, 1 for `error.rs`, `message/mod.rs`.
+    /// The depth of the module: 0 for `lib.rs`, 1 for `error.rs`, `message/mod.rs`.
     pub fn depth(&self) -> usize {
         let path = self.path.trim_end_matches(".rs").trim_end_matches("/mod");
         if path == "lib" {
@@ -230,7 +230,7 @@ fn mask(text: &str, keep_texts: bool) -> String {
     String::from_utf8(masked).expect("whole tokens were blanked")
 }
 
-/// How long the (nestable) block comment at the start is.
+/// The length of the (nestable) block comment at the start.
 fn comment_len(text: &str) -> usize {
     let (mut depth, mut at) = (0, 0);
     while at < text.len() {
@@ -247,7 +247,7 @@ fn comment_len(text: &str) -> usize {
     at
 }
 
-/// How long the text or character literal at the start is, if there is one.
+/// The length of the text or character literal at the start, if there is one.
 fn text_len(text: &str, fresh: bool) -> Option<usize> {
     let unprefixed = text.trim_start_matches(['b', 'c']);
     let raw = unprefixed.strip_prefix('r').filter(|_| fresh);

@@ -1,4 +1,4 @@
-//! How files lean on each other: who imports whom, without circles, and how many stand in a folder.
+//! How files depend on each other: imports without circles, and few files in a folder.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -11,16 +11,16 @@ const OPEN_CIRCLES: &[&[&str]] = &[];
 /// Folders below `src` that still have more files than fit.
 const FULL_FOLDERS: &[&str] = &[];
 
-/// Types whose methods still stand in more files, as `file::Type`.
+/// Types whose methods are still in more files, as `file::Type`.
 const SCATTERED_TYPES: &[&str] = &["client/core.rs::Client"];
 
-/// So many files in a folder, and nobody reads them all before the first one that matters.
+/// The most files in a folder: more are not read.
 const MOST_FILES: usize = 13;
 
-/// In how many files the methods of one type may stand.
+/// The most files with methods of one type.
 const MOST_PLACES: usize = 2;
 
-/// What may never import each other, although they stand on the same level.
+/// Layers of the same level that must not import each other.
 const STRANGERS: [&str; 2] = ["producer", "consumer"];
 
 #[test]
@@ -52,7 +52,7 @@ fn folders_hold_a_dozen_files() {
 }
 
 #[test]
-fn methods_of_one_type_stand_in_at_most_two_files() {
+fn methods_of_one_type_are_in_at_most_two_files() {
     let scattered = House::new(Source::all()).scattered();
     let known = |found: &(String, _)| SCATTERED_TYPES.contains(&&*found.0);
     let new: Vec<_> = scattered.iter().filter(|found| !known(found)).collect();
@@ -92,12 +92,12 @@ fn strangers_meet(sources: &[Source]) -> Vec<String> {
     found
 }
 
-/// All files as modules, and what each takes from which.
+/// All files as modules, with their imports.
 struct House<'a> {
     sources: &'a [Source],
     /// Files by the paths of their modules.
     modules: BTreeMap<Vec<String>, &'a Source>,
-    /// What `use` brings into each file, by its name there.
+    /// The names that `use` brings into each file.
     names: BTreeMap<&'a str, BTreeMap<String, Vec<String>>>,
     imports: BTreeMap<&'a str, BTreeSet<&'a str>>,
 }
@@ -157,7 +157,7 @@ impl<'a> House<'a> {
         Some(base)
     }
 
-    /// The file in which what a path names is defined, as far as re-exports tell.
+    /// The file that defines the item of a path, found through re-exports.
     fn file_of(&self, path: &[String], most: usize) -> Option<&'a str> {
         let mut deep = path.len();
         while !self.modules.contains_key(&path[..deep]) {
@@ -181,7 +181,7 @@ impl<'a> House<'a> {
         let uses = uses(source);
         let is_list = source.path.ends_with("mod.rs") || source.path == "lib.rs";
         let paths = source.paths().into_iter();
-        // What a folder's list hands on is used by those that name it.
+        // A re-export is used by the files that name it.
         let paths = paths.filter(|p| !is_list || !uses.iter().any(|range| range.contains(&p.at)));
         let paths = paths.filter_map(|p| self.absolute(source, &p.segments));
         let files = paths.filter_map(|path| self.file_of(&path, 8));
@@ -221,7 +221,7 @@ impl<'a> House<'a> {
         reached
     }
 
-    /// Types whose own methods stand in too many files.
+    /// Types whose methods are in too many files.
     fn scattered(&self) -> Vec<(String, BTreeSet<&'a str>)> {
         let mut places: BTreeMap<String, BTreeSet<&'a str>> = BTreeMap::new();
         for source in self.sources {
@@ -263,7 +263,7 @@ fn is_word(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '_'
 }
 
-/// Where the `use` declarations of a file stand.
+/// The places of a file's `use` declarations.
 fn uses(source: &Source) -> Vec<Range<usize>> {
     let code = &source.code;
     let starts = code.match_indices("use ").map(|(at, _)| at);
@@ -296,9 +296,9 @@ fn own_impls(code: &str) -> Vec<String> {
     own.collect()
 }
 
-/// The rules would be worth nothing if they overlooked what they forbid.
+/// The rules themselves are tested: they must find violations.
 #[test]
-fn the_rules_of_structure_find_what_they_forbid_and_nothing_else() {
+fn the_rules_of_structure_find_exactly_the_violations() {
     let house = |files: &[(&str, &str)]| -> Vec<Source> {
         let sources = files.iter().map(|(path, text)| Source::new(path, text));
         sources.collect()

@@ -78,7 +78,7 @@ fn send_all(builder: ProducerBuilder, topic: &str) -> Vec<Codes> {
         .queue(queue)
         .send_oneway()
         .unwrap();
-    // Nobody says when a oneway message is stored: the one after it then stands a place further.
+    // No event reports when a oneway message is stored: then the next one is one place further.
     let next = first.queue_offset() + 5;
     let jumped = |i: i64| on_queue(&message("after")).unwrap().queue_offset() == next + i + 1;
     assert!((0..1000).any(jumped), "the oneway message was not stored");
@@ -160,7 +160,7 @@ fn without_the_right_secret_nothing_is_accepted() {
                 error.remark().unwrap().contains("AclException"),
                 "{why}: {error}"
             );
-            assert_eq!(error.attempts().len(), 1, "{why}: no retry can mend it");
+            assert_eq!(error.attempts().len(), 1, "{why}: no retry can fix it");
         } else {
             assert_eq!(error.response_code(), Some(16.into()), "{why}: {error}");
             assert_eq!(

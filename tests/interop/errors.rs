@@ -1,4 +1,4 @@
-//! What a broker refuses, or what never reaches one.
+//! Messages that a broker refuses, or that never reach one.
 
 use std::net::TcpListener;
 
@@ -25,7 +25,7 @@ fn a_message_over_the_brokers_limit_is_refused_and_not_tried_again() {
     assert_eq!(producer.send(&half).unwrap().attempts(), 1);
 }
 
-/// 5.4.0 has no code of its own for it: it answers with the exception, like any other.
+/// 5.4.0 has no code for it: it answers with the exception.
 #[track_caller]
 pub fn check_large_batch(version: Version, error: &Error) {
     if version == Version::V4 {
@@ -60,7 +60,7 @@ fn a_queue_that_does_not_exist_is_refused() {
 
     let beyond = MessageQueue::new(topic, last.queue().broker(), 99);
     let error = producer.prepare(&message).queue(beyond).send().unwrap_err();
-    // 4.9 has no code of its own for it, but says so.
+    // 4.9 has no code for it, but the remark says so.
     let code = match server.version {
         Version::V5 => 29,
         Version::V4 => 1,
@@ -100,7 +100,7 @@ fn an_illegal_topic_never_leaves_the_client() {
 #[ignore = "needs real servers: tests/rocketmq/all.sh VERSION"]
 fn a_name_server_that_is_not_there_is_named_and_one_of_two_is_enough() {
     let server = Server::from_env();
-    // Nobody listens there once the listener is gone.
+    // The address has no listener once this one is gone.
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr();
     let free = free.unwrap().to_string();
     let message = Message::new("ErrorsNameServer", "x");

@@ -1,4 +1,4 @@
-//! What a broker knows about the producers that are connected to it.
+//! A broker's knowledge of its connected producers.
 
 use rocketmq_blocking::protocol::{HeaderFormat, frame};
 use rocketmq_blocking::{Client, ClientOptions, Message, Producer};
@@ -34,10 +34,10 @@ fn a_producer_is_listed_after_its_first_send_and_gone_after_shutdown() {
     }
 }
 
-/// The connection stays open, so that only the request can tell the broker.
+/// The connection stays open, so that only the request can inform the broker.
 #[test]
 #[ignore = "needs real servers: tests/rocketmq/all.sh VERSION"]
-fn one_of_two_producers_on_a_client_unregisters_alone() {
+fn one_of_two_producers_on_a_client_unregisters_separately() {
     let server = Server::from_env();
     let broker = &server.brokers[0].address;
     let client = Client::start(
@@ -57,7 +57,7 @@ fn one_of_two_producers_on_a_client_unregisters_alone() {
     for group in [one.group(), two.group()] {
         eventually("listed", || listed(group) == [client.id()]);
     }
-    // One that comes later is told to brokers that are connected already.
+    // Connected brokers are informed about a later one.
     let three = Producer::builder("heartbeat-three").client(&client).start();
     let three = three.unwrap();
     eventually("listed", || listed(three.group()) == [client.id()]);

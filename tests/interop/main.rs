@@ -23,8 +23,8 @@ mod support;
 mod tls;
 mod transactions;
 
-/// A filter that matches nothing is no failure to cargo: a module that no script names would never run,
-/// and nobody would notice.
+/// For cargo a filter that matches nothing is not a failure: a module that no script names would
+/// silently never run.
 #[test]
 fn the_scripts_run_every_module() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");

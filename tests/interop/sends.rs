@@ -1,4 +1,4 @@
-//! What is sent to a broker that creates topics on demand is stored as it was sent.
+//! Messages to a broker that creates topics on demand are stored as they were sent.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::servers::{PATIENCE, Server, Version, random, text};
 
 #[test]
 #[ignore = "needs real servers: tests/rocketmq/all.sh VERSION"]
-fn every_mode_and_header_form_stores_what_was_sent() {
+fn every_mode_and_header_form_stores_the_sent_message() {
     type Change = fn(ProducerBuilder) -> ProducerBuilder;
     let forms: [(&str, Change); 4] = [
         ("json, V2", |b| b),
@@ -99,7 +99,7 @@ fn every_mode(producer: &Producer, topic: &str, form: &str) -> Vec<Sent> {
     sent
 }
 
-/// With everything in its properties that could go wrong on the way.
+/// With all characters in its properties that could break on the way.
 fn rich(topic: &str, body: &str) -> Message {
     Message::new(topic, body)
         .tag("tag-\u{6807}\u{7b7e}")
@@ -185,7 +185,7 @@ fn long_properties_are_stored_up_to_the_limit() {
         let receipt = producer.send(&message).unwrap();
         sent.push(Sent::stored(message, &receipt));
     }
-    // The broker adds properties of its own: whatever is not refused here has room there.
+    // The broker adds properties of its own: a message that the client accepts must fit there.
     let invalid = |result: &Result<SendReceipt, Error>| matches!(result, Err(error) if error.kind() == ErrorKind::Invalid);
     let (message, result) = (0..properties::MAX_LEN)
         .rev()

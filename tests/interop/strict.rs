@@ -20,7 +20,7 @@ pub fn server() -> Server {
 
 #[test]
 #[ignore = "needs real servers: tests/rocketmq/all.sh VERSION"]
-fn an_unknown_topic_has_no_route_until_somebody_creates_it() {
+fn an_unknown_topic_has_no_route_until_it_is_created() {
     let server = server();
     let broker = &server.brokers[0].address;
     let producer = server.producer("strict-unknown").start().unwrap();
@@ -84,7 +84,7 @@ fn the_number_of_queues_may_change_under_load_and_no_error_reaches_a_sender() {
     let broker = &server.brokers[0].address;
     let topic = "StrictResized";
     wire::create_topic(broker, topic, 8, 6);
-    // The name server hears of it a moment later, which is longer on a busy machine.
+    // The name server gets the change a moment later, or more on a busy machine.
     let setup = server.producer("strict-resized").retries(5);
     let producer = setup.async_retries(5).start().unwrap();
     let message = Message::new(topic, "x");
@@ -120,7 +120,7 @@ fn the_number_of_queues_may_change_under_load_and_no_error_reaches_a_sender() {
 
 #[test]
 #[ignore = "needs real servers: tests/rocketmq/all.sh VERSION"]
-fn the_brokers_limit_holds_for_what_is_on_the_wire() {
+fn the_brokers_limit_applies_to_the_size_on_the_wire() {
     let server = server();
     let broker = &server.brokers[0].address;
     let topic = "StrictSize";

@@ -16,7 +16,7 @@ const OTHER_CA: &str = include_str!("../certificates/other-ca.pem");
 const CLIENT: &str = include_str!("../certificates/client.pem");
 const CLIENT_KEY: &str = include_str!("../certificates/client.key");
 
-/// Only a failing test waits so long.
+/// Only a failing test waits this long.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 mod test_mode {
@@ -24,7 +24,7 @@ mod test_mode {
 
     #[test]
     #[ignore = "needs real servers: tests/rocketmq/all.sh VERSION"]
-    fn a_certificate_from_nobody_is_taken_only_if_that_is_asked_for() {
+    fn an_unknown_certificate_is_accepted_only_on_request() {
         all_modes_work(TlsConfig::new().danger_accept_any_certificate());
         refused(TlsConfig::new(), "UnknownIssuer");
         refused(TlsConfig::new().ca_pem(CA), "UnknownIssuer");

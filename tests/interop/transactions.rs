@@ -20,13 +20,13 @@ use serde_json::Value;
 
 use crate::servers::{env, java_process, printed, read_back};
 
-/// Only a failing test waits so long.
+/// Only a failing test waits this long.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A timeout that a busy machine does not reach.
 const UNHURRIED: Duration = Duration::from_secs(15);
 
-/// How often each tag is among them.
+/// The count of each tag.
 fn tags(messages: &[Value]) -> BTreeMap<&str, usize> {
     let mut counts = BTreeMap::new();
     for message in messages {
@@ -40,7 +40,7 @@ const TWO_ROUNDS: Duration = Duration::from_secs(5);
 
 #[test]
 #[ignore = "needs real servers: tests/rocketmq/all.sh VERSION"]
-fn transactions_end_as_told_or_as_the_check_says() {
+fn transactions_end_by_their_result_or_by_the_check() {
     let (saw, asked) = mpsc::channel();
     let check = move |half: &MessageView| {
         let tag = half.tag().unwrap_or_default().to_owned();
@@ -103,7 +103,7 @@ fn transactions_end_as_told_or_as_the_check_says() {
         let tag = message["tags"].as_str().unwrap();
         assert_eq!(message["msg_id"], ids[tag]);
     }
-    // What has ended is over.
+    // Ended transactions stay ended.
     let again = asked.recv_timeout(TWO_ROUNDS).map(|(tag, _)| tag);
     assert_eq!(again, Err(mpsc::RecvTimeoutError::Timeout));
     assert_eq!(read_back(topic, 5).len(), 5);
@@ -299,7 +299,7 @@ fn the_embedded_cluster_plays_both_for_the_java_client() {
         assert!(Instant::now() < end, "{:?}", cluster.transactions());
         thread::sleep(Duration::from_millis(20));
     }
-    // Clients of 4.9 say who they are only with their next heartbeat.
+    // Clients of 4.9 identify themselves only with their next heartbeat.
     while cluster.check_transactions() == 0 {
         assert!(Instant::now() < end, "no heartbeat came");
         thread::sleep(Duration::from_millis(20));

@@ -1,4 +1,4 @@
-//! What a producer does, against the embedded cluster: one folder a subject, one file a feature.
+//! The producer's behaviour on the embedded cluster: one folder per subject, one file per feature.
 
 mod failure;
 mod observe;

@@ -42,7 +42,7 @@ if [[ ! -d $cache/$version/lib ]]; then
   echo "$me: fetching the RocketMQ $version jars into $cache/$version" >&2
   mvn -q -B -Dstyle.color=never -f "$here/pom.xml" -Drocketmq.version="$version" dependency:copy-dependencies \
     -DoutputDirectory="$part/lib" >&2 </dev/null || fail 3 "Maven could not fetch the jars"
-  # mktemp makes private directories; whoever came first wins, both copies are the same
+  # mktemp makes private directories; the first one wins, both copies are the same
   chmod 755 "$part"; mv -T "$part" "$cache/$version" 2>/dev/null || [[ -d $cache/$version/lib ]]
   rm -rf "$part"
 fi

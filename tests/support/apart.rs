@@ -8,16 +8,16 @@ pub fn this_binary() -> Command {
     Command::new(std::env::current_exe().expect("this binary"))
 }
 
-/// Has `child`, which starts this binary, run one test that is ignored otherwise. Returns what was
-/// printed.
+/// Runs one test, which is ignored otherwise, in `child`, which starts this binary. Returns its
+/// output.
 #[track_caller]
 pub fn check(mut child: Command, test: &str) -> String {
     child.args(["--exact", test, "--ignored", "--nocapture"]);
     passed(child)
 }
 
-/// At the head of a test: the rest of it runs in a process of its own. For what there is once in a
-/// process: a logger, an allocator that counts.
+/// At the head of a test: the rest of it runs in a separate process. For things that a process has
+/// once: a logger, a counting allocator.
 #[allow(unused_macros, reason = "not every binary has such tests")]
 macro_rules! in_a_process_of_its_own {
     () => {
@@ -33,7 +33,8 @@ pub(crate) use in_a_process_of_its_own;
 /// Set in the processes of such tests.
 const APART: &str = "ROCKETMQ_TEST_APART";
 
-/// Runs the test around the function of this name in a process of its own, unless this is that one.
+/// Runs the test around the function of this name in a separate process, unless this is that
+/// process.
 #[track_caller]
 pub fn ran_apart(here: &str) -> bool {
     let (_, test) = here.split_once("::").expect("binary::module::test::here");
@@ -41,7 +42,7 @@ pub fn ran_apart(here: &str) -> bool {
     if std::env::var(APART).is_ok_and(|apart| apart == test) {
         return false;
     }
-    // One after the other: what they count should not be what they do to each other.
+    // One after the other: parallel runs would disturb each other's counts.
     static ONE: Mutex<()> = Mutex::new(());
     let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     let mut child = this_binary();
@@ -51,7 +52,7 @@ pub fn ran_apart(here: &str) -> bool {
     true
 }
 
-/// What a child printed that ran one test, which passed.
+/// The output of a child that ran one test, which passed.
 #[track_caller]
 fn passed(mut child: Command) -> String {
     let output = child.arg("--test-threads=1").output().expect("a child");

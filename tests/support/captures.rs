@@ -16,7 +16,7 @@ pub struct Frame {
     pub place: String,
     /// The whole frame as it was on the wire.
     pub raw: Vec<u8>,
-    /// What the capture itself says of the frame.
+    /// The capture's own description of the frame.
     pub line: Value,
 }
 
@@ -109,7 +109,7 @@ fn root() -> PathBuf {
     super::files::root().join("tests/golden")
 }
 
-/// The frames of a file; its first line tells what the Java program did.
+/// The frames of a file; its first line describes the Java program.
 fn read(file: &Path) -> Vec<Frame> {
     let text = fs::read_to_string(file).unwrap_or_else(|e| panic!("{file:?}: {e}"));
     let name = file.strip_prefix(root()).unwrap_or(file).display();

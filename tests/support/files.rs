@@ -1,4 +1,4 @@
-//! Sources and other files of the repository, and where a test stands that a document names.
+//! Sources and other files of the repository, and the places of tests that documents name.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -39,14 +39,14 @@ pub fn text(place: &Path) -> String {
     sources(place).into_iter().map(|(_, text)| text).collect()
 }
 
-/// Where the test `binary::modules::name` stands below `tests`; `unit::module::name` is somewhere in
+/// The file of the test `binary::modules::name` below `tests`; `unit::module::name` is somewhere in
 /// that module of the library.
 #[track_caller]
 pub fn place(test: &str) -> PathBuf {
     let parts: Vec<&str> = test.split("::").collect();
     let places = match parts[..] {
         ["unit", module, _] => vec![format!("src/{module}"), format!("src/{module}.rs")],
-        // Packages of their own.
+        // Separate packages.
         [package @ ("hostile" | "models"), module, _] => {
             vec![format!("tests/{package}/tests/{module}.rs")]
         }
@@ -65,7 +65,7 @@ pub fn place(test: &str) -> PathBuf {
     place.unwrap_or_else(|| panic!("{test}: no such file"))
 }
 
-/// That the test of this path exists.
+/// Whether the test of this path exists.
 pub fn exists(test: &str) -> bool {
     let (_, name) = test.rsplit_once("::").expect("a path");
     text(&place(test)).contains(&format!("fn {name}("))

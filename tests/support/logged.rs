@@ -20,7 +20,7 @@ static LINES: Mutex<Vec<Line>> = Mutex::new(Vec::new());
 
 struct Everything;
 
-/// From now on all levels are kept.
+/// Keeps all levels from now on.
 pub fn start() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -47,7 +47,7 @@ impl Drop for Panicking {
     }
 }
 
-/// What was logged so far.
+/// The lines logged so far.
 pub fn lines() -> Vec<Line> {
     locked().clone()
 }
@@ -75,7 +75,7 @@ impl Log for Everything {
         };
         locked().push(line);
         if PANICS.load(Ordering::SeqCst) {
-            // Without a word from the panic hook, which these would fill the output of the tests with.
+            // Without the panic hook's output, which would fill the output of the tests.
             std::panic::resume_unwind(Box::new("a logger's panic"));
         }
     }

@@ -1,5 +1,5 @@
-//! What tests of several binaries need: clusters, producers, ways to wait, servers that follow a script,
-//! a process of one's own, captures, a log that is kept, sources and documents as text.
+//! Shared by the test binaries: clusters, producers, ways to wait, scripted servers, separate
+//! processes, captures, a recorded log, sources and documents as text.
 #![allow(dead_code, reason = "no binary needs all of it")]
 
 pub mod apart;
@@ -21,10 +21,10 @@ use rocketmq_blocking::protocol::route::{BrokerData, QueueData, TopicRoute};
 use rocketmq_blocking::protocol::{Command, HeaderFormat, frame};
 use rocketmq_blocking::{Error, Message, Producer, Result, SendReceipt};
 
-/// Only a failing test waits so long.
+/// Only a failing test waits this long.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
-/// What a loaded machine may add to a wait before a test calls it late.
+/// The time that a loaded machine may add to a wait.
 pub const SLACK: Duration = Duration::from_secs(2);
 
 pub fn ms(ms: u64) -> Duration {
@@ -52,7 +52,7 @@ pub fn builder(cluster: &Cluster) -> ProducerBuilder {
     Producer::builder("group").name_server(cluster.name_server())
 }
 
-/// One whose sends have more time than a busy machine uses up.
+/// A producer whose sends have more time than a busy machine needs.
 pub fn patient(cluster: &Cluster) -> ProducerBuilder {
     builder(cluster).send_timeout(PATIENCE)
 }
@@ -83,7 +83,7 @@ pub fn noise(len: usize) -> Vec<u8> {
     (0..len).map(|_| next()).collect()
 }
 
-/// Sends; the one result comes through the channel, whose other end the callback takes with it.
+/// Sends, and returns a channel for the result; the callback owns the other end.
 pub fn send_async(producer: &Producer, message: Message) -> Receiver<Result<SendReceipt>> {
     let (done, result) = unbounded();
     producer.send_async(message, move |outcome| drop(done.send(outcome)));
@@ -99,7 +99,7 @@ pub fn only(results: &Receiver<Result<SendReceipt>>) -> Result<SendReceipt> {
     result
 }
 
-/// How a test sends when both ways must do the same.
+/// Ways to send, for tests in which they must do the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
     Sync,
@@ -152,7 +152,7 @@ pub fn property(request: &ReceivedRequest, name: &str) -> Option<String> {
     pairs.find(|(n, _)| *n == name).map(|(_, v)| v.to_owned())
 }
 
-/// How many queues of topic `T` a send could choose from now.
+/// The number of queues of topic `T` that a send could choose from now.
 pub fn queues_seen(producer: &Producer, topic: &str) -> Vec<String> {
     let (seen, list) = unbounded();
     let probe = Message::new(topic, "probe");
@@ -168,8 +168,8 @@ pub fn queues_seen(producer: &Producer, topic: &str) -> Vec<String> {
 
 /// Kills a broker to which nothing was connected yet, and keeps it in the route of `T`.
 ///
-/// A connection that a server ends keeps its port for a while: without it another test's server
-/// could get the port, and what this test goes on sending there.
+/// A connection that a server ends keeps its port for a while. Otherwise another test's server
+/// could get the port, and this test's frames.
 pub fn kill_unused(cluster: &Cluster, broker: &str) {
     let (route, broker) = (cluster.route("T"), cluster.broker(broker));
     let _reserve = TcpStream::connect(broker.address()).expect("it listens");
@@ -206,7 +206,7 @@ pub fn route(brokers: &[(&str, i32, SocketAddr)]) -> TopicRoute {
     route
 }
 
-/// A server of one's own: each connection is served by a function, on a thread of its own.
+/// A custom server: a function serves each connection, on its own thread.
 pub struct Stub {
     pub address: SocketAddr,
     stopping: Arc<AtomicBool>,

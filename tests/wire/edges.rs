@@ -1,4 +1,4 @@
-//! Edges of the wire format: what random values rarely hit, or what no value of ours leads to.
+//! Edges of the wire format: cases that random values rarely hit, or that our values never produce.
 
 use rocketmq_blocking::protocol::message::{self, Record};
 use rocketmq_blocking::protocol::send::{SendRequest, SendResponse, V1};
@@ -20,7 +20,8 @@ fn of_equal_header_fields_the_last_counts_in_both_forms() {
     }
 }
 
-/// Both sides are checked alone: a reader that drops what the writer should leave out hides it.
+/// Writer and reader are checked separately: a reader that drops fields would hide a writer that
+/// fails to leave them out.
 #[test]
 fn empty_texts_are_neither_written_to_nor_read_from_a_binary_header() {
     let field = |name: &str, value: &str| {
@@ -187,7 +188,7 @@ fn parts_too_long_for_their_length_field_are_refused() {
 }
 
 #[test]
-fn a_batch_entry_ends_where_it_says() {
+fn a_batch_entry_has_its_stated_length() {
     let mut body = Vec::new();
     message::encode_batch_entry(0, b"x", "", &mut body).unwrap();
     body[3] += 1;

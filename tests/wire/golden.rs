@@ -1,4 +1,4 @@
-//! What the Java clients and servers really sent, read and written again.
+//! Captures of the Java clients and servers, read and written again.
 
 use std::collections::BTreeSet;
 
@@ -23,7 +23,7 @@ pub type Differs = (&'static str, &'static str);
 const SEND_MAY_DIFFER: &[Differs] = &[];
 
 const EMPTY_TEXTS: &[Differs] = &[
-    ("remark", "a text of no length is none in the binary form"),
+    ("remark", "an empty text is absent in the binary form"),
     ("startOffsetInfo", "the same"),
     ("msgOffsetInfo", "the same"),
 ];
@@ -65,9 +65,8 @@ const HEARTBEAT_MAY_DIFFER: &[Differs] = &[
     ("withoutSub", "4.9.7 does not know it; we write its default"),
 ];
 
-/// Compares what was captured with what we make of it, for the frames that `pick` takes. The names
-/// under which the two differ must be exactly those of the list: a reason that no frame needs any
-/// more is an error too.
+/// Compares captures with our encoding, for the frames that `pick` selects. The names that differ
+/// must be exactly those of the list: an unused exception is an error too.
 #[track_caller]
 pub fn check(may_differ: &[Differs], pick: impl Fn(&Frame) -> Option<(Value, Value)>) {
     let listed: BTreeSet<String> = may_differ.iter().map(|(n, _)| (*n).to_owned()).collect();
@@ -89,8 +88,8 @@ pub fn check(may_differ: &[Differs], pick: impl Fn(&Frame) -> Option<(Value, Val
     assert_eq!(seen, listed, "a listed difference that no frame shows");
 }
 
-/// Calls `test` for every frame; it says whether the frame was one to be looked at. None at all is
-/// a failure.
+/// Calls `test` for every frame; it returns whether the frame was relevant. No relevant frame at
+/// all is a failure.
 #[track_caller]
 pub fn each(mut test: impl FnMut(&Frame) -> bool) -> usize {
     let checked = frames().iter().filter(|frame| test(frame)).count();
@@ -162,7 +161,7 @@ fn captures_of_both_versions_and_both_header_forms_are_there() {
 }
 
 #[test]
-fn every_frame_decodes_to_what_the_capture_says_of_it() {
+fn every_frame_decodes_to_the_captured_values() {
     check(&[], |frame| {
         let command = frame.command();
         assert_eq!(command.body, frame.body(), "{}", frame.place);
@@ -241,7 +240,7 @@ fn every_send_header_reads_and_writes_back() {
 }
 
 #[test]
-fn every_send_header_says_the_same_with_long_names() {
+fn every_send_header_is_the_same_with_long_names() {
     each(|frame| {
         if !frame.is_request(SENDS) {
             return false;
@@ -269,7 +268,7 @@ fn every_send_response_reads_and_writes_back() {
 }
 
 #[test]
-fn every_route_request_says_the_same() {
+fn every_route_request_is_the_same() {
     check(ROUTE_REQUEST_MAY_DIFFER, |frame| {
         let routes = [request::GET_ROUTEINFO_BY_TOPIC];
         let command = frame.is_request(&routes).then(|| frame.command())?;

@@ -1,4 +1,4 @@
-//! What Java's consumers and their brokers really sent, read and written again.
+//! Captures of Java's consumers and their brokers, read and written again.
 
 use std::collections::BTreeSet;
 
@@ -33,7 +33,7 @@ fn read<T>(frame: &Frame, result: Result<T, ProtocolError>) -> T {
     result.unwrap_or_else(|e| panic!("{}: {e}", frame.place))
 }
 
-/// The header of each request of these codes says the same after it is read.
+/// The header of each request of these codes is unchanged after decoding and encoding.
 #[track_caller]
 fn check_requests<T: Fields>(
     codes: &[i32],
@@ -46,7 +46,8 @@ fn check_requests<T: Fields>(
     });
 }
 
-/// The header of each answer to these codes that has this code says the same after it is read.
+/// The header of each answer to these codes that has this code is unchanged after decoding and
+/// encoding.
 #[track_caller]
 fn check_answers<T: Fields>(
     codes: &[i32],
@@ -60,7 +61,8 @@ fn check_answers<T: Fields>(
     });
 }
 
-/// The body of each request of this code, or of each answer to it, says the same after it is read.
+/// The body of each request of this code, or of each answer to it, is unchanged after decoding and
+/// encoding.
 #[track_caller]
 fn check_bodies<T>(
     code: i32,

@@ -1,5 +1,5 @@
-//! Bytes as no friendly peer sends them: cut anywhere, damaged, or made up. Nothing may panic, and
-//! what is understood must mean the same after it is written again.
+//! Hostile bytes: truncated, damaged, or invented. Nothing may panic, and decoded values must
+//! survive encoding unchanged.
 
 use proptest::collection::vec;
 use proptest::prelude::*;

@@ -1,4 +1,4 @@
-//! Bytes: what goes over the wire, compared with captures of the Java clients, and what must be refused.
+//! Bytes on the wire: compared with captures of the Java clients, and hostile ones.
 
 mod edges;
 mod golden;

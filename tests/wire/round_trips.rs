@@ -56,7 +56,7 @@ fn read(bytes: &[u8]) -> (HeaderFormat, Command) {
     (raw.format, Command::decode(raw).expect("our own header"))
 }
 
-/// What a command is after its way through a binary header: an empty text is the same as none.
+/// A command after a binary header: empty texts are absent.
 pub fn without_empty_texts(mut command: Command) -> Command {
     command.remark = command.remark.filter(|r| !r.is_empty());
     let ext = command.ext.iter();
@@ -229,7 +229,7 @@ proptest! {
     }
 }
 
-/// All of a message, to be written.
+/// All parts of a message, to be written.
 fn record<'a>(view: &'a MessageView, body: &'a [u8], properties: &'a str) -> Record<'a> {
     Record {
         topic: view.topic(),
@@ -250,7 +250,7 @@ fn record<'a>(view: &'a MessageView, body: &'a [u8], properties: &'a str) -> Rec
 }
 
 /// A route as older name servers print it: numbers as keys without quotes, null for what is empty,
-/// the old name of the flags, and tables that nobody reads.
+/// the old name of the flags, and tables that no client reads.
 fn fastjson(route: &TopicRoute, blank: &str) -> String {
     let quoted = |text: &str| serde_json::to_string(text).expect("a text");
     let or_null = |text: String, empty: bool| if empty { "null".to_owned() } else { text };

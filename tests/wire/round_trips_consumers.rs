@@ -1,4 +1,4 @@
-//! What consumers and brokers say to each other reads back as it was written.
+//! Requests and answers of consumers read back as they were written.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

@@ -245,7 +245,7 @@ pub struct Stored {
     pub born_host: SocketAddr,
     pub store_host: SocketAddr,
     pub sys_flag: i32,
-    /// What the consumer gets, and what is stored of it.
+    /// The consumer's message, and its stored form.
     pub body: Vec<u8>,
     pub stored_body: Vec<u8>,
     pub topic: String,

@@ -1,9 +1,9 @@
-//! Where a ratio stands on the chart's horizontal axis.
+//! The place of a ratio on the chart's horizontal axis.
 
-/// A spread over more than this factor would leave no room for the small ones.
+/// A spread over more than this factor would make the small ones invisible.
 const MOST_LINEAR: f64 = 10.0;
 
-/// Beyond these, a ratio is drawn as one of these; its label still tells it.
+/// A ratio beyond these is drawn at the limit; its label has the true value.
 const LOWEST: f64 = 1e-3;
 const HIGHEST: f64 = 1e3;
 
@@ -35,7 +35,7 @@ impl Axis {
         }
     }
 
-    /// Where bars start. A logarithmic axis has no zero, so there they part at 1.0.
+    /// The start of the bars. A logarithmic axis has no zero, so they start at 1.0.
     pub fn base(&self) -> f64 {
         if self.log { 1.0 } else { 0.0 }
     }

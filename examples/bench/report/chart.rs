@@ -6,7 +6,7 @@ use crate::report::table::{JAVA, KNOWN, Row, distinct};
 
 const TITLE: &str = "Messages per second, as multiples of Java's";
 
-/// The axis; names of cells stand left of it, and the value of the longest bar right of it.
+/// The axis; names of cells are left of it, the value of the longest bar right of it.
 const AXIS: f64 = 600.0;
 const LEAST_LEFT: f64 = 200.0;
 const MARGIN: f64 = 60.0;
@@ -24,7 +24,7 @@ const COLOURS: [&str; 10] = [
 
 struct Chart<'a> {
     axis: Axis,
-    /// Where the axis begins.
+    /// The start of the axis.
     left: f64,
     colours: Vec<(&'a str, &'static str)>,
 }
@@ -57,7 +57,7 @@ pub fn chart(rows: &[Row]) -> String {
 }
 
 impl Chart<'_> {
-    /// A square and a name for each client, and where the axis may stand below them.
+    /// A square and a name for each client, and the first place below them.
     fn legend(&self, most: f64) -> (String, f64) {
         let (mut x, mut y) = (16.0, 52.0);
         let mut drawn = String::new();
@@ -79,7 +79,7 @@ impl Chart<'_> {
             let is_java = (tick - 1.0).abs() < 1e-9;
             let label = match is_java {
                 true => format!("{JAVA} = 1"),
-                // Multiples of 0.2 have last digits that nobody wants to see.
+                // Multiples of 0.2 have rounding errors in their last digits.
                 false => ((tick * 1e4).round() / 1e4).to_string(),
             };
             let x = self.x(*tick);
@@ -131,7 +131,7 @@ fn colours(rows: &[Row]) -> Vec<(&str, &'static str)> {
         .collect()
 }
 
-/// What stands left of a group.
+/// The label left of a group.
 fn name(row: &Row) -> String {
     format!("{} {}", row.server, row.cell).trim().to_owned()
 }

@@ -7,20 +7,20 @@ use serde::Deserialize;
 
 /// One run of one client.
 pub struct Run {
-    /// What was sent to; runs towards different servers are not compared.
+    /// The server; runs against different servers are not compared.
     pub server: String,
-    /// What was done, such as `sync T=16 1024B`; its first word is the mode.
+    /// The cell, such as `sync T=16 1024B`; its first word is the mode.
     pub cell: String,
     pub client: String,
-    /// How many cores other work took meanwhile.
+    /// The number of cores that other work took.
     pub others: f64,
     pub errors: u64,
     pub first_error: Option<String>,
     /// Messages that the client calls sent, the warm-up included.
     pub sent_total: u64,
-    /// Messages that the server has seen, where somebody counted them.
+    /// Messages that the server has seen, if counted.
     pub seen: Option<i64>,
-    /// Or why there are none.
+    /// Or the reason why there are none.
     pub figures: Result<Figures, String>,
 }
 

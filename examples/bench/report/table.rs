@@ -8,10 +8,10 @@ pub const KNOWN: [&str; 7] = ["raw", "rawrd", "java", "javabin", "go", "mxsm", "
 /// The others' ratios are taken to this one.
 pub const JAVA: &str = "java";
 
-/// Runs during which other work took less than so many cores count as quiet.
+/// Runs during which other work took fewer cores than this count as quiet.
 const QUIET: f64 = 0.5;
 
-/// What a client did in a cell.
+/// The results of a client in a cell.
 pub struct Row {
     pub server: String,
     pub cell: String,
@@ -124,7 +124,7 @@ impl Medians {
 fn with_ratios(mut rows: Vec<Row>) -> Vec<Row> {
     let mode = rows.first().and_then(|row| row.cell.split(' ').next());
     let limit = match mode {
-        // Whoever waits for answers on a shared connection needs a thread that reads them.
+        // Callers that wait for answers on a shared connection need a reader thread.
         Some("sync" | "batch") => "rawrd",
         _ => "raw",
     };

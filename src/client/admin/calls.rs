@@ -17,22 +17,22 @@ use crate::protocol::recall::RecallHandle;
 use crate::protocol::route::{BrokerData, MASTER, TopicRoute, perm};
 use crate::transport::{Deadline, Remoting};
 
-/// Topics, offsets and stored messages: what brokers can be asked for beside sending. Made by
+/// Topics, offsets and stored messages: administrative requests to brokers. Created by
 /// [`Client::admin`] and [`Producer::admin`](crate::Producer::admin); cheap to clone.
 ///
 /// It keeps a handle of its client, which is not closed by dropping the others while this one lives.
 ///
 /// Every call has one deadline: the client's `api_timeout` (3 s unless set), or
-/// [`timeout`](Admin::timeout). All of it can be repeated without harm.
+/// [`timeout`](Admin::timeout). All calls can be repeated without harm.
 ///
 /// # Errors
-/// By kind, of every method: [`Invalid`](ErrorKind::Invalid) argument, [`Closed`](ErrorKind::Closed)
-/// client, [`NoNameServer`](ErrorKind::NoNameServer) or [`NameServer`](ErrorKind::NameServer) if
-/// none answers, [`NoRoute`](ErrorKind::NoRoute) for a topic that does not exist,
-/// [`NoBroker`](ErrorKind::NoBroker) if a broker has no address in the route,
-/// [`Dns`](ErrorKind::Dns), [`Connect`](ErrorKind::Connect), [`Timeout`](ErrorKind::Timeout),
-/// [`Disconnected`](ErrorKind::Disconnected), [`Protocol`](ErrorKind::Protocol), and
-/// [`Broker`](ErrorKind::Broker) with its code.
+/// The kinds of every method: [`Invalid`](ErrorKind::Invalid) argument,
+/// [`Closed`](ErrorKind::Closed) client, [`NoNameServer`](ErrorKind::NoNameServer) or
+/// [`NameServer`](ErrorKind::NameServer) if none answers, [`NoRoute`](ErrorKind::NoRoute) for a
+/// topic that does not exist, [`NoBroker`](ErrorKind::NoBroker) if a broker has no address in the
+/// route, [`Dns`](ErrorKind::Dns), [`Connect`](ErrorKind::Connect),
+/// [`Timeout`](ErrorKind::Timeout), [`Disconnected`](ErrorKind::Disconnected),
+/// [`Protocol`](ErrorKind::Protocol), and [`Broker`](ErrorKind::Broker) with its code.
 ///
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -75,15 +75,15 @@ impl Admin {
         self
     }
 
-    /// Makes a topic with so many queues to read and write on each master that `key` leads to: the
-    /// name of a cluster, or a topic on whose brokers the new one shall be. A topic that exists gets
-    /// this number of queues.
+    /// Creates a topic with this many queues to read and write on each master that `key` selects: a
+    /// cluster's name, or a topic whose brokers to use. An existing topic gets this number of
+    /// queues.
     ///
     /// `Ok` means that at least one broker has it; of the others is logged why not. Name servers
     /// know of it a moment later.
     ///
     /// # Errors
-    /// Those of [`Admin`]; what the last broker said if all failed.
+    /// The kinds of [`Admin`]; the last broker's error if all failed.
     #[doc(alias = "createTopic")]
     pub fn create_topic(&self, key: &str, topic: &str, queues: u16) -> Result<()> {
         let topic = self.on_wire(topic);
@@ -106,7 +106,7 @@ impl Admin {
             topics::create(self.remoting(), broker, &header, deadline)
         });
         made.map(drop)?;
-        // A producer may have gone by the default topic's route so far.
+        // A producer may have used the default topic's route so far.
         self.inner().refresh_soon(&topic);
         Ok(())
     }
@@ -149,8 +149,8 @@ impl Admin {
     /// the id names.
     ///
     /// # Errors
-    /// Those of [`Admin`]; a broker that has no such message says
-    /// [`Broker`](ErrorKind::Broker), code 1.
+    /// The kinds of [`Admin`]; [`Broker`](ErrorKind::Broker) with code 1 if there is no such
+    /// message.
     #[doc(alias = "viewMessage")]
     pub fn view_message(&self, topic: &str, offset_message_id: &str) -> Result<MessageView> {
         let id = OffsetMessageId::decode(offset_message_id)
@@ -165,11 +165,11 @@ impl Admin {
         Ok(self.named_for_users(view))
     }
 
-    /// Messages of a topic that have this business key, stored within these times; oldest first,
-    /// and at most so many from each broker. Empty if there are none.
+    /// Messages of a topic that have this business key, stored within these times; oldest first, at
+    /// most this many from each broker. Empty if there are none.
     ///
-    /// Brokers write their index a moment after they answered the send. Of a broker that does not
-    /// answer is logged why, as long as another has something.
+    /// Brokers write their index a moment after they answer the send. If a broker fails and another
+    /// one answers, the failure is only logged.
     ///
     /// # Errors
     /// Those of [`Admin`].
@@ -207,8 +207,8 @@ impl Admin {
         Ok(found)
     }
 
-    /// The offset in a queue of the first message that was stored at this time or later; where there
-    /// is none, brokers 5.x answer with the end of the queue, and 4.x with its last message.
+    /// The offset in a queue of the first message that was stored at this time or later. Without
+    /// one, brokers 5.x answer with the end of the queue, and 4.x with its last message.
     ///
     /// # Errors
     /// Those of [`Admin`].
@@ -303,7 +303,7 @@ impl Admin {
         let address = match known {
             Some(address) => address,
             None => {
-                // Behind a proxy the route names other brokers, any of which passes it on.
+                // Behind a proxy the route names other brokers; any of them forwards the request.
                 let route = self.route(topic, deadline)?;
                 let datas = route.broker_datas.iter();
                 let masters = datas.filter_map(|d| Some((d, d.broker_addrs.get(&MASTER)?)));
@@ -415,7 +415,7 @@ impl Admin {
         }
     }
 
-    /// Where a broker is asked.
+    /// The address of a broker.
     fn address(&self, broker: &str) -> Arc<str> {
         self.inner().config.rpc.send_address(&broker.into())
     }

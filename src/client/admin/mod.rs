@@ -1,7 +1,7 @@
 //! Topics, offsets and stored messages. In reading order:
 //!
 //! - `calls`: [`Admin`], the calls that users make
-//! - `questions`: how several brokers are asked, and what is asked of a route
+//! - `questions`: requests to several brokers, and to the brokers of a route
 
 mod calls;
 mod questions;

@@ -1,4 +1,4 @@
-//! How several brokers are asked, and what is asked of a route.
+//! Requests to several brokers, and to the brokers of a route.
 
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -9,8 +9,8 @@ use crate::logging;
 use crate::protocol::route::{BrokerData, TopicRoute};
 use crate::transport::Deadline;
 
-/// Asks one broker after the other, each within an even share of the time that is left: what those said
-/// that answered. It fails if none did.
+/// Asks one broker after the other, each within an even share of the remaining time, and returns
+/// the answers. Fails if no broker answered.
 pub(super) fn ask_all<T>(
     what: &str,
     brokers: &[Arc<str>],

@@ -17,7 +17,7 @@ use crate::transport::{Deadline, Remoting, Request};
 /// over.
 const MOST_INFLATED: usize = 256 << 20;
 
-/// Whether a broker answers: it is asked for the end of a queue, and any answer will do.
+/// Whether a broker answers: it is asked for the end of a queue, and any answer counts.
 pub(in crate::client) fn probe(
     remoting: &Remoting,
     broker: &Arc<str>,
@@ -61,8 +61,7 @@ pub(in crate::client) fn query_message(
     }
 }
 
-/// The messages that can be read: what is wrong with one must not hide the others. An error if that
-/// leaves nothing.
+/// The readable messages: a defect of one must not hide the others. An error if none is readable.
 fn readable(read: Vec<Result<MessageView, Unreadable>>) -> Result<Vec<MessageView>, Unreadable> {
     let (mut messages, mut first) = (Vec::new(), None);
     for message in read {

@@ -18,8 +18,8 @@ use crate::protocol::Command;
 use crate::protocol::code::response;
 use crate::transport::{Deadline, Remoting, Request};
 
-/// Asks a broker for something that may be asked twice; any code but success is an error. A connection
-/// that breaks meanwhile is replaced once: its broker may only have left the routes.
+/// Sends a repeatable request to a broker; any code but success is an error. A connection that
+/// breaks during it is replaced once: its broker may only have left the routes.
 fn ask(
     remoting: &Remoting,
     broker: &Arc<str>,
@@ -38,7 +38,7 @@ fn ask(
     Ok(answer)
 }
 
-/// Whether a broker has done what it was asked for.
+/// Whether a broker has executed a request.
 pub(super) fn check(answer: &Command, broker: &Arc<str>) -> Result<()> {
     match answer.code {
         response::SUCCESS => Ok(()),

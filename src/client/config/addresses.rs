@@ -1,4 +1,4 @@
-//! Addresses of servers as people write them, and what is wrong with one that cannot be used.
+//! Addresses of servers as people write them, and the reasons to refuse one.
 
 use std::fmt;
 use std::net::Ipv6Addr;
@@ -8,7 +8,7 @@ use crate::error::{Error, ErrorKind, Printable, Result};
 /// The distance from a broker's port to the one that takes sends only.
 const VIP_PORT_BELOW: u16 = 2;
 
-/// Characters that people write between two addresses, and what they are called.
+/// Characters that people write between two addresses, and their names.
 const SEPARATORS: &[(char, &str)] = &[
     (',', "a comma"),
     ('\u{FF1B}', "a full-width semicolon (\u{FF1B})"),
@@ -17,7 +17,7 @@ const SEPARATORS: &[(char, &str)] = &[
     ('|', "a vertical bar"),
 ];
 
-/// The addresses of name servers, as they were given. What prints them shows no password.
+/// The addresses of name servers, as given. `Debug` hides passwords.
 #[derive(Clone, Default)]
 pub(super) struct AddressList(Vec<String>);
 
@@ -50,7 +50,7 @@ impl fmt::Debug for AddressList {
     }
 }
 
-/// The address of a list of name servers. What prints it shows nothing secret.
+/// The address of a list of name servers. `Debug` hides secrets.
 #[cfg(feature = "discovery")]
 #[derive(Clone)]
 pub(super) struct WebAddress(pub(super) String);
@@ -100,16 +100,14 @@ pub(in crate::client) fn check_address(address: &str) -> Result<()> {
     Err(Error::new(ErrorKind::Config, text))
 }
 
-/// What is wrong with an address. Only if it has the form of one are its host and port looked at.
+/// The defect of an address. Host and port are checked only if the form is right.
 fn faults(address: &str) -> Vec<String> {
     let mut wrong = Vec::new();
     let mut rest = address;
     if let Some((scheme, behind)) = rest.split_once("://") {
         let scheme = Printable(scheme).to_string();
         wrong.push(match &*scheme {
-            "https" => {
-                "begins with the scheme https:// (TLS is a setting of its own: tls(..))".into()
-            }
+            "https" => "begins with the scheme https:// (enable TLS with tls(..) instead)".into(),
             _ => format!("begins with the scheme {scheme}://"),
         });
         rest = behind;
@@ -125,9 +123,7 @@ fn faults(address: &str) -> Vec<String> {
         wrong.push("has a blank: several addresses are separated by semicolons".into());
     }
     if let Some((_, behind)) = rest.rsplit_once('@') {
-        wrong.push(
-            "has credentials before an @ (they are a setting of their own: credentials(..))".into(),
-        );
+        wrong.push("has credentials before an @ (set them with credentials(..) instead)".into());
         rest = behind;
     }
     if let Some((before, path)) = rest.split_once('/') {
@@ -208,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_cannot_be_used_says_what_is_wrong_with_it() {
+    fn an_unusable_address_is_refused_with_the_reason() {
         for (bad, expected) in [
             ("", "has no port"),
             ("localhost", "has no port"),
@@ -225,7 +221,7 @@ mod tests {
             ("tcp://h:1", "begins with the scheme tcp://"),
             ("rocketmq://h:1", "begins with the scheme rocketmq://"),
             ("HTTP://h:1", "begins with the scheme HTTP://"),
-            ("https://h:1", "(TLS is a setting of its own: tls(..))"),
+            ("https://h:1", "(enable TLS with tls(..) instead)"),
             (
                 "h:1 h:2",
                 "has a blank: several addresses are separated by semicolons",

@@ -17,7 +17,7 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
-    /// `instance` is made up if there is none, so that every client differs.
+    /// `instance` is generated if it is not set, so that every client differs.
     pub(crate) fn new(ip: IpAddr, instance: Option<&str>, unit: Option<&str>) -> Identity {
         let random = RandomState::new().hash_one(process::id());
         let process_id = process::id();
@@ -56,8 +56,8 @@ impl Identity {
     }
 }
 
-/// Java's tools take the time in a key for one of their own time zone, and look for the message among
-/// those stored from then on. West of UTC that would be too late; half a day earlier it is nowhere.
+/// Java's tools read the time in a key as local time, and search messages stored from then on. West
+/// of UTC that would be too late; half a day earlier is safe everywhere.
 const HALF_A_DAY: i64 = 12 * 3600 * 1000;
 
 /// Now, as messages carry it.
@@ -88,17 +88,17 @@ pub(crate) fn local_ip(towards: Option<&str>) -> IpAddr {
 
 /// The process that a client belongs to.
 ///
-/// A fork has the client's sockets but none of its threads: what it wrote would land in the middle of
-/// what the parent writes, and what it shut down would be shut down for the parent. So it is refused:
-/// always where that is free, which is everything but a send, and by sends as soon as their thread looks.
+/// A fork has the client's sockets but none of its threads: its writes would mix with those of the
+/// parent, and its shutdown would close the parent's connections. So calls in a fork are refused:
+/// all calls except sends check each time, sends check at intervals.
 pub(crate) struct Process(u32);
 
 thread_local! {
-    /// Which process this was found to be, and when.
+    /// The process id of the last check, and its time.
     static LOOKED: Cell<Option<(u32, Instant)>> = const { Cell::new(None) };
 }
 
-/// How often the sends of a thread look: the system call is free at this rate.
+/// The interval at which the sends of a thread check: at this rate the system call costs nothing.
 const EVERY: Duration = Duration::from_millis(100);
 
 impl Process {
@@ -111,7 +111,8 @@ impl Process {
         process::id() != self.0
     }
 
-    /// The same for every send: what this thread saw less than a tenth of a second ago still counts.
+    /// The same for every send: this thread's check of less than a tenth of a second ago is still
+    /// valid.
     pub(crate) fn is_forked_at(&self, now: Instant) -> bool {
         let looked = LOOKED.get();
         let looked = looked.filter(|(_, at)| now.saturating_duration_since(*at) < EVERY);
@@ -120,7 +121,7 @@ impl Process {
             LOOKED.set(Some(looked));
             looked
         });
-        // What was seen just before the fork says too little about a client of the fork's own.
+        // A check from before the fork is not valid for a client of the fork.
         here != self.0 && self.is_forked()
     }
 }
@@ -151,23 +152,23 @@ mod tests {
         );
     }
 
-    /// In a fork, clients of its own stand beside those of its parent.
+    /// In a fork, its own clients exist beside those of its parent.
     #[test]
-    fn a_look_for_one_client_says_nothing_of_another_process_client() {
+    fn a_check_for_one_client_is_not_valid_for_a_client_of_another_process() {
         let (own, parents) = (Process::current(), Process(process::id() + 1));
         let now = Instant::now();
         for _ in 0..2 {
             assert!(!own.is_forked_at(now));
             assert!(parents.is_forked_at(now));
         }
-        // As a look of the parent's, of just before the fork.
+        // Like a check of the parent just before the fork.
         LOOKED.set(Some((parents.0, now)));
         assert!(!own.is_forked_at(now));
     }
 
-    /// A thread that has not sent for a while, as the one that makes worker processes, looks.
+    /// A thread that has not sent for a while, such as one that forks workers, checks.
     #[test]
-    fn a_thread_looks_again_after_a_tenth_of_a_second() {
+    fn a_thread_checks_again_after_a_tenth_of_a_second() {
         let parents = Process(process::id() + 1);
         let now = Instant::now();
         LOOKED.set(Some((parents.0, now)));

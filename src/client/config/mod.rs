@@ -1,4 +1,4 @@
-//! What a client is set up with, and what follows from it. In reading order:
+//! The settings of a client, and values derived from them. In reading order:
 //!
 //! - `options`: [`ClientOptions`], all settings of a client as users give them
 //! - `settings`: [`ClientConfig`], the values that a client goes by, checked

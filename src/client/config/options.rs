@@ -15,10 +15,10 @@ use crate::transport::TlsConfig;
 /// The settings of a [`Client`](crate::Client): name servers, identity, TLS, access control, limits,
 /// intervals, hooks.
 ///
-/// Give them to [`Client::start`](crate::Client::start) for a client that several producers share, or
-/// to a builder's [`options`](crate::producer::ProducerBuilder::options) for the client that it makes for itself.
-/// Builders have the daily ones (`name_server`, `credentials`, `tls`, `namespace`, `instance_name`) as
-/// methods of their own. What is set more than once has the last value; name servers and hooks add up.
+/// Give them to [`Client::start`](crate::Client::start) for a client that several producers share,
+/// or to a builder's [`options`](crate::producer::ProducerBuilder::options) for the producer's own
+/// client. Builders also have `name_server`, `credentials`, `tls`, `namespace` and `instance_name`
+/// as methods. If a setting is repeated, the last value counts; name servers and hooks add up.
 ///
 /// A value out of its range is an error of kind [`Config`](crate::ErrorKind::Config) at the start;
 /// [all settings](crate::docs::settings) are on one page.
@@ -79,8 +79,8 @@ impl ClientOptions {
 
     /// The name servers, as `host:port`, several with `;` between them. Adds to earlier ones; at
     /// least one is needed. Host names are resolved for each connection; an IPv6 address has
-    /// brackets (`[::1]:9876`). An `http://` in front is left out, as in Java; anything else that is
-    /// not a host and a port is an error, which names what is wrong.
+    /// brackets (`[::1]:9876`). A leading `http://` is dropped, as in Java. Any other text than
+    /// host and port is an error that names the defect.
     #[doc(alias = "setNamesrvAddr")]
     pub fn name_server(mut self, addresses: impl AsRef<str>) -> Self {
         self.name_servers.add(addresses.as_ref());
@@ -135,8 +135,8 @@ impl ClientOptions {
         self
     }
 
-    /// How headers are written (default [`Json`](HeaderFormat::Json)). Both forms are always
-    /// understood.
+    /// How headers are written (default [`Json`](HeaderFormat::Json)). The client always reads both
+    /// forms.
     #[doc(alias = "ROCKETMQ_SERIALIZE_TYPE")]
     pub fn header_format(mut self, format: HeaderFormat) -> Self {
         self.header_format = Some(format);
@@ -151,8 +151,8 @@ impl ClientOptions {
         self
     }
 
-    /// The version to announce, as an ordinal of Java's `MQVersion` (default 493, which is
-    /// 5.4.0; the lower 15 bits count). Servers decide by it what they may send.
+    /// The version to announce, as an ordinal of Java's `MQVersion` (default 493, which is 5.4.0;
+    /// only the lower 15 bits are sent). Servers use it to decide what they may send.
     #[doc(alias = "MQVersion")]
     pub fn protocol_version(mut self, version: u16) -> Self {
         self.version = Some(i32::from(version & 0x7FFF));
@@ -186,11 +186,11 @@ impl ClientOptions {
     }
 
     /// The web address of the list of name servers, instead of [`name_server`](Self::name_server)
-    /// (default: none): `http://host:port/rocketmq/nsaddr` answers `host:port;host:port`. The list is
-    /// fetched when a name server is first needed, within that call's deadline and at most 3 s, and
-    /// again every [`discovery_interval`](Self::discovery_interval). If that fails, or the answer
-    /// cannot be used, the list stays as it was. With [`unit_name`](Self::unit_name) the address
-    /// becomes `..-unit?nofix=1`. Only plain `http`, without a proxy. Needs the feature
+    /// (default: none): `http://host:port/rocketmq/nsaddr` answers `host:port;host:port`. The list
+    /// is fetched when a name server is first needed, within that call's deadline and at most 3 s,
+    /// and again every [`discovery_interval`](Self::discovery_interval). If that fails, or the
+    /// answer is unusable, the list stays unchanged. With [`unit_name`](Self::unit_name) the
+    /// address becomes `..-unit?nofix=1`. Only plain `http`, without a proxy. Needs the feature
     /// `discovery`.
     #[cfg(feature = "discovery")]
     #[doc(alias = "rocketmq.namesrv.domain")]
@@ -261,9 +261,8 @@ impl ClientOptions {
     /// Names are limited with their namespace: topics to 127 bytes, groups to 120. It has the
     /// characters `|a-zA-Z0-9_-`.
     ///
-    /// Default: the instance in a name server's address, where that begins with
-    /// `MQ_INST_.._..` and a dot (`http://MQ_INST_1_2.region.example:80`), else none. An empty
-    /// one is none in any case.
+    /// Default: the instance in a name server's address, if that begins with `MQ_INST_.._..` and a
+    /// dot (`http://MQ_INST_1_2.region.example:80`), else none. An empty text means none.
     #[doc(alias = "setNamespace")]
     pub fn namespace(mut self, namespace: impl AsRef<str>) -> Self {
         self.namespace = Some(namespace.as_ref().into());

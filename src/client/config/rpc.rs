@@ -1,4 +1,4 @@
-//! The settings that every request depends on: who it is from, where it goes, what it carries.
+//! The settings that every request depends on: names, ports, hooks and signatures.
 
 use std::fmt;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ pub(crate) struct RpcConfig {
     pub(crate) unit_mode: bool,
 }
 
-/// Which of a broker's ports sends go to.
+/// The port of a broker for sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SendPort {
     Ordinary,
@@ -36,7 +36,7 @@ pub(crate) enum SendPort {
 }
 
 impl SendPort {
-    /// Where sends to the broker at this address go.
+    /// The address for sends to the broker at this address.
     pub(crate) fn address(self, broker: &Arc<str>) -> Arc<str> {
         let vip = match self {
             SendPort::Ordinary => None,
@@ -86,7 +86,7 @@ impl RpcConfig {
         }
     }
 
-    /// How topics and groups are named.
+    /// The names of topics and groups.
     pub(crate) fn names(&self) -> Names {
         Names::in_namespace(self.namespace.clone())
     }
@@ -99,12 +99,12 @@ impl RpcConfig {
         }
     }
 
-    /// Where sends to the broker at this address go.
+    /// The address for sends to the broker at this address.
     pub(crate) fn send_address(&self, broker: &Arc<str>) -> Arc<str> {
         self.send_port().address(broker)
     }
 
-    /// What is done to every request.
+    /// The hooks and signatures of every request.
     pub(in crate::client) fn hooks(&self) -> Hooks {
         let namespaced = self.namespace_v2.iter();
         Hooks {
@@ -126,7 +126,7 @@ impl RpcConfig {
 }
 
 impl fmt::Debug for RpcConfig {
-    /// Says whether there are credentials, and nothing of what they are.
+    /// Shows whether credentials are set, but not their values.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = f.debug_struct("RpcConfig");
         #[cfg(feature = "acl")]

@@ -1,4 +1,4 @@
-//! What a client goes by: every setting with its value, and which values cannot work.
+//! The effective settings of a client: every setting with its value, and the checks of values.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -43,7 +43,7 @@ pub(crate) struct ClientConfig {
 }
 
 impl From<ClientOptions> for ClientConfig {
-    /// What is not set has its default.
+    /// Unset settings have their defaults.
     fn from(options: ClientOptions) -> ClientConfig {
         let cores = || std::thread::available_parallelism().map_or(1, |n| n.get());
         let seconds = Duration::from_secs;
@@ -85,7 +85,7 @@ impl From<ClientOptions> for ClientConfig {
 }
 
 impl fmt::Debug for ClientOptions {
-    /// With the defaults of what is not set.
+    /// Fills in the defaults of unset settings.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         ClientConfig::from(self.clone()).fmt(f)
     }
@@ -172,7 +172,7 @@ impl ClientConfig {
         Ok(checked)
     }
 
-    /// What secures the connections, read and checked.
+    /// The TLS configuration, read and checked.
     pub(in crate::client) fn checked_tls(&self) -> Result<Option<Tls>> {
         #[cfg(feature = "tls")]
         if let Some(tls) = &self.tls {
@@ -181,7 +181,7 @@ impl ClientConfig {
         Ok(None)
     }
 
-    /// The web address of the list of name servers, and the unit that has a list of its own.
+    /// The web address of the list of name servers, and the unit whose list it is.
     #[cfg(feature = "discovery")]
     pub(in crate::client) fn web_list(&self) -> Option<(&str, Option<&str>)> {
         let url = self.name_server_url.as_ref()?;
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_set_later_counts_what_is_not_set_stays_and_name_servers_add_up() {
+    fn later_settings_count_unset_ones_stay_and_name_servers_add_up() {
         let first = ClientOptions::new()
             .name_server("a:1")
             .instance_name("first")

@@ -1,4 +1,4 @@
-//! Heartbeats: which broker hears of a client's members, and when.
+//! Heartbeats: which brokers get the client's members, and when.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -21,16 +21,15 @@ use crate::transport::{
     Connection, Deadline, Next, Outcome, Remoting, Threads, Throttle, Ticker, Timer,
 };
 
-/// The longest wait for brokers to hear that groups go away, out of a quarter of the time there is.
+/// The longest wait for unregistering groups, and at most a quarter of the time left.
 const GOODBYE_WITHIN: Duration = Duration::from_secs(1);
 
 /// Tells brokers which groups live in a client: at intervals, at once over every new connection, and when
 /// a group joins or changes.
 ///
-/// All masters of known routes hear of them; if there is a consumer, all slaves too. It is by its use
-/// that an address is a broker: one that a route names is, whatever else it is (a name server, as the
-/// proxy of brokers 5.x). The thread never dials: it has a connection made, and the heartbeat leaves as
-/// soon as there is one.
+/// All masters of known routes get heartbeats; with a consumer, all slaves too. An address that a
+/// route names is a broker, whatever else it is (for example a name server, as the 5.x proxy). The
+/// heartbeat thread never dials: it requests a connection, and the heartbeat leaves once it is up.
 pub(in crate::client) struct Heartbeats {
     pub(in crate::client) registry: Arc<Registry>,
     pub(super) remoting: Arc<Remoting>,
@@ -42,12 +41,12 @@ pub(in crate::client) struct Heartbeats {
     client_id: String,
     /// About what brokers can cause as often as they like.
     pub(super) warnings: Arc<Throttle>,
-    /// Addresses that are to hear of the members out of turn.
+    /// Addresses that get a heartbeat out of turn.
     due: Mutex<BTreeSet<Arc<str>>>,
     ticker: Mutex<Option<Ticker<()>>>,
 }
 
-/// What heartbeats need of their client.
+/// The parts of the client that heartbeats use.
 pub(in crate::client) struct Surroundings {
     pub(in crate::client) registry: Arc<Registry>,
     pub(in crate::client) remoting: Arc<Remoting>,
@@ -111,14 +110,14 @@ impl Heartbeats {
     pub(super) fn connected(&self, connection: &Arc<Connection>) {
         let address = connection.address();
         match self.broker_of_send_address(address) {
-            // Its ordinary port hears of us too, over a connection that a sender need not wait for.
+            // The ordinary port gets a heartbeat too, over a connection that no sender waits for.
             Some(broker) => self.send_soon([broker]),
             None if self.is_broker(address) => self.send(connection),
             None => {}
         }
     }
 
-    /// Has these addresses hear of the members soon, unless they know all of them.
+    /// Schedules heartbeats to these addresses, unless they know all members.
     pub(super) fn send_soon(&self, addresses: impl IntoIterator<Item = Arc<str>>) {
         let mut due = self.due.lock();
         due.extend(addresses);
@@ -132,8 +131,8 @@ impl Heartbeats {
         }
     }
 
-    /// A member has joined or changed: brokers that are connected hear of it now, and those of its topics
-    /// whose routes are known as soon as they are connected.
+    /// A member has joined or changed: connected brokers get a heartbeat now, brokers of its topics
+    /// with known routes once they are connected.
     pub(super) fn announce(&self, member: &dyn Member) {
         for connection in self.connected_brokers() {
             self.send(&connection);
@@ -175,7 +174,7 @@ impl Heartbeats {
         );
     }
 
-    /// What brokers are to know, and its version.
+    /// The content of heartbeats, and its version.
     pub(super) fn heartbeat(&self) -> Option<(Heartbeat, u64)> {
         self.registry.heartbeat(&self.client_id)
     }
@@ -214,7 +213,7 @@ impl Heartbeats {
         let _ = answers.recv_deadline(deadline.instant());
     }
 
-    /// The addresses that hear of the members at intervals.
+    /// The addresses that get heartbeats at intervals.
     pub(super) fn targets(&self) -> Vec<Arc<str>> {
         self.concerned(&self.routes.brokers())
     }
@@ -239,8 +238,8 @@ impl Heartbeats {
         (!brokers.contains(address)).then(|| broker.clone())
     }
 
-    /// Whether this address is to hear of the members: one that a route names; and one that nobody
-    /// names, which is no name server and takes more than sends.
+    /// Whether this address gets heartbeats: if a route names it, or if it is neither a name server
+    /// nor a port for sends only.
     fn is_broker(&self, address: &Arc<str>) -> bool {
         let is_named = |brokers: &Brokers| brokers.contains(address);
         is_named(&self.routes.brokers())
@@ -265,7 +264,7 @@ impl Heartbeats {
         }
     }
 
-    /// The turn of those that are to hear of the members before.
+    /// Takes the addresses that get a heartbeat out of turn.
     fn send_due(&self) {
         let due = mem::take(&mut *self.due.lock());
         for address in due {
@@ -297,8 +296,7 @@ impl Heartbeats {
 }
 
 impl RouteListener for Heartbeats {
-    /// Brokers of topics that members need hear of them at once, and so do those whose address was no
-    /// broker's before.
+    /// Brokers of needed topics, and new broker addresses, get a heartbeat at once.
     fn route_changed(&self, topic: &Arc<str>, route: &Arc<Route>) {
         let needed = self.registry.topics();
         let is_needed = needed.iter().any(|needed| needed.topic == *topic);
@@ -309,8 +307,8 @@ impl RouteListener for Heartbeats {
     }
 }
 
-/// Notes that a broker has confirmed a heartbeat of this version, and tells the members that it is the
-/// first one for.
+/// Records that a broker confirmed a heartbeat of this version, and notifies the members that it
+/// confirms first.
 pub(super) fn note_confirmed(registry: &Registry, connection: &Arc<Connection>, version: u64) {
     let before = connection.note_confirmed(version);
     for member in registry.between(before, version) {

@@ -1,4 +1,4 @@
-//! What connections report to the client.
+//! Receives the events of connections for the client.
 
 use std::sync::{Arc, Weak};
 

@@ -10,7 +10,7 @@ use crate::protocol::heartbeat::Heartbeat;
 use crate::protocol::{Command, ProtocolError};
 use crate::transport::{Connection, Deadline, Throttle};
 
-/// What a group is to brokers. A producer and a consumer group may have the same name.
+/// The kind of a group. A producer and a consumer group may have the same name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum MemberKind {
     Producer,
@@ -37,15 +37,15 @@ pub(crate) trait Member: Send + Sync {
     /// Adds what brokers are to know of it. Runs for each heartbeat, under no lock.
     fn add_to(&self, heartbeat: &mut Heartbeat);
 
-    /// The topics whose routes it needs for as long as it lives. Connections to their brokers are made,
-    /// and these brokers hear of it, as soon as their routes are known.
+    /// The topics whose routes it needs for its lifetime. Once their routes are known, their
+    /// brokers are connected and get a heartbeat.
     fn topics(&self) -> Vec<NeededTopic>;
 
     /// Whether brokers make requests of it, so that they must be able to find this client at any time.
     fn is_asked(&self) -> bool;
 
-    /// Takes a broker's request, or gives it back if it is not for this member. Who takes it answers
-    /// it. Runs on a reader thread: it decides and hands on.
+    /// Takes a broker's request, or returns it if it is not for this member. The member that takes
+    /// it answers it. Runs on a reader thread: it decides and hands over.
     fn answer(&self, request: BrokerRequest) -> Option<BrokerRequest>;
 
     /// The broker at the other end of this connection has confirmed a heartbeat that has this member in
@@ -63,8 +63,8 @@ pub(crate) trait Member: Send + Sync {
     fn join(&self, deadline: Deadline) -> Vec<String>;
 }
 
-/// A request that a broker makes of this client. Whoever takes it answers it, by one of its functions;
-/// none of them waits.
+/// A broker's request to this client. The member that takes it answers through one of its
+/// functions, none of which blocks.
 pub(crate) struct BrokerRequest {
     connection: Arc<Connection>,
     command: Command,

@@ -13,7 +13,7 @@ pub(crate) struct Membership {
 }
 
 impl Membership {
-    /// Adds a member, of which brokers hear at once; `None` if there is one of its kind and group.
+    /// Adds a member and sends heartbeats; `None` if one of its kind and group exists.
     pub(in crate::client) fn join(
         heartbeats: &Arc<Heartbeats>,
         member: Arc<dyn Member>,
@@ -28,9 +28,9 @@ impl Membership {
         })
     }
 
-    /// What brokers are to know of the member has changed, which is what it says in heartbeats from now
-    /// on: they hear of it at once, and have not confirmed it before they answer that. (Further topics
-    /// that it needs are looked up by `ClientCore::learn_soon`.)
+    /// The member's part of the heartbeat has changed: brokers get it at once, and count as
+    /// informed when they answer that heartbeat. (`ClientCore::learn_soon` looks up further
+    /// topics.)
     #[allow(dead_code, reason = "consumers are to come")]
     pub(crate) fn change(&self) {
         let changed = self.heartbeats.registry.change(self.kind, &self.group);
@@ -56,7 +56,7 @@ impl Membership {
             .ensure_registered(self.kind, &self.group, address, deadline)
     }
 
-    /// Has brokers at these addresses hear of the member soon, over new connections if need be.
+    /// Schedules heartbeats to these addresses, over new connections if needed.
     #[allow(dead_code, reason = "consumers are to come")]
     pub(crate) fn announce(&self, addresses: impl IntoIterator<Item = Arc<str>>) {
         self.heartbeats.send_soon(addresses);

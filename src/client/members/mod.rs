@@ -1,13 +1,13 @@
-//! The groups that live in a client, and what they and the brokers know of each other. In reading order:
+//! The groups that live in a client, and their registration at brokers. In reading order:
 //!
 //! - `member`: [`Member`], what a producer or consumer is to its client; [`BrokerRequest`], what brokers
 //!   ask of it
 //! - `registry`: the members, by kind and group; the one place that a heartbeat is made from
-//! - `heartbeat`: which broker hears of the members, and when
+//! - `heartbeat`: which brokers get the members, and when
 //! - `registered`: waiting until a broker has confirmed that it knows a member
 //! - `membership`: a member's place in its client
 //! - `inbound`: events of connections, handed to the above
-//! - `replies`: replies that a broker pushes, and who waits for them
+//! - `replies`: replies that a broker pushes, and their waiters
 
 mod heartbeat;
 mod inbound;

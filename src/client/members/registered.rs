@@ -10,7 +10,7 @@ use crate::client::api::{self, group};
 use crate::error::Result;
 use crate::transport::{CONNECTIONS_PER_CALL, Connection, Deadline, Deferred, Next, Outcome};
 
-/// What goes on when a broker knows a member, or will not.
+/// The continuation of a wait until a broker knows a member.
 type Continuation = Box<dyn FnOnce() + Send>;
 
 impl Heartbeats {
@@ -129,7 +129,7 @@ impl Heartbeats {
                 then();
                 return Next::Done;
             }
-            // Not here: this can be the timer, which waits for no socket.
+            // Not here: this can be the timer thread, which must not wait for a socket.
             Next::Retry(Box::new(move || {
                 own.connect_and_register(since, to.address(), deadline, connections - 1, then);
             }))
@@ -145,7 +145,7 @@ impl Heartbeats {
             return false;
         }
         note_confirmed(&self.registry, connection, version);
-        // What the broker pushes can come by way of another one.
+        // The broker's push can arrive through another broker.
         let others = self.targets().into_iter();
         self.send_soon(others.filter(|other| other != connection.address()));
         true

@@ -24,7 +24,7 @@ struct State {
 
 struct Entry {
     member: Arc<dyn Member>,
-    /// What brokers know of it is up to date from this version on.
+    /// The version from which on brokers know the member as it is.
     since: u64,
 }
 
@@ -46,7 +46,7 @@ impl Registry {
         self.0.lock().members.remove(&(kind, group.clone()));
     }
 
-    /// What brokers are to know of a member has changed; `None` if it is not here any more.
+    /// The member's part of the heartbeat has changed; `None` if it has left.
     pub(super) fn change(&self, kind: MemberKind, group: &Arc<str>) -> Option<Arc<dyn Member>> {
         let mut state = self.0.lock();
         let next = state.version + 1;
@@ -91,7 +91,7 @@ impl Registry {
         state.members.values().map(|e| e.member.clone()).collect()
     }
 
-    /// The members whose version is behind the first and up to the second one.
+    /// The members whose version is after the first and up to the second one.
     pub(super) fn between(&self, before: u64, version: u64) -> Vec<Arc<dyn Member>> {
         let state = self.0.lock();
         let entries = state.members.values();

@@ -30,7 +30,7 @@ struct Table {
     closed: bool,
 }
 
-/// Who waits for a reply.
+/// A waiter for a reply.
 pub(crate) struct Waiting {
     /// The group of the producer that asked.
     pub(crate) group: Arc<str>,
@@ -41,8 +41,8 @@ pub(crate) struct Waiting {
     pub(crate) answer: Answer,
 }
 
-/// Takes the reply, or why there is none: exactly once, on a reader or timer thread or that of a
-/// shutdown. It hands on and runs no user code; a reply is unpacked where it goes.
+/// Takes the reply or the error, exactly once, on a reader, timer or shutdown thread. It hands over
+/// and runs no user code; the receiver unpacks the reply.
 pub(crate) type Answer = Box<dyn FnOnce(Result<PackedReply>) + Send>;
 
 /// A reply as it came. The thread that wants it unpacks it: a reader has all other answers of its
@@ -69,8 +69,7 @@ impl Replies {
         }))
     }
 
-    /// A correlation id that nobody can foresee, so that nobody can answer without having been
-    /// asked.
+    /// An unpredictable correlation id, so that a peer cannot forge a reply.
     pub(crate) fn new_id(&self) -> u128 {
         let shared = &self.0;
         let half = || {
@@ -80,8 +79,7 @@ impl Replies {
         reply::correlation(half() << 64 | half())
     }
 
-    /// Waits for the reply until the deadline. After the end of the client who would wait comes
-    /// back.
+    /// Adds a waiter until the deadline. After the end of the client it is returned.
     pub(crate) fn register(
         &self,
         id: u128,
@@ -104,7 +102,7 @@ impl Replies {
         Ok(())
     }
 
-    /// Takes who waits under this id. Only who took it may answer.
+    /// Removes the waiter of this id. Only the thread that removed it may answer it.
     pub(crate) fn take(&self, id: u128) -> Option<Waiting> {
         let entry = self.0.table.lock().pending.complete(id);
         entry.map(|entry| entry.slot)
@@ -120,7 +118,7 @@ impl Replies {
         };
         let waiting = reply::correlation_of(&header.properties()).and_then(|id| self.take(id));
         let Some(waiting) = waiting else {
-            logging::debug!(target: LOG, "a reply came that nobody waits for (late or unknown)");
+            logging::debug!(target: LOG, "a reply has no waiter (it is late or unknown)");
             return request.done();
         };
         let body = request.take_body();
@@ -155,7 +153,7 @@ impl Replies {
         }
     }
 
-    /// Answers everybody, and lets nobody wait from now on.
+    /// Answers all waiters, and refuses new ones from now on.
     pub(in crate::client) fn close(&self) {
         let mut table = self.0.table.lock();
         table.closed = true;
@@ -195,7 +193,7 @@ impl Shared {
 }
 
 impl PackedReply {
-    /// The reply; the broker hears whether it could be read.
+    /// The reply; the broker is informed whether it was readable.
     ///
     /// # Errors
     /// `Protocol`: the body is damaged, or too large.
@@ -230,7 +228,7 @@ impl Waiting {
         (self.answer)(Err(error));
     }
 
-    /// What a caller hears whose time is up.
+    /// The error of a caller whose deadline has passed.
     pub(crate) fn no_reply(&self) -> Error {
         let text = format!("no reply came within {:?}", self.timeout);
         let error = Error::timeout(Wait::Response).detailed(text);
@@ -275,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn who_waits_is_answered_once_by_time_or_by_the_end() {
+    fn a_waiter_is_answered_once_by_its_deadline_or_by_the_end() {
         let threads = Threads::default();
         let timer = Timer::start(&threads).unwrap();
         let replies = Replies::new(timer.clone());

@@ -22,16 +22,16 @@ use crate::protocol::route::{BrokerData, QueueData, TopicRoute};
 use crate::protocol::{Command, HeaderFormat, frame};
 use crate::transport::{Connection, Deadline};
 
-/// Only a failing test waits so long.
+/// Only a failing test waits this long.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 const CONSUMER: MemberKind = MemberKind::Consumer;
 
-/// A consumer group that needs one topic and says what happens to it.
+/// A consumer group that needs one topic and reports its events.
 struct Group {
     name: Arc<str>,
     topic: Arc<str>,
-    /// What it says of itself in heartbeats.
+    /// Its part of heartbeats.
     subscription: AtomicU32,
     confirmed: Sender<String>,
     asked: Sender<i32>,
@@ -149,7 +149,7 @@ fn route(addresses: &[SocketAddr]) -> TopicRoute {
     }
 }
 
-/// What each heartbeat said of consumers, by server.
+/// The consumers in each heartbeat, by server.
 fn said(cluster: &Cluster, server: &str) -> Vec<String> {
     let beats = cluster.requests(&On::Heartbeat);
     let beats = beats.iter().filter(|beat| beat.server() == server);
@@ -166,7 +166,7 @@ fn said(cluster: &Cluster, server: &str) -> Vec<String> {
 
 /// Long before the interval of 30 s.
 #[test]
-fn all_brokers_of_a_consumers_topics_hear_of_it_at_once_slaves_too() {
+fn all_brokers_of_a_consumers_topics_get_heartbeats_at_once_slaves_too() {
     let cluster = master_and_slave();
     let client = client(&cluster);
     let heard = group("g", "T");
@@ -209,7 +209,7 @@ fn all_brokers_of_a_consumers_topics_hear_of_it_at_once_slaves_too() {
 }
 
 #[test]
-fn a_change_is_told_at_once_and_not_confirmed_before_the_broker_has_answered() {
+fn a_change_is_sent_at_once_and_confirmed_by_the_brokers_answer() {
     let cluster = Cluster::builder().topic("T", 4).start().expect("ports");
     let client = client(&cluster);
     let heard = group("g", "T");
@@ -238,7 +238,7 @@ fn a_change_is_told_at_once_and_not_confirmed_before_the_broker_has_answered() {
 }
 
 #[test]
-fn a_topic_that_does_not_exist_is_waited_for_and_the_default_topic_does_not_stand_for_it() {
+fn a_missing_topic_is_awaited_without_the_default_topic() {
     let cluster = Cluster::start().expect("ports");
     let options = ClientOptions::new()
         .name_server(cluster.name_server())

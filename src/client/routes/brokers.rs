@@ -12,7 +12,7 @@ pub(crate) struct Brokers {
     by_name: BTreeMap<Arc<str>, BTreeMap<i64, Arc<str>>>,
 }
 
-/// Where a pull goes.
+/// The address of a pull.
 #[allow(dead_code, reason = "consumers are to come")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PullAddress {

@@ -1,15 +1,14 @@
-//! Which name server is asked first. Pure.
+//! The order in which name servers are asked. Pure.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::error::Error;
 
-/// How long the connection to a name server that is not listed any more is kept: longer than any lookup
-/// that began before.
+/// How long the connection to a removed name server is kept: longer than any earlier look-up.
 const KEPT_FOR: Duration = Duration::from_secs(30);
 
-/// How long a name server that did not answer, or refused, is asked last.
+/// The back-off of a name server that did not answer, or refused: it is asked last.
 pub(super) const DEMOTED_FOR: Duration = Duration::from_secs(30);
 
 pub(super) struct Choice {
@@ -27,7 +26,7 @@ pub(super) struct Server {
     pub(super) error: Option<Error>,
 }
 
-/// A name server whose turn it is.
+/// The next name server to ask.
 #[derive(Debug, Clone)]
 pub(super) struct Turn {
     pub(super) address: Arc<str>,
@@ -88,7 +87,7 @@ impl Choice {
         all.any(|known| **known == *address)
     }
 
-    /// All of them: from the current one on, and the demoted ones last.
+    /// All name servers, from the current one on, those in back-off last.
     pub(super) fn order(&self, now: Instant) -> Vec<Turn> {
         let (before, from_current) = self.servers.split_at(self.current.min(self.servers.len()));
         let turn = |server: &Server| Turn {
@@ -100,7 +99,7 @@ impl Choice {
         order
     }
 
-    /// All of them in the order of the list, and whether each is the current one.
+    /// All name servers in the order of the list, and whether each is the current one.
     pub(super) fn all(&self) -> impl Iterator<Item = (&Server, bool)> {
         let servers = self.servers.iter().enumerate();
         servers.map(|(i, server)| (server, i == self.current))
@@ -172,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_list_keeps_what_was_learnt_of_the_old_one() {
+    fn a_new_list_keeps_the_state_of_the_old_one() {
         let [a, b, c, d] = ["a", "b", "c", "d"].map(Arc::<str>::from);
         let now = Instant::now();
         let order = |choice: &Choice| order(choice, now);

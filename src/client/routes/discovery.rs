@@ -22,14 +22,14 @@ type Servers = Vec<Arc<str>>;
 pub(in crate::client) struct Discovery {
     url: String,
     agent: ureq::Agent,
-    /// How many fetches have ended, so that callers who waited know that one did.
+    /// The number of ended fetches, so that waiting callers notice one.
     ended: AtomicU64,
     /// Locked during a fetch; the result of the last one.
     last: Mutex<Result<()>>,
 }
 
 impl Discovery {
-    /// That of the settings, if the list is not given.
+    /// The address in the settings, unless the list is given.
     ///
     /// # Errors
     /// Those of [`new`](Discovery::new).
@@ -38,7 +38,7 @@ impl Discovery {
         url.map(|(url, unit)| Discovery::new(url, unit)).transpose()
     }
 
-    /// `unit` is a part of a company with name servers of its own.
+    /// `unit` is a part of a company with its own name servers.
     ///
     /// # Errors
     /// [`Config`](ErrorKind::Config) if the address is not a plain web address.
@@ -54,7 +54,7 @@ impl Discovery {
             return Err(bad("is no http address with a host"));
         }
         let config = ureq::Agent::config_builder()
-            // What is set for other programs by the environment does not count here.
+            // Proxy settings in the environment do not apply here.
             .proxy(None)
             .max_idle_connections(0)
             .http_status_as_error(false)
@@ -67,8 +67,8 @@ impl Discovery {
         })
     }
 
-    /// Fetches the list and hands it over. One fetch at a time: a caller that comes meanwhile waits, and
-    /// shares the failure if it fails.
+    /// Fetches the list and hands it over. Single flight: a concurrent caller waits for the running
+    /// fetch, and shares its failure.
     ///
     /// # Errors
     /// [`NoNameServer`](ErrorKind::NoNameServer): no answer, or none that can be used.
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_unit_has_a_list_of_its_own() {
+    fn a_unit_has_its_own_list() {
         let url = "http://ns.example:8080/rocketmq/nsaddr";
         assert_eq!(with_unit(url, None), url);
         assert_eq!(with_unit(url, Some(" ")), url);

@@ -1,4 +1,4 @@
-//! Finds routes: those that are known, else what the name servers say.
+//! Finds routes: known ones, otherwise from the name servers.
 
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -61,8 +61,8 @@ impl Routes {
         drop(self.open.lock().take());
     }
 
-    /// Where to write messages of a topic: as far as is known, else as a name server says, else the
-    /// default topic's brokers. There may be no queue that can be written to:
+    /// The publish view of a topic: from the known route, otherwise from a name server, otherwise
+    /// of the default topic's brokers. It may have no writable queue:
     /// [`PublishInfo::check_writable`].
     ///
     /// # Errors
@@ -81,8 +81,8 @@ impl Routes {
         }
     }
 
-    /// The route of a topic, as far as is known, else as a name server says. Without a default topic it
-    /// is the route of a topic that exists.
+    /// The known route of a topic, otherwise the name servers' answer. Without a default topic it
+    /// is the route of an existing topic.
     ///
     /// # Errors
     /// Those of [`publish_info`](Routes::publish_info).
@@ -145,7 +145,7 @@ impl Routes {
         serves.then(|| known.route.clone())
     }
 
-    /// Has a listener hear of routes that change. It is forgotten when it is gone.
+    /// Adds a listener for changed routes. It is removed once it is dropped.
     pub(crate) fn listen(&self, listener: Weak<dyn RouteListener>) {
         self.table.listen(listener);
     }
@@ -197,7 +197,7 @@ impl Routes {
         known: impl Fn() -> Option<Arc<Route>>,
     ) -> Result<Arc<Route>> {
         let serves = |result: &Result<Arc<Route>>, begun: Instant| match result {
-            // That caller had less time than this one has.
+            // That caller had less time than this one.
             Err(error) if error.kind() == ErrorKind::Timeout => deadline.has_passed(Instant::now()),
             Ok(_) => since.is_none_or(|since| begun > since),
             Err(_) => true,
@@ -235,8 +235,8 @@ impl Routes {
     ) -> Result<Arc<Route>> {
         let asked = Instant::now();
         let own = deadline.capped(asked, self.api_timeout);
-        // Name servers that have lost a topic (they have just been started, say) do not turn its queues
-        // into those of a new one. A topic that they never had has the default topic's brokers.
+        // If name servers have lost a topic (for example because they were just restarted), its
+        // known queues are kept. A topic that they never had uses the default topic's brokers.
         let exists = |known: Arc<Known>| known.route.is_of_topic();
         let default_serves = !self.table.get(topic).is_some_and(exists);
         let found = self.route_or_default(topic, default.filter(|_| default_serves), own);

@@ -6,7 +6,7 @@
 //! - `finder`: [`Routes`]; finds a route that is not known, one lookup for all that need it
 //! - `name_server`: the name servers, asked in the order of `choice`; their list may come from the web
 //!   (`discovery`, or `no_discovery` without that feature)
-//! - `refresh`: the thread that looks known routes up again
+//! - `refresh`: the thread that refreshes known routes
 
 mod brokers;
 mod choice;

@@ -11,13 +11,13 @@ use crate::logging;
 use crate::sync::Mutex;
 use crate::transport::{Deadline, Throttle};
 
-/// How long a name server that did not answer lately is waited for when another one has answered.
+/// How long to wait for a name server that did not answer lately, once another one has answered.
 const SECOND_OPINION: Duration = Duration::from_millis(250);
 
 /// The name servers, and which of them answered last.
 pub(crate) struct NameServers {
     choice: Mutex<Choice>,
-    /// Where the list comes from, if it was not given.
+    /// The source of the list, unless it was given.
     discovery: Option<Discovery>,
     /// The one that was asked last.
     asked: Mutex<Option<Arc<str>>>,
@@ -49,8 +49,9 @@ impl NameServers {
     /// Asks one name server after the other, the one that answered last first, each within an equal share
     /// of the time that is left: until `ask` has an answer, or an error that is no server's fault.
     ///
-    /// `None` is the answer of a server that does not know what it is asked for. It may have just been
-    /// started, so that it counts only if all that answer say so; they get half of the time that is left.
+    /// `None` is the answer of a server that does not know the topic. The server may have just been
+    /// started, so `None` counts only if all servers that answer agree; they get half of the
+    /// remaining time.
     ///
     /// # Errors
     /// If none answered: [`NameServer`](ErrorKind::NameServer) if one refused, else
@@ -86,7 +87,7 @@ impl NameServers {
                     is_unknown = true;
                     until = deadline.share(Instant::now(), 2);
                 }
-                // Neither says anything about the server: we are closed, or a hook refused.
+                // Neither concerns the server: the client is closed, or a hook refused.
                 Err(error) if matches!(error.kind(), ErrorKind::Closed | ErrorKind::Invalid) => {
                     return Err(error);
                 }
@@ -99,7 +100,7 @@ impl NameServers {
         }
     }
 
-    /// What a caller reports whose own deadline passed while it waited for an answer.
+    /// The error of a caller whose deadline passed during its wait.
     pub(super) fn no_answer(&self) -> Error {
         let error = Error::timeout(Wait::Route);
         match &*self.asked.lock() {
@@ -147,7 +148,7 @@ impl NameServers {
         }
     }
 
-    /// What is known of each.
+    /// The state of each.
     pub(crate) fn observe(&self) -> Vec<Observed> {
         let choice = self.choice.lock();
         let servers = choice.all().map(|(server, is_current)| Observed {

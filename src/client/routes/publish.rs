@@ -12,7 +12,7 @@ use crate::protocol::route::{TopicRoute, perm};
 /// The most queues of one topic that are taken from a route.
 pub(super) const MOST_QUEUES: usize = 65_536;
 
-/// Where messages of a topic can be written: Java's `TopicPublishInfo`, made from a route.
+/// The writable queues of a topic, derived from a route: Java's `TopicPublishInfo`.
 #[derive(Debug)]
 #[doc(alias = "TopicPublishInfo")]
 pub(crate) struct PublishInfo {
@@ -30,8 +30,8 @@ pub(crate) struct PublishInfo {
     closed: bool,
     /// Whether the queues have more than one broker's name.
     several_brokers: bool,
-    /// Which broker hosts a logical queue of a static topic, by the name that stands for the broker
-    /// and the queue's number; empty for all other topics.
+    /// The broker that hosts each logical queue of a static topic, by logical broker name and queue
+    /// number; empty for other topics.
     hosts: BTreeMap<(Arc<str>, i32), Arc<str>>,
 }
 
@@ -45,8 +45,8 @@ pub(crate) struct Target<'a> {
     pub(crate) has_other_broker: bool,
 }
 
-/// Whose turn it is among the queues of a topic: one place for all that send to it. Where it starts is
-/// random, so that many processes do not all start at the same queue.
+/// The round-robin position in the queues of a topic, shared by all its senders. It starts at
+/// random, so that many processes do not start at the same queue.
 #[derive(Debug)]
 pub(crate) struct Cursor(AtomicUsize);
 
@@ -131,7 +131,7 @@ impl PublishInfo {
     /// The master's address of a broker to which a message or the end of a transaction goes.
     ///
     /// # Errors
-    /// `NoBroker`, which says whether the route knows the broker at all.
+    /// `NoBroker`; the text says whether the route knows the broker.
     pub(crate) fn master_of(&self, broker: &str) -> Result<&Arc<str>> {
         let is_headless = || self.headless.iter().any(|name| **name == *broker);
         self.master(broker)
@@ -141,7 +141,7 @@ impl PublishInfo {
     /// Whether the topic can be written to now.
     ///
     /// # Errors
-    /// `NoRoute`, which says why not.
+    /// `NoRoute`, with the reason.
     pub(crate) fn check_writable(&self) -> Result<()> {
         if !self.queues.is_empty() {
             return Ok(());
@@ -212,7 +212,7 @@ impl PublishInfo {
     /// names, also those that no broker hosts now (they cannot be reached).
     fn add_static(&mut self, topic: &Arc<str>, route: &TopicRoute) {
         let mut mappings: Vec<_> = route.topic_queue_mapping_by_broker.values().collect();
-        // Of two that claim a queue, the later one comes last and wins.
+        // If two brokers claim a queue, the later epoch comes last and wins.
         mappings.sort_by_key(|mapping| mapping.epoch);
         let mut totals: BTreeMap<Arc<str>, i32> = BTreeMap::new();
         for mapping in mappings {
@@ -247,8 +247,8 @@ impl PublishInfo {
     }
 
     fn add_queues(&mut self, topic: &Arc<str>, broker: &Arc<str>, count: i32) {
-        let room = MOST_QUEUES.saturating_sub(self.queues.len());
-        let count = usize::try_from(count).unwrap_or(0).min(room);
+        let left = MOST_QUEUES.saturating_sub(self.queues.len());
+        let count = usize::try_from(count).unwrap_or(0).min(left);
         let queue = |id| MessageQueue::new(topic.clone(), broker.clone(), id);
         self.queues.extend((0..).take(count).map(queue));
     }

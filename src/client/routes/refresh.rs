@@ -21,16 +21,16 @@ const FORGET_AFTER_REFRESHES: u32 = 60;
 /// thread, which makes less of it anyway, is woken no more often than this.
 const SUSPECT_EVERY: Duration = Duration::from_millis(20);
 
-/// A topic whose route is needed for as long as something lives, whether it is used or not.
+/// A topic whose route is kept as long as its owner lives, whether it is used or not.
 #[derive(Debug, Clone)]
 pub(crate) struct NeededTopic {
     /// Its name on the wire.
     pub(crate) topic: Arc<str>,
-    /// Whose brokers serve as long as it does not exist; without one it is waited for.
+    /// The topic whose brokers serve until it exists; without one, its creation is awaited.
     pub(crate) default: Option<DefaultTopic>,
 }
 
-/// What the members of a client need of routes.
+/// The routes that the members of a client need.
 pub(crate) trait RouteNeeds: Send + Sync {
     /// The topics that are learnt as soon as possible and never forgotten.
     fn topics(&self) -> Vec<NeededTopic>;
@@ -47,7 +47,7 @@ pub(crate) struct Refresher {
     suspected: Mutex<Option<(Arc<str>, Instant)>>,
 }
 
-/// What the thread is to do out of turn.
+/// Work out of turn for the thread.
 enum Order {
     /// Look a known topic up again.
     Refresh(Arc<str>),
@@ -55,7 +55,7 @@ enum Order {
     Learn,
 }
 
-/// What the thread works with.
+/// The state of the thread.
 struct Work {
     routes: Arc<Routes>,
     needs: Arc<dyn RouteNeeds>,
@@ -196,12 +196,12 @@ impl Work {
     }
 }
 
-/// Whether a topic was not used for so many refreshes that it may be forgotten.
+/// Whether a topic was unused for enough refreshes to be forgotten.
 fn is_stale(unused: u32, interval: Duration) -> bool {
     unused >= FORGET_AFTER_REFRESHES && interval.saturating_mul(unused) >= FORGET_AFTER
 }
 
-/// Whether the error is about one topic's route, and says nothing about the others'.
+/// Whether the error concerns only one topic's route.
 fn is_of_topic(error: &Error) -> bool {
     matches!(
         error.kind(),

@@ -15,7 +15,7 @@ use crate::sync::{Mutex, RwLock};
 /// However many sends suspect a route, it is looked up out of turn at most this often.
 const OUT_OF_TURN_EVERY: Duration = Duration::from_millis(200);
 
-/// Where the settings of topics that do not exist yet come from.
+/// The default topic, whose settings new topics inherit.
 #[derive(Debug, Clone)]
 pub(crate) struct DefaultTopic {
     /// Java's `createTopicKey`.
@@ -24,7 +24,7 @@ pub(crate) struct DefaultTopic {
     pub(crate) queues: i32,
 }
 
-/// Hears of routes that are new or say something else than before.
+/// Is notified of new and changed routes.
 pub(crate) trait RouteListener: Send + Sync {
     /// The route of a topic, as brokers know it, has changed. Runs on the thread that looked the route
     /// up, which may be a sender's, and under no lock: it must not wait.
@@ -48,7 +48,7 @@ struct State {
 /// A known route.
 pub(crate) struct Known {
     pub(crate) route: Arc<Route>,
-    /// Whose settings the topic takes if it has to be made; `None` if nobody here would make it.
+    /// The topic whose settings a new topic inherits; `None` if this client does not create topics.
     pub(super) default: Option<DefaultTopic>,
     /// Refreshes since it was last used.
     unused: AtomicU32,
@@ -59,7 +59,7 @@ pub(crate) struct Known {
 }
 
 impl Table {
-    /// Where messages of a topic can be written, as far as is known. Counts as a use of the route.
+    /// The publish view of a known topic. Counts as a use of the route.
     pub(crate) fn publish(&self, topic: &str) -> Option<Arc<PublishInfo>> {
         let state = self.state.read();
         let known = state.known.get(topic)?;
@@ -144,7 +144,7 @@ impl Table {
         };
         state.known.insert(topic.clone(), Arc::new(known));
         match before {
-            // What it says of brokers is newer than everything else.
+            // Its broker addresses are newer than all others.
             None => Arc::make_mut(&mut state.brokers).add(route.raw()),
             // Addresses may be gone.
             Some(_) => state.gather_brokers(),
@@ -184,7 +184,7 @@ impl Known {
         }
     }
 
-    /// How many refreshes it was not used for.
+    /// The number of refreshes since its last use.
     pub(super) fn unused(&self) -> u32 {
         self.unused.load(Ordering::Relaxed)
     }
@@ -205,12 +205,11 @@ impl Known {
     }
 }
 
-/// A topic's route as a name server gave it. Each view is made once, when it is first asked for, and is
-/// shared from then on.
+/// A topic's route as a name server gave it. Each view is computed once, on first use, and shared.
 pub(crate) struct Route {
-    /// As users name it.
+    /// The topic as users name it.
     topic: Arc<str>,
-    /// Its lists are sorted by broker name, so that routes which say the same are equal.
+    /// Its lists are sorted by broker name, so that equal routes compare equal.
     raw: TopicRoute,
     is_default: bool,
     publish: OnceLock<Arc<PublishInfo>>,
@@ -223,8 +222,8 @@ impl Route {
         Route::sorted(topic, raw, false)
     }
 
-    /// The route of a topic that does not exist yet: the default topic's brokers, with at most so many
-    /// queues. The broker creates the topic when it gets the first message.
+    /// The route of a topic that does not exist yet: the default topic's brokers, with at most this
+    /// many queues. The broker creates the topic at the first message.
     pub(super) fn of_default_topic(topic: Arc<str>, mut raw: TopicRoute, queues: i32) -> Route {
         for data in &mut raw.queue_datas {
             let queues = queues.min(data.read_queue_nums);
@@ -257,7 +256,7 @@ impl Route {
         !self.is_default
     }
 
-    /// Where messages of the topic can be written, perhaps nowhere.
+    /// The writable queues, possibly none.
     pub(crate) fn publish(&self) -> &Arc<PublishInfo> {
         self.publish
             .get_or_init(|| Arc::new(PublishInfo::new(&self.topic, &self.raw)))
@@ -272,7 +271,7 @@ impl Route {
         })
     }
 
-    /// Whether it says the same.
+    /// Whether both routes are equal.
     pub(super) fn is_same(&self, other: &Route) -> bool {
         self.raw == other.raw && self.is_default == other.is_default
     }

@@ -10,6 +10,7 @@ pub(crate) enum Mode {
     Concurrent,
     Ordered,
     /// Every member gets every message; concurrent or ordered.
+    #[allow(dead_code, reason = "broadcasting is to come")]
     Broadcasting,
 }
 

@@ -29,6 +29,5 @@ mod watch;
 mod wire;
 
 pub(crate) use controller::Beginning;
-use controller::Controller;
 pub(crate) use inbox::{Event, GivenBack, Inbox, Order, Unread};
 pub(crate) use start::{Parts, spawn};

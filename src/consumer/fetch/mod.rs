@@ -5,11 +5,10 @@
 //! - `popped`: the time of a popped message, and what its ack achieved.
 
 mod moved;
+#[allow(dead_code, reason = "consumers by POP are to come")]
 mod popped;
 mod verdict;
 
 pub use moved::OffsetMoved;
 pub(crate) use moved::{Move, judge_move};
-pub use popped::AckStatus;
-pub(crate) use popped::{Acking, Popped, retry_delay};
 pub(crate) use verdict::{Moved, PullAnswer, Streak, Verdict, judge};

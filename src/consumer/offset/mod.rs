@@ -7,17 +7,19 @@
 //!   clients, which is read only;
 //! - `disk` and `owner`: that file in its folder, and the lock that keeps a second process out.
 
+#[allow(dead_code, reason = "broadcasting is to come")]
 mod disk;
+#[allow(dead_code, reason = "broadcasting is to come")]
 mod java;
+#[allow(dead_code, reason = "broadcasting is to come")]
 mod owner;
 mod progress;
 mod start;
 mod starting;
+#[allow(dead_code, reason = "broadcasting is to come")]
 mod table;
 
-pub(crate) use disk::{Loaded, OffsetFolder, Source};
 pub(crate) use progress::{Commit, Progress};
 pub use start::StartFrom;
-pub(crate) use start::{Committed, GroupIs, Question, Start, group_is, start};
+pub(crate) use start::{Committed, GroupIs, Start, group_is};
 pub(crate) use starting::{Next, Starting};
-pub(crate) use table::{Damage, OffsetTable};

@@ -163,6 +163,7 @@ impl Progress {
     }
 
     /// What the store lacks: for the report of a shutdown.
+    #[allow(dead_code, reason = "models and tests look at it")]
     pub(crate) fn unconfirmed(&self) -> impl Iterator<Item = (&MessageQueue, u64)> {
         let ours = self.queues.iter().filter(|(_, known)| !known.is_over);
         let open = ours.filter(|(_, known)| !known.is_settled());
@@ -170,6 +171,7 @@ impl Progress {
     }
 
     /// The latest value of a queue that is ours.
+    #[allow(dead_code, reason = "models and tests look at it")]
     pub(crate) fn latest(&self, queue: &MessageQueue) -> Option<u64> {
         let known = self.queues.get(queue)?;
         (!known.is_over).then_some(known.latest)
@@ -181,6 +183,7 @@ impl Progress {
     }
 
     /// Values that were refused.
+    #[allow(dead_code, reason = "models and tests look at it")]
     pub(crate) fn refused(&self) -> u64 {
         self.refused
     }

@@ -99,11 +99,13 @@ impl<K: Copy + Eq + Hash> Budget<K> {
     }
 
     /// Answers that were dropped.
+    #[allow(dead_code, reason = "models and tests look at it")]
     pub(crate) fn dropped(&self) -> u64 {
         self.dropped
     }
 
     /// Queues that wait for capacity.
+    #[allow(dead_code, reason = "models and tests look at it")]
     pub(crate) fn waiting(&self) -> usize {
         self.line.len()
     }

@@ -143,6 +143,7 @@ impl QueueLock {
     }
 
     /// We unlocked the queue.
+    #[allow(dead_code, reason = "models and tests look at it")]
     pub(crate) fn released(&mut self, now: Instant) {
         *self = QueueLock::new(self.need, now);
     }

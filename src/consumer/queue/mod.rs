@@ -15,9 +15,6 @@ mod window;
 
 pub(crate) use assigned::{Assigned, Payload};
 pub(crate) use assignment::{Assignment, Scope};
-pub(crate) use held::{
-    Answered, Ask, Fetched, Finished, Handed, Held, Stale, Ticket, WindowCounts,
-};
+pub(crate) use held::{Ask, Fetched, Handed, Stale, Ticket};
 pub(crate) use limits::{Answer, Budget, Grant};
 pub(crate) use lock::{Granted, Need, QueueLock};
-pub(crate) use window::Window;

@@ -82,6 +82,7 @@ impl<T: Clone> Window<T> {
         self.entries.len()
     }
 
+    #[allow(dead_code, reason = "models and tests look at it")]
     pub(crate) fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
@@ -110,11 +111,13 @@ impl<T: Clone> Window<T> {
         self.handlers() + self.settling == 0
     }
 
+    #[allow(dead_code, reason = "models and tests look at it")]
     pub(crate) fn counts(&self) -> WindowCounts {
         self.counts
     }
 
     /// The message that holds the low-water, and why.
+    #[allow(dead_code, reason = "models and tests look at it")]
     pub(crate) fn head(&self) -> Option<(u64, Held)> {
         self.entries
             .front()

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::allocate::Allocation;
 use super::division::{Division, Duplicates};
-use crate::error::{Error, Result};
+use crate::error::Error;
 use crate::message::MessageQueue;
 
 /// Why the queues that we have are kept although they may be somebody else's. The question is asked
@@ -110,6 +110,7 @@ pub(crate) struct Diff {
 
 impl Diff {
     /// Nothing to do, and nothing to ask again before the next round.
+    #[allow(dead_code, reason = "models and tests look at it")]
     pub(crate) fn is_balanced(&self) -> bool {
         self.give_up.is_empty() && self.take.is_empty() && self.doubt.is_none()
     }
@@ -184,6 +185,7 @@ pub(crate) fn rebalance(allocation: &Allocation, round: &Round<'_>) -> (Diff, Op
 }
 
 /// A round of broadcasting: every member takes every queue.
+#[allow(dead_code, reason = "broadcasting is to come")]
 pub(crate) fn take_all(mine: &[MessageQueue], queues: Option<&[MessageQueue]>) -> Diff {
     match queues {
         None => diff(mine, None, Some(Doubt::NoRoute)),

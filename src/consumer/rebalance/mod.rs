@@ -14,7 +14,7 @@ mod pace;
 mod ring;
 
 pub use allocate::Allocation;
-pub(crate) use diff::{Diff, Doubt, MemberList, Round, diff, judge, rebalance, take_all};
+pub(crate) use diff::{Diff, Doubt, Round, judge, rebalance};
 pub use division::Division;
-pub(crate) use division::{Duplicates, queue_order};
+pub(crate) use division::Duplicates;
 pub(crate) use pace::Pace;

@@ -1,4 +1,4 @@
-//! Requests of a broker's own that clients answer.
+//! The broker's own requests that clients answer.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,22 +8,22 @@ use parking_lot::Mutex;
 
 use crate::protocol::Command;
 
-/// Questions that are open, by connection and the number of the request.
+/// Pending requests, by connection and request number.
 #[derive(Default)]
 pub(in crate::embedded) struct Asked(Mutex<HashMap<(u64, i32), Asker>>);
 
-/// Whoever waits for the answer.
+/// Receives the answer.
 type Asker = Sender<Arc<Command>>;
 
 impl Asked {
-    /// Asks by `push`, which sends the request and says what its number is. The answer comes through the
-    /// channel; that is disconnected when the connection ends.
+    /// Sends a request by `push`, which returns its number. The answer comes through the channel, which is
+    /// disconnected when the connection ends.
     pub(in crate::embedded) fn ask(
         &self,
         connection: u64,
         push: impl FnOnce() -> Option<i32>,
     ) -> Option<Receiver<Arc<Command>>> {
-        // Under the lock: the answer cannot come before the question is in the table.
+        // Under the lock: the answer cannot come before the request is in the table.
         let mut open = self.0.lock();
         let opaque = push()?;
         let (sender, receiver) = bounded(1);
@@ -31,11 +31,11 @@ impl Asked {
         Some(receiver)
     }
 
-    /// A client has answered something.
+    /// Completes the request with a client's answer.
     pub(in crate::embedded) fn answered(&self, connection: u64, answer: &Arc<Command>) {
         let asked = self.0.lock().remove(&(connection, answer.opaque));
         if let Some(asked) = asked {
-            // Whoever asked may have given up.
+            // The test may have given up.
             let _ = asked.send(Arc::clone(answer));
         }
     }

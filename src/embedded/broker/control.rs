@@ -37,9 +37,9 @@ impl Broker {
     /// Leaves the routes, stops listening and breaks every connection, at once (`kill -9`). Does nothing
     /// if the broker is down.
     ///
-    /// What a real broker has on its disk stays: messages, groups, and the offsets that were committed
-    /// before its last look at them (each 5 s by the cluster's clock, from its start on). What it has in
-    /// memory only is lost: later commits, members, locks, and requests that wait for a later answer.
+    /// State on the disk of a real broker stays: messages, groups, and the offsets that were committed
+    /// before they were last written (each 5 s by the cluster's clock, from its start on). State in
+    /// memory is lost: later commits, members, locks, and requests that wait for a later answer.
     /// Delayed messages that become due meanwhile are delivered after the restart.
     pub fn kill(&self) {
         self.state.topics.set_alive(self.state.index, false);
@@ -126,19 +126,19 @@ impl Broker {
         self.state.knobs.set_drop_notifications(drop);
     }
 
-    /// What answers to pulls suggest from now on: the id of the broker that is to be asked next. Default: 0,
+    /// The broker id that answers to pulls suggest from now on, for the next pull. Default: 0,
     /// the master.
     pub fn suggest_broker(&self, id: i64) {
         self.state.knobs.set_suggested_broker(id);
     }
 
     /// Changes what the broker says of a group's members (38, 203) from now on: `edit` gets their ids, in
-    /// the order in which they joined, and returns those that are listed. Nobody is told of it.
+    /// the order in which they joined, and returns those that are listed. No member is notified.
     ///
     /// ```
     /// # use rocketmq_blocking::embedded::Cluster;
     /// let cluster = Cluster::builder().brokers(2).start()?;
-    /// // broker-b has not heard of anybody.
+    /// // broker-b lists no members.
     /// cluster.broker("broker-b").edit_members("billing", |_| Vec::new());
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```

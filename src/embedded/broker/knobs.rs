@@ -1,4 +1,4 @@
-//! What a test has set to be otherwise than on a healthy broker.
+//! What a test changed about a broker.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use parking_lot::Mutex;
 
-/// Makes the member list that a broker answers with of the true one.
+/// Edits the member list that a broker returns.
 pub(super) type EditMembers = Arc<dyn Fn(Vec<String>) -> Vec<String> + Send + Sync>;
 
 #[derive(Default)]
@@ -29,7 +29,7 @@ impl Knobs {
         self.suggested_broker.store(id, Ordering::Relaxed);
     }
 
-    /// The id of the broker that pulls are told to ask next.
+    /// The broker id that answers to pulls suggest.
     pub(in crate::embedded) fn suggested_broker(&self) -> i64 {
         self.suggested_broker.load(Ordering::Relaxed)
     }
@@ -42,7 +42,7 @@ impl Knobs {
         };
     }
 
-    /// The member list as the broker gives it.
+    /// The member list as the broker returns it.
     pub(in crate::embedded) fn member_list(
         &self,
         group: &str,

@@ -22,7 +22,7 @@ struct State {
     by_group: HashMap<String, BTreeMap<u64, Wake>>,
 }
 
-/// Has a poll look again whether there is something for it.
+/// Has a poll check again for messages.
 type Wake = Arc<dyn Fn() + Send + Sync>;
 
 /// A poll that waits, until this is dropped.
@@ -59,13 +59,13 @@ impl Parked {
         }
     }
 
-    /// How many of a group wait now.
+    /// The number of waiting polls of a group.
     pub(in crate::embedded) fn count(&self, group: &str) -> usize {
         let state = self.0.state.lock();
         state.by_group.get(group).map_or(0, BTreeMap::len)
     }
 
-    /// Has all polls of a group look again.
+    /// Has all polls of a group check again.
     pub(in crate::embedded) fn wake(&self, group: &str) {
         let wakes: Vec<Wake> = {
             let state = self.0.state.lock();

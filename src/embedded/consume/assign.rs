@@ -1,4 +1,4 @@
-//! Which queues a member gets, if the broker decides.
+//! The assignment of queues by the broker.
 
 use super::check::Refused;
 use super::groups::member_ids;
@@ -18,7 +18,7 @@ use crate::protocol::route::perm;
 /// The queue number that stands for all queues of a broker.
 const ANY_QUEUE: i32 = -1;
 
-/// Says how a group's messages of a topic are to be asked for from now on (401).
+/// Sets whether a group pulls or pops a topic from now on (401).
 pub(in crate::embedded) fn set_mode(broker: &BrokerState, request: &Command) -> Command {
     let set = match SetRequestMode::decode(&request.body) {
         Ok(set) => set,
@@ -130,14 +130,14 @@ fn readable_queues(broker: &BrokerState, topic: &str) -> Option<Vec<MessageQueue
     (!queues.is_empty()).then_some(queues)
 }
 
-/// Neighbours: each member gets one more than others at most.
+/// Adjacent queues: the shares differ by one at most.
 fn averagely(queues: usize, members: usize, member: usize) -> Vec<usize> {
     let (each, more) = (queues / members, queues % members);
     let start = member * each + member.min(more);
     (start..start + each + usize::from(member < more)).collect()
 }
 
-/// In turn.
+/// Queues in turn.
 fn by_circle(queues: usize, members: usize, member: usize) -> Vec<usize> {
     (member..queues).step_by(members).collect()
 }

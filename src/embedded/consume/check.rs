@@ -9,14 +9,14 @@ use crate::protocol::consumer::pull::{PullRequest, flag};
 use crate::protocol::consumer::subscription::{SQL92, Subscription, TAG};
 use crate::protocol::route::perm;
 
-/// A code other than success, its remark, and what is forbidden, where brokers say that.
+/// A code other than success, its remark, and the kind of what is forbidden.
 pub(super) struct Refused {
     pub(super) code: i32,
     pub(super) remark: String,
     forbidden: Option<&'static str>,
 }
 
-/// What brokers say is forbidden.
+/// The kinds of what is forbidden.
 const BROKER_FORBIDDEN: &str = "1";
 const GROUP_FORBIDDEN: &str = "2";
 const TOPIC_FORBIDDEN: &str = "3";
@@ -48,7 +48,7 @@ impl Refused {
     }
 }
 
-/// Checks a pull as a broker does, in its order.
+/// Checks a pull in the order in which brokers do.
 pub(super) fn check_pull(
     broker: &BrokerState,
     code: i32,
@@ -88,7 +88,7 @@ pub(super) fn check_pull(
     })
 }
 
-/// Whether there is such a group, and it may consume; says whether it may do so by broadcasting.
+/// Checks that the group exists and may consume; returns whether it may broadcast.
 pub(super) fn check_group(broker: &BrokerState, group: &str) -> Result<bool, Refused> {
     let Some(config) = broker.configs.find(group) else {
         let remark = format!("subscription group [{group}] does not exist, {SEE_FAQ}");
@@ -102,7 +102,7 @@ pub(super) fn check_group(broker: &BrokerState, group: &str) -> Result<bool, Ref
     Ok(config.broadcast)
 }
 
-/// Whether there is such a queue, and it may be read.
+/// Checks that the queue exists and may be read.
 pub(super) fn check_queue(
     broker: &BrokerState,
     topic: &str,
@@ -124,7 +124,7 @@ pub(super) fn check_queue(
     Err(Refused::new(code, remark))
 }
 
-/// Whether there is such a topic, and it may be read; says how many queues can be.
+/// Checks that the topic exists and may be read; returns its number of readable queues.
 pub(super) fn check_topic(broker: &BrokerState, topic: &str) -> Result<i32, Refused> {
     let Some((_, config)) = broker.topics.find(topic, broker.index) else {
         let remark = format!("topic[{topic}] not exist, apply first please! {SEE_FAQ}");
@@ -137,7 +137,7 @@ pub(super) fn check_topic(broker: &BrokerState, topic: &str) -> Result<i32, Refu
     Ok(config.read_queues)
 }
 
-/// Whether the broker serves filters of this type.
+/// Checks that the broker serves filters of this type.
 pub(super) fn check_filter_type(broker: &BrokerState, kind: &str) -> Result<(), Refused> {
     if is_tags(kind) || broker.settings.sql_filters {
         return Ok(());
@@ -146,7 +146,7 @@ pub(super) fn check_filter_type(broker: &BrokerState, kind: &str) -> Result<(), 
     Err(Refused::new(response::SYSTEM_ERROR, remark))
 }
 
-/// A subscription that a request carries.
+/// The subscription in a request.
 pub(super) fn build(
     topic: &str,
     expression: &str,
@@ -168,7 +168,7 @@ fn is_tags(kind: &str) -> bool {
     kind.is_empty() || kind == TAG
 }
 
-/// What the group has subscribed by heartbeats.
+/// The group's subscription, by heartbeats.
 fn subscription_of(
     broker: &BrokerState,
     pull: &PullRequest<'_>,

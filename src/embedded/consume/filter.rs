@@ -1,5 +1,4 @@
-//! Which messages of a topic a group wants, as a broker decides it: by hash codes of tags, or by a
-//! condition on properties.
+//! Filters of messages as brokers evaluate them: by hash codes of tags, or by a condition on properties.
 
 mod expression;
 mod parser;
@@ -19,7 +18,7 @@ use crate::protocol::consumer::subscription::{ALL, Subscription};
 #[derive(Debug, Clone)]
 pub(super) enum Filter {
     All,
-    /// Brokers compare hash codes only: tags with the same code are the same to them.
+    /// Brokers compare hash codes only: tags with the same code both match.
     Tags(Arc<BTreeSet<i32>>),
     Sql(Arc<Expression>),
 }

@@ -9,7 +9,7 @@ use crate::protocol::Command;
 use crate::protocol::code::response;
 use crate::protocol::consumer::member::{FilterCheck, GroupName, Members};
 
-/// The ids of a group's members as this broker gives them, one for each connection.
+/// The ids of a group's members as this broker lists them, one for each connection.
 pub(super) fn member_ids(broker: &BrokerState, group: &str) -> Vec<String> {
     let members = broker.members.of(Kind::Consumer, group);
     let ids = members.into_iter().map(|member| member.client_id);
@@ -31,7 +31,7 @@ pub(in crate::embedded) fn members(broker: &BrokerState, request: &Command) -> C
     Command::response_to(request, response::SUCCESS).with_body(body)
 }
 
-/// The connections of a group and what it has subscribed (203).
+/// The connections and subscriptions of a group (203).
 pub(in crate::embedded) fn connections(broker: &BrokerState, request: &Command) -> Command {
     let GroupName { consumer_group } = match GroupName::decode(&request.ext) {
         Ok(name) => name,

@@ -1,4 +1,4 @@
-//! Queues that a member has for itself.
+//! Queue locks.
 
 use crate::embedded::broker::BrokerState;
 use crate::embedded::server::bad_request;
@@ -6,7 +6,7 @@ use crate::protocol::Command;
 use crate::protocol::code::response;
 use crate::protocol::consumer::lock::{LockRequest, Locked};
 
-/// Locks queues, or renews their locks (41). Nobody looks whether there are such queues, or such a group.
+/// Locks queues, or renews their locks (41). Brokers do not check that the queues or the group exist.
 pub(in crate::embedded) fn lock(broker: &BrokerState, request: &Command) -> Command {
     let lock = match LockRequest::decode(&request.body) {
         Ok(lock) => lock,
@@ -20,7 +20,7 @@ pub(in crate::embedded) fn lock(broker: &BrokerState, request: &Command) -> Comm
     Command::response_to(request, response::SUCCESS).with_body(body)
 }
 
-/// Gives locks back (42).
+/// Releases locks (42).
 pub(in crate::embedded) fn unlock(broker: &BrokerState, request: &Command) -> Command {
     let lock = match LockRequest::decode(&request.body) {
         Ok(lock) => lock,

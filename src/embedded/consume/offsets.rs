@@ -1,4 +1,4 @@
-//! The progress of groups: what they ask for and commit.
+//! The committed offsets of groups.
 
 use crate::embedded::broker::BrokerState;
 use crate::embedded::groups::QueueKey;
@@ -10,9 +10,9 @@ use crate::protocol::consumer::offset::{CommitOffset, QueryOffset};
 
 /// The committed offset of a group (14).
 ///
-/// Brokers have a habit here: to a group without one they say 0 if the queue still has its first message
-/// in memory, so that it gets all messages of a young topic wherever it wanted to start. Brokers from 5.x
-/// on can be told not to.
+/// For a group without one, brokers answer 0 if the queue still has its first message in memory: the group
+/// then gets all messages of a young topic, whatever its start rule. With `setZeroIfNotFound=false`,
+/// brokers from 5.x on do not.
 pub(in crate::embedded) fn query_offset(broker: &BrokerState, request: &Command) -> Command {
     let query = match QueryOffset::decode(&request.ext) {
         Ok(query) => query,
@@ -35,7 +35,7 @@ pub(in crate::embedded) fn query_offset(broker: &BrokerState, request: &Command)
         .store
         .bounds(broker.queue(&query.topic, query.queue_id));
     let has_first = || has_first_message(broker, &key);
-    // 4.9 looks whether the first message is on the disk only, which it is not in an empty queue either.
+    // 4.9 checks that the first message is not on the disk only, which holds for an empty queue too.
     if min <= 0 && (!is_5 || has_first()) {
         return found(0);
     }
@@ -48,7 +48,7 @@ pub(super) fn has_first_message(broker: &BrokerState, key: &QueueKey) -> bool {
     !broker.store.read(queue, 0, 1, 0).is_empty()
 }
 
-/// Commits an offset (15). A lower one than before is taken too.
+/// Commits an offset (15). A lower one than before is accepted too.
 pub(in crate::embedded) fn commit_offset(broker: &BrokerState, request: &Command) -> Command {
     let commit = match CommitOffset::decode(&request.ext) {
         Ok(commit) => commit,

@@ -1,6 +1,4 @@
 //! Pulls: messages of a queue from an offset on, now, or as soon as there is one (a long poll).
-//!
-//! Not implemented yet: the group, its subscription and the tags.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,8 +41,8 @@ pub(in crate::embedded) fn pull(broker: &Arc<BrokerState>, call: Call<'_>) -> An
         queues: vec![(pull.topic.to_string(), pull.queue_id, pull.queue_offset)],
         filter,
     };
-    // Whatever ends the wait, a message, the time, or messages that are not wanted: the pull is then
-    // served as if it had just come, and answered in any case.
+    // When the wait ends, by a message, the timeout, or messages that do not match, the pull is served again
+    // and answered in any case.
     let again = {
         let request = Arc::clone(&request);
         move |broker: &BrokerState, _: bool| {
@@ -66,7 +64,7 @@ fn key(pull: &PullRequest<'_>) -> QueueKey {
     QueueKey::new(&pull.consumer_group, &pull.topic, pull.queue_id)
 }
 
-/// What is there now, unless an administrator has set where the group is to go on.
+/// The messages available now, unless a reset by an administrator is pending.
 fn reset_or_read(broker: &BrokerState, pull: &PullRequest<'_>, filter: &Filter) -> Read {
     let queue = broker.queue(&pull.topic, pull.queue_id);
     if let Some(offset) = broker.offsets.take_reset(&key(pull)) {

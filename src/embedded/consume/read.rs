@@ -1,29 +1,29 @@
-//! What a queue has from an offset on, for a filter.
+//! The messages of a queue from an offset on that match a filter.
 
 use super::filter::Filter;
 use crate::embedded::broker::BrokerState;
 use crate::embedded::store::{QueueRef, StoredMessage};
 use crate::protocol::consumer::pull::PullStatus;
 
-/// How much brokers hand out at once of what is in memory.
+/// The most that brokers return at once from memory.
 pub(super) const MOST_MESSAGES: usize = 32;
 const MOST_BYTES: usize = 256 << 10;
-/// How many messages they look at for one pull (`maxFilterMessageSize`).
+/// The most messages that they scan for one pull (`maxFilterMessageSize`).
 const MOST_LOOKED_AT: usize = 800;
 
 /// The answer of a queue.
 pub(super) struct Read {
     pub(super) status: PullStatus,
-    /// The status of the store, as remarks have it.
+    /// The status of the store, which is the answer's remark.
     pub(super) name: &'static str,
-    /// Where to go on.
+    /// The offset of the next pull.
     pub(super) next: i64,
     pub(super) min: i64,
     pub(super) max: i64,
     pub(super) messages: Vec<StoredMessage>,
 }
 
-/// Reads at most `most` messages, but one if there is one that the filter wants.
+/// Reads at most `most` messages, and at least one if one matches.
 pub(super) fn read(
     broker: &BrokerState,
     queue: QueueRef<'_>,
@@ -73,7 +73,7 @@ pub(super) fn read(
     }
 }
 
-/// The messages that the filter wants, and the offset behind what was looked at.
+/// The messages that match, and the offset behind the last one scanned.
 fn found(
     broker: &BrokerState,
     queue: QueueRef<'_>,
@@ -103,8 +103,7 @@ fn found(
     (messages, next)
 }
 
-/// Whether the filter wants any message from an offset on, and the offset behind those that it does not
-/// want.
+/// Whether any message from an offset on matches, and the offset behind those that do not.
 pub(super) fn any(
     broker: &BrokerState,
     queue: QueueRef<'_>,
@@ -114,7 +113,7 @@ pub(super) fn any(
     loop {
         let some = broker.store.read(queue, offset, MOST_LOOKED_AT, usize::MAX);
         let Some(last) = some.last() else {
-            // There may have been messages that nobody keeps: what asks for them has to hear of that.
+            // Messages may have been stored that are not kept: the pull must be answered then too.
             let (_, end) = broker.store.bounds(queue);
             return (offset < end, offset);
         };
@@ -125,7 +124,7 @@ pub(super) fn any(
     }
 }
 
-/// The messages as they go out, one behind the other.
+/// The body of an answer: the messages back to back.
 pub(super) fn body(messages: &[StoredMessage]) -> Vec<u8> {
     let encoded: Vec<&[u8]> = messages.iter().map(StoredMessage::encoded).collect();
     encoded.concat()

@@ -1,4 +1,4 @@
-//! Messages that a consumer gives back: they come again later, or go to the dead letters.
+//! Messages that a consumer sends back: they are delivered again later, or become dead letters.
 
 use std::sync::Arc;
 
@@ -14,10 +14,10 @@ use crate::protocol::code::response;
 use crate::protocol::consumer::back::SendBack;
 use crate::protocol::route::perm;
 
-/// The delay level of the first retry, unless the consumer says otherwise.
+/// The delay level of the first retry, unless the consumer sets another.
 const FIRST_LEVEL: i32 = 3;
 
-/// Takes a message back (36).
+/// Serves a send-back (36).
 pub(in crate::embedded) fn send_back(broker: &BrokerState, request: &Command) -> Command {
     let back = match SendBack::decode(&request.ext) {
         Ok(back) => back,
@@ -82,7 +82,7 @@ fn store_again(
         ("RETRY_TOPIC", message.topic()),
         ("ORIGIN_MESSAGE_ID", &message.offset_message_id()),
     ] {
-        // It may have been given back before.
+        // It may have been sent back before.
         if find_property(&properties, name).is_none() {
             set_property(name, value, &mut properties);
         }

@@ -1,4 +1,4 @@
-//! A long poll: a request that is answered when a message comes that it wants, or when its time is up.
+//! Long polls: requests that wait for a message, or for their timeout.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -12,19 +12,19 @@ use crate::embedded::server::{Call, Responder};
 use crate::embedded::store::Watch;
 use crate::protocol::Command;
 
-/// Brokers look at all held requests in this interval. One whose queue has only got messages that it does
-/// not want is then answered with what was passed over.
+/// Brokers check all held requests in this interval. One whose queue got only messages that do not match is
+/// then answered with the offset behind them.
 const LOOKED_AT_EACH: Duration = Duration::from_secs(5);
 
 /// What a request waits for.
 pub(super) struct Waiting {
     pub(super) group: String,
-    /// Queues of the broker, each with the offset from which on a message counts.
+    /// Queues of the broker, each with the offset of the first message to wait for.
     pub(super) queues: Vec<(String, i32, i64)>,
     pub(super) filter: Filter,
 }
 
-/// Makes the answer. `None`: there is none yet, which is possible only if the time is not up (`false`).
+/// Makes the answer; `true`: the time is up. `None`, possible only before that, waits on.
 type Again = Box<dyn Fn(&BrokerState, bool) -> Option<Command> + Send + Sync>;
 
 struct Poll {
@@ -32,7 +32,7 @@ struct Poll {
     responder: Responder,
     waiting: Waiting,
     again: Again,
-    /// Held while an answer is made: one at a time.
+    /// Held while an answer is made.
     answering: Mutex<()>,
     /// For each queue.
     watching: Mutex<Watching>,
@@ -40,18 +40,18 @@ struct Poll {
 
 #[derive(Default)]
 struct Watching {
-    /// The offsets up to which messages were looked at, and what waits for the next ones. None once the
-    /// request is answered or forgotten.
+    /// The offsets up to which messages were checked, and the watches for the next ones. Empty once the
+    /// request is answered or dropped.
     watches: Vec<(i64, Option<Watch>)>,
-    /// A time was set at which it is answered with what was passed over.
+    /// Whether a check of this request is scheduled.
     is_timed: bool,
 }
 
-/// Held by the request: ends the watches when it is answered or forgotten.
+/// Held by the request: ends the watches when it is answered or dropped.
 struct EndWatches(Arc<Poll>);
 
-/// Answers a call with what `again` makes of it, when that is due. When its connection ends, everything
-/// is dropped.
+/// Answers a call later with what `again` returns: when a message comes, and at the timeout. When the
+/// connection ends, everything is dropped.
 pub(super) fn wait(
     broker: &Arc<BrokerState>,
     call: Call<'_>,
@@ -80,7 +80,7 @@ pub(super) fn wait(
     for index in 0..count {
         poll.watch(broker, index);
     }
-    // Counted once it waits for everything: tests look at that.
+    // Counted only now that all watches exist: tests rely on the count.
     let woken = Arc::downgrade(&poll);
     responder.keep(broker.parked.enter(&poll.waiting.group, move || {
         if let Some(poll) = woken.upgrade() {
@@ -90,8 +90,8 @@ pub(super) fn wait(
 }
 
 impl Poll {
-    /// Answers, if there is an answer; `is_last`: there must be one. Returns whether the request waits no
-    /// more.
+    /// Answers, if there is an answer; `is_last`: there must be one. Returns whether the request is
+    /// finished.
     fn answer(&self, is_last: bool) -> bool {
         let Some(broker) = self.broker.upgrade() else {
             return true;
@@ -116,7 +116,7 @@ impl Poll {
         };
         let (topic, queue_id, _) = &self.waiting.queues[index];
         let woken = Arc::clone(self);
-        // It may be woken within this call, and then watches for a later message already.
+        // It may fire within this call; then a watch for a later message exists already.
         let watch = broker
             .store
             .watch(broker.queue(topic, *queue_id), offset, move || {
@@ -132,7 +132,7 @@ impl Poll {
         drop(unused);
     }
 
-    /// A queue has got a message.
+    /// A message arrived in a queue.
     fn arrived(self: &Arc<Poll>, index: usize) {
         let Some(broker) = self.broker.upgrade() else {
             return;
@@ -148,7 +148,7 @@ impl Poll {
             if self.answer(false) {
                 return;
             }
-            // Somebody else has them.
+            // Another poll took them.
             looked_at = end.max(from);
         }
         let mut watching = self.watching.lock();
@@ -172,7 +172,7 @@ impl Poll {
 
 impl Drop for EndWatches {
     fn drop(&mut self) {
-        // Dropped after the lock is free.
+        // Dropped after the lock is released.
         let _watches = std::mem::take(&mut self.0.watching.lock().watches);
     }
 }

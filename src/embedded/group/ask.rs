@@ -1,4 +1,4 @@
-//! What brokers ask of the members of a group.
+//! Requests of brokers to the members of a group.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,18 +19,18 @@ use crate::protocol::consumer::asked::{
     RunningInfo, RunningInfoQuery,
 };
 
-/// Only a client that does not answer takes so long.
+/// The time limit for an answer.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(20);
 
-/// What brokers ask of its members.
+/// Requests of brokers to its members.
 ///
-/// A question goes to one client, over the connection on which a broker knows it as a member. It fails
-/// with kind `Broker` and code 206 if no broker does, with the client's code if it refuses, with `Timeout`
+/// A request goes to one client, over the connection of its heartbeats. It fails with kind `Broker` and code
+/// 206 if no broker knows the client as a member, and with the client's code if it refuses; with `Timeout`
 /// after 20 s without an answer, and with `Disconnected` if the connection ends before.
 impl Group<'_> {
-    /// Sets where the group goes on in a queue, as an administrator does; offsets may go back too. Brokers
-    /// of 5.4.0 commit the offset, refuse other commits until the next pull, and answer that with it
-    /// (code 21). Those of 4.9.7 only tell the members ([`push_reset`](Group::push_reset)).
+    /// Resets the group's offset in a queue, forwards or backwards, as an administrator does. Brokers of
+    /// 5.4.0 commit the offset, ignore other commits until the next pull, and answer that pull with code 21
+    /// and the offset. Brokers of 4.9.7 only notify the members ([`push_reset`](Group::push_reset)).
     pub fn reset_offset(&self, queue: &MessageQueue, offset: i64) {
         let Some(broker) = self.broker_of(queue) else {
             return;
@@ -45,8 +45,8 @@ impl Group<'_> {
         state.changes.note();
     }
 
-    /// Has the brokers of these queues tell the members to go on there (220), as those before 5.2.0 do.
-    /// The queues are of one topic. Returns how many connections were told; nothing is committed.
+    /// Has the brokers of these queues notify the members of a reset (220), as brokers before 5.2.0 do. The
+    /// queues are of one topic. Returns the number of connections notified; nothing is committed.
     pub fn push_reset(&self, offsets: &BTreeMap<MessageQueue, i64>) -> usize {
         let told = self.brokers.iter().map(|broker| {
             let own = offsets
@@ -79,7 +79,7 @@ impl Group<'_> {
         Ok(offsets.message_queue_table)
     }
 
-    /// Asks a member what it does (307); `stacks`: with the stacks of its threads.
+    /// Asks a member for its state (307); `stacks`: with the stacks of its threads.
     ///
     /// # Errors
     /// See above: the client is no member, refuses, or does not answer.

@@ -24,10 +24,10 @@ struct Ordered {
     deliveries: i32,
 }
 
-/// What an acknowledgement in order means.
+/// The effect of an acknowledgement in order.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::embedded) enum InOrder {
-    /// There is no such message in the batch.
+    /// The batch has no such message.
     Unknown,
     /// It belongs to an earlier delivery.
     Late,
@@ -36,7 +36,7 @@ pub(in crate::embedded) enum InOrder {
 }
 
 impl Batch {
-    /// A new batch. Messages of the previous one are delivered once more than there, unless the request is
+    /// A new batch. Its messages count one delivery more than in the previous batch, unless the request is
     /// a repetition.
     pub(in crate::embedded) fn new(
         previous: Option<&Batch>,

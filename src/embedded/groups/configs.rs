@@ -1,4 +1,4 @@
-//! Which consumer groups a broker has, and how they are configured.
+//! The consumer groups of a broker, and their settings.
 
 use std::collections::HashMap;
 
@@ -7,9 +7,9 @@ use parking_lot::Mutex;
 /// The settings of a consumer group on one broker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::embedded) struct GroupConfig {
-    /// How many queues its retry topic has; 0: nothing is retried.
+    /// The number of queues of its retry topic; 0: nothing is retried.
     pub(in crate::embedded) retry_queues: i32,
-    /// After so many retries a message goes to the dead letter topic, unless the consumer says otherwise.
+    /// The number of retries before a message is a dead letter, unless the consumer sets another.
     pub(in crate::embedded) max_retries: i32,
     /// Whether it may consume at all.
     pub(in crate::embedded) consume: bool,
@@ -30,7 +30,7 @@ impl Default for GroupConfig {
 
 /// The groups of one broker. They outlive a kill: real brokers keep them on disk.
 pub(in crate::embedded) struct Configs {
-    /// Whether a group that is asked for is made.
+    /// Whether groups are made on demand.
     auto_create: bool,
     groups: Mutex<HashMap<String, GroupConfig>>,
 }
@@ -43,7 +43,7 @@ impl Configs {
         }
     }
 
-    /// The settings of a group, which is made if the broker makes groups on demand.
+    /// The settings of a group. Makes it, if the broker makes groups on demand.
     pub(in crate::embedded) fn find(&self, group: &str) -> Option<GroupConfig> {
         let mut groups = self.groups.lock();
         match groups.get(group) {
@@ -56,12 +56,12 @@ impl Configs {
         }
     }
 
-    /// Whether there is such a group; makes none.
+    /// Whether the group exists; does not make it.
     pub(in crate::embedded) fn contains(&self, group: &str) -> bool {
         self.groups.lock().contains_key(group)
     }
 
-    /// Changes the settings of a group, which is made if need be.
+    /// Changes the settings of a group; makes it if it does not exist.
     pub(in crate::embedded) fn change(&self, group: &str, change: impl FnOnce(&mut GroupConfig)) {
         change(self.groups.lock().entry(group.to_owned()).or_default());
     }

@@ -1,4 +1,4 @@
-//! Queues that one member of a group has for itself.
+//! Queue locks: each is held by one member of a group.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -8,11 +8,11 @@ use parking_lot::Mutex;
 use crate::embedded::clock::{Millis, millis};
 use crate::message::MessageQueue;
 
-/// How long a lock lives without its holder asking again.
+/// The time after which a lock that is not renewed expires.
 const LIVES: Duration = Duration::from_secs(60);
 
 /// The locks of one broker, by group and queue. They belong to client ids, not to connections: a member
-/// that is gone keeps them until they expire.
+/// that disconnects keeps them until they expire.
 #[derive(Default)]
 pub(in crate::embedded) struct Locks(Mutex<HashMap<String, BTreeMap<MessageQueue, Lock>>>);
 
@@ -28,7 +28,7 @@ impl Lock {
 }
 
 impl Locks {
-    /// Locks queues for a client, or renews its locks; says which of them it holds now.
+    /// Locks queues for a client, or renews its locks; returns those that it holds now.
     pub(in crate::embedded) fn lock(
         &self,
         group: &str,
@@ -55,7 +55,7 @@ impl Locks {
         held
     }
 
-    /// Gives back those of the queues that the client holds.
+    /// Unlocks those of the queues that the client holds.
     pub(in crate::embedded) fn unlock(
         &self,
         group: &str,
@@ -74,7 +74,7 @@ impl Locks {
         locks.is_some_and(|locks| locks.values().any(|lock| lock.is_live(now)))
     }
 
-    /// Who holds which queue.
+    /// The locked queues and the clients that hold them.
     pub(in crate::embedded) fn of(
         &self,
         group: &str,
@@ -88,7 +88,7 @@ impl Locks {
             .collect()
     }
 
-    /// The broker has been killed.
+    /// The broker was killed.
     pub(in crate::embedded) fn clear(&self) {
         self.0.lock().clear();
     }

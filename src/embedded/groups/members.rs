@@ -46,7 +46,7 @@ pub(in crate::embedded) struct Origin {
 #[derive(Debug, Clone)]
 pub(in crate::embedded) struct Member {
     pub(in crate::embedded) client_id: String,
-    /// Over its connection heartbeats come, and requests of the broker's own go.
+    /// The connection of its heartbeats; the broker's own requests use it too.
     pub(in crate::embedded) origin: Origin,
     last_heartbeat: Millis,
 }
@@ -60,11 +60,11 @@ pub(in crate::embedded) struct Members(Mutex<State>);
 struct State {
     producers: BTreeMap<String, Vec<Member>>,
     consumers: BTreeMap<String, ConsumerGroup>,
-    /// What the latest heartbeat of each consumer group said that it is.
+    /// The fingerprint of the latest heartbeat of each consumer group.
     fingerprints: HashMap<String, i32>,
 }
 
-/// What each heartbeat of a member says of its group holds for the whole group.
+/// The state of a group. The latest heartbeat of any member sets it for the whole group.
 #[derive(Default)]
 struct ConsumerGroup {
     members: Vec<Member>,
@@ -74,12 +74,12 @@ struct ConsumerGroup {
     consume_from_where: ConsumeFromWhere,
 }
 
-/// What follows from a heartbeat.
+/// The effects of a heartbeat.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(in crate::embedded) struct Registered {
-    /// The consumer groups whose members are to be told.
+    /// The consumer groups whose members are to be notified.
     pub(in crate::embedded) changed: Vec<String>,
-    /// Whether the client has to send its subscriptions in full next time.
+    /// Whether the client must send its subscriptions in full next time.
     pub(in crate::embedded) send_subscriptions: bool,
 }
 
@@ -94,7 +94,7 @@ impl Member {
 }
 
 impl ConsumerGroup {
-    /// Takes what a heartbeat says; says whether anything changed that members must know.
+    /// Applies a heartbeat; returns whether members must be notified.
     fn update(&mut self, member: Member, data: &ConsumerData, with_subscriptions: bool) -> bool {
         self.consume_type = data.consume_type;
         self.message_model = data.message_model;
@@ -107,7 +107,7 @@ impl ConsumerGroup {
 }
 
 impl Members {
-    /// Takes a heartbeat; `known` are the consumer groups that the broker has.
+    /// Applies a heartbeat; `known` says which consumer groups the broker has.
     pub(in crate::embedded) fn register(
         &self,
         heartbeat: &Heartbeat,
@@ -196,8 +196,8 @@ impl Members {
         state.members(kind, group).to_vec()
     }
 
-    /// The connections over which a consumer group's members are told of changes: none if each of them
-    /// gets all messages.
+    /// The connections on which a consumer group's members are notified of changes: none for a
+    /// broadcasting group.
     pub(in crate::embedded) fn audience(&self, group: &str) -> Vec<u64> {
         let state = self.0.lock();
         let group = state.consumers.get(group);
@@ -206,13 +206,13 @@ impl Members {
         members.iter().map(|m| m.origin.connection).collect()
     }
 
-    /// How a group's members share its messages, if it has any.
+    /// The message model of a group, if it has members.
     pub(in crate::embedded) fn message_model(&self, group: &str) -> Option<MessageModel> {
         let state = self.0.lock();
         state.consumers.get(group).map(|group| group.message_model)
     }
 
-    /// What a group has subscribed of a topic.
+    /// The group's subscription of a topic.
     pub(in crate::embedded) fn subscription(
         &self,
         group: &str,
@@ -222,7 +222,7 @@ impl Members {
         state.consumers.get(group)?.subscribed.of(topic).cloned()
     }
 
-    /// What a broker says of a consumer group that has members.
+    /// The description of a consumer group that has members.
     pub(in crate::embedded) fn connections(&self, group: &str) -> Option<Connections> {
         let state = self.0.lock();
         let group = state.consumers.get(group)?;
@@ -241,7 +241,7 @@ impl Members {
         })
     }
 
-    /// The connection of some client of a group.
+    /// The connection of one client of a group.
     pub(in crate::embedded) fn any_connection(&self, kind: Kind, group: &str) -> Option<u64> {
         let state = self.0.lock();
         let members = state.members(kind, group).iter();
@@ -249,7 +249,7 @@ impl Members {
         Some(first.origin.connection)
     }
 
-    /// The connection over which a client was heard of last.
+    /// The connection of a client's latest heartbeat.
     pub(in crate::embedded) fn connection_of(&self, client_id: &str) -> Option<u64> {
         let state = self.0.lock();
         let of_it = state.all().filter(|member| member.client_id == client_id);
@@ -283,7 +283,7 @@ impl Members {
             !members.is_empty()
         });
         let mut changed = Vec::new();
-        // With its last member a broker forgets what the group has subscribed.
+        // With its last member the group's subscriptions go.
         state.consumers.retain(|name, group| {
             let before = group.members.len();
             group
@@ -315,7 +315,7 @@ impl State {
     }
 }
 
-/// Adds a member, or replaces the one that is the same; says whether it is new.
+/// Adds a member, or replaces the same one; returns whether it is new.
 fn put(members: &mut Vec<Member>, member: Member, is_same: impl Fn(&Member) -> bool) -> bool {
     match members.iter_mut().find(|known| is_same(known)) {
         Some(known) => {

@@ -1,12 +1,12 @@
-//! What one broker knows of groups. No sockets and no clock here: who calls says what time it is.
+//! What one broker knows of groups. No sockets and no clock here: the time is an argument.
 //!
 //! In reading order:
-//! - `configs`: which consumer groups exist, and how they are configured
-//! - `members`: who belongs to producer and consumer groups, by heartbeats
-//! - `subscribed`: what one consumer group has subscribed
+//! - `configs`: the consumer groups and their settings
+//! - `members`: the members of producer and consumer groups, by heartbeats
+//! - `subscribed`: the subscriptions of one consumer group
 //! - `offsets`: the progress of consumer groups, in memory and on disk
-//! - `locks`: queues that one member of a group has for itself
-//! - `modes`: how a group's messages of a topic are asked for
+//! - `locks`: queue locks
+//! - `modes`: whether a group pulls or pops a topic
 //! - `pops`, `batch`: popped messages that are not acknowledged, and the latest batch in order
 
 mod batch;

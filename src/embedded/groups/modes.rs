@@ -1,4 +1,4 @@
-//! How a group's messages of a topic are asked for.
+//! Whether a group pulls or pops the messages of a topic.
 
 use std::collections::HashMap;
 
@@ -10,7 +10,7 @@ use crate::protocol::consumer::assignment::{RequestMode, SetRequestMode};
 #[derive(Default)]
 pub(in crate::embedded) struct Modes(Mutex<HashMap<(String, String), Mode>>);
 
-/// A mode, and with how many others a member shares its queues.
+/// A mode, and the number of other members with which a member shares its queues.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::embedded) struct Mode {
     pub(in crate::embedded) mode: RequestMode,
@@ -27,7 +27,7 @@ impl Modes {
         self.0.lock().insert(key, mode);
     }
 
-    /// The mode of a topic for a group: pulls, unless something else was set.
+    /// The mode of a topic for a group; default: pull.
     pub(in crate::embedded) fn of(&self, topic: &str, group: &str) -> Mode {
         let set = self.0.lock();
         let key = (topic.to_owned(), group.to_owned());

@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 
 use crate::embedded::clock::{Millis, millis};
 
-/// How often a broker writes the offsets to its disk.
+/// The interval in which a broker writes the offsets to its disk.
 const FLUSHED_EACH: Duration = Duration::from_secs(5);
 
 /// A queue of this broker, for one group.
@@ -21,9 +21,9 @@ pub(in crate::embedded) struct QueueKey {
     pub(in crate::embedded) queue_id: i32,
 }
 
-/// The offsets of all groups on one broker. A kill loses what the disk does not have yet.
+/// The offsets of all groups on one broker. A kill loses the commits that are not on the disk yet.
 pub(in crate::embedded) struct Offsets {
-    /// When the broker was started: the flushes count from here.
+    /// When the broker was started: the intervals begin here.
     started: Millis,
     state: Mutex<State>,
 }
@@ -31,14 +31,14 @@ pub(in crate::embedded) struct Offsets {
 #[derive(Default)]
 struct State {
     committed: BTreeMap<QueueKey, Committed>,
-    /// Where the next pull of a queue has to go on: set by an administrator, and not done yet.
+    /// Pending resets by an administrator: the offset with which the next pull is answered.
     resets: BTreeMap<QueueKey, i64>,
 }
 
 struct Committed {
     offset: i64,
     at: Millis,
-    /// What the disk had when `offset` was committed.
+    /// The offset on the disk when `offset` was committed.
     flushed: Option<i64>,
 }
 
@@ -65,14 +65,14 @@ impl Offsets {
         self.put(&mut self.state.lock(), key, offset, now);
     }
 
-    /// The offset of a group: where it is to go on after a reset, otherwise what it has committed.
+    /// The offset of a group: that of a pending reset, otherwise the committed one.
     pub(in crate::embedded) fn query(&self, key: &QueueKey) -> Option<i64> {
         let state = self.state.lock();
         let committed = || state.committed.get(key).map(|committed| committed.offset);
         state.resets.get(key).copied().or_else(committed)
     }
 
-    /// An administrator's reset: holds from the next pull on. Commits of clients count no more until then.
+    /// An administrator's reset, pending until the next pull. Until then commits of clients are ignored.
     pub(in crate::embedded) fn reset(&self, key: &QueueKey, offset: i64, now: Millis) {
         let mut state = self.state.lock();
         self.put(&mut state, key, offset, now);
@@ -83,12 +83,12 @@ impl Offsets {
         self.state.lock().resets.contains_key(key)
     }
 
-    /// Where the pull has to go on, if there was a reset. That is done then.
+    /// The offset of a pending reset, which ends it.
     pub(in crate::embedded) fn take_reset(&self, key: &QueueKey) -> Option<i64> {
         self.state.lock().resets.remove(key)
     }
 
-    /// All that a group has committed here.
+    /// All committed offsets of a group.
     pub(in crate::embedded) fn of(&self, group: &str) -> Vec<(QueueKey, i64)> {
         let state = self.state.lock();
         let of_group = state.committed.iter().filter(|(key, _)| key.group == group);
@@ -104,15 +104,15 @@ impl Offsets {
         state.resets.retain(|key, _| key.group != group);
     }
 
-    /// Writes everything to the disk now, as a broker does that is shut down.
+    /// Writes everything to the disk now, as a broker does when it is shut down.
     pub(in crate::embedded) fn flush(&self) {
         for committed in self.state.lock().committed.values_mut() {
-            // Older than any flush.
+            // Before every flush.
             committed.at = Millis::MIN;
         }
     }
 
-    /// The broker has been killed: it has again what the disk had.
+    /// The broker was killed: the offsets are those on the disk.
     pub(in crate::embedded) fn forget(&self, now: Millis) {
         let mut state = self.state.lock();
         state.resets.clear();
@@ -147,7 +147,7 @@ impl Offsets {
         }
     }
 
-    /// How often the table had been written by this time.
+    /// How many times the table was written until this time.
     fn flushes(&self, time: Millis) -> i64 {
         time.saturating_sub(self.started)
             .div_euclid(millis(FLUSHED_EACH))

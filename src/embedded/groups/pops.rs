@@ -20,7 +20,7 @@ struct Popped {
     batch: Option<Batch>,
 }
 
-/// One delivery of a message: what its handle says besides the queue.
+/// One delivery of a message: the parts of its handle besides the queue.
 type Delivery = (i64, Millis, i64, i64);
 
 /// A message that comes again unless it is acknowledged in time.
@@ -56,7 +56,7 @@ impl Pops {
         Some(hidden.copy)
     }
 
-    /// Works on the latest batch that was popped in order from a queue.
+    /// Gives access to the latest batch that was popped in order from a queue.
     pub(in crate::embedded) fn with_batch<T>(
         &self,
         key: &QueueKey,

@@ -1,17 +1,17 @@
-//! What one consumer group has subscribed, by the heartbeats of all its members.
+//! The subscriptions of one consumer group, by the heartbeats of all its members.
 
 use std::collections::BTreeMap;
 
 use crate::protocol::consumer::subscription::Subscription;
 
-/// The subscriptions of a group, by topic. There is one table for all members: what one of them says
-/// of a topic holds for the others too.
+/// The subscriptions of a group, by topic. All members share one table: the subscription of one
+/// member holds for the others too.
 #[derive(Default)]
 pub(super) struct Subscribed(BTreeMap<String, Subscription>);
 
 impl Subscribed {
-    /// Takes what a heartbeat says. A stored subscription gives way to a higher version only, and topics
-    /// that the heartbeat lacks are forgotten, whoever subscribed them. Says whether topics were added or
+    /// Applies a heartbeat. Only a higher version replaces a stored subscription. Topics that the heartbeat
+    /// lacks are removed, even if another member subscribed them. Returns whether topics were added or
     /// removed.
     pub(super) fn update(&mut self, latest: &[Subscription]) -> bool {
         let mut changed = false;

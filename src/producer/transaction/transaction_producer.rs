@@ -165,7 +165,7 @@ impl TransactionProducer {
             logging::log!(
                 target: LOG,
                 level,
-                "transaction {id}: its end ({state}) cannot be told, the broker will ask: {error}{more}"
+                "transaction {id}: its end ({state}) cannot be sent, the broker will check: {error}{more}"
             );
         }
         engine.config.hooks.ended(|| EndTransactionContext {

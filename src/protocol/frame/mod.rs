@@ -208,13 +208,13 @@ pub struct Buffer {
     start: usize,
     end: usize,
     /// The memory of answers that have been read.
-    spares: Vec<ExtFields>,
+    free_list: Vec<ExtFields>,
 }
 
 impl Buffer {
     const SIZE: usize = 64 * 1024;
     /// About as many answers as one read brings, and each no larger than most.
-    const SPARES: usize = 256;
+    const MOST_FREE: usize = 256;
     const LARGEST_SPARE: usize = 1024;
 
     /// An empty buffer.
@@ -224,7 +224,7 @@ impl Buffer {
             bytes: vec![0; Buffer::SIZE],
             start: 0,
             end: 0,
-            spares: Vec::new(),
+            free_list: Vec::new(),
         }
     }
 
@@ -247,7 +247,7 @@ impl Buffer {
     /// The stream cannot be read any further.
     pub fn take_commands(&mut self, mut take: impl FnMut(Command)) -> Result<(), ProtocolError> {
         while let Some(raw) = split(&self.bytes[self.start..self.end])? {
-            let spare = self.spares.pop().unwrap_or_default();
+            let spare = self.free_list.pop().unwrap_or_default();
             let command = Command::decode_reusing(raw, spare)?;
             self.start += raw.wire_len();
             take(command);
@@ -258,8 +258,8 @@ impl Buffer {
     /// What is left of a command serves a later one.
     pub fn recycle(&mut self, command: Command) {
         let has_memory = (1..=Buffer::LARGEST_SPARE).contains(&command.ext.capacity());
-        if has_memory && self.spares.len() < Buffer::SPARES {
-            self.spares.push(command.ext);
+        if has_memory && self.free_list.len() < Buffer::MOST_FREE {
+            self.free_list.push(command.ext);
         }
     }
 

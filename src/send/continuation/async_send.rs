@@ -8,10 +8,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::message::SendReceipt;
 use crate::protocol::Command;
 use crate::send::engine::Engine;
-use crate::send::flow::{SendFlow, Step, check_open_to_send};
+use crate::send::flow::{SendFlow, Step, check_open_to_send, ensure_registered, with_request};
 use crate::send::hooks::SendMode;
 use crate::send::prepared_message::{PreparedMessage, SendCall};
-use crate::send::wire::{ensure_registered, with_request};
 use crate::transport::{
     Completion, Connection, Deferred, Dial, Job, Next, Outcome, Permit, To, Via,
 };

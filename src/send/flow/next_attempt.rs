@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{SendFlow, Step, publish_info};
+use super::{Destination, SendFlow, Step, publish_info};
 use crate::error::{Attempt, Error, ErrorKind, Result, Wait};
 use crate::logging;
 use crate::message::{SendReceipt, SendStatus};
@@ -14,7 +14,6 @@ use crate::send::hooks::SendOutcome;
 use crate::send::prepared_message::Start;
 use crate::send::queue::next_queue;
 use crate::send::retry::{self, Outcome, Situation, Verdict};
-use crate::send::wire::Destination;
 
 /// When more attempts in a row reached no broker, since addresses are in back-off, another one waits.
 const MOST_UNASKED: u32 = 2;

@@ -16,7 +16,7 @@ use crate::protocol::{Command, frame};
 use crate::sync::MutexGuard;
 use crate::transport::{Claim, Deadline, Encoded, Permit};
 
-/// Why a request was not accepted. What was given comes back.
+/// The reason why a request was not accepted, with the returned request.
 pub(crate) enum Refused {
     /// The connection is dead or retired: try another one.
     Gone(Option<Slot>, Option<Permit>),
@@ -24,7 +24,7 @@ pub(crate) enum Refused {
     Never(Option<Slot>, Error),
 }
 
-/// What we send of our own accord waits for a peer that does not read, up to so many bytes.
+/// The most bytes of unsolicited frames that are queued for a peer that does not read.
 const MOST_UNREAD: u64 = 4 * 1024 * 1024;
 
 /// The longest that such a frame may take to leave; the peer does not read if it takes longer.
@@ -54,8 +54,8 @@ impl Connection {
         called
     }
 
-    /// The same for an answer that is due soon: a caller that is alone first spins for it, for as
-    /// long as no other one wants a processor.
+    /// The same for an answer that is due soon: a lone caller first spins, as long as no other
+    /// thread needs the processor.
     fn call_soon(
         self: &Arc<Self>,
         request: &Encoded,
@@ -127,7 +127,7 @@ impl Connection {
         }
         let now = Instant::now();
         if deadline.has_passed(now) {
-            // Sent without time to wait, it would only look like a peer that is silent.
+            // Without time left, it would only make the peer look silent.
             return Err(Refused::Never(slot, self.timed_out(Wait::Queue)));
         }
         if state.death.is_some() || self.retired.load(Ordering::Relaxed) {
@@ -174,9 +174,9 @@ impl Connection {
         }
     }
 
-    /// Sends a request that has no answer, over this very connection. Like a reply it never blocks,
-    /// and it is refused (false) when the peer does not read or the connection is at its end. The
-    /// permit is given back when the socket has taken the frame.
+    /// Sends a oneway request over this connection. Like a reply it never blocks, and it is refused
+    /// (false) if the peer does not read or the connection has ended. The permit is returned when
+    /// the socket has taken the frame.
     pub(crate) fn send_on(self: &Arc<Self>, request: &Encoded, permit: Permit) -> bool {
         let unread = self.state.lock().outbox.len();
         let deadline = Deadline::after(Instant::now(), REPLY_WITHIN);
@@ -184,8 +184,8 @@ impl Connection {
         unread < MOST_UNREAD && self.submit(request, None, permit, deadline, via).is_ok()
     }
 
-    /// Has a writer come by for what the TLS session itself has to say, which belongs to no frame.
-    /// The caller, a reader, must never wait for a peer that does not read.
+    /// Starts a writer for the TLS session's own records, which belong to no frame. The caller, a
+    /// reader, must never wait for a peer that does not read.
     pub(crate) fn write_session_output(self: &Arc<Self>) {
         let mut state = self.state.lock();
         if state.death.is_none() {
@@ -194,7 +194,7 @@ impl Connection {
         }
     }
 
-    /// Has what was just queued written, though nobody waits for it.
+    /// Starts a write of the queued frame, which has no waiter.
     fn write_unasked<'a>(self: &'a Arc<Self>, mut state: MutexGuard<'a, State>) {
         let now = Instant::now();
         let deadline = Deadline::after(now, REPLY_WITHIN);
@@ -207,7 +207,7 @@ thread_local! {
     static SPARE: Cell<Option<Arc<Waiter>>> = const { Cell::new(None) };
 }
 
-/// One that this thread has used before, if nobody else has it any more, or a new one.
+/// The slot that this thread used before, if it has no other owner, or a new one.
 fn take_waiter() -> Arc<Waiter> {
     let spare = SPARE.try_with(Cell::take).ok().flatten();
     spare.unwrap_or_else(|| Arc::new(Waiter::new()))

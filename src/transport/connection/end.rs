@@ -1,4 +1,4 @@
-//! How a connection ends: once, and every waiter is answered.
+//! The end of a connection: once, with an answer to every waiter.
 
 use std::net::Shutdown;
 use std::sync::atomic::Ordering;
@@ -27,8 +27,8 @@ pub(crate) fn retire(connection: &Connection, why: &str) {
     }
 }
 
-/// Ends a retired connection on which no answer is due soon any more. Parked requests do not hold it
-/// up: they fail, and are asked again over another one.
+/// Ends a retired connection on which no answer is due soon. Parked requests do not delay it: they
+/// fail, and are repeated over another one.
 pub(super) fn end_if_drained(connection: &Connection) {
     if connection.is_retired() {
         let state = connection.state.lock();
@@ -67,8 +67,8 @@ pub(super) fn give_up(connection: &Connection, why: &'static str) {
     kill(connection, Error::new(ErrorKind::Disconnected, why));
 }
 
-/// Ends the connection. Every waiter is answered: by this call, or by the thread that is writing right
-/// now, which alone knows how much the socket took.
+/// Ends the connection. Every waiter is answered: by this call, or by a thread that is writing,
+/// since only it knows how much the socket took.
 pub(crate) fn kill(connection: &Connection, cause: Error) {
     let state = connection.state.lock();
     end(connection, state, cause);
@@ -91,8 +91,8 @@ fn end(connection: &Connection, mut state: MutexGuard<'_, State>, cause: Error) 
     }
 }
 
-/// The end by the thread that is writing: of its own accord if its write has failed, else since
-/// another one has killed the connection meanwhile. `lost` oneway messages were in what it wrote.
+/// The end by the writing thread: because its write failed, or because another thread ended the
+/// connection during the write. `lost` oneway messages were in the batch.
 pub(super) fn end_of_writing(
     connection: &Connection,
     mut state: MutexGuard<'_, State>,
@@ -106,7 +106,7 @@ pub(super) fn end_of_writing(
     state.writing = false;
     drop(state);
     let _ = connection.socket.shutdown(Shutdown::Both);
-    // Whoever finds the connection dead wakes nobody again.
+    // A thread that finds the connection dead wakes no waiter again.
     connection.work.notify_all();
     connection.capacity.notify_all();
     answer_all(connection);
@@ -114,7 +114,7 @@ pub(super) fn end_of_writing(
     shared.note_lost_oneway(&connection.address, lost);
 }
 
-/// The last act of a death, once nobody is writing any more.
+/// The last step of the end, once no thread is writing.
 fn answer_all(connection: &Connection) {
     let mut state = connection.state.lock();
     let Some(cause) = state.death.clone() else {

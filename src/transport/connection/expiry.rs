@@ -1,4 +1,4 @@
-//! What happens to requests whose time is up, and to a peer that takes or gives no more bytes.
+//! Requests past their deadlines, and peers that stopped reading or writing.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -14,12 +14,12 @@ use crate::transport::Deadline;
 /// requests are on the same connection.
 const SILENCE: Duration = Duration::from_millis(300);
 
-/// How long frames without a waiter may be stuck: their sender's time, within these bounds.
+/// How long frames without a waiter may be stuck: their sender's timeout, within these bounds.
 const STUCK: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 
 const STOPPED_READING: &str = "the peer stopped reading";
 
-/// Schedules a look at the pending requests, at the time that their table asked for.
+/// Schedules an expiry pass at the time that the pending table asked for.
 pub(super) fn look_at(connection: &Arc<Connection>, at: Instant) {
     let weak = Arc::downgrade(connection);
     let timer = &connection.shared.workers.timer;
@@ -41,9 +41,9 @@ fn expire(connection: &Arc<Connection>, look: Instant, now: Instant) {
     }
 }
 
-/// Answers one request whose deadline has passed, if it is still pending. A frame that is being
-/// written when its time is up, or a peer that was silent ever since it got the frame, ends the
-/// connection, unless that time was too short to tell anything about the peer.
+/// Answers one request whose deadline has passed, if it is still pending. If its frame is being
+/// written, or the peer was silent ever since it got the frame, the connection ends, unless the
+/// timeout was too short to prove anything about the peer.
 pub(super) fn expire_one(connection: &Arc<Connection>, opaque: i32) {
     let mut state = connection.state.lock();
     let Some(entry) = state.pending.get(opaque) else {
@@ -56,8 +56,8 @@ pub(super) fn expire_one(connection: &Arc<Connection>, opaque: i32) {
     } else if state.outbox.cancel(end) {
         (Wait::Queue, SendFate::NotSent)
     } else if since.elapsed() < SILENCE {
-        // The thread that writes it may have lost the processor just now. It leaves late, or it is
-        // found to be stuck: soon, if it may be the thread whose time is up that writes.
+        // The writing thread may just be preempted. The frame then leaves late, or is found to be
+        // stuck: soon, if the writer may be the expired caller itself.
         let grace = if of_thread { Duration::ZERO } else { STUCK.0 };
         let by = Instant::now() + grace;
         end_if_unsent_by(connection, &mut state, by, since, end);
@@ -99,7 +99,7 @@ pub(super) fn end_if_unsent_by(
     let by = deadline.min(since + STUCK.1).max(since + SILENCE);
     let written = connection.written.load(Ordering::Relaxed);
     let look = match state.unsent {
-        // What is behind a stuck frame is stuck too.
+        // Frames behind a stuck one are stuck too.
         Some(first) if first.end > written => return,
         Some(known) if known.look <= by => known.look,
         _ => {
@@ -110,7 +110,7 @@ pub(super) fn end_if_unsent_by(
     state.unsent = Some(Unsent { end, by, look });
 }
 
-/// One look at a time for each connection: with a fast peer there may be such a frame for each message.
+/// One scheduled check per connection: with a fast peer every message may have such a frame.
 fn look_for_unsent(connection: &Arc<Connection>, look: Instant) {
     let weak = Arc::downgrade(connection);
     let timer = &connection.shared.workers.timer;
@@ -119,7 +119,7 @@ fn look_for_unsent(connection: &Arc<Connection>, look: Instant) {
             return;
         };
         let mut state = connection.state.lock();
-        // An earlier look may have taken the place of this one.
+        // An earlier check may have replaced this one.
         let Some(unsent) = state.unsent.filter(|unsent| unsent.look == look) else {
             return;
         };
@@ -142,8 +142,8 @@ fn is_silent(connection: &Connection, state: &mut State, end: u64, since: Instan
     if read >= end {
         return false;
     }
-    // The silence began with the first request that timed out in it: each of many short ones
-    // would be too short alone.
+    // The silence is measured from the first request that timed out in it: each of many short
+    // timeouts would prove too little alone.
     let since = match state.silence {
         Some((mark, began)) if mark == read => began.min(since),
         _ => since,
@@ -152,8 +152,7 @@ fn is_silent(connection: &Connection, state: &mut State, end: u64, since: Instan
     since.elapsed() >= SILENCE
 }
 
-/// Sees to it that what has no waiter (a frame, or what a TLS session has to say) cannot block the
-/// connection for ever.
+/// Bounds the time for which a frame without a waiter (or a TLS record) can block the connection.
 pub(super) fn watch(
     connection: &Arc<Connection>,
     state: &mut State,
@@ -179,8 +178,8 @@ fn watch_again(connection: &Arc<Connection>, state: &State, at: Instant, grace: 
     });
 }
 
-/// Ends it if what was there at the mark is there still, and not a byte was written since. (What has
-/// come just now is another matter, after however long a rest.)
+/// Ends the connection if the frames at the mark are still queued, and no byte was written since.
+/// (Frames that were queued later do not count, however long the connection was idle.)
 pub(super) fn end_if_stuck(
     connection: &Arc<Connection>,
     mark: u64,

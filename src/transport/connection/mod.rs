@@ -5,9 +5,9 @@
 //! - `pending`: the table of requests without an answer, soon or parked (pure)
 //! - `outbox`: the queue of frames that wait to be written (pure)
 //! - `call`: a request is registered, queued, and waited for
-//! - `writer`: one thread at a time writes what is queued
+//! - `writer`: one thread at a time writes the queued frames
 //! - `reader`: the reader thread: answers to their waiters, requests to the layer above
-//! - `expiry`: requests whose deadline has passed, and peers that take or give no more bytes
+//! - `expiry`: requests past their deadlines, and peers that stopped reading or writing
 //! - `end`: the connection dies once, and every waiter is answered
 
 mod call;

@@ -13,27 +13,27 @@ use std::time::Instant;
 /// header, so that many frames leave in one write. (Copying this much takes less time than a write.)
 const SHARE_FROM: usize = 64 * 1024;
 
-/// Where so much waits, the peer is slow or does not read, and no copy makes it faster: shorter bodies
-/// too are left where they are until somebody writes them, or they would be held twice.
+/// With this much queued, the peer is slow or does not read, and copying gains nothing: shorter
+/// bodies too stay in place until they are written, or they would be held twice.
 const BACKED_UP: u64 = 2 * 1024 * 1024;
 
 /// Down to this length.
 const SHARE_LATE_FROM: usize = 512;
 
-/// A batch is closed when it holds this much: what is in a batch can no longer be taken out once a
-/// writer has it, so a batch should leave in about one write.
+/// A batch is closed at this size: its frames can no longer be removed once a writer has it, so a
+/// batch should leave in about one write.
 const BATCH: usize = 64 * 1024;
 
 /// One is written, one is filled, and while the writer is late others are full.
-const SPARES: usize = 3;
+const MOST_FREE: usize = 3;
 
-/// What is kept for frames until they are written (a permit).
+/// A guard that is held for frames until they are written (a permit).
 pub(crate) trait Guard: Sized {
     /// Makes one of two, or gives the other one back if that cannot be.
     fn merge(&mut self, other: Self) -> Option<Self>;
 }
 
-/// What is awaited of a frame, and until when.
+/// The kind of answer that a frame expects, and its deadline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Due {
     /// No answer; it is never given up.
@@ -48,35 +48,35 @@ pub(crate) enum Due {
 pub(crate) struct Outbox<G> {
     batches: VecDeque<Batch<G>>,
     /// Emptied batches, for their buffers.
-    spares: Vec<Batch<G>>,
-    /// Where the last frame ends.
+    free_list: Vec<Batch<G>>,
+    /// The end of the last frame.
     end: u64,
-    /// How many of the frames are awaited: their answers are due soon.
+    /// The number of frames whose answers are due soon.
     awaited: usize,
     /// Batches that there ever were, and the one that a writer has.
     opened: u64,
     writing: Option<u64>,
 }
 
-/// What one writer takes and writes before anyone else.
+/// The frames that one writer takes and writes.
 pub(crate) struct Batch<G> {
-    /// Which one it is of all that there ever were.
+    /// Its number among all batches.
     number: u64,
     start: u64,
     /// When the last of its frames is given up if it is still not written; `None` if one never is.
     until: Option<Instant>,
     bytes: Vec<u8>,
-    /// How many of them belong to frames that were taken out again.
+    /// The number of bytes of removed frames.
     idle_bytes: usize,
     frames: Vec<Frame>,
     /// Those of all its frames.
     guards: Vec<G>,
-    /// How many bytes of bodies are yet to be copied behind their headers.
+    /// The bytes of bodies that must still be copied behind their headers.
     late_bytes: usize,
 }
 
 struct Frame {
-    /// How many of the batch's bytes belong to it.
+    /// The number of the batch's bytes in this run.
     inline: usize,
     body: Option<Arc<Vec<u8>>>,
     end: u64,
@@ -96,7 +96,7 @@ impl<G: Guard> Outbox<G> {
     pub(crate) fn new() -> Outbox<G> {
         Outbox {
             batches: VecDeque::new(),
-            spares: Vec::new(),
+            free_list: Vec::new(),
             end: 0,
             awaited: 0,
             opened: 0,
@@ -155,8 +155,8 @@ impl<G: Guard> Outbox<G> {
         end
     }
 
-    /// Takes the frame that ends at `end` out again; false if it is not here any more. Soon nothing
-    /// is left of its bytes: whoever sent it may send another one in its place.
+    /// Removes the frame that ends at `end`; false if it has left. Its bytes are freed soon, since
+    /// its sender may send again.
     pub(crate) fn cancel(&mut self, end: u64) -> bool {
         let at = self.batches.partition_point(|batch| batch.end() < end);
         let Some(batch) = self.batches.get_mut(at) else {
@@ -179,8 +179,8 @@ impl<G: Guard> Outbox<G> {
         true
     }
 
-    /// Joins a batch of which only the place is left with such a one before it. (One of them stays:
-    /// somebody may have called a writer, who must find something to take.)
+    /// Joins a batch of removed frames with such a batch before it. (One stays: a writer that was
+    /// already called must find a batch.)
     fn join_places(&mut self, at: usize) {
         let place = |at: usize| self.batches.get(at)?.place();
         if let (Some(_), Some(end)) = (at.checked_sub(1).and_then(place), place(at)) {
@@ -199,7 +199,7 @@ impl<G: Guard> Outbox<G> {
         next.is_some_and(|until| until <= limit)
     }
 
-    /// Where the last frame ends.
+    /// The end of the last frame.
     pub(crate) fn end(&self) -> u64 {
         self.end
     }
@@ -226,7 +226,7 @@ impl<G: Guard> Outbox<G> {
         Some(batch)
     }
 
-    /// A number for all that was added so far, by which [`is_behind`](Outbox::is_behind) knows it.
+    /// A mark of the frames added so far, for [`is_behind`](Outbox::is_behind).
     pub(crate) fn mark(&self) -> u64 {
         self.opened
     }
@@ -237,7 +237,7 @@ impl<G: Guard> Outbox<G> {
         self.writing.or(next).is_none_or(|number| number > mark)
     }
 
-    /// How many frames wait whose answers are due soon.
+    /// The number of queued frames whose answers are due soon.
     pub(crate) fn awaited(&self) -> usize {
         self.awaited
     }
@@ -245,31 +245,31 @@ impl<G: Guard> Outbox<G> {
     /// Takes a written batch back, for its buffers; says whether more wait.
     pub(crate) fn recycle(&mut self, mut batch: Batch<G>) -> bool {
         self.writing = None;
-        if self.spares.len() < SPARES && batch.bytes.capacity() <= 4 * BATCH {
+        if self.free_list.len() < MOST_FREE && batch.bytes.capacity() <= 4 * BATCH {
             batch.bytes.clear();
             batch.idle_bytes = 0;
             batch.frames.clear();
             batch.guards.clear();
             batch.late_bytes = 0;
-            self.spares.push(batch);
+            self.free_list.push(batch);
         }
         !self.batches.is_empty()
     }
 
-    /// The batch that takes the next frame, which begins at `start` and adds so many bytes.
+    /// The batch for the next frame, which begins at `start` and adds this many bytes.
     fn open_batch(&mut self, start: u64, until: Option<Instant>, inline: usize) -> &mut Batch<G> {
         let open = self
             .batches
             .back()
             .is_some_and(|last| last.end() - last.start < BATCH as u64);
         if !open {
-            let spare = self.spares.pop();
+            let spare = self.free_list.pop();
             let mut batch = spare.unwrap_or(Batch {
                 number: 0,
                 start,
                 until,
-                // Behind another batch this one is likely to become full too, with more of such frames.
-                // No more than that: while a peer does not read, there are many of these.
+                // Behind another batch this one is likely to fill up too, with similar frames. It
+                // reserves no more than that: while a peer does not read, there are many batches.
                 bytes: Vec::with_capacity(match (self.batches.is_empty(), self.end - start) {
                     (false, len @ 1..) if len < BATCH as u64 => (BATCH / len as usize + 1) * inline,
                     _ => 0,
@@ -290,7 +290,7 @@ impl<G: Guard> Outbox<G> {
 }
 
 impl<G> Batch<G> {
-    /// Where it ends, if nothing of it is to be written.
+    /// Its end, if none of it must be written.
     fn place(&self) -> Option<u64> {
         let [frame] = &self.frames[..] else {
             return None;
@@ -349,7 +349,7 @@ impl<G> Batch<G> {
         self.bytes = bytes;
     }
 
-    /// Where in the stream the batch ends.
+    /// The end of the batch in the stream.
     fn end(&self) -> u64 {
         self.frames.last().map_or(self.start, |frame| frame.end)
     }
@@ -389,7 +389,7 @@ impl<G> Batch<G> {
         self.frames.len() >= SEVERAL
     }
 
-    /// How many frames with a guard do not lie wholly before `position`.
+    /// The number of frames with a guard that do not end before `position`.
     pub(crate) fn lost(&self, position: u64) -> usize {
         let lost = |frame: &&Frame| frame.guarded && !frame.cancelled && frame.end > position;
         self.frames.iter().filter(lost).count()

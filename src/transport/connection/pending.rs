@@ -1,38 +1,39 @@
-//! The table of requests that wait for an answer. Pure: no clock, no socket, no lock of its own.
+//! The pending table: the pending requests of a connection. Pure: no clock, no socket, no lock of
+//! its own.
 //!
-//! An answer is due *soon*, or it may be *parked* at the peer (a long poll, for 30 s, say). Parked
-//! requests have their deadlines like all others, but nothing that reasons about answers to come
-//! counts them: [`Pending::soon`] does not.
+//! An answer is due *soon*, or the request may be *parked* at the peer (a long poll of up to 30 s).
+//! A parked request has a deadline like any other, but the heuristics about expected answers ignore
+//! it: [`Pending::soon`] does not count it.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry::{Occupied, Vacant};
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::time::Instant;
 
-/// Waiters by opaque id, or by another number of our own making. Whoever removes an entry owns the
-/// waiter, and only the owner answers it: that is why every waiter is answered exactly once.
+/// Waiters by opaque id, or by another number that we generate. The code that removes an entry owns
+/// the waiter, and only the owner answers it: so every waiter is answered exactly once.
 pub(crate) struct Pending<S, K = i32> {
     entries: HashMap<K, Entry<S>, BuildHasherDefault<Opaque>>,
-    /// How many of them are parked.
+    /// The number of parked ones.
     parked: usize,
-    /// When the table must next be looked at. A look that was asked for a later time before is out
-    /// of date: if each of them asked for a next one too, they would become more and more.
+    /// The time of the next expiry pass. A pass requested earlier for a later time is obsolete: if
+    /// each of those requested another one, passes would multiply.
     earliest: Option<Instant>,
 }
 
-/// A waiter and what is known about its request.
+/// A waiter, and the data of its request.
 pub(crate) struct Entry<S> {
     pub(crate) slot: S,
     /// When it was registered.
     pub(crate) since: Instant,
     pub(crate) deadline: Instant,
-    /// What [`end`](Entry::end) and [`is_parked`](Entry::is_parked) say, in one number: there may be many
+    /// [`end`](Entry::end) and [`is_parked`](Entry::is_parked) in one number: there may be many
     /// thousands of entries.
     end_and_parked: u64,
 }
 
 impl<S> Entry<S> {
-    /// `end`: position in the connection's stream behind the request's frame; 0 where there is none.
+    /// `end`: position in the connection's stream behind the request's frame; 0 if there is none.
     /// `parked`: whether the peer may park the answer.
     pub(crate) fn new(
         slot: S,
@@ -90,7 +91,7 @@ impl<S, K: Copy + Eq + Hash> Pending<S, K> {
         Ok(is_first.then_some(deadline))
     }
 
-    /// Takes the waiter of a response; `None` if nobody waits under this id (any more).
+    /// Removes the waiter of a response; `None` if this id has no waiter (any more).
     pub(crate) fn complete(&mut self, opaque: K) -> Option<Entry<S>> {
         let entry = self.entries.remove(&opaque)?;
         self.parked -= usize::from(entry.is_parked());
@@ -102,8 +103,8 @@ impl<S, K: Copy + Eq + Hash> Pending<S, K> {
     }
 
     /// The ids whose deadline has passed. They stay in the table: the caller decides for each
-    /// whether to take it. Also says when to look again. `look` is the time for which this look was
-    /// asked for.
+    /// whether to remove it. Also returns the time of the next pass. `look` is the requested time
+    /// of this pass.
     pub(crate) fn expired(&mut self, look: Instant, now: Instant) -> (Vec<K>, Option<Instant>) {
         if self.earliest != Some(look) {
             return (Vec::new(), None);
@@ -121,7 +122,7 @@ impl<S, K: Copy + Eq + Hash> Pending<S, K> {
         (expired, next)
     }
 
-    /// The ids of some waiters, who stay in the table.
+    /// The ids of some waiters, which stay in the table.
     pub(crate) fn ids(&self, pick: impl Fn(&S) -> bool) -> Vec<K> {
         let picked = self.entries.iter().filter(|(_, entry)| pick(&entry.slot));
         picked.map(|(id, _)| *id).collect()
@@ -133,12 +134,12 @@ impl<S, K: Copy + Eq + Hash> Pending<S, K> {
         std::mem::take(&mut self.entries).into_values()
     }
 
-    /// How many answers are due soon.
+    /// The number of answers that are due soon.
     pub(crate) fn soon(&self) -> usize {
         self.entries.len() - self.parked
     }
 
-    /// How many may be parked at the peer.
+    /// The number of parked requests.
     pub(crate) fn parked(&self) -> usize {
         self.parked
     }
@@ -214,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn only_an_earlier_deadline_asks_for_an_earlier_look() {
+    fn only_an_earlier_deadline_causes_an_earlier_expiry_pass() {
         let now = Instant::now();
         let at = |ms| now + Duration::from_millis(ms);
         let mut table = Pending::new();
@@ -232,7 +233,7 @@ mod tests {
         assert_eq!(
             stale,
             (vec![], None),
-            "the look for 30 was replaced by that for 20"
+            "the pass at 30 was replaced by the one at 20"
         );
         assert_eq!(register(&mut table, 4, 50), Some(None));
         assert_eq!(table.drain().len(), 4);

@@ -20,14 +20,14 @@ use crate::protocol::{Command, ProtocolError};
 use crate::transport::tls::Session;
 use crate::transport::{Inbound, LOG, Shared, catch_bug};
 
-/// After a read that brought few of many answers the reader lets others come, which it then reads and
-/// hands on together: with a broker that answers one by one, being woken for each (this thread, then a
-/// callback worker, then perhaps a thread that waits for capacity) would cost far more than all else.
-/// Not while a thread waits for an answer of its own.
+/// After a read that brought few of many answers the reader pauses, and then reads and hands over
+/// more of them together. With a broker that answers one by one, a wake-up for each (this thread, a
+/// callback worker, possibly a thread that waits for capacity) would dominate the cost. It does not
+/// pause while a thread waits for its own answer.
 const MOMENT: Duration = Duration::from_micros(100);
 const FEW: usize = 16;
 
-/// Takes over a connected socket and starts its reader thread, whose last act is `ended`.
+/// Takes over a connected socket and starts its reader thread, which calls `ended` last.
 pub(crate) fn start(
     socket: TcpStream,
     tls: Option<Session>,
@@ -107,7 +107,7 @@ fn receive(connection: &Connection, space: &mut [u8]) -> Result<usize, Error> {
     }
 }
 
-/// What one read brought.
+/// The answers of one read.
 #[derive(Default)]
 struct Inbox {
     responses: Vec<Command>,
@@ -116,7 +116,7 @@ struct Inbox {
     ready: Ready,
 }
 
-/// Whether so many answers are few beside those that are still due soon.
+/// Whether this many answers are few compared with those still due soon.
 fn are_few(answers: usize, awaited: usize) -> bool {
     awaited >= MANY && answers * FEW < awaited
 }
@@ -133,7 +133,7 @@ impl Inbox {
         })
     }
 
-    /// Hands everything on; says whether that was few.
+    /// Hands everything over; returns whether it was few.
     fn deliver(
         &mut self,
         connection: &Arc<Connection>,
@@ -176,7 +176,7 @@ impl Inbox {
             }
             if unknown > 0 {
                 let address = &connection.address;
-                logging::debug!(target: LOG, "{address}: {unknown} responses to nobody (late or unknown)");
+                logging::debug!(target: LOG, "{address}: {unknown} responses without a request (late or unknown)");
             }
         }
         for request in self.requests.drain(..) {
@@ -186,9 +186,9 @@ impl Inbox {
         few
     }
 
-    /// Takes the waiters of the responses; says how many of these were due soon, and how many more
-    /// are. Every waiter that was taken must be answered before anything else happens, logging
-    /// included: it waits without a deadline now.
+    /// Removes the waiters of the responses; returns how many of these were due soon, and how many
+    /// more are. Answer every removed waiter before doing anything else, even logging: it now waits
+    /// without a timeout.
     fn take_waiters(&mut self, connection: &Arc<Connection>) -> (usize, usize) {
         let mut state = connection.state.lock();
         let before = state.pending.soon();
@@ -198,8 +198,8 @@ impl Inbox {
             };
             let end = entry.end();
             if end > connection.written.load(Ordering::Relaxed) {
-                // Answered before it was sent, or the writer has not come to say so yet. Nobody waits
-                // for this frame any more; its deadline ends a write that is stuck all the same.
+                // Answered before it was sent, or before the writer recorded that it was. The frame
+                // has no waiter any more; its deadline still ends a stuck write.
                 let (deadline, since) = (entry.deadline, entry.since);
                 expiry::end_if_unsent_by(connection, &mut state, deadline, since, end);
             }

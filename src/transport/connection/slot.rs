@@ -4,7 +4,7 @@ use crate::error::Error;
 use crate::protocol::Command;
 use crate::transport::{Claim, Job, Pool, Promise, catch_bug};
 
-/// What became of a request: its response, or why there is none.
+/// The outcome of a request: its response, or the error.
 pub(crate) type Outcome = Result<Command, Error>;
 
 /// A thread's place to wait.
@@ -37,7 +37,7 @@ pub(crate) trait Completion: Send {
     }
 }
 
-/// Where a continuation goes on.
+/// The place where a continuation runs.
 pub(crate) enum Next {
     /// User code: on the callback workers.
     Callback(Box<dyn Job>),
@@ -61,7 +61,7 @@ pub(crate) struct Ready {
 }
 
 impl Ready {
-    /// `at` is when the outcome was there: one look at the clock does for all that one read brings.
+    /// `at` is the time of the outcome: one reading of the clock serves all answers of one read.
     pub(crate) fn answer(&mut self, slot: Slot, outcome: Outcome, at: Instant) {
         match slot {
             Slot::Thread(claim) => claim.answer(outcome),

@@ -21,7 +21,7 @@ pub(crate) struct Connection {
     pub(super) socket: TcpStream,
     /// The socket's other end, unless the peer had gone again at once.
     remote: Option<SocketAddr>,
-    /// None: what goes over the socket is plain.
+    /// None: the connection is plain.
     pub(super) tls: Option<Session>,
     pub(super) state: Mutex<State>,
     /// Wakes the writer thread.
@@ -29,18 +29,18 @@ pub(crate) struct Connection {
     /// Wakes callers that wait for the writer thread to get on.
     pub(super) capacity: Condvar,
     pub(super) shared: Arc<Shared>,
-    /// How much of the stream the socket has taken.
+    /// The number of the stream's bytes that the socket has taken.
     pub(super) written: AtomicU64,
     /// In how many system calls; not counted with TLS.
     pub(super) writes: AtomicU64,
-    /// What `written` was when a byte was last read.
+    /// The value of `written` when a byte was last read.
     pub(super) read_mark: AtomicU64,
-    /// How many threads wait here for answers that are due soon.
+    /// The number of threads that wait for answers due soon.
     pub(super) callers: AtomicUsize,
     pub(super) spin: Spin,
     /// Whether the peer asked us to go away: no new requests, then the end.
     pub(super) retired: AtomicBool,
-    /// Whether it has died, for a look without the lock: `State::death` says why.
+    /// Whether it has died, readable without the lock; `State::death` has the reason.
     pub(super) dead: AtomicBool,
     /// Whether the peer has answered anything but "go away".
     pub(super) served: AtomicBool,
@@ -48,12 +48,12 @@ pub(crate) struct Connection {
     pub(super) unresponsive: AtomicBool,
     /// The version of the last heartbeat that the peer has confirmed; 0 before the first.
     confirmed: AtomicU64,
-    /// How often a thread paused here, or let others go first.
+    /// The number of pauses and yields of threads here.
     #[cfg(test)]
     pub(crate) pauses: AtomicUsize,
 }
 
-/// What changes under the lock.
+/// The state under the lock.
 pub(super) struct State {
     pub(super) pending: Pending<Slot>,
     pub(super) outbox: Outbox<Permit>,
@@ -70,15 +70,15 @@ pub(super) struct State {
     pub(super) death: Option<Error>,
     /// A silence of the peer: what `read_mark` is for as long as it lasts, and when it began.
     pub(super) silence: Option<(u64, Instant)>,
-    /// A frame whose waiter is gone, though it was not known to be written.
+    /// A frame whose waiter is gone before it was known to be written.
     pub(super) unsent: Option<Unsent>,
-    /// Whether the timer looks after frames without a waiter.
+    /// Whether the timer watches frames without a waiter.
     pub(super) watched: bool,
     /// The activity seen by the last idle check, and when it last changed.
     pub(super) idle_since: (u64, u64, Instant),
 }
 
-/// A frame that ends here must be written by this time; the timer looks at it at `look`.
+/// A frame that ends here must be written by this time; the timer checks it at `look`.
 #[derive(Clone, Copy)]
 pub(super) struct Unsent {
     pub(super) end: u64,
@@ -96,7 +96,7 @@ pub(super) enum WriterThread {
     Busy,
 }
 
-/// How much a connection has to do, and has done.
+/// The load of a connection, and its totals.
 pub(crate) struct Load {
     /// Requests whose answers are due soon.
     pub(crate) in_flight: usize,
@@ -158,12 +158,12 @@ impl Connection {
         &self.address
     }
 
-    /// Which of the addresses behind the name it goes to.
+    /// The address behind the name to which it is connected.
     pub(crate) fn remote(&self) -> Option<SocketAddr> {
         self.remote
     }
 
-    /// How much it has to do, and has done.
+    /// The load, and the totals.
     pub(crate) fn load(&self) -> Load {
         let state = self.state.lock();
         Load {
@@ -200,8 +200,8 @@ impl Connection {
         self.served.load(Ordering::Relaxed)
     }
 
-    /// The version of the last heartbeat that the peer has confirmed over this connection: what it knows
-    /// of this client. 0 before the first.
+    /// The version of the last heartbeat that the peer confirmed over this connection. 0 before the
+    /// first.
     pub(crate) fn confirmed(&self) -> u64 {
         self.confirmed.load(Ordering::Relaxed)
     }

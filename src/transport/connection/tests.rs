@@ -1,4 +1,4 @@
-//! When the timer ends a connection for what nobody waits for.
+//! When the timer ends a connection for frames without a waiter.
 
 use std::sync::Arc;
 use std::thread;
@@ -9,7 +9,7 @@ use super::state::WriterThread;
 use super::{Connection, expiry};
 use crate::transport::tests::{Client, Link, eventually, listener};
 
-/// What other tests want to know.
+/// Helpers for other tests.
 impl Connection {
     pub(crate) fn is_writing(&self) -> bool {
         self.state.lock().writing
@@ -63,7 +63,7 @@ fn a_frame_that_leaves_just_when_the_timer_comes_after_a_long_rest_is_not_stuck(
 
 #[cfg(feature = "tls")]
 #[test]
-fn what_a_session_has_to_say_does_not_wait_for_ever_either() {
+fn records_of_a_session_do_not_wait_without_a_bound_either() {
     let client = Client::start(None);
     let (_link, connection) = connected(&client);
     assert!(!connection.state.lock().watched);

@@ -14,7 +14,7 @@ use crate::panics::caught;
 use crate::sync::MutexGuard;
 use crate::transport::{Deadline, Permit, log_bug};
 
-/// Which thread writes a frame.
+/// The thread that writes a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Via {
     /// The calling thread, if no other is writing.
@@ -23,32 +23,33 @@ pub(crate) enum Via {
     WriterThread,
 }
 
-/// How many batches a caller writes, its own and those of others, before it hands the rest to the
-/// writer thread and goes to wait for its own answer.
+/// The most batches that a caller writes, its own and others', before it hands the rest to the
+/// writer thread and waits for its own answer.
 const BATCHES_BY_CALLER: usize = 8;
 
-/// How much later than its own deadline a frame of another thread may end that a caller writes.
+/// How far past its own deadline the deadline of another thread's frame may be, if a caller writes
+/// it.
 const GRACE: Duration = Duration::from_millis(50);
 
-/// After a burst, or when many answers are awaited, the writer thread waits for more frames, so that
-/// they leave in few writes: until there are so many bytes, or answers come, or at most for so long.
-/// (This is Nagle's idea, with a clock.)
+/// After a burst, or when many answers are awaited, the writer thread waits for more frames, so
+/// that they leave in few writes: until there are this many bytes, or answers arrive, or this time
+/// has passed. (This is Nagle's idea, with a clock.)
 const GATHERING: Duration = Duration::from_micros(100);
 const WORTH_WAKING: u64 = 60 * 1024;
 
-/// A caller whose frame the writer thread is to write is braked while so many bytes wait already.
+/// A caller that hands its frame to the writer thread is delayed while this many bytes are queued.
 const MOST_QUEUED: u64 = 1024 * 1024;
 
 /// How long a caller waits for the writer thread to write something.
 const BRAKE: Duration = Duration::from_millis(50);
 
-/// With so many answers due soon, it is throughput that counts.
+/// With this many answers due soon, throughput matters.
 pub(super) const MANY: usize = 64;
 
 /// With fewer requests in flight than this, no other thread is likely to be about to send.
 const WORTH_GATHERING: usize = 6;
 
-/// How often a caller lets others go first, as long as they add frames.
+/// How often a caller yields to others, as long as they add frames.
 const ROUNDS: usize = 4;
 
 /// The most that one system call may take, so that the position shows whether the peer reads.
@@ -94,8 +95,8 @@ pub(super) fn write_soon<'a>(
     }
 }
 
-/// Brakes a caller that is faster than the writer thread, so that memory is not filled for nothing. A
-/// peer that does not read brakes nobody: then the budget is the limit.
+/// Delays a caller that is faster than the writer thread, so that memory does not fill up
+/// needlessly. If the peer does not read, no caller is delayed: then the budget is the limit.
 pub(super) fn let_writer_catch_up(
     connection: &Connection,
     state: &mut MutexGuard<'_, State>,
@@ -115,7 +116,7 @@ pub(super) fn let_writer_catch_up(
     }
 }
 
-/// On the reader thread, with answers: what was queued while they were on their way has waited long
+/// On the reader thread, with answers: frames queued while they were in flight have waited long
 /// enough for more.
 pub(super) fn end_gathering(connection: &Arc<Connection>, state: &mut State) {
     if matches!(state.writer_thread, WriterThread::Gathering) && !state.outbox.is_empty() {
@@ -210,8 +211,8 @@ fn run(connection: &Arc<Connection>) {
     }
 }
 
-/// Writes batches until none is left; a caller with a limit only so many and such that end by then,
-/// and the writer thread goes on. `writing` is set already.
+/// Writes batches until none is left. A caller with a limit writes only that many, with deadlines
+/// up to then, and the writer thread continues. `writing` is set already.
 fn write_batches<'a>(
     connection: &'a Arc<Connection>,
     mut state: MutexGuard<'a, State>,

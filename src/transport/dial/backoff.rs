@@ -1,7 +1,7 @@
 use std::time::Duration;
 
-/// How long to leave an address alone after so many failures in a row: 50 ms, doubled each time up
-/// to 500 ms, and from that up to a quarter less, so that clients do not come back in step.
+/// The back-off of an address after this many failures in a row: 50 ms, doubled each time up to 500
+/// ms, minus up to a quarter at random, so that clients do not return in step.
 ///
 /// `random` is any number.
 pub(crate) fn delay(failures: u32, random: u64) -> Duration {

@@ -1,6 +1,6 @@
-//! How connections are made. In reading order:
+//! Dialling. In reading order:
 //!
-//! - `peer`: one address: its connection, the dial under way, or why there is none
+//! - `peer`: one address: its connection, the dial in flight, or the last error
 //! - `open`: makes a connection: name, socket, TLS
 //! - `resolve`: names to addresses, with a deadline
 //! - `preference`: which of several addresses behind a name is tried first (pure)

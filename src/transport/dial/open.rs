@@ -1,4 +1,5 @@
-//! Makes connections: an address's name resolved, a socket connected, TLS where it is asked for.
+//! Opens connections: resolves the name, connects a socket, and does the TLS handshake if
+//! configured.
 
 use std::io;
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -13,7 +14,7 @@ use crate::transport::connection::{self, Connection};
 use crate::transport::tls::{Session, Tls};
 use crate::transport::{Deadline, Inbound, Shared};
 
-/// What all dials of a client share.
+/// State that all dials of a client share.
 pub(crate) struct Dialler {
     pub(crate) shared: Arc<Shared>,
     /// Hears of connections that are up, and of requests that come over them.
@@ -36,7 +37,7 @@ impl Dialler {
         }
     }
 
-    /// A new connection to this address, which runs `ended` behind its end. All errors mean that
+    /// A new connection to this address, which calls `ended` after its end. All errors mean that
     /// nothing was sent.
     pub(super) fn open(
         &self,
@@ -97,7 +98,7 @@ impl Dialler {
         })
     }
 
-    /// Tries the addresses in turn, each with an equal share of the time that is left.
+    /// Tries the addresses in turn, each with an equal share of the remaining time.
     fn connect_any(
         &self,
         address: &Arc<str>,
@@ -141,9 +142,8 @@ impl Dialler {
     }
 }
 
-/// Where nobody listens on this host, the system may give a dial the very port that it goes to, and
-/// connects it to itself: it would hear its own requests, and keep the port from the server that is to
-/// listen there.
+/// Without a listener on this host, the system may give a dial its own target port, and connect it
+/// to itself: the client would read its own requests, and block the port for the server.
 fn is_to_itself(socket: &TcpStream) -> bool {
     matches!((socket.local_addr(), socket.peer_addr()), (Ok(here), Ok(there)) if here == there)
 }

@@ -8,7 +8,7 @@ use crate::sync::Mutex;
 use crate::transport::connection::{self, Connection};
 use crate::transport::{Deadline, Deferred, LOG, Lead, Role, SingleFlight, catch_bug};
 
-/// One address: its connection, or the dial under way, or why there is none.
+/// One address: its connection, or the dial in flight, or the last error.
 ///
 /// One dial at a time, and for no longer than the dialling caller may wait; the others follow it
 /// until their own deadlines.
@@ -16,13 +16,13 @@ pub(crate) struct Peer {
     address: Arc<str>,
     state: Mutex<State>,
     dials: SingleFlight<(), Dialled>,
-    /// Which of the addresses behind the name is tried first.
+    /// The order of the addresses behind the name.
     preference: Mutex<Preference>,
 }
 
 pub(crate) type Dialled = Result<Arc<Connection>, Error>;
 
-/// What goes on with the connection, or without one.
+/// The continuation that gets the connection, or the error.
 pub(crate) type Continuation = Box<dyn FnOnce(Dialled) + Send>;
 
 #[derive(Default)]
@@ -64,7 +64,7 @@ impl Peer {
         state.failed.as_ref().map(|(error, _)| error.clone())
     }
 
-    /// Whether an answer is due soon, or a dial is under way.
+    /// Whether an answer is due soon, or a dial is in flight.
     pub(crate) fn is_awaited(&self) -> bool {
         let state = self.state.lock();
         let draining = state.draining.iter().filter_map(Weak::upgrade);
@@ -73,7 +73,7 @@ impl Peer {
         self.dials.is_under_way(&()) || connections.iter().any(|c| c.is_awaited())
     }
 
-    /// A usable connection, made if need be. All errors mean that nothing was sent.
+    /// A usable connection, dialled if needed. All errors mean that nothing was sent.
     pub(crate) fn connect(self: &Arc<Self>, dialler: &Arc<Dialler>, deadline: Deadline) -> Dialled {
         let late = || Error::timeout(Wait::Connect).at(&self.address);
         loop {
@@ -97,8 +97,8 @@ impl Peer {
         }
     }
 
-    /// The same for a thread that must not wait: dials are made by a thread of their own, one for the
-    /// address. After the deadline it may be that `run` does not run any more.
+    /// The same for a thread that must not wait: one thread for the address dials. After the
+    /// deadline `run` may not run at all.
     pub(crate) fn connect_parked(
         self: &Arc<Self>,
         dialler: &Arc<Dialler>,
@@ -130,21 +130,21 @@ impl Peer {
         }
     }
 
-    /// Ends all connections; there are none from now on, for this reason.
+    /// Ends all connections with this error, and opens no more.
     pub(crate) fn close(&self, why: &Error) {
         let mut state = self.state.lock();
         state.closed = Some(why.clone());
         let current = state.connection.take();
         let draining = std::mem::take(&mut state.draining);
         drop(state);
-        // The dial itself may last longer than the client, whose timer ends with it.
+        // The dial itself may outlive the client, whose timer ends with it.
         self.dials.abandon(&(), Err(why.clone()));
         for connection in draining.iter().filter_map(Weak::upgrade).chain(current) {
             connection::kill(&connection, why.clone());
         }
     }
 
-    /// What there is without a dial: a connection, or why there is none. Fresh failures are shared, so
+    /// The result without a dial: a connection, or a fresh failure. Fresh failures are shared, so
     /// that many callers do not each wait for one.
     fn known(&self, dialler: &Dialler) -> Option<Dialled> {
         let mut state = self.state.lock();
@@ -160,8 +160,8 @@ impl Peer {
         (!pause.is_zero()).then(|| Err(error.clone().retriable_after(pause)))
     }
 
-    /// What another one's dial means here; `None` if this caller should dial itself: the other one was
-    /// lost, or had no time, or its connection is over already.
+    /// The result of another caller's dial; `None` if this caller should dial itself: the other one
+    /// was lost, or had no time, or its connection has already ended.
     fn adopt(&self, dialler: &Dialler, dialled: Option<Dialled>) -> Option<Dialled> {
         match dialled? {
             Ok(_) => self.known(dialler),
@@ -195,7 +195,7 @@ impl Peer {
         }
     }
 
-    /// Makes a connection, and tells all that follow.
+    /// Dials, and finishes all followers.
     pub(crate) fn dial(
         self: &Arc<Self>,
         dialler: &Arc<Dialler>,
@@ -209,7 +209,7 @@ impl Peer {
         }
         self.state.lock().failed = None;
         let (peer, of_peer) = (Arc::downgrade(self), dialler.clone());
-        // Kept until somebody asks for it, a dead connection would keep its file open.
+        // A dead connection must not keep its file open until the next use of the address.
         let ended = move || {
             if let Some(peer) = peer.upgrade() {
                 peer.forget_unusable(&mut peer.state.lock(), &of_peer);
@@ -230,7 +230,7 @@ impl Peer {
                 self.forget_unusable(&mut state, dialler);
             }
             Ok(_) => {}
-            // A caller that had no time left says nothing about the peer.
+            // A caller without time left proves nothing about the peer.
             Err(error) if error.kind() == ErrorKind::Timeout => {}
             Err(error) => state.note_failure(error.clone(), dialler),
         }
@@ -242,7 +242,7 @@ impl Peer {
             }
             (opened, _) => opened,
         };
-        // What the layer above sends first goes before parked requests.
+        // The first frames of the layer above precede parked requests.
         lead.finish_with(dialled.clone(), || match &dialled {
             Ok(connection) => {
                 logging::debug!(target: LOG, "{}: connected", self.address);
@@ -276,29 +276,29 @@ impl Peer {
         } else if has_other {
             // The next dial begins with another address, which has nothing to do with this failure.
         } else if connection.is_retired() && state.failures == 0 {
-            // Behind a load balancer another server may answer the next one: that costs no pause,
-            // once.
+            // Behind a load balancer another server may answer the next dial: the first retry has
+            // no pause.
             state.failures = 1;
         } else {
-            // Up, and gone again before it was of any use (a peer that closes or says "go away" to
-            // everything): without a pause this would be a storm of reconnects.
+            // Connected, and ended before any use (a peer that closes or answers GO_AWAY to
+            // everything): without a pause this would be a storm of dials.
             let kind = match &death {
                 Some(death) if death.kind() == ErrorKind::Tls => ErrorKind::Tls,
                 _ => ErrorKind::Connect,
             };
-            let why = death.map_or("it says go away".to_owned(), |e| e.to_string());
+            let why = death.map_or("it answers GO_AWAY".to_owned(), |e| e.to_string());
             let text = format!("the last new connection was of no use: {why}");
             let error = Error::new(kind, text).at(connection.address());
             state.note_failure(error, dialler);
         }
     }
 
-    /// As if somebody had begun to dial, and is yet to call [`dial`](Peer::dial).
+    /// As if a caller had begun to dial, and had yet to call [`dial`](Peer::dial).
     #[cfg(test)]
     pub(crate) fn begin_dial(&self) -> Lead<(), Dialled> {
         match self.dials.join(&()) {
             Role::Lead(lead) => lead,
-            Role::Follow(_) => panic!("a dial is under way"),
+            Role::Follow(_) => panic!("a dial is in flight"),
         }
     }
 }

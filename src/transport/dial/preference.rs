@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 pub(crate) struct Preference {
     /// Those that failed, the latest one last. Never more than were resolved together.
     failed: Vec<SocketAddr>,
-    /// How many were resolved last.
+    /// The number of addresses at the last resolution.
     resolved: usize,
 }
 

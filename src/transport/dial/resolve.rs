@@ -10,8 +10,8 @@ use crate::transport::{Deadline, LOG, Role, SingleFlight, Threads, catch_bug};
 /// Turns `host:port` into addresses.
 pub(crate) type Lookup = Arc<dyn Fn(&str) -> io::Result<Vec<SocketAddr>> + Send + Sync>;
 
-/// Name resolution with a deadline. The system's resolver has none, so that each lookup runs on a
-/// thread of its own; a host has at most one under way, whoever asks.
+/// Name resolution with a deadline. The system's resolver has none, so each look-up runs on a
+/// separate thread. A host has at most one look-up in flight, for all callers.
 pub(super) struct Resolver {
     lookup: Lookup,
     under_way: SingleFlight<Arc<str>, Answer>,
@@ -29,7 +29,7 @@ impl Resolver {
         }
     }
 
-    /// What the operating system says.
+    /// The operating system's resolver.
     pub(super) fn system() -> Lookup {
         Arc::new(|address: &str| Ok(address.to_socket_addrs()?.collect()))
     }
@@ -85,7 +85,7 @@ mod tests {
     use crate::sync::Mutex;
 
     #[test]
-    fn a_resolver_that_panics_is_an_error_and_can_be_asked_again() {
+    fn a_resolver_that_panics_is_an_error_and_can_be_called_again() {
         let threads = Threads::default();
         let lookup: Lookup = Arc::new(|_| panic!("a resolver that panics"));
         let resolver = Resolver::new(lookup, threads.clone());

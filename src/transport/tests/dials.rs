@@ -6,7 +6,7 @@ use super::super::connection::retire;
 use super::super::dial::{Dialler, Peer};
 use super::*;
 
-/// Has the first connections at their end before anybody could use them.
+/// Ends the first connections before any request could use them.
 struct Retiring(AtomicUsize);
 
 impl Inbound for Retiring {
@@ -23,8 +23,8 @@ impl Inbound for Retiring {
     }
 }
 
-/// Who sends a request: a thread that waits for the answer, one that does not, or a worker, which does
-/// not wait for dials either.
+/// The sender of a request: a thread that waits for the answer, one that does not, or a worker,
+/// which does not wait for dials either.
 #[derive(Debug, Clone, Copy)]
 enum By {
     Waiting,
@@ -32,7 +32,7 @@ enum By {
     Worker,
 }
 
-/// What becomes of a request if so many connections in a row are of no use.
+/// The outcome of a request if this many connections in a row are useless.
 fn outcome(retiring: usize, by: By) -> Outcome {
     let (listener, address) = listener();
     let address: Arc<str> = address.to_string().into();
@@ -78,13 +78,13 @@ fn outcome(retiring: usize, by: By) -> Outcome {
 }
 
 #[test]
-fn a_connection_that_ends_under_a_request_is_replaced_also_where_nobody_waits_for_it() {
+fn a_connection_that_ends_under_a_request_is_replaced_in_every_mode() {
     for by in [By::Waiting, By::Calling, By::Worker] {
         for retiring in [0, 1] {
             let answer = outcome(retiring, by).unwrap();
             assert_eq!(answer.body.to_vec(), b"here", "{retiring}, {by:?}");
         }
-        // A peer of which no connection is of any use is left alone.
+        // A peer without any usable connection is in back-off.
         let error = outcome(2, by).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Connect, "{error}");
         assert_eq!(error.fate(), SendFate::NotSent, "{error}");
@@ -100,7 +100,7 @@ fn park(peer: &Arc<Peer>, dialler: &Arc<Dialler>) -> Told {
     told
 }
 
-/// An address by itself, and what it needs.
+/// A single peer, and its environment.
 fn peer_at(address: SocketAddr) -> (Workers, Arc<Dialler>, Arc<Peer>) {
     let workers = Workers::start(1).unwrap();
     let shared = Arc::new(Shared::new(config(), workers.clone()));
@@ -109,9 +109,9 @@ fn peer_at(address: SocketAddr) -> (Workers, Arc<Dialler>, Arc<Peer>) {
     (workers, Arc::new(dialler), Arc::new(peer))
 }
 
-/// The caller who dials has no time left, and there is no thread to go on for those that have.
+/// The dialling caller has no time left, and no thread can be started for the others.
 #[test]
-fn who_waits_for_a_dial_is_answered_when_no_thread_can_be_had_for_it() {
+fn a_waiter_for_a_dial_is_answered_when_no_thread_can_be_started() {
     let (_listener, address) = listener();
     let (workers, dialler, peer) = peer_at(address);
 
@@ -128,7 +128,7 @@ fn who_waits_for_a_dial_is_answered_when_no_thread_can_be_had_for_it() {
     }
     assert!(!peer.is_awaited(), "nobody dials");
 
-    // So is who finds no thread for a dial of its own.
+    // So is a caller that cannot start a thread for its dial.
     let error = park(&peer, &dialler).try_recv().unwrap().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Io, "{error}");
 
@@ -141,7 +141,7 @@ fn who_waits_for_a_dial_is_answered_when_no_thread_can_be_had_for_it() {
     assert!(workers.end(soon()).is_empty());
 }
 
-/// A caller that had no time says nothing of the address, which others may dial at once.
+/// A caller without time proves nothing about the address, which others may dial at once.
 #[test]
 fn a_dial_that_had_no_time_is_no_failure_of_the_address() {
     let (_listener, address) = listener();
@@ -156,9 +156,9 @@ fn a_dial_that_had_no_time_is_no_failure_of_the_address() {
     assert!(workers.end(soon()).is_empty());
 }
 
-/// Nobody else would: the dial may last longer than the client, whose timer ends with it.
+/// Nothing else would answer: the dial may outlive the client, whose timer ends with it.
 #[test]
-fn who_waits_for_a_dial_is_answered_when_the_client_ends() {
+fn a_waiter_for_a_dial_is_answered_when_the_client_ends() {
     let (_listener, address) = listener();
     let (workers, dialler, peer) = peer_at(address);
     let lead = peer.begin_dial();
@@ -168,7 +168,7 @@ fn who_waits_for_a_dial_is_answered_when_the_client_ends() {
         let error = told.try_recv().expect("told by now").unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Closed, "{error}");
     }
-    // So is who comes later, and who dials.
+    // So are a later caller, and the dialling one.
     let error = park(&peer, &dialler).try_recv().unwrap().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Closed, "{error}");
     let own = peer.dial(&dialler, soon(), lead).map(drop).unwrap_err();
@@ -176,7 +176,7 @@ fn who_waits_for_a_dial_is_answered_when_the_client_ends() {
     assert!(workers.end(soon()).is_empty());
 }
 
-/// An address at which nobody listens, for as long as the connection whose own end it is lives.
+/// An address without a listener, as long as the connection that owns the port lives.
 fn refusing() -> ([TcpStream; 2], SocketAddr) {
     let (listener, address) = listener();
     let taken = TcpStream::connect(address).unwrap();
@@ -185,7 +185,7 @@ fn refusing() -> ([TcpStream; 2], SocketAddr) {
     ([taken, other], address)
 }
 
-/// A refusal takes no time: without pauses, whoever tries again at once would be a storm of dials.
+/// A refusal takes no time: without pauses, immediate retries would be a storm of dials.
 #[test]
 fn a_refused_address_is_dialled_with_pauses() {
     const THREADS: usize = 2;
@@ -241,7 +241,7 @@ fn after_a_silent_address_of_a_name_the_next_connection_goes_to_another() {
     };
     let held = thread::spawn(move || (Link::accept(&silent), silent));
     let serving = serve(speaks, 2);
-    // Longer than that tells anything about the peer.
+    // Long enough to prove something about the peer.
     let deadline = Deadline::after(Instant::now(), Duration::from_millis(400));
     let late = client
         .remoting

@@ -1,4 +1,4 @@
-//! Who is answered first, and what an answer that comes too early may not do.
+//! The order of answers, and the effect of an early answer.
 
 use super::*;
 
@@ -47,7 +47,7 @@ fn check_threads_first(
             outcome
         });
         requests.extend(link.requests(1));
-        // A thread that is still writing answers everybody itself when the connection dies.
+        // A thread that is still writing answers all waiters when the connection dies.
         let connection = client.remoting.usable().remove(0);
         eventually("it waits", || !connection.is_writing());
         end(&mut link, &requests);
@@ -60,22 +60,22 @@ fn check_threads_first(
 }
 
 #[test]
-fn threads_are_answered_before_continuations_go_on() {
+fn threads_are_answered_before_continuations_run() {
     let answer = |link: &mut Link, requests: &[Command]| link.answer(requests, |_| Vec::new());
     check_threads_first(answer, |outcome| outcome.is_ok());
 }
 
 #[test]
-fn the_end_of_a_connection_is_told_to_threads_before_continuations_go_on() {
+fn the_end_of_a_connection_answers_threads_before_continuations_run() {
     let hang_up =
         |link: &mut Link, _: &[Command]| link.0.shutdown(std::net::Shutdown::Both).unwrap();
     let lost = |outcome: &Outcome| matches!(outcome, Err(e) if e.kind() == ErrorKind::Disconnected);
     check_threads_first(hang_up, lost);
 }
 
-/// Its sender is then in a write that nobody's deadline would end.
+/// Its sender is then in a write that no deadline would end.
 #[test]
-fn an_answer_before_the_whole_request_does_not_leave_its_sender_writing_for_ever() {
+fn an_answer_before_the_whole_request_does_not_leave_its_sender_writing() {
     let (listener, address) = listener();
     let address: Arc<str> = address.to_string().into();
     let client = Client::start(None);
@@ -90,7 +90,7 @@ fn an_answer_before_the_whole_request_does_not_leave_its_sender_writing_for_ever
         let mut link = Link::accept(&listener);
         let mut seen = Command::request(1);
         seen.opaque = 7;
-        // Its beginning has come, so that somebody waits for the answer.
+        // Its first bytes have arrived, so its waiter is registered.
         link.0.read_exact(&mut [0; 100]).unwrap();
         link.answer(&[seen], |_| b"too early".to_vec());
         eventually("it does not go on writing", || calling.is_finished());

@@ -1,4 +1,4 @@
-//! Long polls: requests that a peer answers when it has something to say.
+//! Long polls: requests that a peer answers late.
 
 use std::sync::atomic::Ordering::SeqCst;
 
@@ -54,7 +54,7 @@ fn assert_all_disconnected(outcomes: &Outcomes, count: usize) {
     }
 }
 
-/// What sends cost beside so many parked requests: writes of the socket, and pauses of threads.
+/// The cost of sends beside this many parked requests: writes of the socket, and pauses of threads.
 fn cost_beside(count: usize) -> (u64, usize) {
     const SENDS: i32 = 50;
     let client = Client::start(None);
@@ -103,7 +103,7 @@ fn parked_requests_are_answered_at_the_end_of_their_connection() {
     assert_all_disconnected(&outcomes, PARKED);
 }
 
-/// The send that is told to go away goes on over a new connection, and nothing waits for the polls.
+/// The send that gets GO_AWAY continues over a new connection, and nothing waits for the polls.
 #[test]
 fn go_away_moves_on_at_once_although_64_requests_are_parked() {
     let client = Client::start(None);
@@ -120,7 +120,7 @@ fn go_away_moves_on_at_once_although_64_requests_are_parked() {
         let request = next.requests(1);
         next.answer(&request, |_| b"here".to_vec());
         // The client itself has closed the old one.
-        let end = link.1.fill(|room| link.0.read(room));
+        let end = link.1.fill(|buffer| link.0.read(buffer));
         (end.unwrap(), next)
     });
     assert_eq!(client.call(&address, "x").unwrap(), "here");
@@ -167,7 +167,7 @@ fn an_idle_connection_is_closed_although_requests_are_parked_but_not_others() {
     assert_all_disconnected(&polls, PARKED);
 }
 
-/// The time of the first poll is up. Longer than that tells anything about the peer.
+/// The first poll's deadline has passed. Its time is long enough to prove something about the peer.
 fn first_poll_expires(speaks: bool) -> (Outcomes, Arc<Connection>, impl Sized) {
     let client = Client::start(None);
     let outcomes = Outcomes::default();
@@ -188,7 +188,7 @@ fn first_poll_expires(speaks: bool) -> (Outcomes, Arc<Connection>, impl Sized) {
     (outcomes, connection, (client, link, listener))
 }
 
-/// A link that has died without a word.
+/// A link that has died silently.
 #[test]
 fn a_parked_request_that_expires_in_silence_ends_the_connection() {
     let (outcomes, connection, _all) = first_poll_expires(false);
@@ -201,7 +201,7 @@ fn a_parked_request_that_expires_in_silence_ends_the_connection() {
 }
 
 #[test]
-fn a_parked_request_that_expires_where_the_peer_speaks_fails_alone() {
+fn a_parked_request_that_expires_while_the_peer_answers_fails_alone() {
     let (outcomes, connection, _all) = first_poll_expires(true);
     let outcomes = outcomes.lock();
     let error = outcomes[&500][0].as_ref().unwrap_err();

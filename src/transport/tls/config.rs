@@ -14,17 +14,17 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::logging;
 use crate::transport::LOG;
 
-/// How connections to name servers and brokers are secured (feature `tls`).
+/// TLS for connections to name servers and brokers (feature `tls`).
 ///
 /// TLS 1.3 or 1.2 to every server of a client, within each call's deadline. There is no way back to
 /// plain connections: a server that cannot be verified, or that does not speak TLS, is an error of
 /// kind [`Tls`](ErrorKind::Tls), and nothing was sent.
 ///
 /// A server's certificate must be signed by a known authority and name the server as it was
-/// addressed. Brokers are addressed as the route says, mostly by IP address: either their
-/// certificates name that address (a subject alternative name; the common name does not count), or
-/// [`server_name`](TlsConfig::server_name) says what they name instead. Certificates are not looked
-/// up in revocation lists.
+/// addressed. Routes address brokers mostly by IP address: either their certificates name that
+/// address (a subject alternative name; the common name does not count), or
+/// [`server_name`](TlsConfig::server_name) sets the name to verify instead. Certificates are not
+/// looked up in revocation lists.
 ///
 /// ```no_run
 /// use rocketmq_blocking::{Producer, TlsConfig};
@@ -60,8 +60,8 @@ struct ClientCertificate {
 }
 
 impl TlsConfig {
-    /// Verifies servers by the public certificate authorities (Mozilla's list, as it was when this
-    /// crate was built) and their names, and shows no certificate of its own.
+    /// Verifies servers by their names and the public certificate authorities (Mozilla's list, at
+    /// the time when this crate was built). Sends no client certificate.
     pub fn new() -> TlsConfig {
         TlsConfig::default()
     }
@@ -103,9 +103,9 @@ impl TlsConfig {
         self
     }
 
-    /// Takes any certificate from anybody: **whoever can reach the connection can read and change
-    /// everything on it.** For servers in test mode, which make a certificate of their own at each
-    /// start. The authorities do not matter then.
+    /// Accepts any certificate: **an attacker on the network can read and change everything.** For
+    /// servers in test mode, which generate a certificate at each start. The authorities do not
+    /// matter then.
     #[doc(alias = "tls.test.mode.enable")]
     #[doc(alias = "tls.client.authServer")]
     pub fn danger_accept_any_certificate(mut self) -> TlsConfig {
@@ -177,7 +177,7 @@ impl TlsConfig {
     }
 }
 
-/// All certificates of a PEM text, which are at least one.
+/// All certificates of a PEM text, at least one.
 fn certificates(what: &str, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>> {
     let all: Result<Vec<_>, PemError> = CertificateDer::pem_slice_iter(pem).collect();
     let all = all.map_err(|e| config(&format!("{what} is no PEM"), e))?;
@@ -192,7 +192,7 @@ fn config(text: &str, cause: impl std::error::Error + Send + Sync + 'static) -> 
     Error::new(ErrorKind::Config, format!("TLS: {text}: {cause}")).caused_by(cause)
 }
 
-/// Says what is set, and nothing of any key.
+/// Shows which parts are set, without any key.
 impl fmt::Debug for TlsConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let authorities = match &self.authorities {

@@ -11,7 +11,7 @@ use super::Session;
 use crate::error::{Error, ErrorKind, Wait};
 use crate::transport::Deadline;
 
-/// What all TLS sessions of a client begin with.
+/// The common configuration of a client's TLS sessions.
 #[derive(Clone)]
 pub(crate) struct Tls {
     config: Arc<ClientConfig>,
@@ -27,9 +27,9 @@ impl Tls {
         }
     }
 
-    /// Makes a session over a connected socket, on the calling thread, which somebody may shut down at
-    /// the deadline. All errors are of kind `Tls` and mean that nothing was sent, or say that the
-    /// deadline has passed.
+    /// Opens a session over a connected socket, on the calling thread. The timer may shut the
+    /// socket down at the deadline. Errors are of kind `Tls` and mean that nothing was sent, or
+    /// report the passed deadline.
     pub(in crate::transport) fn handshake(
         &self,
         socket: &TcpStream,
@@ -42,9 +42,9 @@ impl Tls {
         };
         let mut tls = ClientConnection::new(self.config.clone(), name).map_err(failed)?;
         let broken = |error: io::Error| match error.kind() {
-            // Whatever it looks like: who watches the time ends the socket then.
+            // Whatever the error looks like: the timer shut the socket down.
             _ if deadline.has_passed(Instant::now()) => Error::timeout(Wait::Connect),
-            // What a socket says when its own timeout was over.
+            // A socket's error after its own timeout.
             io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => Error::timeout(Wait::Connect),
             io::ErrorKind::UnexpectedEof => Error::new(
                 ErrorKind::Tls,
@@ -62,7 +62,7 @@ impl Tls {
             }
             receive(&mut tls, socket, deadline).map_err(broken)?;
             if let Err(error) = tls.process_new_packets() {
-                // The peer may hear why, if it takes no time.
+                // Sends the alert, if that does not block.
                 let _ = send(&mut tls, socket, deadline);
                 return Err(failed(error));
             }

@@ -5,25 +5,25 @@ use rustls::ClientConnection;
 /// The most plain bytes in one TLS record.
 const RECORD: usize = 16 * 1024;
 
-/// How many plain bytes are sealed at a time, before they are written.
+/// The most plain bytes that are sealed at a time, before they are written.
 pub(super) const PIECE: usize = 4 * RECORD;
 
-/// Keys of TLS 1.2 are good for 2^24 records. What is written after that is dropped and counts as sealed
-/// (rustls 0.23): so much earlier the session makes way for another one.
+/// Keys of TLS 1.2 are good for 2^24 records. Later writes are dropped but count as sealed (rustls
+/// 0.23): the session is replaced this many records earlier.
 const WORN: u64 = 1 << 23;
 
 /// Sealed bytes on their way into the socket.
 #[derive(Default)]
 pub(super) struct Outgoing {
     bytes: Vec<u8>,
-    /// The end of each record in `bytes`, and of what it holds in the plain stream.
+    /// The end of each record in `bytes`, and of its content in the plain stream.
     records: Vec<(usize, usize)>,
-    /// How many records there ever were.
+    /// The total number of records.
     sealed: u64,
 }
 
 impl Outgoing {
-    /// Takes what the session has to say by itself.
+    /// Takes the session's own records.
     pub(super) fn take(&mut self, tls: &mut ClientConnection) -> io::Result<()> {
         while tls.wants_write() {
             tls.write_tls(&mut self.bytes)?;
@@ -55,8 +55,8 @@ impl Outgoing {
         self.sealed >= WORN
     }
 
-    /// Writes everything. `taken` hears of each whole record that the socket took: the peer can
-    /// make nothing of less.
+    /// Writes everything. `taken` is called for each whole record that the socket took: the peer
+    /// cannot decrypt less.
     pub(super) fn send(
         &mut self,
         mut socket: impl Write,
@@ -85,7 +85,7 @@ impl Outgoing {
 mod tests {
     use super::*;
 
-    /// Takes so many bytes a time, and then fails.
+    /// Takes this many bytes at a time, and then fails.
     struct Socket<'a>(&'a [usize]);
 
     impl Write for Socket<'_> {

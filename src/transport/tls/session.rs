@@ -8,18 +8,18 @@ use super::outgoing::{Outgoing, PIECE};
 use crate::error::{Error, ErrorKind};
 use crate::sync::Mutex;
 
-/// The TLS of one connection, whose handshake is over.
+/// The TLS session of one connection, after the handshake.
 ///
 /// The session's lock is held while bytes are sealed or opened, and never while the socket is read
 /// or written. Only the connection's current writer writes, so that records leave in the order in
-/// which they were sealed; what the session has to say by itself (alerts) waits for a writer.
+/// which they were sealed; the session's own records (alerts) wait for a writer.
 pub(in crate::transport) struct Session {
     tls: Mutex<ClientConnection>,
     /// Why nothing can be opened any more, nor sealed.
     failed: OnceLock<Error>,
-    /// The reader's alone.
+    /// Used by the reader only.
     incoming: Mutex<Incoming>,
-    /// The current writer's alone.
+    /// Used by the current writer only.
     outgoing: Mutex<Outgoing>,
 }
 
@@ -33,7 +33,7 @@ impl Session {
         }
     }
 
-    /// What was agreed on.
+    /// The negotiated version.
     pub(in crate::transport) fn version(&self) -> &'static str {
         match self.tls.lock().protocol_version() {
             Some(ProtocolVersion::TLSv1_3) => "TLS 1.3",
@@ -42,9 +42,9 @@ impl Session {
         }
     }
 
-    /// Reads until there are plain bytes, of which it returns the number; 0 at the end, be it
-    /// announced or not: frames carry their length. `receive` reads sealed bytes; `has_output` sees
-    /// that a writer comes by for what the session itself has to say.
+    /// Reads until there are plain bytes, and returns their number; 0 at the end, announced or not:
+    /// frames carry their length. `receive` reads sealed bytes; `has_output` starts a writer for
+    /// the session's own records.
     pub(in crate::transport) fn read(
         &self,
         space: &mut [u8],
@@ -72,7 +72,8 @@ impl Session {
         }
     }
 
-    /// Seals and writes. `taken` hears how many of the bytes the socket has taken in whole records.
+    /// Seals and writes. `taken` is called with the number of bytes that the socket has taken in
+    /// whole records.
     pub(in crate::transport) fn write(
         &self,
         socket: &TcpStream,
@@ -90,7 +91,7 @@ impl Session {
         Ok(())
     }
 
-    /// Writes what the session has to say by itself.
+    /// Writes the session's own records.
     pub(in crate::transport) fn flush(&self, socket: &TcpStream) -> Result<(), Error> {
         let mut outgoing = self.outgoing.lock();
         let taken = outgoing.take(&mut self.tls.lock());
@@ -100,13 +101,13 @@ impl Session {
             .map_err(|e| Error::socket("write", e))
     }
 
-    /// Whether another session had better take its place. TLS 1.3 changes its keys by itself.
+    /// Whether the session should be replaced. TLS 1.3 changes its keys itself.
     pub(in crate::transport) fn is_worn(&self) -> bool {
         self.outgoing.lock().is_worn() && self.version() == "TLS 1.2"
     }
 
-    /// A session that has failed for the reader fails for the writer too, who may be the first to
-    /// say so, but knows nothing of it.
+    /// A session that failed for the reader fails for the writer too, which may report it first,
+    /// without the reason.
     fn why(&self, error: io::Error) -> Error {
         self.failed
             .get()
@@ -145,8 +146,8 @@ impl Incoming {
         Ok(self.end)
     }
 
-    /// Opens what there is until there are plain bytes: their number (0: the peer has said that it
-    /// is done), or `None` if more must be received.
+    /// Opens records until there are plain bytes: their number (0: the peer has closed the
+    /// session), or `None` if more must be received.
     fn open(
         &mut self,
         tls: &mut ClientConnection,
@@ -200,7 +201,7 @@ impl Incoming {
     }
 }
 
-/// The peer sent what is no TLS, or was changed on its way.
+/// The peer's bytes are not TLS, or were changed on the wire.
 fn broken(cause: impl std::error::Error + Send + Sync + 'static) -> Error {
     Error::new(ErrorKind::Protocol, format!("TLS: {cause}")).caused_by(cause)
 }

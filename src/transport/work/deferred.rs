@@ -6,14 +6,14 @@ use crate::sync::Mutex;
 
 /// A value that is used once: by the first of those that take it, or by the timer when its time is up.
 ///
-/// For what goes on elsewhere (a dial, a worker's queue, a broker's answer) and still must end by a
-/// deadline. The clones are the parties; once one has taken the value, the others find nothing, and
-/// the timer forgets it.
+/// For work that continues elsewhere (a dial, a worker's queue, a broker's answer) and still must
+/// end by a deadline. The clones are the parties; once one has taken the value, the others find
+/// nothing, and the timer forgets it.
 pub(crate) struct Deferred<T>(Arc<Mutex<State<T>>>);
 
 struct State<T> {
     value: Option<T>,
-    /// What ends it at its deadline.
+    /// The timed work that ends it at its deadline.
     expiry: Option<Scheduled>,
 }
 
@@ -25,7 +25,7 @@ impl<T: Send + 'static> Deferred<T> {
         })))
     }
 
-    /// The value, for whoever comes first.
+    /// Takes the value, if this is the first party to do so.
     pub(crate) fn take(&self) -> Option<T> {
         let mut state = self.0.lock();
         let (value, expiry) = (state.value.take(), state.expiry.take());
@@ -36,8 +36,9 @@ impl<T: Send + 'static> Deferred<T> {
         value
     }
 
-    /// Has `late` run with the value, on the timer's thread, if nobody has taken it by `at`. It hands
-    /// on and does not wait. To be called once; after the end of the timer it does nothing.
+    /// Runs `late` with the value, on the timer's thread, if the value was not taken by `at`.
+    /// `late` must hand over and not block. Call it once; after the end of the timer it does
+    /// nothing.
     pub(crate) fn expire_at(
         &self,
         timer: &Timer,
@@ -57,7 +58,7 @@ impl<T: Send + 'static> Deferred<T> {
         if state.value.is_some() {
             state.expiry = Some(expiry);
         } else {
-            // Taken in between, by somebody who found nothing to cancel.
+            // Taken in between, by a party that found nothing to cancel.
             drop(state);
             expiry.cancel();
         }

@@ -1,13 +1,14 @@
-//! Who does things, and when: threads, timed work, and the ways in which threads wait for each other.
-//! Nothing here knows sockets, requests or the client. In reading order:
+//! Threads, timed work, and waits between threads. Nothing here knows sockets, requests or the
+//! client. In reading order:
 //!
 //! - `wait`: one deadline per call; one result, waited for until then; how long to wait without sleep
-//! - `threads`: all threads of a client, joined at its end; panics of our own that must not spread
+//! - `threads`: all threads of a client, joined at its end; panics of the library that must not
+//!   spread
 //! - `pool`: named workers that run jobs
 //! - `timer`: one thread that runs short work at given times; work can be cancelled
 //! - `workers`: the threads that every client has: timer, callback workers, retry workers
 //! - `deferred`: one value that the first of two takes, or the timer
-//! - `single_flight`: one lookup per key, shared by all that ask for it meanwhile
+//! - `single_flight`: one lookup per key, shared by all callers that need it at the time
 //! - `ticker`: a thread that does something at intervals, and on demand
 //! - `throttle`: keeps warnings from flooding the log
 

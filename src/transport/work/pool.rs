@@ -44,7 +44,7 @@ struct Queue {
     begun: u64,
     /// Workers that run one.
     busy: usize,
-    /// Whether an idle worker looks after the busy ones.
+    /// Whether an idle worker watches the busy ones.
     watched: bool,
     closed: bool,
 }
@@ -53,12 +53,12 @@ struct Queue {
 struct Caller {
     thread: ThreadId,
     jobs: VecDeque<Box<dyn Job>>,
-    /// How many of them run, each within the one before.
+    /// The number of nested jobs.
     depth: usize,
 }
 
-/// So many run within each other (one may wait for another that it submits). What a callback does that
-/// sends again whatever comes of it must not fill the stack: more than that wait for one to be over.
+/// The most nested jobs (a job may wait for another one that it submits). A callback that sends
+/// again after every result must not overflow the stack: further jobs wait for one to end.
 const DEEPEST: usize = 32;
 
 /// A job that takes longer than this has the others behind it taken over by the next worker. Until
@@ -153,7 +153,7 @@ impl Inner {
         }
     }
 
-    /// The next job of a worker that has just done so many.
+    /// The next job of a worker that has just done this many.
     fn next(&self, done: usize) -> Option<Box<dyn Job>> {
         let mut queue = self.queue.lock();
         queue.busy -= done;
@@ -161,7 +161,7 @@ impl Inner {
             if let Some(job) = queue.jobs.pop_front() {
                 queue.begun += 1;
                 queue.busy += 1;
-                // A job may take forever: somebody else must see to the rest.
+                // A job may never end: another worker must take the rest.
                 if !queue.watched && !queue.jobs.is_empty() && queue.idle > 0 {
                     queue.watched = true;
                     self.work.notify_one();
@@ -229,7 +229,8 @@ mod tests {
         assert!(threads.join(late).is_empty());
     }
 
-    /// A callback that waits for the one of its own send, for one, with others' still to come.
+    /// For example a callback that waits for the callback of its own send, with other callbacks
+    /// queued.
     #[test]
     fn a_job_after_the_end_may_wait_for_one_that_it_submits() {
         let threads = Threads::default();

@@ -7,15 +7,16 @@ use std::time::Instant;
 use super::{Deadline, Promise};
 use crate::sync::Mutex;
 
-/// One lookup per key at a time, whose result goes to all that ask for it meanwhile.
+/// Single flight: one lookup per key at a time, whose result goes to all callers that need it at
+/// the time.
 ///
-/// Whoever asks first leads: it does the work, on its own thread or another one, and finishes with
-/// the result. The others follow, each until its own deadline or with a continuation. A lead that is
-/// dropped unfinished (its thread panicked, or could not be started) leaves its followers with
+/// The first caller leads: it does the work, on its own thread or another one, and finishes with
+/// the result. The others follow, each until its own deadline or with a continuation. A lead that
+/// is dropped unfinished (its thread panicked, or could not be started) leaves its followers with
 /// `None`.
 pub(crate) struct SingleFlight<K, V>(Arc<Mutex<HashMap<K, Arc<Flight<V>>>>>);
 
-/// What is to be done by somebody that asks.
+/// The role of a caller.
 pub(crate) enum Role<K: Eq + Hash, V: Clone> {
     /// Does the work.
     Lead(Lead<K, V>),
@@ -23,7 +24,7 @@ pub(crate) enum Role<K: Eq + Hash, V: Clone> {
     Follow(Arc<Flight<V>>),
 }
 
-/// A lookup under way.
+/// A lookup in flight.
 pub(crate) struct Flight<V> {
     begun: Instant,
     result: Promise<Option<V>>,
@@ -42,8 +43,8 @@ pub(crate) struct Lead<K: Eq + Hash, V: Clone> {
 }
 
 impl<K: Eq + Hash + Clone, V: Clone> SingleFlight<K, V> {
-    /// Begins a lookup, or joins the one under way. A leader looks again whether it is needed:
-    /// another one may have finished just before.
+    /// Begins a lookup, or joins the one in flight. A leader checks again whether it is needed:
+    /// another one may have just finished.
     pub(crate) fn join(&self, key: &K) -> Role<K, V> {
         let mut flights = self.0.lock();
         if let Some(flight) = flights.get(key) {
@@ -63,7 +64,7 @@ impl<K: Eq + Hash + Clone, V: Clone> SingleFlight<K, V> {
         })
     }
 
-    /// Ends a lookup without its leader, whose own result then goes nowhere.
+    /// Ends a lookup without its leader, whose own result is then dropped.
     pub(crate) fn abandon(&self, key: &K, result: V) {
         let flight = self.0.lock().remove(key);
         if let Some(flight) = flight {
@@ -71,7 +72,7 @@ impl<K: Eq + Hash + Clone, V: Clone> SingleFlight<K, V> {
         }
     }
 
-    /// Whether one is under way for this key.
+    /// Whether one is in flight for this key.
     pub(crate) fn is_under_way(&self, key: &K) -> bool {
         self.0.lock().contains_key(key)
     }
@@ -106,7 +107,7 @@ impl<V: Clone> Flight<V> {
     fn land(&self, result: Option<V>, between: impl FnOnce()) {
         self.result.keep(result.clone());
         between();
-        // Behind that: whoever comes now finds the result.
+        // Afterwards: a caller that comes now finds the result.
         let followers = mem::take(&mut *self.followers.lock());
         for run in followers {
             run(result.clone());
@@ -120,8 +121,8 @@ impl<K: Eq + Hash, V: Clone> Lead<K, V> {
         &self.flight
     }
 
-    /// Gives the result to all that follow. The key is free before anybody hears of it: who asks
-    /// again then begins a new lookup.
+    /// Gives the result to all followers. The key is freed first: a later caller begins a new
+    /// lookup.
     pub(crate) fn finish(self, result: V) {
         self.finish_with(result, || ());
     }
@@ -136,7 +137,7 @@ impl<K: Eq + Hash, V: Clone> Lead<K, V> {
             return;
         };
         let mut flights = self.flights.0.lock();
-        // After it was abandoned, another one may be under way.
+        // After it was abandoned, another one may be in flight.
         let is_own = |flight: &Arc<Flight<V>>| Arc::ptr_eq(flight, &self.flight);
         if flights.get(&key).is_some_and(is_own) {
             flights.remove(&key);
@@ -181,14 +182,14 @@ mod tests {
     ) -> Lead<&'static str, u32> {
         match flights.join(&key) {
             Role::Lead(lead) => lead,
-            Role::Follow(_) => panic!("a lookup of {key} is under way"),
+            Role::Follow(_) => panic!("a lookup of {key} is in flight"),
         }
     }
 
     fn follow(flights: &SingleFlight<&'static str, u32>, key: &'static str) -> Arc<Flight<u32>> {
         match flights.join(&key) {
             Role::Follow(flight) => flight,
-            Role::Lead(_) => panic!("no lookup of {key} is under way"),
+            Role::Lead(_) => panic!("no lookup of {key} is in flight"),
         }
     }
 

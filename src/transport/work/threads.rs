@@ -8,8 +8,8 @@ use crate::panics::caught;
 use crate::sync::thread::{self, JoinHandle};
 use crate::sync::{Condvar, Mutex, MutexGuard};
 
-/// The threads of one client: whoever spawns one does it here, so that shutdown can join them all
-/// within a bound and name those that did not end.
+/// The threads of one client: all are spawned here, so that shutdown can join them within a bound
+/// and name those that did not end.
 #[derive(Clone, Default)]
 pub(crate) struct Threads(Arc<Inner>);
 
@@ -17,7 +17,7 @@ pub(crate) struct Threads(Arc<Inner>);
 struct Inner {
     running: Mutex<Vec<Running>>,
     ended: Condvar,
-    /// As if the system had none left.
+    /// Acts as if the system had no threads left.
     #[cfg(test)]
     none_left: std::sync::atomic::AtomicBool,
 }
@@ -37,7 +37,7 @@ impl Threads {
             return Err(io::Error::other("a test leaves no thread"));
         }
         let inner = self.0.clone();
-        // The lock is held across spawn, so that the thread's own last word finds its entry.
+        // The lock is held across spawn, so that the thread's own end finds its entry.
         let mut running = self.0.running.lock();
         reap(&mut running);
         let handle = thread::Builder::new()
@@ -54,7 +54,7 @@ impl Threads {
         Ok(())
     }
 
-    /// Whether there is none to be had from now on.
+    /// Whether no thread can be started from now on.
     #[cfg(test)]
     pub(crate) fn leave_none(&self, none: bool) {
         let left = &self.0.none_left;
@@ -82,7 +82,7 @@ impl Threads {
     }
 
     /// Waits for all threads but the current one; returns the names of those still running at the
-    /// deadline, which are left to end by themselves.
+    /// deadline, which are detached.
     pub(crate) fn join(&self, deadline: Deadline) -> Vec<String> {
         self.join_all_but("", deadline)
     }
@@ -105,8 +105,8 @@ impl Threads {
     }
 }
 
-/// Forgets the threads that have said their last word. They are not joined: what user code has left in a
-/// thread's own values ends behind that word, and may take its time.
+/// Forgets the threads that have ended. They are not joined: thread-local values of user code are
+/// dropped afterwards, and may take time.
 fn reap(running: &mut Vec<Running>) {
     let me = thread::current().id();
     let mut i = 0;

@@ -9,8 +9,8 @@ use crate::sync::Mutex;
 const MOST: u32 = 10;
 const WINDOW: Duration = Duration::from_secs(1);
 
-/// Keeps what can happen once for each message from flooding the log: what comes too often is logged
-/// at `debug`, and the next warning says how much that was.
+/// Keeps events that can occur once per message from flooding the log: excess events are logged at
+/// `debug`, and the next warning has their number.
 #[derive(Default)]
 pub(crate) struct Throttle(Mutex<Window>);
 
@@ -21,12 +21,12 @@ struct Window {
     left_out: u64,
 }
 
-/// How many events were no warnings since the last one that was.
+/// The number of events below warning since the last warning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct LeftOut(u64);
 
 impl Throttle {
-    /// How an event of this moment is logged, and what to say behind it.
+    /// The level of an event at this moment, and the suffix of its line.
     pub(crate) fn level(&self, now: Instant) -> (Level, LeftOut) {
         let mut window = self.0.lock();
         let is_over = |since: Instant| now.saturating_duration_since(since) >= WINDOW;

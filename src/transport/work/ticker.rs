@@ -5,14 +5,14 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounde
 
 use super::{Deadline, Threads, catch_bug};
 
-/// A thread that does something at intervals, and at once when it is told to. It ends when this is
-/// dropped, or its client is closed.
+/// A thread that works at intervals, and at once on request. It ends when this is dropped, or its
+/// client is closed.
 pub(crate) struct Ticker<T> {
     wake: Sender<T>,
 }
 
 impl<T: Send + 'static> Ticker<T> {
-    /// `work` gets what it was told, or `None` when the interval is over.
+    /// `work` gets the request, or `None` after the interval.
     pub(crate) fn start(
         threads: &Threads,
         name: &str,
@@ -25,7 +25,7 @@ impl<T: Send + 'static> Ticker<T> {
         threads.spawn(name, move || {
             let mut due = Deadline::after(Instant::now(), interval);
             loop {
-                // Orders do not put off what is due.
+                // Requests do not delay the interval.
                 let now = Instant::now();
                 let order = match due.has_passed(now) {
                     true => Err(RecvTimeoutError::Timeout),
@@ -67,7 +67,7 @@ mod tests {
         let threads = Threads::default();
         let (done, tasks) = bounded(16);
         let work = move |order: Option<bool>| {
-            done.send(order).expect("a test that looks");
+            done.send(order).expect("a test that receives");
             assert!(order != Some(false), "a test's own panic");
         };
         let interval = Duration::from_secs(60);

@@ -25,13 +25,13 @@ struct Queue {
 
 #[derive(Default)]
 struct State {
-    /// What is due, by time. Cancelled work leaves at once, so that nothing piles up.
+    /// The scheduled work, by time. Cancelled work is removed at once, so that none accumulates.
     due: BTreeMap<Key, Work>,
     next_number: u64,
     closed: bool,
 }
 
-/// The number tells work of the same time apart, and keeps its order.
+/// The number distinguishes work of the same time, and keeps its order.
 type Key = (Instant, u64);
 
 type Work = Box<dyn FnOnce(Instant) + Send>;
@@ -60,20 +60,20 @@ impl Timer {
         }
     }
 
-    /// Ends the thread; what is still due is dropped.
+    /// Ends the thread; remaining work is dropped.
     pub(crate) fn close(&self) {
         let mut state = self.0.state.lock();
         state.closed = true;
         let dropped = mem::take(&mut state.due);
         drop(state);
         self.0.changed.notify_one();
-        // Dropped outside the lock: work owns things that have locks of their own.
+        // Dropped outside the lock: work owns values that take other locks.
         drop(dropped);
     }
 }
 
 impl Scheduled {
-    /// Takes the work back; false if it has begun, or the timer is closed. What it owns is dropped
+    /// Cancels the work; false if it has begun, or the timer is closed. Its captures are dropped
     /// here.
     pub(crate) fn cancel(self) -> bool {
         let Some(key) = self.key else {

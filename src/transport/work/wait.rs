@@ -27,12 +27,12 @@ impl Deadline {
         now >= self.0
     }
 
-    /// What is left; zero if it has passed.
+    /// The time left; zero if it has passed.
     pub(crate) fn remaining(self, now: Instant) -> Duration {
         self.0.saturating_duration_since(now)
     }
 
-    /// Of what is left, one of so many parts.
+    /// An even share of the time left, of this many.
     pub(crate) fn share(self, now: Instant, parts: u32) -> Deadline {
         Deadline::after(now, self.remaining(now) / parts)
     }
@@ -48,7 +48,7 @@ impl Deadline {
 /// The first value stays, any other is dropped. Where it must be kept exactly once, whatever happens, the
 /// thread that is to keep it has a [`Claim`].
 pub(crate) struct Promise<T> {
-    /// Set after the value: a thread that spins looks at nothing else.
+    /// Set after the value: a spinning thread reads only this.
     kept: AtomicBool,
     value: Mutex<Option<T>>,
     ready: Condvar,
@@ -80,10 +80,10 @@ impl<T> Promise<T> {
         self.kept.load(Ordering::Acquire)
     }
 
-    /// Waits without sleep, for at most so long from `start` and while `go_on` says so: waking a
-    /// thread takes longer than many a broker takes to answer.
+    /// Spins for at most this long from `start` and while `go_on` returns true: waking a thread
+    /// takes longer than many brokers take to answer.
     pub(crate) fn spin(&self, start: Instant, most: Duration, go_on: impl Fn() -> bool) {
-        /// Between two looks at the clock, which cost more than a look at the flag.
+        /// Steps between two readings of the clock, which cost more than reading the flag.
         const LOOKS: usize = 16;
         while start.elapsed() < most && go_on() {
             for _ in 0..LOOKS {
@@ -166,11 +166,11 @@ impl<T> Drop for Claim<T> {
     }
 }
 
-/// How long a caller that waits alone on a connection spins before it sleeps.
+/// How long a lone caller on a connection spins before it sleeps.
 ///
-/// Between two threads on a machine, or in one rack, an answer comes sooner than a sleeping thread
-/// is woken. What this costs is bounded: it is done by one caller of a connection at a time, for at
-/// most [`Spin::MOST`], and not at all where answers usually take longer.
+/// On one machine, or in one rack, an answer arrives faster than a sleeping thread wakes. The cost
+/// is bounded: one caller of a connection spins at a time, for at most [`Spin::MOST`], and not at
+/// all if answers usually take longer.
 #[derive(Default)]
 pub(crate) struct Spin {
     /// A running mean of how long such callers waited, in nanoseconds; 0 before the first one.
@@ -180,9 +180,9 @@ pub(crate) struct Spin {
 impl Spin {
     /// Spinning for longer would cost more than being woken.
     const MOST: Duration = Duration::from_micros(100);
-    /// For an answer that usually takes longer nobody spins.
+    /// If answers usually take longer, no caller spins.
     const WORTH: Duration = Duration::from_micros(80);
-    /// One answer counts for so much of the mean.
+    /// The weight of one answer in the mean.
     const WEIGHT: u64 = 8;
 
     /// For how long to spin; zero is not at all.
@@ -195,7 +195,7 @@ impl Spin {
     }
 
     pub(crate) fn note(&self, waited: Duration) {
-        // What was far longer says no more than that, or one outlier would count for long.
+        // Longer answers are clamped, so that an outlier does not count for long.
         let waited = waited.min(Spin::WORTH * 4).as_nanos() as u64;
         let usual = match self.usual.load(Ordering::Relaxed) {
             0 => waited,

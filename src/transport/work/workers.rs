@@ -5,7 +5,7 @@ use super::{Deadline, Pool, Threads, Timer};
 
 const CALLBACK_THREAD: &str = "rmq-callback";
 
-/// How many threads make further attempts of asynchronous sends.
+/// The number of retry threads for asynchronous sends.
 const RETRY_THREADS: usize = 2;
 
 /// The threads of a client that are there from its start to its end.
@@ -20,7 +20,7 @@ pub(crate) struct Workers {
 }
 
 impl Workers {
-    /// Starts them all, or none: what was started before a failure is ended again.
+    /// Starts all of them or none: after a failure, started ones are ended.
     pub(crate) fn start(callback_threads: usize) -> io::Result<Workers> {
         let threads = Threads::default();
         let timer = Timer::start(&threads)?;
@@ -44,8 +44,8 @@ impl Workers {
     pub(crate) fn end(&self, deadline: Deadline) -> Vec<String> {
         self.timer.close();
         self.retries.close();
-        // Callbacks last: the others may still have answers to hand over. Not all of the time, or one
-        // thread that does not end would have those called stuck too.
+        // Callbacks last: the others may still hand over answers. They do not get all of the time,
+        // or one thread that does not end would make the callbacks look stuck too.
         let now = Instant::now();
         let most = deadline.capped(now, deadline.remaining(now) * 7 / 8);
         self.threads.join_all_but(CALLBACK_THREAD, most);

@@ -13,7 +13,7 @@ use web::Web;
 
 use crate::support::PATIENCE;
 
-/// How often the tests that are about it have the list asked for again.
+/// How often the list is fetched, in tests about that.
 const OFTEN: Duration = Duration::from_millis(5);
 
 fn builder(url: &str) -> ProducerBuilder {
@@ -27,7 +27,7 @@ fn send_to_a_new_topic(producer: &Producer, topic: &str) {
 }
 
 #[test]
-fn the_list_is_asked_for_once_when_it_is_first_needed() {
+fn the_list_is_fetched_once_when_it_is_first_needed() {
     let cluster = Cluster::start().unwrap();
     let web = Web::start(&cluster.name_server());
     let producer = builder(&web.url()).start().unwrap();
@@ -95,7 +95,7 @@ fn a_bad_answer_leaves_the_list_as_it_was() {
     .enumerate()
     {
         web.answer(answer);
-        // The first of them may have been under way; when the third comes, the second is done with.
+        // The first of them may have been in flight; when the third comes, the second is done.
         web.wait_for_requests(3);
         send_to_a_new_topic(&producer, &format!("T{n}"));
     }
@@ -164,7 +164,7 @@ fn a_failure_costs_no_more_than_the_deadline_and_heals() {
     web.answer(web::ok(&cluster.name_server()));
     let _ = send().unwrap();
 
-    // Connections are taken by the system, and nobody ever answers.
+    // The system accepts connections, but no answer ever comes.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/rocketmq/nsaddr", silent.local_addr().unwrap());
     let stalled = builder(&url)
@@ -181,7 +181,7 @@ fn a_failure_costs_no_more_than_the_deadline_and_heals() {
 }
 
 #[test]
-fn an_address_that_cannot_work_is_said_at_the_start() {
+fn an_invalid_address_is_reported_at_the_start() {
     #[track_caller]
     fn check(started: Result<Producer>, why: &str) {
         let error: Error = started.unwrap_err();

@@ -1,4 +1,4 @@
-//! As little of a web server as the tests need.
+//! A minimal web server for the tests.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -72,14 +72,14 @@ impl Web {
         self.state.inner.lock().unwrap().requests.clone()
     }
 
-    /// Waits for so many more requests.
+    /// Waits for this many more requests.
     #[track_caller]
     pub fn wait_for_requests(&self, more: usize) {
         let inner = self.state.inner.lock().unwrap();
         let wanted = inner.requests.len() + more;
         let asked = &self.state.asked;
         let waited = asked.wait_timeout_while(inner, PATIENCE, |i| i.requests.len() < wanted);
-        assert!(!waited.unwrap().1.timed_out(), "nobody asked again");
+        assert!(!waited.unwrap().1.timed_out(), "no further request");
     }
 }
 

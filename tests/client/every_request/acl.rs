@@ -99,10 +99,7 @@ fn a_retry_is_signed_anew() {
     let times: std::collections::BTreeSet<_> = sent.iter().map(|r| field(r, "g")).collect();
     let signatures: std::collections::BTreeSet<_> =
         sent.iter().map(|r| field(r, "Signature")).collect();
-    assert!(
-        times.len() > 1,
-        "a busy broker is asked again after a pause"
-    );
+    assert!(times.len() > 1, "a busy broker is retried after a pause");
     assert!(signatures.len() >= times.len());
 }
 
@@ -130,7 +127,7 @@ fn secrets_are_nowhere_to_be_read() {
     let own = own.start().unwrap();
     let error = own.send(&message("x")).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Broker);
-    assert_eq!(error.attempts().len(), 1, "no retry can mend a signature");
+    assert_eq!(error.attempts().len(), 1, "no retry can fix a signature");
     assert_eq!(error.fate(), rocketmq_blocking::SendFate::NotSent);
     let receipt = own.send(&message("x")).unwrap();
     printed += &format!("{own:?} {error} {error:?} {error:#?} {receipt:?}");

@@ -1,4 +1,4 @@
-//! Where requests go, and who they say they are from.
+//! The addresses of requests, and the client id in them.
 
 use rocketmq_blocking::{ClientOptions, ErrorKind};
 
@@ -26,7 +26,7 @@ fn with_the_vip_channel_sends_go_two_ports_below_and_the_rest_does_not() {
         .unwrap();
     let _ = producer.send(&message("sync")).unwrap();
     let beat = plain.wait_for_requests(&On::Heartbeat, 1, PATIENCE);
-    assert!(!beat.is_empty(), "the ordinary port hears of the producer");
+    assert!(!beat.is_empty(), "the ordinary port gets the heartbeat");
     let _ = producer.submit(message("async")).wait().unwrap();
     producer.send_oneway(&message("oneway")).unwrap();
     let sends = vip.wait_for_requests(&On::Any, 3, PATIENCE);
@@ -67,7 +67,7 @@ fn by_default_sends_go_to_the_ordinary_port() {
 }
 
 #[test]
-fn a_unit_stands_in_the_clients_id_and_marks_its_messages() {
+fn a_unit_is_in_the_client_id_and_marks_its_messages() {
     let cluster = Cluster::start().unwrap();
     let producer = builder(&cluster)
         .options(ClientOptions::new().client_ip([10, 0, 0, 1].into()))

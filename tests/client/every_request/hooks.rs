@@ -165,7 +165,7 @@ fn a_request_that_a_hook_refuses_is_not_sent_nor_tried_again() {
 }
 
 #[test]
-fn a_question_to_a_name_server_that_a_hook_refuses_says_so() {
+fn a_hook_that_refuses_a_name_server_request_is_named() {
     let cluster = Cluster::builder().name_servers(2).start().unwrap();
     let hooked = builder(&cluster).options(ClientOptions::new().rpc_hook(refusing(GET_ROUTE)));
     let error = hooked.start().unwrap().send(&message("x")).unwrap_err();
@@ -200,7 +200,7 @@ fn the_panic_of_a_hook_is_an_error_before_a_request_and_nothing_after_it() {
 }
 
 #[test]
-fn every_attempt_and_every_resend_is_a_request_of_its_own() {
+fn every_attempt_and_every_resend_is_a_separate_request() {
     let cluster = Cluster::start().unwrap();
     let broker = cluster.broker("broker-a");
     broker.inject(Fault::answer(2, "busy").on(On::Send).once());

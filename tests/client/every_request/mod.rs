@@ -1,5 +1,5 @@
-//! What bears on every request: hooks, signatures, namespaces, the port for sends only, units.
-//! Against the cluster in the process, whose log shows each request as it came.
+//! Parts of every request: hooks, signatures, namespaces, the VIP channel, units. On the embedded
+//! cluster, whose log has each request as received.
 
 #[cfg(feature = "acl")]
 mod acl;

@@ -7,7 +7,7 @@ use super::*;
 const SPACE: &str = "MQ_INST_1_2";
 
 #[test]
-fn the_second_kind_stands_in_every_header_and_changes_no_name() {
+fn the_second_kind_is_in_every_header_and_changes_no_name() {
     let cluster = Cluster::start().unwrap();
     let producer = builder(&cluster)
         .options(ClientOptions::new().namespace_v2("space"))

@@ -1,4 +1,4 @@
-//! A server that ends TLS and passes what is in it on to a plain server, and back.
+//! A server that terminates TLS and forwards to a plain server, and back.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -34,7 +34,7 @@ struct Link {
     backend: TcpStream,
 }
 
-/// A server's certificate, and what it wants of clients.
+/// A server's certificate, and its demands on clients.
 pub struct Identity {
     pub chain: &'static str,
     pub key: &'static str,
@@ -98,7 +98,7 @@ impl Front {
         }
     }
 
-    /// Breaks all connections, without any goodbye of TLS.
+    /// Breaks all connections, without a closing alert of TLS.
     pub fn cut(&self) {
         for link in self.shared.links.lock().unwrap().drain(..) {
             link.close();
@@ -153,7 +153,7 @@ impl Shared {
 }
 
 impl Link {
-    /// Everything that ends a connection ends it here, quietly: the client tells what it saw.
+    /// Every end of a connection ends it here silently: the test checks the client's view.
     fn upstream(&self, shared: &Shared) {
         let mut buffer = vec![0; 64 * 1024];
         let mut refused = false;

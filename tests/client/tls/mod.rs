@@ -1,4 +1,4 @@
-//! TLS: what goes through it, and what must not get past it.
+//! TLS: sends through it, and refusals.
 
 mod front;
 mod refusals;
@@ -19,7 +19,7 @@ pub const OTHER_CA: &str = include_str!("../../certificates/other-ca.pem");
 pub const CLIENT: &str = include_str!("../../certificates/client.pem");
 pub const CLIENT_KEY: &str = include_str!("../../certificates/client.key");
 
-/// A cluster whose name server is behind TLS, and whose broker is where a test puts it.
+/// A cluster whose name server is behind TLS, and whose broker's address a test chooses.
 pub struct Secured {
     pub cluster: Cluster,
     pub name_server: Front,
@@ -45,7 +45,7 @@ impl Secured {
         (secured, broker)
     }
 
-    /// What routes say of the broker from now on.
+    /// Sets the broker's address in routes.
     pub fn broker_is_at(&self, address: SocketAddr) {
         let mut route = self.cluster.route("T").unwrap();
         route.broker_datas[0]
@@ -72,7 +72,7 @@ impl Secured {
     }
 }
 
-/// That TLS failed and nothing was sent; the text says why.
+/// Checks that TLS failed and nothing was sent; the text has the reason.
 #[track_caller]
 pub fn assert_refused(error: &Error, why: &str) {
     let seen = (error.kind(), error.fate());

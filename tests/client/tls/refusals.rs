@@ -54,7 +54,7 @@ fn a_given_name_takes_the_place_of_the_address() {
 }
 
 #[test]
-fn any_certificate_will_do_if_that_is_asked_for() {
+fn any_certificate_is_accepted_on_request() {
     for version in [&TLS12, &TLS13] {
         let identity = Identity {
             versions: vec![version],
@@ -180,7 +180,7 @@ fn a_server_that_wants_a_certificate_gets_it() {
 }
 
 #[test]
-fn a_name_server_that_wants_a_certificate_says_so() {
+fn a_name_server_that_requires_a_certificate_reports_it() {
     let secured = Secured::start();
     let strict = Identity {
         wants_client_certificate: true,

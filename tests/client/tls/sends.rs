@@ -57,7 +57,7 @@ fn large_bodies_arrive_whole() {
     let (secured, _broker) = Secured::with_broker(&identity!("server"));
     let producer =
         secured.producer_with(TlsConfig::new().ca_pem(CA), |b| b.compress_over(usize::MAX));
-    // Around the sizes of records and of what is sealed at a time, and the largest there is.
+    // Around the sizes of records and sealed chunks, and the largest size.
     for size in [1, 16_383, 16_384, 16_385, 65_536, 70_001, 4 << 20] {
         let body: Vec<u8> = (0..size).map(|i| (i * 31 % 251) as u8).collect();
         let receipt = producer.send(&Message::new("T", body.clone())).unwrap();
@@ -99,7 +99,7 @@ fn many_senders_share_a_connection() {
 }
 
 #[test]
-fn a_cut_connection_answers_who_waits_and_the_next_send_makes_a_new_one() {
+fn a_cut_connection_answers_its_waiters_and_the_next_send_dials() {
     let (secured, broker) = Secured::with_broker(&identity!("server"));
     let producer =
         secured.producer_with(TlsConfig::new().ca_pem(CA), |b| b.retry_maybe_stored(false));
@@ -127,7 +127,7 @@ fn a_cut_connection_answers_who_waits_and_the_next_send_makes_a_new_one() {
 }
 
 #[test]
-fn half_an_answer_without_a_goodbye_is_no_answer() {
+fn half_an_answer_without_a_closing_alert_is_no_answer() {
     let (secured, _broker) = Secured::with_broker(&identity!("server"));
     let producer =
         secured.producer_with(TlsConfig::new().ca_pem(CA), |b| b.retry_maybe_stored(false));
@@ -152,8 +152,8 @@ fn new_keys_are_agreed_while_a_writer_is_blocked() {
     let waiting: Vec<_> = (0..8)
         .map(|n| producer.submit(Message::new("T", vec![n; 4 << 20])))
         .collect();
-    // More than the sockets hold, in each direction: a reader that waited for the writer would
-    // have both sides wait for ever.
+    // More than the sockets hold, in each direction: a reader that waits for the writer would
+    // deadlock both sides.
     let junk = frame_that_nobody_waits_for(1 << 20);
     for _ in 0..16 {
         broker.push_with_new_keys(&junk).unwrap();
@@ -179,7 +179,7 @@ fn frame_that_nobody_waits_for(body: usize) -> Vec<u8> {
 }
 
 #[test]
-fn what_is_said_to_be_not_sent_was_not_stored() {
+fn a_message_reported_as_not_sent_was_not_stored() {
     let (secured, broker) = Secured::with_broker(&identity!("server"));
     let producer = secured.producer_with(TlsConfig::new().ca_pem(CA), |b| {
         let b = b.compress_over(usize::MAX).async_retries(0);

@@ -3,7 +3,7 @@ use rocketmq_blocking::{ErrorKind, Producer, TlsConfig};
 use super::{CA, CLIENT, CLIENT_KEY};
 
 #[test]
-fn what_cannot_be_used_is_said_at_the_start() {
+fn unusable_settings_are_reported_at_the_start() {
     let broken = CA.replace("MII", "???");
     let other_key = include_str!("../../certificates/server.key");
     let encrypted = CLIENT_KEY.replace("PRIVATE KEY", "ENCRYPTED PRIVATE KEY");

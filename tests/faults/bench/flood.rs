@@ -11,7 +11,7 @@ use super::{Bench, route};
 /// The default limit of bytes in flight.
 pub const BUDGET: usize = 64 << 20;
 
-/// For how many seconds, and with bodies of how many bytes, if not otherwise asked for.
+/// The default number of seconds, and the default size of bodies.
 pub const SECONDS: &str = "STALL_SECONDS";
 pub const BODY: &str = "STALL_BODY";
 

@@ -1,9 +1,9 @@
-//! What became of every message, by its unique key, and whether that may be.
+//! The outcome of every message, by its unique key, and whether it is legal.
 //!
-//! The invariants are those of the fault plan: I1 each send has one outcome; I2 what was confirmed is
-//! stored, where the receipt says; I3 outcomes come by the deadline; I4 copies are explained by
-//! attempts that may have stored one; I5 nothing is left behind; I6 no thread panics and no log shows
-//! a body; I7 an address has one connection. I5 to I7 are looked at by `bench` and `watch`.
+//! The invariants are those of the fault plan: I1 each send has one outcome; I2 what was confirmed
+//! is stored, where the receipt says; I3 outcomes come by the deadline; I4 copies are explained by
+//! attempts that may have stored one; I5 nothing is left behind; I6 no thread panics and no log
+//! shows a body; I7 an address has one connection. `bench` and `watch` check I5 to I7.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -25,9 +25,9 @@ pub struct Ledger {
     entries: Mutex<BTreeMap<String, Entry>>,
     changed: Condvar,
     control: Control,
-    /// Bytes were changed on their way, and answers may say anything.
+    /// Bytes were changed on the wire, and answers may be wrong.
     distrusted: AtomicBool,
-    /// How many attempts of each send may have stored a copy although they failed, where hooks tell.
+    /// For each send, the failed attempts that may have stored a copy, as counted by hooks.
     doubts: Mutex<Option<BTreeMap<String, usize>>>,
 }
 
@@ -46,7 +46,7 @@ impl SendMessageHook for Doubts {
     }
 }
 
-/// How many sends were stored at once, stored after another attempt, or failed.
+/// The numbers of sends that were stored at once, stored after a retry, or failed.
 #[derive(Debug, Default)]
 pub struct Counts {
     pub stored: usize,
@@ -73,7 +73,7 @@ impl Ledger {
         }
     }
 
-    /// A hook for all producers whose sends are noted here.
+    /// A hook for all producers whose sends are recorded here.
     pub fn doubts(self: &Arc<Self>) -> Doubts {
         self.doubts.lock().get_or_insert_default();
         Doubts(self.clone())
@@ -118,7 +118,7 @@ impl Ledger {
         !self.entries.lock()[key].outcomes.is_empty()
     }
 
-    /// What answers say need not be true from now on.
+    /// Answers may be wrong from now on.
     pub fn distrust(&self) {
         self.distrusted.store(true, Ordering::SeqCst);
     }
@@ -132,13 +132,13 @@ impl Ledger {
         }
     }
 
-    /// How much later than planned something may be on this machine, as it is just now. Threads that
-    /// compute wait longer for a processor than one that sleeps, as the control does: hence the second.
+    /// The lateness that this machine can cause just now. Computing threads wait longer for a
+    /// processor than the sleeping control: hence the second.
     pub fn slack(&self) -> Duration {
         Duration::from_secs(1) + self.control.worst() * 5
     }
 
-    /// What came of all sends so far.
+    /// The outcomes of all sends so far.
     pub fn counts(&self) -> Counts {
         let mut counts = Counts::default();
         let entries = self.entries.lock();
@@ -174,7 +174,11 @@ impl Ledger {
                 copies.len()
             );
         }
-        assert!(copies.is_empty(), "nobody sent {:?}", copies.keys());
+        assert!(
+            copies.is_empty(),
+            "not sent by the test: {:?}",
+            copies.keys()
+        );
     }
 }
 

@@ -15,7 +15,8 @@ use socket2::SockRef;
 
 use super::script::{Script, Signal, Step};
 
-/// How often a thread that waits for the test looks whether its connection still matters.
+/// The interval at which a thread that waits for the test checks whether its connection is still
+/// needed.
 const LOOK: Duration = Duration::from_millis(5);
 
 pub struct Link {
@@ -25,7 +26,7 @@ pub struct Link {
     threads: [JoinHandle<()>; 2],
 }
 
-/// What both directions know.
+/// State shared by both directions.
 struct Both {
     client: Weak<TcpStream>,
     upstream: Weak<TcpStream>,
@@ -135,8 +136,8 @@ impl Pump {
         self.both.released.load(Ordering::SeqCst)
     }
 
-    /// The other side learns that no more comes, unless it was told otherwise; and what this side
-    /// still says is read, so that the end of it is no reset.
+    /// The other side gets the end of the stream, unless scripted otherwise. The rest of this side
+    /// is read, so that its end is not a reset.
     fn end(mut self) {
         if !self.both.cut.load(Ordering::SeqCst) {
             let _ = self.give(self.buffer.len());
@@ -199,13 +200,14 @@ impl Pump {
         }
     }
 
-    /// Waits so long; whether that is enough, because the test says so or nobody cares any more.
+    /// Waits this long. Returns whether to stop, because the test said so or the connection is no
+    /// longer needed.
     fn waited(&self, signal: &Signal, most: Duration) -> bool {
         let raised = signal.wait_for(most).is_some();
         raised || self.is_released() || self.both.cut.load(Ordering::SeqCst)
     }
 
-    /// Passes so many bytes, or all up to a frame about a send.
+    /// Passes this many bytes, or all up to a frame about a send.
     fn pass(&mut self, mut bytes: usize, until_send: bool) -> Result<(), Over> {
         while bytes > 0 {
             self.begin_frame()?;
@@ -238,7 +240,7 @@ impl Pump {
         Ok(())
     }
 
-    /// At the start of a frame: learns what it is.
+    /// At the start of a frame: reads its kind.
     fn begin_frame(&mut self) -> Result<(), Over> {
         if self.left > 0 {
             return Ok(());
@@ -331,8 +333,8 @@ impl Both {
         self.cut.store(true, Ordering::SeqCst);
         self.leave_upstream();
         if let Some(client) = self.client.upgrade() {
-            // With this, closing sends a reset. Our own reading ends by this, and the client sees
-            // nothing of it.
+            // With this, closing sends a reset. This ends our own reading, and is invisible to the
+            // client.
             let _ = SockRef::from(&*client).set_linger(Some(Duration::ZERO));
             let _ = client.shutdown(Shutdown::Read);
         }
@@ -346,7 +348,7 @@ impl Both {
     }
 }
 
-/// How long the frame at the start of a buffer is, and its header, as soon as that is there.
+/// The length of the frame at the start of a buffer, and its header, once available.
 fn header(buffer: &[u8]) -> Option<(usize, Command)> {
     let wire_len = frame::wire_len(buffer).expect("frames of our own making")?;
     let word = u32::from_be_bytes(buffer.get(4..8)?.try_into().ok()?);

@@ -1,15 +1,15 @@
-//! What is asked for by the environment, and how figures are printed.
+//! Sizes from the environment, and the printing of figures.
 
 use std::time::Duration;
 
 use super::SEED;
 
-/// How large a figure is, by an environment variable.
+/// The size of a figure, from an environment variable.
 pub fn asked(name: &str, default: usize) -> usize {
     std::env::var(name).map_or(default, |text| text.parse().expect(name))
 }
 
-/// What chance decides in a figure: `FIGURE_SEED`, or that of all cases.
+/// The seed of a figure: `FIGURE_SEED`, or that of all cases.
 pub fn seed() -> u64 {
     asked("FIGURE_SEED", SEED as usize) as u64
 }

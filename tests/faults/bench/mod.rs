@@ -1,4 +1,4 @@
-//! A cluster behind proxies, the producers of a case, and the look at everything when it is over.
+//! A cluster behind proxies, the producers of a case, and all checks at its end.
 
 pub mod flood;
 pub mod ledger;
@@ -29,7 +29,7 @@ use rocketmq_blocking::{
 use ledger::{Counts, Doubts, Ledger};
 use proxy::Proxy;
 
-/// Only a failing test waits so long.
+/// Only a failing test waits this long.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The timeout of sends that are not to end by time.
@@ -69,9 +69,9 @@ pub struct Sent {
     ledger: Arc<Ledger>,
 }
 
-/// Runs a case on a cluster of so many brokers, each with one queue of the topic `T`, and one name
-/// server; all of them behind proxies. Afterwards all faults end, sends must work again, and every
-/// invariant is checked.
+/// Runs a case on a cluster of this many brokers, each with one queue of the topic `T`, and one
+/// name server; all of them behind proxies. Afterwards all faults end, sends must work again, and
+/// every invariant is checked.
 #[track_caller]
 pub fn check(brokers: usize, case: impl FnOnce(&Bench)) {
     check_with(brokers, 1, case);
@@ -164,7 +164,7 @@ impl Bench {
         producer
     }
 
-    /// A producer that is no part of the bench, which does not look at it at the end.
+    /// A producer outside of the bench, without the checks at the end.
     pub fn setup(&self, group: &str) -> ProducerBuilder {
         Producer::builder(group).name_server(self.name_server())
     }
@@ -182,8 +182,7 @@ impl Bench {
         self.ledger.doubts()
     }
 
-    /// A message of the topic `T` with a key of its own. Its body has so many bytes, which do not
-    /// compress.
+    /// A message of the topic `T` with its own key and an incompressible body of this size.
     fn message(&self, bytes: usize) -> Message {
         let key = self.keys.fetch_add(1, Ordering::SeqCst);
         let mut state = SEED ^ (key + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
@@ -273,19 +272,19 @@ impl Bench {
         (message, Sent { key, ledger })
     }
 
-    /// Answers will be changed on their way: what they say is checked no more.
+    /// Answers will be changed on the wire: their content is no longer checked.
     pub fn distrust(&self) {
         self.ledger.distrust();
     }
 
-    /// What came of all sends so far, when all of them are over.
+    /// The outcomes of all sends so far, after waiting for all of them.
     #[track_caller]
     pub fn counts(&self) -> Counts {
         self.ledger.settle();
         self.ledger.counts()
     }
 
-    /// How much later than planned something may be.
+    /// The legal lateness.
     pub fn slack(&self) -> Duration {
         self.ledger.slack()
     }
@@ -301,8 +300,8 @@ impl Bench {
         );
     }
 
-    /// That something takes no longer than this. The machine may have other things to do just then; what
-    /// the client adds is there each time: so it is the best of many tries that tells.
+    /// Checks that something takes no longer than this. Other work delays it at random, the client
+    /// delays it each time: so the best of many tries counts.
     #[track_caller]
     pub fn check_prompt(&self, most: Duration, mut took: impl FnMut() -> Duration) {
         let (start, mut best) = (Instant::now(), Duration::MAX);
@@ -320,7 +319,7 @@ impl Bench {
         }
     }
 
-    /// Sends until it works: after a break the address is left alone for a moment.
+    /// Sends until it works: after a break the address is in back-off for a moment.
     #[track_caller]
     pub fn check_heals(&self, producer: &Producer) {
         eventually("sends work again", || self.send(producer, LONG).is_ok());
@@ -399,7 +398,7 @@ pub fn error(result: Result<SendReceipt>) -> Error {
     result.expect_err("the send was to fail")
 }
 
-/// That a send failed for one of these reasons, and promises this.
+/// Checks that a send failed with one of these kinds, and with this fate.
 #[track_caller]
 pub fn check_error(result: Result<SendReceipt>, kinds: &[ErrorKind], delivery: SendFate) {
     let error = error(result);
@@ -407,7 +406,7 @@ pub fn check_error(result: Result<SendReceipt>, kinds: &[ErrorKind], delivery: S
     assert_eq!(error.fate(), delivery, "{error}");
 }
 
-/// That a send ran out of time in this wait, and promises this.
+/// Checks that a send timed out in this wait, and with this fate.
 #[track_caller]
 pub fn check_timeout(result: Result<SendReceipt>, wait: Wait, delivery: SendFate) {
     let error = error(result);

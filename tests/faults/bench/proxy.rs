@@ -1,4 +1,4 @@
-//! A proxy between the client and a server, which does to connections what their scripts say.
+//! A proxy between the client and a server, which disturbs connections by their scripts.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
@@ -17,20 +17,20 @@ use super::{PATIENCE, eventually};
 
 pub struct Proxy {
     address: SocketAddr,
-    /// Bound and never listening: while it lives, nobody else gets the port.
+    /// Bound and never listening: while it lives, the port stays reserved.
     _keeper: Socket,
     front: Mutex<Front>,
     shared: Arc<Shared>,
 }
 
-/// What new connections meet.
+/// The treatment of new connections.
 enum Front {
     Serve {
         listener: Arc<TcpListener>,
         acceptor: JoinHandle<()>,
     },
     Refuse,
-    /// The queue of connections that nobody accepts is full of these: the system drops what comes.
+    /// These fill the queue of unaccepted connections: the system drops further dials.
     Hole {
         listener: Socket,
         _fillers: Vec<TcpStream>,
@@ -41,7 +41,7 @@ struct Shared {
     upstream: SocketAddr,
     seed: u64,
     state: Mutex<State>,
-    /// From now on everything passes, whatever the scripts say.
+    /// From now on everything passes, regardless of scripts.
     released: Arc<AtomicBool>,
 }
 
@@ -83,17 +83,17 @@ impl Proxy {
         self.shared.state.lock().next.push_back(script);
     }
 
-    /// Every connection without a script of its own gets this one.
+    /// The script of every connection without its own.
     pub fn always(&self, script: Script) {
         self.shared.state.lock().always = script;
     }
 
-    /// How many connections were accepted.
+    /// The number of accepted connections.
     pub fn accepted(&self) -> usize {
         self.shared.state.lock().accepted
     }
 
-    /// How many connections are there now.
+    /// The number of open connections.
     pub fn live(&self) -> usize {
         let mut state = self.shared.state.lock();
         state.links.retain(|link| !link.is_over());
@@ -155,7 +155,7 @@ impl Proxy {
         };
     }
 
-    /// Forgets all scripts, also those of connections that are there: what was held back comes late.
+    /// Forgets all scripts, also those of open connections: held bytes arrive late.
     pub fn release(&self) {
         self.shared.released.store(true, Ordering::SeqCst);
         let mut state = self.shared.state.lock();
@@ -167,8 +167,8 @@ impl Proxy {
         }
     }
 
-    /// A listener listens on as long as anybody has it, such as a process that another test is just
-    /// starting; one that is shut down does not.
+    /// A listener stays open while any process holds it, such as a child that another test is just
+    /// starting; a listener that is shut down does not.
     fn end(&self, front: Front) {
         match front {
             Front::Serve { listener, acceptor } => {
@@ -212,7 +212,7 @@ impl Shared {
 
 fn bound(address: SocketAddr) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
-    // So that several of ours may be bound, of which one listens.
+    // Lets several sockets bind the port, of which one listens.
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;
     Ok(socket)

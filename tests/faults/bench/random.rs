@@ -14,7 +14,7 @@ impl Random {
         (self.0 % most as u64) as usize
     }
 
-    /// Some good exchanges, then something that is none.
+    /// Some good exchanges, then a fault.
     fn steps(&mut self) -> Vec<Step> {
         let mut steps = Vec::new();
         for _ in 0..self.below(30) {

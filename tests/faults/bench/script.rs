@@ -1,4 +1,4 @@
-//! What happens to the bytes of one connection: a list of steps for each direction.
+//! The script of one connection: a list of steps for each direction.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,27 +8,27 @@ use rocketmq_blocking::protocol::Command;
 
 use super::PATIENCE;
 
-/// The steps of one connection. Where a direction has no more steps, everything passes.
+/// The steps of one connection. After the last step of a direction, everything passes.
 #[derive(Clone, Default)]
 pub struct Script {
     pub requests: Vec<Step>,
     pub replies: Vec<Step>,
 }
 
-/// One thing that happens to the bytes of one direction. It ends by bytes, or when the test says so.
+/// One step for the bytes of one direction. It ends after some bytes, or at the test's signal.
 #[derive(Clone)]
 pub enum Step {
     /// So many bytes pass.
     Pass(usize),
     /// Everything passes up to the next frame that is a send, or the answer to one.
     UntilSend,
-    /// One frame passes, or what is left of it.
+    /// One frame passes, or the rest of one.
     Frame,
     /// One frame is lost.
     Lose,
     /// One frame passes with one of its bytes changed, which the seed chooses.
     Corrupt,
-    /// Everything passes in small pieces, whose sizes the seed chooses.
+    /// Everything passes in small pieces of sizes by the seed.
     Shred,
     /// So many bytes at a time, with a pause behind them, until the signal is raised.
     Drip(usize, Duration, Signal),

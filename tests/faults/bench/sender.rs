@@ -1,4 +1,4 @@
-//! Who sends in a figure: this client, or another one that the same scenario is to be seen with.
+//! The sender of a figure: this client, or another one in the same scenario.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering::SeqCst};
@@ -23,8 +23,8 @@ pub trait Sender {
 
     fn start(&mut self, bench: &Bench, setup: Setup);
 
-    /// Begins so many sends with bodies of so many bytes and much time. A synchronous one is over when
-    /// this returns.
+    /// Begins this many sends with bodies of this size and long deadlines. A synchronous send has
+    /// ended when this returns.
     fn begin(&mut self, mode: Mode, count: usize, bytes: usize);
 
     /// When the last of those that were begun was over, and how many of them failed.
@@ -41,10 +41,10 @@ pub trait Sender {
     /// something is done again and again until they are over.
     fn keyed(&mut self, count: usize, window: usize, meanwhile: &mut dyn FnMut()) -> Called;
 
-    /// What its process has.
+    /// The threads and files of its process.
     fn left(&self) -> Left;
 
-    /// How long the shutdown took, which was to be over within this time.
+    /// The duration of the shutdown, which should end within this time.
     fn stop(&mut self, within: Duration) -> Duration;
 
     /// Starts, sends one message, and stops.
@@ -60,7 +60,7 @@ pub trait Sender {
 pub struct Setup {
     pub retries: u32,
     pub route_interval: Duration,
-    /// Of requests of the client's own, such as heartbeats.
+    /// The client's own requests, such as heartbeats.
     pub api_timeout: Duration,
     pub tls: bool,
 }
@@ -76,7 +76,7 @@ impl Default for Setup {
     }
 }
 
-/// How a send ended that had no chance.
+/// The end of a send that could not succeed.
 pub struct Late {
     /// Nothing for one that is given up long before, as another's timeout ended its connection.
     pub late: Option<Duration>,
@@ -88,7 +88,7 @@ impl Late {
     pub const EARLY: Duration = Duration::from_millis(50);
 }
 
-/// How often the callbacks of sends were called.
+/// The number of calls of each send's callback.
 #[derive(Default)]
 pub struct Called {
     pub lost: usize,
@@ -175,7 +175,7 @@ impl Sender for Ours {
                     let due = Instant::now() + timeout;
                     let note = move |outcome: Result<SendReceipt, Error>| {
                         let now = Instant::now();
-                        let kind = outcome.expect_err("nobody is served").kind();
+                        let kind = outcome.expect_err("no server answers").kind();
                         let soon = due.saturating_duration_since(now) > Late::EARLY;
                         let in_time = soon || kind != ErrorKind::Timeout;
                         let late = now.saturating_duration_since(due);

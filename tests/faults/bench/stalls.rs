@@ -12,14 +12,14 @@ use super::script::{Script, Signal, Step};
 use super::sender::{HUGE, Late, Sender, Setup};
 use super::*;
 
-/// Longer than a silence that says nothing of a broker.
+/// Longer than a harmless silence of a broker.
 const TIMEOUT: Duration = Duration::from_millis(400);
 
 /// Sends of one wave, half of them synchronous, and plain waits beside them.
 const SENDS: usize = 24;
 const WAITS: usize = 8;
 
-/// More than all the buffers on the way hold, with so many of them.
+/// This many exceed all the buffers on the way.
 const LARGE: usize = 500_000;
 
 /// A kind of stall, by the number of its case.
@@ -29,7 +29,7 @@ pub struct Stall {
     /// Holds until the signal is raised.
     begin: fn(&Bench, &Signal),
     tls: bool,
-    /// What goes before, with so many bytes. A synchronous one is to succeed.
+    /// A send before the stall, with a body of this size. A synchronous one must succeed.
     before: Option<(Mode, usize)>,
 }
 
@@ -121,13 +121,13 @@ fn deaf(bench: &Bench, over: &Signal) {
 
 fn mute(bench: &Bench, over: &Signal) {
     for server in &bench.name_servers {
-        // What comes first need not be a frame that could pass.
+        // The first bytes need not be a frame that could pass.
         server.always(Script::requests([Step::Wait(over.clone()), Step::Fin]));
     }
 }
 
 impl Stall {
-    /// A producer of its own, for which everything stalls now until the signal is raised.
+    /// A new producer, for which everything stalls until the signal is raised.
     pub fn meet(&self, bench: &Bench, sender: &mut dyn Sender, over: &Signal) {
         (self.begin)(bench, over);
         let setup = Setup {
@@ -142,10 +142,10 @@ impl Stall {
     }
 }
 
-/// What was held back goes by, and is not stored.
+/// Held bytes are dropped, and not stored.
 pub fn end(bench: &Bench, sender: &mut dyn Sender, over: &Signal) {
     let lost = bench.cluster.brokers()[0].inject(Fault::silence().on(On::Send));
-    // First, so that a shutdown that says goodbye to its brokers is not what is measured.
+    // First, so that the shutdown's unregistering is not measured.
     over.raise();
     sender.stop(ms(100));
     let proxies = || bench.brokers.iter().chain(&bench.name_servers);

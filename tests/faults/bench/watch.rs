@@ -1,4 +1,4 @@
-//! What is looked at for the whole process: threads, files, panics, logs, and how late the machine is.
+//! Checks of the whole process: threads, files, panics, logs, and the machine's lateness.
 
 use std::fs;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use log::{LevelFilter, Log, Metadata, Record};
 
-/// Stands in every body, and must stand in no log.
+/// In every body, and must be in no log.
 pub const CANARY: &str = "canary-7f3a";
 
 static ONE_BY_ONE: AtomicBool = AtomicBool::new(false);
@@ -18,10 +18,10 @@ static PANICS: AtomicUsize = AtomicUsize::new(0);
 static LEAKS: AtomicUsize = AtomicUsize::new(0);
 static FORGERIES: AtomicUsize = AtomicUsize::new(0);
 
-/// A line of a log may have so many bytes: what peers say is cut before.
+/// The longest legal log line: text from peers is truncated.
 const LONGEST_LINE: usize = 2000;
 
-/// From now on panics of the client's threads and bodies in logs are counted.
+/// Starts counting panics of the client's threads and bodies in logs.
 pub fn start() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -38,15 +38,11 @@ pub fn start() {
     });
 }
 
-/// I6, for all that has happened so far.
+/// I6, for everything so far.
 #[track_caller]
 pub fn check() {
     assert_eq!(PANICS.load(Ordering::SeqCst), 0, "I6: a thread panicked");
-    assert_eq!(
-        LEAKS.load(Ordering::SeqCst),
-        0,
-        "I6: a body stands in a log"
-    );
+    assert_eq!(LEAKS.load(Ordering::SeqCst), 0, "I6: a body is in a log");
     assert_eq!(
         FORGERIES.load(Ordering::SeqCst),
         0,
@@ -74,12 +70,12 @@ impl Log for Listener {
     fn flush(&self) {}
 }
 
-/// No other case runs at the same time, although nobody asked the test harness for that.
+/// No other case runs at the same time, although the test harness is not told so.
 pub fn one_by_one() {
     ONE_BY_ONE.store(true, Ordering::SeqCst);
 }
 
-/// How many threads and files the process has, if no other case runs at the same time.
+/// The numbers of threads and files of the process, if no other case runs at the same time.
 pub fn resources() -> Option<(usize, usize)> {
     let one_by_one = |args: Vec<String>| {
         let pair = args.windows(2).any(|w| w == ["--test-threads", "1"]);
@@ -91,7 +87,7 @@ pub fn resources() -> Option<(usize, usize)> {
     Some((count("/proc/self/task")?, count("/proc/self/fd")?))
 }
 
-/// A thread that sleeps a little again and again, and notes how late it wakes: so late may anybody be.
+/// A thread that sleeps briefly in a loop, and records how late it wakes: the machine's lateness.
 pub struct Control {
     worst: Arc<AtomicU64>,
     stop: Arc<AtomicBool>,

@@ -30,7 +30,7 @@ fn case_19_a_refusal_costs_no_time_and_another_broker_is_tried() {
             check_error(sent.outcome(), &[ErrorKind::Connect], SendFate::NotSent);
             bench.check_within(ms(20), start, sent.ended());
             bench.check_prompt(ms(5), || {
-                // One that has not dialled yet: whoever has leaves the address alone for a moment.
+                // A producer that has not dialled yet: one that has is in back-off for a moment.
                 let new = bench.producer(|setup| setup.retries(0).async_retries(0));
                 // It knows the route, and its threads run.
                 assert!(bench.submit_to("broker-b", &new, LONG).outcome().is_ok());
@@ -46,7 +46,7 @@ fn case_19_a_refusal_costs_no_time_and_another_broker_is_tried() {
 }
 
 #[test]
-fn case_20_a_broker_that_drops_what_comes_costs_the_time_of_the_call() {
+fn case_20_a_broker_that_drops_packets_costs_the_time_of_the_call() {
     check(1, |bench| {
         bench.broker().hole();
         let producer = bench.taught(|setup| setup);
@@ -59,10 +59,10 @@ fn case_20_a_broker_that_drops_what_comes_costs_the_time_of_the_call() {
     });
 }
 
-/// So many sends whose next attempts are to go to another broker than this one.
+/// This many sends, whose retries should go to another broker.
 const DIALLING: usize = 8;
 
-/// Says when so many sends have come, and resets their connection when it is told to.
+/// Reports when this many sends have arrived, and resets their connection on request.
 fn reset_together(sends: usize, heard: &Signal, go: &Signal) -> Script {
     let one = [Step::UntilSend, Step::Frame];
     let mut requests: Vec<_> = one.iter().cycle().take(2 * sends).cloned().collect();
@@ -79,7 +79,7 @@ fn case_20_a_retry_ends_at_its_own_time_while_others_dial_into_nothing() {
         let (hole, good) = (&bench.brokers[0], &bench.brokers[1]);
         let (heard, go) = (Signal::new(), Signal::new());
         good.next(reset_together(DIALLING, &heard, &go));
-        // Nobody is answered there after that either.
+        // There are no answers afterwards either.
         good.next(Script::replies([
             Step::UntilSend,
             Step::Wait(Signal::new()),
@@ -100,7 +100,7 @@ fn case_20_a_retry_ends_at_its_own_time_while_others_dial_into_nothing() {
     });
 }
 
-/// As many dials into nothing as they like: the few threads for further attempts serve the others.
+/// Any number of unanswered dials: the few retry threads serve the other sends.
 #[test]
 fn case_20_a_retry_succeeds_elsewhere_while_others_dial_into_nothing() {
     check(2, |bench| {
@@ -171,7 +171,7 @@ fn case_22_an_end_before_the_first_request_is_not_waited_for() {
                 }
                 bench.check_within(ms(20), start, Instant::now());
                 bench.check_heals(&producer);
-                // Whoever has attempts left hears nothing of it.
+                // Sends with attempts left are not affected.
                 bench.broker().next(Script::replies([end.clone()]));
                 let other = bench.producer(|setup| setup);
                 assert!(bench.send_in(mode, &other, LONG).is_ok());
@@ -180,7 +180,7 @@ fn case_22_an_end_before_the_first_request_is_not_waited_for() {
     });
 }
 
-/// The broker has stored the message, and the client hears nothing but the end.
+/// The broker has stored the message, and the client sees only the end of the connection.
 #[track_caller]
 fn check_end_after_request(end: Step) {
     check(1, |bench| {
@@ -223,17 +223,17 @@ fn check_end_after_request(end: Step) {
 }
 
 #[test]
-fn case_23_an_end_after_the_request_says_maybe_stored_at_once() {
+fn case_23_an_end_after_the_request_means_maybe_stored_at_once() {
     check_end_after_request(Step::Fin);
 }
 
 #[test]
-fn case_23_a_reset_after_the_request_says_maybe_stored_at_once() {
+fn case_23_a_reset_after_the_request_means_maybe_stored_at_once() {
     check_end_after_request(Step::Reset);
 }
 
 #[test]
-fn case_24_an_answer_that_is_cut_behind_any_byte_says_maybe_stored() {
+fn case_24_an_answer_cut_after_any_byte_means_maybe_stored() {
     check(1, |bench| {
         let producer = bench.patient();
         let mut bytes = 0;
@@ -267,7 +267,8 @@ fn case_24_an_answer_that_is_cut_behind_any_byte_says_maybe_stored() {
     });
 }
 
-/// Both directions fall silent, as if a cable were pulled: nobody is told, and no dial is answered.
+/// Both directions fall silent, as if a cable were pulled: no side is notified, and no dial is
+/// answered.
 #[test]
 fn case_29_a_half_open_connection_is_left_and_heals_within_a_second() {
     check(1, |bench| {
@@ -282,7 +283,7 @@ fn case_29_a_half_open_connection_is_left_and_heals_within_a_second() {
         let sent: Vec<_> = (0..1000).map(|_| bench.submit(&producer, LONG)).collect();
         let result = bench.send(&producer, SHORT);
         check_timeout(result, Wait::Response, SendFate::MaybeStored);
-        // The first timeout ends the connection for everybody.
+        // The first timeout ends the connection for all its sends.
         for sent in sent {
             let kinds = [ErrorKind::Disconnected];
             check_error(sent.outcome(), &kinds, SendFate::MaybeStored);
@@ -296,14 +297,14 @@ fn case_29_a_half_open_connection_is_left_and_heals_within_a_second() {
     });
 }
 
-/// The nanoseconds that this thread has run, where the system says so: Linux does.
+/// The nanoseconds that this thread has run, on systems that report it, such as Linux.
 fn on_a_processor() -> u64 {
     let said = fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
     let nanos = said.split(' ').next();
     nanos.and_then(|nanos| nanos.parse().ok()).unwrap_or(0)
 }
 
-/// How many threads come at a broker that is down, and how long it stays so.
+/// The number of threads that send to a broker that is down, and for how long it is.
 #[track_caller]
 fn check_down(threads: usize, millis: u64) {
     check(1, |bench| {
@@ -325,7 +326,7 @@ fn check_down(threads: usize, millis: u64) {
         let most = 6 + start.elapsed().as_millis() as usize / 375;
         let dials = bench.broker().accepted();
         assert!((2..=most).contains(&dials), "{dials} dials, {most} allowed");
-        // Between two dials nobody is busy trying.
+        // Between two dials no thread is busy.
         let tried = tried.into_inner();
         assert!(tried <= 2 * most, "{tried} attempts of one send");
         // An attempt costs about 70 µs here, half of it for the log lines of a test. Threads that

@@ -1,6 +1,6 @@
-//! Group C over a real link, between two network namespaces: what the system does of its own (it goes on
-//! with what a closed connection has not delivered) is no part of a proxy. Needs root and the programs of
-//! util-linux and iproute2; where they are missing, the cases say so.
+//! Group C over a real link, between two network namespaces: a proxy does not show the system's own
+//! behaviour (it continues to deliver the bytes of a closed connection). Needs root and the
+//! programs of util-linux and iproute2; without them the cases are skipped, and say so.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -56,8 +56,8 @@ fn in_a_namespace(test: &str) {
     apart::check(child, test);
 }
 
-/// In a namespace of its own, the other end of both links: what comes over the outer one it hands on
-/// over the inner one.
+/// The other end of both links, in its own namespace: it forwards from the outer link to the inner
+/// one.
 struct Relay {
     process: Child,
     says: BufReader<std::process::ChildStdout>,
@@ -144,7 +144,7 @@ fn check_over_links(case: impl FnOnce(&Bench, &Relay)) {
         1,
         "not where others have links: {devices}"
     );
-    // Before the bench, which looks for files and threads that are left.
+    // Before the bench, which checks for leftover files and threads.
     let mut relay = Relay::start();
     check_at(INNER[0].into(), 1, 1, |bench| {
         relay.lead_to(bench.broker().address());
@@ -191,7 +191,7 @@ mod alone {
                     .collect();
                 for (i, sent) in sent.into_iter().enumerate() {
                     let error = error(sent.outcome());
-                    // Where the processors are busy the last ones come after the first one's end, and dial.
+                    // On a busy machine the last ones come after the first one's end, and dial.
                     let kinds = [
                         ErrorKind::Timeout,
                         ErrorKind::Disconnected,
@@ -203,7 +203,7 @@ mod alone {
                         assert_eq!(error.fate(), SendFate::MaybeStored, "{error}");
                     }
                 }
-                // The connection was given up: what comes next dials.
+                // The connection was closed: the next send dials.
                 let result = bench.send(&producer, SHORT);
                 check_timeout(result, Wait::Connect, SendFate::NotSent);
                 relay.link("up");
@@ -229,7 +229,7 @@ mod alone {
             );
             for mode in MODES {
                 let outcome = bench.send_bytes(mode, &producer, SHORT, LARGE);
-                // How much the system takes of it is its own affair.
+                // How much the system takes is not fixed.
                 let error = error(outcome);
                 assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
             }
@@ -257,7 +257,7 @@ mod alone {
         println!("listens");
         thread::spawn(move || {
             let _ = io::copy(&mut io::stdin(), &mut io::sink());
-            // Whoever started this is gone.
+            // The parent process is gone.
             std::process::exit(0);
         });
         for client in listener.incoming() {

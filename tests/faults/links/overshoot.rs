@@ -6,9 +6,8 @@ use crate::bench::sender::Ours;
 use crate::bench::stalls::{end, stalls, wave};
 use crate::bench::*;
 
-/// What is late on a machine that has other things to do is late at random; what the client adds is
-/// there each time. So it is the best of some waves that tells, by the last send of it: one of them
-/// may do for all others what takes long.
+/// Other work on the machine delays sends at random; the client delays them each time. So the best
+/// of some waves counts, by its last send: one send may do slow work for all others.
 #[track_caller]
 fn check_prompt(mode: Mode) {
     const WAVES: usize = 10;

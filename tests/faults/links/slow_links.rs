@@ -6,7 +6,7 @@ use rocketmq_blocking::error::Wait;
 use crate::bench::script::{Script, Signal, Step};
 use crate::bench::*;
 
-/// More than the buffers of the sockets and the proxy take while nobody reads.
+/// More than the buffers of the sockets and the proxy take while the server does not read.
 const LARGE: usize = 15 << 20;
 
 #[test]
@@ -60,7 +60,7 @@ fn case_30_a_narrow_link_keeps_deadlines_and_bodies() {
             assert!(bench.send_bytes(mode, &producer, LONG, 4 << 20).is_ok());
         }
         for bytes in [1, 100, 4 << 20, LARGE] {
-            // Whatever it comes to, the ledger knows what it may be.
+            // The ledger checks whatever the outcome is.
             let _ = bench.send_bytes(Mode::Async, &producer, ms(100), bytes);
         }
     });

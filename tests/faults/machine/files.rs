@@ -1,4 +1,5 @@
-//! Case 32: the process has no file left. In a process of its own, since it takes them from everybody.
+//! Case 32: the process has no file left. In a separate process, since all its tests would lack
+//! files.
 
 use std::fs::File;
 use std::process::Command;
@@ -25,8 +26,8 @@ fn alone() {
         for known in [true, false] {
             let producer = bench.patient();
             if known {
-                // It knows the route, and has nothing to the broker: what it had is closed down to the
-                // last file, its own included.
+                // It knows the route, and has no connection to the broker: every file is closed,
+                // its own included.
                 let open_files = || watch::resources().map(|(_, files)| files);
                 check_refused(bench, &producer);
                 let before = open_files();
@@ -40,8 +41,8 @@ fn alone() {
                 files.push(file);
             }
             for mode in MODES {
-                // At first it may have left the address alone, without asking the system.
-                eventually("the system's answer is told", || {
+                // At first the address may be in back-off, without a call to the system.
+                eventually("the system's answer is reported", || {
                     let error = error(bench.send_in(mode, &producer, SHORT));
                     let kinds = [ErrorKind::NoNameServer, ErrorKind::Connect];
                     assert!(kinds.contains(&error.kind()), "{error}");
@@ -49,7 +50,7 @@ fn alone() {
                     error.to_string().contains("os error 24")
                 });
             }
-            // With some of them it may come so far or not.
+            // With only some files it may succeed or fail.
             while files.pop().is_some() {
                 let _ = bench.send(&producer, ms(100));
             }

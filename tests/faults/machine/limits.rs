@@ -1,4 +1,4 @@
-//! Group G: what is held in memory while a broker takes nothing.
+//! Group G: memory while a broker does not read.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -12,7 +12,7 @@ use crate::bench::measure::asked;
 use crate::bench::*;
 use crate::support::apart;
 
-/// In a process of its own, since it is the whole process that is measured.
+/// In a separate process, since the whole process is measured.
 #[test]
 #[ignore = "slow: part of the fault slice"]
 fn case_59_a_flood_at_a_stalled_broker_is_busy_within_its_memory() {
@@ -23,8 +23,8 @@ fn case_59_a_flood_at_a_stalled_broker_is_busy_within_its_memory() {
     };
     for body in bodies {
         let mut child = apart::this_binary();
-        // By itself, glibc keeps what was freed in eight heaps for each processor, which tells
-        // nothing about who holds what.
+        // By default glibc keeps freed memory in eight heaps per processor, which would hide the
+        // client's use.
         child.env("MALLOC_ARENA_MAX", "1");
         child.env(BODY, body.to_string());
         println!(
@@ -48,7 +48,7 @@ fn alone() {
         let (mut first_half, mut most) = (before, before);
         thread::scope(|scope| {
             for i in 0..THREADS {
-                // The patient ones fill what room there is, and the others wait for it in vain.
+                // The patient ones fill the capacity, and the others wait for it in vain.
                 let timeout = ms([3000, 100][i % 2]);
                 let (producer, outcomes) = (&producer, &outcomes);
                 scope.spawn(move || {
@@ -73,7 +73,7 @@ fn alone() {
             .expect("all end by their deadlines");
         let [first_half, grown] = [first_half, most].map(|most| (most - before) >> 20);
         println!("{seconds} s: {outcomes:?}, {grown} MiB more, {first_half} in the first half");
-        assert!(outcomes.busy.load(Relaxed) > 0, "callers hear of it");
+        assert!(outcomes.busy.load(Relaxed) > 0, "callers get Busy");
         assert!(grown << 20 <= BUDGET * 5 / 4 + (16 << 20), "{grown} MiB");
     });
 }

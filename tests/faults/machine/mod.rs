@@ -1,5 +1,4 @@
-//! What the client's own machine lacks: files, threads, memory, time. Most of them in processes of
-//! their own.
+//! Shortages of the client's machine: files, threads, memory, time. Most run in separate processes.
 
 mod files;
 mod leftovers;

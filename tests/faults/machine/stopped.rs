@@ -1,4 +1,4 @@
-//! Case 35: the process is stopped for a while, and goes on. In a process of its own.
+//! Case 35: the process is stopped for a while, and continues. In a separate process.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -9,7 +9,7 @@ use crate::bench::script::{Script, Signal, Step};
 use crate::bench::*;
 use crate::support::apart;
 
-/// What the child says when it may be stopped.
+/// The child's line when it may be stopped.
 const READY: &str = "ready to be stopped";
 
 /// Ends with the test, whatever becomes of it.
@@ -48,7 +48,7 @@ fn check_stopped_for(pause: Duration) {
     let mut child = Killed(child.spawn().expect("a child"));
     let id = child.0.id().to_string();
     let signal = |name: &str| {
-        // That of the shell: not every machine has a program of this name.
+        // The shell's built-in: not every machine has a program of this name.
         let mut kill = Command::new("sh");
         let sent = kill.args(["-c", &format!("kill {name} {id}")]).status();
         assert!(sent.expect("a shell").success());

@@ -1,4 +1,4 @@
-//! Cases 32 and 54: no thread is to be had, and very many of the caller's own.
+//! Cases 32 and 54: the system gives no thread, and the caller has very many.
 
 use std::cell::RefCell;
 use std::fs;
@@ -13,8 +13,8 @@ use crate::bench::watch;
 use crate::bench::*;
 use crate::support::{apart, skipped};
 
-/// How much address space a thread's stack takes in the child process: so much that without it
-/// there is still plenty for everything else.
+/// The address space of a thread's stack in the child process: so large that there is plenty for
+/// everything else without it.
 const STACK: usize = 256 << 20;
 
 #[test]
@@ -32,8 +32,8 @@ fn case_32_without_threads_sends_fail_or_do_without_and_with_them_they_work_agai
 #[ignore = "runs alone, in a child process"]
 fn alone() {
     check(1, |bench| {
-        // One has a connection and no writer thread yet, the other nothing but the route: not even a
-        // thread that has ended, whose stack it could use again.
+        // One has a connection and no writer thread yet, the other only the route: not even an
+        // ended thread, whose stack could be reused.
         let connected = bench.patient();
         assert!(bench.send(&connected, LONG).is_ok());
         let apart = bench.patient();
@@ -44,7 +44,7 @@ fn alone() {
         let start = refused.start().expect_err("it needs threads");
         assert_eq!(start.kind(), ErrorKind::Io, "{start}");
         for mode in MODES {
-            eventually("the system's answer is told", || {
+            eventually("the system's answer is reported", || {
                 hogs.borrow_mut().take();
                 let error = error(bench.send_in(mode, &apart, SHORT));
 
@@ -61,7 +61,7 @@ fn alone() {
     });
 }
 
-/// Takes all threads that there are to be had, from when the address space was limited.
+/// Takes all available threads, from when the address space was limited.
 struct Hogs {
     threads: Vec<JoinHandle<()>>,
     over: Signal,
@@ -97,7 +97,7 @@ impl Hogs {
     }
 }
 
-/// The soft limit, which everybody may raise again.
+/// The soft limit, which any process may raise again.
 fn set_limit(address_space: &str) -> bool {
     let id = std::process::id().to_string();
     let mut set = Command::new("prlimit");
@@ -149,7 +149,8 @@ fn check_producers(count: usize) {
                 before = Some(settled(bench));
             }
         }
-        // None while other tests run. What was ending just then is gone now: fewer are no leftovers.
+        // Not while other tests run. Threads that were just ending are gone now: fewer are no
+        // leftovers.
         let Some((threads, files)) = before.expect("at least one") else {
             return;
         };
@@ -160,7 +161,7 @@ fn check_producers(count: usize) {
     });
 }
 
-/// Threads and files of a bench whose proxies have forgotten what is over.
+/// Threads and files of a bench whose proxies have dropped ended connections.
 fn settled(bench: &Bench) -> Option<(usize, usize)> {
     for proxy in bench.brokers.iter().chain(&bench.name_servers) {
         let _ = proxy.live();

@@ -1,5 +1,5 @@
-//! What inputs are made from: the captures of Java's clients, and well-formed bytes of the kinds
-//! that no capture has.
+//! The seeds of inputs: the captures of Java's clients, and well-formed bytes of kinds that no
+//! capture has.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -116,7 +116,7 @@ pub fn consumer_bodies(bodies: &[Vec<u8>]) -> Vec<Vec<u8>> {
         .collect()
 }
 
-/// What answers to pops say of their queues.
+/// The queue fields of answers to pops.
 pub fn popped() -> Vec<Vec<u8>> {
     [
         "0 0 0;0 1 2;1 0 8\n0 0 0,1;0 1 2,3;1 0 8\n0 qo0%1 2;0 1 1",
@@ -217,7 +217,7 @@ fn read_all(directory: &Path, frames: &mut Vec<Vec<u8>>) {
             read_all(&path, frames);
         } else if path.extension().is_some_and(|e| e == "jsonl") {
             let text = fs::read_to_string(&path).expect("a capture");
-            // The first line tells what the Java program did.
+            // The first line describes the Java program.
             frames.extend(text.lines().skip(1).map(raw));
         }
     }

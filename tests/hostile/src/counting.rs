@@ -1,9 +1,9 @@
-//! An allocator that counts, for each thread, what is asked of it.
+//! An allocator that counts the requests of each thread.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-/// What a piece of code asked for.
+/// The allocations of a piece of code.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Memory {
     /// The largest single allocation.
@@ -39,7 +39,7 @@ fn note_taken(size: usize) {
 }
 
 fn note_given_back(size: usize) {
-    // What was allocated before the count began may be given back in it.
+    // Memory allocated before the count may be freed in it.
     HELD.set(HELD.get().saturating_sub(size));
 }
 

@@ -1,4 +1,4 @@
-//! Makes inputs, has them read, and judges what that took.
+//! Creates inputs, has them read, and judges the cost.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};

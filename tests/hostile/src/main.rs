@@ -11,10 +11,10 @@ const USAGE: &str =
     "usage: hostile [--target NAME] [--seconds N] [--seed S] [--at EXECUTION | --hex INPUT]
 without --target all targets take turns; --at and --hex read one input again and need a target";
 
-/// Executions between two looks at the clock.
+/// Executions between two readings of the clock.
 const ROUND: u64 = 1000;
 
-/// How often a long run says how far it is.
+/// The interval of progress lines in a long run.
 const REPORT: Duration = Duration::from_secs(60);
 
 struct Options {
@@ -72,7 +72,7 @@ fn run(targets: &[Target], seconds: f64, seed: u64) -> Result<(), Failure> {
         round += 1;
         if reported.elapsed() > REPORT {
             reported = Instant::now();
-            // So that an abort, which says nothing itself, can be looked for from here.
+            // So that a silent abort can be traced from here.
             println!("{} executions of each target", round * ROUND);
         }
     }

@@ -1,4 +1,4 @@
-//! Changes of inputs: what is likely to be read wrongly, more often than what is plain nonsense.
+//! Mutations of inputs: near-valid bytes more often than plain nonsense.
 
 use crate::random::Random;
 
@@ -80,7 +80,7 @@ fn insert(bytes: &mut Vec<u8>, at: usize, part: &[u8]) {
     bytes.splice(at..at, part.iter().copied());
 }
 
-/// Writes a number as a length would stand there.
+/// Writes a number in the form of a length.
 fn overwrite(bytes: &mut [u8], at: usize, random: &mut Random) {
     let len = bytes.len() as u32;
     let near = len.wrapping_sub(at as u32);
@@ -105,7 +105,7 @@ fn overwrite(bytes: &mut [u8], at: usize, random: &mut Random) {
     ];
     let number = edges[random.below(edges.len())].to_be_bytes();
     let width = [1, 2, 3, 4, 4][random.below(5)];
-    // Where a length stands: often in the first bytes, which are few among all.
+    // The position of a length: often in the first bytes.
     let at = if random.below(2) == 0 { at % 12 } else { at };
     for (to, from) in bytes.iter_mut().skip(at).zip(&number[4 - width..]) {
         *to = *from;

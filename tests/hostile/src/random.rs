@@ -1,5 +1,4 @@
-/// Numbers that look random and follow from a seed (SplitMix64): whoever knows the seed has the
-/// same input again.
+/// Pseudo-random numbers from a seed (SplitMix64): the same seed gives the same input.
 pub struct Random(u64);
 
 impl Random {

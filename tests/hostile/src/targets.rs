@@ -1,4 +1,4 @@
-//! What is handed hostile bytes: everything by which the client reads what a peer sends.
+//! The targets of hostile bytes: all code by which the client reads bytes from a peer.
 
 use std::sync::Arc;
 
@@ -42,29 +42,30 @@ const FIXED: usize = 128 * 1024;
 /// strings.
 const PROPERTIES: usize = 16 * properties::MAX_LEN;
 
-/// A route has at most so many brokers, which is checked, and each is kept in so many bytes.
+/// The checked limit of a route's brokers, and the memory of each.
 const ROUTE: usize = 16 * 1024 * 80;
 
 /// Something that reads bytes.
 pub struct Target {
     pub name: &'static str,
-    /// What inputs are made from.
+    /// The seeds of inputs.
     pub corpus: Vec<Vec<u8>>,
     /// Reads an input. Must not panic.
     pub read: fn(&[u8]),
     /// Makes the outer lengths of a damaged input right again, without which little of it would be
     /// looked at.
     pub repair: fn(&mut [u8], &mut Random),
-    /// The limits of what it allocates.
+    /// The limits of its allocations.
     pub limit: Limit,
 }
 
-/// How much may be allocated for an input.
+/// The allowed allocations for an input.
 #[derive(Clone, Copy)]
 pub struct Limit {
     /// No single allocation is larger than four times the input, or this checked length.
     pub checked: usize,
-    /// Not more is held at one time than so many times the input, and twice the checked length.
+    /// The memory held at one time is at most this multiple of the input, plus twice the checked
+    /// length.
     pub times: usize,
 }
 
@@ -120,7 +121,7 @@ impl Target {
                 corpus::compressed(),
                 read_compressed,
                 keep,
-                // LZ4 has buffers of its own.
+                // LZ4 has its own buffers.
                 limit(FIXED + INFLATED + compressors(), 8),
             ),
             target("pushed", corpus::pushed(), read_pushed, reframe, inflating),
@@ -164,7 +165,7 @@ fn limit(checked: usize, times: usize) -> Limit {
     Limit { checked, times }
 }
 
-/// LZ4 has blocks of up to 4 MiB, of which one and what it became are kept.
+/// LZ4 has blocks of up to 4 MiB; one block and its output are kept.
 fn compressors() -> usize {
     if cfg!(feature = "lz4") { 8 << 20 } else { 0 }
 }
@@ -251,7 +252,7 @@ fn read_consumer_body(body: &[u8]) {
     }
 }
 
-/// What a pop's answer says of its queues: three texts with line breaks between them.
+/// The queue fields of a pop's answer: three texts separated by line breaks.
 fn read_popped(text: &[u8]) {
     let text = String::from_utf8_lossy(text);
     let mut parts = text.split('\n').map(str::to_owned);
@@ -314,7 +315,7 @@ fn read_compressed(bytes: &[u8]) {
     }
 }
 
-/// What the client does with a request of a broker.
+/// The client's handling of a broker's request.
 fn read_pushed(bytes: &[u8]) {
     let Ok(Some(raw)) = frame::split(bytes) else {
         return;
@@ -377,7 +378,7 @@ fn receive(bytes: &[u8]) {
     assert_eq!(ended, !matches!(frame::split(all), Ok(None)), "a bad end");
 }
 
-/// As many commands of one read are kept for their memory.
+/// This many commands of one read are kept to reuse their memory.
 const SOME: usize = 16;
 
 /// The first command of a stream that is there as a whole.

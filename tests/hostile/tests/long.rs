@@ -12,7 +12,7 @@ const FRAME: usize = 16 * 1024 * 1024;
 fn assert_read(target: &str, input: &[u8]) {
     let target = Target::all().into_iter().find(|t| t.name == target);
     let target = target.expect("a target of this name");
-    // How long it takes is not asked: nothing needs to be optimised here.
+    // Its duration does not matter: no optimization is needed.
     assert_eq!(check_memory(&target, input), Ok(()));
 }
 

@@ -14,7 +14,7 @@ thread_local! {
     static LEFT_OUT: Cell<bool> = const { Cell::new(false) };
 }
 
-/// What was allocated so far, by all threads but those left out.
+/// The allocations so far, of all threads except the excluded ones.
 #[derive(Clone, Copy)]
 pub struct Counted {
     pub allocations: u64,
@@ -31,7 +31,7 @@ impl Counted {
     }
 }
 
-/// The current thread is the server's, whose cost is not the client's.
+/// Excludes the current thread: it belongs to the server.
 pub fn leave_out_this_thread() {
     LEFT_OUT.set(true);
 }
@@ -40,7 +40,7 @@ struct Counting;
 
 impl Counting {
     fn note(allocations: u64, bytes: i64) {
-        // A thread that ends has no such flag any more, and frees what it had.
+        // A thread that ends has lost this flag, and only frees memory.
         if !LEFT_OUT.try_with(Cell::get).unwrap_or(false) {
             ALLOCATIONS.fetch_add(allocations, Relaxed);
             BYTES.fetch_add(bytes, Relaxed);

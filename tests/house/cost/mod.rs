@@ -1,5 +1,6 @@
-//! What a message costs: allocations, bytes kept in flight, `write` calls. Counts, not times: they
-//! are the same on every machine, and a change that makes sending dearer fails here first.
+//! The cost of a message: allocations, bytes kept in flight, `write` calls. These are counts, not
+//! times: they are the same on every machine, and a change that makes sending more expensive fails
+//! here first.
 //!
 //! Each in a process of its own, since the allocator counts for the whole process.
 
@@ -39,13 +40,13 @@ fn message(body: usize) -> Message {
     Message::new("Counted", vec![b'a'; body])
 }
 
-/// In how many calls everything was written so far, over all connections.
+/// The number of write calls so far, over all connections.
 fn writes(producer: &Producer) -> u64 {
     let connections = producer.client().describe().connections;
     connections.iter().map(|connection| connection.writes).sum()
 }
 
-/// What `send` costs, per message of 1 KiB: allocations and `write` calls.
+/// The cost of `send` per message of 1 KiB: allocations and `write` calls.
 #[track_caller]
 fn check(name: &str, most_allocations: f64, most_writes: f64, send: impl Fn(&Producer, usize)) {
     let server = Server::start();
@@ -91,8 +92,8 @@ fn synchronous_sends_of_many_threads_share_writes() {
 #[test]
 fn asynchronous_sends_leave_in_few_writes() {
     in_a_process_of_its_own!();
-    // As many at once as the client keeps ended sends for: how many of those that were begun have ended
-    // when the next one begins is the machine's affair.
+    // As many at once as the free list holds: the number that has ended when the next one begins
+    // depends on the machine.
     const AT_ONCE: usize = 500;
     check("async", 9.5, 0.75, |producer, messages| {
         let (done, all) = mpsc::sync_channel(AT_ONCE);
@@ -149,7 +150,7 @@ fn a_message_in_flight_keeps_little_memory() {
         let connections = producer.client().describe().connections;
         connections.into_iter().max_by_key(|c| c.in_flight).unwrap()
     };
-    // What is kept for the writer thread is gone when everything is written.
+    // The buffers of the writer thread are freed when everything is written.
     while connection().queued_bytes > 0 {
         std::thread::yield_now();
     }

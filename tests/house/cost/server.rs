@@ -47,7 +47,7 @@ impl Server {
         self.address.to_string()
     }
 
-    /// From now on sends are read and not answered.
+    /// Further sends are read and not answered.
     pub fn answer_no_sends(&self) {
         self.state.mute.store(true, SeqCst);
     }
@@ -113,7 +113,7 @@ fn answer(asked: &Command, broker: SocketAddr, state: &State) -> Option<Command>
     }
 }
 
-/// What brokers say as transaction id. A batch's header has none.
+/// The transaction id in a broker's answer. A batch's header has none.
 fn unique_key(send: &Command) -> Option<String> {
     let header = SendRequest::decode(send.code, &send.ext).expect("a send's header");
     let properties = properties::decode(&header.properties);

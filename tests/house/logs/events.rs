@@ -14,8 +14,8 @@ use super::*;
 
 const SOON: Duration = Duration::from_millis(20);
 
-/// How an event is called in the guide, a part of its line, and how to bring it about. `wait` ends
-/// when the line is there.
+/// The name of an event in the guide, a part of its line, and a way to cause it. `wait` ends when
+/// the line is there.
 type Event = (
     Level,
     &'static str,
@@ -145,7 +145,7 @@ const EVENTS: &[Event] = &[
     (
         Level::Warn,
         "client",
-        "a broker's question that cannot be read or has no addressee*",
+        "a broker request that cannot be read or has no addressee*",
         "cannot be read",
         |wait| {
             ask(request::PUSH_REPLY_MESSAGE_TO_CLIENT, wait);
@@ -179,7 +179,7 @@ const EVENTS: &[Event] = &[
     (
         Level::Warn,
         "producer",
-        "an attempt that is tried again*",
+        "a failed attempt that is retried*",
         "trying again",
         |wait| {
             let cluster = brokers(1);
@@ -193,7 +193,7 @@ const EVENTS: &[Event] = &[
     (
         Level::Warn,
         "producer",
-        "a transaction whose code failed",
+        "a failed local transaction or check",
         "no money",
         |wait| {
             let (_cluster, payments) = payments(|| ());
@@ -204,8 +204,8 @@ const EVENTS: &[Event] = &[
     (
         Level::Warn,
         "producer",
-        "the end of a transaction that cannot be told*",
-        "cannot be told",
+        "the end of a transaction that cannot be sent*",
+        "cannot be sent",
         |wait| {
             let (_cluster, payments) = payments(|| ());
             let _ = payments.send_in_transaction(&message(), |_| {
@@ -350,8 +350,8 @@ const EVENTS: &[Event] = &[
     (
         Level::Debug,
         "transport",
-        "an answer that comes too late",
-        "responses to nobody",
+        "a late answer",
+        "responses without a request",
         |wait| {
             let cluster = brokers(1);
             let producer = producer(&cluster);
@@ -368,7 +368,7 @@ const EVENTS: &[Event] = &[
     (
         Level::Debug,
         "transport",
-        "a request of a broker that nobody knows",
+        "an unknown request of a broker",
         "is not supported",
         |wait| {
             ask(12_345, wait);
@@ -377,7 +377,7 @@ const EVENTS: &[Event] = &[
     (
         Level::Debug,
         "producer",
-        "why there is no further attempt",
+        "the reason why there is no retry",
         "no further attempt",
         |wait| {
             let cluster = brokers(1);
@@ -394,14 +394,14 @@ const EVENTS: &[Event] = &[
 
 /// Those of the table that no test brings about, and why.
 const NOT_PROVOKED: &[&str] = &[
-    // It would be a bug of ours.
-    "something of our own that panicked",
+    // It would be a bug of the library.
+    "a bug of the library that panicked",
     // The compressors take any body.
     "a body that cannot be compressed",
     // It needs a web server.
     "other name servers",
     // It needs a reply behind its request's deadline.
-    "a reply that comes too late",
+    "a late reply",
     // It needs half an hour.
     "a route that is forgotten",
     // The system's resolver decides.

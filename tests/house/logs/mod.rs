@@ -1,4 +1,4 @@
-//! What is logged, at which level and under which target: the table of the guide, event by event.
+//! The level and target of each event in the guide's table.
 //!
 //! Each test in a process of its own, since a process has one logger.
 

@@ -1,4 +1,4 @@
-//! A logger is the program's code, called on every thread of ours.
+//! A logger is the program's code, called on every thread of the library.
 
 use std::time::Instant;
 
@@ -7,8 +7,8 @@ use rocketmq_blocking::{ErrorKind, SendFate};
 
 use super::*;
 
-/// On reader, writer, timer, dial and callback threads, in the middle of an exchange and at the end of a
-/// connection: whoever waits is answered, as if nothing were logged.
+/// On reader, writer, timer, dial and callback threads, in the middle of an exchange and at the end
+/// of a connection: every waiter is answered, as if nothing were logged.
 #[test]
 fn a_logger_that_panics_at_every_line_changes_no_outcome() {
     in_a_process_of_its_own!();
@@ -22,15 +22,15 @@ fn a_logger_that_panics_at_every_line_changes_no_outcome() {
     let producer = producer.start().unwrap();
     assert!(producer.send(&message()).is_ok());
 
-    // The reader's warning of what is no frame comes before the connection's end.
+    // The reader warns about an invalid frame before the connection ends.
     broker.inject(Fault::bytes_from(|_| vec![0xff; 8]).on(On::Send).times(1));
     let error = producer.send(&message()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Protocol, "{error}");
     assert_eq!(error.fate(), SendFate::MaybeStored, "{error}");
     eventually("a connection again", || producer.send(&message()).is_ok());
 
-    // An answer to nobody: noticed on the reader, with other answers in its hands.
-    let nobody = || {
+    // A late answer: the reader notices it while it holds other answers.
+    let is_late = || {
         let gate = Gate::new();
         let held = broker.inject(Fault::hold(&gate).on(On::Send).times(1));
         let late = message();
@@ -43,11 +43,11 @@ fn a_logger_that_panics_at_every_line_changes_no_outcome() {
         assert!(producer.send(&message()).is_ok());
         logged::lines()
             .iter()
-            .any(|line| line.text.contains("responses to nobody"))
+            .any(|line| line.text.contains("responses without a request"))
     };
-    eventually("an answer came too late", nobody);
+    eventually("an answer came too late", is_late);
 
-    // Many in flight on a connection that ends; those whose attempt may be repeated are.
+    // Many sends in flight on a connection that ends; those that may be retried are.
     let before = cluster.requests(&On::Send).len();
     let silence = broker.inject(Fault::silence().on(On::Send));
     let waiting: Vec<_> = (0..100).map(|_| producer.submit(message())).collect();

@@ -1,4 +1,4 @@
-//! Servers and hooks that do what they should not.
+//! Servers and hooks that misbehave.
 
 use rocketmq_blocking::embedded::{Accept, Fault, On};
 use rocketmq_blocking::hook::{
@@ -33,7 +33,7 @@ impl SendMessageHook for Panics {
 /// Has the broker ask us something of this code, without any field.
 pub fn ask(code: i32, wait: &dyn Fn()) {
     let cluster = brokers(1);
-    // With an answer behind it, which cannot be read either, so that nobody waits for another one.
+    // Followed by another unreadable answer, so that no waiter is left.
     let question = move |request: &Command| {
         let mut bytes = Vec::new();
         Command::request(code).encode(HeaderFormat::Json, &mut bytes);

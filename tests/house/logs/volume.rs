@@ -1,4 +1,4 @@
-//! How much is logged.
+//! The volume of the log.
 
 use std::time::Instant;
 
@@ -9,7 +9,7 @@ use rocketmq_blocking::embedded::{Fault, On};
 use super::*;
 
 #[test]
-fn what_goes_well_logs_nothing_for_a_message() {
+fn success_logs_nothing_per_message() {
     in_a_process_of_its_own!();
     logged::start();
     let cluster = brokers(2);

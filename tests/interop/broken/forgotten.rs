@@ -11,7 +11,7 @@ use crate::servers::wire;
 use crate::servers::{Over, eventually};
 use crate::strict::{check_no_route, first_receipt, server};
 
-/// What became of the sends to one topic.
+/// The outcomes of the sends to one topic.
 #[derive(Default)]
 struct Counts {
     stored: AtomicUsize,
@@ -50,7 +50,7 @@ fn wait_for_more(count: &AtomicUsize) {
     });
 }
 
-/// Who knew the topic goes on to ask the broker; who did not hears that there is none.
+/// A producer that knew the topic still asks the broker; another one gets NoRoute.
 #[test]
 #[ignore = "needs real servers: tests/rocketmq/all.sh VERSION"]
 fn a_topic_deleted_under_load_is_refused_and_has_no_route_once_the_name_server_is_back() {
@@ -86,7 +86,7 @@ fn a_topic_deleted_under_load_is_refused_and_has_no_route_once_the_name_server_i
         wait_for_more(&of_kept.stored);
         name_server.start();
         let anew = server.producer("forgotten-anew").start().unwrap();
-        // Its first word is that of the broker's next registration.
+        // It first learns about the topic from the broker's next registration.
         first_receipt_after_start(&anew, kept);
         check_no_route(&anew.send(&Message::new(gone, "x")).unwrap_err());
         wait_for_more(&of_gone.refused);

@@ -17,7 +17,7 @@ use crate::servers::{Over, PATIENCE, Server, eventually};
 
 const SENDERS: usize = 8;
 
-/// How long they are away, in turn.
+/// The durations of the outages, in turn.
 const DOWN: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(5)];
 
 fn asked(name: &str, default: u64) -> u64 {
@@ -26,7 +26,7 @@ fn asked(name: &str, default: u64) -> u64 {
 
 #[test]
 #[ignore = "needs real servers: tests/rocketmq/all.sh VERSION"]
-fn what_was_acknowledged_is_there_after_brokers_were_killed() {
+fn acknowledged_messages_survive_killed_brokers() {
     let (kills, seed) = (asked("KILLS", 3), asked("KILLS_SEED", 1));
     let pace = Duration::from_millis(asked("KILLS_PACE", 1));
     let server = Server::from_env();
@@ -36,13 +36,13 @@ fn what_was_acknowledged_is_there_after_brokers_were_killed() {
     for name in names {
         wire::create_topic(&server.broker(name).address, topic, 4, 6);
     }
-    // A name server forgets a dead broker at once, and says so of one that is back when asked again.
+    // A name server forgets a dead broker at once, and names one that is back at the next query.
     let setup = server
         .producer("kills")
         .options(ClientOptions::new().route_interval(Duration::from_millis(500)));
     let ledger = Arc::new(Ledger::default());
     let producer = setup.send_message_hook(ledger.doubts()).start().unwrap();
-    // Another one, whose questions do not tell the first what it is to find out by itself.
+    // Another producer, whose queries do not refresh the first one's routes.
     let watcher = server.producer("kills-watcher").start().unwrap();
     let both_known = || {
         let queues = watcher.admin().publish_queues(topic);
@@ -71,14 +71,14 @@ fn what_was_acknowledged_is_there_after_brokers_were_killed() {
             random ^= random << 13;
             random ^= random >> 7;
             random ^= random << 17;
-            // The moment is the seed's; sends go on meanwhile.
+            // The seed chooses the moment; sends continue.
             std::thread::sleep(Duration::from_millis(random % 300));
             broker.kill();
             run.wait_for(1 - at, 500);
             std::thread::sleep(DOWN[i % DOWN.len()]);
             let before = run.stored[at].load(Ordering::Relaxed);
             broker.start();
-            // It listens for some seconds before it says so.
+            // It listens for some seconds before it registers.
             eventually("the name server knows it again", both_known);
             let known = Instant::now();
             while run.stored[at].load(Ordering::Relaxed) == before {
@@ -112,7 +112,7 @@ struct Run<'a> {
     topic: &'a str,
     pace: Duration,
     ledger: Arc<Ledger>,
-    /// How many, by broker.
+    /// The counts by broker.
     stored: [AtomicUsize; 2],
     over: AtomicBool,
 }
@@ -150,7 +150,7 @@ impl Run<'_> {
         self.ledger.note(text, outcome);
     }
 
-    /// Until so many more messages went to this broker.
+    /// Until this many more messages went to this broker.
     #[track_caller]
     fn wait_for(&self, broker: usize, more: usize) {
         let stored = &self.stored[broker];

@@ -12,7 +12,7 @@ const TIMEOUT: Duration = Duration::from_secs(3);
 
 #[test]
 #[ignore = "needs real servers: tests/rocketmq/all.sh VERSION"]
-fn sends_fail_with_what_is_known_and_within_their_time() {
+fn sends_fail_with_the_right_fate_and_within_their_time() {
     const SYNC_THREADS: usize = 4;
     const FAILURES: usize = 3;
     const IN_FLIGHT: usize = 16;
@@ -124,8 +124,8 @@ fn check_gone(error: &Error) {
     assert!(error.attempts().len() > 1, "{error:?}");
 }
 
-/// An error promises what the worst of its attempts does: only what was on its way when the
-/// connection broke may be stored.
+/// The fate of an error is the worst of its attempts: only messages in flight when the connection
+/// broke may be stored.
 #[track_caller]
 fn check_consistent(error: &Error) {
     let of_attempts = error.attempts().iter().map(|a| a.error.fate()).max();

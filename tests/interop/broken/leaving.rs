@@ -21,7 +21,7 @@ fn no_send_fails_when_a_broker_is_shut_down() {
             Version::V5 => Some(1500),
             Version::V4 => None,
         };
-        eventually("it says so, or closes its port", || {
+        eventually("it answers GO_AWAY, or closes its port", || {
             wire::ping(&leaving.address) == expected
         });
         wait_for(500);

@@ -79,7 +79,7 @@ fn a_stopped_broker_costs_the_time_of_its_sends_and_explains_every_copy() {
                 })
             })
             .collect();
-        // It is the stop itself that lasts so long.
+        // The stop itself takes this long.
         std::thread::sleep(STOPPED_FOR);
         drop(stopped);
         eventually("it is used again", || {

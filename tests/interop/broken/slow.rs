@@ -1,5 +1,5 @@
-//! A broker that stores at once and confirms late: it waits for a replica that never acknowledges. (A
-//! disk that is slow for so long cannot be had at will; to the client it looks the same.)
+//! A broker that stores at once and confirms late: it waits for a replica that never acknowledges.
+//! (A disk cannot be made that slow; to the client both look the same.)
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -19,7 +19,7 @@ struct Slave(TcpStream);
 impl Slave {
     fn connect(broker: &str) -> Slave {
         let mut address: SocketAddr = broker.parse().unwrap();
-        // As the script configures it.
+        // As configured by the script.
         address.set_port(address.port() + 1);
         let mut socket = TcpStream::connect(address).unwrap();
         socket.write_all(&0i64.to_be_bytes()).unwrap();
@@ -40,7 +40,7 @@ impl Drop for Slave {
 
 #[test]
 #[ignore = "needs real servers: tests/rocketmq/all.sh VERSION"]
-fn what_is_confirmed_after_the_timeout_may_be_stored_and_is() {
+fn a_message_confirmed_after_the_timeout_may_be_stored_and_is() {
     let conf = env("ROCKETMQ_BROKER_CONF");
     assert!(conf.contains("brokerRole=SYNC_MASTER"), "{conf}");
     let server = Server::from_env();
@@ -73,8 +73,8 @@ fn what_is_confirmed_after_the_timeout_may_be_stored_and_is() {
         assert_eq!(error.kind(), ErrorKind::Timeout, "{error:?}");
         assert_eq!(error.wait(), Some(Wait::Response), "{error:?}");
         assert_eq!(error.fate(), SendFate::MaybeStored, "{error:?}");
-        // Elsewhere it is measured how late; a busy machine has stood still for a second here. Then a
-        // handle could give up before the send: that error knows no attempt.
+        // Another test measures the lateness; a busy machine has stalled for a second here. Then
+        // the handle's wait could end before the send: that error has no attempts.
         assert!(took < 5 * SHORT, "{took:?}");
         assert_eq!(error.attempts().len(), 1, "{took:?}: {error:?}");
     }

@@ -1,4 +1,4 @@
-//! What became of sends that could go wrong, compared with what is stored in the end.
+//! The outcomes of sends that may fail, compared with the stored messages.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::servers::{PATIENCE, Server, eventually};
 #[derive(Default)]
 pub struct Ledger {
     outcomes: Mutex<BTreeMap<String, Result<SendReceipt>>>,
-    /// How many attempts of each may have stored a copy although they failed, where hooks tell.
+    /// For each send, the failed attempts that may have stored a copy, as counted by hooks.
     doubts: Mutex<Option<BTreeMap<String, usize>>>,
 }
 
@@ -36,22 +36,22 @@ impl SendMessageHook for Doubts {
     }
 }
 
-/// What was found.
+/// The result of the comparison.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Found {
     pub acknowledged: usize,
-    /// Acknowledged, and not stored where the receipt says.
+    /// Acknowledged, and not stored at the receipt's place.
     pub missing: usize,
     pub not_sent: usize,
     pub maybe_stored: usize,
-    /// Of the latter, those that are.
+    /// Stored messages among the latter.
     pub stored_after_all: usize,
     /// Copies beyond the first one of each message.
     pub more_copies: usize,
 }
 
 impl Ledger {
-    /// A hook for all producers whose sends are noted here.
+    /// A hook for all producers whose sends are recorded here.
     pub fn doubts(self: &Arc<Self>) -> Doubts {
         self.doubts.lock().get_or_insert_default();
         Doubts(self.clone())
@@ -108,11 +108,15 @@ impl Ledger {
                 copies.len()
             );
         }
-        assert!(copies.is_empty(), "nobody sent {:?}", copies.keys());
+        assert!(
+            copies.is_empty(),
+            "not sent by the test: {:?}",
+            copies.keys()
+        );
         found
     }
 
-    /// How many messages the topic has, once that changes no more.
+    /// The number of messages of the topic, once it is stable.
     #[track_caller]
     fn settled(&self, producer: &Producer, topic: &str) -> usize {
         let admin = producer.admin();
@@ -120,7 +124,7 @@ impl Ledger {
         let patient = Instant::now() + PATIENCE / 2;
         let (mut before, mut same) = (0, 0);
         eventually("everything that was on its way is stored", || {
-            // Longer than a broker needs for what it has read already.
+            // Longer than a broker needs to store the messages that it has read.
             std::thread::sleep(Duration::from_millis(200));
             let queues = admin.publish_queues(topic).unwrap_or_default();
             let counts = queues.iter().map(|queue| admin.max_offset(queue));
@@ -130,8 +134,8 @@ impl Ledger {
             let now: i64 = counts.iter().sum();
             same = if now == before { same + 1 } else { 0 };
             before = now;
-            // A broker that was away may not be in the route yet, or it counts late what it has stored.
-            // If it never does, there is something missing.
+            // A broker that was away may not be in the route yet, or may count its stored messages
+            // late. If it never does, messages are missing.
             let counts: HashMap<_, _> = queues.into_iter().zip(counts).collect();
             let whole = acknowledged.iter().all(|(queue, last)| {
                 let count = counts.get(queue);

@@ -17,7 +17,7 @@ use rocketmq_blocking::{ClientOptions, Producer};
 use serde_json::Value;
 use stored::Stored;
 
-/// Only a failing test waits so long.
+/// Only a failing test waits this long.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A name server and its brokers, `broker-a`, `broker-b`, ..
@@ -41,7 +41,7 @@ pub enum Version {
 
 impl Server {
     /// # Panics
-    /// There are no servers: a test that was asked for must not pass without them.
+    /// There are no servers: a requested test must not pass without them.
     pub fn from_env() -> Server {
         let _ = env_logger::builder().is_test(true).try_init();
         let pids = env("ROCKETMQ_BROKER_PIDS");
@@ -93,7 +93,7 @@ impl Server {
 }
 
 impl Process {
-    /// As a crash would end it.
+    /// Like a crash.
     pub fn kill(&self) {
         self.signal("KILL");
     }
@@ -143,7 +143,7 @@ fn start_java(flags: &[&str], program: &str, args: &[&str]) -> Child {
         .unwrap()
 }
 
-/// What a program printed, once it has ended well.
+/// The output of a program that ended successfully.
 #[track_caller]
 pub fn printed(program: Child) -> String {
     let output = program.wait_with_output().unwrap();
@@ -152,7 +152,7 @@ pub fn printed(program: Child) -> String {
     text
 }
 
-/// Runs such a program, and returns what it printed.
+/// Runs such a program, and returns its output.
 #[track_caller]
 pub fn java(flags: &[&str], program: &str, args: &[&str]) -> String {
     printed(start_java(flags, program, args))
@@ -167,7 +167,7 @@ pub fn read_back(topic: &str, count: usize) -> Vec<Value> {
     lines.collect::<Result<_, _>>().unwrap()
 }
 
-/// What another process does in its own time, once it is there.
+/// Waits for a condition that another process brings about.
 #[track_caller]
 pub fn found<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let mut found = None;

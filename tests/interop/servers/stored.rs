@@ -1,4 +1,4 @@
-//! What was sent, compared with what the Java client reads.
+//! The sent messages, compared with those that the Java client reads.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -53,7 +53,7 @@ pub struct Sent {
     pub batch: bool,
 }
 
-/// What a receipt says about one message.
+/// A receipt's data of one message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
     pub broker: String,
@@ -184,7 +184,7 @@ fn check_one(version: Version, name: &str, sent: &Sent, stored: &Stored) {
     assert_eq!(take("TAGS"), stored.tags, "{name}");
     assert_eq!(take("KEYS"), stored.keys, "{name}");
     assert_eq!(take("UNIQ_KEY").as_ref(), Some(&stored.msg_id), "{name}");
-    // 4.9 takes the property out of what it stores, but for messages of a batch.
+    // 4.9 removes the property from stored messages, except those of a batch.
     let wait = match (version, sent.batch) {
         (Version::V4, false) => None,
         _ => Some(message.get_wait_store().to_string()),

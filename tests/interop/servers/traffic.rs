@@ -14,8 +14,9 @@ const WINDOW: usize = 64;
 /// The broker that nothing happens to.
 const SAFE: &str = "broker-a";
 
-/// Sends from several threads, synchronously and pipelined, until `during` returns; it gets a
-/// function that waits until so many more messages went to the safe broker. All sends must succeed.
+/// Sends from several threads, synchronously and pipelined, until `during` returns. It gets a
+/// function that waits until this many more messages went to the safe broker. All sends must
+/// succeed.
 pub fn send_during(
     producer: &Producer,
     topic: &str,

@@ -4,10 +4,10 @@ use shuttle::scheduler::{PctScheduler, RandomScheduler};
 use shuttle::thread::JoinHandle;
 use shuttle::{Config, Runner};
 
-/// Of each model, with each of two ways to choose who runs.
+/// Runs of each model, with each of two schedulers.
 const SCHEDULES: usize = 2_000;
 
-/// How many preemptions the second way looks for.
+/// The preemptions that the second scheduler looks for.
 const DEPTH: usize = 4;
 
 /// Tries a model. A deadlock is a failure too: so is every wake-up that does not come.
@@ -23,7 +23,7 @@ pub fn check(model: impl Fn() + Send + Sync + Copy + 'static) {
     Runner::new(preempting, Config::default()).run(model);
 }
 
-/// Waits for threads, whose panics are the model's.
+/// Joins threads; their panics fail the model.
 pub(crate) fn join_all(threads: impl IntoIterator<Item = JoinHandle<()>>) {
     for thread in threads {
         thread.join().expect("the thread did not panic");

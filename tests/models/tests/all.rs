@@ -5,22 +5,22 @@ use models::send;
 use models::transport::{budgets, handovers, peers, pools, waiters};
 
 #[test]
-fn everybody_is_answered_exactly_once() {
-    check(waiters::everybody_is_answered_exactly_once);
+fn every_waiter_is_answered_exactly_once() {
+    check(waiters::every_waiter_is_answered_exactly_once);
 }
 
 #[test]
-fn everybody_who_waits_for_room_gets_some() {
-    check(budgets::everybody_who_waits_for_room_gets_some);
+fn every_waiter_for_capacity_gets_some() {
+    check(budgets::every_waiter_for_capacity_gets_some);
 }
 
 #[test]
-fn closing_a_budget_wakes_all_who_wait() {
+fn closing_a_budget_wakes_all_waiters() {
     check(budgets::closing_wakes_all_who_wait);
 }
 
 #[test]
-fn what_is_back_after_the_end_of_an_account_stays_back() {
+fn capacity_returned_after_the_end_of_an_account_stays_returned() {
     check(budgets::what_is_back_after_the_end_stays_back);
 }
 
@@ -45,7 +45,7 @@ fn no_connection_outlives_the_end_of_its_peer() {
 }
 
 #[test]
-fn no_spare_is_kept_after_the_end() {
+fn the_free_list_is_empty_after_the_end() {
     check(send::nothing_is_kept_after_the_end);
 }
 
@@ -55,8 +55,8 @@ fn a_deferred_value_is_used_exactly_once() {
 }
 
 #[test]
-fn a_deferred_value_that_nobody_takes_is_used_by_the_timer() {
-    check(handovers::a_deferred_value_that_nobody_takes_is_used_by_the_timer);
+fn a_deferred_value_that_is_not_taken_is_used_by_the_timer() {
+    check(handovers::a_deferred_value_that_is_not_taken_is_used_by_the_timer);
 }
 
 #[test]

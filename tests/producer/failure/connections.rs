@@ -1,4 +1,4 @@
-//! Connections that fail in every way: everybody is answered, and the next send works.
+//! Connections that fail in every way: all waiters are answered, and the next send works.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -13,13 +13,13 @@ use rocketmq_blocking::{ErrorKind, Producer, SendFate};
 
 use crate::support::*;
 
-/// A producer that tries once and has so much time that only events can end its sends.
+/// A producer that makes one attempt and has so much time that only events can end its sends.
 fn patient(cluster: &Cluster) -> Producer {
     let setup = builder(cluster).retries(0).async_retries(0);
     setup.send_timeout(PATIENCE * 3).start().unwrap()
 }
 
-/// Sends until it works: after a break the address is left alone for a moment.
+/// Sends until it works: after a break the address is in back-off for a moment.
 #[track_caller]
 fn check_heals(producer: &Producer) {
     eventually("sends work again", || {
@@ -65,7 +65,7 @@ fn a_broker_that_closes_every_new_connection_is_not_waited_for() {
 }
 
 #[test]
-fn the_end_of_a_connection_answers_everybody_who_waits_on_it_at_once() {
+fn the_end_of_a_connection_answers_all_its_waiters_at_once() {
     for reset in [false, true] {
         let cluster = cluster();
         let broker = cluster.broker("broker-a");
@@ -103,7 +103,7 @@ fn the_end_of_a_connection_answers_everybody_who_waits_on_it_at_once() {
 }
 
 #[test]
-fn bytes_that_are_no_frames_end_the_connection_and_answer_everybody() {
+fn invalid_frames_end_the_connection_and_answer_all_waiters() {
     let header = |len: i32, word: u32| [len.to_be_bytes(), word.to_be_bytes()].concat();
     let json = |text: &str| {
         let word = text.len() as u32;
@@ -180,7 +180,7 @@ fn a_slow_answer_is_an_answer() {
     assert_eq!(connections(&cluster).len(), 1);
 }
 
-/// As long as bytes come, the peer is not dead, and everybody's requests are on this connection.
+/// As long as bytes arrive, the peer is alive, and other requests are on this connection.
 #[test]
 fn a_timeout_while_bytes_come_keeps_the_connection() {
     let cluster = cluster();
@@ -227,7 +227,7 @@ fn late_foreign_and_second_answers_are_ignored() {
 }
 
 #[test]
-fn what_a_broker_asks_of_its_own_is_refused_unless_nobody_waits() {
+fn requests_of_a_broker_are_refused_unless_oneway() {
     let (seen, answers) = crossbeam_channel::unbounded();
     let stub = Stub::start(move |mut peer| {
         while let Some(command) = peer.read() {
@@ -325,7 +325,7 @@ fn many_threads_dial_a_broken_broker_one_at_a_time_and_with_pauses() {
     assert_eq!(most.load(Ordering::SeqCst), 1);
 }
 
-/// Which connections sends came over.
+/// The connections of the received sends.
 fn connections(cluster: &Cluster) -> BTreeSet<u64> {
     sends(cluster)
         .iter()

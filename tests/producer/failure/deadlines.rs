@@ -9,7 +9,7 @@ use rocketmq_blocking::{ClientOptions, ErrorKind, Message, Producer, SendFate};
 
 use crate::support::*;
 
-/// More than a socket's buffers take while nobody reads.
+/// More than a socket's buffers take while the peer does not read.
 const LARGE: usize = 15 * 1024 * 1024;
 
 fn large(cluster: &Cluster) -> (Producer, Message) {
@@ -71,8 +71,8 @@ fn a_peer_that_does_not_read_gets_no_second_frame_behind_half_a_one() {
     }
 }
 
-/// So short a time says nothing about the peer, on whose connection everybody else is too; only if
-/// it goes on not to read is it given up.
+/// Such a short time proves nothing about the peer, whose connection is shared. The connection ends
+/// only if the peer continues not to read.
 #[test]
 fn a_frame_that_had_little_time_to_be_written_may_still_leave() {
     let cluster = cluster();
@@ -99,7 +99,7 @@ fn a_frame_that_had_little_time_to_be_written_may_still_leave() {
     });
 }
 
-/// It is the sender's own thread that writes, and nobody can answer a thread that is in a write.
+/// The sender's own thread writes, and a thread inside a write cannot be answered.
 #[test]
 fn a_short_send_that_is_stuck_in_its_own_write_is_not_late_for_long() {
     let late = || {
@@ -149,9 +149,9 @@ fn error_kind(handle: rocketmq_blocking::SendHandle) -> ErrorKind {
     error(handle.wait()).kind()
 }
 
-/// Nobody waits for a oneway frame, so that nobody's deadline notices that it is stuck.
+/// A oneway frame has no waiter, so no deadline detects that it is stuck.
 #[test]
-fn a_stuck_oneway_frame_does_not_block_its_broker_for_ever() {
+fn a_stuck_oneway_frame_blocks_its_broker_for_a_bounded_time() {
     let cluster = cluster();
     let broker = cluster.broker("broker-a");
     let (producer, large) = large(&cluster);
@@ -248,8 +248,8 @@ fn hasty_senders_do_not_break_the_connection_of_patient_ones() {
     assert_eq!(broker.connections(), 1);
 }
 
-/// The only broker is left alone for up to half a second after several failures; that pause does not
-/// count as the caller's time.
+/// The only broker is in back-off for up to half a second after several failures; that pause must
+/// not exceed the caller's time.
 #[test]
 fn a_pause_between_attempts_ends_with_the_deadline() {
     let cluster = cluster();

@@ -1,4 +1,4 @@
-//! What the caller is told when no attempt was left: of each of them, and of the message.
+//! The error after the last attempt: each attempt, and the fate of the message.
 
 use rocketmq_blocking::embedded::{Fault, On};
 use rocketmq_blocking::producer::AutoBatch;
@@ -7,10 +7,10 @@ use rocketmq_blocking::{Batch, ErrorKind, Message, MessageQueue, SendFate};
 
 use crate::support::*;
 
-/// Each of these codes is tried again, and says in the end that nothing was stored: but for the one
-/// that says nothing in particular.
+/// Each of these codes is retried, and means in the end that nothing was stored, except for the
+/// generic one.
 #[test]
-fn a_code_that_stays_promises_what_it_says_of_the_message() {
+fn a_final_code_decides_the_fate_of_the_message() {
     for (code, delivery) in [
         (1, SendFate::MaybeStored),
         (2, SendFate::NotSent),
@@ -34,9 +34,9 @@ fn a_code_that_stays_promises_what_it_says_of_the_message() {
     }
 }
 
-/// Brokers say "busy" with several remarks, all of which mean the same.
+/// Brokers answer "busy" with several remarks of the same meaning.
 #[test]
-fn a_broker_that_stays_busy_has_stored_nothing_whatever_it_says_of_why() {
+fn a_busy_broker_has_stored_nothing_whatever_its_remark() {
     for remark in [
         "[REJECTREQUEST]system busy, start flow control for a while",
         "[OVERLOAD]system busy, start flow control for a while",
@@ -138,7 +138,7 @@ fn the_failed_messages_of_a_batch_have_their_own_keys() {
     let missing = MessageQueue::new("T", "broker-z", 0);
     let refused = producer.prepare(&keyed("C")).queue(missing).send_oneway();
     assert_eq!(refused.unwrap_err().unique_key(), Some("C"));
-    // Nobody asks for the route any more, so that they share a request.
+    // The look-up of the route has ended, so the next ones share a request.
     let handles = ["A", "B"].map(|key| (key, producer.submit(keyed(key))));
     for (key, handle) in handles {
         assert_eq!(error(handle.wait()).unique_key(), Some(key));

@@ -1,4 +1,4 @@
-//! A broker that says "go away": it has executed nothing, and wants another connection.
+//! A broker that answers GO_AWAY: it has executed nothing, and wants another connection.
 
 use std::collections::BTreeSet;
 use std::time::Instant;
@@ -37,7 +37,7 @@ fn the_send_is_repeated_once_over_a_new_connection_while_the_old_one_drains() {
         for request in &requests[1..] {
             assert_eq!(property(request, "UNIQ_KEY").as_deref(), Some("again"));
         }
-        // The old connection still carries the answer to what was asked before.
+        // The old connection still carries the answers to earlier requests.
         assert_eq!(broker.connections(), 2);
         assert!(producer.send(&message("y")).is_ok());
         gate.open();
@@ -117,7 +117,7 @@ fn a_refusal_on_the_very_first_connection_is_repeated_too() {
     }
 }
 
-/// Nobody but the client itself can end these answers' wait: the peer stays silent.
+/// Only the client can end these waits: the peer stays silent.
 #[test]
 fn shutdown_ends_connections_that_still_drain() {
     let cluster = cluster();

@@ -6,7 +6,7 @@ use rocketmq_blocking::embedded::{Cluster, Fault, Gate, On};
 use crate::support::*;
 
 #[test]
-fn a_wrong_queue_is_sent_again_after_a_look_at_the_route() {
+fn a_wrong_queue_is_retried_after_a_route_lookup() {
     for mode in MODES {
         let cluster = Cluster::builder().topic("T", 8).start().unwrap();
         let producer = builder(&cluster)
@@ -23,7 +23,7 @@ fn a_wrong_queue_is_sent_again_after_a_look_at_the_route() {
         assert_eq!(cluster.requests(&On::Route).len(), 1);
         assert_eq!(queues_seen(&producer, "T").len(), 1);
 
-        // Name servers hear of it a moment later, and may be asked in vain at first.
+        // Name servers get the change a moment later, and may answer the old route first.
         for (code, remark) in [
             (29, ""),
             (1, "request queueId[5] is illegal, TopicConfig [..]"),
@@ -56,7 +56,7 @@ fn of_many_sends_to_queues_that_are_gone_few_ask_for_the_route() {
 }
 
 #[test]
-fn what_a_name_server_was_asked_before_a_queue_proved_wrong_is_no_news() {
+fn a_route_lookup_from_before_a_wrong_queue_is_not_reused() {
     let cluster = Cluster::builder().topic("T", 8).start().unwrap();
     let setup = builder(&cluster).async_retries(1);
     let producer = setup.start().unwrap();
@@ -66,7 +66,7 @@ fn what_a_name_server_was_asked_before_a_queue_proved_wrong_is_no_news() {
     let late = cluster.name_servers()[0].inject(late);
     inject(&cluster, &Fault::answer(29, "").on(first_send()));
     let first = producer.submit(message("x"));
-    assert!(late.wait_hits(1, PATIENCE), "its answer tells of 8 queues");
+    assert!(late.wait_hits(1, PATIENCE), "its answer has 8 queues");
     cluster.set_queues("T", "broker-a", 1, 1);
     cluster.clear_requests();
     let others: Vec<_> = (0..8).map(|_| producer.submit(message("x"))).collect();
@@ -79,7 +79,7 @@ fn what_a_name_server_was_asked_before_a_queue_proved_wrong_is_no_news() {
 }
 
 #[test]
-fn a_look_at_the_route_that_no_name_server_answers_leaves_time_for_another_attempt() {
+fn an_unanswered_route_lookup_leaves_time_for_another_attempt() {
     for mode in MODES {
         let cluster = brokers(2);
         let setup = builder(&cluster).send_timeout(ms(1000));

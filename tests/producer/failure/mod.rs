@@ -1,4 +1,4 @@
-//! Sends that meet a failure: what is tried again, what the caller is told, and by when.
+//! Sends that meet a failure: retries, errors, and deadlines.
 
 mod connections;
 mod deadlines;

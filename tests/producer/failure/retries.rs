@@ -1,4 +1,4 @@
-//! Which failures lead to another attempt, where it goes, and what the final error tells.
+//! Which failures are retried, at which broker, and with which final error.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
@@ -136,7 +136,7 @@ fn a_send_to_a_chosen_queue_is_not_over_before_its_broker_was_asked() {
     for send in [&|| keyed().send(), &submit as &dyn Fn() -> _] {
         broker.kill();
         assert!(send().is_err(), "over the old connection, or not");
-        // Each refusal has the address left alone for longer.
+        // Each refusal lengthens the back-off of the address.
         for _ in 0..4 {
             let error = send().unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Connect, "{error}");
@@ -255,7 +255,7 @@ fn a_doubtful_receipt_is_returned_if_no_better_one_comes() {
         let receipt = mode.send(&producer(&cluster), &message("x")).unwrap();
         assert_eq!((receipt.status(), receipt.attempts()), (SendStatus::Ok, 2));
 
-        // An error after it does not turn what is stored into a failure.
+        // A later error does not turn a stored message into a failure.
         let cluster = brokers(2);
         inject(&cluster, &not_ok.on(first_send()));
         inject(&cluster, &Fault::answer(13, "").on(On::Send));
@@ -334,7 +334,7 @@ fn retries_without_end_end_with_the_time() {
     }
 }
 
-/// What is kept of them does not grow with their number; the message has it.
+/// The list of attempts is bounded; the text has the number.
 #[test]
 fn of_very_many_attempts_the_first_and_the_last_are_listed() {
     for mode in MODES {
@@ -358,7 +358,7 @@ fn of_very_many_attempts_the_first_and_the_last_are_listed() {
     }
 }
 
-/// After a refusal an address is left alone for a while: until then nobody could be asked.
+/// After a refusal the address is in back-off: until then no broker could be tried.
 #[test]
 fn with_all_brokers_down_retries_without_end_wait_between_attempts() {
     for mode in MODES {

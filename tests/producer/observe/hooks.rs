@@ -12,7 +12,7 @@ use rocketmq_blocking::{Batch, ClientOptions, ErrorKind, Message, Producer, Send
 
 use crate::support::{PATIENCE, patient as builder, two_brokers};
 
-/// Tells the test what it saw, and on which thread.
+/// Reports its calls to the test, with their threads.
 struct Spy(Sender<(String, String)>);
 
 fn spy() -> (Spy, Receiver<(String, String)>) {
@@ -226,7 +226,7 @@ fn a_request_that_a_shutdown_stops_after_its_before_has_an_after_too() {
     assert_eq!(*hook.seen.lock().unwrap(), ["before", "after"]);
 }
 
-/// The thread that waits is the one that would tell the hooks, and only then the handle.
+/// The waiting thread would call the hooks, and only then answer the handle.
 #[test]
 fn a_handle_waited_for_in_a_callback_ends_even_if_its_answer_needs_that_thread() {
     let cluster = two_brokers();

@@ -1,4 +1,4 @@
-//! What a producer shows of its sends: hooks, statistics, message trace.
+//! Observing sends: hooks, statistics, message trace.
 
 mod hooks;
 mod stats;

@@ -1,4 +1,4 @@
-//! What a producer counts: every call once, whatever became of it.
+//! A producer's statistics: every call counts once, whatever its outcome.
 
 use std::sync::mpsc;
 use std::thread;
@@ -26,7 +26,7 @@ fn attempts(stats: &ProducerStats) -> u64 {
     stats.brokers.iter().map(|broker| broker.attempts).sum()
 }
 
-/// Runs calls on a producer with two brokers; what was counted of them.
+/// Runs calls on a producer with two brokers, and returns the counts.
 #[track_caller]
 fn counted(retries: u32, calls: impl FnOnce(&Cluster, &Producer)) -> ProducerStats {
     // One queue each: sends go to them in turn.
@@ -34,7 +34,7 @@ fn counted(retries: u32, calls: impl FnOnce(&Cluster, &Producer)) -> ProducerSta
     let setup = builder(&cluster).retries(retries).async_retries(retries);
     let producer = setup.send_timeout(PATIENCE).start().unwrap();
     calls(&cluster, &producer);
-    // Waits for nothing: who has heard of an end finds it counted.
+    // No wait: an outcome is counted before the caller gets it.
     let stats = producer.stats();
     check_quiescent(&stats);
     stats
@@ -111,7 +111,7 @@ fn attempts_that_fail_are_counted_with_their_broker_and_the_call_once() {
 }
 
 #[test]
-fn failed_calls_are_counted_by_their_kind_and_by_what_they_promise() {
+fn failed_calls_are_counted_by_kind_and_by_fate() {
     for (fault, kind, delivery) in [
         (
             Fault::answer(1, "no"),
@@ -151,7 +151,7 @@ fn failed_calls_are_counted_by_their_kind_and_by_what_they_promise() {
 }
 
 #[test]
-fn what_is_refused_before_an_attempt_is_begun_and_failed() {
+fn calls_refused_before_an_attempt_count_as_begun_and_failed() {
     let stats = counted(2, |_, producer| {
         let invalid = Message::new("no topic", "12345");
         assert!(producer.send(&invalid).is_err());
@@ -171,7 +171,7 @@ fn what_is_refused_before_an_attempt_is_begun_and_failed() {
 }
 
 #[test]
-fn what_has_no_answer_yet_is_in_flight() {
+fn unanswered_sends_are_in_flight() {
     let cluster = Cluster::start().unwrap();
     let producer = builder(&cluster).send_timeout(PATIENCE).start().unwrap();
     let answers = Gate::new();
@@ -237,7 +237,7 @@ fn a_transaction_is_its_half_message_and_a_request_has_ended_with_its_reply() {
     check_quiescent(&stats);
     assert_eq!((stats.sent, attempts(&stats)), (1, 1));
 
-    // Nobody replies.
+    // There is no reply.
     let producer = builder(&cluster).start().unwrap();
     let question = Message::new("T", "1");
     let patience = Duration::from_millis(500);
@@ -257,7 +257,7 @@ fn a_transaction_is_its_half_message_and_a_request_has_ended_with_its_reply() {
 }
 
 #[test]
-fn an_interval_is_the_difference_of_two_looks_and_numbers_only_grow() {
+fn an_interval_is_the_difference_of_two_snapshots_and_numbers_only_grow() {
     let mut before = None;
     let stats = counted(0, |cluster, producer| {
         let send = || producer.send(&Message::new("T", "12345")).is_ok();
@@ -319,7 +319,7 @@ fn a_summary_has_a_line_for_the_producer_and_one_for_each_broker() {
 }
 
 #[test]
-fn whoever_looks_while_others_send_never_sees_more_ends_than_beginnings() {
+fn a_snapshot_during_sends_never_has_more_ends_than_beginnings() {
     const EACH: u64 = 300;
     let cluster = Cluster::start().unwrap();
     let producer = builder(&cluster).send_timeout(PATIENCE).start().unwrap();

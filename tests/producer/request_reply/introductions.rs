@@ -29,7 +29,7 @@ fn every_broker_knows_the_client_before_it_gets_the_request() {
                 let queue = MessageQueue::new("Prices", queue, 0);
                 let timeout = UNANSWERED;
                 scope.spawn(move || {
-                    // Nobody replies, or the connection has just been broken.
+                    // There is no reply, or the connection has just been broken.
                     let asked = producer.prepare(question).queue(queue).request(timeout);
                     assert!(asked.is_err());
                 });
@@ -51,7 +51,7 @@ fn every_broker_knows_the_client_before_it_gets_the_request() {
     assert!(cluster.message_count("Prices") >= 8);
 }
 
-/// The new connection has a heartbeat of its own accord too, which nobody waits for: both are held.
+/// The new connection also gets the background heartbeat, without a waiter: both are held.
 #[test]
 fn a_request_sent_again_goes_over_a_connection_that_the_broker_knows() {
     for asynchronous in [false, true] {
@@ -85,7 +85,7 @@ fn a_request_sent_again_goes_over_a_connection_that_the_broker_knows() {
     }
 }
 
-/// The broker that the retries go to does not answer heartbeats: that is nobody else's concern.
+/// The broker of the retries does not answer heartbeats: that must not affect other sends.
 #[test]
 fn requests_that_wait_to_be_introduced_hold_up_no_other_retries() {
     let cluster = Cluster::builder()

@@ -17,7 +17,7 @@ use rocketmq_blocking::{
 
 use crate::support::PATIENCE;
 
-/// For requests that nobody answers: long enough to connect, even on a busy machine.
+/// For requests without a reply: long enough to connect, even on a busy machine.
 pub const UNANSWERED: Duration = Duration::from_millis(1500);
 
 pub fn cluster() -> Cluster {
@@ -42,7 +42,7 @@ pub fn replier(cluster: &Cluster, answer: impl Fn(&str) -> String + Send + 'stat
             let Ok(reply) = Message::reply_to(&message.view(), answer(&text)) else {
                 continue;
             };
-            // Who asked may be gone.
+            // The requester may be gone.
             let _ = replier.send(&reply);
         }
     });
@@ -104,7 +104,7 @@ fn an_asynchronous_request_gets_its_reply_once() {
         .expect("one")
         .expect("a reply");
     assert_eq!(text(&reply), "pears: 7");
-    // The callback is gone: nobody can call it again.
+    // The callback was consumed: it cannot be called again.
     assert!(replies.recv_timeout(PATIENCE).is_err());
     assert!(producer.flush(PATIENCE).is_ok());
 }
@@ -253,7 +253,7 @@ fn a_compressed_reply_is_unpacked_by_a_worker_and_not_where_it_is_read() {
     });
     let stored = cluster.wait_for_messages("DefaultCluster_REPLY_TOPIC", 1, PATIENCE);
     assert_eq!(stored.len(), 1);
-    // The reader goes on meanwhile, and has not said whether the reply can be read.
+    // The reader continues, and has not yet answered whether the reply can be read.
     let _receipt = producer.send(&Message::new("Prices", "1")).expect("stored");
     assert_eq!(cluster.wait_for_answers(0, Duration::ZERO).len(), 0);
     drop(release);
@@ -290,7 +290,7 @@ fn a_reply_uses_its_own_codes_and_names_of_both_lengths() {
 }
 
 #[test]
-fn a_reply_to_somebody_who_is_gone_fails_with_code_1() {
+fn a_reply_to_a_disconnected_requester_fails_with_code_1() {
     let cluster = cluster();
     let asker = producer(&cluster, "askers");
     let asked = asker.request(&Message::new("Prices", "x"), UNANSWERED);
@@ -311,7 +311,7 @@ fn a_reply_to_somebody_who_is_gone_fails_with_code_1() {
 }
 
 #[test]
-fn what_is_no_request_cannot_be_replied_to_and_a_batch_cannot_ask() {
+fn only_requests_can_be_replied_to_and_a_batch_cannot_be_one() {
     let cluster = cluster();
     let producer = producer(&cluster, "askers");
     producer
@@ -345,7 +345,7 @@ fn what_is_no_request_cannot_be_replied_to_and_a_batch_cannot_ask() {
 }
 
 #[test]
-fn a_request_that_cannot_be_sent_says_why() {
+fn a_request_that_cannot_be_sent_reports_the_reason() {
     let cluster = cluster();
     let refused = Fault::answer(13, "no").on(On::Send);
     cluster.broker("broker-a").inject(refused);
@@ -397,7 +397,7 @@ fn a_request_goes_to_the_queue_that_was_chosen() {
 }
 
 #[test]
-fn a_shutdown_answers_those_who_wait_for_replies() {
+fn a_shutdown_answers_all_that_wait_for_replies() {
     let cluster = cluster();
     let client = ClientOptions::new().name_server(cluster.name_server());
     let client = Client::start(client).expect("started");

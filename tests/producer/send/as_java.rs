@@ -13,10 +13,10 @@ use serde_json::{Map, Value, json};
 
 use crate::support::*;
 
-/// What differs on purpose, and why. It is left out on both sides.
+/// Intended differences, with the reason. They are removed on both sides.
 const DIFFERENT: &[(&str, &str)] = &[
     ("opaque", "any number that is unique on its connection"),
-    ("language", "we say RUST"),
+    ("language", "ours is RUST"),
     ("bornTimestamp", "the clock"),
     ("g", "bornTimestamp under its short name"),
     (
@@ -29,7 +29,7 @@ const DIFFERENT: &[(&str, &str)] = &[
     ),
     (
         "acceptStandardJsonOnly",
-        "we ask for standard JSON, Java decides by the version alone",
+        "we request standard JSON, Java decides by the version alone",
     ),
 ];
 
@@ -63,7 +63,7 @@ fn pairs_of_text(text: &str) -> Value {
     pairs(properties::decode(text).iter())
 }
 
-/// What is compared of a request.
+/// The compared parts of a request.
 fn view(command: &Command) -> Value {
     let body = match command.code {
         34 => {
@@ -210,7 +210,7 @@ fn asynchronous_sends_are_those_of_java() {
         }
     });
     let mut expected = requests.clone();
-    // Java's two threads both asked for the route; one of us asks for all.
+    // Java's two threads both look up the route; here one look-up serves all.
     expected
         .get_mut(&105)
         .unwrap()

@@ -13,7 +13,7 @@ use rocketmq_blocking::{
 
 use crate::support::builder;
 
-/// Longer than any test: what is gathered waits until something else sends it off.
+/// Longer than any test: a gathered message waits until another event sends the batch.
 const NEVER: Duration = Duration::from_secs(30);
 
 fn one_queue() -> Cluster {
@@ -62,7 +62,7 @@ fn check_own(cluster: &Cluster, receipt: &SendReceipt, body: &str) {
 }
 
 #[test]
-fn what_fills_a_batch_sends_it_and_each_handle_gets_its_own_receipt() {
+fn a_full_batch_is_sent_and_each_handle_gets_its_own_receipt() {
     let cluster = one_queue();
     let producer = gathering(&cluster, never().max_bytes(1000));
     let bodies: Vec<String> = (0..40).map(|i| format!("{i:0>30}")).collect();
@@ -106,7 +106,7 @@ fn threads_that_send_at_the_same_time_share_a_request_after_a_short_wait() {
 }
 
 #[test]
-fn callbacks_and_threads_of_one_batch_all_hear() {
+fn callbacks_and_threads_of_one_batch_are_all_answered() {
     let cluster = one_queue();
     let producer = gathering(&cluster, never());
     let (told, hears) = mpsc::channel();
@@ -157,7 +157,7 @@ fn only_messages_of_the_same_kind_share_a_batch() {
 }
 
 #[test]
-fn what_cannot_share_a_batch_is_sent_alone_and_at_once() {
+fn messages_that_cannot_share_a_batch_are_sent_at_once() {
     let cluster = Cluster::builder()
         .topic("T", 1)
         .topic("%RETRY%g", 1)
@@ -204,7 +204,7 @@ fn gathering_of(cluster: &Cluster, group: &str, auto: AutoBatch) -> Producer {
 }
 
 #[test]
-fn a_shutdown_sends_what_is_gathered() {
+fn a_shutdown_sends_gathered_messages() {
     let cluster = one_queue();
     let producer = gathering(&cluster, never());
     let handles: Vec<_> = ["a", "b"]
@@ -220,7 +220,7 @@ fn a_shutdown_sends_what_is_gathered() {
 }
 
 #[test]
-fn a_client_that_is_shut_down_answers_what_is_gathered() {
+fn the_shutdown_of_a_client_answers_gathered_messages() {
     let cluster = one_queue();
     let client = Client::start(ClientOptions::new().name_server(cluster.name_server())).unwrap();
     let builder = Producer::builder("g")
@@ -281,7 +281,7 @@ fn a_batch_is_retried_like_any_send() {
 }
 
 #[test]
-fn nobody_waits_beyond_the_time_of_its_own_send() {
+fn no_sender_waits_past_its_own_deadline() {
     let cluster = one_queue();
     let producer = gathering(&cluster, never());
     let short = Duration::from_millis(300);
@@ -304,9 +304,9 @@ fn nobody_waits_beyond_the_time_of_its_own_send() {
     assert!(start.elapsed() >= short, "{:?}", start.elapsed());
 }
 
-/// The one thread that tells hooks of a batch's end is the one that waits for it.
+/// The thread that waits for a batch is the one that calls its hooks.
 #[test]
-fn a_callback_may_send_and_wait_although_hooks_hear_of_batches_on_its_thread() {
+fn a_callback_may_send_and_wait_although_batch_hooks_run_on_its_thread() {
     struct Listens;
     impl SendMessageHook for Listens {}
     let cluster = one_queue();
@@ -328,8 +328,8 @@ fn a_callback_may_send_and_wait_although_hooks_hear_of_batches_on_its_thread() {
     check_own(&cluster, &second.unwrap(), "second");
 }
 
-/// Whether a send is gathered does not depend on the thread that makes it: one of the threads that wait
-/// for a batch sends it, and hooks hear of it there.
+/// Whether a send is gathered does not depend on its thread: one of the threads that wait for a
+/// batch sends it, and calls the hooks.
 #[test]
 fn a_callback_that_waits_shares_a_batch_with_other_threads() {
     #[derive(Clone, Default)]
@@ -342,7 +342,7 @@ fn a_callback_that_waits_shares_a_batch_with_other_threads() {
             }
         }
     }
-    /// What the two of this test may come to: entry, body, properties, the longest key.
+    /// The largest size of the two messages: entry, body, properties, the longest key.
     const BYTES: usize = 2 * (22 + 30 + "UNIQ_KEY..WAIT..false".len() + 56);
     let (cluster, heard) = (one_queue(), Heard::default());
     let producer = builder(&cluster)
@@ -378,7 +378,7 @@ fn a_callback_that_waits_shares_a_batch_with_other_threads() {
 
 /// Java starts all batches on one thread, which looks for their routes one after the other.
 #[test]
-fn topics_whose_routes_nobody_tells_hold_up_no_batch_of_another() {
+fn topics_without_routes_delay_no_batch_of_another_topic() {
     let cluster = one_queue();
     let producer = gathering(&cluster, AutoBatch::new());
     let unanswered = cluster.name_servers()[0].inject(Fault::silence());
@@ -395,7 +395,10 @@ fn topics_whose_routes_nobody_tells_hold_up_no_batch_of_another() {
         assert!(unanswered.wait_hits(1, NEVER));
         let known = producer.submit(Message::new("T", "known"));
         check_own(&cluster, &known.wait().unwrap(), "known");
-        assert!(hears.try_recv().is_err(), "the others still ask");
+        assert!(
+            hears.try_recv().is_err(),
+            "the others still look up the route"
+        );
         cluster.name_servers()[0].kill();
     });
     for _ in 0..4 {
@@ -406,7 +409,7 @@ fn topics_whose_routes_nobody_tells_hold_up_no_batch_of_another() {
 
 #[test]
 fn a_batch_that_no_worker_has_time_for_ends_at_its_deadline_and_was_not_sent() {
-    /// Keeps whoever asks it waiting.
+    /// Never answers.
     struct Holds(mpsc::Sender<()>, crossbeam_channel::Receiver<()>);
     impl SendMessageHook for Holds {
         fn before(&self, _: &SendContext) {

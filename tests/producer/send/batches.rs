@@ -16,7 +16,7 @@ fn messages(count: usize) -> impl Iterator<Item = Message> {
 }
 
 #[test]
-fn no_batch_of_a_split_is_larger_than_asked_for_and_all_messages_arrive_in_order() {
+fn no_batch_of_a_split_exceeds_its_limit_and_all_messages_arrive_in_order() {
     const MOST: usize = 2000;
     let cluster = Cluster::builder().topic("T", 1).start().unwrap();
     let producer = producer(&cluster);

@@ -26,7 +26,7 @@ fn bodies(cluster: &Cluster, topic: &str) -> Vec<String> {
 }
 
 #[test]
-fn delayed_messages_come_when_the_clock_says_so_in_the_order_of_their_times() {
+fn delayed_messages_arrive_by_the_clock_in_the_order_of_their_times() {
     let cluster = cluster();
     let producer = producer(&cluster);
     let message = |body: &str| Message::new("T", body);

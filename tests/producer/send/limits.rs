@@ -16,7 +16,7 @@ struct Full {
     held: Injected,
 }
 
-/// A producer whose answers are all held back.
+/// A producer whose answers are all held.
 fn held(setup: impl Fn(ProducerBuilder) -> ProducerBuilder) -> Full {
     let cluster = cluster();
     let gate = Gate::new();
@@ -52,7 +52,7 @@ fn check_busy(producer: &Producer, message: &Message) {
 }
 
 #[test]
-fn who_finds_the_message_limit_reached_waits_to_its_deadline() {
+fn a_send_at_the_message_limit_waits_until_its_deadline() {
     let full = held(|setup| setup.options(ClientOptions::new().max_in_flight_messages(3)));
     let pending: Vec<_> = (0..3)
         .map(|_| send_async(&full.producer, message("x")))
@@ -74,7 +74,7 @@ fn who_finds_the_message_limit_reached_waits_to_its_deadline() {
 }
 
 #[test]
-fn who_finds_the_byte_limit_reached_waits_to_its_deadline() {
+fn a_send_at_the_byte_limit_waits_until_its_deadline() {
     let full = held(|setup| setup.options(ClientOptions::new().max_in_flight_bytes(1000)));
     let small = message(vec![7; 100]);
     let first = send_async(&full.producer, message(vec![7; 600]));
@@ -89,12 +89,12 @@ fn who_finds_the_byte_limit_reached_waits_to_its_deadline() {
     );
     full.gate.open();
     assert!(only(&first).is_ok() && only(&second).is_ok());
-    // What exceeds the limit alone could never go otherwise.
+    // A message larger than the limit could otherwise never be sent.
     assert!(full.producer.send(&message(vec![7; 5000])).is_ok());
 }
 
 #[test]
-fn room_is_made_when_a_callback_starts() {
+fn capacity_is_returned_when_a_callback_starts() {
     let full = held(|setup| {
         setup.options(
             ClientOptions::new()
@@ -116,7 +116,7 @@ fn room_is_made_when_a_callback_starts() {
 }
 
 #[test]
-fn a_failed_send_gives_its_room_back() {
+fn a_failed_send_returns_its_capacity() {
     let cluster = cluster();
     let setup = builder(&cluster).options(
         ClientOptions::new()
@@ -250,7 +250,7 @@ fn what_no_frame_can_carry_is_refused_here() {
     assert!(producer.shutdown_within(PATIENCE).is_clean());
 }
 
-/// Brokers store 32,767 bytes of properties, and add some of their own to what they get.
+/// Brokers store 32,767 bytes of properties, and add some of their own.
 #[test]
 fn properties_leave_what_brokers_add() {
     /// Of region, cluster, trace and checksum.
@@ -286,7 +286,7 @@ fn properties_leave_what_brokers_add() {
 
 /// The words of brokers 4.9.7 to 5.4.0, which are the same for a body and for properties.
 #[test]
-fn the_code_of_what_is_too_long_for_the_broker_says_what_that_is() {
+fn the_error_of_a_too_long_message_names_the_part() {
     const REMARK: &str = "the message is illegal, maybe msg body or properties length not matched. \
                           msg body length limit 4194304B, msg properties length limit 32KB.";
     let cluster = cluster();

@@ -1,4 +1,4 @@
-//! Which queue a message goes to.
+//! The choice of the queue.
 
 use std::collections::BTreeMap;
 
@@ -106,7 +106,7 @@ fn a_given_queue_is_used_or_the_send_fails() {
     let refused = error(to("T", "broker-a", 4));
     assert_eq!(refused.response_code(), Some(29.into()));
     assert_eq!(refused.attempts().len(), 1);
-    // The broker chooses if it is told to.
+    // The broker chooses if asked to.
     let receipt = to("T", "broker-a", -1).unwrap();
     let stored = cluster.messages("T");
     assert_eq!(receipt.queue().id(), stored.last().unwrap().queue_id());
@@ -150,7 +150,7 @@ fn a_message_for_any_queue_avoids_brokers_without_a_master() {
 }
 
 #[test]
-fn the_name_of_a_broker_that_a_name_server_says_forges_no_line() {
+fn a_broker_name_from_a_name_server_forges_no_line() {
     let cluster = cluster();
     cluster.set_order_conf("T", Some("broker-a\u{1b}[31m\nINFO forged:1"));
     let message = message("x");
@@ -163,9 +163,9 @@ fn the_name_of_a_broker_that_a_name_server_says_forges_no_line() {
     }
 }
 
-/// Route, connections and the limits in flight are all met by the first sends, of all threads at once;
-/// none of that may cost one of them. (What can is time alone: a machine so busy that the broker takes
-/// longer than the send's timeout for its answers to all of them.)
+/// The first sends of all threads meet route look-up, dialling and in-flight limits at once; no
+/// send may fail for that. (Only time can fail one: on a machine so busy that the broker's answers
+/// take longer than the send's timeout.)
 #[test]
 fn a_burst_at_a_new_topic_of_1000_queues_loses_no_send() {
     const THREADS: usize = 4;

@@ -4,7 +4,7 @@ use rocketmq_blocking::{ErrorKind, Message};
 use crate::support::{builder, producer};
 
 #[test]
-fn messages_to_a_retry_topic_say_how_often_they_were_and_may_be_consumed_again() {
+fn messages_to_a_retry_topic_carry_their_reconsume_counts() {
     const TOPIC: &str = "%RETRY%group";
     for short in [true, false] {
         let cluster = Cluster::builder().topic(TOPIC, 1).start().unwrap();

@@ -1,4 +1,4 @@
-//! What is sent, in every way of sending, is what brokers store; receipts say where.
+//! Brokers store exactly the sent message in every mode; receipts name its place.
 
 use std::collections::HashSet;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -58,7 +58,7 @@ fn check_rich(stored: &StoredMessage) {
 }
 
 #[test]
-fn every_way_of_sending_stores_the_whole_message_and_leaves_the_callers_alone() {
+fn every_mode_stores_the_whole_message_and_keeps_the_callers() {
     let cluster = cluster();
     let producer = producer(&cluster);
     for (count, (way, send)) in WAYS.iter().enumerate() {
@@ -107,7 +107,7 @@ fn no_way_of_sending_changes_the_message() {
 }
 
 #[test]
-fn every_form_of_header_says_the_same() {
+fn every_header_form_has_the_same_fields() {
     for answer_json in [false, true] {
         for format in [HeaderFormat::Json, HeaderFormat::Binary] {
             for (short, code) in [(true, 310), (false, 10)] {
@@ -134,7 +134,7 @@ fn every_form_of_header_says_the_same() {
 }
 
 #[test]
-fn a_receipt_says_where_the_message_is() {
+fn a_receipt_names_the_place_of_the_message() {
     let cluster = cluster();
     let producer = producer(&cluster);
     for i in 0..8 {
@@ -314,7 +314,7 @@ fn message_ids_are_unique_and_a_given_one_is_kept() {
 }
 
 #[test]
-fn a_callback_gets_the_receipt_of_its_own_message() {
+fn each_callback_gets_the_receipt_of_its_message() {
     let cluster = brokers(2);
     // One attempt, so that there is one copy on the slowest machine.
     let setup = builder(&cluster).async_retries(0).send_timeout(PATIENCE);

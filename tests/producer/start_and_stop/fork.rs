@@ -8,10 +8,10 @@ use rocketmq_blocking::{ErrorKind, Producer};
 
 use crate::support::{PATIENCE, cluster, message, producer};
 
-/// As in a server that makes its workers by forking: the thread that forks has not sent just before. (What
-/// a thread saw less than a tenth of a second ago counts for its sends.)
+/// As in a server that forks its workers: the forking thread has not just sent. (A thread's last
+/// check is valid for its sends for a tenth of a second.)
 #[test]
-fn a_fork_is_refused_and_leaves_the_parent_alone() {
+fn a_fork_is_refused_and_does_not_disturb_the_parent() {
     let cluster = cluster();
     let producer = producer(&cluster);
     let sends = || producer.send(&message("before")).map(drop);
@@ -67,11 +67,11 @@ fn exit_code(child: libc::pid_t) -> Option<i32> {
             return libc::WIFEXITED(status).then(|| libc::WEXITSTATUS(status));
         }
         if Instant::now() >= end {
-            // SAFETY: a child of ours that has not been waited for.
+            // SAFETY: a child of this process that has not been waited for.
             unsafe { libc::kill(child, libc::SIGKILL) };
             return None;
         }
-        // Nothing else says when a child has ended.
+        // No event reports the end of a child.
         std::thread::sleep(Duration::from_millis(5));
     }
 }

@@ -55,7 +55,8 @@ fn a_start_needs_a_name_server_and_a_group_of_ones_own() {
     check_start(with("group").attempt_timeout(ms(0)), ErrorKind::Config);
 }
 
-/// What is kept of a shutdown's time is for the brokers and the threads, and the brokers do not get all.
+/// A part of a shutdown's time is reserved for brokers and threads, and brokers do not get all of
+/// it.
 #[test]
 fn a_shutdown_with_silent_brokers_leaves_time_for_callbacks_and_threads() {
     let cluster = cluster();
@@ -97,7 +98,7 @@ fn a_start_connects_nothing_and_needs_no_server_to_be_up() {
 }
 
 #[test]
-fn host_names_are_resolved_and_unknown_ones_say_so() {
+fn host_names_are_resolved_and_unknown_ones_reported() {
     let cluster = cluster();
     let port = cluster.name_servers()[0].address().port();
     let named = Producer::builder("group").name_server(format!("localhost:{port}"));
@@ -110,7 +111,7 @@ fn host_names_are_resolved_and_unknown_ones_say_so() {
     };
     route("localhost");
     assert!(producer(&cluster).send(&message("x")).is_ok());
-    // A name that is none: the resolver asks nobody.
+    // An invalid name: the resolver sends no query.
     route("no..such..host");
     let producer = builder(&cluster)
         .retries(0)
@@ -123,7 +124,7 @@ fn host_names_are_resolved_and_unknown_ones_say_so() {
 }
 
 #[test]
-fn brokers_hear_of_the_group_with_the_connection_and_at_intervals() {
+fn brokers_get_heartbeats_with_the_connection_and_at_intervals() {
     let cluster = brokers(2);
     let setup = builder(&cluster)
         .instance_name("me")
@@ -134,7 +135,7 @@ fn brokers_hear_of_the_group_with_the_connection_and_at_intervals() {
         .unwrap();
     assert_eq!(producer.client().id(), "127.0.0.1@me");
     assert!(producer.send(&message("x")).is_ok());
-    // The other broker of the route hears of it too, though nothing was sent to it.
+    // The other broker of the route gets a heartbeat too, though it got no message.
     for broker in cluster.brokers() {
         eventually("the broker knows the producer", || {
             broker
@@ -182,10 +183,10 @@ fn producers_share_the_connections_of_a_client() {
     assert_eq!(groups(), ["events", "orders"]);
 
     orders.shutdown();
-    assert_eq!(groups(), ["events"], "the broker was told");
+    assert_eq!(groups(), ["events"], "the broker knows");
     assert_eq!(error(orders.send(&message("x"))).kind(), ErrorKind::Closed);
     assert!(events.send(&message("x")).is_ok());
-    // The name is free again, and brokers that are connected hear of it at once.
+    // The name is free again, and connected brokers are notified at once.
     let orders = with("orders").start().unwrap();
     eventually("the group is back", || groups() == ["events", "orders"]);
 

@@ -51,9 +51,9 @@ fn after_a_shutdown_every_call_is_refused() {
     assert!(cluster.name_servers()[0].wait_for_connections(0, PATIENCE));
 }
 
-/// Brokers hear of each group that goes with the client, as they do of a producer that is shut down.
+/// The client unregisters each of its groups, as a producer does at its shutdown.
 #[test]
-fn a_shared_client_says_goodbye_for_the_producers_that_are_left() {
+fn a_shared_client_unregisters_the_remaining_producers() {
     let cluster = cluster();
     let client = Client::start(ClientOptions::new().name_server(cluster.name_server())).unwrap();
     let producers = ["one", "two", "three"]
@@ -149,7 +149,7 @@ fn a_second_shutdown_waits_for_the_first() {
 }
 
 #[test]
-fn what_is_in_flight_is_answered_before_the_end() {
+fn sends_in_flight_are_answered_before_the_end() {
     let cluster = cluster();
     let gate = Gate::new();
     let held = cluster
@@ -197,7 +197,7 @@ fn a_stalled_broker_does_not_hold_up_the_end() {
             .map(|_| send_async(&producer, message(body.clone())))
             .collect();
         thread::scope(|scope| {
-            // One more that waits for room, or for its answer.
+            // One more that waits for capacity, or for its answer.
             let sync = scope.spawn(|| error(producer.send(&message(body.clone()))));
             assert!(broker.wait_for_connections(1, PATIENCE));
             let start = Instant::now();
@@ -210,7 +210,7 @@ fn a_stalled_broker_does_not_hold_up_the_end() {
             }
             assert_eq!(sync.join().unwrap().kind(), ErrorKind::Closed);
         });
-        // What is never read does not see the end of its peer.
+        // A socket that is never read does not notice the end of its peer.
         if accept == Accept::Serve {
             assert!(broker.wait_for_connections(0, PATIENCE));
         }
@@ -323,7 +323,7 @@ fn dropping_the_last_handle_answers_everything() {
     assert!(cluster.broker("broker-a").wait_for_connections(0, PATIENCE));
 }
 
-/// Very many, by the drop of the last handle: each hears of it once.
+/// Very many, by the drop of the last handle: each is answered once.
 #[test]
 fn ten_thousand_in_flight_are_answered_once_when_the_last_handle_is_dropped() {
     const SENDS: usize = 10_000;
@@ -358,9 +358,9 @@ fn ten_thousand_in_flight_are_answered_once_when_the_last_handle_is_dropped() {
     assert!(broker.wait_for_connections(0, PATIENCE));
 }
 
-/// The best of a few shows what it costs when the machine has nothing else to do.
+/// The best of a few shows the cost on an idle machine.
 #[test]
-fn the_end_comes_when_it_was_asked_for() {
+fn a_shutdown_ends_within_its_time() {
     let cluster = cluster();
     cluster.broker("broker-a").inject(Fault::silence());
     let took = || {
@@ -400,10 +400,10 @@ fn a_callback_may_drop_the_last_handle() {
     assert!(cluster.broker("broker-a").producers().is_empty());
 }
 
-/// The end comes between the choice of the queue and the connection: nothing may be connected any
-/// more, since nobody would close it.
+/// The shutdown comes between the choice of the queue and the dial: a new connection would never be
+/// closed.
 #[test]
-fn a_send_under_way_connects_nothing_after_the_end() {
+fn a_send_in_flight_opens_no_connection_after_the_end() {
     let cluster = cluster();
     let producer = producer(&cluster);
     let closing = producer.clone();
@@ -420,9 +420,9 @@ fn a_send_under_way_connects_nothing_after_the_end() {
     assert_eq!(cluster.broker("broker-a").connections(), 0);
 }
 
-/// The room is the client's, which goes on, and nobody else would wake them.
+/// The capacity belongs to the client, which lives on: nothing else would wake them.
 #[test]
-fn the_end_of_one_producer_wakes_those_who_wait_for_room_in_a_shared_client() {
+fn the_end_of_one_producer_wakes_its_waiters_in_a_shared_client() {
     let cluster = cluster();
     let broker = cluster.broker("broker-a");
     let silent = broker.inject(Fault::silence().on(On::Send));
@@ -437,7 +437,7 @@ fn the_end_of_one_producer_wakes_those_who_wait_for_room_in_a_shared_client() {
     assert!(silent.wait_hits(1, PATIENCE));
     thread::scope(|scope| {
         let waits = scope.spawn(|| ending.send_oneway(&message("x")).unwrap_err());
-        // Until it has taken its place among those who wait, the end would find nobody.
+        // Until it is queued, the shutdown would find no waiter.
         thread::sleep(ms(20));
         let _ = ending.shutdown_within(ms(1000));
         eventually("it is woken", || waits.is_finished());
@@ -448,8 +448,8 @@ fn the_end_of_one_producer_wakes_those_who_wait_for_room_in_a_shared_client() {
 }
 
 #[test]
-fn a_shutdown_wakes_those_who_wait() {
-    // For room, between attempts, and for a route.
+fn a_shutdown_wakes_all_waiters() {
+    // For capacity, between attempts, and for a route.
     for case in 0..3 {
         let cluster = cluster();
         let broker = cluster.broker("broker-a");

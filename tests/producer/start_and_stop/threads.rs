@@ -1,4 +1,4 @@
-//! No thread of a producer outlives it. Counted in a process of its own, since the threads of other
+//! No thread of a producer outlives it. Counted in a separate process, since the threads of other
 //! tests have the same names.
 
 use std::cell::OnceCell;
@@ -133,7 +133,7 @@ fn alone() {
         }
         let _ = producer.shutdown_within(ms(100));
         for broker in cluster.brokers() {
-            // What is never read does not see the end of its peer.
+            // A socket that is never read does not notice the end of its peer.
             broker.disconnect_all();
             broker.kill();
             broker.restart().unwrap();
@@ -160,7 +160,7 @@ fn alone() {
         drop(producer);
         ended.recv_timeout(PATIENCE).unwrap();
     });
-    // Closed under its producers, whose own threads end too.
+    // Closed before its producers, whose own threads end too.
     check(|cluster| {
         let client = ClientOptions::new().name_server(cluster.name_server());
         let client = Client::start(client).unwrap();
@@ -194,7 +194,8 @@ fn alone() {
     });
 }
 
-/// Connections that break in the middle of a write: by whoever notices it, all their threads end.
+/// Connections that break in the middle of a write: whichever thread notices it, all their threads
+/// end.
 fn broken_connections(cluster: &Cluster) {
     let setup = builder(cluster).retries(0).compress_over(usize::MAX);
     let setup = setup.max_message_size(15 << 20).send_timeout(PATIENCE);

@@ -14,7 +14,7 @@ use rocketmq_blocking::{
 use super::{bodies, checked, cluster};
 use crate::support::PATIENCE;
 
-/// Sends a message whose local transaction says that it does not know.
+/// Sends a message whose local transaction returns `Unknown`.
 fn leave_open(cluster: &Cluster, producer: &TransactionProducer, body: &str) -> String {
     let receipt = producer
         .send_in_transaction(&Message::new("Paid", body), |_| {
@@ -61,7 +61,7 @@ fn the_check_decides_what_the_local_transaction_left_open() {
 }
 
 #[test]
-fn who_waits_for_a_decision_hears_of_it_and_of_none_in_time() {
+fn a_wait_for_a_decision_ends_with_it_or_at_its_timeout() {
     let cluster = cluster();
     let producer = checked(&cluster, "payments", |_| TransactionState::Commit);
     let producer = producer.start().expect("started");
@@ -171,7 +171,7 @@ fn transaction_producers_of_one_client_answer_each_for_their_own() {
     assert_eq!(told(&cluster, &open, 2).state(), TransactionState::Rollback);
 }
 
-/// A check that says when it runs, and goes on when it is told to.
+/// A check that reports its start, and continues on request.
 struct Stalled {
     running: Receiver<()>,
     go_on: Option<Sender<()>>,
@@ -204,7 +204,7 @@ fn stalled() -> (
 }
 
 #[test]
-fn checks_beyond_the_queue_are_dropped_and_asked_again() {
+fn checks_beyond_the_queue_are_dropped_and_repeated() {
     let cluster = cluster();
     let (mut stalled, check) = stalled();
     let builder = checked(&cluster, "payments", check).check_queue(1);
@@ -216,7 +216,7 @@ fn checks_beyond_the_queue_are_dropped_and_asked_again() {
     // The first of the next five questions waits; four find the queue full.
     let others: Vec<_> = (1..5).map(open).collect();
     assert_eq!(cluster.check_transactions(), 5);
-    // An answer behind the questions says that all of them were read.
+    // An answer behind the checks shows that all of them were read.
     send_plain(producer.producer(), "x");
     drop(stalled.go_on.take());
     stalled
@@ -225,8 +225,8 @@ fn checks_beyond_the_queue_are_dropped_and_asked_again() {
         .expect("what waited runs");
     assert_eq!(told(&cluster, &first, 2).state(), TransactionState::Commit);
     assert_eq!(stalled.ran.load(Ordering::SeqCst), 2);
-    // What was dropped is asked about again, as often as it takes: a question of the round before
-    // may still fill the queue.
+    // Dropped checks are repeated as often as needed: a check of the previous round may still fill
+    // the queue.
     for id in &others {
         assert_eq!(told(&cluster, id, 1).state(), TransactionState::Unknown);
     }
@@ -326,7 +326,7 @@ fn a_check_of_a_group_without_a_transaction_producer_does_no_harm() {
     let transactional = transactional.start().expect("started");
     let id = leave_open(&cluster, &transactional, "x");
     transactional.shutdown();
-    assert_eq!(cluster.check_transactions(), 0, "nobody is there");
+    assert_eq!(cluster.check_transactions(), 0, "no producer is connected");
     // A plain producer of the same group is asked, and cannot answer.
     let plain = Producer::builder("payments").name_server(cluster.name_server());
     let plain = plain.start().expect("started");
@@ -350,7 +350,7 @@ fn a_half_message_that_inflates_beyond_the_limit_is_an_unknown_one() {
     let sender = sender.start().expect("started");
     let id = leave_open(&cluster, &sender, &"x".repeat(100_000));
     sender.shutdown();
-    let small = checked(&cluster, "payments", |_| panic!("asked all the same"));
+    let small = checked(&cluster, "payments", |_| panic!("checked nevertheless"));
     let small = small.max_message_size(50_000).start().expect("started");
     send_plain(small.producer(), "x");
     assert_eq!(cluster.check_transactions(), 1);

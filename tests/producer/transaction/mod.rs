@@ -1,4 +1,4 @@
-//! Transactions: what is sent, how it ends, and the checks of brokers.
+//! Transactions: messages, ends, and the brokers' checks.
 
 mod checks;
 mod surroundings;
@@ -24,7 +24,7 @@ pub fn checked(
 
 /// A producer that is not expected to be asked.
 pub fn unchecked(cluster: &Cluster, group: &str) -> TransactionProducer {
-    let check = |_: &MessageView| panic!("a test's own panic: nobody should have asked");
+    let check = |_: &MessageView| panic!("a test's own panic: no check was expected");
     checked(cluster, group, check).start().expect("started")
 }
 

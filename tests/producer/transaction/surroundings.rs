@@ -17,7 +17,7 @@ use rocketmq_blocking::{ClientOptions, ErrorKind, Message, MessageView, Transact
 use super::{bodies, checked, cluster};
 use crate::support::PATIENCE;
 
-/// Keeps what it sees.
+/// Records its calls.
 #[derive(Clone, Default)]
 struct Watch(Arc<Mutex<Vec<String>>>);
 
@@ -48,7 +48,7 @@ impl SendMessageHook for Watch {
 }
 
 #[test]
-fn hooks_hear_of_the_half_message_and_of_both_ends() {
+fn hooks_see_the_half_message_and_both_ends() {
     let cluster = cluster();
     let watch = Watch::default();
     let builder = checked(&cluster, "payments", |_| TransactionState::Rollback)
@@ -120,7 +120,7 @@ impl RpcHook for Mark {
 }
 
 #[test]
-fn what_is_done_to_every_request_is_done_to_ends_and_replies_too() {
+fn rpc_hooks_change_ends_of_transactions_too() {
     let cluster = cluster();
     let builder = checked(&cluster, "payments", |_| TransactionState::Commit)
         .options(ClientOptions::new().rpc_hook(Mark));
@@ -174,7 +174,7 @@ fn with_ports_for_sends_only_heartbeats_and_ends_use_the_ordinary_ones() {
 }
 
 #[test]
-fn what_gathers_messages_leaves_half_messages_requests_and_replies_alone() {
+fn half_messages_requests_and_replies_are_not_gathered() {
     let cluster = cluster();
     let builder = checked(&cluster, "payments", |_| TransactionState::Commit)
         .auto_batch(AutoBatch::new().max_delay(Duration::from_millis(1)));

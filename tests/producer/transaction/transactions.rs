@@ -1,4 +1,4 @@
-//! A message, its local transaction, and what the broker hears of it.
+//! A message, its local transaction, and its end at the broker.
 
 use std::time::{Duration, SystemTime};
 
@@ -80,7 +80,7 @@ fn the_local_transaction_sees_the_message_and_its_id() {
 }
 
 #[test]
-fn an_error_means_unknown_and_stands_in_the_remark() {
+fn an_error_means_unknown_and_is_in_the_remark() {
     let cluster = cluster();
     let (receipt, transaction) = run(&cluster, |_| Err("no money\nat all".into()));
     assert_eq!(receipt.state(), TransactionState::Unknown);
@@ -107,7 +107,7 @@ fn a_local_transaction_that_panics_is_an_unknown_one() {
 }
 
 #[test]
-fn what_is_stored_but_not_flushed_or_replicated_is_rolled_back_and_never_carried_out() {
+fn a_half_message_not_flushed_or_replicated_is_rolled_back() {
     for (code, status) in [
         (10, SendStatus::FlushDiskTimeout),
         (11, SendStatus::SlaveNotAvailable),
@@ -116,7 +116,7 @@ fn what_is_stored_but_not_flushed_or_replicated_is_rolled_back_and_never_carried
         let cluster = cluster();
         let doubtful = Fault::answer(code, "").on(On::Send).after_storing();
         cluster.broker("broker-a").inject(doubtful);
-        let (receipt, transaction) = run(&cluster, |_| panic!("carried out all the same"));
+        let (receipt, transaction) = run(&cluster, |_| panic!("executed nevertheless"));
         assert_eq!(receipt.receipt().status(), status);
         assert_eq!(receipt.state(), TransactionState::Rollback);
         assert!(receipt.error().is_none());
@@ -131,7 +131,7 @@ fn a_half_message_that_cannot_be_sent_is_an_error_and_nothing_is_carried_out() {
     let refused = Fault::answer(13, "no").on(On::Send);
     cluster.broker("broker-a").inject(refused);
     let producer = unchecked(&cluster, "payments");
-    let local = |_: &HalfMessage<'_>| panic!("carried out all the same");
+    let local = |_: &HalfMessage<'_>| panic!("executed nevertheless");
     let error = producer.send_in_transaction(&Message::new("Paid", "x"), local);
     assert_eq!(error.unwrap_err().response_code(), Some(13.into()));
     assert!(cluster.requests(&On::EndTransaction).is_empty());
@@ -151,7 +151,7 @@ fn scheduled_messages_and_marked_ones_are_refused() {
         message().property("PGROUP", "other"),
         Message::new("Paid", ""),
     ] {
-        let local = |_: &HalfMessage<'_>| panic!("carried out all the same");
+        let local = |_: &HalfMessage<'_>| panic!("executed nevertheless");
         let error = producer.send_in_transaction(&bad, local).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Invalid, "{bad:?}");
     }
@@ -211,7 +211,7 @@ fn a_large_half_message_is_compressed_and_committed_whole() {
 }
 
 #[test]
-fn an_end_that_cannot_be_told_leaves_the_receipt_as_it_is() {
+fn an_end_that_cannot_be_sent_leaves_the_receipt_unchanged() {
     let cluster = cluster();
     let producer = unchecked(&cluster, "payments");
     let receipt = producer
@@ -238,7 +238,7 @@ fn plain_messages_go_by_the_same_producer() {
     producer.shutdown();
     let closed = plain.send(&Message::new("Paid", "late")).unwrap_err();
     assert_eq!(closed.kind(), ErrorKind::Closed);
-    let local = |_: &HalfMessage<'_>| panic!("carried out all the same");
+    let local = |_: &HalfMessage<'_>| panic!("executed nevertheless");
     let closed = producer.send_in_transaction(&Message::new("Paid", "late"), local);
     assert_eq!(closed.unwrap_err().kind(), ErrorKind::Closed);
 }

@@ -1,6 +1,6 @@
 use super::*;
 
-/// What a name server of a test does.
+/// The behaviour of a test's name server.
 #[derive(Debug, Clone, Copy)]
 enum Says {
     Known,
@@ -26,7 +26,7 @@ impl Bench {
         }
     }
 
-    /// Asks, each server saying what stands at its place.
+    /// Asks servers that answer as listed.
     fn ask(&self, says: &[Says]) -> Result<Option<char>> {
         let deadline = Deadline::after(Instant::now(), Duration::from_secs(3));
         self.asked.lock().clear();
@@ -61,7 +61,7 @@ fn others_are_asked_when_one_refuses_and_it_is_asked_last_for_a_while() {
 }
 
 #[test]
-fn unknown_is_believed_only_if_all_that_answer_say_so() {
+fn unknown_counts_only_if_all_that_answer_agree() {
     let bench = Bench::new(3);
     bench.check(&[Unknown, Unknown, Known], Some(Some('C')), "abc");
     bench.check(&[Unknown, Unknown, Unknown], Some(None), "cab");
@@ -71,7 +71,7 @@ fn unknown_is_believed_only_if_all_that_answer_say_so() {
 }
 
 #[test]
-fn an_error_names_the_servers_and_a_refusal_says_more_than_silence() {
+fn an_error_names_the_servers_and_a_refusal_outweighs_silence() {
     let error = |says: &[Says]| Bench::new(says.len() as u8).ask(says).unwrap_err();
     let silent = error(&[Nothing]);
     assert_eq!(
@@ -101,7 +101,7 @@ fn an_error_names_the_servers_and_a_refusal_says_more_than_silence() {
     }
 }
 
-/// With half an hour, a second opinion would otherwise be waited for that long.
+/// With half an hour left, a second opinion would otherwise be awaited that long.
 #[test]
 fn a_second_opinion_gets_half_of_the_time_and_little_where_it_was_silent_before() {
     let servers = NameServers::new(["a", "b"].map(Arc::<str>::from).into(), None, 0);

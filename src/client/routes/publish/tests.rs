@@ -33,7 +33,7 @@ fn check(route: &TopicRoute, expected: &[&str]) {
 }
 
 #[test]
-fn why_a_broker_cannot_be_written_to_is_told() {
+fn an_unwritable_broker_is_reported_with_the_reason() {
     let mut route = route(&[("a", 1, 6), ("b", 1, 6)], &["a", "b"]);
     route.broker_datas[1].broker_addrs.remove(&0);
     let info = PublishInfo::new(&"T".into(), &route);
@@ -120,7 +120,7 @@ fn masters_are_found_by_name() {
 }
 
 #[test]
-fn why_a_topic_cannot_be_written_to_is_told() {
+fn an_unwritable_topic_is_reported_with_the_reason() {
     let why = |queues: &[(&str, i32, i32)], masters: &[&str]| {
         let mut route = route(queues, &["a", "b"]);
         let has_master = |data: &BrokerData| masters.contains(&&*data.broker_name);

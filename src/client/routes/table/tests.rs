@@ -24,7 +24,7 @@ fn route(topic: &str, brokers: &[(&str, &str)]) -> Arc<Route> {
 }
 
 #[test]
-fn listeners_hear_of_changes_only_and_are_forgotten_when_they_are_gone() {
+fn listeners_get_changes_only_and_are_removed_once_dropped() {
     let table = Table::default();
     let heard = Arc::new(Heard::default());
     let listener: Arc<dyn RouteListener> = heard.clone();

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::rounds::{Answers, Listed, Rounds};
+use super::rounds::{Answers, Rounds};
+use super::suspicions::Suspicions;
 use crate::consumer::LOG;
 use crate::consumer::consume::Mode;
 use crate::consumer::control::locks;
@@ -31,6 +32,7 @@ pub(in crate::consumer::control) struct Divider {
     /// Since when each round is in doubt.
     doubtful_since: Option<Instant>,
     is_told: bool,
+    suspicions: Suspicions,
 }
 
 impl Divider {
@@ -46,6 +48,7 @@ impl Divider {
             members: None,
             doubtful_since: None,
             is_told: false,
+            suspicions: Suspicions::default(),
         }
     }
 
@@ -82,10 +85,11 @@ impl Divider {
                 locks::use_leases(on, queues, tools, now);
             }
         }
+        self.suspect(answers, tools, now);
         let mut doubts = Vec::new();
         let topics = tools.topics.clone();
         for (topic, _) in topics.iter() {
-            let diff = self.diff(topic, lists, queues, tools);
+            let diff = self.diff(topic, answers, queues, tools);
             if let Some(diff) = diff {
                 doubts.extend(diff.doubt);
                 self.apply(diff, queues, tools, now);
@@ -101,11 +105,25 @@ impl Divider {
         self.doubt(doubts.first().copied(), tools, now);
     }
 
+    /// Tells what is wrong with the group, as brokers see it that know us.
+    fn suspect(&mut self, answers: &Answers, tools: &Tools, now: Instant) {
+        let both = answers.lists.iter().zip(&answers.connections);
+        let know_us = both.filter_map(|(list, connections)| {
+            let list = list.as_ref()?;
+            list.contains(&self.me).then_some(connections.as_ref()?)
+        });
+        let know_us: Vec<_> = know_us.collect();
+        let topics = &tools.topics;
+        for event in self.suspicions.look(&self.me, &know_us, topics, now) {
+            tools.events.tell(event);
+        }
+    }
+
     /// What becomes of the queues of a topic; `None` if it does not exist.
     fn diff(
         &self,
         topic: &Arc<str>,
-        lists: &[Listed],
+        answers: &Answers,
         queues: &Queues,
         tools: &Tools,
     ) -> Option<Diff> {
@@ -127,8 +145,12 @@ impl Divider {
             me: &self.me,
             mine: &mine,
             queues: readable.as_deref(),
-            answers: lists,
-            duplicates: Duplicates::Removed,
+            answers: &answers.lists,
+            // Where Java's members are, a member counts as often as it is listed.
+            duplicates: match answers.are_all_ours() {
+                true => Duplicates::Removed,
+                false => Duplicates::KeptAsJava,
+            },
         };
         let (diff, error) = rebalance(&tools.config.allocation, &round);
         if let Some(error) = error {

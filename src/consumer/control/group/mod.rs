@@ -2,11 +2,13 @@
 //!
 //! - `rounds`: brokers are asked for the members
 //! - `divider`: what follows for our queues
+//! - `suspicions`: what is wrong with the group
 //! - `missing`: topics that do not exist yet
 
 mod divider;
 mod missing;
 mod rounds;
+mod suspicions;
 
 pub(super) use divider::Divider;
 pub(super) use missing::Missing;

@@ -1,4 +1,4 @@
-//! Plain sends to a group's retry topic, some of which go to its dead letters.
+//! Plain sends to a group's retry topic, which may become dead letters.
 
 use std::sync::Arc;
 
@@ -8,11 +8,11 @@ use crate::message::name::{DLQ_PREFIX, RETRY_PREFIX};
 use crate::protocol::code::response;
 use crate::protocol::send::SendRequest;
 
-/// How many queues a dead letter topic has.
+/// The number of queues of a dead letter topic.
 const DLQ_QUEUES: i32 = 1;
 
-/// The dead letter topic, if that is where this send goes: to the retry topic of a group, for the last
-/// time; or while the group holds a lock, which says that its order must not be disturbed by retries.
+/// The dead letter topic, if this send to a retry topic goes there: above the limit of retries, or while
+/// the group holds a lock (a sign of ordered consumption, which retries would disturb).
 pub(super) fn instead_of_retry(
     broker: &BrokerState,
     header: &SendRequest,
@@ -34,7 +34,7 @@ pub(super) fn instead_of_retry(
     Ok(dead.then(|| dead_letter_topic(broker, group)))
 }
 
-/// The dead letter topic of a group, which is made if need be.
+/// The dead letter topic of a group. Makes it if it does not exist.
 pub(in crate::embedded) fn dead_letter_topic(broker: &BrokerState, group: &str) -> Arc<str> {
     let topic = format!("{DLQ_PREFIX}{group}");
     broker.topics.make(&topic, broker.index, DLQ_QUEUES);

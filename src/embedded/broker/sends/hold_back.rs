@@ -1,4 +1,4 @@
-//! Messages with a delay: stored where they wait, and in their topic when they are due.
+//! Delayed messages: stored in a topic of the broker's own, and in their topic when they are due.
 
 use std::sync::Arc;
 
@@ -32,7 +32,7 @@ pub(in crate::embedded) fn hold_back(
     let appended = broker
         .store
         .append(broker.index, waiting.topic, waiting.queue_id, vec![draft]);
-    // As a real broker: delivered again it would be delayed again.
+    // Like a real broker, which removes the level: a copy must not be delayed again.
     let mut properties = properties.clone();
     remove_property(name::DELAY, &mut properties);
     let due = Parts {

@@ -1,15 +1,15 @@
-//! A condition on properties, and what it says of a message. Where a value is missing the answer may be
-//! *unknown*, as in SQL; only what is true matches.
+//! A condition on properties, and its evaluation. A missing value makes it *unknown*, as in SQL; only a
+//! condition that is true matches.
 
 use std::cmp::Ordering;
 
-/// Part of a condition. Which parts fit together the parser has checked.
+/// Part of a condition. The parser checks which parts fit together.
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::embedded::consume) enum Expression {
     Constant(Value),
     Property(String),
     Negate(Box<Expression>),
-    /// A property where a truth value is wanted. Properties are texts, so that it is never true.
+    /// A property in place of a truth value. It is a text, so it is never true.
     Truth(Box<Expression>),
     Not(Box<Expression>),
     And(Box<Expression>, Box<Expression>),
@@ -57,7 +57,7 @@ pub(in crate::embedded::consume) enum TextTest {
 #[derive(Debug)]
 pub(in crate::embedded::consume) struct Invalid(pub(in crate::embedded::consume) String);
 
-/// The values cannot be compared; for Java an exception, so that the message does not match.
+/// The values cannot be compared: an exception in Java, so the message does not match.
 struct Incomparable;
 
 type Evaluated = Result<Value, Incomparable>;
@@ -125,7 +125,7 @@ impl Expression {
     }
 }
 
-/// And, or or: `decides` is the value that says all by itself.
+/// And, or or: `decides` is the value that decides alone.
 fn both<'a>(
     left: &Expression,
     right: &Expression,

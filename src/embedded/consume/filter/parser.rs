@@ -1,4 +1,4 @@
-//! Reads a condition on properties: the SQL92 of brokers, which have no LIKE and no arithmetic.
+//! Parses a condition on properties: the SQL92 of brokers, which have no LIKE and no arithmetic.
 
 use super::expression::{Comparison, Expression, Invalid, TextTest, Value, constants_in_order};
 
@@ -13,7 +13,7 @@ enum Token {
 
 const SYMBOLS: [&str; 11] = ["<>", "<=", ">=", "<", ">", "=", "(", ")", ",", "+", "-"];
 
-/// Those with a meaning of their own, which cannot be names.
+/// Keywords, which cannot be names of properties.
 const KEYWORDS: [&str; 12] = [
     "NOT",
     "AND",
@@ -29,10 +29,10 @@ const KEYWORDS: [&str; 12] = [
     "ENDSWITH",
 ];
 
-/// Deeper than this no condition is nested.
+/// The deepest nesting.
 const DEEPEST: usize = 200;
 
-/// Reads a condition. As with brokers, what follows it is not looked at.
+/// Parses a condition. Like brokers, it ignores text behind a whole condition.
 pub(in crate::embedded::consume) fn parse(condition: &str) -> Result<Expression, Invalid> {
     let mut parser = Parser {
         tokens: tokens(condition)?,
@@ -336,7 +336,7 @@ fn number(digits: &str) -> Result<Value, Invalid> {
         return number.map_err(|_| invalid("a number is too large"));
     }
     match digits.parse() {
-        // As brokers have it, zero is no such number.
+        // Like brokers, this refuses zero in this form.
         Ok(number) if number > 0.0 && number < f64::INFINITY => Ok(Value::Float(number)),
         _ => Err(invalid("a number is out of range")),
     }
@@ -375,7 +375,7 @@ fn tokens(condition: &str) -> Result<Vec<Token>, Invalid> {
     Ok(tokens)
 }
 
-/// A text in quotes, in which a quote is two of them, and how long it is with them.
+/// A text in quotes, in which two quotes stand for one, and its length with the quotes.
 fn quoted(rest: &str) -> Result<(String, usize), Invalid> {
     let mut text = String::new();
     let mut chars = rest.char_indices().skip(1).peekable();

@@ -10,7 +10,7 @@ use crate::protocol::Command;
 use crate::protocol::code::response;
 use crate::protocol::consumer::pop::{Ack, BatchAck, ChangeAnswer, ChangeInvisible, Handle};
 
-/// Acknowledges a message (200051). One that comes too late is answered with success too.
+/// Acknowledges a message (200051). A late one is answered with success too.
 pub(in crate::embedded) fn ack(broker: &BrokerState, request: &Command) -> Command {
     let ack = match Ack::decode(&request.ext) {
         Ok(ack) => ack,
@@ -59,7 +59,7 @@ pub(in crate::embedded) fn ack_batch(broker: &BrokerState, request: &Command) ->
     Command::response_to(request, response::SUCCESS)
 }
 
-/// Changes when a message comes again (200053).
+/// Changes until when a message is hidden (200053).
 pub(in crate::embedded) fn change_invisible(broker: &BrokerState, request: &Command) -> Command {
     let change = match ChangeInvisible::decode(&request.ext) {
         Ok(change) => change,
@@ -103,7 +103,7 @@ fn changed(broker: &BrokerState, change: &ChangeInvisible) -> Result<ChangeAnswe
         revive_queue: old.revive_queue,
     };
     acknowledge(broker, &key, old);
-    // As on a real broker nobody looks whether the old handle was still valid.
+    // Like real brokers, this does not check that the old handle was valid.
     let queue = broker.queue(&key.topic, key.queue_id);
     let message = broker
         .store

@@ -1,5 +1,5 @@
-//! A popped message is hidden, and comes again by the retry topic of its group and topic unless it is
-//! acknowledged in time.
+//! A popped message is hidden. Unless it is acknowledged in time, it is delivered again through the retry
+//! topic of its group and topic.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::protocol::consumer::pop::{Handle, Mark};
 /// The number of queues of such a retry topic.
 const RETRY_QUEUES: i32 = 1;
 
-/// Hides a message until the time in its handle. A copy waits meanwhile, to be delivered then.
+/// Hides a message until the time in its handle. A copy is held, to be delivered then.
 pub(super) fn hide(broker: &BrokerState, key: &QueueKey, handle: &Handle, message: &StoredMessage) {
     let mut properties = message.raw_properties().to_owned();
     if message.property("1ST_POP_TIME").is_none() {
@@ -41,7 +41,7 @@ pub(super) fn hide(broker: &BrokerState, key: &QueueKey, handle: &Handle, messag
     broker.changes.note();
 }
 
-/// The message of this delivery comes no more, if the handle is its latest.
+/// Ends this delivery, if the handle is the latest: the message is not delivered again.
 pub(super) fn acknowledge(broker: &BrokerState, key: &QueueKey, handle: &Handle) {
     if let Some(copy) = broker.pops.acknowledge(key, handle) {
         broker.delays.cancel(copy);

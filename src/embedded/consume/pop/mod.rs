@@ -1,7 +1,7 @@
 //! Messages that are acknowledged one by one.
 //!
 //! In reading order:
-//! - `request`: pops, which messages they get, and their answers
+//! - `request`: pops and their answers
 //! - `source`: the queues of a pop
 //! - `hide`: what happens to a popped message that is not acknowledged
 //! - `ack`: acknowledgements, and changes of the invisible time

@@ -107,11 +107,11 @@ struct Popping<'a> {
     offsets: Vec<String>,
     counts: Vec<String>,
     body: Vec<u8>,
-    /// How many messages more it takes.
+    /// The number of messages that still fit.
     left: usize,
 }
 
-/// The messages that are there now; `None` if there are none.
+/// The messages available now; `None` if there are none.
 fn pop_now(
     broker: &BrokerState,
     request: &Command,
@@ -119,7 +119,7 @@ fn pop_now(
     queues: i32,
     filter: &Filter,
 ) -> Option<Command> {
-    // One pop at a time: a message goes to one of them.
+    // One pop at a time: each message goes to one of them.
     let _turn = broker.popping.lock();
     let mut popping = Popping {
         broker,
@@ -251,7 +251,7 @@ impl Popping<'_> {
     }
 }
 
-/// A message of a retry topic as pops get it: with the topic that was asked for, and its handle.
+/// A message of a retry topic as pops return it: with the requested topic and its handle.
 fn renamed(message: &StoredMessage, topic: &str, handle: &Handle) -> Vec<u8> {
     let mut properties = message.raw_properties().to_owned();
     set_property("POP_CK", &handle.to_string(), &mut properties);
@@ -263,7 +263,7 @@ fn renamed(message: &StoredMessage, topic: &str, handle: &Handle) -> Vec<u8> {
     message.encoded_as(&parts)
 }
 
-/// Pops in order that wait look again when the batch before them is visible again.
+/// Has waiting pops in order check again when the batch before them is visible again.
 pub(super) fn wake_later(broker: &BrokerState, group: &str, invisible: i64) {
     let time = Duration::from_millis(invisible.max(0).unsigned_abs());
     let (waiting, group) = (broker.parked.clone(), group.to_owned());

@@ -42,7 +42,7 @@ pub(super) fn sources(broker: &BrokerState, pop: &PopRequest, queues: i32) -> Ve
     all
 }
 
-/// The offset from which on a queue has messages for the group. Where it starts is committed at once.
+/// The offset of a queue's first message for the group. A start offset is committed at once.
 pub(super) fn start(broker: &BrokerState, pop: &PopRequest, source: &Source) -> i64 {
     let key = &source.key;
     let (min, max) = broker.store.bounds(broker.queue(&key.topic, key.queue_id));

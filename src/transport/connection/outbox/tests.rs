@@ -14,7 +14,7 @@ impl Guard for Count {
     }
 }
 
-/// The runs of a batch: bytes, or none for what is skipped, and where each ends.
+/// The runs of a batch: bytes, or none for skipped ones, and the end of each.
 fn runs(batch: &Batch<Count>) -> Vec<(Option<Vec<u8>>, u64)> {
     let mut runs = Vec::new();
     let collected = batch.try_each_run(|run| {
@@ -75,7 +75,7 @@ fn a_cancelled_frame_is_skipped_and_keeps_its_place() {
     );
 }
 
-/// As many as ever: a peer does not read, and each sender soon gives up and sends again.
+/// Any number: a peer does not read, and each sender soon gives up and sends again.
 #[test]
 fn of_cancelled_frames_nothing_is_kept_but_places() {
     let mut outbox = Outbox::<Count>::new();

@@ -1,4 +1,4 @@
-//! What ended sends leave for the next ones.
+//! The free list of ended sends.
 
 #[path = "../../../../src/send/continuation/free_list.rs"]
 mod free_list;

@@ -6,7 +6,7 @@ use shuttle::{sync, thread};
 
 use super::MutexGuard;
 
-/// A condition variable whose timed waits do end by themselves, which the checker's own never do.
+/// A condition variable whose timed waits can time out; the checker's own never do.
 #[derive(Default)]
 pub(crate) struct Condvar(sync::Mutex<Vec<Arc<Sleeper>>>);
 
@@ -21,7 +21,7 @@ pub(crate) struct WaitTimeoutResult(bool);
 /// A deadline that is further away never comes.
 const FAR: Duration = Duration::from_secs(3600);
 
-/// How often others may run, at most, before a short time is over.
+/// The most steps of other threads before a short timeout.
 const SHORT: usize = 4;
 
 impl Condvar {
@@ -62,7 +62,7 @@ impl Condvar {
             for _ in 0..thread_rng().gen_range(0..=SHORT) {
                 thread::yield_now();
             }
-            // Whoever takes it out of the list decides how it woke.
+            // The thread that removes it from the list decides the reason of its wake-up.
             let mut sleepers = self.0.lock().unwrap();
             let before = sleepers.len();
             sleepers.retain(|other| !Arc::ptr_eq(other, &sleeper));

@@ -1,4 +1,4 @@
-//! What the library's `sync` module has, of a checker's make: with the library's names and forms.
+//! The library's `sync` module on top of a checker: the same names and types.
 
 pub(crate) mod channel;
 mod condvar;

@@ -32,7 +32,7 @@ impl<T> Mutex<T> {
         })
     }
 
-    /// Deadlines of models are far away: who would only be saved by one is in a deadlock.
+    /// Deadlines in models are far away: a thread that only a deadline could wake is in a deadlock.
     pub(crate) fn try_lock_until(&self, _: Instant) -> Option<MutexGuard<'_, T>> {
         Some(self.lock())
     }

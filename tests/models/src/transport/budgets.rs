@@ -24,8 +24,8 @@ fn assert_unused(account: &Arc<Account>) {
     drop(all);
 }
 
-/// Nobody sleeps through room that was made.
-pub fn everybody_who_waits_for_room_gets_some() {
+/// No waiter sleeps through returned capacity.
+pub fn every_waiter_for_capacity_gets_some() {
     let account = Budget::new(1, 9).account();
     let take = |account: &Arc<Account>| drop(account.acquire(1, 5, never()).expect("room"));
     let bytes = |account: &Arc<Account>| drop(account.acquire(0, 9, never()).expect("room"));
@@ -35,7 +35,7 @@ pub fn everybody_who_waits_for_room_gets_some() {
     assert_unused(&account);
 }
 
-/// Whoever waits is woken by the end of its account, or of the whole budget, and of nothing else.
+/// A waiter is woken by the end of its account or of the whole budget, and by nothing else.
 pub fn closing_wakes_all_who_wait() {
     let budget = Budget::new(1, 9);
     let (closed, other) = (budget.account(), budget.account());
@@ -54,7 +54,7 @@ pub fn closing_wakes_all_who_wait() {
     assert_eq!(closed.wait_until_returned(never()), 0);
 }
 
-/// After its end, an account that says that all is back gives nothing out any more.
+/// A closed account whose permits are all back issues no more.
 pub fn what_is_back_after_the_end_stays_back() {
     let account = Budget::new(2, 9).account();
     let take = |account: &Arc<Account>| {

@@ -1,4 +1,4 @@
-//! The library's peer, and stand-ins for what makes its connections.
+//! The library's peer, and stand-ins for dialling.
 
 #[path = "../../../../src/transport/dial/peer.rs"]
 mod peer;
@@ -66,7 +66,7 @@ pub(crate) struct Dialler {
     pub(crate) dialling: AtomicUsize,
     /// Those that ended without time for the leader.
     pub(crate) timeouts: AtomicUsize,
-    /// All connections that ever were.
+    /// All connections ever opened.
     pub(crate) made: Mutex<Vec<Arc<Connection>>>,
 }
 

@@ -37,7 +37,7 @@ pub fn a_deferred_value_is_used_exactly_once() {
 }
 
 /// The timer does not forget it, whatever else is scheduled and cancelled.
-pub fn a_deferred_value_that_nobody_takes_is_used_by_the_timer() {
+pub fn a_deferred_value_that_is_not_taken_is_used_by_the_timer() {
     let threads = Threads::default();
     let timer = Timer::start(&threads).expect("a thread can be started");
     let used = Arc::new(Promise::new());
@@ -57,8 +57,8 @@ pub fn a_deferred_value_that_nobody_takes_is_used_by_the_timer() {
     assert!(threads.join(never()).is_empty());
 }
 
-/// At most one leads at a time; everybody ends, with a result or a lead of its own; a lead that is
-/// lost leaves nobody waiting.
+/// At most one caller leads at a time; every caller ends, with a result or its own lead; a lost
+/// lead leaves no waiter.
 pub fn a_lookup_is_made_once_at_a_time_and_all_followers_get_its_result() {
     let flights: SingleFlight<u32, usize> = SingleFlight::default();
     let (leading, led) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
@@ -97,11 +97,11 @@ pub fn a_lookup_is_made_once_at_a_time_and_all_followers_get_its_result() {
     assert_eq!(
         told.load(SeqCst),
         4,
-        "somebody was forgotten, or told twice"
+        "a caller was forgotten, or answered twice"
     );
 }
 
-/// The first value stays, whoever keeps it, and no thread sleeps through it.
+/// The first value stays, and no thread sleeps through it.
 pub fn a_promise_is_kept_once_and_wakes_all_that_wait() {
     let promise = Arc::new(Promise::new());
     let keepers = [1, 2].map(|value| {

@@ -22,7 +22,7 @@ use work::{
 
 const LOG: &str = "models";
 
-/// A deadline that never comes: who waits for it and is not woken is found as a deadlock.
+/// A deadline that never passes: a waiter that is not woken shows as a deadlock.
 fn never() -> Deadline {
     Deadline::after(Instant::now(), Duration::MAX)
 }

@@ -65,15 +65,11 @@ pub fn nothing_is_left_after_the_end() {
     assert!(timeouts.load(SeqCst) <= dialler.timeouts.load(SeqCst));
     let left = dialler.shared.workers.threads.join(never());
     assert!(left.is_empty(), "{left:?}");
-    assert_eq!(
-        told.load(SeqCst),
-        2,
-        "somebody who was parked was forgotten"
-    );
+    assert_eq!(told.load(SeqCst), 2, "a parked caller was forgotten");
     assert!(peer.current().is_none());
     assert!(!peer.is_awaited());
     for connection in dialler.made.lock().iter() {
-        // One that is retired drains and ends by itself, once nothing waits on it.
+        // A retired connection drains, and ends once nothing waits on it.
         let over = connection.death().is_some() || connection.is_retired();
         assert!(over, "a connection outlived the end");
         let kept = Arc::strong_count(connection) > 1;

@@ -31,8 +31,8 @@ fn waits(gate: &Gate, done: &Arc<AtomicUsize>) -> Box<dyn Job> {
     })
 }
 
-/// No job is left while a worker sleeps: not even one behind a job that takes until that very job is
-/// done. All that was submitted before the end is run.
+/// No job waits while a worker sleeps, not even behind a job that blocks until that job is done.
+/// All jobs submitted before the end run.
 pub fn jobs_behind_a_stuck_one_are_run() {
     let threads = Threads::default();
     let pool = Pool::start(&threads, "model", 2).expect("threads can be started");
@@ -50,7 +50,7 @@ pub fn jobs_behind_a_stuck_one_are_run() {
     ];
     pool.submit_all(&mut jobs);
     other.join().unwrap();
-    // Before the end, which would wake everybody.
+    // Before the end, which would wake all workers.
     let mut open = own.0.lock();
     while !*open {
         own.1.wait(&mut open);
@@ -61,7 +61,7 @@ pub fn jobs_behind_a_stuck_one_are_run() {
     assert_eq!(done.load(SeqCst), 6);
 }
 
-/// Jobs that come during the end are run too: by a worker, or by who brought them.
+/// Jobs submitted during the end run too: on a worker, or on the submitting thread.
 pub fn jobs_during_the_end_are_run() {
     let threads = Threads::default();
     let pool = Pool::start(&threads, "model", 2).expect("threads can be started");
@@ -112,6 +112,6 @@ pub fn many_shutdowns_end_everything_once() {
     shut_down(&client);
     join_all(others);
     assert_eq!(client.ends.load(SeqCst), 1);
-    // A shutdown from a callback cannot wait for its own thread; somebody else can.
+    // A shutdown from a callback cannot join its own thread; another thread can.
     assert!(client.threads.join(never()).is_empty());
 }

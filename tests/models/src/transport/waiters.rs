@@ -76,9 +76,9 @@ fn timed_out() -> Outcome {
     Err(Error::timeout(Wait::Response))
 }
 
-/// Each waiter is answered exactly once, and its permit is back once, whoever comes first: the
-/// response (twice, even), the deadline, or the death of the connection.
-pub fn everybody_is_answered_exactly_once() {
+/// Each waiter is answered exactly once, and its permit is returned once, whichever is first: the
+/// response (even a duplicate), the deadline, or the death of the connection.
+pub fn every_waiter_is_answered_exactly_once() {
     let account = Budget::new(2, 2).account();
     let link = Arc::new(Link(Mutex::new(State {
         pending: Pending::new(),
