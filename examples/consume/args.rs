@@ -234,11 +234,10 @@ impl Args {
     }
 
     /// What the library cannot do yet.
-    fn missing(&self) -> [(bool, &'static str); 6] {
+    fn missing(&self) -> [(bool, &'static str); 5] {
         [
             (self.kind == Kind::Pull, "--kind pull is not built yet"),
             (self.kind == Kind::Simple, "--kind simple is not built yet"),
-            (self.orderly, "--orderly is not built yet"),
             (self.broadcast, "--broadcast is not built yet"),
             (
                 self.broker_assignment,

@@ -43,6 +43,7 @@ impl Push {
         });
         let own = handler.clone();
         let consumer = match args.batch() {
+            _ if args.orderly => builder.start_ordered(move |message| own.handle(message))?,
             1 => builder.start(move |message| own.handle(message))?,
             most => builder.start_batch(most, move |batch| own.handle_all(batch))?,
         };

@@ -5,12 +5,12 @@ use std::error::Error;
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
 use std::process;
-use std::sync::{Once, OnceLock};
+use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 use rocketmq_blocking::consumer::Event;
 use rocketmq_blocking::{MessageQueue, MessageView, ResponseCode};
 use serde::Serialize;
@@ -33,7 +33,8 @@ pub struct Report {
     /// What people read first.
     heading: String,
     client_id: OnceLock<String>,
-    started: Once,
+    started: Mutex<bool>,
+    on_started: Condvar,
     /// What was last assigned.
     assigned: Mutex<Option<Vec<String>>>,
     shows_progress: bool,
@@ -57,7 +58,8 @@ impl Report {
             start,
             heading: format!("consuming {} as {}", args.topics.join(", "), args.group),
             client_id: OnceLock::new(),
-            started: Once::new(),
+            started: Mutex::default(),
+            on_started: Condvar::new(),
             assigned: Mutex::default(),
             shows_progress,
             progress: Mutex::default(),
@@ -69,21 +71,27 @@ impl Report {
         let _ = self.client_id.set(id.to_owned());
     }
 
-    /// The consumer runs. Whatever else is told of it comes behind this line, so that only the first
-    /// call counts.
+    /// The consumer runs, and gets what is sent from now on. Whatever handlers and events have to say
+    /// waits for this line.
     pub fn started(&self) {
-        self.started.call_once(|| {
-            let client_id = self.client_id.get().map_or("", String::as_str);
-            let t_ms = self.t_ms();
-            self.print(
-                format_args!("{} (client {client_id})", self.heading),
-                &Line::Started { client_id, t_ms },
-            );
-        });
+        let client_id = self.client_id.get().map_or("", String::as_str);
+        let t_ms = self.t_ms();
+        self.print(
+            format_args!("{} (client {client_id})", self.heading),
+            &Line::Started { client_id, t_ms },
+        );
+        *self.started.lock() = true;
+        self.on_started.notify_all();
+    }
+
+    fn wait_for_start(&self) {
+        let mut started = self.started.lock();
+        self.on_started
+            .wait_while(&mut started, |started| !*started);
     }
 
     pub fn is_started(&self) -> bool {
-        self.started.is_completed()
+        *self.started.lock()
     }
 
     /// Something happened to the consumer.
@@ -102,14 +110,14 @@ impl Report {
             Event::Doubtful { .. } => "doubtful",
             _ => "other",
         };
-        self.started();
+        self.wait_for_start();
         self.trouble(kind, None, &event.to_string());
     }
 
     /// These are all queues of this member. That of the group's retries, which is there by itself, is
     /// not shown.
     fn assigned(&self, queues: &[MessageQueue]) {
-        self.started();
+        self.wait_for_start();
         let queues = queues.iter();
         let asked_for = queues.filter(|queue| !queue.topic().starts_with("%RETRY%"));
         let mut queues: Vec<String> = asked_for.map(ToString::to_string).collect();
@@ -128,7 +136,7 @@ impl Report {
 
     /// A handler has decided about a message, on this thread.
     pub fn message(&self, message: &MessageView, outcome: Outcome) {
-        self.started();
+        self.wait_for_start();
         let line = MessageLine::new(message, outcome, self.t_ms());
         self.print(Shown { message, outcome }, &Line::Message(&line));
     }

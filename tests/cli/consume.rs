@@ -486,6 +486,36 @@ fn consume_gives_messages_back_as_it_is_told() {
 }
 
 #[test]
+fn consume_keeps_the_order_if_it_is_told() {
+    let cluster = Cluster::builder().topic("T", 1).start().unwrap();
+    send(&cluster, "T", &["1", "2", "3"]);
+    let run = |group: &str, args: &str| -> Vec<(String, bool)> {
+        let args = format!("--topic T --from first --orderly --group {group} {args}");
+        let out = consume(&args, &cluster);
+        assert_eq!(out.code, 0, "{out:?}");
+        let lines = out.events("message").into_iter();
+        lines
+            .map(|line| (body(line), line["outcome"] == "ok"))
+            .collect()
+    };
+    let good = |text: &str| (text.to_owned(), true);
+    let bad = |text: &str| (text.to_owned(), false);
+    // The queue waits for a message that is refused, and tries it again in place.
+    let expected = ["1", "2", "3"].map(|text| [bad(text), good(text)]).concat();
+    assert_eq!(
+        run("again", "--fail-first 1 --retry-level 1 --count 3"),
+        expected
+    );
+    // Two tries, then it is a dead letter.
+    let args = "--fail-body 2 --max-reconsume 1 --count 2";
+    let expected = [good("1"), bad("2"), bad("2"), good("3")];
+    assert_eq!(run("dead", args), expected);
+    let dead = cluster.group("dead").dead_letters();
+    assert_eq!(dead.len(), 1);
+    assert_eq!(dead[0].text(), "2");
+}
+
+#[test]
 fn consume_shows_how_far_a_group_is() {
     let cluster = Cluster::builder().brokers(2).start().unwrap();
     send(&cluster, "T", &["1", "2", "3", "4", "5", "6", "7", "8"]);

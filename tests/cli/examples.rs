@@ -68,6 +68,7 @@ fn every_example_sends_to_the_servers_that_it_is_given() {
         ("transaction", "--patience 0"),
         ("request_reply", "--ask-only"),
         ("consume_push", ""),
+        ("consume_ordered", ""),
         ("retry_and_dead_letters", ""),
         ("fault_tolerance", "--seconds 0"),
         ("hooks", ""),
