@@ -61,7 +61,7 @@ struct ToCaller {
 
 impl Completion for ToCaller {
     fn complete(self: Box<Self>, outcome: Outcome, _: Instant) -> Next {
-        // There is room for the answers of all.
+        // The channel has capacity for all answers.
         let _ = self.sender.try_send((self.nth, read(outcome)));
         Next::Done
     }

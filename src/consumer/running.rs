@@ -36,7 +36,7 @@ const DESCRIBE_WITHIN: Duration = Duration::from_secs(1);
 /// How long the control thread has to do what is asked of it.
 const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 
-/// Somebody who waits for the control thread looks this often whether it has ended.
+/// A caller that waits for the control thread checks this often whether it has ended.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// Between two tries to reach a name server.

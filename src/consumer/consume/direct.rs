@@ -60,7 +60,7 @@ fn handle(direct: &Direct, shared: &Shared, handler: &dyn Handler) -> Result<End
     let broker = direct.broker.as_deref().unwrap_or_default();
     let queue = MessageQueue::new(topic.clone(), broker, message.queue_id());
     let message = message.with_topic(topic).of_queue(&queue, 0);
-    // The queue need not be ours, and its real state is left alone.
+    // The queue need not be ours, and its real state does not change.
     let place = Assigned::new(0, queue.clone(), queue, 1, false);
     let mut ended = handler.handle(&Arc::new(place), &[message]);
     Ok(ended.pop().unwrap_or(Ended::Panicked))

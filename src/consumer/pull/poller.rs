@@ -19,7 +19,7 @@ use crate::transport::Deadline;
 /// How long brokers have to say where queues end.
 const ENDS_WITHIN: Duration = Duration::from_secs(3);
 
-/// Who waits for messages looks this often whether some can come.
+/// A poll that waits checks this often whether messages can come at all.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// A running consumer that is polled.
