@@ -1,5 +1,5 @@
-//! `ordermessage/Producer`: all messages of an order go to the queue that a selector picks by the order's
-//! number. Consumers who take one queue after the other see them in order.
+//! `ordermessage/Producer`: all messages of an order go to the queue that a selector picks by the
+//! order's number. Consumers that process each queue in sequence see them in order.
 
 use std::error::Error;
 

@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn what_belongs_to_the_system_is_in_no_namespace() {
+    fn system_names_are_in_no_namespace() {
         let more = ["rmq_sys_x", "CID_RMQ_SYS_x"];
         for name in SYSTEM_TOPICS.iter().chain(&more) {
             assert_eq!(add("N", name), *name);

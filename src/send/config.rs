@@ -18,7 +18,7 @@ pub(crate) struct SendConfig {
     pub(crate) group: Arc<str>,
     /// The same as brokers know it.
     pub(crate) group_on_wire: Arc<str>,
-    /// How the client that is used names topics and groups; known from the start on.
+    /// The client's names of topics and groups; known from the start on.
     pub(crate) names: Names,
     /// The namespace of those names, if there is one.
     pub(crate) namespace: Option<Arc<str>>,
@@ -73,7 +73,7 @@ impl SendConfig {
     /// Takes over how the client names topics and groups.
     ///
     /// # Errors
-    /// `Config` if the group is none with its namespace.
+    /// `Config` if the group with its namespace is not a legal name.
     pub(crate) fn use_names(&mut self, names: Names) -> Result<()> {
         self.group_on_wire = names.on_wire(&self.group_on_wire);
         self.group = names.for_users(&self.group_on_wire);
@@ -107,7 +107,7 @@ impl SendConfig {
     }
 }
 
-/// What a group must be called.
+/// The rules of group names.
 pub(crate) fn check_group(group: &str) -> Result<()> {
     check_name("producer group", group, LONGEST_GROUP).map_err(|e| e.of_kind(ErrorKind::Config))?;
     if group == DEFAULT_GROUP {

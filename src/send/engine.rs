@@ -12,11 +12,11 @@ use crate::error::{Error, ErrorKind, ResponseCode, Result};
 use crate::sync::Mutex;
 use crate::transport::{Account, Deadline};
 
-/// How many ended sends are kept: a burst of answers that one read brings.
+/// The size of the free list: a burst of answers of one read.
 const MOST_ENDED: usize = 512;
 
-/// What all sends of one group share. The sender is none of its business: a producer, a consumer that gives
-/// messages back, a tracer.
+/// State that all sends of one group share. It does not depend on the sender: a producer, a
+/// consumer that sends messages back, a tracer.
 pub(crate) struct Engine {
     pub(crate) config: SendConfig,
     /// Keeps the client open.
@@ -25,14 +25,14 @@ pub(crate) struct Engine {
     pub(crate) core: Arc<ClientCore>,
     pub(crate) account: Arc<Account>,
     pub(crate) counters: Counters,
-    /// Of what can go wrong for each message.
+    /// Limits the warnings of events that can occur once per message.
     pub(crate) warnings: Throttle,
     /// Whether hooks are shown attempts.
     pub(super) hooked: bool,
-    /// What is known of brokers, if latency fault tolerance is on.
+    /// The fault table of brokers, if latency fault tolerance is on.
     pub(super) faults: Option<Faults>,
-    /// Ended asynchronous sends, whose type is none of the engine's business. They own the engine, so
-    /// that its end must drop them.
+    /// The free list of ended asynchronous sends, of a type that the engine does not know. They own
+    /// the engine, so its end must drop them.
     pub(super) ended: FreeList<Box<dyn Any + Send>>,
     /// Dropped at the end, which wakes those that wait on the other end.
     open: Mutex<Option<crossbeam_channel::Sender<()>>>,
@@ -130,7 +130,7 @@ impl Engine {
         }
     }
 
-    /// How brokers that do not answer are probed, if they are.
+    /// The probing of brokers that do not answer, if it is on.
     pub(crate) fn detector(&self) -> Option<Detector> {
         self.faults.as_ref()?.detector()
     }
@@ -145,7 +145,7 @@ impl Engine {
         }
     }
 
-    /// Waits between two attempts; shorter if the engine is closed meanwhile.
+    /// Waits between two attempts; ends early if the engine is closed.
     pub(super) fn pause(&self, pause: Duration) {
         if !pause.is_zero() {
             // Nothing is ever sent: this ends by time, or by the other end being dropped.

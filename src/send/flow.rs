@@ -27,7 +27,7 @@ const SHORTEST_ATTEMPT: Duration = Duration::from_millis(500);
 pub(crate) struct SendFlow {
     pub(super) engine: Arc<Engine>,
     pub(super) message: PreparedMessage,
-    /// Where the current attempt goes.
+    /// The destination of the current attempt.
     pub(super) destination: Destination,
     pub(super) deadline: Deadline,
     /// An attempt's even share of the whole time.
@@ -45,11 +45,11 @@ pub(crate) struct SendFlow {
     outdated: Option<Instant>,
     went_away: bool,
     mode: SendMode,
-    /// What hooks were shown of the current attempt; taken when they hear of its end.
+    /// The hooks' context of the current attempt; taken when they see its end.
     shown: Option<Box<SendContext>>,
 }
 
-/// Where an attempt goes, and until when.
+/// The destination of an attempt, and its deadline.
 #[derive(Clone)]
 pub(super) struct Destination {
     pub(super) queue: MessageQueue,
@@ -61,10 +61,10 @@ pub(super) struct Destination {
     pub(super) deadline: Deadline,
 }
 
-/// What follows an attempt.
+/// The next step after an attempt.
 pub(super) enum Step {
     Done(Result<SendReceipt>),
-    /// Another attempt, after a pause and perhaps a look at the route.
+    /// Another attempt, after a pause and possibly a route look-up.
     Again {
         pause: Duration,
         refresh: bool,
@@ -154,8 +154,7 @@ impl Destination {
 }
 
 impl SendFlow {
-    /// A send whose first attempt is aimed: everything that can go wrong before anything is sent
-    /// has gone right.
+    /// A send with a destination for its first attempt: all checks before sending have passed.
     pub(crate) fn new(
         engine: &Arc<Engine>,
         mut message: PreparedMessage,
@@ -169,14 +168,14 @@ impl SendFlow {
             let (info, asked) = publish_info(engine, &message.topic_on_wire, deadline)?;
             let faults = engine.faults.as_ref();
             let queue = choice.first_queue(faults, &info, &message.topic)?;
-            // Of what came before, only a name server or a selector can have taken long.
+            // Of the steps before, only a name server or a selector can be slow.
             let start = (asked || by_caller).then(Start::now);
             let destination = Destination::new(engine, &info, queue, deadline)?;
             Result::Ok((destination, start))
         };
         let (destination, start) = first().map_err(|error: Error| {
             if error.kind() == ErrorKind::NoBroker {
-                // By now there may be the broker that the known route lacks.
+                // By now the broker that the known route lacks may exist.
                 engine.core.refresh_soon(&message.topic_on_wire);
             }
             message.failed(error)
@@ -209,7 +208,7 @@ impl SendFlow {
         Ok(flow)
     }
 
-    /// What is left of a pause between attempts when the deadline is looked at.
+    /// The pause between attempts, limited by the deadline.
     pub(super) fn within_deadline(&self, pause: Duration) -> Duration {
         pause.min(self.deadline.remaining(Instant::now()))
     }
@@ -264,8 +263,8 @@ impl SendFlow {
         accepted
     }
 
-    /// Judges the attempt that ended at this time. Never waits: unless hooks were shown the attempt, it
-    /// may run on a reader thread.
+    /// Judges the attempt that ended at this time. Never blocks: without hooks it may run on a
+    /// reader thread.
     pub(super) fn settle(&mut self, answer: Result<&Command>, at: Instant) -> Step {
         let read = answer
             .and_then(|answer| receipt(answer, &mut self.message, &self.destination, self.made));
@@ -336,8 +335,7 @@ impl SendFlow {
         }
     }
 
-    /// Whether user code hears of the end of the attempt, so that it must not be settled on a
-    /// thread that reads.
+    /// Whether hooks see the end of the attempt, which must then not be settled on a reader thread.
     pub(super) fn has_hooks(&self) -> bool {
         self.shown.is_some()
     }
@@ -374,7 +372,7 @@ pub(super) fn exchange(
     }
 }
 
-/// The connection for an attempt whose reply the broker is to push to this client.
+/// The connection for an attempt whose reply the broker pushes to this client.
 pub(super) fn ensure_registered(
     engine: &Engine,
     message: &PreparedMessage,
@@ -454,7 +452,7 @@ pub(super) fn receipt(
         extras: Extras::new(said, &message_id),
         message_id,
         offset_message_id: response.message_id.into(),
-        // Below zero: the broker was told to choose.
+        // Below zero: the broker chooses.
         queue: match destination.queue.id() {
             0.. => destination.queue.clone(),
             _ => destination.queue.with_id(response.queue_id),

@@ -18,8 +18,8 @@ pub struct SendHandle {
 /// The other end of a [`SendHandle`].
 pub(crate) type ReceiptPromise = Promise<Result<SendReceipt>>;
 
-/// How much longer than to its deadline a send is waited for: its own error says more, and can be late.
-/// It never comes if it needs the very thread that waits (hooks hear of it on callback threads).
+/// How long past its deadline a send is awaited: its own error is more detailed, and can be late.
+/// It never comes if it needs the waiting thread (hooks run on callback threads).
 const GRACE: Duration = Duration::from_secs(1);
 
 impl SendHandle {
@@ -35,14 +35,14 @@ impl SendHandle {
 
     /// Waits for the result, at most until the send's own deadline and a little more.
     ///
-    /// In a callback of a producer with hooks or trace, do not: hooks hear of the answer on callback
-    /// threads, so that one that waits may be waiting for itself, to the end of that time.
+    /// Do not call this in a callback of a producer with hooks or trace: hooks run on callback
+    /// threads, so the wait may be for its own thread, until it times out.
     ///
     /// # Errors
     /// Those of [`Producer::send`](crate::Producer::send).
     pub fn wait(self) -> Result<SendReceipt> {
-        // Not in one wait: if the process was suspended meanwhile (stopped, or its virtual machine
-        // paused), the send's own result comes just after the deadline.
+        // Not in one wait: if the process was suspended (stopped, or its virtual machine paused),
+        // the send's own result comes just after the deadline.
         match self.result.take_until(self.deadline) {
             Some(result) => result,
             None => self.wait_timeout(GRACE),

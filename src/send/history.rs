@@ -10,7 +10,7 @@ pub(super) struct History {
     failed: Attempts,
     /// When the first of them began.
     begun: Option<Instant>,
-    /// How many of the latest in a row reached no broker, since its address was in back-off.
+    /// Consecutive latest attempts that reached no broker (address in back-off).
     unasked: u32,
     /// Why the current one waits until its address may be asked.
     held_back: Option<Error>,
@@ -33,7 +33,7 @@ impl History {
         self.failed.push(attempt);
     }
 
-    /// Keeps the receipt of an attempt whose message was stored, but not as well as it could be.
+    /// Keeps the receipt of an attempt whose message was stored, but not flushed or replicated.
     pub(super) fn doubt(&mut self, receipt: SendReceipt, error: Error) {
         self.doubtful = Some((receipt, error));
     }
@@ -53,7 +53,7 @@ impl History {
         self.held_back.is_some()
     }
 
-    /// How many of the latest attempts in a row reached no broker, the current one not counted.
+    /// Consecutive latest attempts that reached no broker, without the current one.
     pub(super) fn unasked(&self) -> u32 {
         self.unasked
     }

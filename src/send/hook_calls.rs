@@ -1,4 +1,4 @@
-//! What hooks see of an attempt.
+//! The hooks' view of an attempt.
 
 use std::sync::Arc;
 
@@ -8,8 +8,8 @@ use super::prepared_message::PreparedMessage;
 use crate::error::Result;
 use crate::message::MessageQueue;
 
-/// Shows an attempt to the hooks, which may refuse it. What they were shown comes back, for them to
-/// hear of its end; nothing if there are none.
+/// Shows an attempt to the hooks, which may refuse it. Returns the context for the call at its end;
+/// nothing without hooks.
 pub(super) fn show(
     engine: &Engine,
     message: &PreparedMessage,

@@ -4,8 +4,8 @@
 //! send is answered; never on a thread that reads from a socket, and under no lock. Except for
 //! [`CheckForbiddenHook`], a hook that panics is logged and changes nothing.
 //!
-//! A hook must be `Send + Sync + 'static`, nothing else. The producer takes it; what is to be read
-//! later goes into an `Arc`, which is a hook itself:
+//! A hook must be `Send + Sync + 'static`, nothing else. The producer takes it. To read it later,
+//! pass an `Arc`, which is a hook too:
 //!
 //! ```
 //! use std::sync::Arc;
@@ -84,7 +84,7 @@ pub trait CheckForbiddenHook: Send + Sync {
 /// Runs when the end of a transaction was sent: on the thread that sent the transaction, or on the one
 /// that answered the broker's question (`rmq-check`).
 pub trait EndTransactionHook: Send + Sync {
-    /// The broker has been told, or could not be.
+    /// The end was sent to the broker, or could not be.
     fn end_transaction(&self, context: &EndTransactionContext);
 }
 
@@ -110,16 +110,16 @@ impl<H: EndTransactionHook + ?Sized> EndTransactionHook for Arc<H> {
     }
 }
 
-/// What a hook may know of an attempt (Java's `SendMessageContext`).
+/// An attempt as hooks see it (Java's `SendMessageContext`).
 #[derive(Clone)]
 #[doc(alias = "SendMessageContext")]
 #[non_exhaustive]
 pub struct SendContext {
     /// The producer's group.
     pub group: Arc<str>,
-    /// What is sent.
+    /// The message or batch.
     pub payload: Payload,
-    /// Where to.
+    /// The destination.
     pub queue: MessageQueue,
     /// The broker's address.
     pub broker_address: Arc<str>,
@@ -129,7 +129,7 @@ pub struct SendContext {
     pub born_host: IpAddr,
     /// The namespace that topics and groups have on the wire, if there is one.
     pub namespace: Option<String>,
-    /// Which kind of message it is.
+    /// The type of the message.
     pub message_type: MessageType,
     /// The id that the receipt will name.
     pub message_id: String,
@@ -159,7 +159,7 @@ impl Payload {
     }
 }
 
-/// What became of an attempt.
+/// The outcome of an attempt.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum SendOutcome<'a> {
@@ -197,7 +197,7 @@ pub enum MessageType {
     Delay,
 }
 
-/// What a hook may know of the end of a transaction.
+/// The end of a transaction as hooks see it.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct EndTransactionContext {

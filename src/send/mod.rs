@@ -1,5 +1,5 @@
-//! The one way of every message to a broker: of producers, of message trace, and of what consumers give
-//! back.
+//! The one send flow of all messages: of producers, of message trace, and of messages that
+//! consumers send back.
 //!
 //! An [`Engine`] and a [`SendCall`] are all that a send needs: [`send`], [`send_oneway`] and
 //! [`send_async`]. In reading order:
@@ -14,9 +14,9 @@
 //! - `history`: the attempts that did not end a send;
 //! - `continuation`: the same flow without a thread that waits;
 //! - `handle`: what [`Producer::submit`](crate::Producer::submit) returns;
-//! - `hooks`, `hook_calls`: user code around attempts, and what it is shown;
+//! - `hooks`, `hook_calls`: user code around attempts, and its calls;
 //! - `tracer`: the hook that writes message trace;
-//! - `stats`: what is counted meanwhile.
+//! - `stats`: statistics.
 
 mod config;
 mod continuation;

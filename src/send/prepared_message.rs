@@ -24,19 +24,20 @@ const FORBIDDEN_TOPICS: [&str; 6] = [
     "TRANS_CHECK_MAX_TIME_TOPIC", "SELF_TEST_TOPIC", "OFFSET_MOVED_EVENT",
 ];
 
-/// What brokers add to the properties of every message before they look at their limit: `MSG_REGION`,
-/// `TRACE_ON`, `CLUSTER` and `__CRC32#`, which are 84 bytes with the default names of region and cluster.
-/// (`AbstractSendMessageProcessor`, `SendMessageProcessor`, `MessageExtEncoder`, 5.4.0)
+/// The size of the properties that brokers add to every message before they check their limit:
+/// `MSG_REGION`, `TRACE_ON`, `CLUSTER` and `__CRC32#`, which are 84 bytes with the default names of
+/// region and cluster. (`AbstractSendMessageProcessor`, `SendMessageProcessor`,
+/// `MessageExtEncoder`, 5.4.0)
 const ADDED_TO_ALL: usize = 128;
 
-/// What they add to one that is delivered later, besides its topic: `REAL_TOPIC`, `REAL_QID`,
-/// `TIMER_OUT_MS`, and each time it is stored again `TIMER_ENQUEUE_MS`, `TIMER_DEQUEUE_MS`,
-/// `TIMER_ROLL_TIMES`. (`HookUtils`, `TimerMessageStore`)
+/// The size of those that they add to a scheduled message, besides its topic: `REAL_TOPIC`,
+/// `REAL_QID`, `TIMER_OUT_MS`, and each time it is stored again `TIMER_ENQUEUE_MS`,
+/// `TIMER_DEQUEUE_MS`, `TIMER_ROLL_TIMES`. (`HookUtils`, `TimerMessageStore`)
 const ADDED_TO_SCHEDULED: usize = 160;
 
-/// What they add to the half of a transaction, besides its topic and key: `__transactionId__`,
-/// `REAL_TOPIC`, `REAL_QID`, `TRAN_PREPARED_QUEUE_OFFSET`, `TRANSACTION_CHECK_TIMES`.
-/// (`TransactionalMessageBridge`)
+/// The size of those that they add to a half message, besides its topic and key:
+/// `__transactionId__`, `REAL_TOPIC`, `REAL_QID`, `TRAN_PREPARED_QUEUE_OFFSET`,
+/// `TRANSACTION_CHECK_TIMES`. (`TransactionalMessageBridge`)
 const ADDED_TO_HALF: usize = 128;
 
 /// An offset and a comma for each light queue, in `INNER_MULTI_QUEUE_OFFSET`.
@@ -45,7 +46,7 @@ const ADDED_TO_LIGHT_QUEUE: usize = 20;
 /// The longest properties of a plain message that every broker takes.
 pub(crate) const MAX_PROPERTIES: usize = MAX_LEN - ADDED_TO_ALL;
 
-/// A send as it is asked for.
+/// A send as requested.
 pub(crate) struct SendCall<'a> {
     pub(crate) content: Content<'a>,
     pub(crate) choice: QueueChoice,
@@ -54,7 +55,7 @@ pub(crate) struct SendCall<'a> {
     pub(crate) deadline: Deadline,
 }
 
-/// What is sent.
+/// The content.
 #[derive(Clone, Copy)]
 pub(crate) enum Content<'a> {
     Message(&'a Message),
@@ -68,7 +69,7 @@ pub(crate) struct Start {
     pub(crate) epoch_millis: i64,
 }
 
-/// What is the same in every attempt of a send: checked, keyed, compressed and encoded once.
+/// The parts that all attempts of a send share: checked, keyed, compressed and encoded once.
 pub(crate) struct PreparedMessage {
     pub(super) topic: Arc<str>,
     /// The topic as brokers know it.
@@ -81,7 +82,7 @@ pub(crate) struct PreparedMessage {
     pub(super) batch: bool,
     pub(super) reconsume_times: i32,
     pub(super) max_reconsume_times: Option<i32>,
-    /// An answer to a request, which has request codes of its own.
+    /// A reply to a request, which has its own request codes.
     pub(super) reply: bool,
     /// The broker must know this client before it gets this: it will have something to push.
     pub(super) wants_reply: bool,
@@ -89,7 +90,7 @@ pub(crate) struct PreparedMessage {
     pub(super) message_id: Box<str>,
     /// When it was made ready, then when its current attempt began.
     pub(super) begun: Start,
-    /// What hooks are shown; only kept where there are some.
+    /// The hooks' view; only kept if there are hooks.
     pub(super) payload: Option<Box<Payload>>,
 }
 
@@ -107,7 +108,7 @@ impl<'a> SendCall<'a> {
 }
 
 impl Content<'_> {
-    /// What is counted of it.
+    /// Its size for the statistics.
     pub(crate) fn size(self) -> Size {
         match self {
             Content::Message(message) => Size::of(1, message.body().len()),
@@ -130,10 +131,10 @@ impl Start {
 }
 
 impl PreparedMessage {
-    /// What a call sends, made ready. `buffer` has served another send.
+    /// Prepares a call's content. `buffer` is a reused one.
     ///
     /// # Errors
-    /// `Invalid`, which says what is wrong with it.
+    /// `Invalid`, with the defect.
     pub(crate) fn new(
         engine: &Engine,
         call: &SendCall<'_>,
@@ -238,7 +239,7 @@ impl PreparedMessage {
         let permit = account.acquire(messages, self.body.len(), deadline);
         let permit = permit.map_err(|error| error.with_unique_key(&self.message_id))?;
         if permit.waited() {
-            // That was not the broker's doing.
+            // The broker did not cause that.
             self.begun = Start::now();
         }
         Ok(permit)
@@ -248,7 +249,7 @@ impl PreparedMessage {
 /// A topic as users name it, and as brokers know it.
 ///
 /// # Errors
-/// `Invalid` if either name is none, or the topic belongs to the brokers.
+/// `Invalid` if either name is illegal, or the topic belongs to the brokers.
 pub(crate) fn topic_names(config: &SendConfig, topic: &Arc<str>) -> Result<(Arc<str>, Arc<str>)> {
     check_topic(topic)?;
     if config.namespace.is_none() {
@@ -262,14 +263,14 @@ pub(crate) fn topic_names(config: &SendConfig, topic: &Arc<str>) -> Result<(Arc<
 fn check_topic(topic: &str) -> Result<()> {
     check_name("topic", topic, LONGEST_TOPIC)?;
     if FORBIDDEN_TOPICS.contains(&topic) {
-        let text = format!("the topic {topic} belongs to the brokers; nobody else may send to it");
+        let text = format!("the topic {topic} belongs to the brokers; clients must not send to it");
         return Err(Error::invalid(text));
     }
     Ok(())
 }
 
-/// What a message must be. What the send itself adds to its properties (a new unique key, the
-/// schedule) is not counted.
+/// The checks of a message. Properties that the send itself adds (a new unique key, a schedule) are
+/// not counted.
 ///
 /// # Errors
 /// `Invalid`.
@@ -282,7 +283,7 @@ pub(crate) fn check_message(message: &Message, config: &SendConfig) -> Result<()
     check_properties(message.properties_len(key.len()), added)
 }
 
-/// What its properties make of a message.
+/// The type of a message, by its properties.
 #[derive(Default)]
 struct Traits {
     /// An answer to a request.
@@ -295,7 +296,7 @@ struct Traits {
 }
 
 impl Traits {
-    /// What brokers may add to its properties.
+    /// The size of the properties that brokers may add.
     fn added(&self, parts: &Parts<'_>, topic_on_wire: &str, key: &str) -> usize {
         let mut added = ADDED_TO_ALL + self.light_queues * ADDED_TO_LIGHT_QUEUE;
         if parts.schedule.is_later() {
@@ -344,7 +345,7 @@ fn check(parts: &Parts<'_>, max_size: usize) -> Result<Traits> {
     if let Some(key) = parts.unique_key {
         if key.contains(',') {
             return Err(Error::invalid(
-                "the unique key has a comma, which stands between those of a batch's messages",
+                "the unique key has a comma, which separates the keys of a batch",
             ));
         }
         separators(name::UNIQ_KEY, key)?;
@@ -373,7 +374,7 @@ fn separators(key: &str, value: &str) -> Result<()> {
     Ok(())
 }
 
-/// Brokers refuse a message whose properties, with what they add, are longer than the store can say.
+/// Brokers refuse a message whose properties, with theirs, exceed the store's limit.
 fn check_properties(len: usize, added: usize) -> Result<()> {
     let most = MAX_LEN.saturating_sub(added);
     if len > most {

@@ -1,4 +1,4 @@
-//! What to do after an attempt. Pure: one table, a row a rule.
+//! The decision after an attempt. Pure: one table, one row per rule.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -19,7 +19,7 @@ pub(super) const DEFAULT_CODES: [i32; 8] = [
     response::GO_AWAY,
 ];
 
-/// The pause before a busy broker, or the only one, is asked again.
+/// The pause before a retry at a busy broker, or at the only one.
 const BUSY_PAUSE: Duration = Duration::from_millis(50);
 
 /// The pause before a name server is asked once more about a queue that is gone.
@@ -33,7 +33,7 @@ pub(crate) struct Policy {
     pub(crate) retry_maybe_stored: bool,
 }
 
-/// What an attempt came to.
+/// The outcome of an attempt.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Outcome<'a> {
     Stored(SendStatus),
@@ -41,7 +41,7 @@ pub(super) enum Outcome<'a> {
     Failed(&'a Error),
 }
 
-/// Where the send stands after an attempt.
+/// The state of the send after an attempt.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Situation {
     /// Attempts that may still be made.
@@ -53,7 +53,7 @@ pub(super) struct Situation {
     pub(super) other_broker: bool,
     /// The route was looked up anew because of this send.
     pub(super) refreshed: bool,
-    /// The peer has already said "go away" to this attempt.
+    /// The peer has already answered GO_AWAY to this attempt.
     pub(super) went_away: bool,
     /// No broker was reached: the address is in back-off for this long yet, which is within the deadline.
     /// Said once for an attempt.
@@ -91,13 +91,13 @@ pub(super) fn judge(policy: &Policy, at: &Situation, outcome: Outcome<'_>) -> Ve
         } if !at.went_away => Verdict::Resend {
             pause: Duration::ZERO,
         },
-        // With one queue to go to, an attempt is not over before its broker was reached.
+        // With only one queue, an attempt does not end before its broker was reached.
         Outcome::Failed(_) if at.fixed_queue && at.held_back.is_some() => Verdict::Resend {
             pause: at.held_back.unwrap_or_default(),
         },
         _ if !may_retry => Verdict::Fail,
         Outcome::Refused { code, remark } if is_wrong_queue(code, remark) => {
-            // Brokers tell name servers a moment later.
+            // Brokers inform name servers a moment later.
             let pause = if at.refreshed {
                 NEWS_PAUSE
             } else {

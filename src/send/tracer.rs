@@ -1,4 +1,4 @@
-//! Message trace: what was sent, told to a topic of the broker in Java's form.
+//! Message trace: records of sent messages, in Java's format, in a topic of the broker.
 
 use std::collections::BTreeMap;
 use std::mem;
@@ -44,9 +44,9 @@ const END_WITHIN: Duration = Duration::from_secs(1);
 
 const DEFAULT_REGION: &str = "DefaultRegion";
 
-/// Takes records as a hook, and sends them by an engine of its own, which has no hooks and is therefore
-/// never traced. What does not fit the queue is dropped and counted: a send
-/// never waits for its trace.
+/// Takes records as a hook, and sends them with a separate engine, which has no hooks and is
+/// therefore never traced. Records that do not fit the queue are dropped and counted: a send never
+/// waits for its trace.
 #[derive(Clone)]
 pub(crate) struct Tracer(Arc<Queue>);
 
@@ -130,7 +130,7 @@ impl Tracer {
 
 impl SendMessageHook for Tracer {
     fn after(&self, context: &SendContext, outcome: &SendOutcome<'_>) {
-        // As in Java, only stored messages are traced, and only where the broker wants it.
+        // As in Java, only stored messages are traced, and only if the broker wants it.
         let SendOutcome::Stored(receipt) = outcome else {
             return;
         };
@@ -226,7 +226,8 @@ fn run(
             }
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => {
-                // Of a client that is closed under its producer some may be left: they are said to be lost.
+                // If a client is closed before its producer, some records may be left: they are
+                // reported as lost.
                 waiting.extend(records.try_iter());
                 flush(engine, trace_topic, &mut waiting);
                 return;
@@ -300,7 +301,7 @@ fn send(engine: &Arc<Engine>, trace_topic: &Arc<str>, body: String, keys: String
     launch(engine, call, 1, listener);
 }
 
-/// Lets what is in flight be answered, and tells the brokers that the tracer's group is gone.
+/// Waits for the sends in flight, and unregisters the tracer's group from the brokers.
 fn end(engine: &Engine, membership: &Membership) {
     if engine.is_forked() {
         return;

@@ -127,7 +127,7 @@ fn the_table_has_medians_of_quiet_runs_and_ratios_to_the_limit_of_the_mode() {
 }
 
 #[test]
-fn what_bench_prints_can_be_reported_as_it_is() {
+fn output_of_bench_can_be_reported_unchanged() {
     let args = "--embedded --count 8 --warmup 0 --mode async --inflight 4 --threads 2 --producers 2 \
                 --topics 2 --body 10";
     let out = run("bench", &args.split_whitespace().collect::<Vec<_>>(), "");

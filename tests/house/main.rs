@@ -4,6 +4,7 @@
 mod architecture;
 mod cost;
 mod faults_table;
+mod glossary;
 mod guide;
 mod invariants;
 mod links;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::protocol::id::{self, UniqueKeys};
 
-/// Who this client is to brokers, the source of its message ids, and the process that it belongs to.
+/// The identity of this client at brokers, the source of its message ids, and its process.
 pub(crate) struct Identity {
     client_id: String,
     pub(crate) process: Process,

@@ -30,7 +30,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_can_be_read_depends_on_the_brokers_permission_and_not_on_a_master() {
+    fn readable_queues_depend_on_the_brokers_permission_and_not_on_a_master() {
         let queue = |(broker, perm): (&str, i32)| QueueData {
             broker_name: broker.into(),
             read_queue_nums: 2,

@@ -1,4 +1,4 @@
-//! The routes that are known, each with its views: a cache, and who hears of its changes.
+//! The known routes, each with its views: a cache, and the listeners of its changes.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};

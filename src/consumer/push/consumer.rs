@@ -51,7 +51,7 @@ const NAME_SERVER_AGAIN: Duration = Duration::from_millis(100);
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let cluster = rocketmq_blocking::embedded::Cluster::start()?;
 /// # let name_server = cluster.name_server();
-/// # let producer = Producer::builder("g").name_server(name_server).start()?;
+/// # let producer = Producer::builder("g").name_server(&name_server).start()?;
 /// # producer.send(&Message::new("Orders", "one book"))?;
 /// # let (seen, messages) = std::sync::mpsc::channel();
 /// let consumer = PushConsumer::builder("billing")

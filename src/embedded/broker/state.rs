@@ -20,12 +20,12 @@ use crate::embedded::store::{QueueRef, Store};
 use crate::embedded::topics::Topics;
 use crate::protocol::Command;
 
-/// What the brokers of a cluster have in common.
+/// State that the brokers of a cluster share.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::embedded) struct Settings {
     pub(in crate::embedded) release: Release,
     pub(in crate::embedded) max_message_size: usize,
-    /// Whether pull consumers may ask by a request of their own (361).
+    /// Whether pull consumers may use their own request (361).
     pub(in crate::embedded) lite_pull: bool,
     /// Whether filters by SQL92 are served.
     pub(in crate::embedded) sql_filters: bool,
@@ -52,7 +52,7 @@ pub(in crate::embedded) struct BrokerState {
     pub(in crate::embedded) popping: Mutex<()>,
     /// Long polls that wait for a message.
     pub(in crate::embedded) parked: Parked,
-    /// What a test changed about this broker.
+    /// The deviations that a test has set.
     pub(in crate::embedded) knobs: Knobs,
     /// The broker's own requests that clients have not answered yet.
     pub(in crate::embedded) asked: Asked,

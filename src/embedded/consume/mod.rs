@@ -1,5 +1,6 @@
-//! What consumers ask a broker for. Each file has the handlers of one subject, functions of a
-//! [`BrokerState`](super::broker::BrokerState) and a call; `service` says which request goes to which.
+//! Requests of consumers to a broker. Each file has the handlers of one subject, functions of a
+//! [`BrokerState`](super::broker::BrokerState) and a call; `service` says which request goes to
+//! which.
 //!
 //! In reading order:
 //! - `filter`: which messages of a topic a group wants

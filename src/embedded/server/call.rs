@@ -74,8 +74,8 @@ impl Call<'_> {
 }
 
 impl Responder {
-    /// Answers with what `make` returns, unless somebody has already or the connection has ended; then `make`
-    /// does not run. Says whether it did.
+    /// Answers with the result of `make`, unless the request was already answered or the connection
+    /// has ended; then `make` does not run. Returns whether it did.
     pub(in crate::embedded) fn answer_with(&self, make: impl FnOnce() -> Command) -> bool {
         let Some((link, content)) = self.take() else {
             return false;
@@ -295,7 +295,7 @@ impl Link {
         self.connection.post(post);
     }
 
-    /// The bytes of an answer; none if nobody waits for it.
+    /// The bytes of an answer; none for a oneway request.
     fn frame(&self, request: &Command, format: HeaderFormat, answer: Command) -> Vec<u8> {
         let mut out = Vec::new();
         self.append_frame(request, format, answer, &mut out);

@@ -19,7 +19,7 @@ pub(in crate::embedded) struct Store {
     clock: Arc<Clock>,
     /// Wakes tests that wait for something else than messages.
     changes: Arc<Changes>,
-    /// Whether anybody looks at messages; if not, none is encoded.
+    /// Whether messages are kept; otherwise they are not encoded.
     wanted: AtomicBool,
     state: Mutex<State>,
     arrived: Condvar,

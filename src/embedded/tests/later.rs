@@ -99,7 +99,7 @@ fn a_responder_that_is_dropped_answers_nothing() {
 }
 
 #[test]
-fn what_a_responder_keeps_lives_as_long_as_the_request_waits() {
+fn values_kept_by_a_responder_live_as_long_as_the_request() {
     let mut at = start();
     let [answered, forgotten] = at.requests([1, 2]);
     let watch = |responder: &Responder| {

@@ -45,7 +45,7 @@ fn it_is_one_word_wide_and_shows_the_bytes_that_came() {
 }
 
 #[test]
-fn properties_are_parsed_once_and_only_when_asked_for() {
+fn properties_are_parsed_once_on_first_use() {
     let one = view(b"T", b"", TEXT);
     assert!(one.0.parsed.get().is_none());
     let value = one.property("x").map(str::as_ptr);
@@ -84,7 +84,7 @@ fn ids_and_times_are_those_of_java() {
 }
 
 #[test]
-fn what_a_consumer_adds_changes_only_its_own_clone() {
+fn additions_of_a_consumer_change_only_its_own_clone() {
     let stored = view(b"%RETRY%g", b"body", TEXT);
     let queue = MessageQueue::new("T", "broker-a", 9);
     let consumed = stored

@@ -250,7 +250,7 @@ mod tests {
 
     /// A body as the Java client 5.4.0 compresses it at level 5.
     #[test]
-    fn what_java_compressed_is_read_or_the_feature_is_named() {
+    fn bodies_compressed_by_java_are_read_or_the_feature_is_named() {
         let body = "hello hello hello hello hello hello hello hello";
         for (flags, bytes, feature) in [
             (

@@ -28,7 +28,7 @@ pub(crate) struct AsyncSend {
     next: Work,
 }
 
-/// What a worker does with it.
+/// The next step of a worker.
 enum Work {
     Nothing,
     Pause {
@@ -40,9 +40,9 @@ enum Work {
         refresh: bool,
     },
     Resend,
-    /// The broker knows this client, or could not be told.
+    /// The broker has registered this client, or could not.
     Registered,
-    /// Hooks are to hear of the answer before it is judged.
+    /// Hooks see the answer before it is judged.
     Settle(Box<(Outcome, Instant)>),
     Call(Result<SendReceipt>),
 }
@@ -128,9 +128,9 @@ impl AsyncSend {
         engine.ended.take()?.downcast().ok()
     }
 
-    /// The end of a send that has reported its result: what is left of it serves the next one.
+    /// The end of a send that has reported its result: its memory serves the next one.
     fn retire(mut self: Box<Self>) {
-        // The message as it was given, for hooks: it may be larger by far than what was sent of it.
+        // The message as given, for hooks: it may be much larger than its compressed form.
         self.flow.message.payload = None;
         if self.flow.message.body.len() <= LARGEST_KEPT {
             let engine = self.flow.engine.clone();
@@ -156,8 +156,8 @@ impl AsyncSend {
         core.ensure_registered_then(group, &address, deadline, Box::new(then));
     }
 
-    /// Makes the attempt that is due: over this connection, if it has to be that one; `dial` says whether
-    /// this thread may wait for a new one. The engine is its own, which goes with it.
+    /// Makes the next attempt, over this connection if one is given; `dial` says whether this
+    /// thread may wait for a new one. The send owns the engine.
     fn dispatch(self: Box<Self>, engine: &Engine, registered: Option<Arc<Connection>>, dial: Dial) {
         let SendFlow {
             message,
@@ -213,7 +213,7 @@ impl AsyncSend {
         }
     }
 
-    /// What the retry workers are given. If none is free by the deadline, the timer ends the send.
+    /// Work queued for a retry worker. If none is free by the deadline, the timer fails it.
     fn queue_up(self: Box<Self>) -> Box<dyn Job> {
         let deadline = self.flow.deadline;
         let timer = self.flow.engine.core.workers.timer.clone();
@@ -234,7 +234,7 @@ impl AsyncSend {
             let end = self.flow.fail();
             self.end(end);
         };
-        // Hooks hear of the end, and they are user code.
+        // Hooks see the end, and they are user code.
         match has_hooks {
             true => callbacks.submit(Box::new(end)),
             false => end(),
@@ -320,7 +320,7 @@ impl Job for AsyncSend {
 }
 
 impl Drop for AsyncSend {
-    /// What is dropped on the way (a timer that was closed, a worker that panicked) still answers.
+    /// A send that is dropped (by a closed timer or a panicked worker) still answers.
     fn drop(&mut self) {
         if let Some(listener) = self.listener.take() {
             let engine = self.flow.engine.clone();
@@ -329,7 +329,7 @@ impl Drop for AsyncSend {
                     ErrorKind::Closed,
                     "the producer was shut down during the send",
                 )),
-                // Then only a panic can do this, and it is unknown how far the send came.
+                // Then only a panic can cause this, and the progress of the send is unknown.
                 Ok(()) => self
                     .flow
                     .interrupt(Error::lost())

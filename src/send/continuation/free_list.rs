@@ -3,9 +3,9 @@ use crate::sync::channel::{self, Receiver, Sender};
 
 /// Finished sends kept for reuse: a bounded free list.
 ///
-/// Asynchronous sends are made by the threads that send and end on others. Memory that is given back
-/// by another thread than it was taken by is what costs an allocator most: so ended sends go back as
-/// they are, and the thread that takes one drops what is in it.
+/// Asynchronous sends begin on sending threads and end on others. Memory that is freed by another
+/// thread than the one that allocated it is expensive: so ended sends are returned whole, and the
+/// thread that reuses one drops its content.
 pub(crate) struct FreeList<T> {
     give: Sender<T>,
     take: Receiver<T>,
@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn so_many_are_kept_and_none_after_the_end() {
+    fn the_free_list_is_bounded_and_empty_after_the_end() {
         let list = FreeList::new(2);
         let thing = Arc::new(());
         assert!(list.take().is_none());

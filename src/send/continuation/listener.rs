@@ -9,13 +9,13 @@ use crate::send::stats::Size;
 /// User code.
 pub(crate) type Callback = Box<dyn FnOnce(Result<SendReceipt>) + Send>;
 
-/// A part of this crate that hears of the end of a send: declared here, implemented by the layers above.
+/// A listener for the end of a send: declared here, implemented by the layers above.
 pub(crate) trait SendListener: Send {
     /// The send has ended. It may run on a reader or timer thread: it hands on, and does not wait.
     fn ended(self: Box<Self>, result: Result<SendReceipt>);
 }
 
-/// What hears of the end of a send.
+/// The recipient of the end of a send.
 pub(crate) enum Recipient {
     /// User code, on a callback worker.
     Callback(Callback),
@@ -24,7 +24,7 @@ pub(crate) enum Recipient {
     Listener(Box<dyn SendListener>),
 }
 
-/// What hears of the end of a send, exactly once, and what is counted then.
+/// The recipient of the end of a send, called exactly once, and its statistics.
 pub(crate) struct Listener {
     pub(crate) recipient: Recipient,
     pub(crate) size: Size,

@@ -1,6 +1,6 @@
 //! A send that goes on without a thread that waits.
 //!
-//! - `listener`: what hears of its end;
+//! - `listener`: the recipients of its end;
 //! - `async_send`: the continuation, which goes from thread to thread as one box;
 //! - `free_list`: ended ones, for the sends after them.
 

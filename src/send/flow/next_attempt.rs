@@ -89,8 +89,8 @@ impl SendFlow {
         }
     }
 
-    /// Chooses the queue of another attempt, with a new route if the old one is suspected. What it
-    /// returns is the end of the send.
+    /// Chooses the queue of another attempt, with a new route if the old one is suspected. Returns
+    /// the end of the send, if it ends here.
     pub(in crate::send) fn choose_again(&mut self, refresh: bool) -> Option<Result<SendReceipt>> {
         match self.next_destination(refresh) {
             Ok(destination) => {
@@ -99,7 +99,7 @@ impl SendFlow {
                 let refused = self.begin().err();
                 refused.map(|refused| self.interrupt(refused))
             }
-            // There was an attempt before, and how it ended says more about why.
+            // There was an attempt before, and its error has more details.
             Err(error) => {
                 logging::debug!(target: LOG, "{}: no further attempt: {error}", self.message.topic);
                 Some(self.fail())
@@ -131,7 +131,7 @@ impl SendFlow {
         Destination::new(&self.engine, &info, queue, self.deadline)
     }
 
-    /// An end from outside, which does not turn what is stored into a failure.
+    /// An end from outside, which does not turn a stored message into a failure.
     pub(crate) fn interrupt(&mut self, error: Error) -> Result<SendReceipt> {
         if self.is_open {
             let took = self.message.begun.at.elapsed();
@@ -147,8 +147,8 @@ impl SendFlow {
         }
     }
 
-    /// The end without a good receipt: a doubtful one, or the error of all attempts, whose kind is
-    /// that of the last.
+    /// The end without a good receipt: a doubtful one, or the error of all attempts, with the kind
+    /// of the last.
     pub(in crate::send) fn fail(&mut self) -> Result<SendReceipt> {
         let is_open = self.is_open;
         let last = self.history.as_mut().and_then(|h| match is_open {
@@ -198,7 +198,7 @@ impl SendFlow {
         }
     }
 
-    /// Whether there is time to wait until the address is no longer left alone; once.
+    /// Whether there is time to wait for the end of the address's back-off; once.
     fn may_wait(&self, now: Instant, pause: Duration) -> bool {
         let held_back = self.history.as_ref().is_some_and(|h| h.was_held_back());
         !held_back && pause < self.deadline.remaining(now)
@@ -246,7 +246,7 @@ impl SendFlow {
         self.history.as_ref()?.last_broker()
     }
 
-    /// How many of the latest attempts in a row reached no broker.
+    /// Consecutive latest attempts that reached no broker.
     fn unasked(&self) -> u32 {
         self.history.as_ref().map_or(0, |h| h.unasked())
     }

@@ -7,10 +7,10 @@ use crate::protocol::properties::MAX_LEN;
 use crate::send::prepared_message::PreparedMessage;
 use crate::send::retry;
 
-/// What brokers say where the body or the properties, with those that they add, are too long.
+/// The brokers' remarks about a body or properties (with those that they add) that are too long.
 const TOO_LONG: &str = "properties length";
 
-/// What the properties that a broker adds may come to, if its own names are long.
+/// The largest properties that a broker adds, if its own names are long.
 const MOST_ADDED: usize = 1024;
 
 /// The error that an answer is.

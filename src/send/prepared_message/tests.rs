@@ -71,7 +71,8 @@ fn a_batch_gives_brokers_no_key_that_could_replace_those_of_its_messages() {
     assert_eq!(&*prepared.message_id, "key,key");
 }
 
-/// What the source of brokers 5.4.0 adds, with names of 35 characters for the region and the cluster.
+/// The properties that brokers 5.4.0 add, with names of 35 characters for the region and the
+/// cluster.
 fn added_by_brokers(message: &Message, topic: &str, key: &str) -> usize {
     let longest = |pairs: &[(&str, usize)]| -> usize {
         let lengths = pairs.iter().map(|(name, value)| name.len() + value + 2);
@@ -112,7 +113,7 @@ fn added_by_brokers(message: &Message, topic: &str, key: &str) -> usize {
 }
 
 #[test]
-fn what_brokers_add_to_the_longest_properties_fits_into_their_store() {
+fn the_longest_properties_with_those_of_brokers_fit_into_their_store() {
     let (topic, key) = ("t".repeat(127), "k".repeat(32));
     let plain = || Message::new(topic.as_str(), "x").unique_key(key.as_str());
     let timed = || plain().deliver_after(Duration::from_secs(60));

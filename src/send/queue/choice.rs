@@ -1,4 +1,4 @@
-//! Which queue gets a message.
+//! The choice of the queue for a message.
 
 use std::time::Instant;
 
@@ -11,7 +11,7 @@ use crate::panics::caught;
 /// A caller's function over the sorted queues: it returns an index.
 pub(crate) type Selector = Box<dyn FnOnce(&[MessageQueue]) -> usize + Send>;
 
-/// How the queue of a send is chosen.
+/// The way to choose the queue of a send.
 pub(crate) enum QueueChoice {
     /// In turn, over all queues of the topic.
     Any,
@@ -44,8 +44,8 @@ impl QueueChoice {
     }
 }
 
-/// The next queue in turn, not of a broker to avoid if there is another: of the last one, and of those
-/// that are slow or failed.
+/// The next queue in turn, if possible not at a broker to avoid: the last one, and slow or failed
+/// ones.
 pub(in crate::send) fn next_queue<'a>(
     faults: Option<&Faults>,
     info: &'a PublishInfo,

@@ -12,7 +12,7 @@ use crate::send::LOG;
 use crate::sync::Mutex;
 use crate::transport::Deadline;
 
-/// How long a broker is avoided after an attempt of a given latency.
+/// The time for which a broker is avoided after an attempt of a given latency.
 ///
 /// The default is Java's of 5.x; [`FaultStrategy::v4`] is that of 4.x.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -140,7 +140,7 @@ impl Faults {
         table.record(broker, report, &self.strategy, now);
     }
 
-    /// The index of the queue to take, `first` being the next in turn.
+    /// The index of the queue to use; `first` is the next in turn.
     pub(super) fn pick(
         &self,
         queues: &[MessageQueue],
@@ -157,8 +157,8 @@ impl Faults {
         self.strategy.detector
     }
 
-    /// Asks the brokers that refused or did not answer. `ask` says whether one answers, or nothing if no
-    /// route names it any more.
+    /// Probes the brokers that refused or did not answer. `ask` returns whether one answers, or
+    /// `None` if no route names it any more.
     pub(in crate::send) fn probe(&self, ask: impl Fn(&str) -> Option<bool>) {
         let unreachable = self.table.lock().unreachable();
         for broker in unreachable {
@@ -174,7 +174,7 @@ impl Faults {
     }
 }
 
-/// What an attempt said about its broker.
+/// The result of an attempt for its broker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::send) enum Report {
     /// It stored the message, after this time.
@@ -185,7 +185,7 @@ pub(in crate::send) enum Report {
     Refused,
 }
 
-/// What is known of brokers: Java's `LatencyFaultTolerance`.
+/// The state of brokers: Java's `LatencyFaultTolerance`.
 #[derive(Debug, Default)]
 struct FaultTable {
     items: HashMap<Arc<str>, Item>,
@@ -241,9 +241,9 @@ impl FaultTable {
         self.items.remove(broker);
     }
 
-    /// The index of the queue to take, `start` being the one whose turn it is: of an available
-    /// broker, else a reachable one, else the best of the bad, else any; the broker that has just
-    /// failed only if there is no other.
+    /// The index of the queue to use; `start` is the next in turn. Of an available broker,
+    /// otherwise of a reachable one, otherwise of one of the best bad ones, otherwise any; of the
+    /// broker that just failed only if there is no other.
     fn pick(
         &mut self,
         queues: &[MessageQueue],
@@ -277,7 +277,7 @@ impl FaultTable {
         self.items.get(broker).is_none_or(|item| item.reachable)
     }
 
-    /// When all are bad: in turn, one of the better half of those that have queues of this topic.
+    /// If all are bad: in turn, one of the better half of those that have queues of this topic.
     fn at_least_one(
         &mut self,
         queues: &[MessageQueue],

@@ -1,4 +1,4 @@
-//! Which queue gets a message.
+//! The choice of the queue for a message.
 //!
 //! - `choice`: the caller's choice, the next in turn, Java's hash of a key;
 //! - `fault_table`: which brokers to avoid for a while, if latency fault tolerance is on.

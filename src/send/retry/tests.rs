@@ -18,7 +18,7 @@ fn policy() -> Policy {
 }
 
 #[test]
-fn what_may_be_stored_is_not_sent_again_if_that_is_not_wanted() {
+fn a_maybe_stored_message_is_not_retried_if_that_is_off() {
     let policy = Policy {
         retry_maybe_stored: false,
         ..policy()
@@ -131,7 +131,7 @@ fn stored_is_accepted_and_codes_follow_the_list() {
 }
 
 #[test]
-fn not_stored_well_goes_to_another_broker_only_if_asked_for() {
+fn a_doubtful_receipt_is_retried_only_on_request() {
     let eager = Policy {
         another_broker_when_not_stored: true,
         ..policy()
@@ -265,7 +265,7 @@ fn failures_of_the_network_are_retried() {
 }
 
 #[test]
-fn what_may_be_stored_is_not_retried_if_that_is_switched_off() {
+fn retries_of_maybe_stored_messages_can_be_switched_off() {
     let careful = Policy {
         retry_maybe_stored: false,
         ..policy()

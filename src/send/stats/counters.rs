@@ -1,4 +1,4 @@
-//! What a producer counts while it sends. Threads that send share no lock here: a send is two atomic
+//! The counters of a producer. Sending threads share no lock here: a send makes two atomic
 //! additions at its beginning, two at its end, and one for the answer of each attempt.
 
 use std::sync::atomic::AtomicU64;
@@ -8,14 +8,14 @@ use std::time::Duration;
 
 use crate::error::{Error, ErrorKind, Result, SendFate};
 
-/// The most brokers that have counters of their own. They stay when a broker has left all routes, so that no
-/// number ever becomes smaller.
+/// The most brokers with separate counters. They stay when a broker has left all routes, so that no
+/// number ever decreases.
 pub(super) const MOST_BROKERS: usize = 64;
 
 /// The name under which all others are counted.
 pub(super) const OTHERS: &str = "(others)";
 
-/// How much a call sends.
+/// The size of a call.
 #[derive(Clone, Copy)]
 pub(crate) struct Size {
     messages: u32,
@@ -23,7 +23,7 @@ pub(crate) struct Size {
 }
 
 impl Size {
-    /// Of what is counted elsewhere.
+    /// Values that are counted elsewhere.
     pub(crate) const NOTHING: Size = Size::of(0, 0);
 
     /// A number of messages, and the bytes of their bodies. (No frame has more than 32 bits can count.)
@@ -51,7 +51,7 @@ pub(crate) struct Counters {
     pub(super) others: OnceLock<Box<Broker>>,
 }
 
-/// On cache lines of its own: threads that count different things do not slow each other down.
+/// On separate cache lines: threads that count different things do not slow each other down.
 #[repr(align(128))]
 #[derive(Default)]
 pub(super) struct Padded<T>(pub(super) T);
@@ -110,7 +110,7 @@ impl Counters {
         self.begun.0.add(size);
     }
 
-    /// Once for each [`begin`](Counters::begin), before anybody hears of the result.
+    /// Once for each [`begin`](Counters::begin), before the result is delivered.
     pub(crate) fn end<T>(&self, size: Size, result: &Result<T>) {
         let error = match result {
             Ok(_) => return self.sent.0.add(size),
@@ -166,7 +166,7 @@ impl Counters {
         };
         for i in 0..MOST_BROKERS {
             let place = &self.brokers[(first + i) % MOST_BROKERS];
-            // Of two that find the same place free, one looks further.
+            // If two threads find the same free entry, one searches on.
             let broker = place.get_or_init(|| Broker::new(name));
             // The texts only where there are several topics, which name their brokers each for itself.
             if Arc::ptr_eq(&broker.name, name) || broker.name == *name {
@@ -227,7 +227,7 @@ impl Histogram {
         self.buckets[bucket((nanos >> UNIT_BITS).min(LONGEST))].fetch_add(1, Release);
     }
 
-    /// What the buckets hold, and the longest time in nanoseconds.
+    /// The counts of the buckets, and the longest time in nanoseconds.
     pub(super) fn read(&self) -> (Box<[u64]>, u64) {
         let buckets = self.buckets.iter().map(|n| n.load(Acquire)).collect();
         (buckets, self.longest.load(Relaxed))

@@ -1,11 +1,11 @@
-//! How long attempts took, in little memory however many they are.
+//! A histogram of latencies, in constant memory.
 
 use std::fmt;
 use std::time::Duration;
 
 use super::counters::{BUCKETS, Histogram, UNIT_BITS, first_of};
 
-/// How long answered attempts took: a histogram.
+/// A histogram of the latencies of answered attempts.
 ///
 /// Quantiles are rounded up: at most 1/16 and 1 us too long, never too short, and never longer than the
 /// [longest](Latency::max) time, which is exact. (Of times over 133 s only that one is known.) It has
@@ -25,7 +25,7 @@ impl Latency {
         }
     }
 
-    /// How many attempts were answered.
+    /// The number of answered attempts.
     pub fn count(&self) -> u64 {
         self.buckets.iter().sum()
     }
@@ -48,8 +48,8 @@ impl Latency {
         self.longest
     }
 
-    /// What was counted since an earlier look. Only of what was counted before is the longest time
-    /// exact: here it is rounded up like a quantile.
+    /// The counts since an earlier snapshot. The longest time is exact only in a whole histogram:
+    /// here it is rounded up like a quantile.
     pub(super) fn since(&self, earlier: &Latency) -> Latency {
         let pairs = self.buckets.iter().zip(&earlier.buckets);
         let buckets: Box<[u64]> = pairs.map(|(now, then)| now.saturating_sub(*then)).collect();

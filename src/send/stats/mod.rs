@@ -1,4 +1,4 @@
-//! What is counted while messages are sent.
+//! The statistics of sends.
 //!
 //! - `counters`: what sends add to, without a lock, and the histogram of their answers;
 //! - `latency`: a histogram as it is read;

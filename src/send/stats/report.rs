@@ -5,13 +5,14 @@ use super::counters::{Broker, Counters, read};
 use super::latency::Latency;
 use crate::error::{ErrorKind, Printable};
 
-/// What a producer has done since it was started: [`Producer::stats`](crate::Producer::stats).
+/// Statistics of a producer since its start: [`Producer::stats`](crate::Producer::stats).
 ///
 /// # What is counted
-/// Calls that send, in messages: one for most, as many as it has for a [`Batch`](crate::Batch). A call
-/// is *begun* when it is made, and *in flight* until it ends: *sent* if it gives `Ok`, *failed* if it
-/// gives `Err`, also when it was refused at once. `begun` is always the sum of these three. (A program that sends
-/// a failed message again makes two calls, and both count: `failed` is not what was lost.)
+/// Calls that send, counted in messages: one for most, all messages of a [`Batch`](crate::Batch). A
+/// call is *begun* when it is made, and *in flight* until it ends: *sent* if it returns `Ok`,
+/// *failed* if it returns `Err`, even if refused at once. `begun` is always the sum of these three.
+/// (A program that sends a failed message again makes two calls, and both count: `failed` is not
+/// the number of lost messages.)
 ///
 /// | call | it ends |
 /// |---|---|
@@ -20,15 +21,15 @@ use crate::error::{ErrorKind, Printable};
 /// | `submit` | when its handle has the result |
 /// | `send_oneway` | when it returns: what the connection has accepted is sent, though it can still be lost |
 /// | `request` | when it returns: sent if the reply came |
-/// | `send_in_transaction` | when the half message is stored or not; what is refused before that, and the transaction's end, are not counted |
+/// | `send_in_transaction` | when the half message is stored or not; earlier refusals, and the transaction's end, are not counted |
 ///
-/// With `auto_batch` each message is a call of its own, as without. Not counted are the records of
-/// message trace, heartbeats, and what [`Admin`](crate::Admin) asks.
+/// With `auto_batch` each message is a separate call, as without. Not counted are the records of
+/// message trace, heartbeats, and the requests of [`Admin`](crate::Admin).
 ///
 /// Bytes are those of bodies as they were given, before compression.
 ///
-/// No number becomes smaller, but for what is in flight. A snapshot is taken while others send: its
-/// numbers can be some sends apart from each other, never so that more ended than began.
+/// No number decreases, except those in flight. A snapshot is taken during sends: its numbers can
+/// be some sends apart, but never show more ends than beginnings.
 ///
 /// `Display` is made for a log or a status page: one line for the producer, one for each broker.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,7 +47,7 @@ pub struct ProducerStats {
     pub failed: u64,
     /// The same by the kind of the error; only kinds that occurred.
     pub failed_by_kind: Vec<(ErrorKind, u64)>,
-    /// How many of those that failed [may be stored](crate::SendFate::MaybeStored).
+    /// The number of failed ones that [may be stored](crate::SendFate::MaybeStored).
     pub maybe_stored: u64,
     /// Attempts beyond the first of their call. (A batch is one attempt.)
     pub retries: u64,
@@ -55,12 +56,12 @@ pub struct ProducerStats {
     pub in_flight: u64,
     /// The bytes of their bodies.
     pub in_flight_bytes: u64,
-    /// The brokers to which attempts were made, by name. The first 64 have rows of their own, also
-    /// when they have left all routes; all others are one row named `(others)`. A row takes 3 KiB.
+    /// The brokers of attempts, by name. The first 64 have separate rows, even when they have left
+    /// all routes; all others share the row `(others)`. A row takes 3 KiB.
     pub brokers: Vec<BrokerStats>,
 }
 
-/// What a producer's attempts on one broker came to: a row of [`ProducerStats`].
+/// The attempts of a producer at one broker: a row of [`ProducerStats`].
 ///
 /// An attempt is one request, whatever the number of its messages, and it is counted when it ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,17 +71,17 @@ pub struct BrokerStats {
     pub broker: Arc<str>,
     /// Attempts that have ended: answered, failed without an answer, or (oneway) accepted.
     pub attempts: u64,
-    /// How many of them brought no receipt: refused, timed out, not connected.
+    /// The number of attempts without a receipt: refused, timed out, not connected.
     pub failures: u64,
-    /// How long answers took, refusals included: from the start of the attempt, whose queue is chosen
-    /// then (so that a connection that has to be made counts), until the answer was read.
+    /// The latencies of answers, refusals included: from the start of the attempt, when its queue
+    /// is chosen (so dialling counts), until the answer was read.
     pub latency: Latency,
 }
 
 impl ProducerStats {
-    /// What was counted so far.
+    /// The counts so far.
     pub(crate) fn of(counters: &Counters, group: &str) -> ProducerStats {
-        // What is counted last is read first.
+        // The counter that is incremented last is read first.
         let maybe_stored = read(&counters.failed.0.maybe_stored);
         let kinds = ErrorKind::ALL.iter().zip(&counters.failed.0.by_kind);
         let failed: Vec<(ErrorKind, u64)> = kinds
@@ -117,8 +118,8 @@ impl ProducerStats {
         }
     }
 
-    /// What was counted between an earlier snapshot of the same producer and this one. What is in
-    /// flight is what is in flight now.
+    /// The counts between an earlier snapshot of the same producer and this one. Numbers in flight
+    /// are the current ones.
     ///
     /// ```no_run
     /// # fn main() -> rocketmq_blocking::Result<()> {

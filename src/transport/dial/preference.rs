@@ -55,7 +55,7 @@ mod tests {
     }
 
     #[test]
-    fn what_failed_is_tried_last_until_it_works_again() {
+    fn a_failed_address_is_tried_last_until_it_works_again() {
         let mut preference = Preference::default();
         let order = |preference: &mut Preference, ports: &[u16]| {
             let order = preference.order(addresses(ports));

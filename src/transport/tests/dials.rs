@@ -126,7 +126,7 @@ fn a_waiter_for_a_dial_is_answered_when_no_thread_can_be_started() {
         assert_eq!(error.kind(), ErrorKind::Io, "{error}");
         assert!(error.to_string().contains("no thread to connect with"));
     }
-    assert!(!peer.is_awaited(), "nobody dials");
+    assert!(!peer.is_awaited(), "no caller dials");
 
     // So is a caller that cannot start a thread for its dial.
     let error = park(&peer, &dialler).try_recv().unwrap().unwrap_err();

@@ -154,7 +154,7 @@ fn new_keys_are_agreed_while_a_writer_is_blocked() {
         .collect();
     // More than the sockets hold, in each direction: a reader that waits for the writer would
     // deadlock both sides.
-    let junk = frame_that_nobody_waits_for(1 << 20);
+    let junk = frame_without_a_waiter(1 << 20);
     for _ in 0..16 {
         broker.push_with_new_keys(&junk).unwrap();
     }
@@ -168,7 +168,7 @@ fn new_keys_are_agreed_while_a_writer_is_blocked() {
     assert_eq!(secured.cluster.broker("broker-a").connections(), 1);
 }
 
-fn frame_that_nobody_waits_for(body: usize) -> Vec<u8> {
+fn frame_without_a_waiter(body: usize) -> Vec<u8> {
     let header = br#"{"code":0,"flag":1,"language":"JAVA","opaque":2000000000,"version":401}"#;
     let mut frame = Vec::new();
     frame.extend(((4 + header.len() + body) as u32).to_be_bytes());

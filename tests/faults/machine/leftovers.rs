@@ -1,7 +1,7 @@
 //! I5, for the whole process: threads and files can be counted only while no other test runs.
 
 #[test]
-fn every_case_alone_leaves_no_thread_and_no_file_behind() {
+fn each_case_leaves_no_thread_and_no_file_behind() {
     if crate::bench::watch::resources().is_some() {
         // The cases run one by one already.
         return;

@@ -16,12 +16,12 @@ fn every_waiter_for_capacity_gets_some() {
 
 #[test]
 fn closing_a_budget_wakes_all_waiters() {
-    check(budgets::closing_wakes_all_who_wait);
+    check(budgets::closing_wakes_all_waiters);
 }
 
 #[test]
 fn capacity_returned_after_the_end_of_an_account_stays_returned() {
-    check(budgets::what_is_back_after_the_end_stays_back);
+    check(budgets::returned_capacity_stays_returned_after_the_end);
 }
 
 #[test]

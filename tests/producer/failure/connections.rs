@@ -28,7 +28,7 @@ fn check_heals(producer: &Producer) {
 }
 
 #[test]
-fn a_refused_connection_says_so_at_once() {
+fn a_refused_connection_is_reported_at_once() {
     let cluster = cluster();
     kill_unused(&cluster, "broker-a");
     let producer = patient(&cluster);

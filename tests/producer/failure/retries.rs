@@ -125,7 +125,7 @@ fn a_chosen_queue_is_never_changed_for_another() {
 }
 
 #[test]
-fn a_send_to_a_chosen_queue_is_not_over_before_its_broker_was_asked() {
+fn a_send_to_a_chosen_queue_does_not_end_before_its_broker_was_tried() {
     let cluster = brokers(1);
     let producer = producer(&cluster);
     let message = message("x");
@@ -214,7 +214,7 @@ fn an_attempt_can_be_given_less_time_even_with_one_broker() {
 }
 
 #[test]
-fn what_may_be_stored_is_sent_again_unless_that_is_switched_off() {
+fn maybe_stored_messages_are_retried_by_default() {
     for (again, stored) in [(true, 2), (false, 1)] {
         for mode in MODES {
             let cluster = brokers(2);

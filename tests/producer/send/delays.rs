@@ -106,7 +106,7 @@ fn a_recalled_message_never_comes() {
 }
 
 #[test]
-fn what_cannot_be_recalled_is_refused_without_asking() {
+fn unrecallable_messages_are_refused_without_a_request() {
     let cluster = cluster();
     let producer = producer(&cluster);
     let handle = |topic: &str| {

@@ -230,7 +230,7 @@ fn a_batch_is_limited_as_a_whole() {
 }
 
 #[test]
-fn what_no_frame_can_carry_is_refused_here() {
+fn a_message_too_large_for_a_frame_is_refused() {
     let cluster = cluster();
     let setup = builder(&cluster)
         .max_message_size(64 << 20)

@@ -96,7 +96,7 @@ fn no_way_of_sending_changes_the_message() {
     assert!(keyed.send().is_ok());
     assert!(
         producer.request(&message, ms(50)).is_err(),
-        "nobody replies"
+        "there is no reply"
     );
     let sent = payments.send_in_transaction(&message, |half| {
         assert_eq!(*half.message(), same);

@@ -79,7 +79,7 @@ fn a_wait_for_a_decision_ends_with_it_or_at_its_timeout() {
 }
 
 #[test]
-fn the_check_sees_the_message_whole_and_is_answered_where_it_was_asked() {
+fn the_check_gets_the_whole_message_and_answers_the_asking_broker() {
     let cluster = cluster();
     let (saw, seen) = unbounded();
     let check = move |half: &MessageView| {

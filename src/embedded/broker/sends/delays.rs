@@ -98,7 +98,7 @@ impl Delays {
         }
     }
 
-    /// How many held messages have been stored in their topics so far.
+    /// The number of held messages that have been stored in their topics so far.
     pub(in crate::embedded) fn delivered(&self) -> usize {
         self.delivered.load(Ordering::Acquire)
     }
@@ -183,7 +183,8 @@ impl Delays {
         id
     }
 
-    /// A broker is killed, or up again. What has become due meanwhile is delivered then.
+    /// A broker is killed, or up again. Messages that became due in the meantime are delivered
+    /// then.
     pub(in crate::embedded::broker) fn set_down(&self, broker: usize, is_down: bool) {
         let mut table = self.table.lock();
         if is_down {

@@ -1,4 +1,4 @@
-//! What a broker does with sends.
+//! A broker's handlers for sends.
 //!
 //! In reading order:
 //! - `send`: sends, and the checks before a message is stored

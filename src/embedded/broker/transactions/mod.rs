@@ -1,7 +1,7 @@
 //! Transactions.
 //!
 //! In reading order:
-//! - `table`: half messages and what is known of them
+//! - `table`: half messages and their states
 //! - `ends`: the ends of transactions, and the broker's own questions about them
 
 mod ends;

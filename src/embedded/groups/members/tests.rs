@@ -33,7 +33,7 @@ fn ids(members: &Members, kind: Kind, group: &str) -> Vec<String> {
 fn a_producer_and_a_consumer_group_may_have_the_same_name() {
     let members = Members::default();
     let joined = register(&members, &heartbeat("p", &["g"], &[]), 1, 0);
-    assert!(joined.is_empty(), "nobody is told of producers");
+    assert!(joined.is_empty(), "producers cause no notification");
     let joined = register(&members, &heartbeat("c", &[], &["h", "g", "no"]), 2, 0);
     assert_eq!(joined, ["g", "h"], "the third is no group");
     assert_eq!(ids(&members, Kind::Producer, "g"), ["p"]);
@@ -112,7 +112,7 @@ fn what_a_member_says_of_its_group_holds_for_all() {
     two.consumer_data_set[0].message_model = MessageModel::Broadcasting;
     two.consumer_data_set[0].consume_type = ConsumeType::ConsumeActively;
     assert_eq!(register(&members, &two, 2, 1), ["g"]);
-    assert!(members.audience("g").is_empty(), "nobody is told");
+    assert!(members.audience("g").is_empty(), "no notification");
     let connections = members.connections("g").unwrap();
     assert!(connections.subscription_table.is_empty());
     assert_eq!(connections.message_model, MessageModel::Broadcasting);

@@ -29,7 +29,7 @@ fn listed(consumer: &mut Consumer) -> Vec<String> {
 }
 
 #[test]
-fn consumers_are_told_when_somebody_joins_or_leaves() {
+fn consumers_are_notified_when_a_member_joins_or_leaves() {
     let cluster = start();
     let broker = cluster.broker("broker-a");
     let mut one = Consumer::join(broker, "one", &[("T", "*")]);
@@ -60,6 +60,7 @@ fn consumers_are_told_when_somebody_joins_or_leaves() {
     assert_eq!(one.notices, told, "no news");
     // Another topic is news.
     one.heartbeat(data(&[("T", "*"), ("U", "*")]));
+    one.notified();
     one.heartbeat(data(&[("T", "*"), ("U", "*")]));
     assert_eq!(one.notices, told + 1);
     broker.kill();
@@ -165,7 +166,7 @@ fn a_clock_that_is_moved_expires_no_member() {
 }
 
 #[test]
-fn members_of_a_broadcasting_group_are_told_nothing() {
+fn members_of_a_broadcasting_group_get_no_notification() {
     let cluster = start();
     let broker = cluster.broker("broker-a");
     let broadcasting = || ConsumerData {

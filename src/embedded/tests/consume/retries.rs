@@ -170,7 +170,7 @@ fn a_send_to_a_retry_topic_is_a_dead_letter_above_the_limit_or_while_a_lock_is_h
 }
 
 #[test]
-fn what_becomes_due_while_its_broker_is_down_comes_when_it_is_up() {
+fn messages_due_while_their_broker_is_down_arrive_when_it_is_up() {
     let (cluster, mut one, message) = start_with_message();
     let broker = cluster.broker("broker-a");
     send_back(&mut one, &back(&message, 1));

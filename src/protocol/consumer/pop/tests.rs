@@ -104,7 +104,7 @@ fn a_handle_has_eight_parts() {
 }
 
 #[test]
-fn a_mark_tells_the_real_topic_and_the_topic_its_mark() {
+fn a_mark_names_the_real_topic_and_the_topic_its_mark() {
     for (mark, topic) in [
         (Mark::Normal, "T"),
         (Mark::RetryV1, "%RETRY%g_T"),

@@ -38,7 +38,7 @@ fn every_text_is_written_as_serde_reads_it() {
 }
 
 #[test]
-fn what_cannot_be_understood_is_an_error_and_never_a_panic() {
+fn invalid_input_is_an_error_and_never_a_panic() {
     for bad in [
         "",
         "{",
@@ -88,7 +88,7 @@ fn check(header: &[u8]) -> bool {
 }
 
 #[test]
-fn what_brokers_answer_is_plain() {
+fn answers_of_brokers_are_plain() {
     for header in [
         ANSWER,
         r#"{"code":1,"flag":1,"language":"GO","opaque":-7,"remark":"no, really","version":0}"#,

@@ -41,7 +41,7 @@ fn check(bytes: Vec<u8>, limit: usize, expected: &[&str]) {
 }
 
 #[test]
-fn stored_messages_stand_one_after_the_other() {
+fn stored_messages_follow_each_other() {
     let (one, two) = (written(record(b"one")), written(record(b"three")));
     let bytes = [&one[..], &two].concat();
     check(vec![], 0, &[]);
@@ -94,7 +94,7 @@ fn a_wrong_checksum_is_an_error_and_an_absent_one_is_not() {
 }
 
 #[test]
-fn what_bodies_inflate_to_is_limited_together() {
+fn inflated_bodies_are_limited_together() {
     let packed = compress::zlib(&[b'x'; 600], 5);
     let bomb = written(Record {
         sys_flag: sys_flag::COMPRESSED,

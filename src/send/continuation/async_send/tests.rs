@@ -7,7 +7,7 @@ use crate::error::SendFate;
 use crate::message::Message;
 use crate::send::{Content, QueueChoice, SendConfig};
 
-/// Drops a send that is in flight, and returns what its callback hears.
+/// Drops a send in flight, and returns its callback's result.
 fn forget_one(engine: &Arc<Engine>) -> Error {
     let message = Message::new("Orders", "x");
     let timeout = Duration::from_secs(20);
@@ -28,7 +28,7 @@ fn forget_one(engine: &Arc<Engine>) -> Error {
 }
 
 #[test]
-fn a_send_that_gets_lost_inside_says_that_its_message_may_be_stored() {
+fn a_dropped_send_reports_that_its_message_may_be_stored() {
     let cluster = Cluster::start().expect("ports");
     let options = ClientOptions::new().name_server(cluster.name_server());
     let client = Client::start(options).expect("started");

@@ -27,7 +27,7 @@ fn takes_turns_and_skips_the_broker_to_avoid_if_there_is_another() {
     check("az", Some("a"), &[0, 0]);
 }
 
-/// A topic with so many queues on each of these brokers.
+/// A topic with this many queues on each of these brokers.
 fn topic(brokers: &[&str], queues: i32) -> PublishInfo {
     let queue = |broker: &&str| QueueData {
         broker_name: (*broker).to_owned(),
@@ -58,7 +58,7 @@ fn ids(info: &PublishInfo, count: usize) -> Vec<i32> {
 }
 
 #[test]
-fn each_topic_takes_turns_for_itself() {
+fn round_robin_is_per_topic() {
     let (one, other) = (topic(&["a"], 4), topic(&["a"], 4));
     let mut seen = Vec::new();
     for _ in 0..4 {

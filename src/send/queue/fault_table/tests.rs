@@ -18,7 +18,7 @@ fn table(now: Instant, reports: &[(&str, Report)]) -> FaultTable {
     table
 }
 
-/// The brokers chosen when each of the queues in turn is the first to be looked at.
+/// The brokers chosen when each of the queues in turn is the first candidate.
 #[track_caller]
 fn check(table: &mut FaultTable, brokers: &str, last: Option<&str>, now: Instant, want: &str) {
     let queues = queues(brokers);

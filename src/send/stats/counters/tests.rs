@@ -20,7 +20,7 @@ fn every_kind_of_error_has_its_counter() {
 }
 
 #[test]
-fn so_many_brokers_are_told_apart_and_the_rest_is_counted_together() {
+fn a_limited_number_of_brokers_is_counted_separately() {
     let counters = Counters::new();
     for round in 1..=2 {
         for broker in 0..MOST_BROKERS + 9 {

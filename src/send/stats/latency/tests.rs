@@ -88,7 +88,7 @@ fn an_interval_has_the_times_of_that_interval() {
 }
 
 #[test]
-fn it_prints_what_an_operator_looks_for() {
+fn it_prints_the_usual_percentiles() {
     let nanos: Vec<u64> = (1..=1000).map(|i| i * 10_000).collect();
     let text = filled(&nanos).to_string();
     assert_eq!(

@@ -36,7 +36,7 @@ pub fn every_waiter_for_capacity_gets_some() {
 }
 
 /// A waiter is woken by the end of its account or of the whole budget, and by nothing else.
-pub fn closing_wakes_all_who_wait() {
+pub fn closing_wakes_all_waiters() {
     let budget = Budget::new(1, 9);
     let (closed, other) = (budget.account(), budget.account());
     let held = closed.acquire(1, 0, passed()).expect("it is unused");
@@ -55,7 +55,7 @@ pub fn closing_wakes_all_who_wait() {
 }
 
 /// A closed account whose permits are all back issues no more.
-pub fn what_is_back_after_the_end_stays_back() {
+pub fn returned_capacity_stays_returned_after_the_end() {
     let account = Budget::new(2, 9).account();
     let take = |account: &Arc<Account>| {
         if let Ok(permit) = account.acquire(1, 1, never()) {
