@@ -269,8 +269,8 @@ fn check_topic(topic: &str) -> Result<()> {
     Ok(())
 }
 
-/// The checks of a message. What the send itself adds to its properties (a new unique key, the
-/// schedule) is not counted.
+/// The checks of a message. Properties that the send itself adds (a new unique key, a schedule) are
+/// not counted.
 ///
 /// # Errors
 /// `Invalid`.
