@@ -77,7 +77,9 @@
 //! sends or heartbeats need a new connection `rmq-dial`. A transaction producer answers the
 //! brokers' checks on its own threads (`rmq-check`, one unless set). A consumer has one thread that
 //! decides (`rmq-consumer`) and 20 threads, unless set, that run its handler (`rmq-consume-{n}`),
-//! however many queues it has; a listener of its events has one (`rmq-events`). All end at shutdown.
+//! however many queues it has (a pull consumer has none of these 20); a listener of its events has one
+//! (`rmq-events`), and so have the offsets that a broadcasting consumer saves (`rmq-offsets`). All end
+//! at shutdown.
 //!
 //! # Deadlines, retries and duplicates
 //! A send has one deadline, `send_timeout` (3 s) after the call; everything happens within it:
@@ -230,7 +232,7 @@ mod transport;
 #[doc(inline)]
 pub use client::{Admin, Client, ClientOptions};
 #[doc(inline)]
-pub use consumer::{Filter, PushConsumer, Retry, StartFrom};
+pub use consumer::{Filter, PullConsumer, PushConsumer, Retry, StartFrom};
 #[doc(inline)]
 pub use error::{Error, ErrorKind, ResponseCode, Result, SendFate};
 #[doc(inline)]

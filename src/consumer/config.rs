@@ -1,6 +1,7 @@
 //! How a consumer is set up.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use super::rebalance::Allocation;
 use super::subscription::Subscriptions;
 use crate::error::{Error, ErrorKind, Result};
 use crate::message::name::RETRY_PREFIX;
-use crate::message::{LONGEST_GROUP, LONGEST_TOPIC, check_name};
+use crate::message::{LONGEST_GROUP, LONGEST_TOPIC, MessageQueue, check_name};
 
 /// Java's default group, which every program would share.
 const DEFAULT_GROUP: &str = "DEFAULT_CONSUMER";
@@ -21,6 +22,13 @@ const DEFAULT_GROUP: &str = "DEFAULT_CONSUMER";
 #[derive(Clone)]
 pub(crate) struct ConsumerConfig {
     pub(crate) mode: Mode,
+    /// Messages are polled, and not given to a handler.
+    pub(crate) is_pull: bool,
+    pub(crate) sharing: Sharing,
+    /// Where the offsets of broadcasting are kept.
+    pub(crate) offset_dir: Option<PathBuf>,
+    /// The most messages of one poll.
+    pub(crate) poll_batch: usize,
     pub(crate) group: Arc<str>,
     /// By the users' names of the topics.
     pub(crate) subscriptions: Subscriptions,
@@ -47,6 +55,17 @@ pub(crate) struct ConsumerConfig {
     pub(crate) on_offset_moved: OffsetMoved,
     pub(crate) on_corrupt: OnCorrupt,
     pub(crate) listener: Option<Listener>,
+}
+
+/// Who has which queues.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Sharing {
+    /// Each queue belongs to one member of the group.
+    Group,
+    /// Broadcasting: every member has all queues, and keeps its own offsets.
+    Everyone,
+    /// This consumer has these queues, by the users' names, and is no member of the group to brokers.
+    Fixed(Vec<MessageQueue>),
 }
 
 /// What a consumer does with a message that cannot be read (a wrong checksum, a damaged body), after it
@@ -78,6 +97,10 @@ impl ConsumerConfig {
             rebalance_interval: Duration::from_secs(20),
             start_timeout: Duration::from_secs(10),
             mode: Mode::Concurrent,
+            is_pull: false,
+            sharing: Sharing::Group,
+            offset_dir: None,
+            poll_batch: 32,
             max_reconsume: None,
             suspend: Duration::from_secs(1),
             drain_time: Duration::from_secs(20),
@@ -118,6 +141,22 @@ impl ConsumerConfig {
                 !(1..=1000).contains(&self.threads),
                 "consume_threads must be 1 to 1000",
             ),
+            (
+                !(1..=1024).contains(&self.poll_batch),
+                "poll_batch must be 1 to 1024",
+            ),
+            (
+                self.offset_dir.is_some() && self.sharing != Sharing::Everyone,
+                "offset_dir is for broadcast() only: otherwise brokers keep the offsets",
+            ),
+            (
+                self.revoke_stuck && self.sharing == Sharing::Everyone,
+                "revoke_stuck does not go with broadcast(): no broker takes messages back",
+            ),
+            (
+                self.on_corrupt == OnCorrupt::DeadLetter && self.sharing == Sharing::Everyone,
+                "on_corrupt(DeadLetter) does not go with broadcast()",
+            ),
             (self.window == 0, "window must not be zero"),
             (self.byte_budget == 0, "byte_budget must not be zero"),
             (
@@ -153,6 +192,7 @@ impl fmt::Debug for ConsumerConfig {
             .field("group", &self.group)
             .field("subscriptions", &self.subscriptions)
             .field("mode", &self.mode)
+            .field("sharing", &self.sharing)
             .field("start_from", &self.start_from)
             .field("threads", &self.threads)
             .finish_non_exhaustive()

@@ -3,14 +3,21 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::control::{Event, Inbox, Order};
+use super::config::Sharing;
+use super::consume::{Direct, Dispatcher};
+use super::control::{Event, Inbox, Order, Question, What};
 use super::observe::ShutdownReport;
 use super::offset::StartFrom;
+use super::questions::{Subject, read};
 use super::shared::Shared;
 use super::topics::Topics;
 use crate::client::{BrokerRequest, Member, MemberKind, NeededTopic, Route, RouteListener};
-use crate::protocol::code::request;
-use crate::protocol::consumer::member::{ConsumeFromWhere, ConsumerData, GroupName};
+use crate::protocol::Command;
+use crate::protocol::code::response;
+use crate::protocol::consumer::asked::OffsetTable;
+use crate::protocol::consumer::member::{
+    ConsumeFromWhere, ConsumeType, ConsumerData, MessageModel,
+};
 use crate::protocol::heartbeat::Heartbeat;
 use crate::transport::{Connection, Deadline, Promise, Threads};
 
@@ -18,10 +25,12 @@ use crate::transport::{Connection, Deadline, Promise, Threads};
 pub(crate) struct ConsumerMember {
     /// On the wire.
     group: Arc<str>,
-    /// What heartbeats say.
-    data: ConsumerData,
+    /// What heartbeats say; `None` if brokers are not to count us among the members.
+    data: Option<ConsumerData>,
     topics: Arc<Topics>,
     inbox: Inbox,
+    /// To the handlers; `None` if there are none.
+    dispatcher: Option<Arc<Dispatcher>>,
     threads: Threads,
     ended: Arc<Promise<ShutdownReport>>,
 }
@@ -46,14 +55,23 @@ impl ConsumerMember {
                 StartFrom::First => ConsumeFromWhere::ConsumeFromFirstOffset,
                 StartFrom::Time(_) => ConsumeFromWhere::ConsumeFromTimestamp,
             },
+            consume_type: match config.is_pull {
+                true => ConsumeType::ConsumeActively,
+                false => ConsumeType::ConsumePassively,
+            },
+            message_model: match config.sharing {
+                Sharing::Everyone => MessageModel::Broadcasting,
+                _ => MessageModel::Clustering,
+            },
             subscription_data_set: subscriptions.collect(),
             ..ConsumerData::new(&**group)
         };
         ConsumerMember {
             group: group.clone(),
-            data,
+            data: (!matches!(config.sharing, Sharing::Fixed(_))).then_some(data),
             topics: topics.clone(),
             inbox: inbox.clone(),
+            dispatcher: (!config.is_pull).then(|| shared.dispatcher.clone()),
             threads: threads.clone(),
             ended: ended.clone(),
         }
@@ -70,7 +88,7 @@ impl Member for ConsumerMember {
     }
 
     fn add_to(&self, heartbeat: &mut Heartbeat) {
-        heartbeat.consumer_data_set.push(self.data.clone());
+        heartbeat.consumer_data_set.extend(self.data.clone());
     }
 
     fn topics(&self) -> Vec<NeededTopic> {
@@ -82,24 +100,16 @@ impl Member for ConsumerMember {
     }
 
     fn is_asked(&self) -> bool {
-        true
+        self.data.is_some()
     }
 
     fn answer(&self, request: BrokerRequest) -> Option<BrokerRequest> {
-        match request.command().code {
-            request::NOTIFY_CONSUMER_IDS_CHANGED => {
-                match GroupName::decode(&request.command().ext) {
-                    Ok(name) if *name.consumer_group == *self.group => {
-                        self.inbox.ask_rebalance();
-                        request.done();
-                    }
-                    Ok(_) => return Some(request),
-                    Err(error) => request.unreadable(&error),
-                }
-                None
-            }
-            _ => Some(request),
+        match read(request.command()) {
+            Ok(Some((group, subject))) if *group == *self.group => self.take(request, subject),
+            Ok(_) => return Some(request),
+            Err(error) => request.unreadable(&error),
         }
+        None
     }
 
     fn confirmed(&self, connection: &Arc<Connection>) {
@@ -118,6 +128,44 @@ impl Member for ConsumerMember {
 
     fn join(&self, deadline: Deadline) -> Vec<String> {
         self.threads.join(deadline)
+    }
+}
+
+impl ConsumerMember {
+    /// Does what a broker asks, or has it done by the thread that can.
+    fn take(&self, mut request: BrokerRequest, subject: Subject) {
+        let what = match subject {
+            Subject::Members => {
+                self.inbox.ask_rebalance();
+                return request.done();
+            }
+            Subject::Consume { broker } => return self.consume(request, broker),
+            Subject::Reset => match OffsetTable::decode(&request.take_body()) {
+                Ok(OffsetTable(offsets)) => What::Reset(offsets),
+                Err(error) => return request.unreadable(&error),
+            },
+            Subject::Offsets { topic } => What::Offsets(topic),
+            Subject::RunningInfo => What::RunningInfo,
+        };
+        let order = Order::Answer(Box::new(Question { request, what }));
+        self.inbox.put(Event::Order(order));
+    }
+
+    fn consume(&self, mut request: BrokerRequest, broker: Option<String>) {
+        let body = request.take_body();
+        let direct = Direct {
+            request,
+            body,
+            broker,
+        };
+        let (back, why) = match &self.dispatcher {
+            Some(dispatcher) => (dispatcher.put(direct), "too many such messages wait"),
+            None => (Some(direct), "a pull consumer has no handler"),
+        };
+        if let Some(Direct { request, .. }) = back {
+            let answer = Command::response_to(request.command(), response::SYSTEM_ERROR);
+            request.reply(&answer.with_remark(why));
+        }
     }
 }
 

@@ -10,21 +10,27 @@
 // - `consume`: consume threads, the user's code, and what follows from its result
 // - `rate`: the limit of messages per second
 // - `control`: the control thread
-// - `member`: a consumer as its client and brokers see it
+// - `ends`: where queues end, and how far the consumer is behind
+// - `member`: a consumer as its client and brokers see it; `questions`: what these ask
 // - `observe`: what a consumer says of itself
-// - `config`: settings; `shared`: what all threads of a consumer share; `push`: `PushConsumer`
+// - `config`: settings; `shared`: what all threads of a consumer share; `running`: its start and end
+// - `push`: `PushConsumer`; `pull`: `PullConsumer`
 
 mod config;
 mod consume;
 mod control;
+mod ends;
 mod fetch;
 mod member;
 mod observe;
 mod offset;
+mod pull;
 mod push;
+mod questions;
 mod queue;
 mod rate;
 mod rebalance;
+mod running;
 mod shared;
 mod subscription;
 mod topics;
@@ -33,9 +39,11 @@ pub use config::OnCorrupt;
 pub use consume::{Deliveries, OrderedMessage, Retry};
 pub use fetch::OffsetMoved;
 pub use observe::{
-    ConsumerState, ConsumerStats, Doing, Event, MoveReason, QueueState, ShutdownReport,
+    ConsumerState, ConsumerStats, Doing, Event, Lag, MoveReason, QueueLag, QueueState,
+    ShutdownReport,
 };
 pub use offset::StartFrom;
+pub use pull::{Messages, PullConsumer, PullConsumerBuilder, PulledMessage, Seek};
 pub use push::{PushConsumer, PushConsumerBuilder};
 pub use rebalance::{Allocation, Division};
 pub use subscription::Filter;

@@ -6,6 +6,7 @@ use super::config::ConsumerConfig;
 use super::consume::Dispatcher;
 use super::control::Inbox;
 use super::observe::Counters;
+use super::offset::SavedOffsets;
 use super::queue::Assignment;
 use super::topics::Topics;
 
@@ -20,4 +21,6 @@ pub(crate) struct Shared {
     pub(crate) dispatcher: Arc<Dispatcher>,
     pub(crate) assignment: Arc<Assignment>,
     pub(crate) counters: Arc<Counters>,
+    /// The offsets of a broadcasting consumer; brokers have those of others.
+    pub(crate) saved: Option<Arc<SavedOffsets>>,
 }

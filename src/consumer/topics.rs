@@ -11,7 +11,7 @@ use crate::message::MessageQueue;
 use crate::message::name::RETRY_PREFIX;
 use crate::protocol::consumer::subscription::Subscription;
 
-/// One subscribed topic. The group's retry topic is one too.
+/// One subscribed topic. The group's retry topic is one too, where messages can be given back.
 #[derive(Debug)]
 pub(crate) struct Topic {
     pub(crate) subscription: Subscription,
@@ -27,10 +27,11 @@ pub(crate) struct Topics {
 }
 
 impl Topics {
-    /// `version` tells newer subscriptions of the group from older ones: epoch milliseconds.
+    /// `retry_of`: the group, on the wire, whose retry topic is consumed too. `version` tells newer
+    /// subscriptions of the group from older ones: epoch milliseconds.
     pub(crate) fn new(
         subscriptions: &Subscriptions,
-        group: &Arc<str>,
+        retry_of: Option<&Arc<str>>,
         names: Names,
         version: i64,
     ) -> Result<Topics> {
@@ -51,14 +52,16 @@ impl Topics {
             };
             by_name.insert(on_wire, topic);
         }
-        let retry: Arc<str> = format!("{RETRY_PREFIX}{group}").into();
-        let all = Subscription::tags(&*retry, "*", version);
-        let topic = Topic {
-            subscription: all.map_err(Error::from)?,
-            filter: Filter::all(),
-            is_retry: true,
-        };
-        by_name.insert(retry, topic);
+        if let Some(group) = retry_of {
+            let retry: Arc<str> = format!("{RETRY_PREFIX}{group}").into();
+            let all = Subscription::tags(&*retry, "*", version);
+            let topic = Topic {
+                subscription: all.map_err(Error::from)?,
+                filter: Filter::all(),
+                is_retry: true,
+            };
+            by_name.insert(retry, topic);
+        }
         Ok(Topics { by_name, names })
     }
 

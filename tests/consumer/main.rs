@@ -1,8 +1,11 @@
 //! What consumers do, against the embedded cluster: one file a feature.
 
+mod broadcast;
 mod common;
 mod flow;
+mod operator;
 mod ordered;
+mod pull;
 mod push;
 mod rebalance;
 mod retry;

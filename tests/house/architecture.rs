@@ -79,7 +79,24 @@ const WALL_CLOCKS: &[(&str, &str)] = &[
         "a time to start from that the caller chose",
     ),
     (
-        "consumer/push/consumer.rs",
+        "consumer/pull/seek.rs",
+        "a time to go on from that the caller chose",
+    ),
+    ("consumer/ends.rs", "how old a message is, for people"),
+    (
+        "consumer/control/start.rs",
+        "since when the consumer runs, for operators",
+    ),
+    (
+        "consumer/control/asked/answers.rs",
+        "when something happened, for operators",
+    ),
+    (
+        "consumer/offset/local.rs",
+        "when a queue was last ours, in a file that outlives the process",
+    ),
+    (
+        "consumer/running.rs",
         "a version that tells newer subscriptions of a group from older ones, of all its members",
     ),
 ];

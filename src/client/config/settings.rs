@@ -20,7 +20,7 @@ use crate::transport::TlsConfig;
 #[derive(Debug)]
 pub(crate) struct ClientConfig {
     name_servers: AddressList,
-    pub(in crate::client) instance_name: Option<String>,
+    pub(crate) instance_name: Option<String>,
     pub(in crate::client) client_ip: Option<IpAddr>,
     pub(in crate::client) connect_timeout: Duration,
     pub(in crate::client) api_timeout: Duration,

@@ -4,9 +4,13 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::client::BrokerRequest;
 use crate::consumer::queue::Assigned;
 use crate::consumer::rate::RateLimit;
 use crate::sync::{Condvar, Mutex};
+
+/// So many messages of operators' wait at most.
+const MOST_DIRECT: usize = 64;
 
 /// The queues that have something for a handler, each at most once. A consume thread takes the first
 /// one; a queue with more goes to the end of the line, so that a busy one does not starve the others.
@@ -17,10 +21,29 @@ pub(crate) struct Dispatcher {
 
 struct Line {
     queues: VecDeque<Arc<Assigned>>,
-    /// Threads that wait and were not called yet.
-    sleeping: usize,
+    direct: VecDeque<Direct>,
     rate: Option<RateLimit>,
     is_closed: bool,
+}
+
+/// What is to be done next.
+pub(crate) enum Taken {
+    Queue(Arc<Assigned>),
+    /// For consume threads only.
+    Direct(Direct),
+    /// There was none in time.
+    Late,
+    /// There will be none any more.
+    Closed,
+}
+
+/// A broker's request to consume one message now, as an operator wants it.
+pub(crate) struct Direct {
+    pub(crate) request: BrokerRequest,
+    /// The message, as it is stored.
+    pub(crate) body: Vec<u8>,
+    /// Which broker has it.
+    pub(crate) broker: Option<String>,
 }
 
 impl Dispatcher {
@@ -29,7 +52,7 @@ impl Dispatcher {
         Dispatcher {
             line: Mutex::new(Line {
                 queues: VecDeque::new(),
-                sleeping: 0,
+                direct: VecDeque::new(),
                 rate: per_second.map(|rate| RateLimit::new(rate, now)),
                 is_closed: false,
             }),
@@ -44,35 +67,60 @@ impl Dispatcher {
             return;
         }
         line.queues.push_back(queue.clone());
-        if line.sleeping > 0 {
-            line.sleeping -= 1;
-            self.changed.notify_one();
-        }
+        self.changed.notify_one();
     }
 
-    /// The next queue; waits for one, and until the rate allows its message. `None` when there will be
-    /// none any more.
-    pub(crate) fn take(&self) -> Option<Arc<Assigned>> {
+    /// An operator wants a message consumed. Gives it back if too many wait, or all is over.
+    pub(crate) fn put(&self, direct: Direct) -> Option<Direct> {
+        let mut line = self.line.lock();
+        if line.is_closed || line.direct.len() >= MOST_DIRECT {
+            return Some(direct);
+        }
+        line.direct.push_back(direct);
+        self.changed.notify_one();
+        None
+    }
+
+    /// The next queue, or message of an operator's; waits for one, and until the rate allows its message.
+    pub(crate) fn take(&self) -> Taken {
+        self.wait(None)
+    }
+
+    /// The next queue; waits until then at most.
+    pub(crate) fn take_until(&self, until: Instant) -> Taken {
+        self.wait(Some(until))
+    }
+
+    fn wait(&self, until: Option<Instant>) -> Taken {
         let mut line = self.line.lock();
         loop {
             if line.is_closed {
-                return None;
+                return Taken::Closed;
             }
-            if line.queues.is_empty() {
-                line.sleeping += 1;
-                self.changed.wait(&mut line);
-                continue;
+            if let (None, Some(direct)) = (until, line.direct.pop_front()) {
+                return Taken::Direct(direct);
             }
-            if let Some(rate) = &mut line.rate {
-                if let Err(at) = rate.take(Instant::now()) {
+            let mut wake = until;
+            if !line.queues.is_empty() {
+                let rate = line.rate.as_mut();
+                match rate.map_or(Ok(()), |rate| rate.take(Instant::now())) {
+                    Ok(()) => {
+                        if let Some(queue) = line.queues.pop_front() {
+                            queue.leave_line();
+                            return Taken::Queue(queue);
+                        }
+                    }
                     // Others that come wait as long, and wake by themselves.
-                    self.changed.wait_until(&mut line, at);
-                    continue;
+                    Err(at) => wake = Some(wake.map_or(at, |until| until.min(at))),
                 }
             }
-            let queue = line.queues.pop_front()?;
-            queue.leave_line();
-            return Some(queue);
+            if until.is_some_and(|until| until <= Instant::now()) {
+                return Taken::Late;
+            }
+            match wake {
+                Some(at) => drop(self.changed.wait_until(&mut line, at)),
+                None => self.changed.wait(&mut line),
+            }
         }
     }
 
@@ -95,6 +143,7 @@ impl Dispatcher {
         let mut line = self.line.lock();
         line.is_closed = true;
         line.queues.clear();
+        line.direct.clear();
         self.changed.notify_all();
     }
 }

@@ -5,20 +5,25 @@
 //! - `dispatcher`: which queue's messages the next free consume thread gets;
 //! - `handler`: the user's code, and how it ended; `deliveries`: the messages of a batch; `ordered`: those
 //!   of an ordered consumer;
+//! - `unpack`: messages as the handler gets them;
+//! - `direct`: a message that an operator has consumed now;
 //! - `worker`: the consume threads.
 
 mod deliveries;
+mod direct;
 mod dispatcher;
 mod handler;
 mod ordered;
 mod outcome;
 mod retry;
+mod unpack;
 mod worker;
 
 pub use deliveries::Deliveries;
-pub(crate) use dispatcher::Dispatcher;
+pub(crate) use dispatcher::{Direct, Dispatcher, Taken};
 pub(crate) use handler::{Batch, Handler, InOrder, Single};
 pub use ordered::OrderedMessage;
 pub(crate) use outcome::{Fallback, Limits, Mode, fallback};
 pub use retry::Retry;
+pub(crate) use unpack::unpack;
 pub(crate) use worker::Worker;

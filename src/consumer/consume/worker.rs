@@ -3,18 +3,17 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::direct;
+use super::dispatcher::Taken;
 use super::handler::{Ended, Handler};
 use super::outcome::{Limits, Outcome, Settlement, settle};
+use super::unpack::unpack;
 use crate::consumer::LOG;
-use crate::consumer::control::{Event, GivenBack, Unread};
+use crate::consumer::control::{Event, GivenBack};
 use crate::consumer::queue::{Assigned, Handed, Payload, Stale, Ticket};
 use crate::consumer::shared::Shared;
 use crate::logging;
-use crate::message::{MessageView, name};
-use crate::protocol::message::Unreadable;
-
-/// What a body may inflate to.
-const MOST_INFLATED: usize = 64 << 20;
+use crate::message::MessageView;
 
 /// What the consume threads of a consumer share.
 pub(crate) struct Worker {
@@ -28,7 +27,15 @@ pub(crate) struct Worker {
 impl Worker {
     /// The life of a consume thread.
     pub(crate) fn run(&self) {
-        while let Some(queue) = self.shared.dispatcher.take() {
+        loop {
+            let queue = match self.shared.dispatcher.take() {
+                Taken::Queue(queue) => queue,
+                Taken::Direct(direct) => {
+                    direct::consume(direct, &self.shared, &*self.handler);
+                    continue;
+                }
+                Taken::Late | Taken::Closed => return,
+            };
             let (handed, more) = queue.take(self.batch, Instant::now());
             if more {
                 self.shared.dispatcher.offer(&queue);
@@ -49,23 +56,8 @@ impl Worker {
     }
 
     fn consume(&self, queue: &Arc<Assigned>, handed: Vec<Handed<Payload>>) {
-        let (mut tickets, mut messages) = (Vec::new(), Vec::new());
-        let may_repeat_below = queue.lock().may_repeat_below;
-        for handed in handed {
-            let payload = handed.payload.clone();
-            let place = (handed.offset, handed.failures);
-            match self.unpack(queue, handed.payload, place, may_repeat_below) {
-                Ok(Some(message)) => {
-                    tickets.push(handed.ticket);
-                    messages.push(message);
-                }
-                Ok(None) => {
-                    self.shared.counters.filtered.add(1);
-                    let _ = queue.finish(handed.ticket);
-                }
-                Err(error) => self.unread(queue, handed.ticket, handed.offset, payload, &error),
-            }
-        }
+        let (tickets, messages): (Vec<Ticket>, Vec<MessageView>) =
+            unpack(&self.shared, queue, handed).into_iter().unzip();
         if messages.is_empty() {
             return;
         }
@@ -75,64 +67,6 @@ impl Worker {
                 self.shared.counters.late_results.add(1);
             }
         }
-    }
-
-    fn unread(
-        &self,
-        queue: &Arc<Assigned>,
-        ticket: Ticket,
-        offset: u64,
-        payload: Payload,
-        error: &Unreadable,
-    ) {
-        if queue.settle(&ticket).is_ok() {
-            self.shared.inbox.put(Event::Corrupt(Box::new(Unread {
-                queue: queue.clone(),
-                ticket,
-                offset,
-                payload,
-                what: error.to_string(),
-            })));
-        }
-    }
-
-    /// The message as its handler gets it; `None` if its tag is not wanted.
-    fn unpack(
-        &self,
-        queue: &Assigned,
-        payload: Payload,
-        (offset, failures): (u64, u32),
-        may_repeat_below: u64,
-    ) -> Result<Option<MessageView>, Unreadable> {
-        let message = match payload {
-            Payload::Packed(packed) => packed.unpack(MOST_INFLATED)?,
-            Payload::Unpacked(message) => message,
-        };
-        let topic = self.shared.topics.get(queue.queue.topic());
-        if topic.is_some_and(|topic| !topic.filter.matches(message.tag())) {
-            return Ok(None);
-        }
-        let original = message.property(name::RETRY_TOPIC).map(Arc::from);
-        let is_retry = topic.is_some_and(|topic| topic.is_retry);
-        let stored = || message.topic().into();
-        let on_wire: Arc<str> = original.filter(|_| is_retry).unwrap_or_else(stored);
-        let shown = self.shared.topics.names().for_users(&on_wire);
-        let message = match *shown == *message.topic() {
-            true => message,
-            false => message.with_topic(shown),
-        };
-        let message = match i32::try_from(failures) {
-            Ok(0) | Err(_) => message,
-            Ok(more) => {
-                let times = message.reconsume_times().saturating_add(more);
-                message.with_reconsume_times(times)
-            }
-        };
-        let message = message.of_queue(&queue.shown, 0);
-        Ok(Some(match offset < may_repeat_below {
-            true => message.maybe_repeated(),
-            false => message,
-        }))
     }
 
     fn settle(
@@ -150,7 +84,13 @@ impl Worker {
         };
         let times = u32::try_from(message.reconsume_times()).unwrap_or(0);
         let level = match settle(self.shared.config.mode, &outcome, times, &self.limits) {
-            Settlement::Done | Settlement::Dropped => return queue.finish(ticket),
+            Settlement::Done => return queue.finish(ticket),
+            Settlement::Dropped => {
+                self.shared.counters.dropped.add(1);
+                let (shown, id) = (&queue.shown, message.message_id());
+                logging::warn!(target: LOG, "{shown}: {id} failed, and broadcasting has no retries");
+                return queue.finish(ticket);
+            }
             Settlement::RetryHere { pause } => {
                 return queue.put_back(ticket, Instant::now() + pause);
             }

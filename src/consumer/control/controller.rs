@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::asked::Calls;
 use super::backs::Backs;
 use super::corrupt::{Corrupt, Fate};
-use super::describe::describe;
 use super::group::{Divider, Missing};
 use super::inbox::{Answered, Asked, Event, GivenBack, Inbox, Order};
 use super::links::Links;
@@ -47,6 +47,7 @@ pub(super) struct Controller {
     divider: Divider,
     backs: Backs,
     corrupt: Corrupt,
+    calls: Calls,
     watch: Watch,
     missing: Missing,
     next_commit: Instant,
@@ -69,6 +70,7 @@ impl Controller {
             divider: Divider::new(begun.client.id().into(), interval, now),
             backs: Backs::default(),
             corrupt: Corrupt::default(),
+            calls: Calls::default(),
             watch: Watch::new(now),
             missing: Missing::new(now),
             next_commit: now + tools.config.commit_interval,
@@ -100,7 +102,7 @@ impl Controller {
             due = due.min(self.divider.rounds.due()).min(self.next_commit);
             due = self.missing.due().map_or(due, |at| at.min(due));
         }
-        let next = [self.queues.next_due(), self.backs.due()];
+        let next = [self.queues.next_due(), self.backs.due(), self.calls.due()];
         next.into_iter().flatten().fold(due, Instant::min)
     }
 
@@ -128,6 +130,7 @@ impl Controller {
         }
         locks::ask(&mut self.queues, &mut self.tools, now);
         self.serve(now);
+        self.calls.step(&self.queues, &mut self.tools, now);
         self.note_started();
         self.ending.is_some() && self.queues.is_empty()
     }
@@ -159,16 +162,17 @@ impl Controller {
                 Some(Fate::GiveBack(given)) => self.give_back(given, now),
                 None => {}
             },
-            Event::Order(Order::Describe(state)) => {
-                state.keep(describe(
-                    &self.queues,
-                    &self.tools,
-                    &self.begun.client,
-                    self.divider.members(),
-                    now,
-                ));
+            Event::Saved(saved) => {
+                for queue in commits::saved(&mut self.tools, saved) {
+                    self.look_at(self.queues.number(&queue), now);
+                }
             }
             Event::Order(Order::Shutdown(deadline)) => self.shut_down(deadline, now),
+            Event::Order(order) => {
+                let (client, members) = (&self.begun.client, self.divider.members());
+                let (queues, tools) = (&mut self.queues, &mut self.tools);
+                self.calls.take(order, queues, tools, client, members, now);
+            }
         }
     }
 
@@ -282,7 +286,10 @@ impl Controller {
                 number
             }
             Asked::Commit(commit, number) => {
-                commits::answered(commit, tools, outcome);
+                let queue = commit.queue.clone();
+                if let Some(error) = commits::answered(commit, tools, outcome) {
+                    self.calls.refused(&queue, &error);
+                }
                 number
             }
             Asked::Back(id) => {
@@ -379,7 +386,8 @@ impl Controller {
         let Some(mut owned) = self.queues.remove(number) else {
             return;
         };
-        if owned.assigned.lock().window.handlers() == 0 {
+        owned.assigned.give_away();
+        if owned.assigned.lock().window.handlers() == 0 || !self.tools.waits_for_handlers {
             locks::unlock(&mut owned, &self.tools, now);
         }
         let is_quiet = owned.assigned.lock().window.is_quiet();
@@ -399,10 +407,13 @@ impl Controller {
         self.corrupt.forget(number);
         self.watch.forget(number);
         self.tools.counters.queues_given_up.add(1);
-        if is_clean {
+        if is_clean && running.is_empty() {
             return;
         }
         let shown = &owned.assigned.shown;
+        if uncommitted.is_some() {
+            self.calls.lost(owned.queue(), shown);
+        }
         match &mut self.ending {
             Some(ending) => {
                 let running = running.into_iter().map(|offset| (shown.clone(), offset));
@@ -435,6 +446,8 @@ impl Controller {
         if self.ending.is_some() {
             return;
         }
+        // Who polls cannot mark what he has while he shuts down.
+        self.tools.waits_for_handlers = !self.tools.config.is_pull;
         let rest = deadline.remaining(now);
         let until = now + (rest - (rest / 4).min(Duration::from_millis(500)));
         let numbers: Vec<u64> = self.queues.iter().map(|owned| owned.number()).collect();
@@ -451,14 +464,15 @@ impl Controller {
     }
 
     /// No queue is left: says goodbye to the brokers, and closes what is the consumer's own.
-    fn end(self) {
+    fn end(mut self) {
         let Some(Ending { deadline, report }) = self.ending else {
             return;
         };
         self.backs.close();
+        self.calls.close(report.uncommitted.is_empty());
         self.tools.dispatcher.close();
         self.tools.membership.unregister(deadline);
-        drop((self.tools.membership, self.tools.events));
+        drop((self.tools.membership, self.tools.events, self.tools.local));
         self.begun.started.keep(());
         self.begun.ended.keep(report);
         let mut stuck = Vec::new();

@@ -1,10 +1,12 @@
 //! What the control thread hears: answers, results, flags and orders.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use crate::client::BrokerRequest;
 use crate::consumer::observe::ConsumerState;
 use crate::consumer::offset::Commit;
 use crate::consumer::queue::{Ask, Assigned, Payload, Ticket};
@@ -27,6 +29,8 @@ pub(crate) enum Event {
     Copied(u64, Result<()>),
     /// A consume thread could not read a message.
     Corrupt(Box<Unread>),
+    /// A save of the local offsets has ended.
+    Saved(Result<()>),
     /// A flag of the inbox was raised.
     Flag,
     /// A broker has confirmed over this connection that it knows us.
@@ -113,7 +117,28 @@ impl fmt::Debug for Unread {
 /// What a caller of the consumer wants.
 pub(crate) enum Order {
     Describe(Arc<Promise<ConsumerState>>),
+    /// Commits what is done, until then.
+    Commit(Deadline, Arc<Promise<Result<()>>>),
+    /// A queue, by its users' name, goes on at an offset.
+    Seek(MessageQueue, u64, Arc<Promise<Result<()>>>),
+    /// Something that a broker asks.
+    Answer(Box<Question>),
     Shutdown(Deadline),
+}
+
+/// What a broker asks, and its request, which is to be answered.
+pub(crate) struct Question {
+    pub(crate) request: BrokerRequest,
+    pub(crate) what: What,
+}
+
+pub(crate) enum What {
+    /// Queues (on the wire) go on at these offsets.
+    Reset(BTreeMap<MessageQueue, i64>),
+    /// How far the queues of this topic are.
+    Offsets(String),
+    /// All about this consumer.
+    RunningInfo,
 }
 
 /// The way to the control thread. It never blocks.

@@ -10,9 +10,11 @@
 //! - `stages`: what a queue needs in each stage of its life
 //! - `backs`: messages that go back to the broker; `corrupt`: those that cannot be read
 //! - `watch`: what goes wrong without an event; `describe`: what people see
+//! - `asked`: what callers and brokers ask
 //! - `controller`: the thread itself
 //! - `start`: what is learnt before it begins
 
+mod asked;
 mod backs;
 mod controller;
 mod corrupt;
@@ -29,5 +31,5 @@ mod watch;
 mod wire;
 
 pub(crate) use controller::Beginning;
-pub(crate) use inbox::{Event, GivenBack, Inbox, Order, Unread};
+pub(crate) use inbox::{Event, GivenBack, Inbox, Order, Question, Unread, What};
 pub(crate) use start::{Parts, spawn};

@@ -152,6 +152,10 @@ impl Queues {
         self.numbers.get(queue).copied()
     }
 
+    pub(super) fn of(&self, queue: &MessageQueue) -> Option<&Owned> {
+        self.by_number.get(self.numbers.get(queue)?)
+    }
+
     pub(super) fn of_mut(&mut self, queue: &MessageQueue) -> Option<&mut Owned> {
         let number = self.numbers.get(queue)?;
         self.by_number.get_mut(number)

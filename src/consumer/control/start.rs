@@ -11,10 +11,11 @@ use super::inbox::{Answered, Asked, Event};
 use super::stages::starts::read_committed;
 use super::tools::Tools;
 use super::wire::Wire;
-use crate::client::{ClientCore, Membership};
+use crate::client::{ClientCore, Membership, epoch_millis};
+use crate::consumer::config::Sharing;
 use crate::consumer::consume::Mode;
 use crate::consumer::observe::Events;
-use crate::consumer::offset::Progress;
+use crate::consumer::offset::{LocalOffsets, Progress, Saver};
 use crate::consumer::queue::Budget;
 use crate::consumer::shared::Shared;
 use crate::consumer::topics::GroupFacts;
@@ -26,15 +27,23 @@ pub(crate) struct Parts {
     shared: Shared,
     wire: Wire,
     facts: GroupFacts,
+    local: Option<(LocalOffsets, Option<Saver>)>,
 }
 
 impl Parts {
-    pub(crate) fn new(shared: &Shared, core: &Arc<ClientCore>, facts: GroupFacts) -> Parts {
+    /// `local`: where the offsets are, if brokers do not have them.
+    pub(crate) fn new(
+        shared: &Shared,
+        core: &Arc<ClientCore>,
+        facts: GroupFacts,
+        local: Option<(LocalOffsets, Option<Saver>)>,
+    ) -> Parts {
         let (group, inbox) = (shared.group.clone(), shared.inbox.clone());
         Parts {
-            wire: Wire::new(core.clone(), group, inbox),
+            wire: Wire::new(core.clone(), group, inbox, shared.config.is_pull),
             shared: shared.clone(),
             facts,
+            local,
         }
     }
 
@@ -51,6 +60,10 @@ impl Parts {
             .filter(|(_, topic)| !topic.is_retry)
         {
             for queue in self.facts.unknown(topic) {
+                if let Some((local, _)) = &self.local {
+                    self.facts.note(&queue, local.committed(&queue), false);
+                    continue;
+                }
                 let asked = Asked::Committed(queue.clone());
                 open += usize::from(self.wire.committed(&queue, now, asked));
             }
@@ -83,9 +96,21 @@ pub(crate) fn spawn(begun: Beginning, parts: Parts, membership: Membership) -> i
         shared,
         wire,
         facts,
+        local,
     } = parts;
+    let local = match local {
+        Some((local, Some(saver))) => {
+            let inbox = shared.inbox.clone();
+            let told = move |saved| inbox.put(Event::Saved(saved));
+            threads.spawn("rmq-offsets", move || saver.run(told))?;
+            Some(local)
+        }
+        Some((local, None)) => Some(local),
+        None => None,
+    };
     let listener = shared.config.listener.clone();
-    let holds_locks = shared.config.mode == Mode::Ordered;
+    let is_shared = shared.config.sharing == Sharing::Group;
+    let holds_locks = shared.config.mode == Mode::Ordered && is_shared;
     let tools = Tools {
         events: Events::start(listener, &threads, shared.counters.clone())?,
         budget: Budget::new(shared.config.byte_budget),
@@ -99,6 +124,9 @@ pub(crate) fn spawn(begun: Beginning, parts: Parts, membership: Membership) -> i
         progress: Progress::default(),
         assignment: shared.assignment,
         counters: shared.counters,
+        local,
+        started_ms: epoch_millis(),
+        waits_for_handlers: true,
         holds_locks,
         leases: false,
         to_lock: BTreeMap::new(),

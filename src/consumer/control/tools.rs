@@ -9,7 +9,7 @@ use crate::client::Membership;
 use crate::consumer::config::ConsumerConfig;
 use crate::consumer::consume::Dispatcher;
 use crate::consumer::observe::{Counters, Events};
-use crate::consumer::offset::Progress;
+use crate::consumer::offset::{LocalOffsets, Progress};
 use crate::consumer::queue::{Assignment, Budget};
 use crate::consumer::topics::{GroupFacts, Topics};
 
@@ -27,6 +27,12 @@ pub(super) struct Tools {
     pub(super) assignment: Arc<Assignment>,
     pub(super) counters: Arc<Counters>,
     pub(super) events: Events,
+    /// Of a broadcasting consumer; brokers have those of others.
+    pub(super) local: Option<LocalOffsets>,
+    /// When the consumer was started, epoch milliseconds.
+    pub(super) started_ms: i64,
+    /// A queue that is given up waits for the handlers of its messages.
+    pub(super) waits_for_handlers: bool,
     /// Whether the group may hold a lock of a queue at some broker.
     pub(super) holds_locks: bool,
     /// Whether leases are taken for the hand-over of queues.

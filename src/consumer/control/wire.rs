@@ -36,6 +36,8 @@ pub(crate) struct Wire {
     /// The group as brokers know it.
     pub(crate) group: Arc<str>,
     inbox: Inbox,
+    /// Pulls say themselves what they want: the broker need not know the subscription.
+    with_subscription: bool,
 }
 
 /// What to ask about the bounds of a queue.
@@ -50,8 +52,18 @@ pub(crate) enum Bound {
 }
 
 impl Wire {
-    pub(crate) fn new(core: Arc<ClientCore>, group: Arc<str>, inbox: Inbox) -> Wire {
-        Wire { core, group, inbox }
+    pub(crate) fn new(
+        core: Arc<ClientCore>,
+        group: Arc<str>,
+        inbox: Inbox,
+        with_subscription: bool,
+    ) -> Wire {
+        Wire {
+            core,
+            group,
+            inbox,
+            with_subscription,
+        }
     }
 
     /// Asks a broker for the members of the group.
@@ -196,12 +208,12 @@ impl Wire {
         may_park: bool,
         pull: Pull,
     ) {
-        let header = PullRequest {
+        let mut header = PullRequest {
             queue_offset: pull.ask.offset.try_into().unwrap_or(i64::MAX),
             max_messages: messages.try_into().unwrap_or(i32::MAX),
-            sys_flag: if may_park { flag::SUSPEND } else { 0 },
             ..self.pull_header(queue, subscription)
         };
+        header.sys_flag |= if may_park { flag::SUSPEND } else { 0 };
         let request = Request::new(request::PULL_MESSAGE, &header);
         let (request, time) = match may_park {
             true => (request.parked(), HOLD + HOLD_MARGIN),
@@ -264,10 +276,15 @@ impl Wire {
             queue_id: queue.id(),
             queue_offset: 0,
             max_messages: 0,
-            sys_flag: 0,
+            sys_flag: match self.with_subscription {
+                true => flag::SUBSCRIPTION,
+                false => 0,
+            },
             commit_offset: 0,
             suspend_millis: HOLD.as_millis() as i64,
-            subscription: None,
+            subscription: self
+                .with_subscription
+                .then_some(Cow::Borrowed(&subscription.sub_string)),
             sub_version: subscription.sub_version,
             expression_type: Some(Cow::Borrowed(&subscription.expression_type)),
             max_bytes: None,

@@ -79,6 +79,12 @@ pub enum Event {
         /// What it said.
         what: String,
     },
+    /// The offsets of a broadcasting consumer could not be saved, twice in a row: the disk is full or
+    /// read-only, or another process has taken the folder.
+    NotSaved {
+        /// What is wrong.
+        what: String,
+    },
     /// Another client with the id of this one is a member of the group: both take the same queues.
     DuplicateClient {
         /// The address of the other one, as the broker sees it.
@@ -156,6 +162,7 @@ impl fmt::Display for Event {
                 what,
             } => write!(f, "{queue}: offset {offset} cannot be read: {what}"),
             Event::Refused { queue, what } => write!(f, "{queue}: {what}"),
+            Event::NotSaved { what } => write!(f, "the offsets are not saved: {what}"),
             Event::DuplicateClient { address } => {
                 write!(f, "{address} has the same client id as this member")
             }

@@ -3,15 +3,18 @@
 // - `stats`: what it counts
 // - `events`: what happens to it
 // - `state`: what it has at one moment
+// - `lag`: how far it is behind
 // - `report`: what its shutdown achieved
 
 mod events;
+mod lag;
 mod report;
 mod state;
 mod stats;
 
 pub use events::{Event, MoveReason};
 pub(crate) use events::{Events, Listener};
+pub use lag::{Lag, QueueLag};
 pub use report::ShutdownReport;
 pub use state::{ConsumerState, Doing, QueueState};
 pub use stats::ConsumerStats;

@@ -76,6 +76,8 @@ counters! {
     failed,
     /// Messages whose handler panicked.
     panicked,
+    /// Messages that were dropped after that: those of a broadcasting consumer.
+    dropped,
     /// Messages that a broker put into the retry topic.
     sent_back,
     /// Messages that a broker put into the dead letter topic.

@@ -27,8 +27,6 @@ const JAVAS: [&str; 2] = ["offsets.json", "offsets.json.bak"];
 pub(crate) struct OffsetFolder {
     path: PathBuf,
     owner: Owner,
-    /// Saves that failed since the last one that did not.
-    failures: u32,
 }
 
 /// What was in the folder.
@@ -59,21 +57,22 @@ impl OffsetFolder {
         base.join(file_name(instance_name)).join(file_name(group))
     }
 
-    /// Opens the folder, and makes it if it is not there. `token` tells this consumer from all
-    /// others (its client id).
+    /// Opens the folder, and makes it if it is not there. `javas` is the folder of a Java consumer of the
+    /// same name. `token` tells this consumer from all others.
     ///
     /// # Errors
     /// `Config`: another consumer has it. `Io`: it cannot be made or read.
-    pub(crate) fn open(path: PathBuf, token: &str, now_ms: u64) -> Result<(OffsetFolder, Loaded)> {
+    pub(crate) fn open(
+        path: PathBuf,
+        javas: &Path,
+        token: &str,
+        now_ms: u64,
+    ) -> Result<(OffsetFolder, Loaded)> {
         fs::create_dir_all(&path).map_err(|error| failed(&path, "making", error))?;
         let lock = path.join("offsets.lock");
         let owner = Owner::acquire(lock, token, now_ms).map_err(|r| refused(&path, r))?;
-        let loaded = load(&path, now_ms)?;
-        let folder = OffsetFolder {
-            path,
-            owner,
-            failures: 0,
-        };
+        let loaded = load(&path, javas, now_ms)?;
+        let folder = OffsetFolder { path, owner };
         Ok((folder, loaded))
     }
 
@@ -82,25 +81,24 @@ impl OffsetFolder {
     /// # Errors
     /// `Config`: another process took the folder meanwhile. `Io`: the disk is full or read-only, and
     /// what was saved before is still there.
-    pub(crate) fn save(&mut self, table: &OffsetTable, now_ms: u64) -> Result<()> {
+    pub(crate) fn save(&self, table: &OffsetTable, now_ms: u64) -> Result<()> {
         let confirmed = self
             .owner
             .confirm(now_ms)
             .map_err(|r| refused(&self.path, r));
-        let saved = confirmed.and_then(|()| {
+        confirmed.and_then(|()| {
             let saved = replace(&self.path, table.format().as_bytes());
             saved.map_err(|error| failed(&self.path, "saving the offsets in", error))
-        });
-        self.failures = match saved {
-            Ok(()) => 0,
-            Err(_) => self.failures.saturating_add(1),
-        };
-        saved
+        })
     }
 
-    /// How many saves failed since the last good one. The second one in a row is worth an event.
-    pub(crate) fn failures(&self) -> u32 {
-        self.failures
+    /// Says that the folder is ours still.
+    ///
+    /// # Errors
+    /// `Config`: another process took it. `Io`: it cannot be written.
+    pub(crate) fn confirm(&self, now_ms: u64) -> Result<()> {
+        let confirmed = self.owner.confirm(now_ms);
+        confirmed.map_err(|r| refused(&self.path, r))
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -126,7 +124,7 @@ fn replace(folder: &Path, text: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-fn load(folder: &Path, now_ms: u64) -> Result<Loaded> {
+fn load(folder: &Path, javas: &Path, now_ms: u64) -> Result<Loaded> {
     let mut loaded = Loaded {
         table: OffsetTable::default(),
         source: Source::Nothing,
@@ -159,8 +157,8 @@ fn load(folder: &Path, now_ms: u64) -> Result<Loaded> {
     if !is_new {
         return Ok(loaded);
     }
-    for name in JAVAS {
-        let path = folder.join(name);
+    let places = [folder, javas].into_iter();
+    for path in places.flat_map(|place| JAVAS.map(|name| place.join(name))) {
         let Some(text) = read(&path)? else { continue };
         match java::parse(&text, now_ms) {
             Ok(table) => {

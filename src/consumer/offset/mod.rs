@@ -5,20 +5,19 @@
 //! - `progress`: what is to be committed, what is on its way, what is confirmed;
 //! - `table` and `java`: the offset file of broadcasting, as text: our form, and that of other
 //!   clients, which is read only;
-//! - `disk` and `owner`: that file in its folder, and the lock that keeps a second process out.
+//! - `disk` and `owner`: that file in its folder, and the lock that keeps a second process out;
+//! - `local`: the offsets of a running broadcasting consumer, and the thread that saves them.
 
-#[allow(dead_code, reason = "broadcasting is to come")]
 mod disk;
-#[allow(dead_code, reason = "broadcasting is to come")]
 mod java;
-#[allow(dead_code, reason = "broadcasting is to come")]
+mod local;
 mod owner;
 mod progress;
 mod start;
 mod starting;
-#[allow(dead_code, reason = "broadcasting is to come")]
 mod table;
 
+pub(crate) use local::{LocalOffsets, SavedOffsets, Saver};
 pub(crate) use progress::{Commit, Progress};
 pub use start::StartFrom;
 pub(crate) use start::{Committed, GroupIs, Start, group_is};

@@ -1,9 +1,10 @@
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::consumer::PushConsumer;
 use crate::client::{Client, ClientOptions, ClientSource};
-use crate::consumer::config::{ConsumerConfig, OnCorrupt};
+use crate::consumer::config::{ConsumerConfig, OnCorrupt, Sharing};
 use crate::consumer::consume::{
     Batch, Deliveries, Handler, InOrder, Mode, OrderedMessage, Retry, Single,
 };
@@ -95,6 +96,30 @@ impl PushConsumerBuilder {
     pub fn subscribe(mut self, topic: impl Into<Arc<str>>, filter: impl Into<Filter>) -> Self {
         let added = self.config.subscriptions.add(topic, filter.into());
         self.failed = self.failed.or(added.err());
+        self
+    }
+
+    /// Every consumer of the group gets every message (default: they share them). Each keeps its own
+    /// offsets, in a file below [`offset_dir`](Self::offset_dir), if it has an
+    /// [`instance_name`](Self::instance_name) too; without one of the two they are lost when it ends, and it
+    /// starts as a new group does ([`start_from`](Self::start_from)). The log says so.
+    ///
+    /// There are no retries: a message whose handler fails is dropped, counted and logged, as in Java.
+    #[doc(alias = "setMessageModel")]
+    #[doc(alias = "BROADCASTING")]
+    pub fn broadcast(mut self) -> Self {
+        self.config.sharing = Sharing::Everyone;
+        self
+    }
+
+    /// Where a broadcasting consumer keeps its offsets (default: nowhere): in
+    /// `offset_dir/instance_name/group`. A second consumer of the same group and instance name is refused
+    /// as long as the first one runs. If there is no file yet, and one of Java's in
+    /// `offset_dir/client_id/group` (Java's folder is `~/.rocketmq_offsets`), consuming goes on where that
+    /// one ended. Java's file is not changed.
+    #[doc(alias = "rocketmq.client.localOffsetStoreDir")]
+    pub fn offset_dir(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.config.offset_dir = Some(dir.into());
         self
     }
 
@@ -309,9 +334,12 @@ impl PushConsumerBuilder {
         self.start_with(Box::new(InOrder(handler)), 1)
     }
 
-    fn start_with(self, handler: Box<dyn Handler>, batch: usize) -> Result<PushConsumer> {
+    fn start_with(mut self, handler: Box<dyn Handler>, batch: usize) -> Result<PushConsumer> {
         if let Some(error) = self.failed {
             return Err(error);
+        }
+        if self.config.sharing == Sharing::Everyone && self.config.mode == Mode::Concurrent {
+            self.config.mode = Mode::Broadcasting;
         }
         self.config.check()?;
         let (client, is_own) = self.source.client()?;

@@ -1,39 +1,20 @@
 //! `PushConsumer`: its start, its handle, its end.
 
 use std::fmt;
+use std::io;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::builder::PushConsumerBuilder;
-use crate::client::{Client, RouteListener, epoch_millis};
-use crate::consumer::LOG;
+use crate::client::Client;
 use crate::consumer::config::ConsumerConfig;
-use crate::consumer::consume::{Dispatcher, Handler, Limits, Worker};
-use crate::consumer::control::{Beginning, Event, Inbox, Order, Parts, spawn};
-use crate::consumer::member::ConsumerMember;
-use crate::consumer::observe::{ConsumerState, ConsumerStats, ShutdownReport};
+use crate::consumer::consume::{Handler, Limits, Worker};
+use crate::consumer::observe::{ConsumerState, ConsumerStats, Lag, ShutdownReport};
 use crate::consumer::queue::Scope;
-use crate::consumer::shared::Shared;
-use crate::consumer::topics::{GroupFacts, Topics};
-use crate::error::{Error, ErrorKind, Result};
-use crate::logging;
+use crate::consumer::running::Running;
+use crate::error::Result;
 use crate::message::MessageQueue;
-use crate::transport::{Deadline, Promise, Threads};
-
-/// How long [`PushConsumer::shutdown`] may take.
-const SHUTDOWN_WITHIN: Duration = Duration::from_secs(30);
-
-/// How long dropping the last handle may take.
-const DROP_WITHIN: Duration = Duration::from_secs(3);
-
-/// How long `start` waits for the brokers to know the consumer, and for the first assignment.
-const FIRST_ASSIGNMENT_WITHIN: Duration = Duration::from_secs(5);
-
-/// How long the control thread has to say what it has. It never waits for anything.
-const DESCRIBE_WITHIN: Duration = Duration::from_secs(1);
-
-/// Between two tries to reach a name server.
-const NAME_SERVER_AGAIN: Duration = Duration::from_millis(100);
+use crate::transport::Threads;
 
 /// Consumes the messages of topics: they are fetched in the background, and given to a handler on
 /// consume threads.
@@ -70,18 +51,7 @@ const NAME_SERVER_AGAIN: Duration = Duration::from_millis(100);
 /// ```
 #[derive(Clone)]
 #[doc(alias = "DefaultMQPushConsumer")]
-pub struct PushConsumer(Arc<Handle>);
-
-/// Shuts the consumer down when the last handle goes.
-struct Handle {
-    shared: Shared,
-    client: Client,
-    threads: Threads,
-    ended: Arc<Promise<ShutdownReport>>,
-    closed: Arc<Promise<Vec<String>>>,
-    /// Hears of routes for as long as the consumer lives.
-    _member: Arc<ConsumerMember>,
-}
+pub struct PushConsumer(Arc<Running>);
 
 impl PushConsumer {
     /// A consumer of this group.
@@ -96,78 +66,19 @@ impl PushConsumer {
         handler: Box<dyn Handler>,
         batch: usize,
     ) -> Result<PushConsumer> {
-        let start = Instant::now();
-        let core = client.inner().clone();
-        core.check_open()?;
-        let names = core.config.rpc.names();
-        let group = names.on_wire(&config.group);
-        let topics = Topics::new(&config.subscriptions, &group, names, epoch_millis())?;
-        let (topics, config) = (Arc::new(topics), Arc::new(config));
-        let facts = find_topics(
-            &client,
-            &topics,
-            Deadline::after(start, config.start_timeout),
-        )?;
-        let (inbox, events) = Inbox::new();
-        let (threads, ended) = (Threads::default(), Arc::new(Promise::new()));
-        let closed = Arc::new(Promise::new());
-        let shared = Shared {
-            dispatcher: Arc::new(Dispatcher::new(config.rate_limit, start)),
-            assignment: Arc::default(),
-            counters: Arc::default(),
-            config,
-            group,
-            topics,
-            inbox,
-        };
-        let member = ConsumerMember::new(&shared, &threads, &ended);
-        let member = Arc::new(member);
-        let mut parts = Parts::new(&shared, &core, facts);
-        let soon = Duration::from_secs(3);
-        parts.learn_group(&events, Deadline::after(Instant::now(), soon));
-        let membership = core.join(member.clone())?;
-        let listener: Arc<dyn RouteListener> = member.clone();
-        core.routes.listen(Arc::downgrade(&listener));
-        let soon = Deadline::after(Instant::now(), FIRST_ASSIGNMENT_WITHIN);
-        for broker in parts.masters() {
-            membership.ensure_registered(&broker, soon);
-        }
-        let started = Arc::new(Promise::new());
-        let beginning = Beginning {
-            inbox: shared.inbox.clone(),
-            events,
-            client: client.clone(),
-            owns_client,
-            threads: threads.clone(),
-            started: started.clone(),
-            ended: ended.clone(),
-            closed: closed.clone(),
-        };
-        let worker = Worker {
-            limits: Limits {
-                max_reconsume: shared.config.max_reconsume,
-                suspend: shared.config.suspend,
-            },
-            shared: shared.clone(),
-            handler,
-            batch,
-        };
-        start_threads(&threads, worker)
-            .and_then(|()| spawn(beginning, parts, membership))
-            .map_err(|error| {
-                shared.dispatcher.close();
-                let text = format!("the consumer's threads cannot be started: {error}");
-                Error::new(ErrorKind::Io, text).caused_by(error)
-            })?;
-        started.get_until(soon);
-        Ok(PushConsumer(Arc::new(Handle {
-            shared,
-            client,
-            threads,
-            ended,
-            closed,
-            _member: member,
-        })))
+        let running = Running::start(config, client, owns_client, |shared, threads| {
+            let worker = Worker {
+                limits: Limits {
+                    max_reconsume: shared.config.max_reconsume,
+                    suspend: shared.config.suspend,
+                },
+                shared: shared.clone(),
+                handler,
+                batch,
+            };
+            start_threads(threads, worker)
+        })?;
+        Ok(PushConsumer(Arc::new(running)))
     }
 
     /// The group, without its namespace.
@@ -218,6 +129,12 @@ impl PushConsumer {
         self.0.pause(&Scope::Queue(queue.clone()), false);
     }
 
+    /// How far the group is behind in this member's queues, as their brokers say now. Waits for them, at
+    /// most 3 s; what is not known by then is `None`.
+    pub fn lag(&self) -> Lag {
+        self.0.lag()
+    }
+
     /// What the consumer has counted since its start.
     #[doc(alias = "ConsumerStatsManager")]
     pub fn stats(&self) -> ConsumerStats {
@@ -228,22 +145,12 @@ impl PushConsumer {
     /// asked for every second. Empty once it is shut down.
     #[doc(alias = "consumerRunningInfo")]
     pub fn describe(&self) -> ConsumerState {
-        let state = Arc::new(Promise::new());
-        let order = Order::Describe(state.clone());
-        self.0.shared.inbox.put(Event::Order(order));
-        let deadline = Deadline::after(Instant::now(), DESCRIBE_WITHIN);
-        match self.0.ended.is_kept() {
-            true => ConsumerState::default(),
-            false => state.get_until(deadline).unwrap_or_default(),
-        }
+        self.0.describe()
     }
 
     /// Ends the consumer within 30 s, like [`shutdown_within`](PushConsumer::shutdown_within).
     pub fn shutdown(&self) {
-        let report = self.shutdown_within(SHUTDOWN_WITHIN);
-        if !report.is_clean() {
-            logging::warn!(target: LOG, "{}: {report}", self.0.shared.config.group);
-        }
+        self.0.shut_down();
     }
 
     /// Ends the consumer, within this time: nothing new is fetched or handed out, running handlers
@@ -254,82 +161,11 @@ impl PushConsumer {
     /// From inside a handler it returns at once, as that handler cannot end before: all of it
     /// happens in the background then.
     pub fn shutdown_within(&self, most: Duration) -> ShutdownReport {
-        self.0.shut_down(most)
+        self.0.shut_down_within(most)
     }
 }
 
-impl Handle {
-    fn pause(&self, scope: &Scope, paused: bool) {
-        for queue in self.shared.assignment.pause(scope, paused) {
-            if queue.note() {
-                self.shared.inbox.put(Event::Progress(queue.number));
-            }
-        }
-    }
-
-    fn shut_down(&self, most: Duration) -> ShutdownReport {
-        let deadline = Deadline::after(Instant::now(), most);
-        self.shared
-            .inbox
-            .put(Event::Order(Order::Shutdown(deadline)));
-        if self.threads.has_current() {
-            return ShutdownReport {
-                goes_on: true,
-                ..ShutdownReport::default()
-            };
-        }
-        let mut report = self.ended.get_until(deadline).unwrap_or_default();
-        let of_client = self.closed.get_until(deadline);
-        report.stuck_threads.extend(of_client.unwrap_or_default());
-        for name in self.threads.join(deadline) {
-            if !report.stuck_threads.contains(&name) {
-                report.stuck_threads.push(name);
-            }
-        }
-        report
-    }
-}
-
-impl Drop for Handle {
-    fn drop(&mut self) {
-        if self.ended.is_kept() {
-            return;
-        }
-        let report = self.shut_down(DROP_WITHIN);
-        if !report.is_clean() {
-            let group = &self.shared.config.group;
-            logging::warn!(target: LOG, "consumer {group} dropped: {report}");
-        }
-    }
-}
-
-/// Looks the topics up that exist. One that does not is waited for once the consumer runs.
-fn find_topics(client: &Client, topics: &Topics, deadline: Deadline) -> Result<GroupFacts> {
-    let mut facts = GroupFacts::default();
-    let routes = &client.inner().routes;
-    for (topic, _) in topics.iter() {
-        loop {
-            let error = match routes.find(topic, None, deadline) {
-                Ok(route) => {
-                    let queues = route.subscribe().iter();
-                    facts.add(topic, queues.map(|queue| topics.on_wire(queue)));
-                    break;
-                }
-                Err(error) if error.kind() == ErrorKind::NoRoute => break,
-                Err(error) => error,
-            };
-            // No name server answers. They may be about to start.
-            if deadline.remaining(Instant::now()) < NAME_SERVER_AGAIN {
-                return Err(error);
-            }
-            client.inner().check_open()?;
-            let _ = client.inner().closing().recv_timeout(NAME_SERVER_AGAIN);
-        }
-    }
-    Ok(facts)
-}
-
-fn start_threads(threads: &Threads, worker: Worker) -> std::io::Result<()> {
+fn start_threads(threads: &Threads, worker: Worker) -> io::Result<()> {
     let worker = Arc::new(worker);
     for n in 1..=worker.shared.config.threads {
         let own = worker.clone();

@@ -32,6 +32,8 @@ pub(crate) struct Assigned {
     /// It stands in the line of queues that have something for a handler.
     is_in_line: AtomicBool,
     is_paused: AtomicBool,
+    /// It is ours no longer, and results change nothing.
+    is_gone: AtomicBool,
     /// One message at a time, in the order of the queue.
     is_ordered: bool,
 }
@@ -41,6 +43,8 @@ pub(crate) struct Contents {
     pub(crate) window: Window<Payload>,
     /// Bytes that are held no longer, and not yet given back to the budget.
     pub(crate) freed: u64,
+    /// Where the queue starts is known.
+    pub(crate) has_place: bool,
     /// Nothing is handed out from then on, unless the control thread says so; `None`: always.
     pub(crate) ours_until: Option<Instant>,
     /// The group may have had messages below this offset without knowing it.
@@ -59,6 +63,7 @@ impl Assigned {
             contents: Mutex::new(Contents {
                 window: Window::new(number, 0, most),
                 freed: 0,
+                has_place: false,
                 ours_until: None,
                 may_repeat_below: 0,
             }),
@@ -68,6 +73,7 @@ impl Assigned {
             is_noted: AtomicBool::new(false),
             is_in_line: AtomicBool::new(false),
             is_paused: AtomicBool::new(false),
+            is_gone: AtomicBool::new(false),
             is_ordered,
         }
     }
@@ -76,8 +82,31 @@ impl Assigned {
         self.contents.lock()
     }
 
+    /// Begins anew at an offset. What was handed out belongs to the generation before. Returns the bytes
+    /// that are held no longer.
+    pub(crate) fn restart(&self, generation: u64, offset: u64) -> u64 {
+        let contents = &mut *self.lock();
+        contents.has_place = true;
+        contents.window.restart(generation, offset)
+    }
+
+    /// The offset of the message that is handed out next; `None` as long as it is not known where the
+    /// queue starts.
+    pub(crate) fn position(&self) -> Option<u64> {
+        let contents = self.lock();
+        contents.has_place.then(|| contents.window.position())
+    }
+
     pub(crate) fn is_paused(&self) -> bool {
         self.is_paused.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn is_gone(&self) -> bool {
+        self.is_gone.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn give_away(&self) {
+        self.is_gone.store(true, Ordering::SeqCst);
     }
 
     pub(crate) fn pause(&self, paused: bool) {

@@ -65,6 +65,16 @@ impl Assignment {
         self.0.lock().queues.remove(queue);
     }
 
+    /// A queue of ours, by its users' name.
+    pub(crate) fn get(&self, queue: &MessageQueue) -> Option<Arc<Assigned>> {
+        self.0.lock().queues.get(queue).cloned()
+    }
+
+    /// All queues of ours, sorted.
+    pub(crate) fn all(&self) -> Vec<Arc<Assigned>> {
+        self.0.lock().queues.values().cloned().collect()
+    }
+
     /// The queues, sorted.
     pub(crate) fn queues(&self) -> Vec<MessageQueue> {
         self.0.lock().queues.keys().cloned().collect()

@@ -6,7 +6,7 @@
 //! that may be committed.
 
 use std::collections::{BTreeSet, VecDeque};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::held::{
     Answered, Ask, Entry, Fetched, Finished, Handed, Held, Stale, Ticket, TicketId, WindowCounts,
@@ -36,6 +36,7 @@ pub(crate) struct Window<T> {
     bytes: u64,
     running: usize,
     settling: usize,
+    last_taken: Option<Instant>,
     /// Handlers that still run although their results count no longer.
     strays: BTreeSet<TicketId>,
     counts: WindowCounts,
@@ -58,6 +59,7 @@ impl<T: Clone> Window<T> {
             bytes: 0,
             running: 0,
             settling: 0,
+            last_taken: None,
             strays: BTreeSet::new(),
             counts: WindowCounts::default(),
         }
@@ -137,6 +139,31 @@ impl<T: Clone> Window<T> {
         let entries = &self.entries;
         let index = entries.binary_search_by_key(&offset, |e| e.offset).ok()?;
         entries[index].payload.clone()
+    }
+
+    /// The offset of the message that is handed out next, apart from those that were put back.
+    pub(crate) fn position(&self) -> u64 {
+        let fresh = self.index(self.fresh);
+        fresh.map_or(self.end, |index| self.entries[index].offset)
+    }
+
+    /// When a message was last handed out.
+    pub(crate) fn last_taken(&self) -> Option<Instant> {
+        self.last_taken
+    }
+
+    /// The first message that is not final.
+    pub(crate) fn first(&self) -> Option<&T> {
+        self.entries.front()?.payload.as_ref()
+    }
+
+    /// The offset of the first message that is not final, if it was put back for so long that nobody waits
+    /// for it.
+    pub(crate) fn held_back(&self, now: Instant) -> Option<u64> {
+        const LONG: Duration = Duration::from_secs(24 * 3600);
+        let first = self.entries.front()?;
+        let is_held_back = matches!(first.state, Held::Waiting(at) if at > now + LONG);
+        is_held_back.then_some(first.offset)
     }
 
     /// Whether a request belongs to this generation.
@@ -279,6 +306,7 @@ impl<T: Clone> Window<T> {
         }
         entry.run += 1;
         entry.state = Held::Running(now);
+        self.last_taken = Some(now);
         self.fresh = self.fresh.max(number + 1);
         self.running += 1;
         let payload = entry.payload.clone();

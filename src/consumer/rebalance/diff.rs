@@ -185,12 +185,27 @@ pub(crate) fn rebalance(allocation: &Allocation, round: &Round<'_>) -> (Diff, Op
 }
 
 /// A round of broadcasting: every member takes every queue.
-#[allow(dead_code, reason = "broadcasting is to come")]
 pub(crate) fn take_all(mine: &[MessageQueue], queues: Option<&[MessageQueue]>) -> Diff {
     match queues {
         None => diff(mine, None, Some(Doubt::NoRoute)),
         Some([]) => diff(mine, None, Some(Doubt::NoQueues)),
         Some(queues) => diff(mine, Some(queues), None),
+    }
+}
+
+/// A round of a consumer that has been given its queues: those of the topic that can be read are taken, and
+/// kept for good, whatever the route says later.
+pub(crate) fn take_those(
+    mine: &[MessageQueue],
+    wanted: &[MessageQueue],
+    queues: Option<&[MessageQueue]>,
+) -> Diff {
+    let readable = queues.unwrap_or_default().iter();
+    let fresh = readable.filter(|q| wanted.contains(q) && !mine.contains(q));
+    Diff {
+        keep: mine.to_vec(),
+        take: fresh.cloned().collect(),
+        ..Diff::default()
     }
 }
 

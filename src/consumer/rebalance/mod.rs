@@ -14,7 +14,7 @@ mod pace;
 mod ring;
 
 pub use allocate::Allocation;
-pub(crate) use diff::{Diff, Doubt, Round, judge, rebalance};
+pub(crate) use diff::{Diff, Doubt, Round, judge, rebalance, take_all, take_those};
 pub use division::Division;
 pub(crate) use division::Duplicates;
 pub(crate) use pace::Pace;

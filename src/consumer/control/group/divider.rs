@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::rounds::{Answers, Rounds};
 use super::suspicions::Suspicions;
 use crate::consumer::LOG;
+use crate::consumer::config::Sharing;
 use crate::consumer::consume::Mode;
 use crate::consumer::control::locks;
 use crate::consumer::control::owned::Queues;
@@ -13,7 +14,9 @@ use crate::consumer::control::stages::giving_up;
 use crate::consumer::control::tools::Tools;
 use crate::consumer::observe::Event;
 use crate::consumer::queue::{Assigned, Need, QueueLock};
-use crate::consumer::rebalance::{Diff, Doubt, Duplicates, Round, judge, rebalance};
+use crate::consumer::rebalance::{
+    Diff, Doubt, Duplicates, Round, judge, rebalance, take_all, take_those,
+};
 use crate::logging;
 use crate::message::MessageQueue;
 
@@ -140,6 +143,15 @@ impl Divider {
         if readable.is_none() && mine.is_empty() {
             return None;
         }
+        match &tools.config.sharing {
+            Sharing::Group => {}
+            Sharing::Everyone => return Some(take_all(&mine, readable.as_deref())),
+            Sharing::Fixed(queues) => {
+                let wanted = queues.iter().map(|queue| tools.topics.on_wire(queue));
+                let wanted: Vec<MessageQueue> = wanted.collect();
+                return Some(take_those(&mine, &wanted, readable.as_deref()));
+            }
+        }
         let round = Round {
             group: &tools.wire.group,
             me: &self.me,
@@ -211,6 +223,8 @@ fn take(queue: MessageQueue, queues: &mut Queues, tools: &mut Tools, now: Instan
     let number = tools.next_generation();
     let shown = tools.topics.for_users(&queue);
     let need = match tools.config.mode {
+        // There are no other members who could have the queue.
+        _ if tools.config.sharing != Sharing::Group => None,
         Mode::Ordered => Some(Need::Required),
         _ if tools.leases => Some(Need::Preferred),
         _ => None,

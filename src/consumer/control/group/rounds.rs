@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::client::Route;
+use crate::consumer::config::Sharing;
 use crate::consumer::control::inbox::Asked;
 use crate::consumer::control::tools::Tools;
 use crate::consumer::control::wire::Wire;
@@ -88,6 +89,13 @@ impl Rounds {
         now: Instant,
     ) -> Option<Answers> {
         if self.gathering.is_none() && self.pace.start(now) {
+            if tools.config.sharing != Sharing::Group {
+                // Who the others are makes no difference.
+                return Some(Answers {
+                    lists: Vec::new(),
+                    connections: Vec::new(),
+                });
+            }
             self.ask(tools, now);
         }
         let gathering = self.gathering.as_ref()?;

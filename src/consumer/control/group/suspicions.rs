@@ -106,7 +106,7 @@ mod tests {
     fn topics(filter: &str) -> Topics {
         let mut subscriptions = Subscriptions::default();
         subscriptions.add("T", filter.into()).expect("a filter");
-        Topics::new(&subscriptions, &"g".into(), Names::default(), 1).expect("topics")
+        Topics::new(&subscriptions, Some(&"g".into()), Names::default(), 1).expect("topics")
     }
 
     /// As a broker has it: with the subscriptions of a member that has this filter.

@@ -5,7 +5,9 @@ use std::time::Instant;
 use crate::consumer::LOG;
 use crate::consumer::control::owned::{Owned, Queues};
 use crate::consumer::control::tools::Tools;
+use crate::consumer::observe::Event;
 use crate::consumer::offset::Commit;
+use crate::error::{Error, Result};
 use crate::logging;
 use crate::message::MessageQueue;
 use crate::protocol::code::response;
@@ -31,6 +33,7 @@ pub(in crate::consumer::control) fn commit_all(queues: &Queues, tools: &mut Tool
         let number = queues.number(&commit.queue).unwrap_or(0);
         send(commit, number, tools, now);
     }
+    save(tools);
 }
 
 /// Sends what is due of one queue.
@@ -42,28 +45,78 @@ pub(in crate::consumer::control) fn commit_now(
 ) {
     if let Some(commit) = tools.progress.due_of(queue) {
         send(commit, number, tools, now);
+        save(tools);
     }
 }
 
 fn send(commit: Commit, number: u64, tools: &mut Tools, now: Instant) {
+    if let Some(local) = &mut tools.local {
+        return local.put(commit);
+    }
     if let Err(commit) = tools.wire.commit(commit, number, now) {
         tools.progress.failed(commit);
     }
 }
 
-/// A commit was answered, or not.
-pub(in crate::consumer::control) fn answered(commit: Commit, tools: &mut Tools, outcome: Outcome) {
-    let refusal = match outcome {
+/// Has the local offsets saved, if there are some.
+fn save(tools: &mut Tools) {
+    if let Some(local) = &mut tools.local {
+        for commit in local.save() {
+            tools.progress.confirmed(commit);
+        }
+    }
+}
+
+/// A save of the local offsets has ended. Returns the queues that it was for.
+pub(in crate::consumer::control) fn saved(
+    tools: &mut Tools,
+    saved: Result<()>,
+) -> Vec<MessageQueue> {
+    let Some(local) = &mut tools.local else {
+        return Vec::new();
+    };
+    let (is_event, commits) = local.ended(saved.is_ok());
+    match &saved {
+        Ok(()) => tools.counters.commits.add(commits.len() as u64),
+        Err(error) => {
+            tools.counters.commit_failures.add(commits.len() as u64);
+            let what = error.to_string();
+            match is_event {
+                true => tools.events.tell(Event::NotSaved { what }),
+                false => logging::debug!(target: LOG, "{what}"),
+            }
+        }
+    }
+    let mut queues = Vec::with_capacity(commits.len());
+    for commit in commits {
+        queues.push(commit.queue.clone());
+        match saved.is_ok() {
+            true => drop(tools.progress.confirmed(commit)),
+            false => tools.progress.failed(commit),
+        }
+    }
+    save(tools);
+    queues
+}
+
+/// A commit was answered, or not. Returns the refusal of a broker.
+pub(in crate::consumer::control) fn answered(
+    commit: Commit,
+    tools: &mut Tools,
+    outcome: Outcome,
+) -> Option<Error> {
+    let (error, is_refused) = match outcome {
         Ok(answer) if answer.code == response::SUCCESS => {
             tools.counters.commits.add(1);
             tools.progress.confirmed(commit);
-            return;
+            return None;
         }
-        Ok(answer) => format!("answered {}", answer.code),
-        Err(error) => error.to_string(),
+        Ok(answer) => (Error::response(answer.code, answer.remark.as_deref()), true),
+        Err(error) => (error, false),
     };
     tools.counters.commit_failures.add(1);
     let queue = tools.topics.for_users(&commit.queue);
-    logging::debug!(target: LOG, "{queue}: commit of {} failed: {refusal}", commit.offset);
+    logging::debug!(target: LOG, "{queue}: commit of {} failed: {error}", commit.offset);
     tools.progress.failed(commit);
+    is_refused.then_some(error)
 }

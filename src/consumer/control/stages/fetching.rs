@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::consumer::LOG;
+use crate::consumer::config::Sharing;
 use crate::consumer::control::inbox::Pull;
 use crate::consumer::control::owned::Owned;
 use crate::consumer::control::tools::Tools;
-use crate::consumer::fetch::{PullAnswer, Verdict, judge};
+use crate::consumer::fetch::{Moved, PullAnswer, Verdict, judge};
 use crate::consumer::observe::Event;
 use crate::consumer::queue::{Answer, Fetched, Grant, Payload};
 use crate::error::{Error, ErrorKind, OneLine, ResponseCode};
@@ -25,6 +26,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(500);
 const MOST_INFLATED: usize = 64 << 20;
 
 /// The messages of an answer, as far as they could be found.
+#[derive(Default)]
 struct Found {
     messages: Vec<(i64, u64, Payload)>,
     /// What ended it early.
@@ -69,12 +71,13 @@ pub(in crate::consumer::control) fn ask(
     fetch.waits_for_bytes = false;
     let queue = &owned.assigned.queue;
     let to = tools.wire.pull_address(queue, fetch.broker_id);
-    let known = to.filter(|to| match tools.membership.registered(&to.address) {
-        Some(_) => true,
-        None => {
+    let is_member = !matches!(tools.config.sharing, Sharing::Fixed(_));
+    let known = to.filter(|to| {
+        let is_known = !is_member || tools.membership.registered(&to.address).is_some();
+        if !is_known {
             tools.membership.announce([to.address.clone()]);
-            false
         }
+        is_known
     });
     fetch.waits_for_broker = known.is_none();
     let ready = known.and_then(|to| Some((to, tools.topics.get(queue.topic())?)));
@@ -115,8 +118,7 @@ pub(in crate::consumer::control) fn answered(
     now: Instant,
 ) {
     if !owned.assigned.lock().window.is_current(&pull.ask) {
-        // Of the time before a seek or reset, as is what was reserved for it.
-        return;
+        return late(owned, tools, &pull, outcome, now);
     }
     let answer = match outcome {
         Ok(answer) => answer,
@@ -149,6 +151,21 @@ pub(in crate::consumer::control) fn answered(
         owned.fetch.last_error = Some(what);
     }
     apply(owned, tools, pull, found, verdict, now);
+}
+
+/// An answer to a request of the time before a seek or reset. It is not used, as what was reserved for it is
+/// not there any more. But brokers tell of an operator's reset only once, by whichever request they serve
+/// next, and that may have been parked for long.
+fn late(owned: &mut Owned, tools: &mut Tools, pull: &Pull, outcome: Outcome, now: Instant) {
+    let Ok(answer) = outcome else {
+        return;
+    };
+    let header = pull::PullAnswer::decode(&answer.ext).ok();
+    let verdict = judge_answer(owned, pull, answer.code, header.as_ref(), &Found::default());
+    if let (Verdict::Moved(moved @ Moved::Reset { .. }), true) = (verdict, owned.is_active()) {
+        let from = owned.assigned.lock().window.low_water();
+        super::moved::moved(owned, tools, moved, from, true, now);
+    }
 }
 
 /// There is no answer.
@@ -289,11 +306,7 @@ fn unanswered(owned: &mut Owned, tools: &mut Tools, pull: Pull) {
 
 /// Finds the messages of an answer, up to the first one that cannot be found.
 fn find(answer: Command, header: Option<&pull::PullAnswer>) -> Found {
-    let mut found = Found {
-        messages: Vec::new(),
-        unreadable: None,
-        last_stored: None,
-    };
+    let mut found = Found::default();
     if answer.code != response::SUCCESS {
         return found;
     }

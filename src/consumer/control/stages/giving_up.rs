@@ -47,7 +47,7 @@ pub(in crate::consumer::control) fn step(
         return Left::Clean;
     };
     commits::note(owned, tools);
-    let is_quiet = owned.assigned.lock().window.is_quiet();
+    let is_quiet = !tools.waits_for_handlers || owned.assigned.lock().window.is_quiet();
     let queue = owned.queue().clone();
     if is_quiet && tools.progress.is_settled(&queue) {
         return Left::Clean;

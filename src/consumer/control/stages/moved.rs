@@ -61,7 +61,7 @@ pub(in crate::consumer::control) fn go_on_at(
     now: Instant,
 ) {
     let generation = tools.next_generation();
-    let freed = owned.assigned.lock().window.restart(generation, to);
+    let freed = owned.assigned.restart(generation, to);
     tools.budget.release(owned.number(), freed);
     tools.budget.unanswered(owned.number());
     owned.fetch.forget_place();

@@ -37,7 +37,13 @@ pub(in crate::consumer::control) fn step(
             begin(owned, tools, offset, true, now);
             return Some(now);
         }
-        Next::AskCommitted => tools.wire.committed(queue, now, Asked::Start(number)),
+        Next::AskCommitted => match &tools.local {
+            Some(local) => {
+                starting.committed(local.committed(queue));
+                return Some(now);
+            }
+            None => tools.wire.committed(queue, now, Asked::Start(number)),
+        },
         Next::AskBound(bound) => {
             let bound = match bound {
                 Start::AskMax => Bound::Max,
@@ -116,7 +122,7 @@ fn offset(answer: &Command) -> Option<u64> {
 /// that whoever takes the queue next does not decide anew.
 fn begin(owned: &mut Owned, tools: &mut Tools, offset: u64, is_stored: bool, now: Instant) {
     let (number, generation) = (owned.number(), tools.next_generation());
-    owned.assigned.lock().window.restart(generation, offset);
+    owned.assigned.restart(generation, offset);
     let queue = owned.queue().clone();
     tools.progress.begin(&queue, generation, offset, is_stored);
     owned.fetch.may_repeat &= is_stored;

@@ -1,0 +1,143 @@
+//! What brokers ask of a consumer in the name of an operator.
+
+use std::time::Instant;
+
+use super::seeks::seek;
+use crate::client::{Client, epoch_millis};
+use crate::consumer::config::Sharing;
+use crate::consumer::consume::Mode;
+use crate::consumer::control::inbox::{Question, What};
+use crate::consumer::control::owned::{Owned, Queues};
+use crate::consumer::control::tools::Tools;
+use crate::consumer::observe::{Event, MoveReason};
+use crate::protocol::Command;
+use crate::protocol::code::response;
+use crate::protocol::consumer::asked::{ConsumeStatus, ConsumerOffsets, QueueInfo, RunningInfo};
+
+/// Does what a broker asks, and answers.
+pub(super) fn answer(
+    question: Question,
+    queues: &mut Queues,
+    tools: &mut Tools,
+    client: &Client,
+    now: Instant,
+) {
+    let Question { request, what } = question;
+    let body = match what {
+        What::Reset(offsets) => {
+            for (queue, offset) in offsets {
+                let shown = tools.topics.for_users(&queue);
+                let (Some(owned), Ok(to)) = (queues.of(&queue), u64::try_from(offset)) else {
+                    continue;
+                };
+                let from = owned.assigned.lock().window.low_water();
+                if seek(&shown, to, queues, tools, now).is_ok() {
+                    tools.events.tell(Event::OffsetMoved {
+                        queue: shown,
+                        from,
+                        to: Some(to),
+                        why: MoveReason::Reset,
+                    });
+                }
+            }
+            return request.done();
+        }
+        What::Offsets(topic) => offsets(&topic, queues).encode(),
+        What::RunningInfo => running_info(queues, tools, client, now).encode(),
+    };
+    let answer = Command::response_to(request.command(), response::SUCCESS);
+    request.reply(&answer.with_body(body));
+}
+
+/// How far the queues of a topic are; those of all topics for an empty name.
+fn offsets(topic: &str, queues: &Queues) -> ConsumerOffsets {
+    let of_topic = queues.iter().filter(|owned| {
+        let is_of_topic = topic.is_empty() || owned.queue().topic() == topic;
+        is_of_topic && owned.is_active()
+    });
+    let offset = |owned: &Owned| {
+        let low_water = owned.assigned.lock().window.low_water();
+        let offset = low_water.try_into().unwrap_or(i64::MAX);
+        (owned.queue().clone(), offset)
+    };
+    ConsumerOffsets {
+        message_queue_table: of_topic.map(offset).collect(),
+    }
+}
+
+fn running_info(queues: &Queues, tools: &Tools, client: &Client, now: Instant) -> RunningInfo {
+    let config = &tools.config;
+    let name_servers = client.describe().name_servers.into_iter();
+    let name_servers: Vec<_> = name_servers.map(|server| server.address).collect();
+    let is_ordered = config.mode == Mode::Ordered;
+    let kind = match config.is_pull {
+        true => "CONSUME_ACTIVELY",
+        false => "CONSUME_PASSIVELY",
+    };
+    let model = match config.sharing {
+        Sharing::Everyone => "BROADCASTING",
+        _ => "CLUSTERING",
+    };
+    // Java's tools print these, and fail without the last one.
+    let properties = [
+        ("consumerGroup", tools.wire.group.to_string()),
+        ("messageModel", model.to_owned()),
+        ("PROP_NAMESERVER_ADDR", name_servers.join(";")),
+        ("PROP_CONSUME_TYPE", kind.to_owned()),
+        ("PROP_CONSUME_ORDERLY", is_ordered.to_string()),
+        ("PROP_THREADPOOL_CORE_SIZE", config.threads.to_string()),
+        ("PROP_CLIENT_VERSION", VERSION.to_owned()),
+        (
+            "PROP_CONSUMER_START_TIMESTAMP",
+            tools.started_ms.to_string(),
+        ),
+    ];
+    let topics = tools.topics.iter();
+    RunningInfo {
+        properties: properties
+            .map(|(name, value)| (name.to_owned(), value))
+            .into(),
+        mq_table: queues
+            .iter()
+            .map(|owned| (owned.queue().clone(), queue_info(owned, now)))
+            .collect(),
+        status_table: topics
+            .map(|(topic, _)| (topic.to_string(), ConsumeStatus::default()))
+            .collect(),
+        subscription_set: tools
+            .topics
+            .iter()
+            .map(|(_, topic)| topic.subscription.clone())
+            .collect(),
+        ..RunningInfo::default()
+    }
+}
+
+const VERSION: &str = concat!("rocketmq-blocking ", env!("CARGO_PKG_VERSION"));
+
+fn queue_info(owned: &Owned, now: Instant) -> QueueInfo {
+    let window = &owned.assigned.lock().window;
+    let offset = |offset: u64| i64::try_from(offset).unwrap_or(i64::MAX);
+    let ago = |at: Option<Instant>| {
+        at.map_or(0, |at| {
+            let millis = now.saturating_duration_since(at).as_millis();
+            epoch_millis() - i64::try_from(millis).unwrap_or(0)
+        })
+    };
+    let low_water = offset(window.low_water());
+    let is_empty = window.is_empty();
+    QueueInfo {
+        cached_msg_count: window.len().try_into().unwrap_or(i32::MAX),
+        cached_msg_min_offset: if is_empty { 0 } else { low_water },
+        cached_msg_max_offset: match is_empty {
+            true => 0,
+            false => offset(window.end().saturating_sub(1)),
+        },
+        cached_msg_size_in_mi_b: (window.bytes() >> 20).try_into().unwrap_or(i32::MAX),
+        commit_offset: low_water,
+        droped: owned.is_given_up(),
+        last_pull_timestamp: ago(owned.fetch.last_answer),
+        last_consume_timestamp: ago(window.last_taken()),
+        ..QueueInfo::default()
+    }
+}

@@ -1,0 +1,11 @@
+//! What others ask of the control thread.
+//!
+//! - `calls`: what callers of the consumer wait for
+//! - `seeks`: a queue goes on elsewhere
+//! - `answers`: what brokers ask in the name of an operator
+
+mod answers;
+mod calls;
+mod seeks;
+
+pub(super) use calls::Calls;

@@ -1,0 +1,101 @@
+//! How far a consumer is behind.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::message::MessageQueue;
+
+/// How far a consumer is behind in its queues. What is not known is `None`, and never 0.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Lag {
+    /// The queues of this member, sorted.
+    pub queues: Vec<QueueLag>,
+}
+
+/// How far a consumer is behind in one queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct QueueLag {
+    /// The queue.
+    pub queue: MessageQueue,
+    /// Offsets from the lowest one that is not consumed to the end of the queue. Messages that a filter
+    /// leaves out count until the consumer has passed them. `None` if the broker did not say where the queue
+    /// ends, or it is not known yet where consuming starts.
+    pub messages: Option<u64>,
+    /// How long ago the oldest message that is not consumed was stored, by this machine's clock; zero if
+    /// all are consumed. `None` if it is not known: that message was not fetched yet.
+    pub oldest: Option<Duration>,
+}
+
+impl Lag {
+    /// Messages in all queues together; `None` if one of them is not known.
+    pub fn messages(&self) -> Option<u64> {
+        self.queues.iter().map(|queue| queue.messages).sum()
+    }
+
+    /// The age of the oldest message of all; `None` if one of them is not known.
+    pub fn oldest(&self) -> Option<Duration> {
+        let ages: Option<Vec<Duration>> = self.queues.iter().map(|queue| queue.oldest).collect();
+        ages.map(|ages| ages.into_iter().max().unwrap_or_default())
+    }
+}
+
+impl fmt::Display for Lag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.messages() {
+            Some(messages) => write!(f, "{messages} messages behind")?,
+            None => f.write_str("messages behind: not known")?,
+        }
+        match self.oldest() {
+            Some(age) => write!(f, ", the oldest {age:.1?} old"),
+            None => f.write_str(", age of the oldest: not known"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_known_of_one_queue_is_not_known_of_all() {
+        let seconds = Duration::from_secs;
+        let lag = |queues: &[(Option<u64>, Option<Duration>)]| {
+            let queues = queues
+                .iter()
+                .zip(0..)
+                .map(|((messages, oldest), id)| QueueLag {
+                    queue: MessageQueue::new("T", "b", id),
+                    messages: *messages,
+                    oldest: *oldest,
+                });
+            let lag = Lag {
+                queues: queues.collect(),
+            };
+            (lag.messages(), lag.oldest(), lag.to_string())
+        };
+        let text = |text: &str| text.to_owned();
+        assert_eq!(
+            lag(&[]),
+            (
+                Some(0),
+                Some(seconds(0)),
+                text("0 messages behind, the oldest 0.0ns old")
+            )
+        );
+        let both = [(Some(3), Some(seconds(5))), (Some(4), Some(seconds(2)))];
+        assert_eq!(
+            lag(&both),
+            (
+                Some(7),
+                Some(seconds(5)),
+                text("7 messages behind, the oldest 5.0s old")
+            )
+        );
+        let unknown = [both[0], (None, Some(seconds(2)))];
+        assert_eq!((lag(&unknown).0, lag(&unknown).1), (None, Some(seconds(5))));
+        let young = [both[0], (Some(4), None)];
+        assert_eq!((lag(&young).0, lag(&young).1), (Some(7), None));
+    }
+}

@@ -1,0 +1,145 @@
+//! An iterator over what is polled.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::poller::Poller;
+use super::pulled::PulledMessage;
+use crate::error::{Error, ErrorKind, Result};
+use crate::message::MessageQueue;
+
+/// The longest wait of one poll where nothing else ends it.
+const LONG: Duration = Duration::from_secs(3600);
+
+/// While it is looked whether a queue has come to its end: that is not always told by a message.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// The messages of a [`PullConsumer`](super::PullConsumer), one after the other; made by
+/// [`messages`](super::PullConsumer::messages).
+///
+/// It waits for the next message. It ends (`None`) when the consumer is shut down, and by
+/// [`until_caught_up`](Messages::until_caught_up) and [`until_idle`](Messages::until_idle); the first of
+/// them counts. Together with the standard [`take`](Iterator::take), which goes last:
+/// `consumer.messages().until_idle(d).take(n)`.
+///
+/// An error is one item; the iteration goes on behind it.
+#[must_use = "an iterator does nothing until it is asked for something"]
+pub struct Messages {
+    consumer: Arc<Poller>,
+    /// Polled, and not handed out, in reverse.
+    batch: Vec<PulledMessage>,
+    idle: Option<Duration>,
+    /// When the last message was handed out, or the iteration began.
+    last: Option<Instant>,
+    caught_up: Option<CaughtUp>,
+}
+
+/// What is to be handed out before the end.
+#[derive(Default)]
+struct CaughtUp {
+    /// Where the queues ended when they were first seen.
+    ends: BTreeMap<MessageQueue, u64>,
+}
+
+impl Messages {
+    pub(super) fn new(consumer: Arc<Poller>) -> Messages {
+        Messages {
+            consumer,
+            batch: Vec::new(),
+            idle: None,
+            last: None,
+            caught_up: None,
+        }
+    }
+
+    /// Ends when all messages were handed out that were stored in this consumer's queues when the iteration
+    /// began; what is stored later may come too, and is not waited for. A queue that becomes ours
+    /// meanwhile is read up to where it ends then. A paused queue is waited for.
+    pub fn until_caught_up(mut self) -> Messages {
+        self.caught_up = Some(CaughtUp::default());
+        self
+    }
+
+    /// Ends when no message has come for this long.
+    pub fn until_idle(mut self, most: Duration) -> Messages {
+        self.idle = Some(most);
+        self
+    }
+
+    /// Whether everything was handed out that is to be.
+    fn is_caught_up(&mut self) -> Result<bool> {
+        let Some(caught_up) = &mut self.caught_up else {
+            return Ok(false);
+        };
+        if !self.consumer.is_assigned() {
+            return Ok(false);
+        }
+        let queues = self.consumer.assignment();
+        caught_up.ends.retain(|queue, _| queues.contains(queue));
+        let new = queues.iter().filter(|q| !caught_up.ends.contains_key(q));
+        let new: Vec<MessageQueue> = new.cloned().collect();
+        caught_up.ends.extend(self.consumer.ends(&new)?);
+        let mut ends = caught_up.ends.iter();
+        let is_behind = |(queue, end): (&MessageQueue, &u64)| {
+            let position = self.consumer.position(queue).ok().flatten();
+            position.is_none_or(|position| position < *end)
+        };
+        Ok(!ends.any(is_behind))
+    }
+
+    /// How long the next poll may wait; `None` if it is over.
+    fn wait(&mut self, now: Instant) -> Option<Duration> {
+        let last = *self.last.get_or_insert(now);
+        let mut wait = LONG;
+        if let Some(most) = self.idle {
+            wait = most.saturating_sub(now.saturating_duration_since(last));
+            if wait.is_zero() {
+                return None;
+            }
+        }
+        Some(match self.caught_up {
+            Some(_) => wait.min(LOOK),
+            None => wait,
+        })
+    }
+}
+
+impl Iterator for Messages {
+    type Item = Result<PulledMessage>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let is_end = |error: &Error| error.kind() == ErrorKind::Closed;
+        loop {
+            if let Some(message) = self.batch.pop() {
+                self.last = Some(Instant::now());
+                return Some(Ok(message));
+            }
+            match self.is_caught_up() {
+                Ok(true) => return None,
+                Ok(false) => {}
+                Err(error) if is_end(&error) => return None,
+                Err(error) => return Some(Err(error)),
+            }
+            let wait = self.wait(Instant::now())?;
+            match self.consumer.poll(wait) {
+                Ok(batch) => {
+                    self.batch = batch;
+                    self.batch.reverse();
+                }
+                Err(error) if is_end(&error) => return None,
+                Err(error) => return Some(Err(error)),
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Messages {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Messages")
+            .field("until_idle", &self.idle)
+            .field("until_caught_up", &self.caught_up.is_some())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,110 @@
+//! A message that was polled.
+
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+use std::thread::ThreadId;
+use std::time::{Duration, Instant};
+
+use super::open::Open;
+use crate::consumer::control::{Event, Inbox};
+use crate::consumer::queue::{Assigned, Stale, Ticket};
+use crate::message::MessageView;
+
+/// A message that is not marked is not handed out again: it waits for this long, which is for ever.
+const NEVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
+/// A message of a [`PullConsumer`](super::PullConsumer). It is a [`MessageView`], and can be
+/// [marked](PulledMessage::done) as consumed.
+///
+/// Dropping it without the mark means that it is not consumed: its offset, and those behind it in the
+/// queue, are not committed, and it comes again to whoever has the queue next, or here after a
+/// [`seek`](super::PullConsumer::seek). A clone of the `MessageView` in it may be kept for longer.
+#[must_use = "a message that is dropped without done() is not consumed"]
+pub struct PulledMessage {
+    message: MessageView,
+    /// None once it is marked.
+    ticket: Option<Ticket>,
+    source: Arc<Source>,
+    polled_by: ThreadId,
+}
+
+/// Where the messages of one queue come from, and their marks go to.
+pub(super) struct Source {
+    pub(super) queue: Arc<Assigned>,
+    pub(super) inbox: Inbox,
+    pub(super) open: Arc<Open>,
+}
+
+impl PulledMessage {
+    pub(super) fn new(
+        message: MessageView,
+        ticket: Ticket,
+        source: Arc<Source>,
+        polled_by: ThreadId,
+    ) -> PulledMessage {
+        PulledMessage {
+            message,
+            ticket: Some(ticket),
+            source,
+            polled_by,
+        }
+    }
+
+    /// Marks it as consumed. What is marked is committed in the background
+    /// ([`commit_interval`](super::PullConsumerBuilder::commit_interval)), by
+    /// [`commit`](super::PullConsumer::commit), and when the queue is given up: in each queue up to the
+    /// first message that is not marked.
+    ///
+    /// Returns whether the mark counts: not if the queue has gone to another member meanwhile, or a seek or
+    /// reset has come in between.
+    #[doc(alias = "commitSync")]
+    pub fn done(mut self) -> bool {
+        let ticket = self.ticket.take();
+        let queue = &self.source.queue;
+        let is_finished = ticket.is_some_and(|ticket| queue.finish(ticket).is_ok());
+        let counts = is_finished && !queue.is_gone();
+        self.source.told(self.polled_by);
+        counts
+    }
+
+    /// The message itself, for longer than its mark.
+    pub fn message(&self) -> &MessageView {
+        &self.message
+    }
+}
+
+impl Source {
+    /// The control thread hears of a change, and a shutdown too.
+    fn told(&self, polled_by: ThreadId) {
+        if self.queue.note() {
+            self.inbox.put(Event::Progress(self.queue.number));
+        }
+        self.open.close(polled_by);
+    }
+}
+
+impl Drop for PulledMessage {
+    fn drop(&mut self) {
+        if let Some(ticket) = self.ticket.take() {
+            let put_back = self.source.queue.put_back(ticket, Instant::now() + NEVER);
+            // Of an older generation: somebody else has it.
+            let (Ok(()) | Err(Stale)) = put_back;
+            self.source.told(self.polled_by);
+        }
+    }
+}
+
+impl Deref for PulledMessage {
+    type Target = MessageView;
+
+    fn deref(&self) -> &MessageView {
+        &self.message
+    }
+}
+
+impl fmt::Debug for PulledMessage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("PulledMessage").field(&self.message).finish()
+    }
+}

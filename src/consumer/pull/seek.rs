@@ -1,0 +1,22 @@
+//! Where a queue goes on.
+
+use std::time::SystemTime;
+
+/// Where a queue goes on after a [`seek`](super::PullConsumer::seek).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Seek {
+    /// At this offset, if the queue has it: from that of its first message up to its end, which is the
+    /// offset of the next message to be stored.
+    #[doc(alias = "seek")]
+    Offset(u64),
+    /// At the first message that was stored at this time or later, to the millisecond.
+    #[doc(alias = "offsetForTimestamp")]
+    Time(SystemTime),
+    /// At the first message that the broker still has.
+    #[doc(alias = "seekToBegin")]
+    Start,
+    /// Behind the last message: only what is stored from now on.
+    #[doc(alias = "seekToEnd")]
+    End,
+}

@@ -1,0 +1,106 @@
+//! What counts as consumed, and when it is committed.
+
+use std::time::Duration;
+
+use rocketmq_blocking::consumer::PulledMessage;
+use rocketmq_blocking::embedded::{Fault, On};
+use rocketmq_blocking::{ErrorKind, ResponseCode};
+
+use super::{consumer, mark, nothing_comes, number, numbers, poll, queue, send, start};
+use crate::support::{PATIENCE, cluster, eventually, inject, ms, producer};
+
+#[test]
+fn messages_of_a_queue_come_in_their_order_and_what_is_marked_is_committed() {
+    let cluster = cluster();
+    let producer = producer(&cluster);
+    send(&producer, &queue(1), 0..50);
+    let consumer = start(consumer(&cluster).commit_interval(Duration::from_secs(3600)));
+    send(&producer, &queue(1), 50..100);
+    let polled = poll(&consumer, 100);
+    assert_eq!(numbers(&polled), Vec::from_iter(0..100));
+    assert_eq!(polled[3].queue(), Some(&queue(1)));
+    consumer.commit().expect("nothing to commit");
+    assert_eq!(cluster.group("g").committed(&queue(1)), Some(0));
+    assert!(polled.into_iter().all(PulledMessage::done));
+    consumer.commit().expect("confirmed");
+    assert_eq!(cluster.group("g").committed(&queue(1)), Some(100));
+    assert_eq!(consumer.committed(&queue(1)).expect("known"), Some(100));
+    assert_eq!(cluster.group("g").members(), [consumer.client_id()]);
+    nothing_comes(&consumer);
+    assert!(consumer.shutdown_within(PATIENCE).is_clean());
+    assert_eq!(cluster.group("g").members(), [] as [&str; 0]);
+}
+
+#[test]
+fn what_is_marked_is_committed_though_nobody_polls() {
+    let cluster = cluster();
+    send(&producer(&cluster), &queue(0), 0..5);
+    let consumer = start(consumer(&cluster).commit_interval(ms(10)));
+    for message in poll(&consumer, 5) {
+        message.done();
+    }
+    eventually("committed", || {
+        cluster.group("g").committed(&queue(0)) == Some(5)
+    });
+    drop(consumer);
+}
+
+#[test]
+fn what_is_not_marked_comes_again_to_the_next_and_not_here() {
+    let cluster = cluster();
+    send(&producer(&cluster), &queue(0), 0..5);
+    let first = start(consumer(&cluster));
+    for message in poll(&first, 5) {
+        if [0, 1, 3].contains(&number(&message)) {
+            message.done();
+        }
+    }
+    nothing_comes(&first);
+    first.commit().expect("confirmed");
+    assert_eq!(cluster.group("g").committed(&queue(0)), Some(2));
+    let report = first.shutdown_within(PATIENCE);
+    assert!(report.is_clean(), "all is dropped: {report}");
+    let second = start(consumer(&cluster));
+    assert_eq!(numbers(&poll(&second, 3)), [2, 3, 4]);
+    drop(second);
+}
+
+#[test]
+fn a_commit_that_is_not_confirmed_fails() {
+    let cluster = cluster();
+    send(&producer(&cluster), &queue(0), 0..5);
+    let consumer = start(consumer(&cluster).commit_interval(Duration::from_secs(3600)));
+    mark(poll(&consumer, 5));
+    let refuse = Fault::answer(ResponseCode::NO_PERMISSION, "no").on(On::Commit);
+    inject(&cluster, &refuse.once());
+    let error = consumer.commit().expect_err("refused");
+    assert_eq!(error.response_code(), Some(ResponseCode::NO_PERMISSION));
+    inject(&cluster, &Fault::silence().on(On::Commit).once());
+    let error = consumer.commit_within(ms(50)).expect_err("no answer");
+    assert_eq!(error.kind(), ErrorKind::Timeout);
+    // The first answer is still waited for; the next commit follows it.
+    consumer.commit_within(PATIENCE).expect("confirmed");
+    assert_eq!(cluster.group("g").committed(&queue(0)), Some(5));
+    consumer.shutdown();
+}
+
+#[test]
+fn the_lag_is_what_is_not_marked_and_what_is_unknown_is_not_zero() {
+    let cluster = cluster();
+    let producer = producer(&cluster);
+    let consumer = start(consumer(&cluster).window(2));
+    assert_eq!(consumer.lag().messages(), Some(0));
+    assert_eq!(consumer.lag().oldest(), Some(Duration::ZERO));
+    send(&producer, &queue(0), 0..5);
+    let polled = poll(&consumer, 2);
+    let lag = consumer.lag();
+    assert_eq!((lag.messages(), lag.queues.len()), (Some(5), 4));
+    assert_eq!(lag.queues[0].queue, queue(0));
+    assert!(lag.oldest().is_some_and(|age| age < PATIENCE), "{lag}");
+    mark(polled);
+    assert_eq!(consumer.lag().queues[0].messages, Some(3));
+    inject(&cluster, &Fault::hang_up());
+    let lag = consumer.lag();
+    assert_eq!((lag.messages(), lag.queues[1].messages), (None, None));
+    drop(consumer);
+}
