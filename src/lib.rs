@@ -1,6 +1,6 @@
-//! A blocking, thread-based [Apache RocketMQ](https://rocketmq.apache.org) producer: `std::net`
-//! sockets, one reader thread per broker connection, no async runtime. It speaks the remoting
-//! protocol of brokers 4.x and 5.x.
+//! A blocking, thread-based [Apache RocketMQ](https://rocketmq.apache.org) client: producers and
+//! consumers over `std::net` sockets, one reader thread per broker connection, no async runtime. It
+//! speaks the remoting protocol of brokers 4.x and 5.x.
 //!
 //! # Quickstart
 //! ```
@@ -21,7 +21,8 @@
 //! The terms: *name servers* know which *brokers* have the *message queues* of a *topic* (its
 //! *topic route*). A producer looks up the route and sends to the brokers. Its *group* ("orders")
 //! names its purpose; all processes with that purpose share it. Consumers filter by *tag*; people
-//! search by *key*.
+//! search by *key*. The messages are read by a [`PushConsumer`] or a [`PullConsumer`]: see
+//! [Consuming](#consuming).
 //!
 //! One producer is enough for a program: it is cheap to clone and sends from any number of threads.
 //! It closes with its last handle, or by [`Producer::shutdown_within`], which reports what was
@@ -62,6 +63,44 @@
 //!     println!("{}", producer.prepare(&message).sharding_key("188").send()?);
 //! }
 //! # assert_eq!(cluster.messages("Orders").len(), 102);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Consuming
+//! The members of a consumer group share the queues of their topics. Each message is handled at
+//! least once: it counts as consumed when its handler returns `Ok`, and comes again otherwise.
+//!
+//! | you want | call |
+//! |---|---|
+//! | a handler, called on many threads | [`PushConsumerBuilder::start`](consumer::PushConsumerBuilder::start) |
+//! | a handler of several messages at once | [`start_batch`](consumer::PushConsumerBuilder::start_batch) |
+//! | the messages of a queue in order, one at a time | [`start_ordered`](consumer::PushConsumerBuilder::start_ordered) |
+//! | to ask for messages yourself, and to seek | [`PullConsumer::poll`], [`PullConsumer::messages`] |
+//! | every message in every process | [`broadcast`](consumer::PushConsumerBuilder::broadcast) |
+//!
+//! ```
+//! use rocketmq_blocking::{PushConsumer, Retry, StartFrom};
+//! # use rocketmq_blocking::{Message, Producer};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let cluster = rocketmq_blocking::embedded::Cluster::start()?;
+//! # let name_server = cluster.name_server();
+//! # let producer = Producer::builder("orders").name_server(name_server).start()?;
+//! # producer.send(&Message::new("Orders", "one book"))?;
+//! # let (seen, messages) = std::sync::mpsc::channel();
+//! let consumer = PushConsumer::builder("billing")
+//!     .name_server(name_server)
+//!     .subscribe("Orders", "created || paid")
+//! #   .subscribe("Orders", "*")
+//!     .start_from(StartFrom::First)
+//!     .start(move |message| -> Result<(), Retry> {
+//!         println!("{}", message.text()?); // an error: the message comes again later
+//! #       seen.send(message.clone()).ok();
+//!         Ok(())
+//!     })?;
+//! # assert_eq!(messages.recv()?.text()?, "one book");
+//! consumer.shutdown();
 //! # Ok(())
 //! # }
 //! ```
@@ -194,6 +233,8 @@
 //! | Java | here |
 //! |---|---|
 //! | `DefaultMQProducer` | [`Producer`], [`ProducerBuilder`](producer::ProducerBuilder) |
+//! | `DefaultMQPushConsumer`, `DefaultLitePullConsumer` | [`PushConsumer`], [`PullConsumer`] |
+//! | `MessageListenerConcurrently`, `MessageListenerOrderly` | a closure; its result is `Ok` or a [`Retry`] |
 //! | `TransactionMQProducer`, `TransactionListener` | [`TransactionProducer`], two closures |
 //! | `Message`, `MessageExt`, `MessageBatch` | [`Message`], [`MessageView`], [`Batch`] |
 //! | `SendResult`, `SendCallback` | [`SendReceipt`], a closure |
@@ -205,14 +246,14 @@
 //! [`docs::settings`] has the setters' defaults. The search box finds Java's names too.
 //!
 //! # Not supported
-//! Consumers (yet), heartbeat v2 and the stream type, zone fields, access channel,
+//! POP consumers, trace and hooks of consumers (yet), heartbeat v2 and the stream type, zone fields, access channel,
 //! machine-room selectors, OpenTracing, SOCKS5 proxies, the gRPC protocol of the proxy. No environment
 //! variable is read.
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 #![warn(clippy::missing_errors_doc, clippy::missing_panics_doc)]
 
-/// The client that producers can share, and its state as [`Client::describe`] shows it.
+/// The client that producers and consumers can share, and its state as [`Client::describe`] shows it.
 pub mod client;
 /// Types beside [`PushConsumer`]: builders, reports, and the division of queues among members.
 pub mod consumer;
@@ -225,8 +266,10 @@ mod panics;
 /// Types beside [`Producer`]: builders, and sends with their own settings.
 pub mod producer;
 pub mod protocol;
+// Every send: its queue, its attempts, its receipt.
 mod send;
 mod sync;
+// Sockets and threads: answers are matched to requests here.
 mod transport;
 
 #[doc(inline)]

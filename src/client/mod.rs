@@ -5,8 +5,9 @@
 // - `api`: one function per request
 // - `routes`: which brokers hold a topic, and where they are
 // - `members`: the groups that live in a client: heartbeats and requests of brokers
-// - `background`: threads that refresh routes and close unneeded connections
-// - `core`: `Client`, its start and its shutdown (`shutdown`: the report)
+// - `background`: starts the threads of `routes::refresh` and of discovery
+// - `core`: `Client`, its start and its shutdown (`shutdown`: the report); `ClientCore::join`, by which a
+//   producer or a consumer becomes a member
 // - `source`: the client of a builder: a given one, or its own
 // - `admin`: topics, offsets and stored messages
 // - `describe`: snapshots of a client
@@ -36,7 +37,6 @@ pub(crate) use members::{
     Waiting,
 };
 pub(crate) use routes::{DefaultTopic, NeededTopic, PublishInfo};
-#[allow(unused_imports, reason = "consumers are to come")]
 pub(crate) use routes::{PullAddress, Route, RouteListener};
 pub(crate) use source::ClientSource;
 

@@ -1,10 +1,11 @@
-// Consumers: what they stand on are functions of values, without sockets, threads, locks or randomness, in
-// `rebalance`, `offset`, `fetch`, `queue` and `consume`. One thread of each consumer, in `control`, puts
-// them together. In reading order:
+// Consumers. `rebalance` and `fetch`, and most of `offset`, `queue` and `consume`, are functions of values,
+// without sockets, threads or locks. One thread of each consumer, in `control`, puts them together. In
+// reading order:
 //
 // - `subscription`: which messages of a topic a consumer wants; `topics`: those of a started consumer
-// - `rebalance`: which queues are ours, and which we take and give up
-// - `offset`: where a queue starts, what is committed, and the offset file of broadcasting
+// - `rebalance`: how queues are divided: a calculation, on which `control::group` acts
+// - `offset`: where a queue starts, what is to be committed (`control::stages::commits` sends it), and the
+//   offset file of broadcasting
 // - `fetch`: what the answer to a pull means; the deadlines of a popped message
 // - `queue`: what one assigned queue holds, how much it may hold, and its lock at the broker
 // - `consume`: consume threads, the user's code, and what follows from its result
@@ -13,7 +14,8 @@
 // - `ends`: where queues end, and how far the consumer is behind
 // - `member`: a consumer as its client and brokers see it; `questions`: what these ask
 // - `observe`: what a consumer says of itself
-// - `config`: settings; `shared`: what all threads of a consumer share; `running`: its start and end
+// - `config`: settings; `shared`: what all threads of a consumer share; `running`: its start, in
+//   which it joins the client, and its end
 // - `push`: `PushConsumer`; `pull`: `PullConsumer`
 
 mod config;

@@ -224,7 +224,8 @@ pub mod name {
     pub const RETRY_TOPIC: &str = "RETRY_TOPIC";
     /// The id that it had then.
     pub const ORIGIN_MESSAGE_ID: &str = "ORIGIN_MESSAGE_ID";
-    /// How the topics begin in which messages end that were given back too often.
+    /// The prefix of dead letter topics: messages end there that were given back too often.
+    #[cfg(feature = "embedded")]
     pub(crate) const DLQ_PREFIX: &str = "%DLQ%";
 
     /// Names that a user's own property may not have (Java's `STRING_HASH_SET`, 5.4.0).

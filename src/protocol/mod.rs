@@ -11,7 +11,7 @@
 //! - [`code`]: what a request asks for, and what an answer means
 //! - [`message`]: messages as bodies carry them, with properties, ids and compression
 //! - [`route`], [`heartbeat`], [`admin`]: requests of every client to name servers and brokers
-//! - [`send`], [`reply`], [`transaction`], [`recall`], [`trace`]: requests of producers
+//! - `producer` ([`send`], [`reply`], [`transaction`], [`recall`], [`trace`]): requests of producers
 //! - [`consumer`]: requests of consumers, and requests of brokers to them
 //! - [`namespace`], `acl`: names in a namespace; signatures
 //! - `fastjson`, `base64`: the dialects of Java's bodies

@@ -8,9 +8,9 @@
 //! - `engine`: what all sends of one group share, and when it takes no more;
 //! - `prepared_message`: a message that is checked, keyed, compressed and encoded, once for all attempts;
 //! - `queue`: which queue gets it, and which brokers to avoid;
-//! - `flow`: one send: where it goes, its attempts on the wire, the receipt; its child `next_attempt` has what
-//!   follows a failed one;
-//! - `retry`: what to do after an attempt, as a table;
+//! - `flow`: one send: where it goes, its attempts on the wire, the receipt; its children: `next_attempt` (what
+//!   follows a failed one) and `refusal` (the error of an answer without a receipt);
+//! - `retry`: decides whether a send is tried again: a table;
 //! - `history`: the attempts that did not end a send;
 //! - `continuation`: the same flow without a thread that waits;
 //! - `handle`: what [`Producer::submit`](crate::Producer::submit) returns;

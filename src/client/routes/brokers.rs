@@ -13,7 +13,6 @@ pub(crate) struct Brokers {
 }
 
 /// The address of a pull.
-#[allow(dead_code, reason = "consumers are to come")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PullAddress {
     pub(crate) address: Arc<str>,
@@ -57,7 +56,6 @@ impl Brokers {
     }
 
     /// The address of a broker's master.
-    #[allow(dead_code, reason = "consumers are to come")]
     pub(crate) fn master(&self, name: &str) -> Option<&Arc<str>> {
         self.by_name.get(name)?.get(&MASTER)
     }
@@ -65,7 +63,6 @@ impl Brokers {
     /// The address of a broker with this id, or else the next one that may do (Java's
     /// `findBrokerAddressInSubscribe`): for a slave that of the next id; unless it must be `only_this`
     /// one, then any address of the broker.
-    #[allow(dead_code, reason = "consumers are to come")]
     pub(crate) fn address_for_pull(
         &self,
         name: &str,

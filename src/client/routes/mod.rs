@@ -20,7 +20,6 @@ mod subscribe;
 mod table;
 
 pub(super) use brokers::Brokers;
-#[allow(unused_imports, reason = "consumers are to come")]
 pub(crate) use brokers::PullAddress;
 pub(super) use discovery::Discovery;
 pub(super) use finder::Routes;

@@ -281,7 +281,6 @@ impl Route {
     }
 
     /// The queues that can be read, sorted by broker name and number.
-    #[allow(dead_code, reason = "consumers are to come")]
     pub(crate) fn subscribe(&self) -> &Arc<[MessageQueue]> {
         self.subscribe.get_or_init(|| match self.is_default {
             true => Arc::new([]),

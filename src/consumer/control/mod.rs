@@ -1,5 +1,5 @@
-//! The control thread of a consumer, an actor: it alone decides. It never waits for the network, never
-//! runs user code, and reads the clock once a turn. In reading order:
+//! The control thread of a consumer, an actor: it alone decides. It never waits for the network,
+//! runs no user code but the closure of an `Allocation`, and reads the clock once a turn. In reading order:
 //!
 //! - `inbox`: what it hears: answers, results, flags, orders
 //! - `wire`: the requests that it makes

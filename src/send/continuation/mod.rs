@@ -1,7 +1,8 @@
 //! A send that goes on without a thread that waits.
 //!
-//! - `listener`: the recipients of its end;
-//! - `async_send`: the continuation, which goes from thread to thread as one box;
+//! - `async_send`: the continuation, which goes from thread to thread as one box; `AsyncSend::call` runs the
+//!   user's callback;
+//! - `listener`: the recipient of the result: a callback, a handle, or a part of the crate;
 //! - `free_list`: ended ones, for the sends after them.
 
 mod async_send;

@@ -1,4 +1,8 @@
-//! TLS over the connections' sockets: what a user sets, how a session begins, and its two ends.
+//! TLS over the connections' sockets. In reading order:
+//!
+//! - `config`: what a user sets; `any`: accepts any certificate
+//! - `handshake`: how a session begins
+//! - `session`: reading; `outgoing`: writing
 
 mod any;
 mod config;
