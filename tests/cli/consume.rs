@@ -256,7 +256,7 @@ fn consume_goes_on_where_its_group_ended() {
     send(&cluster, "TopicTest", &["3"]);
     let out = consume("--from first --count 1 --group g", &cluster);
     assert_eq!(out.bodies(), texts(["3"]));
-    let out = consume("--from first --idle-ms 200 --group g", &cluster);
+    let out = consume("--from first --idle-ms 2000 --group g", &cluster);
     assert_eq!(out.code, 0, "{out:?}");
     assert_eq!(out.summary["handled"], 0);
     assert_eq!(cluster.group("g").members(), [] as [&str; 0]);
@@ -322,10 +322,10 @@ fn consume_ends_when_it_is_told() {
     send(&cluster, "TopicTest", &["1"]);
     for (args, handled) in [
         ("--seconds 0.3", 1),
-        ("--idle-ms 300", 1),
+        ("--idle-ms 2000", 1),
         ("--until-eof", 1), // its input is at its end already
         ("--count 1 --seconds 60 --idle-ms 60000", 1),
-        ("--count 2 --idle-ms 300", 1),
+        ("--count 2 --idle-ms 2000", 1),
     ] {
         let group = args.trim_start_matches('-').replace([' ', '.'], "_");
         let args = format!("--from first --group {group} {args}");
@@ -461,7 +461,7 @@ fn consume_gives_messages_back_as_it_is_told() {
     let cluster = Cluster::start().unwrap();
     send(&cluster, "TopicTest", &["good", "bad"]);
     let run = |group: &str, args: &str| -> (usize, Vec<String>) {
-        let args = format!("--from first --group {group} --fail-body bad --idle-ms 500 {args}");
+        let args = format!("--from first --group {group} --fail-body bad --idle-ms 3000 {args}");
         let out = consume(&args, &cluster);
         assert_eq!(out.code, 0, "{out:?}");
         assert_eq!(out.summary["handled"], 1);
