@@ -86,11 +86,11 @@
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let cluster = rocketmq_blocking::embedded::Cluster::start()?;
 //! # let name_server = cluster.name_server();
-//! # let producer = Producer::builder("orders").name_server(name_server).start()?;
+//! # let producer = Producer::builder("orders").name_server(&name_server).start()?;
 //! # producer.send(&Message::new("Orders", "one book"))?;
 //! # let (seen, messages) = std::sync::mpsc::channel();
 //! let consumer = PushConsumer::builder("billing")
-//!     .name_server(name_server)
+//!     .name_server(&name_server)
 //!     .subscribe("Orders", "created || paid")
 //! #   .subscribe("Orders", "*")
 //!     .start_from(StartFrom::First)

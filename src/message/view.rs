@@ -148,7 +148,7 @@ impl MessageView {
     /// A copy of all properties, which does not keep the received bytes in memory.
     ///
     /// ```
-    /// use rocketmq_blocking::{MessageView, Properties};
+    /// use rocketmq_blocking::{MessageView, message::Properties};
     ///
     /// /// What is left of a message when its bytes are no longer needed.
     /// fn kept(message: MessageView) -> Properties {
