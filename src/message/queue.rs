@@ -72,6 +72,13 @@ impl fmt::Debug for MessageQueue {
     }
 }
 
+/// Topics that only brokers write to.
+#[rustfmt::skip]
+pub(crate) const FORBIDDEN_TOPICS: [&str; 6] = [
+    "SCHEDULE_TOPIC_XXXX", "RMQ_SYS_TRANS_HALF_TOPIC", "RMQ_SYS_TRANS_OP_HALF_TOPIC",
+    "TRANS_CHECK_MAX_TIME_TOPIC", "SELF_TEST_TOPIC", "OFFSET_MOVED_EVENT",
+];
+
 /// Java's limit (`Validators`).
 pub(crate) const LONGEST_TOPIC: usize = 127;
 /// Java's limit (`Validators`).

@@ -10,19 +10,12 @@ use super::stats::Size;
 use crate::client::epoch_millis;
 use crate::error::{Error, Result};
 use crate::logging;
-use crate::message::{Batch, LONGEST_TOPIC, Message, Parts, check_name, name};
+use crate::message::{Batch, FORBIDDEN_TOPICS, LONGEST_TOPIC, Message, Parts, check_name, name};
 use crate::protocol::properties::{self, MAX_LEN, NAME_END, VALUE_END};
 use crate::protocol::sys_flag;
 use crate::transport::{Account, Deadline, Permit};
 
 mod batch;
-
-/// Topics that only brokers write to.
-#[rustfmt::skip]
-const FORBIDDEN_TOPICS: [&str; 6] = [
-    "SCHEDULE_TOPIC_XXXX", "RMQ_SYS_TRANS_HALF_TOPIC", "RMQ_SYS_TRANS_OP_HALF_TOPIC",
-    "TRANS_CHECK_MAX_TIME_TOPIC", "SELF_TEST_TOPIC", "OFFSET_MOVED_EVENT",
-];
 
 /// The size of the properties that brokers add to every message before they check their limit:
 /// `MSG_REGION`, `TRACE_ON`, `CLUSTER` and `__CRC32#`, which are 84 bytes with the default names of

@@ -4,6 +4,7 @@ mod bench;
 mod bench_report;
 mod consume;
 mod consume_options;
+mod consume_outcomes;
 mod examples;
 mod produce;
 mod produce_input;

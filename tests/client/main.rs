@@ -2,6 +2,7 @@
 //! parts of requests, TLS, administration.
 
 mod admin;
+mod closed_for_writing;
 mod describe;
 #[cfg(feature = "discovery")]
 mod discovery;

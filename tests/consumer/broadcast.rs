@@ -317,6 +317,43 @@ fn a_message_that_fails_is_dropped_and_does_not_come_again() {
     assert!(group.retries().is_empty() && group.dead_letters().is_empty());
 }
 
+/// No member may keep another one from a queue.
+#[test]
+fn ordered_consumers_each_get_every_message_in_order_and_retry_in_place() {
+    let cluster = cluster();
+    let sent = send(&producer(&cluster), 0..8);
+    let start = |name: &str| {
+        let (seen, calls) = unbounded();
+        let consumer = push(&cluster).instance_name(name);
+        let consumer = consumer.suspend(ms(10)).start_ordered(move |message| {
+            let body = message.text()?.to_owned();
+            seen.send((message.queue_id(), body.clone()))?;
+            match body == "1" && message.reconsume_times() == 0 {
+                true => Err(Retry::later()),
+                false => Ok(()),
+            }
+        });
+        (consumer.expect("a consumer"), calls)
+    };
+    let consumers = [start("one"), start("two")];
+    for (_, calls) in &consumers {
+        let handled: Vec<(i32, String)> = (0..sent.len() + 1)
+            .map(|_| calls.recv_timeout(PATIENCE).expect("a message in time"))
+            .collect();
+        for queue in 0..4 {
+            let of_queue = handled.iter().filter(|(id, _)| *id == queue);
+            let bodies: Vec<&str> = of_queue.map(|(_, body)| body.as_str()).collect();
+            let (first, second) = (queue.to_string(), (queue + 4).to_string());
+            let expected = match queue {
+                1 => vec![first.as_str(), &first, &second],
+                _ => vec![first.as_str(), &second],
+            };
+            assert_eq!(bodies, expected);
+        }
+    }
+    assert!(cluster.group("g").locks().is_empty());
+}
+
 #[test]
 fn offsets_that_cannot_be_saved_are_told() {
     let cluster = cluster();

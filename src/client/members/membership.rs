@@ -35,20 +35,6 @@ impl Membership {
         })
     }
 
-    /// The member's part of the heartbeat has changed: brokers get it soon, and count as
-    /// informed when they answer that heartbeat. (`ClientCore::learn_soon` looks up further
-    /// topics.)
-    #[allow(
-        dead_code,
-        reason = "subscriptions do not change yet while a consumer runs"
-    )]
-    pub(crate) fn change(&self) {
-        let changed = self.heartbeats.registry.change(self.kind, &self.group);
-        if let Some(member) = changed {
-            self.heartbeats.announce(&*member);
-        }
-    }
-
     /// Whether the broker at an address knows the member as it is now. Never waits.
     pub(crate) fn registered(&self, address: &Arc<str>) -> Option<Registered> {
         let (kind, group) = (self.kind, &self.group);

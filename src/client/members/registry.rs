@@ -74,23 +74,6 @@ impl Registry {
         state.epoch += 1;
     }
 
-    /// The member's part of the heartbeat has changed; `None` if it has left.
-    #[allow(
-        dead_code,
-        reason = "subscriptions do not change yet while a consumer runs"
-    )]
-    pub(super) fn change(&self, kind: MemberKind, group: &Arc<str>) -> Option<Arc<dyn Member>> {
-        let mut state = self.0.lock();
-        let next = state.version + 1;
-        let entry = state.members.get_mut(&(kind, group.clone()));
-        let entry = entry.filter(|entry| !entry.leaving)?;
-        entry.since = next;
-        let member = entry.member.clone();
-        state.version = next;
-        state.epoch += 1;
-        Some(member)
-    }
-
     /// The version from which on brokers know a member as it is; `None` if it is not here.
     pub(super) fn since(&self, kind: MemberKind, group: &str) -> Option<u64> {
         let state = self.0.lock();
@@ -261,7 +244,6 @@ mod tests {
         registry.begin_to_leave(kind, &name);
         assert!(!registry.is_current(made.epoch));
         assert!(registry.heartbeat("id").is_none() && registry.since(kind, "g").is_none());
-        assert!(registry.change(kind, &name).is_none());
         assert!(registry.between(0, made.version).is_empty());
         assert_eq!(registry.join(group(kind, "g")), None, "in use");
         registry.leave(kind, &name);
@@ -279,14 +261,14 @@ mod tests {
             registry.join(group(consumer, name));
         }
         let version = registry.heartbeat("id").expect("members").version;
-        assert!(registry.change(consumer, &"a".into()).is_some());
-        assert!(registry.change(consumer, &"c".into()).is_none());
+        registry.leave(consumer, &"a".into());
+        assert_eq!(registry.join(group(consumer, "a")), Some(3));
         assert_eq!(registry.since(consumer, "a"), Some(3));
         let names = |before, version| {
             let members = registry.between(before, version).into_iter();
             members.map(|m| m.group().to_string()).collect::<Vec<_>>()
         };
-        assert_eq!(names(0, version), ["b"], "a has changed since");
+        assert_eq!(names(0, version), ["b"], "a is another member since");
         assert_eq!(names(version, registry.version()), ["a"]);
         assert_eq!(registry.since(consumer, "b"), Some(2));
         assert_eq!(registry.since(MemberKind::Producer, "b"), None);

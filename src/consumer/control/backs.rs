@@ -88,18 +88,6 @@ impl Backs {
         self.judge(id, result, tools, client, now)
     }
 
-    /// The copy that was sent as a message is stored, or is not.
-    pub(super) fn copied(
-        &mut self,
-        id: u64,
-        result: Result<()>,
-        tools: &Tools,
-        client: &Client,
-        now: Instant,
-    ) -> Option<u64> {
-        self.judge(id, result, tools, client, now)
-    }
-
     /// Asks the broker that stores the message. Returns the queue that changed, if it did.
     fn ask(&mut self, id: u64, tools: &Tools, now: Instant) -> Option<u64> {
         let back = self.open.get(&id)?;
@@ -114,7 +102,8 @@ impl Backs {
         None
     }
 
-    fn judge(
+    /// There is a copy, by whichever way, or there is none.
+    pub(super) fn judge(
         &mut self,
         id: u64,
         result: Result<()>,

@@ -154,7 +154,7 @@ impl Controller {
             Event::GiveBack(given) => self.give_back(*given, now),
             Event::Copied(id, result) => {
                 let (tools, client) = (&self.tools, &self.begun.client);
-                let changed = self.backs.copied(id, result, tools, client, now);
+                let changed = self.backs.judge(id, result, tools, client, now);
                 self.look_at(changed, now);
             }
             Event::Corrupt(unread) => match self.corrupt.note(*unread, &self.tools, now) {

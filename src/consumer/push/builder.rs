@@ -105,6 +105,7 @@ impl PushConsumerBuilder {
     /// starts as a new group does ([`start_from`](Self::start_from)). The log says so.
     ///
     /// There are no retries: a message whose handler fails is dropped, counted and logged, as in Java.
+    /// Only an [ordered](Self::start_ordered) consumer tries it again, in place; it takes no locks then.
     #[doc(alias = "setMessageModel")]
     #[doc(alias = "BROADCASTING")]
     pub fn broadcast(mut self) -> Self {

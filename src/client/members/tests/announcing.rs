@@ -55,7 +55,7 @@ fn a_member_that_leaves_is_in_no_heartbeat_behind_its_goodbye() {
     wait_confirmed(&other, cluster.broker("broker-a").address());
     gate.open();
     leaving.join().expect("no panic");
-    assert_eq!(heard_at(&cluster, "broker-a").last().unwrap(), "h 1");
+    assert_eq!(heard_at(&cluster, "broker-a").last().unwrap(), "h");
     // The group may join again.
     let again = group("g", "T");
     let _again = client.inner().join(again.group.clone()).expect("joined");
@@ -84,7 +84,12 @@ fn a_heartbeat_that_was_made_before_a_member_left_does_not_go_out_behind_its_goo
     let heard = heard_at(&cluster, "broker-a");
     let goodbye = heard.iter().position(|what| what == "goodbye");
     let behind = &heard[goodbye.expect("a goodbye")..];
-    assert!(!behind.iter().any(|what| what.contains("g 1")), "{heard:?}");
+    assert!(
+        !behind
+            .iter()
+            .any(|what| what.split(',').any(|name| name == "g")),
+        "{heard:?}"
+    );
 }
 
 /// A name server that has left the list, say: it has no way of refusing that a client understands.

@@ -13,24 +13,13 @@ use crate::embedded::broker::transactions::HALF_TOPIC;
 use crate::embedded::server::{Peer, bad_request};
 use crate::embedded::store::{Appended, Draft, Parts, REGION};
 use crate::embedded::topics::TopicConfig;
-use crate::message::name;
+use crate::message::{FORBIDDEN_TOPICS, LONGEST_TOPIC, name};
 use crate::protocol::code::response;
 use crate::protocol::id::{OffsetMessageId, UniqueKeys};
 use crate::protocol::message::decode_batch;
 use crate::protocol::properties;
 use crate::protocol::send::{SendRequest, SendResponse};
 use crate::protocol::{Command, sys_flag};
-
-const MAX_TOPIC_LEN: usize = 127;
-/// Internal topics, to which clients must not send.
-const FORBIDDEN_TOPICS: [&str; 6] = [
-    "SCHEDULE_TOPIC_XXXX",
-    "RMQ_SYS_TRANS_HALF_TOPIC",
-    "RMQ_SYS_TRANS_OP_HALF_TOPIC",
-    "TRANS_CHECK_MAX_TIME_TOPIC",
-    "SELF_TEST_TOPIC",
-    "OFFSET_MOVED_EVENT",
-];
 
 pub(in crate::embedded) fn send(broker: &BrokerState, request: &Command, peer: Peer) -> Command {
     let header = match SendRequest::decode(request.code, &request.ext) {
@@ -256,9 +245,9 @@ fn check_topic(topic: &str) -> Result<(), Refusal> {
              ^[%|a-zA-Z0-9_-]+$"
         ));
     }
-    if topic.len() > MAX_TOPIC_LEN {
+    if topic.len() > LONGEST_TOPIC {
         return invalid(format!(
-            "The specified topic: {topic}, is longer than topic max length: {MAX_TOPIC_LEN}"
+            "The specified topic: {topic}, is longer than topic max length: {LONGEST_TOPIC}"
         ));
     }
     if FORBIDDEN_TOPICS.contains(&topic) {
