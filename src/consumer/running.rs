@@ -113,8 +113,8 @@ impl Running {
             ended: ended.clone(),
             closed: closed.clone(),
         };
-        let begun = consume(&shared, &threads)
-            .and_then(|()| spawn(beginning, parts, membership.clone()));
+        let begun =
+            consume(&shared, &threads).and_then(|()| spawn(beginning, parts, membership.clone()));
         if let Err(error) = begun {
             let deadline = Deadline::after(Instant::now(), LEAVE_WITHIN);
             shared.dispatcher.close();

@@ -44,7 +44,8 @@ mod tests {
     use crate::transport::Deadline;
 
     #[test]
-    fn a_caller_is_answered_although_the_control_thread_has_ended_or_ends_before_the_order_is_seen() {
+    fn a_caller_is_answered_although_the_control_thread_has_ended_or_ends_before_the_order_is_seen()
+    {
         let (inbox, events) = Inbox::new();
         let (before, first) = Reply::new();
         inbox.put(Event::Order(Order::Describe(before)));
