@@ -1,6 +1,6 @@
 //! What others ask of the control thread.
 //!
-//! - `reply`: the answer to a caller who waits
+//! - `reply`: the answer to a waiting caller
 //! - `calls`: what callers of the consumer wait for
 //! - `seeks`: a queue goes on elsewhere
 //! - `answers`: what brokers ask in the name of an operator

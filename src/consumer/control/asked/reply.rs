@@ -1,4 +1,4 @@
-//! The answer to a caller who waits for the control thread.
+//! The answer to a caller that waits for the control thread.
 
 use std::sync::Arc;
 
