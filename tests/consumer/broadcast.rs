@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
 
 use crossbeam_channel::{Receiver, unbounded};
 use rocketmq_blocking::consumer::{Event, PullConsumerBuilder, PulledMessage, PushConsumerBuilder};
@@ -10,30 +9,8 @@ use rocketmq_blocking::embedded::Cluster;
 use rocketmq_blocking::{ClientOptions, ErrorKind, Message, MessageQueue, Producer};
 use rocketmq_blocking::{PullConsumer, PushConsumer, Retry, StartFrom};
 
+use crate::support::files::Folder;
 use crate::support::{PATIENCE, cluster, eventually, ms, producer};
-
-/// A folder that is removed at the end.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Folder {
-        let name = format!("rocketmq-blocking-{name}-{}", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        let _ = fs::remove_dir_all(&path);
-        fs::create_dir_all(&path).expect("a folder");
-        Folder(path)
-    }
-
-    fn path(&self) -> &Path {
-        &self.0
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
 
 fn push(cluster: &Cluster) -> PushConsumerBuilder {
     PushConsumer::builder("g")
