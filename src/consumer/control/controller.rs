@@ -469,6 +469,8 @@ impl Controller {
         let Some(Ending { deadline, report }) = self.ending else {
             return;
         };
+        // Who orders something from now on is answered at once.
+        drop(self.begun.events);
         self.backs.close();
         self.calls.close(report.uncommitted.is_empty());
         self.tools.dispatcher.close();

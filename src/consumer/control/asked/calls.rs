@@ -1,9 +1,9 @@
 //! What callers of the consumer wait for: commits that are confirmed, and seeks.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::answers::answer;
+use super::reply::Reply;
 use super::seeks::seek;
 use crate::client::Client;
 use crate::consumer::control::describe::describe;
@@ -11,9 +11,9 @@ use crate::consumer::control::inbox::Order;
 use crate::consumer::control::owned::{Queues, Stage};
 use crate::consumer::control::stages::commits;
 use crate::consumer::control::tools::Tools;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind};
 use crate::message::MessageQueue;
-use crate::transport::{Deadline, Promise};
+use crate::transport::Deadline;
 
 /// Between two tries to commit what a caller waits for.
 const AGAIN: Duration = Duration::from_millis(200);
@@ -27,7 +27,7 @@ struct Commit {
     wanted: Vec<Wanted>,
     deadline: Deadline,
     again: Instant,
-    done: Arc<Promise<Result<()>>>,
+    done: Reply<()>,
 }
 
 struct Wanted {
@@ -56,10 +56,10 @@ impl Calls {
     ) {
         match order {
             Order::Commit(deadline, done) => self.commit(deadline, done, queues, tools, now),
-            Order::Seek(queue, to, done) => done.keep(seek(&queue, to, queues, tools, now)),
+            Order::Seek(queue, to, done) => done.answer(seek(&queue, to, queues, tools, now)),
             Order::Answer(question) => answer(*question, queues, tools, client, now),
             Order::Describe(state) => {
-                state.keep(describe(queues, tools, client, members, now));
+                state.answer(Ok(describe(queues, tools, client, members, now)));
             }
             Order::Shutdown(_) => {}
         }
@@ -69,7 +69,7 @@ impl Calls {
     fn commit(
         &mut self,
         deadline: Deadline,
-        done: Arc<Promise<Result<()>>>,
+        done: Reply<()>,
         queues: &Queues,
         tools: &mut Tools,
         now: Instant,
@@ -111,7 +111,7 @@ impl Calls {
             if !commit.wanted.is_empty() && now < commit.deadline.instant() {
                 return true;
             }
-            commit.done.keep(match commit.wanted.first() {
+            commit.done.answer(match commit.wanted.first() {
                 None => Ok(()),
                 Some(wanted) => Err(wanted.late(tools)),
             });
@@ -140,7 +140,7 @@ impl Calls {
     /// The consumer ends. What could be committed has been.
     pub(in crate::consumer::control) fn close(&mut self, is_clean: bool) {
         for commit in self.0.drain(..) {
-            commit.done.keep(match is_clean {
+            commit.done.answer(match is_clean {
                 true => Ok(()),
                 false => Err(Error::new(ErrorKind::Closed, "the consumer was shut down")),
             });
@@ -153,7 +153,7 @@ impl Calls {
             let mut wanted = commit.wanted.iter();
             let wants = wanted.any(|wanted| wanted.queue == *queue && wanted.is_above(stored));
             if wants {
-                commit.done.keep(Err(error()));
+                commit.done.answer(Err(error()));
             }
             !wants
         });
