@@ -337,7 +337,9 @@ pub mod hook {
 pub mod docs {
     // The pages name items in brackets, without a path: read as files they have no broken links then.
     #[allow(unused_imports)]
-    use crate::{client::*, error::*, hook, hook::*, message::*, producer::*, transaction::*, *};
+    use crate::{
+        client::*, consumer::*, error::*, hook, hook::*, message::*, producer::*, transaction::*, *,
+    };
 
     #[doc = include_str!("docs/errors.md")]
     pub mod errors {}

@@ -102,6 +102,7 @@ impl PullConsumerBuilder {
     ///
     /// All members of a group must subscribe to the same topics with the same filters, and be pull
     /// consumers or push consumers alike.
+    #[doc(alias = "setSubscription")]
     pub fn subscribe(mut self, topic: impl Into<Arc<str>>, filter: impl Into<Filter>) -> Self {
         let added = self.config.subscriptions.add(topic, filter.into());
         self.failed = self.failed.or(added.err());
@@ -254,6 +255,7 @@ impl PullConsumerBuilder {
     /// those beyond are dropped and
     /// [counted](crate::consumer::ConsumerStats::events_dropped). Its panics are logged.
     #[doc(alias = "MessageQueueListener")]
+    #[doc(alias = "setMessageQueueListener")]
     pub fn events(mut self, listener: impl Fn(&Event) + Send + Sync + 'static) -> Self {
         self.listeners.add(listener);
         self

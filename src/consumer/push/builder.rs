@@ -93,6 +93,7 @@ impl PushConsumerBuilder {
     /// filters. A topic that does not exist yet is waited for.
     ///
     /// All members of a group must subscribe to the same topics with the same filters.
+    #[doc(alias = "setSubscription")]
     pub fn subscribe(mut self, topic: impl Into<Arc<str>>, filter: impl Into<Filter>) -> Self {
         let added = self.config.subscriptions.add(topic, filter.into());
         self.failed = self.failed.or(added.err());
@@ -259,6 +260,7 @@ impl PushConsumerBuilder {
     /// those beyond are dropped and
     /// [counted](crate::consumer::ConsumerStats::events_dropped). Its panics are logged.
     #[doc(alias = "MessageQueueListener")]
+    #[doc(alias = "setMessageQueueListener")]
     pub fn events(mut self, listener: impl Fn(&Event) + Send + Sync + 'static) -> Self {
         self.config.listener = Some(Arc::new(listener));
         self

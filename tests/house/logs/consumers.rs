@@ -1,8 +1,8 @@
 //! The events of consumers in the guide's table, brought about.
 
 use std::fs;
-use std::sync::mpsc::{self, Sender};
 use std::sync::Mutex;
+use std::sync::mpsc::{self, Sender};
 
 use log::Level;
 use rocketmq_blocking::consumer::{Allocation, PushConsumerBuilder};
@@ -116,7 +116,8 @@ pub const EVENTS: &[Event] = &[
         |wait| {
             let cluster = brokers(1);
             let foreign = || vec![MessageQueue::new("T", "nowhere", 0)];
-            let builder = consumer(&cluster).allocation(Allocation::custom("own", move |_| foreign()));
+            let builder =
+                consumer(&cluster).allocation(Allocation::custom("own", move |_| foreign()));
             let _consumer = builder.start(|_| Ok(())).unwrap();
             wait();
         },
