@@ -277,8 +277,8 @@ pub const EVENTS: &[Event] = &[
     (
         Level::Debug,
         "consumer",
-        "whether all members are of this library",
-        "logs: all members are of this library",
+        "whether all members use this library",
+        "logs: all members use this library",
         |wait| {
             let cluster = brokers(1);
             let _consumer = consumer(&cluster).start(|_| Ok(())).unwrap();

@@ -420,7 +420,7 @@ const NOT_PROVOKED: &[&str] = &[
     // It takes a minute.
     "members that stay in doubt",
     // It takes five seconds.
-    "a lock that cannot be had",
+    "a lock that was not given in time",
     // Without the feature.
     #[cfg(not(feature = "tls"))]
     "TLS that accepts any certificate",

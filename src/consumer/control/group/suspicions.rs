@@ -1,5 +1,5 @@
-//! What is wrong with the group, as brokers see it: a second client of our id, and members that
-//! subscribe differently.
+//! Faults of the group, from the answers of brokers: a second client with this member's id, and members
+//! that subscribe differently.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -9,22 +9,22 @@ use crate::consumer::topics::Topics;
 use crate::protocol::consumer::member::Connections;
 use crate::protocol::consumer::subscription::Subscription;
 
-/// A broker lists the old connection of a client beside the new one for up to two minutes. From then on
-/// it is another client.
+/// A broker lists the old connection of a client beside the new one for up to two minutes. After that,
+/// a second connection is another client.
 const OLD_ONE_GONE_AFTER: Duration = Duration::from_secs(130);
 
-/// What was found so far.
+/// The findings so far.
 #[derive(Default)]
 pub(super) struct Suspicions {
-    /// Since when a broker lists our id with several addresses.
+    /// Since when a broker lists this member's id with several addresses.
     twice_since: Option<Instant>,
     is_twice_told: bool,
-    /// Subscriptions that differ, and were told.
+    /// Subscriptions that differ, and were reported.
     told: BTreeSet<(String, String)>,
 }
 
 impl Suspicions {
-    /// Looks at the connections that brokers that know us answered. Returns what is news.
+    /// Checks the connections in the answers of brokers that know this member. Returns new findings.
     pub(super) fn look(
         &mut self,
         me: &str,
@@ -81,14 +81,14 @@ impl Suspicions {
     }
 }
 
-/// How the broker's subscription of a topic differs from ours, if it does.
+/// How the broker's subscription of a topic differs from this member's, if it does.
 fn differs(ours: &Subscription, theirs: Option<&Subscription>) -> Option<String> {
     let Some(theirs) = theirs else {
         return Some("another member does not subscribe to it".to_owned());
     };
     let is_same = ours.expression_type == theirs.expression_type
         && match ours.is_by_tags() {
-            // However the tags are written.
+            // In whichever order and spacing the tags are written.
             true => ours.tags_set == theirs.tags_set,
             false => ours.sub_string == theirs.sub_string,
         };
@@ -109,7 +109,7 @@ mod tests {
         Topics::new(&subscriptions, Some(&"g".into()), Names::default(), 1).expect("topics")
     }
 
-    /// As a broker has it: with the subscriptions of a member that has this filter.
+    /// A broker's answer, with the subscriptions of a member that has this filter.
     fn connections(addresses: &[&str], filter: &str) -> Connections {
         let connection = |address: &&str| MemberConnection {
             client_addr: (*address).to_owned(),
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_subscription_that_differs_is_told_once_and_the_way_it_is_written_does_not_matter() {
+    fn a_subscription_that_differs_is_reported_once_and_its_spelling_does_not_matter() {
         let now = Instant::now();
         let ours = topics("a || b");
         let mut suspicions = Suspicions::default();
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_second_client_of_our_id_is_told_when_it_can_be_no_old_connection() {
+    fn a_second_client_with_this_id_is_reported_once_it_cannot_be_an_old_connection() {
         let zero = Instant::now();
         let ours = topics("*");
         let mut suspicions = Suspicions::default();
