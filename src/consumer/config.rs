@@ -1,4 +1,4 @@
-//! How a consumer is set up.
+//! The settings of a consumer.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -15,7 +15,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::message::name::RETRY_PREFIX;
 use crate::message::{LONGEST_GROUP, LONGEST_TOPIC, MessageQueue, check_name};
 
-/// Java's default group, which every program would share.
+/// Java's default group. All programs that use it would share one group.
 const DEFAULT_GROUP: &str = "DEFAULT_CONSUMER";
 
 /// The settings of a consumer. Immutable once it is started.
@@ -25,7 +25,7 @@ pub(crate) struct ConsumerConfig {
     /// Messages are polled, and not given to a handler.
     pub(crate) is_pull: bool,
     pub(crate) sharing: Sharing,
-    /// Where the offsets of broadcasting are kept.
+    /// The folder of the offsets of broadcasting.
     pub(crate) offset_dir: Option<PathBuf>,
     /// The most messages of one poll.
     pub(crate) poll_batch: usize,
@@ -34,16 +34,16 @@ pub(crate) struct ConsumerConfig {
     pub(crate) subscriptions: Subscriptions,
     pub(crate) start_from: StartFrom,
     pub(crate) threads: usize,
-    /// Messages of one queue from the lowest unfinished one on.
+    /// The most messages of one queue, from the lowest unfinished one on.
     pub(crate) window: usize,
     pub(crate) byte_budget: u64,
     pub(crate) commit_interval: Duration,
-    /// Whether progress is committed without being asked for.
+    /// Whether progress is committed without a call of `commit`.
     pub(crate) auto_commit: bool,
     pub(crate) allocation: Allocation,
     pub(crate) rebalance_interval: Duration,
     pub(crate) start_timeout: Duration,
-    /// Failed tries after which a message is a dead letter; `None`: as the mode has it.
+    /// Failures after which a message is a dead letter; `None`: the default of the mode.
     pub(crate) max_reconsume: Option<u32>,
     /// How long an ordered queue waits after a failure.
     pub(crate) suspend: Duration,
@@ -51,7 +51,7 @@ pub(crate) struct ConsumerConfig {
     /// Whether locks are taken for the hand-over of queues.
     pub(crate) lease: bool,
     pub(crate) consume_timeout: Duration,
-    /// Whether a message is taken from a handler that has it for longer than that.
+    /// Whether a message is taken from a handler that has had it for longer than `consume_timeout`.
     pub(crate) revoke_stuck: bool,
     pub(crate) rate_limit: Option<u32>,
     pub(crate) on_offset_moved: OffsetMoved,
@@ -59,24 +59,24 @@ pub(crate) struct ConsumerConfig {
     pub(crate) listener: Option<Listener>,
 }
 
-/// Who has which queues.
+/// How the group's members share the queues.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Sharing {
     /// Each queue belongs to one member of the group.
     Group,
     /// Broadcasting: every member has all queues, and keeps its own offsets.
     Everyone,
-    /// This consumer has these queues, by the users' names, and is no member of the group to brokers.
+    /// This consumer has these queues, by the users' names. Brokers do not know it as a member of the group.
     Fixed(Vec<MessageQueue>),
 }
 
-/// What a consumer does with a message that cannot be read (a wrong checksum, a damaged body), after it
-/// was fetched three times more (default: [`Wait`](OnCorrupt::Wait)). Each is reported as an event.
+/// What a consumer does with a message that still cannot be read (a wrong checksum, a damaged body) after
+/// it was fetched again three times (default: [`Wait`](OnCorrupt::Wait)). An event reports each of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum OnCorrupt {
-    /// It stays unconsumed, and is fetched again every 30 s. Those that follow it are handled, until
-    /// the window is full; nothing behind it is committed.
+    /// It stays unconsumed, and is fetched again every 30 s. The messages after it are handled until the
+    /// window is full, but are not committed.
     #[default]
     Wait,
     /// It counts as consumed.
@@ -118,7 +118,7 @@ impl ConsumerConfig {
     }
 
     /// # Errors
-    /// `Config`, which names the setting.
+    /// `Config`, with the name of the setting.
     pub(crate) fn check(&self) -> Result<()> {
         let config = |error: Error| error.of_kind(ErrorKind::Config);
         check_name("consumer group", &self.group, LONGEST_GROUP).map_err(config)?;
@@ -135,7 +135,7 @@ impl ConsumerConfig {
             check_name("topic", topic, LONGEST_TOPIC).map_err(config)?;
             if topic.starts_with(RETRY_PREFIX) {
                 return bad(format!(
-                    "{topic}: a group's own retry topic is subscribed by itself"
+                    "{topic}: a group's retry topic is subscribed automatically"
                 ));
             }
         }
@@ -154,11 +154,11 @@ impl ConsumerConfig {
             ),
             (
                 self.revoke_stuck && self.sharing == Sharing::Everyone,
-                "revoke_stuck does not go with broadcast(): no broker takes messages back",
+                "revoke_stuck cannot be combined with broadcast(): no broker takes messages back",
             ),
             (
                 self.on_corrupt == OnCorrupt::DeadLetter && self.sharing == Sharing::Everyone,
-                "on_corrupt(DeadLetter) does not go with broadcast()",
+                "on_corrupt(DeadLetter) cannot be combined with broadcast()",
             ),
             (self.window == 0, "window must not be zero"),
             (self.byte_budget == 0, "byte_budget must not be zero"),

@@ -1,4 +1,4 @@
-//! The topics of a started consumer: their names, and what is known of the group in them.
+//! The topics of a started consumer: their names, and whether the group consumed them before.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::message::MessageQueue;
 use crate::message::name::RETRY_PREFIX;
 use crate::protocol::consumer::subscription::Subscription;
 
-/// One subscribed topic. The group's retry topic is one too, where messages can be given back.
+/// A subscribed topic. The group's retry topic is one too if messages can be given back.
 #[derive(Debug)]
 pub(crate) struct Topic {
     pub(crate) subscription: Subscription,
@@ -19,7 +19,7 @@ pub(crate) struct Topic {
     pub(crate) is_retry: bool,
 }
 
-/// The subscribed topics, by their names on the wire. It does not change.
+/// The subscribed topics, by their names on the wire. Immutable.
 #[derive(Debug)]
 pub(crate) struct Topics {
     by_name: BTreeMap<Arc<str>, Topic>,
@@ -27,8 +27,8 @@ pub(crate) struct Topics {
 }
 
 impl Topics {
-    /// `retry_of`: the group, on the wire, whose retry topic is consumed too. `version` tells newer
-    /// subscriptions of the group from older ones: epoch milliseconds.
+    /// `retry_of`: the group, on the wire, whose retry topic is consumed too. `version`, in epoch
+    /// milliseconds, orders the subscriptions of the group.
     pub(crate) fn new(
         subscriptions: &Subscriptions,
         retry_of: Option<&Arc<str>>,
@@ -88,8 +88,8 @@ impl Topics {
     }
 }
 
-/// What is known of the group in each topic: whether it consumed the topic before, and which queues
-/// there were when the consumer started.
+/// For each topic: whether the group consumed it before, and which queues it had when the consumer
+/// started.
 #[derive(Debug, Default)]
 pub(crate) struct GroupFacts {
     by_topic: HashMap<Arc<str>, Facts>,
@@ -103,14 +103,15 @@ struct Facts {
 }
 
 impl GroupFacts {
-    /// The queues of a topic that is there when the consumer starts.
+    /// Adds the queues of a topic that exists when the consumer starts.
     pub(crate) fn add(&mut self, topic: &Arc<str>, queues: impl IntoIterator<Item = MessageQueue>) {
         let facts = self.by_topic.entry(topic.clone()).or_default();
         let queues = queues.into_iter().map(|q| (q, Committed::Unknown));
         facts.queues.extend(queues);
     }
 
-    /// The first answer for a queue counts: later ones may come from what members committed since.
+    /// Only the first answer for a queue counts: a later one may be an offset that a member has committed
+    /// since.
     pub(crate) fn note(
         &mut self,
         queue: &MessageQueue,
@@ -125,7 +126,7 @@ impl GroupFacts {
         }
     }
 
-    /// Queues whose first answer is still to come.
+    /// Queues without an answer.
     pub(crate) fn unknown(&self, topic: &str) -> BTreeSet<MessageQueue> {
         let facts = self.by_topic.get(topic).into_iter();
         let queues = facts.flat_map(|facts| &facts.queues);
@@ -139,7 +140,7 @@ impl GroupFacts {
         })
     }
 
-    /// Whether a queue came later than the consumer's start. Its first message did so too.
+    /// Whether a queue was added after the consumer's start, and so was its first message.
     pub(crate) fn is_new(&self, queue: &MessageQueue) -> bool {
         let facts = self.by_topic.get(queue.topic());
         !facts.is_some_and(|facts| facts.queues.contains_key(queue))
