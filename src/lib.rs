@@ -260,9 +260,9 @@
 //! [`docs::settings`] has the setters' defaults. The search box finds Java's names too.
 //!
 //! # Not supported
-//! POP consumers, trace and hooks of consumers (yet), heartbeat v2 and the stream type, zone fields, access channel,
-//! machine-room selectors, OpenTracing, SOCKS5 proxies, the gRPC protocol of the proxy. No environment
-//! variable is read.
+//! POP consumers, trace and hooks of consumers (yet), heartbeat v2 and the stream type, zone fields,
+//! access channel, machine-room selectors, OpenTracing, SOCKS5 proxies, the gRPC protocol of the
+//! proxy. No environment variable is read.
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 #![warn(clippy::missing_errors_doc, clippy::missing_panics_doc)]

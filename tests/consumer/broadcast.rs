@@ -124,7 +124,7 @@ fn a_named_consumer_goes_on_where_it_ended() {
 }
 
 #[test]
-fn what_a_pull_consumer_has_not_marked_comes_again_after_its_end() {
+fn unmarked_messages_of_a_pull_consumer_come_again_after_its_end() {
     let cluster = cluster();
     let folder = Folder::new("marks");
     send(&producer(&cluster), 0..8);
@@ -294,7 +294,7 @@ fn a_message_that_fails_is_dropped_and_does_not_come_again() {
     assert!(group.retries().is_empty() && group.dead_letters().is_empty());
 }
 
-/// No member may keep another one from a queue.
+/// No member may lock a queue against another one.
 #[test]
 fn ordered_consumers_each_get_every_message_in_order_and_retry_in_place() {
     let cluster = cluster();
@@ -332,7 +332,7 @@ fn ordered_consumers_each_get_every_message_in_order_and_retry_in_place() {
 }
 
 #[test]
-fn offsets_that_cannot_be_saved_are_told() {
+fn offsets_that_cannot_be_saved_are_reported() {
     let cluster = cluster();
     let folder = Folder::new("unsaved");
     let (told, events) = unbounded();

@@ -1,4 +1,4 @@
-//! Starts that fail, and what they say.
+//! Starts that fail, and their errors.
 
 use rocketmq_blocking::{ErrorKind, PushConsumer};
 

@@ -52,9 +52,9 @@ impl Retry {
         Retry::new(When::Later)
     }
 
-    /// The message comes again after the delay of this level: 1 s, 5 s, 10 s, 30 s, 1 to 10 min, 20 min, 30 min, 1 h
-    /// and 2 h for 1 to 18, unless the broker is configured otherwise. Higher levels count as the
-    /// last one; 0 is [`later`](Retry::later).
+    /// The message comes again after the delay of this level: 1 s, 5 s, 10 s, 30 s, 1 to 10 min, 20
+    /// min, 30 min, 1 h and 2 h for 1 to 18, unless the broker is configured otherwise. Higher levels
+    /// count as the last one; 0 is [`later`](Retry::later).
     #[doc(alias = "setDelayLevelWhenNextConsume")]
     #[doc(alias = "setSuspendCurrentQueueTimeMillis")]
     pub fn level(level: u32) -> Retry {
