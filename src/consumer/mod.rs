@@ -2,7 +2,7 @@
 // without sockets, threads or locks. Each consumer has a control thread, in `control`, that uses them. In
 // reading order:
 //
-// - `subscription`: which messages of a topic a consumer wants; `topics`: those of a started consumer
+// - `subscription`: which messages of a topic a consumer gets; `topics`: those of a started consumer
 // - `rebalance`: computes the division of queues, which `control::group` carries out
 // - `offset`: start offsets, the offsets to commit (`control::stages::commits` sends them), and the offset
 //   file of broadcasting

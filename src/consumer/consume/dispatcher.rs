@@ -70,7 +70,7 @@ impl Dispatcher {
         self.changed.notify_one();
     }
 
-    /// An operator's message is to be handled. Returns it if too many wait, or the consumer has ended.
+    /// Adds an operator's message. Returns it if too many wait, or the consumer has ended.
     pub(crate) fn put(&self, direct: Direct) -> Option<Direct> {
         let mut line = self.line.lock();
         if line.is_closed || line.direct.len() >= MOST_DIRECT {

@@ -165,7 +165,7 @@ impl fmt::Display for Event {
             Event::Refused { queue, what } => write!(f, "{queue}: {what}"),
             Event::NotSaved { what } => write!(f, "the offsets are not saved: {what}"),
             Event::DuplicateClient { address } => {
-                write!(f, "{address} has the same client id as this member")
+                write!(f, "several clients have the id of this member: {address}")
             }
             Event::SubscriptionMismatch { topic, what } => {
                 write!(

@@ -106,7 +106,7 @@ impl PullConsumer {
     }
 
     /// Returns up to [`poll_batch`](PullConsumerBuilder::poll_batch) fetched messages of one or more queues,
-    /// those of each queue in its order. If there is none, it waits for the first one, for up to
+    /// those of each queue in its order. Without any it waits for the first one, for up to
     /// `timeout`; the list is empty if none came.
     ///
     /// Polling again does not mark the messages that were polled before: only

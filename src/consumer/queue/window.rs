@@ -69,7 +69,7 @@ impl<T: Clone> Window<T> {
         self.generation
     }
 
-    /// The lowest offset without a final outcome; if there is none, where the next fetch begins.
+    /// The lowest offset without a final outcome; in an empty window, the offset of the next fetch.
     pub(crate) fn low_water(&self) -> u64 {
         self.entries.front().map_or(self.end, |first| first.offset)
     }

@@ -124,7 +124,7 @@ impl Calls {
         self.fail(queue, None, || error.clone());
     }
 
-    /// A queue is ours no longer, and its last offset was not confirmed, but this one.
+    /// A queue was given up. Its last offset was not confirmed; `stored` is the last confirmed one.
     pub(in crate::consumer::control) fn lost(
         &mut self,
         queue: &MessageQueue,
