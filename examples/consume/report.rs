@@ -109,6 +109,7 @@ impl Report {
                 let code = code.map(|code| code.number());
                 return self.trouble("refused", code, &event.to_string());
             }
+            Event::NotSaved { .. } => "not_saved",
             Event::DuplicateClient { .. } => "duplicate_client",
             Event::SubscriptionMismatch { .. } => "subscription_mismatch",
             Event::Doubtful { .. } => "doubtful",
@@ -170,6 +171,13 @@ impl Report {
                 },
             ),
             false => self.above_progress(|| eprintln!("consume: {message}")),
+        }
+    }
+
+    /// Something that is worth knowing; for people only.
+    pub fn note(&self, text: &str) {
+        if !self.json {
+            self.above_progress(|| eprintln!("consume: {text}"));
         }
     }
 

@@ -121,16 +121,17 @@ impl Calls {
 
     /// A broker refused a commit: asking it again does not help.
     pub(in crate::consumer::control) fn refused(&mut self, queue: &MessageQueue, error: &Error) {
-        self.fail(queue, || error.clone());
+        self.fail(queue, None, || error.clone());
     }
 
-    /// A queue is ours no longer, and its last offset was not confirmed.
+    /// A queue is ours no longer, and its last offset was not confirmed, but this one.
     pub(in crate::consumer::control) fn lost(
         &mut self,
         queue: &MessageQueue,
         shown: &MessageQueue,
+        stored: Option<u64>,
     ) {
-        self.fail(queue, || {
+        self.fail(queue, stored, || {
             let text = format!("{shown} was given up before its offset was confirmed");
             Error::new(ErrorKind::Disconnected, text)
         });
@@ -146,9 +147,11 @@ impl Calls {
         }
     }
 
-    fn fail(&mut self, queue: &MessageQueue, error: impl Fn() -> Error) {
+    /// Fails those that want more of a queue than is stored.
+    fn fail(&mut self, queue: &MessageQueue, stored: Option<u64>, error: impl Fn() -> Error) {
         self.0.retain(|commit| {
-            let wants = commit.wanted.iter().any(|wanted| wanted.queue == *queue);
+            let mut wanted = commit.wanted.iter();
+            let wants = wanted.any(|wanted| wanted.queue == *queue && wanted.is_above(stored));
             if wants {
                 commit.done.answer(Err(error()));
             }
@@ -164,8 +167,11 @@ impl Wanted {
             return false;
         };
         let is_current = owned.assigned.lock().window.generation() == self.generation;
-        let stored = tools.progress.stored(&self.queue);
-        is_current && stored.is_none_or(|stored| stored < self.offset)
+        is_current && self.is_above(tools.progress.stored(&self.queue))
+    }
+
+    fn is_above(&self, stored: Option<u64>) -> bool {
+        stored.is_none_or(|stored| stored < self.offset)
     }
 
     fn late(&self, tools: &Tools) -> Error {
