@@ -90,7 +90,7 @@ mod tests {
         let expected = format!(
             "{differently} T: another member has the filter \"c\", and this one \"a || b\""
         );
-        assert_eq!(look(&[("T", "c")]), [expected.clone()]);
+        assert_eq!(look(&[("T", "c")]), std::slice::from_ref(&expected));
         assert_eq!(look(&[("T", "c")]), none);
         assert_eq!(look(&[("T", "a||b")]), none);
         assert_eq!(look(&[("T", "c")]), [expected]);
