@@ -14,15 +14,18 @@
 // - `ends`: the ends of queues, and how far the consumer is behind
 // - `member`: a consumer as a member of its client; `questions`: the brokers' requests to it
 // - `observe`: counters, events, state and reports
-// - `config`: settings; `shared`: the state that all threads of a consumer share; `running`: its start, in
-//   which it joins the client, and its end
+// - `config`: settings; `shared`: what all threads of a consumer share
+// - `gather`: requests of a thread that may wait; `admission`: checks before a consumer joins its group
+// - `running`: its start, in which it joins the client, and its end
 // - `push`: `PushConsumer`; `pull`: `PullConsumer`
 
+mod admission;
 mod config;
 mod consume;
 mod control;
 mod ends;
 mod fetch;
+mod gather;
 mod member;
 mod observe;
 mod offset;

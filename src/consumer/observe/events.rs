@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::consumer::LOG;
+use crate::error::ResponseCode;
 use crate::logging;
 use crate::message::MessageQueue;
 use crate::panics::caught;
@@ -21,8 +22,11 @@ const MOST_WAITING: usize = 1024;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
-    /// The queues of this member have changed: these are all of them, sorted. The first such event comes
-    /// at the start, even if the member has no queues.
+    /// The queues of this member have changed: these are all of them, sorted, including [retry
+    /// queues](MessageQueue::is_retry). The first such event comes during the start, even if the member
+    /// has no queues. It does not mean that the start offsets are known:
+    /// [`StartFrom::Last`](crate::StartFrom::Last) may still skip messages that are sent after it. Wait
+    /// for the start to return, not for this event.
     Assigned {
         /// All queues of this member.
         queues: Vec<MessageQueue>,
@@ -76,6 +80,8 @@ pub enum Event {
     Refused {
         /// The queue.
         queue: MessageQueue,
+        /// The code of the answer; `None` if the code is a success but the answer is damaged.
+        code: Option<ResponseCode>,
         /// The code and remark of the broker, or the fault of the answer.
         what: String,
     },
@@ -85,13 +91,16 @@ pub enum Event {
         /// What is wrong.
         what: String,
     },
-    /// Another client with this member's id is a member of the group: both take the same queues.
+    /// Another client with this member's id is a member of the group: both take the same queues. The
+    /// event comes within a minute if the other client started later, and cannot be an ended connection of
+    /// this one; otherwise after 130 s. (A start beside a living member with the same id fails.)
     DuplicateClient {
-        /// The addresses of both, as the broker sees them.
+        /// The address of the other one, as the broker sees it; all addresses if it is not known which one.
         address: String,
     },
     /// Other members of the group subscribe to other topics, or with other filters. The broker keeps
-    /// the subscriptions of only one of them, so that messages get lost.
+    /// the subscriptions of only the latest heartbeat, so that messages get lost. Which member differs, and
+    /// how many do, is not known.
     SubscriptionMismatch {
         /// The topic.
         topic: String,
@@ -162,7 +171,7 @@ impl fmt::Display for Event {
                 offset,
                 what,
             } => write!(f, "{queue}: offset {offset} cannot be read: {what}"),
-            Event::Refused { queue, what } => write!(f, "{queue}: {what}"),
+            Event::Refused { queue, what, .. } => write!(f, "{queue}: {what}"),
             Event::NotSaved { what } => write!(f, "the offsets are not saved: {what}"),
             Event::DuplicateClient { address } => {
                 write!(f, "several clients have the id of this member: {address}")

@@ -182,6 +182,14 @@ impl PullConsumerBuilder {
         self
     }
 
+    /// The most messages that the consumer asks a broker for in one request (default 32; 1 to 1024).
+    /// Brokers have their own limits: 32 messages and 256 KiB unless configured otherwise.
+    #[doc(alias = "setPullBatchSize")]
+    pub fn pull_batch(mut self, messages: usize) -> Self {
+        self.config.pull_batch = messages;
+        self
+    }
+
     /// The most bytes of messages that the consumer holds, of all queues together (default 64 MiB; not
     /// zero). Half of it is guaranteed to the queues in equal parts.
     #[doc(alias = "setPullThresholdSizeForQueue")]
@@ -302,16 +310,36 @@ impl PullConsumerBuilder {
         self
     }
 
+    /// Whether the start succeeds if no name server answered within
+    /// [`start_timeout`](Self::start_timeout) (default: no, it fails). The consumer then waits for them in
+    /// the background, and [`start_from`](Self::start_from) decides when they answer. Errors that brokers
+    /// would have reported at the start are reported later, as [events](Self::events).
+    pub fn wait_for_servers(mut self, wait: bool) -> Self {
+        self.config.wait_for_servers = wait;
+        self
+    }
+
+    /// Whether the start fails if the group has members that subscribe to other topics, or with other
+    /// filters (default: no, an [event](crate::consumer::Event::SubscriptionMismatch) reports it). Brokers
+    /// keep only the subscriptions of the latest heartbeat: the start does not find differences of other
+    /// members, or of members that start at the same time. Events report these later.
+    pub fn strict_subscriptions(mut self, strict: bool) -> Self {
+        self.config.strict_subscriptions = strict;
+        self
+    }
+
     /// Starts the consumer: it fetches messages in the background, for [`poll`](PullConsumer::poll).
     ///
     /// Returns when the first assignment and the start offsets of its queues are known: messages sent
-    /// from then on are consumed. If brokers do not answer, it returns after 5 s, and the consumer goes on
-    /// in the background.
+    /// from then on are consumed. It does not wait for queues that another member still has. If brokers
+    /// do not answer, it returns after 5 s, and the consumer goes on in the background.
     ///
     /// # Errors
     /// [`Config`](crate::ErrorKind::Config) for a bad group, topic, filter or setting, for neither or both
-    /// of a subscription and assigned queues, for a group that is already in use on a shared client, or
-    /// offsets of broadcasting that another consumer has;
+    /// of a subscription and assigned queues, for a group that is already in use on a shared client,
+    /// offsets of broadcasting that another consumer has, an SQL filter that a broker refuses (its answer is
+    /// in the error), or a member of the group that has the same client id and lives; with
+    /// [`strict_subscriptions`](Self::strict_subscriptions) for members that subscribe differently;
     /// [`NoNameServer`](crate::ErrorKind::NoNameServer) if none is set, or none answers within
     /// [`start_timeout`](Self::start_timeout);
     /// [`Invalid`](crate::ErrorKind::Invalid) if both a client and settings of a client are given;

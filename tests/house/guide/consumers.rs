@@ -133,6 +133,8 @@ fn bad_pushes() -> Vec<(&'static str, PushConsumerBuilder)> {
         ("offset_dir", new().offset_dir("offsets")),
         ("window", new().window(0)),
         ("byte_budget", new().byte_budget(0)),
+        ("pull_batch", new().pull_batch(0)),
+        ("pull_batch", new().pull_batch(1025)),
         ("commit_interval", new().commit_interval(Duration::ZERO)),
         (
             "rebalance_interval",

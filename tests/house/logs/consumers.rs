@@ -7,6 +7,7 @@ use std::sync::mpsc::{self, Sender};
 use log::Level;
 use rocketmq_blocking::consumer::{Allocation, PushConsumerBuilder};
 use rocketmq_blocking::embedded::{Fault, On};
+use rocketmq_blocking::protocol::code::request;
 use rocketmq_blocking::{MessageQueue, PushConsumer, Retry, StartFrom};
 
 use super::events::{Event, SOON};
@@ -132,6 +133,22 @@ pub const EVENTS: &[Event] = &[
             let _one = consumer(&cluster).start(|_| Ok(())).unwrap();
             let other = PushConsumer::builder("logs").name_server(cluster.name_server());
             let _other = other.subscribe("T", "paid").start(|_| Ok(())).unwrap();
+            wait();
+        },
+    ),
+    (
+        Level::Warn,
+        "consumer",
+        "two members with one client id",
+        "several clients have the id of this member: 127.0.0.1:",
+        |wait| {
+            let cluster = brokers(1);
+            let named = || consumer(&cluster).instance_name("same").start(|_| Ok(()));
+            let _first = named().unwrap();
+            // The second one starts because the first one seems to be dead.
+            let state = On::Code(request::GET_CONSUMER_RUNNING_INFO);
+            fail(&cluster, Fault::answer(1, "no").on(state));
+            let _second = named().unwrap();
             wait();
         },
     ),

@@ -415,8 +415,6 @@ const NOT_PROVOKED: &[&str] = &[
     "a queue that stands still by a bug of the library",
     // It needs a message that is damaged in a broker's store.
     "a message that cannot be read",
-    // Old connections count for two minutes.
-    "two members with one client id",
     // It takes a minute.
     "members that stay in doubt",
     // It takes five seconds.

@@ -2,14 +2,14 @@
 //!
 //! - `rounds`: asks brokers for the members
 //! - `divider`: takes and gives up queues
-//! - `suspicions`: faults of the group
+//! - `suspicions`: faults of the group; `twins`: another client with this member's id
 //! - `missing`: topics that do not exist yet
 
 mod divider;
 mod missing;
 mod rounds;
 mod suspicions;
+mod twins;
 
 pub(super) use divider::Divider;
 pub(super) use missing::Missing;
-pub(super) use rounds::masters_of_topics;
