@@ -243,7 +243,7 @@ pub const EVENTS: &[Event] = &[
         Level::Debug,
         "consumer",
         "an error of a handler",
-        "try 1: ",
+        "failure 1: ",
         |wait| {
             let cluster = brokers(1);
             let started = consumer(&cluster).start(|_| Err(Retry::later()));
