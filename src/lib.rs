@@ -275,7 +275,7 @@ mod transport;
 #[doc(inline)]
 pub use client::{Admin, Client, ClientOptions};
 #[doc(inline)]
-pub use consumer::{Filter, PullConsumer, PushConsumer, Retry, StartFrom};
+pub use consumer::{Filter, PullConsumer, PushConsumer, Retry, SimpleConsumer, StartFrom};
 #[doc(inline)]
 pub use error::{Error, ErrorKind, ResponseCode, Result, SendFate};
 #[doc(inline)]

@@ -6,7 +6,7 @@
 // - `rebalance`: how queues are divided: a calculation, on which `control::group` acts
 // - `offset`: where a queue starts, what is to be committed (`control::stages::commits` sends it), and the
 //   offset file of broadcasting
-// - `fetch`: what the answer to a pull means; the deadlines of a popped message
+// - `fetch`: what the answer to a pull means
 // - `queue`: what one assigned queue holds, how much it may hold, and its lock at the broker
 // - `consume`: consume threads, the user's code, and what follows from its result
 // - `rate`: the limit of messages per second
@@ -16,7 +16,7 @@
 // - `observe`: what a consumer says of itself
 // - `config`: settings; `shared`: what all threads of a consumer share; `running`: its start, in
 //   which it joins the client, and its end
-// - `push`: `PushConsumer`; `pull`: `PullConsumer`
+// - `push`: `PushConsumer`; `pull`: `PullConsumer`; `simple`: `SimpleConsumer`, which has no control thread
 
 mod config;
 mod consume;
@@ -34,6 +34,7 @@ mod rate;
 mod rebalance;
 mod running;
 mod shared;
+mod simple;
 mod subscription;
 mod topics;
 
@@ -48,6 +49,7 @@ pub use offset::StartFrom;
 pub use pull::{Messages, PullConsumer, PullConsumerBuilder, PulledMessage, Seek};
 pub use push::{PushConsumer, PushConsumerBuilder};
 pub use rebalance::{Allocation, Division};
+pub use simple::{AckStatus, ReceivedMessage, SimpleConsumer, SimpleConsumerBuilder};
 pub use subscription::Filter;
 
 /// The target of what is logged here: a name to filter by, which stays when files move.

@@ -15,7 +15,7 @@ use super::offset::{LocalOffsets, Saver};
 use super::queue::Scope;
 use super::shared::Shared;
 use super::topics::{GroupFacts, Topics};
-use crate::client::{Client, RouteListener, epoch_millis};
+use crate::client::{Client, Route, RouteListener, epoch_millis};
 use crate::error::{Error, ErrorKind, Result};
 use crate::logging;
 use crate::message::MessageQueue;
@@ -269,25 +269,33 @@ fn local_offsets(
 /// Looks the topics up that exist. One that does not is waited for once the consumer runs.
 fn find_topics(client: &Client, topics: &Topics, deadline: Deadline) -> Result<GroupFacts> {
     let mut facts = GroupFacts::default();
-    let routes = &client.inner().routes;
     for (topic, _) in topics.iter() {
-        loop {
-            let error = match routes.find(topic, None, deadline) {
-                Ok(route) => {
-                    let queues = route.subscribe().iter();
-                    facts.add(topic, queues.map(|queue| topics.on_wire(queue)));
-                    break;
-                }
-                Err(error) if error.kind() == ErrorKind::NoRoute => break,
-                Err(error) => error,
-            };
-            // No name server answers. They may be about to start.
-            if deadline.remaining(Instant::now()) < NAME_SERVER_AGAIN {
-                return Err(error);
-            }
-            client.inner().check_open()?;
-            let _ = client.inner().closing().recv_timeout(NAME_SERVER_AGAIN);
+        if let Some(route) = find_topic(client, topic, deadline)? {
+            let queues = route.subscribe().iter();
+            facts.add(topic, queues.map(|queue| topics.on_wire(queue)));
         }
     }
     Ok(facts)
+}
+
+/// The route of a topic; `None` if the topic does not exist. As long as no name server answers, it is looked
+/// up again: they may be about to start.
+pub(crate) fn find_topic(
+    client: &Client,
+    topic: &Arc<str>,
+    deadline: Deadline,
+) -> Result<Option<Arc<Route>>> {
+    let core = client.inner();
+    loop {
+        let error = match core.routes.find(topic, None, deadline) {
+            Ok(route) => return Ok(Some(route)),
+            Err(error) if error.kind() == ErrorKind::NoRoute => return Ok(None),
+            Err(error) => error,
+        };
+        if deadline.remaining(Instant::now()) < NAME_SERVER_AGAIN {
+            return Err(error);
+        }
+        core.check_open()?;
+        let _ = core.closing().recv_timeout(NAME_SERVER_AGAIN);
+    }
 }
