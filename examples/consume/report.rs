@@ -105,6 +105,7 @@ impl Report {
             Event::Stuck { .. } => "stuck",
             Event::Corrupt { .. } => "corrupt",
             Event::Refused { .. } => "refused",
+            Event::NotSaved { .. } => "not_saved",
             Event::DuplicateClient { .. } => "duplicate_client",
             Event::SubscriptionMismatch { .. } => "subscription_mismatch",
             Event::Doubtful { .. } => "doubtful",
@@ -166,6 +167,13 @@ impl Report {
                 },
             ),
             false => self.above_progress(|| eprintln!("consume: {message}")),
+        }
+    }
+
+    /// Something that is worth knowing; for people only.
+    pub fn note(&self, text: &str) {
+        if !self.json {
+            self.above_progress(|| eprintln!("consume: {text}"));
         }
     }
 

@@ -38,6 +38,8 @@ pub(crate) struct ConsumerConfig {
     pub(crate) window: usize,
     pub(crate) byte_budget: u64,
     pub(crate) commit_interval: Duration,
+    /// Whether progress is committed without being asked for.
+    pub(crate) auto_commit: bool,
     pub(crate) allocation: Allocation,
     pub(crate) rebalance_interval: Duration,
     pub(crate) start_timeout: Duration,
@@ -93,6 +95,7 @@ impl ConsumerConfig {
             window: 2_000,
             byte_budget: 64 << 20,
             commit_interval: Duration::from_secs(1),
+            auto_commit: true,
             allocation: Allocation::default(),
             rebalance_interval: Duration::from_secs(20),
             start_timeout: Duration::from_secs(10),

@@ -11,5 +11,6 @@ mod rebalance;
 mod retry;
 mod shutdown;
 mod simple;
+mod start;
 #[path = "../support/mod.rs"]
 mod support;

@@ -117,7 +117,7 @@ impl Controller {
             self.divider.step(&mut self.queues, &mut self.tools, now);
             if now >= self.next_commit {
                 self.next_commit = now + self.tools.config.commit_interval;
-                commits::commit_all(&self.queues, &mut self.tools, now);
+                commits::commit_by_itself(&self.queues, &mut self.tools, now);
             }
             self.watch(now);
             self.missing.step(&self.tools, now);
@@ -403,16 +403,17 @@ impl Controller {
                 .collect::<Vec<_>>()
         };
         let generation = owned.assigned.lock().window.generation();
+        let stored = self.tools.progress.stored(owned.queue());
         let uncommitted = self.tools.progress.end(owned.queue(), generation);
         self.corrupt.forget(number);
         self.watch.forget(number);
         self.tools.counters.queues_given_up.add(1);
-        if is_clean && running.is_empty() {
-            return;
-        }
         let shown = &owned.assigned.shown;
         if uncommitted.is_some() {
-            self.calls.lost(owned.queue(), shown);
+            self.calls.lost(owned.queue(), shown, stored);
+        }
+        if is_clean && running.is_empty() {
+            return;
         }
         match &mut self.ending {
             Some(ending) => {
@@ -468,6 +469,8 @@ impl Controller {
         let Some(Ending { deadline, report }) = self.ending else {
             return;
         };
+        // Who orders something from now on is answered at once.
+        drop(self.begun.events);
         self.backs.close();
         self.calls.close(report.uncommitted.is_empty());
         self.tools.dispatcher.close();

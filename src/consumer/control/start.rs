@@ -90,7 +90,7 @@ impl Parts {
 }
 
 /// Starts the control thread, and that of events.
-pub(crate) fn spawn(begun: Beginning, parts: Parts, membership: Membership) -> io::Result<()> {
+pub(crate) fn spawn(begun: Beginning, parts: Parts, membership: Arc<Membership>) -> io::Result<()> {
     let threads = begun.threads.clone();
     let Parts {
         shared,

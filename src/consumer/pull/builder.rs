@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,6 +28,7 @@ pub struct PullConsumerBuilder {
     config: ConsumerConfig,
     source: ClientSource,
     assigned: Vec<MessageQueue>,
+    assign_filter: Option<Filter>,
     /// Listeners of the queues, in the order in which they were set.
     listeners: Listeners,
     /// What went wrong so far: it is reported at the start.
@@ -41,6 +43,7 @@ impl PullConsumerBuilder {
             config,
             source: ClientSource::default(),
             assigned: Vec::new(),
+            assign_filter: None,
             listeners: Listeners::default(),
             failed: None,
         }
@@ -105,9 +108,9 @@ impl PullConsumerBuilder {
         self
     }
 
-    /// Consumes these queues, all of their messages, whoever else does (adds to earlier ones; not together
-    /// with [`subscribe`](Self::subscribe) or [`broadcast`](Self::broadcast)). Queues that do not exist yet
-    /// are waited for.
+    /// Consumes these queues, whoever else does (adds to earlier ones; not together with
+    /// [`subscribe`](Self::subscribe) or [`broadcast`](Self::broadcast)): all of their messages, unless
+    /// [`assign_filter`](Self::assign_filter) is set. Queues that do not exist yet are waited for.
     ///
     /// The consumer is no member of the group then, and nothing is divided. It reads and commits the group's
     /// offsets all the same: two consumers of a group must not have the same queue.
@@ -117,6 +120,14 @@ impl PullConsumerBuilder {
                 self.assigned.push(queue);
             }
         }
+        self
+    }
+
+    /// Which messages of the [assigned](Self::assign) queues are consumed (default: all). A text is a filter
+    /// by tags, as in [`subscribe`](Self::subscribe).
+    #[doc(alias = "setSubExpressionForAssign")]
+    pub fn assign_filter(mut self, filter: impl Into<Filter>) -> Self {
+        self.assign_filter = Some(filter.into());
         self
     }
 
@@ -183,6 +194,16 @@ impl PullConsumerBuilder {
     #[doc(alias = "setAutoCommitIntervalMillis")]
     pub fn commit_interval(mut self, interval: Duration) -> Self {
         self.config.commit_interval = interval;
+        self
+    }
+
+    /// Whether anything is committed but by [`commit`](PullConsumer::commit) (default: yes). If not, only
+    /// that commits what is marked: not the interval, a hand-over, or the shutdown, nor is it committed
+    /// where a queue starts or a [`seek`](PullConsumer::seek) goes. What is not committed comes again to the
+    /// next member. So a consumer that never calls it reads without a trace in the group's offsets.
+    #[doc(alias = "setAutoCommit")]
+    pub fn auto_commit(mut self, auto: bool) -> Self {
+        self.config.auto_commit = auto;
         self
     }
 
@@ -303,12 +324,15 @@ impl PullConsumerBuilder {
                 let text = "assign(queues) goes without subscribe(topic, filter) and broadcast()";
                 return Err(Error::new(ErrorKind::Config, text));
             }
-            for queue in &self.assigned {
-                self.config
-                    .subscriptions
-                    .add(queue.topic(), Filter::all())?;
+            let filter = self.assign_filter.unwrap_or_else(Filter::all);
+            let topics: BTreeSet<&str> = self.assigned.iter().map(MessageQueue::topic).collect();
+            for topic in topics {
+                self.config.subscriptions.add(topic, filter.clone())?;
             }
             self.config.sharing = Sharing::Fixed(self.assigned);
+        } else if self.assign_filter.is_some() {
+            let text = "assign_filter(filter) goes with assign(queues)";
+            return Err(Error::new(ErrorKind::Config, text));
         }
         self.config.check()?;
         self.config.listener = self.listeners.all();

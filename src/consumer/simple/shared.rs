@@ -8,7 +8,7 @@ use super::config::SimpleConfig;
 use super::receive::Sources;
 use super::settle::Held;
 use crate::client::{ClientCore, epoch_millis};
-use crate::consumer::running::closed;
+use crate::consumer::control::closed;
 use crate::consumer::topics::Topics;
 use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::Command;

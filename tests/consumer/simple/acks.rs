@@ -1,5 +1,6 @@
 //! What an ack achieves, and what becomes of a message without one.
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use rocketmq_blocking::consumer::{AckStatus, ReceivedMessage};
@@ -190,7 +191,7 @@ fn a_message_becomes_a_dead_letter_on_demand_and_after_its_last_delivery() {
     };
     assert!(cluster.wait_until(PATIENCE, buried));
     let dead = cluster.group("g").dead_letters();
-    let texts: std::collections::BTreeSet<String> = dead.iter().map(|m| m.text().into()).collect();
+    let texts: BTreeSet<String> = dead.iter().map(|m| m.text()).collect();
     assert_eq!(texts, sent);
     assert_eq!(cluster.group("g").in_flight(), 0);
 }
