@@ -346,10 +346,11 @@ mod tests {
         let first = sources.begin_attempt(&all[0], "me", now);
         let second = sources.begin_attempt(&all[0], "me", now);
         assert_ne!(first, second);
-        sources.nothing(&all[0], false, now);
+        for one in &all {
+            assert_eq!(sources.turn(&all, now), Turn::Pop(one.clone()));
+            sources.nothing(one, false, now);
+        }
         sources.lost_attempt(&all[0], first.clone(), now);
-        assert_eq!(sources.turn(&all, now), Turn::Pop(all[1].clone()));
-        sources.nothing(&all[1], false, now);
         assert_eq!(
             sources.turn(&all, now),
             Turn::Pop(all[0].clone()),
