@@ -21,8 +21,8 @@
 //! The terms: *name servers* know which *brokers* have the *message queues* of a *topic* (its
 //! *topic route*). A producer looks up the route and sends to the brokers. Its *group* ("orders")
 //! names its purpose; all processes with that purpose share it. Consumers filter by *tag*; people
-//! search by *key*. The messages are read by a [`PushConsumer`] or a [`PullConsumer`]: see
-//! [Consuming](#consuming).
+//! search by *key*. The messages are read by a [`PushConsumer`], a [`PullConsumer`] or a
+//! [`SimpleConsumer`]: see [Consuming](#consuming).
 //!
 //! One producer is enough for a program: it is cheap to clone and sends from any number of threads.
 //! It closes with its last handle, or by [`Producer::shutdown_within`], which reports what was
@@ -77,6 +77,7 @@
 //! | a handler of several messages at once | [`start_batch`](consumer::PushConsumerBuilder::start_batch) |
 //! | the messages of a queue in order, one at a time | [`start_ordered`](consumer::PushConsumerBuilder::start_ordered) |
 //! | to ask for messages yourself, and to seek | [`PullConsumer::poll`], [`PullConsumer::messages`] |
+//! | to acknowledge messages one by one, in any order, with more members than queues (brokers 5.x) | [`SimpleConsumer::receive`] |
 //! | every message in every process | [`broadcast`](consumer::PushConsumerBuilder::broadcast) |
 //!
 //! ```
@@ -117,8 +118,8 @@
 //! brokers' checks on its own threads (`rmq-check`, one unless set). A consumer has one thread that
 //! decides (`rmq-consumer`) and 20 threads, unless set, that run its handler (`rmq-consume-{n}`),
 //! however many queues it has (a pull consumer has none of these 20); a listener of its events has one
-//! (`rmq-events`), and so have the offsets that a broadcasting consumer saves (`rmq-offsets`). All end
-//! at shutdown.
+//! (`rmq-events`), and so have the offsets that a broadcasting consumer saves (`rmq-offsets`). A simple
+//! consumer has no thread of its own. All end at shutdown.
 //!
 //! # Deadlines, retries and duplicates
 //! A send has one deadline, `send_timeout` (3 s) after the call; everything happens within it:
@@ -234,6 +235,7 @@
 //! |---|---|
 //! | `DefaultMQProducer` | [`Producer`], [`ProducerBuilder`](producer::ProducerBuilder) |
 //! | `DefaultMQPushConsumer`, `DefaultLitePullConsumer` | [`PushConsumer`], [`PullConsumer`] |
+//! | `SimpleConsumer` of the 5.x SDKs | [`SimpleConsumer`] |
 //! | `MessageListenerConcurrently`, `MessageListenerOrderly` | a closure; its result is `Ok` or a [`Retry`] |
 //! | `TransactionMQProducer`, `TransactionListener` | [`TransactionProducer`], two closures |
 //! | `Message`, `MessageExt`, `MessageBatch` | [`Message`], [`MessageView`], [`Batch`] |
@@ -246,7 +248,7 @@
 //! [`docs::settings`] has the setters' defaults. The search box finds Java's names too.
 //!
 //! # Not supported
-//! POP consumers, trace and hooks of consumers (yet), heartbeat v2 and the stream type, zone fields, access channel,
+//! Push consumers over POP, trace and hooks of consumers (yet), heartbeat v2 and the stream type, zone fields, access channel,
 //! machine-room selectors, OpenTracing, SOCKS5 proxies, the gRPC protocol of the proxy. No environment
 //! variable is read.
 #![forbid(unsafe_code)]
