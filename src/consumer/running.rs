@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::LOG;
+use super::admission::admit;
 use super::config::{ConsumerConfig, Sharing};
 use super::consume::Dispatcher;
 use super::control::{Beginning, Event, Inbox, Order, Parts, Reply, spawn};
@@ -71,11 +72,7 @@ impl Running {
         let retry_of = can_give_back.then_some(&group);
         let topics = Topics::new(&config.subscriptions, retry_of, names, epoch_millis())?;
         let (topics, config) = (Arc::new(topics), Arc::new(config));
-        let facts = find_topics(
-            &client,
-            &topics,
-            Deadline::after(start, config.start_timeout),
-        )?;
+        let facts = find_topics(&client, &topics, &config, start)?;
         let (inbox, events) = Inbox::new();
         let (threads, ended) = (Threads::default(), Arc::new(Promise::new()));
         let closed = Arc::new(Promise::new());
@@ -90,6 +87,7 @@ impl Running {
             topics,
             inbox,
         };
+        admit(&shared, &core)?;
         let member = ConsumerMember::new(&shared, &threads, &ended);
         let member = Arc::new(member);
         let mut parts = Parts::new(&shared, &core, facts, local);
@@ -99,7 +97,7 @@ impl Running {
         let listener: Arc<dyn RouteListener> = member.clone();
         core.routes.listen(Arc::downgrade(&listener));
         let soon = Deadline::after(Instant::now(), FIRST_ASSIGNMENT_WITHIN);
-        for broker in parts.masters() {
+        for broker in shared.topics.masters(&core) {
             membership.ensure_registered(&broker, soon);
         }
         let started = Arc::new(Promise::new());
@@ -251,14 +249,26 @@ fn local_offsets(
 }
 
 /// Looks the topics up that exist. One that does not is waited for once the consumer runs.
-fn find_topics(client: &Client, topics: &Topics, deadline: Deadline) -> Result<GroupFacts> {
+fn find_topics(
+    client: &Client,
+    topics: &Topics,
+    config: &ConsumerConfig,
+    start: Instant,
+) -> Result<GroupFacts> {
+    let deadline = Deadline::after(start, config.start_timeout);
     let mut facts = GroupFacts::default();
     // An error is to name a topic of the user's.
     let (retry, own): (Vec<_>, Vec<_>) = topics.iter().partition(|(_, topic)| topic.is_retry);
     for (topic, _) in own.into_iter().chain(retry) {
-        if let Some(route) = find_topic(client, topic, deadline)? {
-            let queues = route.subscribe().iter();
-            facts.add(topic, queues.map(|queue| topics.on_wire(queue)));
+        match find_topic(client, topic, deadline) {
+            Ok(Some(route)) => {
+                let queues = route.subscribe().iter();
+                facts.add(topic, queues.map(|queue| topics.on_wire(queue)));
+            }
+            Ok(None) => {}
+            Err(error) if error.kind() == ErrorKind::Closed => return Err(error),
+            Err(_) if config.wait_for_servers => facts.leave_open(topic),
+            Err(error) => return Err(error),
         }
     }
     Ok(facts)

@@ -51,6 +51,7 @@ impl Service for BrokerService {
             request::POLLING_INFO => consume::polling(state, request),
             // These may wait.
             request::NOTIFICATION => return consume::notice(state, call),
+            request::GET_CONSUMER_RUNNING_INFO => return consume::running_info(state, call),
             request::POP_MESSAGE => return consume::pop(state, call),
             request::PULL_MESSAGE | request::LITE_PULL_MESSAGE => {
                 return consume::pull(state, call);

@@ -146,8 +146,10 @@ fn a_message_is_hidden_for_longer_given_back_and_dead_in_the_end() {
         let received = consumer.receive_within(32, LONG, Duration::from_secs(1));
         assert!(received.expect("no error").is_empty(), "it is dead");
         let queues = admin.subscribe_queues(&format!("%DLQ%{group}"));
-        let end = |queue| admin.max_offset(queue).unwrap();
-        queues.is_ok_and(|queues| queues.iter().map(end).sum::<i64>() == 1)
+        queues.is_ok_and(|queues| {
+            let ends = queues.iter().map(|queue| admin.max_offset(queue).unwrap());
+            ends.sum::<i64>() == 1
+        })
     };
     eventually("a dead letter", dead);
     nothing_comes(&consumer);

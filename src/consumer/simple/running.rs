@@ -1,6 +1,5 @@
 //! A simple consumer that runs: its start and its end.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,24 +7,22 @@ use super::config::SimpleConfig;
 use super::member::SimpleMember;
 use super::receive::no_pop;
 use super::shared::SimpleShared;
-use crate::client::{Client, Membership, RouteListener, epoch_millis};
+use crate::client::{Client, ClientCore, Membership, RouteListener, epoch_millis};
 use crate::consumer::LOG;
+use crate::consumer::admission::{WITHIN, ask_filters, check_filters};
+use crate::consumer::gather::Gathering;
 use crate::consumer::observe::ShutdownReport;
 use crate::consumer::running::find_topic;
-use crate::consumer::topics::{Topic, Topics};
-use crate::error::{Error, ErrorKind, Result};
+use crate::consumer::topics::{Topics, masters_of};
+use crate::error::{Error, Result};
 use crate::logging;
 use crate::protocol::code::{request, response};
-use crate::protocol::consumer::member::FilterCheck;
 use crate::protocol::consumer::pop::PollingQuery;
 use crate::sync::Mutex;
 use crate::transport::{Deadline, Request, Threads};
 
 /// How long dropping the last handle may take.
 const DROP_WITHIN: Duration = Duration::from_secs(3);
-
-/// How long the start waits for a broker.
-const SOON: Duration = Duration::from_secs(3);
 
 /// It is shut down when this is dropped.
 pub(super) struct Running {
@@ -52,11 +49,10 @@ impl Running {
         let group = names.on_wire(&config.group);
         let now = epoch_millis();
         let topics = Topics::new(&config.subscriptions, None, names, now)?;
-        for (topic, subscribed) in topics.iter() {
-            if find_topic(&client, topic, deadline)?.is_some() {
-                check_brokers(&client, &group, topic, subscribed, deadline)?;
-            }
+        for (topic, _) in topics.iter() {
+            find_topic(&client, topic, deadline)?;
         }
+        admit(&topics, &group, &core)?;
         let shared = Arc::new(SimpleShared::new(config, group, topics, core.clone()));
         let member = Arc::new(SimpleMember::new(shared.clone(), now));
         let membership = core.join(member.clone())?;
@@ -116,66 +112,38 @@ impl Drop for Running {
     }
 }
 
-/// Whether the brokers of a topic have POP, and can evaluate its filter. One that does not answer now is asked
-/// by the first receive.
+/// Asks the brokers of the topics whose routes are known, before the consumer joins its group. What they do not
+/// say now, the first receive will find out.
 ///
 /// # Errors
-/// `Broker`: a broker has no POP. `Config`: one refuses the filter.
-fn check_brokers(
-    client: &Client,
-    group: &Arc<str>,
-    topic: &Arc<str>,
-    subscribed: &Topic,
-    deadline: Deadline,
-) -> Result<()> {
-    let core = client.inner();
-    let users_topic = core.config.rpc.names().for_users(topic);
-    let Some(route) = core.routes.known_route(topic, false) else {
-        return Ok(());
-    };
-    let queues = route.subscribe().iter();
-    let names: BTreeSet<&str> = queues.map(|queue| queue.broker()).collect();
-    let brokers = core.routes.brokers();
-    for name in names {
-        let Some(address) = brokers.master(name) else {
-            continue;
-        };
-        let soon = deadline.capped(Instant::now(), SOON);
+/// `Broker`: a broker has no POP. `Config`: one refuses a filter.
+fn admit(topics: &Topics, group: &Arc<str>, core: &ClientCore) -> Result<()> {
+    let mut gathering = Gathering::new(core, Deadline::after(Instant::now(), WITHIN));
+    let mut pops = Vec::new();
+    for (topic, _) in topics.iter() {
         let header = PollingQuery {
             consumer_group: group.to_string(),
             topic: topic.to_string(),
             queue_id: -1,
-            broker_name: Some(name.to_owned()),
+            broker_name: None,
         };
         let asked = Request::new(request::POLLING_INFO, &header);
-        match core.remoting.invoke(address, &asked, soon) {
-            Ok(answer) if answer.code == response::REQUEST_CODE_NOT_SUPPORTED => {
-                let error = Error::response(answer.code, answer.remark.as_deref());
-                return Err(no_pop(error).at(address).on_topic(&users_topic));
-            }
-            Ok(_) => {}
-            // It is down.
-            Err(_) => continue,
+        for broker in masters_of(topic, core) {
+            let place = gathering.ask(&broker, &asked);
+            pops.push((topic, broker, place));
         }
-        if subscribed.subscription.is_by_tags() {
-            continue;
-        }
-        let check = FilterCheck {
-            client_id: core.identity.client_id().to_owned(),
-            group: group.to_string(),
-            namespace: core.config.rpc.names().namespace().map(str::to_owned),
-            subscription_data: subscribed.subscription.clone(),
-        };
-        let body = Arc::new(check.encode());
-        let asked = Request::new(request::CHECK_CLIENT_CONFIG, &()).with_body(&body);
-        match core.remoting.invoke(address, &asked, soon) {
-            Ok(answer) if answer.code != response::SUCCESS => {
+    }
+    let filters = ask_filters(topics, group, core, &mut gathering);
+    let answers = gathering.answers();
+    for (topic, broker, place) in pops {
+        match &answers[place] {
+            Some(answer) if answer.code == response::REQUEST_CODE_NOT_SUPPORTED => {
                 let error = Error::response(answer.code, answer.remark.as_deref());
-                let error = error.of_kind(ErrorKind::Config);
-                return Err(error.at(address).on_topic(&users_topic));
+                let topic = topics.names().for_users(topic);
+                return Err(no_pop(error).at(&broker).on_topic(&topic));
             }
             _ => {}
         }
     }
-    Ok(())
+    check_filters(filters, &answers, topics)
 }
