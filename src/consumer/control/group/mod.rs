@@ -3,8 +3,9 @@
 //! - `rounds`: brokers are asked for the members
 //! - `divider`: what follows for our queues
 //! - `suspicions`: what is wrong with the group
-//! - `missing`: topics that do not exist yet
+//! - `missing`: topics that do not exist yet, and, in `cut`, those whose route has lost a broker
 
+mod cut;
 mod divider;
 mod missing;
 mod rounds;
