@@ -194,30 +194,42 @@ impl Report {
     }
 
     fn settled(&mut self, history: &History, expected: &Expected) {
-        // When brokers confirmed which offsets; a killed one may have forgotten the last ones.
-        let mut confirmed: HashMap<&Queue, Vec<(Micros, i64)>> = HashMap::new();
+        // What brokers confirmed, when and to whom; a killed one may have forgotten the last of it.
+        let mut confirmed: HashMap<&Queue, Vec<(Micros, &str, i64)>> = HashMap::new();
+        let mut owned: HashMap<(&str, &Queue), Micros> = HashMap::new();
         for record in &history.records {
             match &record.what {
-                What::Commit { queue, offset, .. } => {
-                    confirmed
-                        .entry(queue)
-                        .or_default()
-                        .push((record.at, *offset));
+                What::Commit {
+                    member,
+                    queue,
+                    offset,
+                    ..
+                } => {
+                    let of_it = confirmed.entry(queue).or_default();
+                    of_it.push((record.at, member, *offset));
                 }
                 What::BrokerKilled { broker } => {
-                    let of_it = confirmed
-                        .iter_mut()
-                        .filter(|(queue, _)| queue.broker == *broker);
-                    for (_, commits) in of_it {
-                        commits.retain(|(at, _)| *at + expected.broker_forgets < record.at);
+                    let of_it = confirmed.iter_mut();
+                    for (_, commits) in of_it.filter(|(queue, _)| queue.broker == *broker) {
+                        commits.retain(|(at, ..)| *at + expected.broker_forgets < record.at);
+                    }
+                }
+                What::Assigned { member, queues } => {
+                    owned.retain(|(who, queue), _| who != member || queues.contains(queue));
+                    for queue in queues {
+                        owned.entry((member, queue)).or_insert(record.at);
                     }
                 }
                 What::Enter(enter) => {
-                    let commits = confirmed.get(&enter.place.queue);
-                    let committed =
-                        commits.and_then(|all| all.iter().map(|(_, offset)| *offset).max());
-                    if let Some(committed) = committed.filter(|offset| *offset > enter.place.offset)
-                    {
+                    let queue = &enter.place.queue;
+                    // What another one commits later is known to nobody who has the queue already: that is
+                    // a copy, which needs a cause.
+                    let since = owned.get(&(&*enter.member, queue));
+                    let since = since.copied().unwrap_or(record.at);
+                    let commits = confirmed.get(queue).into_iter().flatten();
+                    let known = commits.filter(|(at, who, _)| *at < since || **who == enter.member);
+                    let committed = known.map(|(.., offset)| *offset).max();
+                    if let Some(committed) = committed.filter(|at| *at > enter.place.offset) {
                         let enter = enter.clone();
                         self.violations
                             .push(Violation::Settled { enter, committed });
@@ -233,11 +245,14 @@ impl Report {
         let mut all: Vec<(Micros, &Queue, i64, bool)> = Vec::new();
         for record in &history.records {
             match &record.what {
-                What::Outcome { enter, outcome } => {
-                    if *outcome != Outcome::Later || !expected.is_ordered {
-                        let place = &enter.place;
-                        all.push((record.at, &place.queue, place.offset, false));
-                    }
+                // An ordered message that was refused comes again in place.
+                What::Outcome {
+                    outcome: Outcome::Later,
+                    ..
+                } if expected.is_ordered => {}
+                What::Outcome { enter, .. } => {
+                    let place = &enter.place;
+                    all.push((record.at, &place.queue, place.offset, false));
                 }
                 What::Commit {
                     queue,

@@ -113,6 +113,28 @@ struct Run<'a> {
     queues: Vec<Queue>,
 }
 
+/// What happens, to which member or broker.
+enum Step {
+    Join(usize),
+    Leave(usize),
+    Kill(usize),
+    KillBroker(&'static str),
+}
+
+/// After each of them, things settle.
+const STEPS: [Step; 10] = [
+    Step::Join(5),
+    Step::Kill(1),
+    Step::Leave(2),
+    Step::KillBroker("broker-a"),
+    Step::Join(6),
+    Step::Leave(3),
+    Step::KillBroker("broker-b"),
+    Step::Kill(4),
+    Step::Join(7),
+    Step::Leave(5),
+];
+
 /// Plays a run of 3 joins, 3 clean ends, 2 killed members and 2 killed brokers.
 pub fn play(setup: &Setup, producer: &Producer, servers: &mut dyn Servers) -> History {
     let topic = &setup.settings.topic;
@@ -138,22 +160,9 @@ pub fn play(setup: &Setup, producer: &Producer, servers: &mut dyn Servers) -> Hi
         let book = run.book.clone();
         scope.spawn(move || send(setup, producer, &book, steps_over));
         run.settle();
-        let (first, second) = ("broker-a", "broker-b");
-        let steps: [&dyn Fn(&mut Run<'_>, &mut dyn Servers); 10] = [
-            &|run, _| run.join(5),
-            &|run, _| run.kill(1),
-            &|run, _| run.leave(2),
-            &|run, servers| run.kill_broker(first, servers),
-            &|run, _| run.join(6),
-            &|run, _| run.leave(3),
-            &|run, servers| run.kill_broker(second, servers),
-            &|run, _| run.kill(4),
-            &|run, _| run.join(7),
-            &|run, _| run.leave(5),
-        ];
-        for (n, step) in steps.iter().enumerate() {
-            run.reach(setup.messages * (n + 1) / (steps.len() + 2));
-            step(&mut run, servers);
+        for (n, step) in STEPS.iter().enumerate() {
+            run.reach(setup.messages * (n + 1) / (STEPS.len() + 2));
+            run.step(step, servers);
             run.settle();
         }
         steps_over.store(true, Ordering::SeqCst);
@@ -163,6 +172,15 @@ pub fn play(setup: &Setup, producer: &Producer, servers: &mut dyn Servers) -> Hi
 }
 
 impl Run<'_> {
+    fn step(&mut self, step: &Step, servers: &mut dyn Servers) {
+        match step {
+            Step::Join(member) => self.join(*member),
+            Step::Leave(member) => self.leave(*member),
+            Step::Kill(member) => self.kill(*member),
+            Step::KillBroker(broker) => self.kill_broker(broker, servers),
+        }
+    }
+
     fn join(&mut self, number: usize) {
         self.start(number, format!("member-{number}"));
     }

@@ -30,6 +30,7 @@ mod tools;
 mod watch;
 mod wire;
 
+pub(crate) use asked::{Reply, closed};
 pub(crate) use controller::Beginning;
 pub(crate) use inbox::{Event, GivenBack, Inbox, Order, Question, Unread, What};
 pub(crate) use start::{Parts, spawn};

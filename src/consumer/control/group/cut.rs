@@ -5,8 +5,8 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::rounds::masters_of;
 use crate::consumer::control::tools::Tools;
+use crate::consumer::topics::masters_of;
 
 /// Between two questions while a broker is away.
 const ASK_EACH: Duration = Duration::from_secs(1);
@@ -42,10 +42,7 @@ impl Cut {
         let core = &tools.wire.core;
         let is_cut_off = |address: &&Arc<str>| core.remoting.current(address).is_none();
         for (topic, _) in tools.topics.iter() {
-            let Some(route) = core.routes.known_route(topic, false) else {
-                continue;
-            };
-            let masters: BTreeSet<Arc<str>> = masters_of(&route).into_iter().collect();
+            let masters: BTreeSet<Arc<str>> = masters_of(topic, core).into_iter().collect();
             let cut_off: Vec<Arc<str>> = masters.iter().filter(is_cut_off).cloned().collect();
             let of_topic = self.topics.entry(topic.clone()).or_default();
             if of_topic.is_cut(masters, now) || !cut_off.is_empty() {
