@@ -1,5 +1,5 @@
-//! Routes that have lost a broker. It may be back at any moment, and members that know this divide
-//! other queues than those that do not: so name servers are asked often while it is away.
+//! Routes that have lost a broker. The broker may come back at any moment, and members with the old
+//! route divide other queues than members with the new one: so the route is looked up often until then.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::consumer::control::tools::Tools;
 use crate::consumer::topics::masters_of;
 
-/// Between two questions while a broker is away.
+/// Between two lookups while a broker is away.
 const ASK_EACH: Duration = Duration::from_secs(1);
 
 /// From then on a route is complete without the broker.
@@ -30,9 +30,9 @@ struct Masters {
 }
 
 impl Cut {
-    /// Has the routes looked up of which a broker is away: it is in the route no more, or the connection
-    /// to it is gone. One that is back hears of us at once, since members that brokers do not know have
-    /// others divide wrongly.
+    /// Looks up the routes of which a broker is away: it has left the route, or the connection to it broke.
+    /// A broker that is back gets a heartbeat at once: as long as it does not know a member, the others
+    /// divide wrongly.
     pub(super) fn step(&mut self, tools: &Tools, now: Instant) {
         let waits = |at| now.saturating_duration_since(at) < ASK_EACH;
         if self.looked.is_some_and(waits) {

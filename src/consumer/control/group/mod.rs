@@ -1,9 +1,9 @@
-//! Who the members of the group are, and which queues of its topics are ours. In reading order:
+//! The members of the group, and the share of this one. In reading order:
 //!
-//! - `rounds`: brokers are asked for the members
-//! - `divider`: what follows for our queues
-//! - `suspicions`: what is wrong with the group; `twins`: another client of our id
-//! - `missing`: topics that do not exist yet, and, in `cut`, those whose route has lost a broker
+//! - `rounds`: asks brokers for the members
+//! - `divider`: takes and gives up queues
+//! - `suspicions`: faults of the group; `twins`: another client with this member's id
+//! - `missing`: topics that do not exist yet; `cut`: topics whose route has lost a broker
 
 mod cut;
 mod divider;
