@@ -20,6 +20,7 @@ mod java_groups;
 mod ledger;
 mod sends;
 mod servers;
+mod simple;
 mod strict;
 #[path = "../support/mod.rs"]
 mod support;
