@@ -14,15 +14,18 @@
 // - `ends`: where queues end, and how far the consumer is behind
 // - `member`: a consumer as its client and brokers see it; `questions`: what these ask
 // - `observe`: what a consumer says of itself
-// - `config`: settings; `shared`: what all threads of a consumer share; `running`: its start, in
-//   which it joins the client, and its end
+// - `config`: settings; `shared`: what all threads of a consumer share
+// - `gather`: requests of a thread that may wait; `admission`: what brokers say before a consumer joins
+// - `running`: its start, in which it joins the client, and its end
 // - `push`: `PushConsumer`; `pull`: `PullConsumer`
 
+mod admission;
 mod config;
 mod consume;
 mod control;
 mod ends;
 mod fetch;
+mod gather;
 mod member;
 mod observe;
 mod offset;

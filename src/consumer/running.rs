@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::LOG;
+use super::admission::admit;
 use super::config::{ConsumerConfig, Sharing};
 use super::consume::Dispatcher;
 use super::control::{Beginning, Event, Inbox, Order, Parts, Reply, spawn};
@@ -71,11 +72,7 @@ impl Running {
         let retry_of = can_give_back.then_some(&group);
         let topics = Topics::new(&config.subscriptions, retry_of, names, epoch_millis())?;
         let (topics, config) = (Arc::new(topics), Arc::new(config));
-        let facts = find_topics(
-            &client,
-            &topics,
-            Deadline::after(start, config.start_timeout),
-        )?;
+        let facts = find_topics(&client, &topics, &config, start)?;
         let (inbox, events) = Inbox::new();
         let (threads, ended) = (Threads::default(), Arc::new(Promise::new()));
         let closed = Arc::new(Promise::new());
@@ -90,6 +87,7 @@ impl Running {
             topics,
             inbox,
         };
+        admit(&shared, &core)?;
         let member = ConsumerMember::new(&shared, &threads, &ended);
         let member = Arc::new(member);
         let mut parts = Parts::new(&shared, &core, facts, local);
@@ -99,7 +97,7 @@ impl Running {
         let listener: Arc<dyn RouteListener> = member.clone();
         core.routes.listen(Arc::downgrade(&listener));
         let soon = Deadline::after(Instant::now(), FIRST_ASSIGNMENT_WITHIN);
-        for broker in parts.masters() {
+        for broker in shared.topics.masters(&core) {
             membership.ensure_registered(&broker, soon);
         }
         let started = Arc::new(Promise::new());
@@ -251,7 +249,13 @@ fn local_offsets(
 }
 
 /// Looks the topics up that exist. One that does not is waited for once the consumer runs.
-fn find_topics(client: &Client, topics: &Topics, deadline: Deadline) -> Result<GroupFacts> {
+fn find_topics(
+    client: &Client,
+    topics: &Topics,
+    config: &ConsumerConfig,
+    start: Instant,
+) -> Result<GroupFacts> {
+    let deadline = Deadline::after(start, config.start_timeout);
     let mut facts = GroupFacts::default();
     let routes = &client.inner().routes;
     // An error is to name a topic of the user's.
@@ -269,7 +273,11 @@ fn find_topics(client: &Client, topics: &Topics, deadline: Deadline) -> Result<G
             };
             // No name server answers. They may be about to start.
             if deadline.remaining(Instant::now()) < NAME_SERVER_AGAIN {
-                return Err(error);
+                if !config.wait_for_servers {
+                    return Err(error);
+                }
+                facts.leave_open(topic);
+                break;
             }
             client.inner().check_open()?;
             let _ = client.inner().closing().recv_timeout(NAME_SERVER_AGAIN);

@@ -10,7 +10,7 @@ use super::group::{Divider, Missing};
 use super::inbox::{Answered, Asked, Event, GivenBack, Inbox, Order};
 use super::links::Links;
 use super::locks;
-use super::owned::{Queues, Stage};
+use super::owned::{Owned, Queues, Stage};
 use super::stages::giving_up::{self, Left};
 use super::stages::{commits, fetching, moved, starts, taking};
 use super::tools::Tools;
@@ -180,6 +180,7 @@ impl Controller {
     fn confirmed(&mut self, connection: &Arc<Connection>, now: Instant) {
         let (queues, tools) = (&mut self.queues, &mut self.tools);
         self.links.confirmed(connection, queues, tools, now);
+        self.divider.confirmed(connection);
         self.divider.rounds.pace.ask(now);
         self.wake_waiting(now);
         self.missing.ask_soon(now);
@@ -435,8 +436,13 @@ impl Controller {
         if self.has_started || !self.divider.is_assigned() {
             return;
         }
-        let mut stages = self.queues.iter().map(|owned| &owned.stage);
-        if !stages.any(|stage| matches!(stage, Stage::Taking | Stage::Starting(_))) {
+        // One that another member still has goes on where that one ends.
+        let is_open = |owned: &Owned| match owned.stage {
+            Stage::Taking => !owned.had_to_wait,
+            Stage::Starting(_) => true,
+            _ => false,
+        };
+        if !self.queues.iter().any(is_open) {
             self.has_started = true;
             self.begun.started.keep(());
         }

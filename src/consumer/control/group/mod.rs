@@ -2,14 +2,14 @@
 //!
 //! - `rounds`: brokers are asked for the members
 //! - `divider`: what follows for our queues
-//! - `suspicions`: what is wrong with the group
+//! - `suspicions`: what is wrong with the group; `twins`: another client of our id
 //! - `missing`: topics that do not exist yet
 
 mod divider;
 mod missing;
 mod rounds;
 mod suspicions;
+mod twins;
 
 pub(super) use divider::Divider;
 pub(super) use missing::Missing;
-pub(super) use rounds::masters_of_topics;
