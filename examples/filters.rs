@@ -13,6 +13,7 @@ mod example;
 
 use std::error::Error;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 use rocketmq_blocking::embedded::Cluster;
@@ -27,6 +28,7 @@ struct Args {
 }
 
 const TOPIC: &str = "RegionalOrders";
+const PATIENCE: Duration = Duration::from_secs(30);
 
 fn main() -> ExitCode {
     example::main(run)
@@ -83,7 +85,7 @@ fn read(name_server: &str, group: &str, filter: Filter) -> rocketmq_blocking::Re
         .start_from(StartFrom::First)
         .start()?;
     println!("{group} wants {filter:?}:");
-    for message in consumer.messages().until_caught_up() {
+    for message in consumer.messages().until_caught_up().until_idle(PATIENCE) {
         let message = message?;
         println!("  {}", String::from_utf8_lossy(message.body()));
         message.done();
