@@ -191,8 +191,8 @@
 //! Starred events can occur once per message if a server misbehaves. At most ten of them per second
 //! are warnings, for each producer and each client (checks and name servers are limited
 //! separately); further ones are logged at debug. The next warning has their number, and
-//! [`ProducerStats`](stats::ProducerStats) counts all attempts. Failures of your own code are
-//! always logged. A send that finally fails logs nothing more: its caller has the error. Success
+//! [`ProducerStats`](stats::ProducerStats) counts all attempts. Panics of your own code are
+//! always logged; an error of a consumer's handler only at debug, as its message comes again. A send that finally fails logs nothing more: its caller has the error. Success
 //! logs nothing per message, at any level. (The in-process cluster logs as `embedded`.)
 //!
 //! # Testing your app

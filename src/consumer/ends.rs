@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 use super::observe::{Lag, QueueLag};
 use super::queue::{Assigned, Payload};
 use super::shared::Shared;
-use crate::client::{ClientCore, epoch_millis};
+use crate::client::ClientCore;
 use crate::message::MessageQueue;
 use crate::protocol::admin::{OffsetAnswer, QueueQuery};
 use crate::protocol::code::{request, response};
 use crate::sync::channel::{self, Sender};
-use crate::transport::{Completion, Deadline, Dial, Next, Outcome, Request, To, Via};
+use crate::transport::{Completion, Deadline, Dial, Next, Outcome, Request, To, Via, epoch_millis};
 
 /// Where each of these queues (on the wire) ends; `None` if its master did not say so in time.
 pub(crate) fn ends(

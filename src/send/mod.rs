@@ -42,10 +42,11 @@ pub(crate) use engine::Engine;
 pub(crate) use flow::{SendFlow, check_open_to_send, send, send_oneway, send_uncounted};
 pub(crate) use prepared_message::{
     Content, MAX_PROPERTIES, PreparedMessage, SendCall, Start, check_message, topic_names,
+    unique_key,
 };
-pub(crate) use queue::{Detector, QueueChoice};
 #[cfg(feature = "internals")]
-pub(crate) use queue::{by_key, round_robin};
+pub(crate) use queue::by_key;
+pub(crate) use queue::{Detector, QueueChoice};
 pub(crate) use tracer::Tracer;
 
 /// The target of what is logged here: a name to filter by, which stays when files move.

@@ -192,7 +192,7 @@ fn a_message_that_is_not_handled_stays_uncommitted_with_all_that_follow_it() {
     eventually("what comes before is committed", || {
         cluster.group("g").committed(&queue) == Some(1)
     });
-    let report = consumer.shutdown_within(ms(200));
+    let report = consumer.shutdown_within(ms(1000));
     assert_eq!(report.running, [(queue.clone(), 1)], "{report}");
     assert_eq!(cluster.group("g").committed(&queue), Some(1));
     drop(release);
