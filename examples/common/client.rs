@@ -102,6 +102,12 @@ impl ClientArgs {
         self.namespace.as_deref()
     }
 
+    /// Whether the client has a name that its next run has too.
+    #[allow(dead_code, reason = "not all programs ask for it")]
+    pub fn has_instance_name(&self) -> bool {
+        self.instance_name.is_some()
+    }
+
     /// Everything but the addresses of name servers.
     pub fn options(&self) -> ClientOptions {
         let mut options = ClientOptions::new();

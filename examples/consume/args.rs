@@ -1,5 +1,6 @@
 //! The command line, and what it means for consumers.
 
+use std::env;
 use std::path::PathBuf;
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -14,8 +15,9 @@ use crate::work::Outcome;
 /// Consumes messages of RocketMQ and prints them, as one member of a consumer group.
 ///
 /// Without --name-server it starts a cluster inside this process, sends 20 messages to it and ends when
-/// these are handled, unless --count, --seconds, --idle-ms or --until-eof say otherwise. With servers
-/// and none of these it runs until SIGINT or SIGTERM (a second one ends it at once).
+/// these are handled, or nothing more came for 3 s, unless --count, --seconds, --idle-ms or --until-eof
+/// say otherwise. With servers and none of these it runs until SIGINT or SIGTERM (a second one ends it at
+/// once).
 ///
 /// Every message has a line: its queue, offset, tag, keys and body, and what becomes of it if it is
 /// refused.
@@ -57,14 +59,16 @@ pub struct Args {
     pub kind: Kind,
 
     /// push: one message of a queue at a time, in order
-    #[arg(long, conflicts_with = "broadcast")]
+    #[arg(long)]
     pub orderly: bool,
 
-    /// push, pull: every member gets every message
+    /// push, pull: every member gets every message, and goes on where the last run with its
+    /// --instance-name ended. Refused messages do not come again, unless with --orderly
     #[arg(long)]
     pub broadcast: bool,
 
-    /// Where --broadcast keeps its offsets [default: a folder below the temporary one]
+    /// Where --broadcast keeps its offsets, by instance name and group [default: the folder
+    /// rocketmq-consume below the temporary one]
     #[arg(long, value_name = "DIR", requires = "broadcast")]
     offset_dir: Option<PathBuf>,
 
@@ -114,7 +118,8 @@ pub struct Args {
     #[arg(long, value_name = "MS", default_value_t = 0)]
     work_ms: u64,
 
-    /// Refuse messages whose reconsume count is below this
+    /// Refuse messages whose reconsume count is below this. With --kind pull a refused message is not
+    /// committed, nor is what follows it in its queue: it comes again in the next run
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub fail_first: i32,
 
@@ -193,6 +198,10 @@ impl Args {
             ),
             (assigned && !pull, "--assign needs --kind pull"),
             (
+                assigned && self.broadcast,
+                "--assign does not go with --broadcast",
+            ),
+            (
                 assigned && self.topics.len() > 1,
                 "--assign needs exactly one --topic",
             ),
@@ -221,6 +230,14 @@ impl Args {
                 "--max-reconsume needs --kind push",
             ),
             (
+                self.retry_level.is_some() && self.broadcast && !self.orderly,
+                "--retry-level does not go with --broadcast",
+            ),
+            (
+                self.max_reconsume.is_some() && self.broadcast && !self.orderly,
+                "--max-reconsume does not go with --broadcast",
+            ),
+            (
                 self.invisible_ms.is_some() && !simple,
                 "--invisible-ms needs --kind simple",
             ),
@@ -234,11 +251,9 @@ impl Args {
     }
 
     /// What the library cannot do yet.
-    fn missing(&self) -> [(bool, &'static str); 5] {
+    fn missing(&self) -> [(bool, &'static str); 3] {
         [
-            (self.kind == Kind::Pull, "--kind pull is not built yet"),
             (self.kind == Kind::Simple, "--kind simple is not built yet"),
-            (self.broadcast, "--broadcast is not built yet"),
             (
                 self.broker_assignment,
                 "--broker-assignment is not built yet",
@@ -253,6 +268,17 @@ impl Args {
             (Some(tags), None) => Filter::tags(tags),
             (None, None) => Filter::all(),
         }
+    }
+
+    /// Where broadcasting keeps its offsets.
+    pub fn offset_dir(&self) -> PathBuf {
+        let usual = || env::temp_dir().join("rocketmq-consume");
+        self.offset_dir.clone().unwrap_or_else(usual)
+    }
+
+    /// Whether broadcasting begins anew at the next start.
+    pub fn forgets_offsets(&self) -> bool {
+        self.broadcast && !self.client.has_instance_name()
     }
 
     /// The tags that are consumed, if only some are.
@@ -281,10 +307,15 @@ impl Args {
 
     /// How many messages are to be handled well, if that is a reason to stop.
     pub fn count(&self) -> Option<u64> {
-        let limits = [self.seconds, self.idle()];
-        let is_limited = self.until_eof || limits.iter().any(Option::is_some);
-        let all_sent = || self.client.has_own_cluster() && !is_limited;
-        self.count.or_else(|| all_sent().then_some(own::MESSAGES))
+        let all_sent = self.ends_by_itself().then_some(own::MESSAGES);
+        self.count.or(all_sent)
+    }
+
+    /// Whether nothing says when to stop, and the messages are those that this program sends to itself.
+    fn ends_by_itself(&self) -> bool {
+        let limits = [self.count.is_some(), self.seconds.is_some(), self.until_eof];
+        let is_limited = limits.contains(&true) || self.idle_ms.is_some();
+        self.client.has_own_cluster() && !is_limited
     }
 
     /// What becomes of a refused message.
@@ -304,7 +335,9 @@ impl Args {
     }
 
     pub fn idle(&self) -> Option<Duration> {
-        self.idle_ms.map(Duration::from_millis)
+        // Not all of its own messages need be wanted.
+        let all_handled = self.ends_by_itself().then_some(own::DONE_AFTER);
+        self.idle_ms.map(Duration::from_millis).or(all_handled)
     }
 
     pub fn work(&self) -> Duration {

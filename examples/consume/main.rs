@@ -5,6 +5,7 @@
 //! cargo run --example consume
 //! cargo run --example consume -- --json --fail-body "message 3" --retry-level 1 --seconds 5
 //! cargo run --example consume -- --name-server 127.0.0.1:9876 --topic Orders --from first --idle-ms 3000
+//! cargo run --example consume -- --name-server 127.0.0.1:9876 --topic Orders --kind pull --no-commit
 //! cargo run --example consume -- --name-server 127.0.0.1:9876 --topic Orders --lag
 //! ```
 //!
@@ -16,8 +17,10 @@ mod args;
 mod base64;
 #[path = "../common/client.rs"]
 mod client;
+mod kind;
 mod lag;
 mod own;
+mod pull;
 mod push;
 mod report;
 mod until;
@@ -34,7 +37,6 @@ use rocketmq_blocking::embedded::Cluster;
 use rocketmq_blocking::{Client, ErrorKind};
 
 use args::Args;
-use push::Push;
 use report::Report;
 use until::End;
 use work::Work;
@@ -79,18 +81,22 @@ fn consume(args: &Args, work: &Arc<Work>, ended: &Receiver<End>) -> Result<bool,
     until::listen(args, work)?;
     let (client, cluster) = connect(args)?;
     work.report.set_client(client.id());
-    let consumer = Push::start(args, &client, work)?;
+    let consumer = kind::start(args, &client, work)?;
     work.report.started();
+    if args.forgets_offsets() {
+        work.report
+            .note("without --instance-name the offsets of --broadcast are lost at the end");
+    }
     if cluster.is_some() {
         own::send(args, &client)?;
     }
     let end = until::wait(args, ended, work, || consumer.lag());
-    let left = consumer.shutdown(SHUTDOWN_WITHIN);
-    if let Err(left) = &left {
-        work.report.trouble("shutdown", None, left);
+    let left = consumer.end(SHUTDOWN_WITHIN);
+    if !left.is_clean() {
+        work.report.trouble("shutdown", None, &left.to_string());
     }
     client.shutdown();
-    Ok(end == End::Asked && left.is_ok())
+    Ok(end == End::Asked && left.is_clean())
 }
 
 fn print_lag(args: &Args, report: &Report) -> Result<bool, Box<dyn Error>> {

@@ -1,6 +1,7 @@
 //! The cluster inside this process, for a run without servers.
 
 use std::io;
+use std::time::Duration;
 
 use rocketmq_blocking::embedded::Cluster;
 use rocketmq_blocking::{Client, Error, Message, Producer};
@@ -10,9 +11,12 @@ use crate::args::Args;
 /// How many messages it gets.
 pub const MESSAGES: u64 = 20;
 
+/// When nothing came for this time, all was handled that is wanted.
+pub const DONE_AFTER: Duration = Duration::from_secs(3);
+
 /// A cluster with the topics.
 pub fn start(args: &Args) -> io::Result<Cluster> {
-    let mut builder = Cluster::builder().record_requests(false);
+    let mut builder = Cluster::builder().record_requests(false).sql_filters(true);
     for topic in &args.topics {
         let on_wire = match args.client.namespace() {
             Some(namespace) => format!("{namespace}%{topic}"),

@@ -3,10 +3,11 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use rocketmq_blocking::consumer::Deliveries;
+use rocketmq_blocking::consumer::{ConsumerState, Deliveries, ShutdownReport};
 use rocketmq_blocking::{Client, Error, MessageView, PushConsumer, Retry};
 
 use crate::args::Args;
+use crate::kind::Consumer;
 use crate::work::{Outcome, Work};
 
 /// A running consumer.
@@ -36,6 +37,9 @@ impl Push {
         if let Some(times) = args.max_reconsume {
             builder = builder.max_reconsume(times);
         }
+        if args.broadcast {
+            builder = builder.broadcast().offset_dir(args.offset_dir());
+        }
         let handler = Arc::new(Handler {
             work: work.clone(),
             retry: args.retry(),
@@ -51,20 +55,15 @@ impl Push {
         handler.stop_when_done();
         Ok(Push(consumer))
     }
+}
 
-    /// Messages that are not consumed, as far as is known.
-    pub fn lag(&self) -> Option<u64> {
-        let queues = self.0.describe().queues;
-        queues.iter().map(|queue| queue.lag()).sum()
+impl Consumer for Push {
+    fn state(&self) -> ConsumerState {
+        self.0.describe()
     }
 
-    /// Ends it; what is left if it did not end in time, or not all progress is stored.
-    pub fn shutdown(self, within: Duration) -> Result<(), String> {
-        let report = self.0.shutdown_within(within);
-        match report.is_clean() {
-            true => Ok(()),
-            false => Err(report.to_string()),
-        }
+    fn end(&self, within: Duration) -> ShutdownReport {
+        self.0.shutdown_within(within)
     }
 }
 

@@ -104,7 +104,12 @@ impl Report {
             Event::OffsetMoved { .. } => "offset_moved",
             Event::Stuck { .. } => "stuck",
             Event::Corrupt { .. } => "corrupt",
-            Event::Refused { .. } => "refused",
+            Event::Refused { code, .. } => {
+                self.wait_for_start();
+                let code = code.map(|code| code.number());
+                return self.trouble("refused", code, &event.to_string());
+            }
+            Event::NotSaved { .. } => "not_saved",
             Event::DuplicateClient { .. } => "duplicate_client",
             Event::SubscriptionMismatch { .. } => "subscription_mismatch",
             Event::Doubtful { .. } => "doubtful",
@@ -119,7 +124,7 @@ impl Report {
     fn assigned(&self, queues: &[MessageQueue]) {
         self.wait_for_start();
         let queues = queues.iter();
-        let asked_for = queues.filter(|queue| !queue.topic().starts_with("%RETRY%"));
+        let asked_for = queues.filter(|queue| !queue.is_retry());
         let mut queues: Vec<String> = asked_for.map(ToString::to_string).collect();
         queues.sort();
         let before = self.assigned.lock().replace(queues.clone());
@@ -166,6 +171,13 @@ impl Report {
                 },
             ),
             false => self.above_progress(|| eprintln!("consume: {message}")),
+        }
+    }
+
+    /// Something that is worth knowing; for people only.
+    pub fn note(&self, text: &str) {
+        if !self.json {
+            self.above_progress(|| eprintln!("consume: {text}"));
         }
     }
 

@@ -29,6 +29,8 @@ pub(crate) struct ConsumerConfig {
     pub(crate) offset_dir: Option<PathBuf>,
     /// The most messages of one poll.
     pub(crate) poll_batch: usize,
+    /// The most messages of one request.
+    pub(crate) pull_batch: usize,
     pub(crate) group: Arc<str>,
     /// By the users' names of the topics.
     pub(crate) subscriptions: Subscriptions,
@@ -38,9 +40,15 @@ pub(crate) struct ConsumerConfig {
     pub(crate) window: usize,
     pub(crate) byte_budget: u64,
     pub(crate) commit_interval: Duration,
+    /// Whether progress is committed without being asked for.
+    pub(crate) auto_commit: bool,
     pub(crate) allocation: Allocation,
     pub(crate) rebalance_interval: Duration,
     pub(crate) start_timeout: Duration,
+    /// A start fails if other members subscribe differently.
+    pub(crate) strict_subscriptions: bool,
+    /// A start that finds no name server goes on in the background.
+    pub(crate) wait_for_servers: bool,
     /// Failed tries after which a message is a dead letter; `None`: as the mode has it.
     pub(crate) max_reconsume: Option<u32>,
     /// How long an ordered queue waits after a failure.
@@ -93,14 +101,18 @@ impl ConsumerConfig {
             window: 2_000,
             byte_budget: 64 << 20,
             commit_interval: Duration::from_secs(1),
+            auto_commit: true,
             allocation: Allocation::default(),
             rebalance_interval: Duration::from_secs(20),
             start_timeout: Duration::from_secs(10),
+            strict_subscriptions: false,
+            wait_for_servers: false,
             mode: Mode::Concurrent,
             is_pull: false,
             sharing: Sharing::Group,
             offset_dir: None,
             poll_batch: 32,
+            pull_batch: 32,
             max_reconsume: None,
             suspend: Duration::from_secs(1),
             drain_time: Duration::from_secs(20),
@@ -144,6 +156,10 @@ impl ConsumerConfig {
             (
                 !(1..=1024).contains(&self.poll_batch),
                 "poll_batch must be 1 to 1024",
+            ),
+            (
+                !(1..=1024).contains(&self.pull_batch),
+                "pull_batch must be 1 to 1024",
             ),
             (
                 self.offset_dir.is_some() && self.sharing != Sharing::Everyone,

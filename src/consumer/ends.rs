@@ -1,17 +1,18 @@
 //! Where queues end, asked of their brokers all at once, by a thread that may wait.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use super::gather::Gathering;
 use super::observe::{Lag, QueueLag};
 use super::queue::{Assigned, Payload};
 use super::shared::Shared;
 use crate::client::ClientCore;
 use crate::message::MessageQueue;
+use crate::protocol::Command;
 use crate::protocol::admin::{OffsetAnswer, QueueQuery};
 use crate::protocol::code::{request, response};
-use crate::sync::channel::{self, Sender};
-use crate::transport::{Completion, Deadline, Dial, Next, Outcome, Request, To, Via, epoch_millis};
+use crate::transport::{Deadline, Request, epoch_millis};
 
 /// Where each of these queues (on the wire) ends; `None` if its master did not say so in time.
 pub(crate) fn ends(
@@ -19,56 +20,26 @@ pub(crate) fn ends(
     queues: &[MessageQueue],
     deadline: Deadline,
 ) -> Vec<Option<u64>> {
-    let mut ends = vec![None; queues.len()];
-    let (sender, answers) = channel::bounded(queues.len());
     let brokers = core.routes.brokers();
-    let mut open = 0;
-    for (nth, queue) in queues.iter().enumerate() {
-        let Some(broker) = brokers.master(queue.broker()) else {
-            continue;
-        };
+    let mut gathering = Gathering::new(core, deadline);
+    let asked = queues.iter().map(|queue| {
+        let broker = brokers.master(queue.broker())?;
         let header = QueueQuery {
             topic: queue.topic().to_owned(),
             queue_id: queue.id(),
             broker_name: Some(queue.broker().to_owned()),
             timestamp: None,
         };
-        let request = Request::new(request::GET_MAX_OFFSET, &header);
-        let to_caller = Box::new(ToCaller {
-            nth,
-            sender: sender.clone(),
-        });
-        let (to, via) = (To::Address(broker), Via::WriterThread);
-        let remoting = &core.remoting;
-        remoting.invoke_async(to, &request, deadline, via, Dial::Park, to_caller);
-        open += 1;
-    }
-    for _ in 0..open {
-        // Each request is answered by its deadline; the margin is for the thread that does it.
-        let until = deadline.instant() + Duration::from_secs(1);
-        let Ok((nth, end)) = answers.recv_deadline(until) else {
-            break;
-        };
-        ends[nth] = end;
-    }
-    ends
+        Some(gathering.ask(broker, &Request::new(request::GET_MAX_OFFSET, &header)))
+    });
+    let places: Vec<Option<usize>> = asked.collect();
+    let answers = gathering.answers();
+    let ends = places.into_iter();
+    ends.map(|place| answers[place?].as_ref().and_then(read))
+        .collect()
 }
 
-struct ToCaller {
-    nth: usize,
-    sender: Sender<(usize, Option<u64>)>,
-}
-
-impl Completion for ToCaller {
-    fn complete(self: Box<Self>, outcome: Outcome, _: Instant) -> Next {
-        // The channel has capacity for all answers.
-        let _ = self.sender.try_send((self.nth, read(outcome)));
-        Next::Done
-    }
-}
-
-fn read(outcome: Outcome) -> Option<u64> {
-    let answer = outcome.ok()?;
+fn read(answer: &Command) -> Option<u64> {
     if answer.code != response::SUCCESS {
         return None;
     }

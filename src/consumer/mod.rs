@@ -14,15 +14,23 @@
 // - `ends`: where queues end, and how far the consumer is behind
 // - `member`: a consumer as its client and brokers see it; `questions`: what these ask
 // - `observe`: what a consumer says of itself
-// - `config`: settings; `shared`: what all threads of a consumer share; `running`: its start, in
-//   which it joins the client, and its end
+// - `config`: settings; `Mode`, `Sharing` and `is_pull` say what kind of consumer it is; `shared`: what all
+//   threads of a consumer share
+// - `gather`: requests of a thread that may wait; `admission`: what brokers say before a consumer joins
+// - `running`: the start of every kind, in which it joins the client, and its end
 // - `push`: `PushConsumer`; `pull`: `PullConsumer`
+//
+// A new kind of consumer is a handle beside `push` and `pull`, which sets what `config` says of kinds and
+// calls `Running::start`; its closure starts the threads that take messages. A new kind of handler is one
+// more `consume::handler::Handler`.
 
+mod admission;
 mod config;
 mod consume;
 mod control;
 mod ends;
 mod fetch;
+mod gather;
 mod member;
 mod observe;
 mod offset;

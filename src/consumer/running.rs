@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::LOG;
+use super::admission::admit;
 use super::config::{ConsumerConfig, Sharing};
 use super::consume::Dispatcher;
-use super::control::{Beginning, Event, Inbox, Order, Parts, spawn};
+use super::control::{Beginning, Event, Inbox, Order, Parts, Reply, spawn};
 use super::ends::lag;
 use super::member::ConsumerMember;
 use super::observe::{ConsumerState, Lag, ShutdownReport};
@@ -16,7 +17,7 @@ use super::queue::Scope;
 use super::shared::Shared;
 use super::topics::{GroupFacts, Topics};
 use crate::client::{Client, RouteListener};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, Wait};
 use crate::logging;
 use crate::message::MessageQueue;
 use crate::transport::{Deadline, Promise, Threads, epoch_millis};
@@ -36,8 +37,8 @@ const DESCRIBE_WITHIN: Duration = Duration::from_secs(1);
 /// How long the control thread has to do what is asked of it.
 const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 
-/// A caller that waits for the control thread checks this often whether it has ended.
-const LOOK_AGAIN: Duration = Duration::from_millis(50);
+/// How long a start that fails may take to undo what it has done.
+const LEAVE_WITHIN: Duration = Duration::from_secs(3);
 
 /// Between two tries to reach a name server.
 const NAME_SERVER_AGAIN: Duration = Duration::from_millis(100);
@@ -71,11 +72,7 @@ impl Running {
         let retry_of = can_give_back.then_some(&group);
         let topics = Topics::new(&config.subscriptions, retry_of, names, epoch_millis())?;
         let (topics, config) = (Arc::new(topics), Arc::new(config));
-        let facts = find_topics(
-            &client,
-            &topics,
-            Deadline::after(start, config.start_timeout),
-        )?;
+        let facts = find_topics(&client, &topics, &config, start)?;
         let (inbox, events) = Inbox::new();
         let (threads, ended) = (Threads::default(), Arc::new(Promise::new()));
         let closed = Arc::new(Promise::new());
@@ -90,16 +87,17 @@ impl Running {
             topics,
             inbox,
         };
+        admit(&shared, &core)?;
         let member = ConsumerMember::new(&shared, &threads, &ended);
         let member = Arc::new(member);
         let mut parts = Parts::new(&shared, &core, facts, local);
         let soon = Duration::from_secs(3);
         parts.learn_group(&events, Deadline::after(Instant::now(), soon));
-        let membership = core.join(member.clone())?;
+        let membership = Arc::new(core.join(member.clone())?);
         let listener: Arc<dyn RouteListener> = member.clone();
         core.routes.listen(Arc::downgrade(&listener));
         let soon = Deadline::after(Instant::now(), FIRST_ASSIGNMENT_WITHIN);
-        for broker in parts.masters() {
+        for broker in shared.topics.masters(&core) {
             membership.ensure_registered(&broker, soon);
         }
         let started = Arc::new(Promise::new());
@@ -113,13 +111,17 @@ impl Running {
             ended: ended.clone(),
             closed: closed.clone(),
         };
-        consume(&shared, &threads)
-            .and_then(|()| spawn(beginning, parts, membership))
-            .map_err(|error| {
-                shared.dispatcher.close();
-                let text = format!("the consumer's threads cannot be started: {error}");
-                Error::new(ErrorKind::Io, text).caused_by(error)
-            })?;
+        let begun =
+            consume(&shared, &threads).and_then(|()| spawn(beginning, parts, membership.clone()));
+        if let Err(error) = begun {
+            let deadline = Deadline::after(Instant::now(), LEAVE_WITHIN);
+            shared.dispatcher.close();
+            membership.unregister(deadline);
+            threads.join(deadline);
+            let text = format!("the consumer's threads cannot be started: {error}");
+            return Err(Error::new(ErrorKind::Io, text).caused_by(error));
+        }
+        drop(membership);
         started.get_until(soon);
         Ok(Running {
             shared,
@@ -146,44 +148,29 @@ impl Running {
     }
 
     pub(crate) fn describe(&self) -> ConsumerState {
-        let state = Arc::new(Promise::new());
-        let order = Order::Describe(state.clone());
-        self.shared.inbox.put(Event::Order(order));
         let deadline = Deadline::after(Instant::now(), DESCRIBE_WITHIN);
-        match self.ended.is_kept() {
-            true => ConsumerState::default(),
-            false => state.get_until(deadline).unwrap_or_default(),
-        }
+        self.order(deadline, Order::Describe).unwrap_or_default()
     }
 
-    /// Waits for an answer of the control thread, until the deadline or the end of the consumer.
-    fn wait<T: Clone>(&self, answer: &Promise<T>, deadline: Deadline) -> Option<T> {
-        loop {
-            let answered = answer.get_until(deadline.capped(Instant::now(), LOOK_AGAIN));
-            let is_over = || self.ended.is_kept() || deadline.has_passed(Instant::now());
-            if answered.is_some() || is_over() {
-                return answered.or_else(|| answer.get());
-            }
-        }
+    /// Has the control thread do something, and waits for its answer.
+    fn order<T>(&self, deadline: Deadline, order: impl FnOnce(Reply<T>) -> Order) -> Result<T> {
+        let (reply, answer) = Reply::new();
+        self.shared.inbox.put(Event::Order(order(reply)));
+        let late = || Err(Error::timeout(Wait::Response));
+        answer.take_until(deadline).unwrap_or_else(late)
     }
 
     /// Commits what is done, and waits until that is confirmed.
     pub(crate) fn commit(&self, deadline: Deadline) -> Result<()> {
-        let done = Arc::new(Promise::new());
-        let order = Order::Commit(deadline, done.clone());
-        self.shared.inbox.put(Event::Order(order));
         // The control thread answers by itself when the time is up.
         let margin = Deadline::after(deadline.instant(), ANSWER_WITHIN);
-        self.wait(&done, margin).unwrap_or_else(|| Err(closed()))
+        self.order(margin, |done| Order::Commit(deadline, done))
     }
 
     /// Has a queue go on at an offset.
     pub(crate) fn seek(&self, queue: &MessageQueue, to: u64) -> Result<()> {
-        let done = Arc::new(Promise::new());
-        let order = Order::Seek(queue.clone(), to, done.clone());
-        self.shared.inbox.put(Event::Order(order));
         let deadline = Deadline::after(Instant::now(), ANSWER_WITHIN);
-        self.wait(&done, deadline).unwrap_or_else(|| Err(closed()))
+        self.order(deadline, |done| Order::Seek(queue.clone(), to, done))
     }
 
     /// Whether the first assignment is there, with its start offsets.
@@ -234,11 +221,6 @@ impl Drop for Running {
     }
 }
 
-/// What is said where a consumer has ended.
-pub(crate) fn closed() -> Error {
-    Error::new(ErrorKind::Closed, "the consumer is shut down")
-}
-
 /// Where a broadcasting consumer has its offsets; `None` if brokers have them.
 fn local_offsets(
     config: &ConsumerConfig,
@@ -267,10 +249,18 @@ fn local_offsets(
 }
 
 /// Looks the topics up that exist. One that does not is waited for once the consumer runs.
-fn find_topics(client: &Client, topics: &Topics, deadline: Deadline) -> Result<GroupFacts> {
+fn find_topics(
+    client: &Client,
+    topics: &Topics,
+    config: &ConsumerConfig,
+    start: Instant,
+) -> Result<GroupFacts> {
+    let deadline = Deadline::after(start, config.start_timeout);
     let mut facts = GroupFacts::default();
     let routes = &client.inner().routes;
-    for (topic, _) in topics.iter() {
+    // An error is to name a topic of the user's.
+    let (retry, own): (Vec<_>, Vec<_>) = topics.iter().partition(|(_, topic)| topic.is_retry);
+    for (topic, _) in own.into_iter().chain(retry) {
         loop {
             let error = match routes.find(topic, None, deadline) {
                 Ok(route) => {
@@ -283,7 +273,11 @@ fn find_topics(client: &Client, topics: &Topics, deadline: Deadline) -> Result<G
             };
             // No name server answers. They may be about to start.
             if deadline.remaining(Instant::now()) < NAME_SERVER_AGAIN {
-                return Err(error);
+                if !config.wait_for_servers {
+                    return Err(error);
+                }
+                facts.leave_open(topic);
+                break;
             }
             client.inner().check_open()?;
             let _ = client.inner().closing().recv_timeout(NAME_SERVER_AGAIN);
@@ -291,3 +285,6 @@ fn find_topics(client: &Client, topics: &Topics, deadline: Deadline) -> Result<G
     }
     Ok(facts)
 }
+
+#[cfg(test)]
+mod tests;

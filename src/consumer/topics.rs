@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use super::offset::{Committed, GroupIs, group_is};
 use super::subscription::{Filter, Subscriptions};
-use crate::client::Names;
+use crate::client::{ClientCore, Names};
 use crate::error::{Error, ErrorKind, Result};
 use crate::message::MessageQueue;
 use crate::message::name::RETRY_PREFIX;
 use crate::protocol::consumer::subscription::Subscription;
+use crate::protocol::route::MASTER;
 
 /// One subscribed topic. The group's retry topic is one too, where messages can be given back.
 #[derive(Debug)]
@@ -77,6 +78,34 @@ impl Topics {
         &self.names
     }
 
+    /// The masters of the topics whose routes are known.
+    pub(crate) fn masters(&self, core: &ClientCore) -> BTreeSet<Arc<str>> {
+        let topics = self.by_name.keys();
+        topics.flat_map(|topic| masters_of(topic, core)).collect()
+    }
+
+    /// How the subscriptions of a group, as a broker has them, differ from ours: the user's name of each
+    /// topic, and a sentence. Retry topics do not count, which not all kinds of consumers subscribe to.
+    pub(crate) fn differences(
+        &self,
+        table: &BTreeMap<String, Subscription>,
+    ) -> BTreeSet<(Arc<str>, String)> {
+        let ours = self.by_name.iter().filter(|(_, topic)| !topic.is_retry);
+        let different = ours.filter_map(|(name, ours)| {
+            let what = difference(&ours.subscription, table.get(&**name))?;
+            Some((self.names.for_users(name), what))
+        });
+        let theirs = table.keys().filter(|name| {
+            let is_ours = self.by_name.contains_key(name.as_str());
+            !is_ours && !name.starts_with(RETRY_PREFIX)
+        });
+        let more = theirs.map(|name| {
+            let what = "another member subscribes to it, and this one does not".to_owned();
+            (self.names.for_users(&name.as_str().into()), what)
+        });
+        different.chain(more).collect()
+    }
+
     /// A queue as brokers know it.
     pub(crate) fn on_wire(&self, queue: &MessageQueue) -> MessageQueue {
         queue.clone().on_topic(|topic| self.names.on_wire(topic))
@@ -88,11 +117,41 @@ impl Topics {
     }
 }
 
+/// The masters of a topic; none while its route is not known.
+pub(crate) fn masters_of(topic: &str, core: &ClientCore) -> Vec<Arc<str>> {
+    let route = core.routes.known_route(topic, false).into_iter();
+    let masters = route.flat_map(|route| {
+        let brokers = route.raw().broker_datas.iter();
+        let masters = brokers.filter_map(|broker| broker.broker_addrs.get(&MASTER));
+        masters
+            .map(|address| address.as_str().into())
+            .collect::<Vec<_>>()
+    });
+    masters.collect()
+}
+
+/// How the broker's subscription of a topic differs from ours, if it does.
+fn difference(ours: &Subscription, theirs: Option<&Subscription>) -> Option<String> {
+    let Some(theirs) = theirs else {
+        return Some("another member does not subscribe to it".to_owned());
+    };
+    let is_same = ours.expression_type == theirs.expression_type
+        && match ours.is_by_tags() {
+            // However the tags are written.
+            true => ours.tags_set == theirs.tags_set,
+            false => ours.sub_string == theirs.sub_string,
+        };
+    let (ours, theirs) = (&ours.sub_string, &theirs.sub_string);
+    (!is_same).then(|| format!("another member has the filter {theirs:?}, and this one {ours:?}"))
+}
+
 /// What is known of the group in each topic: whether it consumed the topic before, and which queues
 /// there were when the consumer started.
 #[derive(Debug, Default)]
 pub(crate) struct GroupFacts {
     by_topic: HashMap<Arc<str>, Facts>,
+    /// Topics of which it is not known whether they were there when the consumer started.
+    open: BTreeSet<Arc<str>>,
 }
 
 #[derive(Debug, Default)]
@@ -105,9 +164,19 @@ struct Facts {
 impl GroupFacts {
     /// The queues of a topic that is there when the consumer starts.
     pub(crate) fn add(&mut self, topic: &Arc<str>, queues: impl IntoIterator<Item = MessageQueue>) {
+        self.open.remove(topic);
         let facts = self.by_topic.entry(topic.clone()).or_default();
         let queues = queues.into_iter().map(|q| (q, Committed::Unknown));
         facts.queues.extend(queues);
+    }
+
+    /// No name server could say whether a topic is there. It counts as there once it is found.
+    pub(crate) fn leave_open(&mut self, topic: &Arc<str>) {
+        self.open.insert(topic.clone());
+    }
+
+    pub(crate) fn is_open(&self, topic: &Arc<str>) -> bool {
+        self.open.contains(topic)
     }
 
     /// The first answer for a queue counts: later ones may come from what members committed since.

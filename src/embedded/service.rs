@@ -49,6 +49,7 @@ impl Service for BrokerService {
             request::BATCH_ACK_MESSAGE => consume::ack_batch(state, request),
             request::CHANGE_MESSAGE_INVISIBLETIME => consume::change_invisible(state, request),
             // These may wait.
+            request::GET_CONSUMER_RUNNING_INFO => return consume::running_info(state, call),
             request::POP_MESSAGE => return consume::pop(state, call),
             request::PULL_MESSAGE | request::LITE_PULL_MESSAGE => {
                 return consume::pull(state, call);

@@ -124,6 +124,10 @@ impl Message {
     /// // Java's MessageConst.PROPERTY_INNER_MULTI_DISPATCH
     /// let message = Message::new("Parent", "x").property("INNER_MULTI_DISPATCH", "%LMQ%a,%LMQ%b");
     /// ```
+    ///
+    /// The context of a distributed trace travels in properties too, under the names of W3C Trace Context
+    /// that OpenTelemetry writes and reads: `traceparent`, `tracestate`, `baggage`. Retries and dead letters
+    /// keep them. The example `trace_context` shows both sides.
     #[doc(alias = "putUserProperty")]
     #[doc(alias = "INNER_MULTI_DISPATCH")]
     pub fn property(mut self, key: impl Into<String>, value: impl Into<String>) -> Message {

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::properties::name::RETRY_PREFIX;
 use crate::error::{Error, Printable, Result};
 
 /// One queue of a topic on one broker. Cheap to clone; ordered as Java orders its publish list
@@ -43,6 +44,12 @@ impl MessageQueue {
     #[doc(alias = "getQueueId")]
     pub fn id(&self) -> i32 {
         self.0.id
+    }
+
+    /// Whether it is of the retry topic of a consumer group, which consumers subscribe to by themselves:
+    /// messages that were given back come from there, under the topics that they were sent to.
+    pub fn is_retry(&self) -> bool {
+        self.0.topic.starts_with(RETRY_PREFIX)
     }
 
     /// The same queue with another name of its topic.

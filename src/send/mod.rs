@@ -1,16 +1,17 @@
-//! The one send flow of all messages: of producers, of message trace, and of messages that
-//! consumers send back.
+//! The one send flow of all messages: of producers, of message trace, and of the copies that a consumer
+//! sends when no broker takes a message back (`consumer::control::backs`).
 //!
 //! An [`Engine`] and a [`SendCall`] are all that a send needs: [`send`], [`send_oneway`] and
 //! [`send_async`]. In reading order:
 //!
 //! - `config`: the settings of sends;
 //! - `engine`: what all sends of one group share, and when it takes no more;
-//! - `prepared_message`: a message that is checked, keyed, compressed and encoded, once for all attempts;
+//! - `prepared_message`: a message that is checked, keyed and compressed, once for all attempts; its frames
+//!   are written by `protocol::frame`;
 //! - `queue`: which queue gets it, and which brokers to avoid;
 //! - `flow`: one send: where it goes, its attempts on the wire, the receipt; its children: `next_attempt` (what
-//!   follows a failed one) and `refusal` (the error of an answer without a receipt);
-//! - `retry`: decides whether a send is tried again: a table;
+//!   follows a failed one, as `retry` decides; after a refusal of its queue the route is looked up again) and `refusal` (the error of an answer without a receipt);
+//! - `retry`: `judge` decides whether a send is tried again: a table;
 //! - `history`: the attempts that did not end a send;
 //! - `continuation`: the same flow without a thread that waits;
 //! - `handle`: what [`Producer::submit`](crate::Producer::submit) returns;

@@ -4,7 +4,7 @@
 //! is pending, what is queued, when to dial again) are in plain types that take `now`; the files
 //! around them own the sockets and threads. In reading order:
 //! - `remoting`: all connections of a client and the process they belong to; sending requests over them
-//! - `request`: a request, and its encoded form
+//! - `request`: a request, and its frame (whose bytes `protocol::frame` writes)
 //! - `asynchronous`: requests that no thread waits for
 //! - `hook`: the processing of every request: fixed fields, RPC hooks, signature; `rpc_hook`: the
 //!   trait for users

@@ -135,7 +135,7 @@ impl Running {
     }
 
     #[cfg(unix)]
-    fn signal(&self, signal: &str) {
+    pub fn signal(&self, signal: &str) {
         let kill = format!("kill -{signal} {}", self.child.id());
         let killed = std::process::Command::new("sh")
             .args(["-c", &kill])
@@ -175,6 +175,18 @@ fn consume_runs_alone() {
     let last = lines.last().expect("a summary");
     assert!(last.starts_with("handled 20, refused 0 in "), "{last}");
     assert!(!last.contains("not clean"), "{last}");
+}
+
+#[test]
+fn consume_ends_alone_where_not_all_of_its_own_messages_are_handled() {
+    for (args, handled) in [
+        (&["--kind", "pull", "--assign", "broker-a:1"][..], 5),
+        (&["--sql", "n >= 15"], 5),
+    ] {
+        let out = run("consume", &[args, &["--json"]].concat(), "");
+        assert_eq!(out.code, 0, "{out:?}");
+        assert_eq!(Consumed::new(&out).summary["handled"], handled, "{args:?}");
+    }
 }
 
 #[test]

@@ -104,7 +104,18 @@ fn consume_refuses_options_that_do_not_go_together() {
         ("--kind poll", "poll"),
         ("--kind pull --orderly", "--orderly needs --kind push"),
         ("--kind simple --orderly", "--orderly needs --kind push"),
-        ("--orderly --broadcast", "--broadcast"),
+        (
+            "--broadcast --retry-level 1",
+            "--retry-level does not go with --broadcast",
+        ),
+        (
+            "--broadcast --max-reconsume 1",
+            "--max-reconsume does not go with --broadcast",
+        ),
+        (
+            "--kind pull --broadcast --assign broker-a:0",
+            "--assign does not go with --broadcast",
+        ),
         ("--kind simple --broadcast", "--kind simple"),
         ("--orderly --batch 2", "--batch does not go with --orderly"),
         ("--offset-dir d", "--broadcast"),
@@ -143,6 +154,12 @@ fn consume_refuses_options_that_do_not_go_together() {
         ("--invisible-ms 100", "--invisible-ms needs --kind simple"),
         ("--no-ack", "--no-ack needs --kind simple"),
         ("--no-commit", "--no-commit needs --kind pull"),
+        ("--kind simple", "--kind simple is not built yet"),
+        (
+            "--broker-assignment",
+            "--broker-assignment is not built yet",
+        ),
+        ("--trace", "--trace is not built yet"),
         ("--secret-key s", "--access-key"),
         ("--access-key k", "--secret-key"),
         ("--security-token t", "--access-key"),

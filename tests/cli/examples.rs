@@ -54,7 +54,8 @@ fn every_example_documents_its_usage() {
 
 #[test]
 fn every_example_sends_to_the_servers_that_it_is_given() {
-    let cluster = Cluster::builder().brokers(2).start().unwrap();
+    let cluster = Cluster::builder().brokers(2).sql_filters(true);
+    let cluster = cluster.start().unwrap();
     let servers = cluster.name_server();
     let price = |_: &MessageView| "5 cents".to_owned();
     let _replier = replier::reply_to_all(&servers, "Prices", price).unwrap();
@@ -69,10 +70,16 @@ fn every_example_sends_to_the_servers_that_it_is_given() {
         ("request_reply", "--ask-only"),
         ("consume_push", ""),
         ("consume_ordered", ""),
+        ("consume_pull", ""),
+        ("broadcast", ""),
         ("retry_and_dead_letters", ""),
+        ("filters", ""),
+        ("lag", ""),
+        ("lag", "--topic Jobs"),
         ("fault_tolerance", "--seconds 0"),
         ("hooks", ""),
         ("trace", ""),
+        ("trace_context", ""),
         ("tutorials", "simple/Producer OnewayProducer"),
         ("produce", "--body a"),
         ("consume", "--from first --count 1"),
@@ -248,7 +255,7 @@ fn without_figures(line: &str) -> String {
             .unwrap_or(rest.len());
         let (word, after) = rest.split_at(end);
         rest = after;
-        let is_id = word.len() == 32 && word.chars().all(|c| c.is_ascii_hexdigit());
+        let is_id = [16, 32].contains(&word.len()) && word.chars().all(|c| c.is_ascii_hexdigit());
         let unit = word.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
         match () {
             () if is_id => kept.push_str("ID"),

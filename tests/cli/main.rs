@@ -3,8 +3,10 @@
 mod bench;
 mod bench_report;
 mod consume;
+mod consume_broadcast;
 mod consume_options;
 mod consume_outcomes;
+mod consume_pull;
 mod examples;
 mod produce;
 mod produce_input;

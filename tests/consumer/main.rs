@@ -10,5 +10,6 @@ mod push;
 mod rebalance;
 mod retry;
 mod shutdown;
+mod start;
 #[path = "../support/mod.rs"]
 mod support;

@@ -11,7 +11,7 @@ use rocketmq_blocking::embedded::{Cluster, Fault, On};
 use rocketmq_blocking::{Message, MessageQueue, Producer, PushConsumer, StartFrom};
 
 use crate::common::{bodies, consumer, send, take};
-use crate::support::{PATIENCE, cluster, eventually, inject, ms, producer};
+use crate::support::{PATIENCE, SLACK, cluster, eventually, inject, ms, producer};
 
 /// The queues of `T` that a member has.
 fn of_topic(consumer: &PushConsumer) -> Vec<MessageQueue> {
@@ -114,7 +114,9 @@ fn a_new_member_waits_for_the_handlers_of_the_old_one() {
     for _ in 0..4 {
         first_got.recv_timeout(PATIENCE).expect("a message");
     }
+    let begin = Instant::now();
     let (second, second_got) = bodies(consumer(&cluster));
+    assert!(begin.elapsed() < SLACK, "it does not wait for the old one");
     eventually("half of the queues are given up", || {
         of_topic(&first).len() == 2
     });

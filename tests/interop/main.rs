@@ -14,6 +14,7 @@ mod errors;
 mod heartbeat;
 mod java_client;
 mod java_consumers;
+mod java_groups;
 mod sends;
 mod servers;
 mod strict;

@@ -10,7 +10,7 @@ use super::group::{Divider, Missing};
 use super::inbox::{Answered, Asked, Event, GivenBack, Inbox, Order};
 use super::links::Links;
 use super::locks;
-use super::owned::{Queues, Stage};
+use super::owned::{Owned, Queues, Stage};
 use super::stages::giving_up::{self, Left};
 use super::stages::{commits, fetching, moved, starts, taking};
 use super::tools::Tools;
@@ -117,7 +117,7 @@ impl Controller {
             self.divider.step(&mut self.queues, &mut self.tools, now);
             if now >= self.next_commit {
                 self.next_commit = now + self.tools.config.commit_interval;
-                commits::commit_all(&self.queues, &mut self.tools, now);
+                commits::commit_by_itself(&self.queues, &mut self.tools, now);
             }
             self.watch(now);
             self.missing.step(&self.tools, now);
@@ -180,6 +180,7 @@ impl Controller {
     fn confirmed(&mut self, connection: &Arc<Connection>, now: Instant) {
         let (queues, tools) = (&mut self.queues, &mut self.tools);
         self.links.confirmed(connection, queues, tools, now);
+        self.divider.confirmed(connection);
         self.divider.rounds.pace.ask(now);
         self.wake_waiting(now);
         self.missing.ask_soon(now);
@@ -403,16 +404,17 @@ impl Controller {
                 .collect::<Vec<_>>()
         };
         let generation = owned.assigned.lock().window.generation();
+        let stored = self.tools.progress.stored(owned.queue());
         let uncommitted = self.tools.progress.end(owned.queue(), generation);
         self.corrupt.forget(number);
         self.watch.forget(number);
         self.tools.counters.queues_given_up.add(1);
-        if is_clean && running.is_empty() {
-            return;
-        }
         let shown = &owned.assigned.shown;
         if uncommitted.is_some() {
-            self.calls.lost(owned.queue(), shown);
+            self.calls.lost(owned.queue(), shown, stored);
+        }
+        if is_clean && running.is_empty() {
+            return;
         }
         match &mut self.ending {
             Some(ending) => {
@@ -434,8 +436,13 @@ impl Controller {
         if self.has_started || !self.divider.is_assigned() {
             return;
         }
-        let mut stages = self.queues.iter().map(|owned| &owned.stage);
-        if !stages.any(|stage| matches!(stage, Stage::Taking | Stage::Starting(_))) {
+        // One that another member still has goes on where that one ends.
+        let is_open = |owned: &Owned| match owned.stage {
+            Stage::Taking => !owned.had_to_wait,
+            Stage::Starting(_) => true,
+            _ => false,
+        };
+        if !self.queues.iter().any(is_open) {
             self.has_started = true;
             self.begun.started.keep(());
         }
@@ -468,6 +475,8 @@ impl Controller {
         let Some(Ending { deadline, report }) = self.ending else {
             return;
         };
+        // Who orders something from now on is answered at once.
+        drop(self.begun.events);
         self.backs.close();
         self.calls.close(report.uncommitted.is_empty());
         self.tools.dispatcher.close();

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use super::asked::Reply;
 use crate::client::{BrokerRequest, Registered};
 use crate::consumer::observe::ConsumerState;
 use crate::consumer::offset::Commit;
@@ -13,7 +14,7 @@ use crate::consumer::queue::{Ask, Assigned, Payload, Ticket};
 use crate::error::Result;
 use crate::message::{MessageQueue, MessageView};
 use crate::sync::channel::{self, Receiver, Sender};
-use crate::transport::{Completion, Connection, Deadline, Next, Outcome, Promise};
+use crate::transport::{Completion, Connection, Deadline, Next, Outcome};
 
 /// Something for the control thread. Each one belongs to a request in flight, to a message that a
 /// handler had, to a flag that is raised once until it is seen, or to a caller that waits: so that
@@ -118,11 +119,11 @@ impl fmt::Debug for Unread {
 
 /// What a caller of the consumer wants.
 pub(crate) enum Order {
-    Describe(Arc<Promise<ConsumerState>>),
+    Describe(Reply<ConsumerState>),
     /// Commits what is done, until then.
-    Commit(Deadline, Arc<Promise<Result<()>>>),
+    Commit(Deadline, Reply<()>),
     /// A queue, by its users' name, goes on at an offset.
-    Seek(MessageQueue, u64, Arc<Promise<Result<()>>>),
+    Seek(MessageQueue, u64, Reply<()>),
     /// Something that a broker asks.
     Answer(Box<Question>),
     Shutdown(Deadline),

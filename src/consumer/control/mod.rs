@@ -8,7 +8,8 @@
 //! - `locks`: the locks of queues at their brokers; `links`: the connections that they depend on
 //! - `group`: who the members are, and which queues are ours
 //! - `stages`: what a queue needs in each stage of its life
-//! - `backs`: messages that go back to the broker; `corrupt`: those that cannot be read
+//! - `backs`: messages that go back: the broker is asked for a copy (request code 36), else one is sent by
+//!   `crate::send`; `corrupt`: those that cannot be read
 //! - `watch`: what goes wrong without an event; `describe`: what people see
 //! - `asked`: what callers and brokers ask
 //! - `controller`: the thread itself
@@ -30,6 +31,7 @@ mod tools;
 mod watch;
 mod wire;
 
+pub(crate) use asked::{Reply, closed};
 pub(crate) use controller::Beginning;
 pub(crate) use inbox::{Event, GivenBack, Inbox, Order, Question, Unread, What};
 pub(crate) use start::{Parts, spawn};

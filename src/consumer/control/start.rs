@@ -1,12 +1,11 @@
 //! What is learnt before the consumer is a member of its group, and the start of its thread.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
 use super::controller::{Beginning, Controller};
-use super::group::masters_of_topics;
 use super::inbox::{Answered, Asked, Event};
 use super::stages::starts::read_committed;
 use super::tools::Tools;
@@ -82,15 +81,10 @@ impl Parts {
             }
         }
     }
-
-    /// The masters of the topics that exist.
-    pub(crate) fn masters(&self) -> BTreeSet<Arc<str>> {
-        masters_of_topics(&self.shared.topics, &self.wire)
-    }
 }
 
 /// Starts the control thread, and that of events.
-pub(crate) fn spawn(begun: Beginning, parts: Parts, membership: Membership) -> io::Result<()> {
+pub(crate) fn spawn(begun: Beginning, parts: Parts, membership: Arc<Membership>) -> io::Result<()> {
     let threads = begun.threads.clone();
     let Parts {
         shared,
@@ -113,7 +107,7 @@ pub(crate) fn spawn(begun: Beginning, parts: Parts, membership: Membership) -> i
     let holds_locks = shared.config.mode == Mode::Ordered && is_shared;
     let tools = Tools {
         events: Events::start(listener, &threads, shared.counters.clone())?,
-        budget: Budget::new(shared.config.byte_budget),
+        budget: Budget::new(shared.config.byte_budget, shared.config.pull_batch),
         config: shared.config,
         topics: shared.topics,
         wire,

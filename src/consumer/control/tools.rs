@@ -19,7 +19,7 @@ pub(super) struct Tools {
     pub(super) topics: Arc<Topics>,
     pub(super) wire: Wire,
     pub(super) inbox: Inbox,
-    pub(super) membership: Membership,
+    pub(super) membership: Arc<Membership>,
     pub(super) dispatcher: Arc<Dispatcher>,
     pub(super) facts: GroupFacts,
     pub(super) budget: Budget<u64>,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::consumer::LOG;
+use crate::error::ResponseCode;
 use crate::logging;
 use crate::message::MessageQueue;
 use crate::panics::caught;
@@ -21,8 +22,10 @@ const MOST_WAITING: usize = 1024;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
-    /// The queues of this member have changed: these are all of them, sorted. The first one comes
-    /// at the start, also if there are none.
+    /// The queues of this member have changed: these are all of them, sorted, [retry
+    /// queues](MessageQueue::is_retry) included. The first one comes during the start, also if there
+    /// are none. Where the queues start is decided after it: what is sent from now on may still be
+    /// left out by [`StartFrom::Last`](crate::StartFrom::Last). Wait for the start to return, not for this.
     Assigned {
         /// All queues of this member.
         queues: Vec<MessageQueue>,
@@ -76,6 +79,8 @@ pub enum Event {
     Refused {
         /// The queue.
         queue: MessageQueue,
+        /// The code of its answer; `None` if that says that there are messages, and is damaged.
+        code: Option<ResponseCode>,
         /// What it said.
         what: String,
     },
@@ -85,13 +90,16 @@ pub enum Event {
         /// What is wrong.
         what: String,
     },
-    /// Another client with the id of this one is a member of the group: both take the same queues.
+    /// Another client with the id of this one is a member of the group: both take the same queues. Told
+    /// within a minute if it came later than this one, and can be told from a connection of this client
+    /// that was cut; else after 130 s. A start beside a member that lives fails instead.
     DuplicateClient {
         /// The address of the other one, as the broker sees it.
         address: String,
     },
     /// Other members of the group subscribe to other topics, or with other filters. The broker keeps
-    /// the subscriptions of one of them only, so that messages get lost.
+    /// the subscriptions of one of them only, so that messages get lost. Brokers name those of the last
+    /// heartbeat only: which member differs, and how many do, is not known.
     SubscriptionMismatch {
         /// The topic.
         topic: String,
@@ -161,7 +169,7 @@ impl fmt::Display for Event {
                 offset,
                 what,
             } => write!(f, "{queue}: offset {offset} cannot be read: {what}"),
-            Event::Refused { queue, what } => write!(f, "{queue}: {what}"),
+            Event::Refused { queue, what, .. } => write!(f, "{queue}: {what}"),
             Event::NotSaved { what } => write!(f, "the offsets are not saved: {what}"),
             Event::DuplicateClient { address } => {
                 write!(f, "{address} has the same client id as this member")

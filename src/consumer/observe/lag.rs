@@ -48,6 +48,7 @@ impl fmt::Display for Lag {
             None => f.write_str("messages behind: not known")?,
         }
         match self.oldest() {
+            _ if self.messages() == Some(0) => Ok(()),
             Some(age) => write!(f, ", the oldest {age:.1?} old"),
             None => f.write_str(", age of the oldest: not known"),
         }
@@ -78,11 +79,7 @@ mod tests {
         let text = |text: &str| text.to_owned();
         assert_eq!(
             lag(&[]),
-            (
-                Some(0),
-                Some(seconds(0)),
-                text("0 messages behind, the oldest 0.0ns old")
-            )
+            (Some(0), Some(seconds(0)), text("0 messages behind"))
         );
         let both = [(Some(3), Some(seconds(5))), (Some(4), Some(seconds(2)))];
         assert_eq!(

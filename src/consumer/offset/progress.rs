@@ -145,6 +145,12 @@ impl Progress {
         self.queues.get(queue).is_none_or(Queue::is_settled)
     }
 
+    /// Whether a commit of the queue is to be answered.
+    pub(crate) fn is_in_flight(&self, queue: &MessageQueue) -> bool {
+        let known = self.queues.get(queue);
+        known.is_some_and(|known| known.in_flight.is_some())
+    }
+
     /// A queue is not ours any more. Returns the value that was not confirmed, if there is one.
     pub(crate) fn end(&mut self, queue: &MessageQueue, generation: u64) -> Option<u64> {
         let Occupied(mut entry) = self.queues.entry(queue.clone()) else {

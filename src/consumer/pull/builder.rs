@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,6 +28,7 @@ pub struct PullConsumerBuilder {
     config: ConsumerConfig,
     source: ClientSource,
     assigned: Vec<MessageQueue>,
+    assign_filter: Option<Filter>,
     /// Listeners of the queues, in the order in which they were set.
     listeners: Listeners,
     /// What went wrong so far: it is reported at the start.
@@ -41,6 +43,7 @@ impl PullConsumerBuilder {
             config,
             source: ClientSource::default(),
             assigned: Vec::new(),
+            assign_filter: None,
             listeners: Listeners::default(),
             failed: None,
         }
@@ -105,9 +108,9 @@ impl PullConsumerBuilder {
         self
     }
 
-    /// Consumes these queues, all of their messages, whoever else does (adds to earlier ones; not together
-    /// with [`subscribe`](Self::subscribe) or [`broadcast`](Self::broadcast)). Queues that do not exist yet
-    /// are waited for.
+    /// Consumes these queues, whoever else does (adds to earlier ones; not together with
+    /// [`subscribe`](Self::subscribe) or [`broadcast`](Self::broadcast)): all of their messages, unless
+    /// [`assign_filter`](Self::assign_filter) is set. Queues that do not exist yet are waited for.
     ///
     /// The consumer is no member of the group then, and nothing is divided. It reads and commits the group's
     /// offsets all the same: two consumers of a group must not have the same queue.
@@ -117,6 +120,14 @@ impl PullConsumerBuilder {
                 self.assigned.push(queue);
             }
         }
+        self
+    }
+
+    /// Which messages of the [assigned](Self::assign) queues are consumed (default: all). A text is a filter
+    /// by tags, as in [`subscribe`](Self::subscribe).
+    #[doc(alias = "setSubExpressionForAssign")]
+    pub fn assign_filter(mut self, filter: impl Into<Filter>) -> Self {
+        self.assign_filter = Some(filter.into());
         self
     }
 
@@ -168,6 +179,14 @@ impl PullConsumerBuilder {
         self
     }
 
+    /// The most messages that one request of the consumer's asks a broker for (default 32; 1 to 1024).
+    /// Brokers have a limit of their own, 32 and 256 KiB unless they are set up otherwise.
+    #[doc(alias = "setPullBatchSize")]
+    pub fn pull_batch(mut self, messages: usize) -> Self {
+        self.config.pull_batch = messages;
+        self
+    }
+
     /// The most bytes of messages that are held of all queues together (default 64 MiB; not zero).
     /// Half of it is guaranteed to the queues in equal parts.
     #[doc(alias = "setPullThresholdSizeForQueue")]
@@ -183,6 +202,16 @@ impl PullConsumerBuilder {
     #[doc(alias = "setAutoCommitIntervalMillis")]
     pub fn commit_interval(mut self, interval: Duration) -> Self {
         self.config.commit_interval = interval;
+        self
+    }
+
+    /// Whether anything is committed but by [`commit`](PullConsumer::commit) (default: yes). If not, only
+    /// that commits what is marked: not the interval, a hand-over, or the shutdown, nor is it committed
+    /// where a queue starts or a [`seek`](PullConsumer::seek) goes. What is not committed comes again to the
+    /// next member. So a consumer that never calls it reads without a trace in the group's offsets.
+    #[doc(alias = "setAutoCommit")]
+    pub fn auto_commit(mut self, auto: bool) -> Self {
+        self.config.auto_commit = auto;
         self
     }
 
@@ -277,16 +306,36 @@ impl PullConsumerBuilder {
         self
     }
 
+    /// Whether the start succeeds although no name server answered within
+    /// [`start_timeout`](Self::start_timeout) (default: no, it fails). The consumer waits for them in the
+    /// background then, and starts where [`start_from`](Self::start_from) says when they are there. What
+    /// brokers would have refused at the start, they refuse later, as [events](Self::events) tell.
+    pub fn wait_for_servers(mut self, wait: bool) -> Self {
+        self.config.wait_for_servers = wait;
+        self
+    }
+
+    /// Whether the start fails if the group has members that subscribe to other topics, or with other
+    /// filters (default: no, an [event](crate::consumer::Event::SubscriptionMismatch) tells of it).
+    /// Brokers keep the subscriptions of the member whose heartbeat came last: this cannot see other
+    /// members, nor those that start at the same time. Events tell of them later.
+    pub fn strict_subscriptions(mut self, strict: bool) -> Self {
+        self.config.strict_subscriptions = strict;
+        self
+    }
+
     /// Starts the consumer. Messages are fetched from now on, and wait to be polled.
     ///
     /// Returns when the first assignment is known, and where its queues start: what is sent from
-    /// then on is consumed. If brokers do not answer, it returns after 5 s, and goes on in the
-    /// background.
+    /// then on is consumed. A queue that another member still has is not waited for. If brokers do not
+    /// answer, it returns after 5 s, and goes on in the background.
     ///
     /// # Errors
     /// [`Config`](crate::ErrorKind::Config) for a bad group, topic, filter or setting, for neither or both
-    /// of a subscription and assigned queues, for a group that is already in use on a shared client, or
-    /// offsets of broadcasting that another consumer has;
+    /// of a subscription and assigned queues, for a group that is already in use on a shared client,
+    /// offsets of broadcasting that another consumer has, an SQL filter that a broker refuses (its answer is
+    /// in the error), or a member of the group that has the same client id and lives; with
+    /// [`strict_subscriptions`](Self::strict_subscriptions) for members that subscribe differently;
     /// [`NoNameServer`](crate::ErrorKind::NoNameServer) if none is set, or none answers within
     /// [`start_timeout`](Self::start_timeout);
     /// [`Invalid`](crate::ErrorKind::Invalid) if both a client and settings of a client are given;
@@ -303,12 +352,15 @@ impl PullConsumerBuilder {
                 let text = "assign(queues) goes without subscribe(topic, filter) and broadcast()";
                 return Err(Error::new(ErrorKind::Config, text));
             }
-            for queue in &self.assigned {
-                self.config
-                    .subscriptions
-                    .add(queue.topic(), Filter::all())?;
+            let filter = self.assign_filter.unwrap_or_else(Filter::all);
+            let topics: BTreeSet<&str> = self.assigned.iter().map(MessageQueue::topic).collect();
+            for topic in topics {
+                self.config.subscriptions.add(topic, filter.clone())?;
             }
             self.config.sharing = Sharing::Fixed(self.assigned);
+        } else if self.assign_filter.is_some() {
+            let text = "assign_filter(filter) goes with assign(queues)";
+            return Err(Error::new(ErrorKind::Config, text));
         }
         self.config.check()?;
         self.config.listener = self.listeners.all();

@@ -151,6 +151,14 @@ impl PushConsumerBuilder {
         self
     }
 
+    /// The most messages that one request of the consumer's asks a broker for (default 32; 1 to 1024).
+    /// Brokers have a limit of their own, 32 and 256 KiB unless they are set up otherwise.
+    #[doc(alias = "setPullBatchSize")]
+    pub fn pull_batch(mut self, messages: usize) -> Self {
+        self.config.pull_batch = messages;
+        self
+    }
+
     /// The most bytes of messages that are held of all queues together (default 64 MiB; not zero).
     /// Half of it is guaranteed to the queues in equal parts.
     #[doc(alias = "setPullThresholdSizeForQueue")]
@@ -270,18 +278,38 @@ impl PushConsumerBuilder {
         self
     }
 
+    /// Whether the start succeeds although no name server answered within
+    /// [`start_timeout`](Self::start_timeout) (default: no, it fails). The consumer waits for them in the
+    /// background then, and starts where [`start_from`](Self::start_from) says when they are there. What
+    /// brokers would have refused at the start, they refuse later, as [events](Self::events) tell.
+    pub fn wait_for_servers(mut self, wait: bool) -> Self {
+        self.config.wait_for_servers = wait;
+        self
+    }
+
+    /// Whether the start fails if the group has members that subscribe to other topics, or with other
+    /// filters (default: no, an [event](crate::consumer::Event::SubscriptionMismatch) tells of it).
+    /// Brokers keep the subscriptions of the member whose heartbeat came last: this cannot see other
+    /// members, nor those that start at the same time. Events tell of them later.
+    pub fn strict_subscriptions(mut self, strict: bool) -> Self {
+        self.config.strict_subscriptions = strict;
+        self
+    }
+
     /// Starts the consumer. The handler gets one message at a time, on up to
     /// [`consume_threads`](Self::consume_threads) threads at once, messages of one queue included:
     /// their order is not kept. `Ok` means that the message is consumed; after an error, or a panic,
     /// it comes again.
     ///
     /// Returns when the first assignment is known, and where its queues start: what is sent from
-    /// then on is consumed. If brokers do not answer, it returns after 5 s, and goes on in the
-    /// background.
+    /// then on is consumed. A queue that another member still has is not waited for. If brokers do not
+    /// answer, it returns after 5 s, and goes on in the background.
     ///
     /// # Errors
     /// [`Config`](crate::ErrorKind::Config) for a bad group, topic, filter or setting, for no
-    /// subscription, or a group that is already in use on a shared client;
+    /// subscription, a group that is already in use on a shared client, an SQL filter that a broker
+    /// refuses (its answer is in the error), or a member of the group that has the same client id and lives;
+    /// with [`strict_subscriptions`](Self::strict_subscriptions) for members that subscribe differently;
     /// [`NoNameServer`](crate::ErrorKind::NoNameServer) if none is set, or none answers within
     /// [`start_timeout`](Self::start_timeout);
     /// [`Invalid`](crate::ErrorKind::Invalid) if both a client and settings of a client are given;

@@ -12,9 +12,6 @@ use std::hash::Hash;
 /// A broker ends an answer behind this, or behind the first message.
 const MOST_OF_AN_ANSWER: u64 = 256 * 1024;
 
-/// The most messages that a request asks for: brokers give no more.
-const MOST_MESSAGES: usize = 32;
-
 /// What a message is taken for until one was seen.
 const FIRST_ESTIMATE: u64 = 8 * 1024;
 
@@ -22,6 +19,8 @@ const FIRST_ESTIMATE: u64 = 8 * 1024;
 #[derive(Debug)]
 pub(crate) struct Budget<K> {
     bytes: u64,
+    /// The most messages that a request asks for.
+    most_messages: usize,
     accounts: HashMap<K, Account>,
     /// Queues that wait for the pool.
     line: VecDeque<K>,
@@ -78,9 +77,10 @@ pub(crate) enum Answer {
 }
 
 impl<K: Copy + Eq + Hash> Budget<K> {
-    pub(crate) fn new(bytes: u64) -> Budget<K> {
+    pub(crate) fn new(bytes: u64, most_messages: usize) -> Budget<K> {
         Budget {
             bytes: bytes.max(2),
+            most_messages,
             accounts: HashMap::new(),
             line: VecDeque::new(),
             used: 0,
@@ -150,7 +150,7 @@ impl<K: Copy + Eq + Hash> Budget<K> {
         if account.is_removed || account.reserved.is_some() || capacity == 0 {
             return None;
         }
-        account.wanted = capacity.min(MOST_MESSAGES);
+        account.wanted = capacity.min(self.most_messages);
         if account.is_in_line {
             return None;
         }

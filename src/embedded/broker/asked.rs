@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, bounded};
 use parking_lot::Mutex;
 
 use crate::protocol::Command;
@@ -12,8 +12,8 @@ use crate::protocol::Command;
 #[derive(Default)]
 pub(in crate::embedded) struct Asked(Mutex<HashMap<(u64, i32), Asker>>);
 
-/// Receives the answer.
-type Asker = Sender<Arc<Command>>;
+/// Receives the answer. Dropped if there is none.
+type Asker = Box<dyn FnOnce(&Arc<Command>) + Send>;
 
 impl Asked {
     /// Sends a request by `push`, which returns its number. The answer comes through the channel, which is
@@ -23,20 +23,33 @@ impl Asked {
         connection: u64,
         push: impl FnOnce() -> Option<i32>,
     ) -> Option<Receiver<Arc<Command>>> {
+        let (sender, receiver) = bounded(1);
+        // The test may have given up.
+        let then = move |answer: &Arc<Command>| drop(sender.send(Arc::clone(answer)));
+        self.ask_then(connection, push, then).then_some(receiver)
+    }
+
+    /// The same with a function that gets the answer. Returns whether the request was sent.
+    pub(in crate::embedded) fn ask_then(
+        &self,
+        connection: u64,
+        push: impl FnOnce() -> Option<i32>,
+        then: impl FnOnce(&Arc<Command>) + Send + 'static,
+    ) -> bool {
         // Under the lock: the answer cannot come before the request is in the table.
         let mut open = self.0.lock();
-        let opaque = push()?;
-        let (sender, receiver) = bounded(1);
-        open.insert((connection, opaque), sender);
-        Some(receiver)
+        let Some(opaque) = push() else {
+            return false;
+        };
+        open.insert((connection, opaque), Box::new(then));
+        true
     }
 
     /// Completes the request with a client's answer.
     pub(in crate::embedded) fn answered(&self, connection: u64, answer: &Arc<Command>) {
         let asked = self.0.lock().remove(&(connection, answer.opaque));
         if let Some(asked) = asked {
-            // The test may have given up.
-            let _ = asked.send(Arc::clone(answer));
+            asked(answer);
         }
     }
 

@@ -13,11 +13,13 @@
 //! - `locks`: queues that a member has for itself
 //! - `send_back`: messages that come again later, or go to the dead letters
 //! - `groups`: members and connections of groups, and checks of their filters
+//! - `forward`: what a client asks another one
 //! - `assign`: which queues a member gets, if the broker decides
 
 mod assign;
 mod check;
 mod filter;
+mod forward;
 mod groups;
 mod locks;
 mod offsets;
@@ -28,6 +30,7 @@ mod send_back;
 mod wait;
 
 pub(super) use assign::{query_assignment, set_mode};
+pub(super) use forward::running_info;
 pub(super) use groups::{check_config, connections, members};
 pub(super) use locks::{lock, unlock};
 pub(super) use offsets::{commit_offset, query_offset};

@@ -22,6 +22,7 @@ pub(crate) struct Connection {
     pub(super) socket: TcpStream,
     /// The socket's other end, unless the peer had gone again at once.
     remote: Option<SocketAddr>,
+    local: Option<SocketAddr>,
     /// None: the connection is plain.
     pub(super) tls: Option<Session>,
     pub(super) state: Mutex<State>,
@@ -121,6 +122,7 @@ impl Connection {
         Connection {
             address,
             remote: socket.peer_addr().ok(),
+            local: socket.local_addr().ok(),
             socket,
             tls,
             state: Mutex::new(State {
@@ -162,6 +164,11 @@ impl Connection {
     /// The address behind the name to which it is connected.
     pub(crate) fn remote(&self) -> Option<SocketAddr> {
         self.remote
+    }
+
+    /// This end's address.
+    pub(crate) fn local(&self) -> Option<SocketAddr> {
+        self.local
     }
 
     /// The load, and the totals.

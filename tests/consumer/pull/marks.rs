@@ -1,9 +1,10 @@
 //! What counts as consumed, and when it is committed.
 
+use std::thread;
 use std::time::Duration;
 
-use rocketmq_blocking::consumer::PulledMessage;
-use rocketmq_blocking::embedded::{Fault, On};
+use rocketmq_blocking::consumer::{PulledMessage, Seek};
+use rocketmq_blocking::embedded::{Fault, Gate, On};
 use rocketmq_blocking::{ErrorKind, ResponseCode};
 
 use super::{consumer, mark, nothing_comes, number, numbers, poll, queue, send, start};
@@ -63,6 +64,55 @@ fn what_is_not_marked_comes_again_to_the_next_and_not_here() {
     let second = start(consumer(&cluster));
     assert_eq!(numbers(&poll(&second, 3)), [2, 3, 4]);
     drop(second);
+}
+
+#[test]
+fn without_auto_commit_only_a_commit_commits() {
+    let cluster = cluster();
+    send(&producer(&cluster), &queue(0), 0..5);
+    let builder = || {
+        consumer(&cluster)
+            .auto_commit(false)
+            .commit_interval(ms(10))
+    };
+    let consumer = start(builder());
+    let mut polled = poll(&consumer, 5);
+    mark(polled.drain(..2));
+    consumer.seek(&queue(1), Seek::End).expect("a seek");
+    // It has been at work for longer than an interval.
+    eventually("seen", || consumer.lag().queues[0].messages == Some(3));
+    nothing_comes(&consumer);
+    assert_eq!(cluster.group("g").committed(&queue(0)), None);
+    consumer.commit().expect("confirmed");
+    assert_eq!(cluster.group("g").committed(&queue(0)), Some(2));
+    mark(polled);
+    let report = consumer.shutdown_within(PATIENCE);
+    assert!(report.is_clean(), "nobody asked for more: {report}");
+    assert_eq!(cluster.group("g").committed(&queue(0)), Some(2));
+    let next = start(builder());
+    assert_eq!(numbers(&poll(&next, 3)), [2, 3, 4]);
+    next.shutdown();
+    assert_eq!(cluster.group("g").committed(&queue(0)), Some(2));
+}
+
+#[test]
+fn a_queue_that_is_given_up_takes_its_commit_in_flight_with_it_and_no_other() {
+    let cluster = cluster();
+    send(&producer(&cluster), &queue(0), 0..5);
+    let consumer = start(consumer(&cluster).auto_commit(false));
+    mark(poll(&consumer, 5));
+    let gate = Gate::new();
+    inject(&cluster, &Fault::hold(&gate).on(On::Commit));
+    let commits = consumer.clone();
+    let commit = thread::spawn(move || commits.commit());
+    eventually("in flight", || !cluster.requests(&On::Commit).is_empty());
+    let ends = consumer.clone();
+    let end = thread::spawn(move || ends.shutdown_within(PATIENCE));
+    eventually("given up", || consumer.assignment().is_empty());
+    gate.open();
+    assert!(end.join().expect("it ends").is_clean());
+    commit.join().expect("it ends").expect("confirmed");
+    assert_eq!(cluster.group("g").committed(&queue(0)), Some(5));
 }
 
 #[test]

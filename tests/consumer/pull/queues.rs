@@ -6,7 +6,9 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crossbeam_channel::unbounded;
 use rocketmq_blocking::consumer::{PulledMessage, Seek};
-use rocketmq_blocking::{ErrorKind, MessageQueue, PullConsumer, PushConsumer, StartFrom};
+use rocketmq_blocking::embedded::Cluster;
+use rocketmq_blocking::{ErrorKind, Filter, Message, MessageQueue};
+use rocketmq_blocking::{PullConsumer, PushConsumer, StartFrom};
 
 use super::{consumer, mark, nothing_comes, numbers, poll, queue, send, start};
 use crate::support::{PATIENCE, cluster, eventually, ms, producer};
@@ -105,6 +107,33 @@ fn assigned_queues_are_consumed_without_being_a_member() {
     assert!(fixed.shutdown_within(PATIENCE).is_clean());
     assert_eq!(member.assignment().len(), 4);
     member.shutdown();
+}
+
+#[test]
+fn assigned_queues_can_be_filtered() {
+    let cluster = Cluster::builder().topic("T", 4).sql_filters(true);
+    let cluster = cluster.start().expect("a cluster");
+    let producer = producer(&cluster);
+    for tag in ["a", "b", "a"] {
+        let message = Message::new("T", tag).tag(tag);
+        let sent = producer.prepare(&message).queue(queue(0)).send();
+        assert!(sent.is_ok(), "{sent:?}");
+    }
+    let builder = |group: &str| {
+        let builder = PullConsumer::builder(group).name_server(cluster.name_server());
+        builder.start_from(StartFrom::First)
+    };
+    for (group, filter) in [("tags", "a".into()), ("sql", Filter::sql("TAGS = 'a'"))] {
+        let consumer = start(builder(group).assign([queue(0)]).assign_filter(filter));
+        let polled = poll(&consumer, 2);
+        assert!(polled.iter().all(|message| message.tag() == Some("a")));
+        mark(polled);
+        nothing_comes(&consumer);
+        consumer.shutdown();
+    }
+    let subscribed = consumer(&cluster).assign_filter("a").start();
+    let error = subscribed.expect_err("it goes with assign");
+    assert_eq!(error.kind(), ErrorKind::Config, "{error}");
 }
 
 #[test]

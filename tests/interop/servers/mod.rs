@@ -2,6 +2,7 @@
 
 pub mod ledger;
 pub mod mortal;
+pub mod peer;
 pub mod stored;
 pub mod traffic;
 pub mod wire;
@@ -136,7 +137,7 @@ fn start_java(flags: &[&str], program: &str, args: &[&str]) -> Child {
         .args(["-cp", &env("ROCKETMQ_CLASSPATH")])
         .arg(here.join(program))
         .args(args)
-        .stdin(Stdio::null())
+        .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::inherit())
         .spawn()

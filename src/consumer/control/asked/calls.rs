@@ -1,9 +1,9 @@
 //! What callers of the consumer wait for: commits that are confirmed, and seeks.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::answers::answer;
+use super::reply::Reply;
 use super::seeks::seek;
 use crate::client::Client;
 use crate::consumer::control::describe::describe;
@@ -11,9 +11,9 @@ use crate::consumer::control::inbox::Order;
 use crate::consumer::control::owned::{Queues, Stage};
 use crate::consumer::control::stages::commits;
 use crate::consumer::control::tools::Tools;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind};
 use crate::message::MessageQueue;
-use crate::transport::{Deadline, Promise};
+use crate::transport::Deadline;
 
 /// Between two tries to commit what a caller waits for.
 const AGAIN: Duration = Duration::from_millis(200);
@@ -27,7 +27,7 @@ struct Commit {
     wanted: Vec<Wanted>,
     deadline: Deadline,
     again: Instant,
-    done: Arc<Promise<Result<()>>>,
+    done: Reply<()>,
 }
 
 struct Wanted {
@@ -56,10 +56,10 @@ impl Calls {
     ) {
         match order {
             Order::Commit(deadline, done) => self.commit(deadline, done, queues, tools, now),
-            Order::Seek(queue, to, done) => done.keep(seek(&queue, to, queues, tools, now)),
+            Order::Seek(queue, to, done) => done.answer(seek(&queue, to, queues, tools, now)),
             Order::Answer(question) => answer(*question, queues, tools, client, now),
             Order::Describe(state) => {
-                state.keep(describe(queues, tools, client, members, now));
+                state.answer(Ok(describe(queues, tools, client, members, now)));
             }
             Order::Shutdown(_) => {}
         }
@@ -69,7 +69,7 @@ impl Calls {
     fn commit(
         &mut self,
         deadline: Deadline,
-        done: Arc<Promise<Result<()>>>,
+        done: Reply<()>,
         queues: &Queues,
         tools: &mut Tools,
         now: Instant,
@@ -111,7 +111,7 @@ impl Calls {
             if !commit.wanted.is_empty() && now < commit.deadline.instant() {
                 return true;
             }
-            commit.done.keep(match commit.wanted.first() {
+            commit.done.answer(match commit.wanted.first() {
                 None => Ok(()),
                 Some(wanted) => Err(wanted.late(tools)),
             });
@@ -121,16 +121,17 @@ impl Calls {
 
     /// A broker refused a commit: asking it again does not help.
     pub(in crate::consumer::control) fn refused(&mut self, queue: &MessageQueue, error: &Error) {
-        self.fail(queue, || error.clone());
+        self.fail(queue, None, || error.clone());
     }
 
-    /// A queue is ours no longer, and its last offset was not confirmed.
+    /// A queue is ours no longer, and its last offset was not confirmed, but this one.
     pub(in crate::consumer::control) fn lost(
         &mut self,
         queue: &MessageQueue,
         shown: &MessageQueue,
+        stored: Option<u64>,
     ) {
-        self.fail(queue, || {
+        self.fail(queue, stored, || {
             let text = format!("{shown} was given up before its offset was confirmed");
             Error::new(ErrorKind::Disconnected, text)
         });
@@ -139,18 +140,20 @@ impl Calls {
     /// The consumer ends. What could be committed has been.
     pub(in crate::consumer::control) fn close(&mut self, is_clean: bool) {
         for commit in self.0.drain(..) {
-            commit.done.keep(match is_clean {
+            commit.done.answer(match is_clean {
                 true => Ok(()),
                 false => Err(Error::new(ErrorKind::Closed, "the consumer was shut down")),
             });
         }
     }
 
-    fn fail(&mut self, queue: &MessageQueue, error: impl Fn() -> Error) {
+    /// Fails those that want more of a queue than is stored.
+    fn fail(&mut self, queue: &MessageQueue, stored: Option<u64>, error: impl Fn() -> Error) {
         self.0.retain(|commit| {
-            let wants = commit.wanted.iter().any(|wanted| wanted.queue == *queue);
+            let mut wanted = commit.wanted.iter();
+            let wants = wanted.any(|wanted| wanted.queue == *queue && wanted.is_above(stored));
             if wants {
-                commit.done.keep(Err(error()));
+                commit.done.answer(Err(error()));
             }
             !wants
         });
@@ -164,8 +167,11 @@ impl Wanted {
             return false;
         };
         let is_current = owned.assigned.lock().window.generation() == self.generation;
-        let stored = tools.progress.stored(&self.queue);
-        is_current && stored.is_none_or(|stored| stored < self.offset)
+        is_current && self.is_above(tools.progress.stored(&self.queue))
+    }
+
+    fn is_above(&self, stored: Option<u64>) -> bool {
+        stored.is_none_or(|stored| stored < self.offset)
     }
 
     fn late(&self, tools: &Tools) -> Error {

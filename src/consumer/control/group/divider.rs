@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::rounds::{Answers, Rounds};
 use super::suspicions::Suspicions;
+use super::twins::Seen;
 use crate::consumer::LOG;
 use crate::consumer::config::Sharing;
 use crate::consumer::consume::Mode;
@@ -19,6 +20,7 @@ use crate::consumer::rebalance::{
 };
 use crate::logging;
 use crate::message::MessageQueue;
+use crate::transport::Connection;
 
 /// A doubt that lasts this long is told.
 const TOLD_AFTER: Duration = Duration::from_secs(60);
@@ -92,6 +94,7 @@ impl Divider {
         let mut doubts = Vec::new();
         let topics = tools.topics.clone();
         for (topic, _) in topics.iter() {
+            note_found(topic, tools);
             let diff = self.diff(topic, answers, queues, tools);
             if let Some(diff) = diff {
                 doubts.extend(diff.doubt);
@@ -111,14 +114,27 @@ impl Divider {
     /// Tells what is wrong with the group, as brokers see it that know us.
     fn suspect(&mut self, answers: &Answers, tools: &Tools, now: Instant) {
         let both = answers.lists.iter().zip(&answers.connections);
-        let know_us = both.filter_map(|(list, connections)| {
-            let list = list.as_ref()?;
-            list.contains(&self.me).then_some(connections.as_ref()?)
+        let seen = answers.brokers.iter().zip(both);
+        let seen = seen.filter_map(|(broker, (list, connections))| {
+            let (list, connections) = (list.as_ref()?, connections.as_ref()?);
+            let remoting = &tools.wire.core.remoting;
+            list.contains(&self.me).then(|| Seen {
+                broker,
+                connections,
+                local: remoting.current(broker).and_then(|own| own.local()),
+            })
         });
-        let know_us: Vec<_> = know_us.collect();
-        let topics = &tools.topics;
-        for event in self.suspicions.look(&self.me, &know_us, topics, now) {
+        let seen: Vec<_> = seen.collect();
+        for event in self.suspicions.look(&self.me, &seen, &tools.topics, now) {
             tools.events.tell(event);
+        }
+    }
+
+    /// A broker knows us by this connection.
+    pub(in crate::consumer::control) fn confirmed(&mut self, connection: &Connection) {
+        if let Some(local) = connection.local() {
+            let twins = &mut self.suspicions.twins;
+            twins.linked(connection.address(), local);
         }
     }
 
@@ -214,6 +230,24 @@ impl Divider {
             tools.events.tell(Event::Doubtful {
                 what: doubt.to_string(),
             });
+        }
+    }
+}
+
+/// Notes the queues of a topic that no name server could tell of when the consumer started.
+fn note_found(topic: &Arc<str>, tools: &mut Tools) {
+    if !tools.facts.is_open(topic) {
+        return;
+    }
+    let route = tools.wire.core.routes.known_route(topic, false);
+    if let Some(route) = route {
+        let queues = route.subscribe().iter();
+        let queues: Vec<_> = queues.map(|queue| tools.topics.on_wire(queue)).collect();
+        tools.facts.add(topic, queues.iter().cloned());
+        if let Some(local) = &tools.local {
+            for queue in queues {
+                tools.facts.note(&queue, local.committed(&queue), false);
+            }
         }
     }
 }

@@ -1,21 +1,16 @@
 //! The rounds of the rebalance: brokers are asked for the members, all at once; what they answer by
 //! one deadline counts.
 
-use std::collections::BTreeSet;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::client::Route;
 use crate::consumer::config::Sharing;
 use crate::consumer::control::inbox::Asked;
 use crate::consumer::control::tools::Tools;
-use crate::consumer::control::wire::Wire;
 use crate::consumer::rebalance::Pace;
-use crate::consumer::topics::Topics;
 use crate::protocol::code::response;
 use crate::protocol::consumer::member::{Connections, Members};
-use crate::protocol::route::MASTER;
 use crate::transport::Outcome;
 
 /// So many brokers are asked at most: all of them know all members.
@@ -32,6 +27,8 @@ pub(super) type Listed = Option<Vec<Arc<str>>>;
 
 /// What brokers answered in a round.
 pub(in crate::consumer::control) struct Answers {
+    /// The brokers that were asked.
+    pub(super) brokers: Vec<Arc<str>>,
     pub(super) lists: Vec<Listed>,
     /// The connections of the group, of the same brokers.
     pub(super) connections: Vec<Option<Connections>>,
@@ -92,6 +89,7 @@ impl Rounds {
             if tools.config.sharing != Sharing::Group {
                 // Who the others are makes no difference.
                 return Some(Answers {
+                    brokers: Vec::new(),
                     lists: Vec::new(),
                     connections: Vec::new(),
                 });
@@ -112,6 +110,7 @@ impl Rounds {
             answers: Answers {
                 lists: vec![None; brokers.len()],
                 connections: vec![None; brokers.len()],
+                brokers: brokers.clone(),
             },
             open: 2 * brokers.len(),
             until: now + PATIENCE,
@@ -174,7 +173,7 @@ fn read(outcome: Outcome) -> Listed {
 
 /// The masters of the subscribed topics; a few of them, chosen at random, if there are many.
 fn masters(tools: &Tools) -> Vec<Arc<str>> {
-    let masters = masters_of_topics(&tools.topics, &tools.wire);
+    let masters = tools.topics.masters(&tools.wire.core);
     let mut masters: Vec<Arc<str>> = masters.into_iter().collect();
     if masters.len() > MOST_ASKED {
         let random = RandomState::new();
@@ -182,22 +181,4 @@ fn masters(tools: &Tools) -> Vec<Arc<str>> {
         masters.truncate(MOST_ASKED);
     }
     masters
-}
-
-/// The masters of the topics whose routes are known.
-pub(in crate::consumer::control) fn masters_of_topics(
-    topics: &Topics,
-    wire: &Wire,
-) -> BTreeSet<Arc<str>> {
-    let routes = topics.iter().filter_map(|(topic, _)| {
-        let routes = &wire.core.routes;
-        routes.known_route(topic, false)
-    });
-    routes.flat_map(|route| masters_of(&route)).collect()
-}
-
-fn masters_of(route: &Route) -> Vec<Arc<str>> {
-    let brokers = route.raw().broker_datas.iter();
-    let masters = brokers.filter_map(|broker| broker.broker_addrs.get(&MASTER));
-    masters.map(|address| address.as_str().into()).collect()
 }

@@ -2,98 +2,44 @@
 //! subscribe differently.
 
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Instant;
 
+use super::twins::{Seen, Twins};
 use crate::consumer::observe::Event;
 use crate::consumer::topics::Topics;
-use crate::protocol::consumer::member::Connections;
-use crate::protocol::consumer::subscription::Subscription;
-
-/// A broker lists the old connection of a client beside the new one for up to two minutes. From then on
-/// it is another client.
-const OLD_ONE_GONE_AFTER: Duration = Duration::from_secs(130);
 
 /// What was found so far.
 #[derive(Default)]
 pub(super) struct Suspicions {
-    /// Since when a broker lists our id with several addresses.
-    twice_since: Option<Instant>,
-    is_twice_told: bool,
+    pub(super) twins: Twins,
     /// Subscriptions that differ, and were told.
-    told: BTreeSet<(String, String)>,
+    told: BTreeSet<(Arc<str>, String)>,
 }
 
 impl Suspicions {
-    /// Looks at the connections that brokers that know us answered. Returns what is news.
+    /// Looks at what brokers that know us answered. Returns what is news.
     pub(super) fn look(
         &mut self,
         me: &str,
-        connections: &[&Connections],
+        seen: &[Seen<'_>],
         topics: &Topics,
         now: Instant,
     ) -> Vec<Event> {
-        let mut events = Vec::new();
-        events.extend(self.look_for_twin(me, connections, now));
-        let mut found = BTreeSet::new();
-        for connections in connections {
-            for (topic, ours) in topics.iter() {
-                let theirs = connections.subscription_table.get(&**topic);
-                if let Some(what) = differs(&ours.subscription, theirs) {
-                    found.insert((topics.names().for_users(topic).to_string(), what));
-                }
-            }
-        }
-        for (topic, what) in found.difference(&self.told) {
+        let twin = self.twins.look(me, seen, now);
+        let twin = twin.map(|address| Event::DuplicateClient { address });
+        let mut events = Vec::from_iter(twin);
+        let tables = seen.iter().map(|seen| &seen.connections.subscription_table);
+        let found = tables.flat_map(|table| topics.differences(table)).collect();
+        for (topic, what) in BTreeSet::difference(&found, &self.told) {
             events.push(Event::SubscriptionMismatch {
-                topic: topic.clone(),
+                topic: topic.to_string(),
                 what: what.clone(),
             });
         }
         self.told = found;
         events
     }
-
-    fn look_for_twin(
-        &mut self,
-        me: &str,
-        connections: &[&Connections],
-        now: Instant,
-    ) -> Option<Event> {
-        let twins = connections.iter().find_map(|connections| {
-            let own = connections.connection_set.iter();
-            let own = own.filter(|member| member.client_id == me);
-            let addresses: BTreeSet<&str> = own.map(|member| &*member.client_addr).collect();
-            (addresses.len() > 1).then_some(addresses)
-        });
-        let Some(addresses) = twins else {
-            (self.twice_since, self.is_twice_told) = (None, false);
-            return None;
-        };
-        let since = *self.twice_since.get_or_insert(now);
-        let is_sure = now.saturating_duration_since(since) >= OLD_ONE_GONE_AFTER;
-        if !is_sure || std::mem::replace(&mut self.is_twice_told, true) {
-            return None;
-        }
-        let addresses: Vec<&str> = addresses.into_iter().collect();
-        Some(Event::DuplicateClient {
-            address: addresses.join(" and "),
-        })
-    }
-}
-
-/// How the broker's subscription of a topic differs from ours, if it does.
-fn differs(ours: &Subscription, theirs: Option<&Subscription>) -> Option<String> {
-    let Some(theirs) = theirs else {
-        return Some("another member does not subscribe to it".to_owned());
-    };
-    let is_same = ours.expression_type == theirs.expression_type
-        && match ours.is_by_tags() {
-            // However the tags are written.
-            true => ours.tags_set == theirs.tags_set,
-            false => ours.sub_string == theirs.sub_string,
-        };
-    let (ours, theirs) = (&ours.sub_string, &theirs.sub_string);
-    (!is_same).then(|| format!("another member has the filter {theirs:?}, and this one {ours:?}"))
 }
 
 #[cfg(test)]
@@ -101,27 +47,23 @@ mod tests {
     use super::*;
     use crate::client::Names;
     use crate::consumer::subscription::Subscriptions;
-    use crate::protocol::consumer::member::MemberConnection;
+    use crate::protocol::consumer::member::Connections;
 
-    fn topics(filter: &str) -> Topics {
+    fn topics(filters: &[(&str, &str)]) -> Topics {
         let mut subscriptions = Subscriptions::default();
-        subscriptions.add("T", filter.into()).expect("a filter");
+        for (topic, filter) in filters {
+            let added = subscriptions.add(*topic, (*filter).into());
+            added.expect("a filter");
+        }
         Topics::new(&subscriptions, Some(&"g".into()), Names::default(), 1).expect("topics")
     }
 
-    /// As a broker has it: with the subscriptions of a member that has this filter.
-    fn connections(addresses: &[&str], filter: &str) -> Connections {
-        let connection = |address: &&str| MemberConnection {
-            client_addr: (*address).to_owned(),
-            client_id: "me".to_owned(),
-            language: "RUST".to_owned(),
-            version: 1,
-        };
-        let topics = topics(filter);
+    /// As a broker has it: with the subscriptions of a member that has these filters.
+    fn connections(filters: &[(&str, &str)]) -> Connections {
+        let topics = topics(filters);
         let table = topics.iter();
         let table = table.map(|(name, topic)| (name.to_string(), topic.subscription.clone()));
         Connections {
-            connection_set: addresses.iter().map(connection).collect(),
             subscription_table: table.collect(),
             ..Connections::default()
         }
@@ -130,40 +72,31 @@ mod tests {
     #[test]
     fn a_subscription_that_differs_is_told_once_and_the_way_it_is_written_does_not_matter() {
         let now = Instant::now();
-        let ours = topics("a || b");
+        let ours = topics(&[("T", "a || b")]);
         let mut suspicions = Suspicions::default();
-        let mut look = |filter| {
-            let seen = connections(&["x:1"], filter);
-            let events = suspicions.look("me", &[&seen], &ours, now);
+        let broker = "broker".into();
+        let mut look = |filters: &[(&str, &str)]| {
+            let seen = Seen {
+                broker: &broker,
+                connections: &connections(filters),
+                local: None,
+            };
+            let events = suspicions.look("me", &[seen], &ours, now);
             events.iter().map(ToString::to_string).collect::<Vec<_>>()
         };
-        assert_eq!(look("b||a"), [] as [String; 0]);
-        let expected = "members of the group subscribe differently: T: another member has the \
-                        filter \"c\", and this one \"a || b\"";
-        assert_eq!(look("c"), [expected]);
-        assert_eq!(look("c"), [] as [String; 0]);
-        assert_eq!(look("a||b"), [] as [String; 0]);
-        assert_eq!(look("c"), [expected]);
-    }
-
-    #[test]
-    fn a_second_client_of_our_id_is_told_when_it_can_be_no_old_connection() {
-        let zero = Instant::now();
-        let ours = topics("*");
-        let mut suspicions = Suspicions::default();
-        let mut look = |addresses: &[&str], seconds| {
-            let seen = connections(addresses, "*");
-            let now = zero + Duration::from_secs(seconds);
-            suspicions.look("me", &[&seen], &ours, now)
-        };
-        assert_eq!(look(&["x:1", "x:2"], 0), []);
-        assert_eq!(look(&["x:1", "x:2"], 129), []);
-        let twin = Event::DuplicateClient {
-            address: "x:1 and x:2".to_owned(),
-        };
-        assert_eq!(look(&["x:1", "x:2"], 130), [twin]);
-        assert_eq!(look(&["x:1", "x:2"], 150), []);
-        assert_eq!(look(&["x:2"], 170), []);
-        assert_eq!(look(&["x:1", "x:2"], 190), []);
+        let none = [] as [String; 0];
+        assert_eq!(look(&[("T", "b||a")]), none);
+        let differently = "members of the group subscribe differently:";
+        let expected = format!(
+            "{differently} T: another member has the filter \"c\", and this one \"a || b\""
+        );
+        assert_eq!(look(&[("T", "c")]), std::slice::from_ref(&expected));
+        assert_eq!(look(&[("T", "c")]), none);
+        assert_eq!(look(&[("T", "a||b")]), none);
+        assert_eq!(look(&[("T", "c")]), [expected]);
+        let less = format!("{differently} T: another member does not subscribe to it");
+        let more =
+            format!("{differently} U: another member subscribes to it, and this one does not");
+        assert_eq!(look(&[("U", "*")]), [less, more]);
     }
 }

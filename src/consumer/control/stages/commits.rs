@@ -23,6 +23,17 @@ pub(in crate::consumer::control) fn note(owned: &Owned, tools: &mut Tools) {
     progress.advance(owned.queue(), generation, low_water);
 }
 
+/// Sends what is due of all queues, if that is to be done without being asked for.
+pub(in crate::consumer::control) fn commit_by_itself(
+    queues: &Queues,
+    tools: &mut Tools,
+    now: Instant,
+) {
+    if tools.config.auto_commit {
+        commit_all(queues, tools, now);
+    }
+}
+
 /// Sends what is due of all queues.
 pub(in crate::consumer::control) fn commit_all(queues: &Queues, tools: &mut Tools, now: Instant) {
     for owned in queues.iter().filter(|owned| owned.is_active()) {
@@ -36,13 +47,16 @@ pub(in crate::consumer::control) fn commit_all(queues: &Queues, tools: &mut Tool
     save(tools);
 }
 
-/// Sends what is due of one queue.
+/// Sends what is due of one queue, if that is to be done without being asked for.
 pub(in crate::consumer::control) fn commit_now(
     queue: &MessageQueue,
     number: u64,
     tools: &mut Tools,
     now: Instant,
 ) {
+    if !tools.config.auto_commit {
+        return;
+    }
     if let Some(commit) = tools.progress.due_of(queue) {
         send(commit, number, tools, now);
         save(tools);

@@ -150,6 +150,7 @@ pub(in crate::consumer::control) fn answered(
         if is_event {
             tools.events.tell(Event::Refused {
                 queue: owned.assigned.shown.clone(),
+                code: (code != response::SUCCESS).then(|| ResponseCode::from(code)),
                 what: what.clone(),
             });
         }

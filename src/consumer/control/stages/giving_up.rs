@@ -47,17 +47,24 @@ pub(in crate::consumer::control) fn step(
         return Left::Clean;
     };
     commits::note(owned, tools);
-    let is_quiet = !tools.waits_for_handlers || owned.assigned.lock().window.is_quiet();
+    if tools.waits_for_handlers && !owned.assigned.lock().window.is_quiet() {
+        return match now >= until {
+            true => Left::Late,
+            false => Left::Busy(until),
+        };
+    }
     let queue = owned.queue().clone();
-    if is_quiet && tools.progress.is_settled(&queue) {
-        return Left::Clean;
-    }
-    if now >= until {
-        return Left::Late;
-    }
-    if is_quiet {
+    if now < until {
         commits::commit_now(&queue, owned.number(), tools, now);
-        return Left::Busy(until.min(now + COMMIT_AGAIN));
     }
-    Left::Busy(until)
+    let is_stored = match tools.config.auto_commit {
+        true => tools.progress.is_settled(&queue),
+        // The rest is what nobody asked to commit.
+        false => !tools.progress.is_in_flight(&queue),
+    };
+    match is_stored {
+        true => Left::Clean,
+        false if now >= until => Left::Late,
+        false => Left::Busy(until.min(now + COMMIT_AGAIN)),
+    }
 }

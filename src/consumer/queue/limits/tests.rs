@@ -4,11 +4,13 @@ use proptest::prelude::*;
 
 use super::*;
 
+/// The most messages of one request.
+const MOST: usize = 32;
 const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
 
 fn budget(bytes: u64, queues: u32) -> Budget<u32> {
-    let mut budget = Budget::new(bytes);
+    let mut budget = Budget::new(bytes, MOST);
     (0..queues).for_each(|queue| budget.add(queue));
     budget
 }
@@ -277,7 +279,7 @@ proptest! {
     /// Whatever happens, the sums are right, the bound holds, and nobody waits who could go.
     #[test]
     fn the_bound_holds(bytes in 1u64..200_000, steps in prop::collection::vec(step(), 1..200)) {
-        let mut budget: Budget<u32> = Budget::new(bytes);
+        let mut budget: Budget<u32> = Budget::new(bytes, MOST);
         let bytes = budget.bytes;
         let mut held: BTreeMap<u32, u64> = BTreeMap::new();
         let mut asked: BTreeMap<u32, Grant> = BTreeMap::new();
@@ -286,7 +288,7 @@ proptest! {
             match step {
                 Step::Ask(queue, n) => {
                     if let Some(grant) = budget.ask(queue, n) {
-                        prop_assert!((1..=n.min(MOST_MESSAGES)).contains(&grant.messages));
+                        prop_assert!((1..=n.min(MOST)).contains(&grant.messages));
                         prop_assert!(asked.insert(queue, grant).is_none());
                     }
                 }

@@ -76,6 +76,39 @@ fn members_are_asked_what_they_do() {
 }
 
 #[test]
+fn a_client_is_told_what_a_member_does_as_that_says_and_not_of_one_that_says_nothing() {
+    let cluster = Cluster::builder().topic("T", 1).manual_clock(true).start();
+    let cluster = cluster.unwrap();
+    let broker = cluster.broker("broker-a");
+    let mut admin = Client::connect(broker.address());
+    let query = RunningInfoQuery {
+        consumer_group: "g".into(),
+        client_id: Some("one".into()),
+        jstack: false,
+    };
+    let ask = Command::request(request::GET_CONSUMER_RUNNING_INFO).with_fields(&query);
+    admin.write(&ask);
+    assert_eq!(admin.read().code, response::SYSTEM_ERROR, "not online");
+    let mut one = Consumer::join(broker, "one", &[("T", "*")]);
+    let refuse = |asked: &Command| {
+        assert_eq!(asked.ext, ask.ext);
+        Command::response_to(asked, 1).with_remark("not here")
+    };
+    let answer = answering(&mut one, refuse, || {
+        admin.write(&ask);
+        admin.read()
+    });
+    assert_eq!(
+        (answer.code, answer.remark.as_deref()),
+        (1, Some("not here"))
+    );
+    admin.write(&ask);
+    assert_eq!(one.client.read().code, request::GET_CONSUMER_RUNNING_INFO);
+    cluster.advance(Duration::from_secs(10));
+    assert_eq!(admin.read().code, response::CONSUME_MSG_TIMEOUT);
+}
+
+#[test]
 fn a_member_consumes_a_message_directly() {
     let cluster = start();
     let mut one = Consumer::join(cluster.broker("broker-a"), "one", &[("T", "*")]);

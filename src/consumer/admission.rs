@@ -1,0 +1,170 @@
+//! What brokers say before a consumer joins its group: a start that is refused has changed nothing there.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::config::Sharing;
+use super::gather::Gathering;
+use super::shared::Shared;
+use super::topics::masters_of;
+use crate::client::ClientCore;
+use crate::error::{Error, ErrorKind, Result};
+use crate::protocol::code::{request, response};
+use crate::protocol::consumer::asked::RunningInfoQuery;
+use crate::protocol::consumer::member::{Connections, FilterCheck, GroupName};
+use crate::transport::{Deadline, Request};
+
+/// How long brokers have for all of it. What they have not said by then is not known.
+const WITHIN: Duration = Duration::from_secs(2);
+
+/// So many brokers are asked for the members at most: all of them know all members.
+const MOST_ASKED: usize = 8;
+
+/// Asks the brokers of the topics whose routes are known.
+///
+/// # Errors
+/// `Config`: a broker refuses a filter, another client of our id is a member, or other members subscribe
+/// differently and the consumer is to be strict.
+pub(crate) fn admit(shared: &Shared, core: &ClientCore) -> Result<()> {
+    let deadline = Deadline::after(Instant::now(), WITHIN);
+    let mut gathering = Gathering::new(core, deadline);
+    let filters = ask_filters(shared, core, &mut gathering);
+    let groups = match shared.config.sharing {
+        Sharing::Group => ask_groups(shared, core, &mut gathering),
+        // Nobody else matters to it.
+        Sharing::Everyone | Sharing::Fixed(_) => Vec::new(),
+    };
+    let answers = gathering.answers();
+    for Filter {
+        topic,
+        broker,
+        place,
+    } in filters
+    {
+        match &answers[place] {
+            Some(answer) if !is_content(answer.code) => {
+                let refused = Error::response(answer.code, answer.remark.as_deref());
+                let topic = shared.topics.names().for_users(&topic);
+                return Err(refused
+                    .of_kind(ErrorKind::Config)
+                    .at(&broker)
+                    .on_topic(&topic));
+            }
+            _ => {}
+        }
+    }
+    let mut twins = Vec::new();
+    for (broker, place) in groups {
+        let answer = answers[place].as_ref();
+        let answer = answer.filter(|answer| answer.code == response::SUCCESS);
+        let connections = answer.and_then(|answer| Connections::decode(&answer.body).ok());
+        let Some(connections) = connections else {
+            continue;
+        };
+        let members = &connections.connection_set;
+        let me = core.identity.client_id();
+        if let Some(twin) = members.iter().find(|member| member.client_id == me) {
+            twins.push((broker, twin.client_addr.clone()));
+        }
+        let is_strict = shared.config.strict_subscriptions && !members.is_empty();
+        let differences = shared.topics.differences(&connections.subscription_table);
+        if let Some((topic, what)) = differences.into_iter().next().filter(|_| is_strict) {
+            let group = &shared.config.group;
+            let text = format!("the group {group} has members already: {what}");
+            return Err(Error::new(ErrorKind::Config, text).on_topic(&topic));
+        }
+    }
+    match live(&twins, shared, core, deadline) {
+        None => Ok(()),
+        Some(address) => {
+            let (group, me) = (&shared.config.group, core.identity.client_id());
+            let text = format!(
+                "the group {group} has a member with the client id {me} already, at {address}: each \
+                 needs an instance_name of its own"
+            );
+            Err(Error::new(ErrorKind::Config, text))
+        }
+    }
+}
+
+/// A filter that a broker was asked about.
+struct Filter {
+    topic: Arc<str>,
+    broker: Arc<str>,
+    place: usize,
+}
+
+/// Whether brokers can evaluate the filters that are not by tags.
+fn ask_filters(shared: &Shared, core: &ClientCore, gathering: &mut Gathering<'_>) -> Vec<Filter> {
+    let mut filters = Vec::new();
+    let topics = shared.topics.iter();
+    for (topic, of_topic) in topics.filter(|(_, topic)| !topic.subscription.is_by_tags()) {
+        let check = FilterCheck {
+            client_id: core.identity.client_id().to_owned(),
+            group: shared.group.to_string(),
+            namespace: None,
+            subscription_data: of_topic.subscription.clone(),
+        };
+        let body = Arc::new(check.encode());
+        let check = Request::new(request::CHECK_CLIENT_CONFIG, &()).with_body(&body);
+        filters.extend(masters_of(topic, core).into_iter().map(|broker| Filter {
+            topic: topic.clone(),
+            place: gathering.ask(&broker, &check),
+            broker,
+        }));
+    }
+    filters
+}
+
+/// Whether a broker that is asked about a filter has nothing against it. One that does not know the request
+/// has not looked.
+fn is_content(code: i32) -> bool {
+    matches!(
+        code,
+        response::SUCCESS | response::REQUEST_CODE_NOT_SUPPORTED
+    )
+}
+
+/// Who the members are.
+fn ask_groups(
+    shared: &Shared,
+    core: &ClientCore,
+    gathering: &mut Gathering<'_>,
+) -> Vec<(Arc<str>, usize)> {
+    let header = GroupName {
+        consumer_group: shared.group.to_string(),
+    };
+    let connections = Request::new(request::GET_CONSUMER_CONNECTION_LIST, &header);
+    let brokers = shared.topics.masters(core).into_iter().take(MOST_ASKED);
+    let asked = brokers.map(|broker| {
+        let place = gathering.ask(&broker, &connections);
+        (broker, place)
+    });
+    asked.collect()
+}
+
+/// The address of the first of these clients of our id that lives: brokers list a client for two minutes
+/// after its connection was cut, but ours do not answer, and the client of a broken connection does not.
+fn live(
+    twins: &[(Arc<str>, String)],
+    shared: &Shared,
+    core: &ClientCore,
+    deadline: Deadline,
+) -> Option<String> {
+    let query = RunningInfoQuery {
+        consumer_group: shared.group.to_string(),
+        client_id: Some(core.identity.client_id().to_owned()),
+        jstack: false,
+    };
+    let question = Request::new(request::GET_CONSUMER_RUNNING_INFO, &query);
+    let mut gathering = Gathering::new(core, deadline);
+    for (broker, _) in twins {
+        gathering.ask(broker, &question);
+    }
+    let answers = gathering.answers().into_iter().zip(twins);
+    let mut live = answers.filter_map(|(answer, (_, address))| {
+        let is_live = answer.is_some_and(|answer| answer.code == response::SUCCESS);
+        is_live.then(|| address.clone())
+    });
+    live.next()
+}
