@@ -1,4 +1,4 @@
-//! What consumers do, against the embedded cluster: one file a feature.
+//! The behaviour of consumers, on the embedded cluster: one file per feature.
 
 mod broadcast;
 mod common;
@@ -10,6 +10,7 @@ mod push;
 mod rebalance;
 mod retry;
 mod shutdown;
+mod simple;
 mod start;
 #[path = "../support/mod.rs"]
 mod support;
