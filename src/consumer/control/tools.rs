@@ -1,6 +1,6 @@
 //! What the steps of all queues need.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::inbox::Inbox;
@@ -8,7 +8,7 @@ use super::wire::Wire;
 use crate::client::Membership;
 use crate::consumer::config::ConsumerConfig;
 use crate::consumer::consume::Dispatcher;
-use crate::consumer::observe::{Counters, Events};
+use crate::consumer::observe::{Counters, Events, History};
 use crate::consumer::offset::{LocalOffsets, Progress};
 use crate::consumer::queue::{Assignment, Budget};
 use crate::consumer::topics::{GroupFacts, Topics};
@@ -26,6 +26,8 @@ pub(super) struct Tools {
     pub(super) progress: Progress,
     pub(super) assignment: Arc<Assignment>,
     pub(super) counters: Arc<Counters>,
+    /// Of what is counted of each topic.
+    pub(super) histories: HashMap<Arc<str>, History>,
     pub(super) events: Events,
     /// Of a broadcasting consumer; brokers have those of others.
     pub(super) local: Option<LocalOffsets>,

@@ -241,7 +241,7 @@ fn apply(
     now: Instant,
 ) {
     let pause = match verdict {
-        Verdict::Found { next } => return take(owned, tools, pull, found, next),
+        Verdict::Found { next } => return take(owned, tools, pull, found, next, now),
         Verdict::Nothing { next, pause } => {
             tools.budget.answered(owned.number(), 0, 0);
             let _ = owned.assigned.lock().window.answer(pull.ask, [], next);
@@ -278,7 +278,7 @@ fn apply(
 }
 
 /// Puts messages into the window.
-fn take(owned: &mut Owned, tools: &mut Tools, pull: Pull, found: Found, next: u64) {
+fn take(owned: &mut Owned, tools: &mut Tools, pull: Pull, found: Found, next: u64, now: Instant) {
     let number = owned.number();
     let total: u64 = found.messages.iter().map(|(_, bytes, _)| bytes).sum();
     let count = found.messages.len();
@@ -289,6 +289,10 @@ fn take(owned: &mut Owned, tools: &mut Tools, pull: Pull, found: Found, next: u6
     }
     tools.counters.fetched.add(count as u64);
     tools.counters.fetched_bytes.add(total);
+    if let Some(topic) = tools.topics.get(owned.queue().topic()) {
+        let took = now.saturating_duration_since(pull.since);
+        topic.counts.pulled(count, took);
+    }
     owned.fetch.last_stored = found.last_stored.or(owned.fetch.last_stored);
     let may_repeat = std::mem::take(&mut owned.fetch.may_repeat);
     let end = owned.fetch.end.filter(|_| may_repeat);
