@@ -9,6 +9,7 @@
 // - `fetch`: what the answer to a pull means; the deadlines of a popped message
 // - `queue`: what one assigned queue holds, how much it may hold, and its lock at the broker
 // - `consume`: consume threads, the user's code, and what follows from its result
+// - `hooks`: user code around calls of the handler
 // - `rate`: the limit of messages per second
 // - `control`: the control thread
 // - `ends`: where queues end, and how far the consumer is behind
@@ -26,6 +27,7 @@ mod control;
 mod ends;
 mod fetch;
 mod gather;
+pub(crate) mod hooks;
 mod member;
 mod observe;
 mod offset;

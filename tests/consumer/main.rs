@@ -3,6 +3,7 @@
 mod broadcast;
 mod common;
 mod flow;
+mod hooks;
 mod operator;
 mod ordered;
 mod pull;
