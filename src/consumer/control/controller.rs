@@ -205,12 +205,7 @@ impl Controller {
         if self.tools.config.mode == Mode::Ordered {
             self.links.check(&mut self.queues, &self.tools, now);
         }
-        let topics = self.tools.topics.clone();
-        for (topic, history) in &mut self.tools.histories {
-            if let Some(topic) = topics.get(topic) {
-                history.note(&topic.counts, now);
-            }
-        }
+        self.tools.note_rates(now);
         let found = self.watch.step(&self.queues, &self.tools, now);
         for given in found.recalled {
             self.give_back(given, now);

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::inbox::Inbox;
 use super::wire::Wire;
@@ -52,5 +53,14 @@ impl Tools {
     pub(super) fn next_generation(&mut self) -> u64 {
         self.last_generation += 1;
         self.last_generation
+    }
+
+    /// Keeps a look at what was counted of each topic, if it is time.
+    pub(super) fn note_rates(&mut self, now: Instant) {
+        for (name, history) in &mut self.histories {
+            if let Some(topic) = self.topics.get(name) {
+                history.note(&topic.counts, now);
+            }
+        }
     }
 }
