@@ -106,19 +106,26 @@
 //! ```
 //!
 //! # Threads
-//! The first attempt of every send runs on the calling thread. The library starts: one reader
-//! thread per connection (`rmq-reader`), one writer thread per connection that carries asynchronous
-//! or oneway sends (`rmq-writer`), callback threads (`rmq-callback`, one per core), two threads for
-//! retries of asynchronous sends (`rmq-retry`), and one thread each for timeouts (`rmq-timer`),
-//! routes (`rmq-routes`) and heartbeats (`rmq-heartbeat`). Optional ones: with `name_server_url`
-//! `rmq-discover`, with message trace `rmq-trace`, with probes of failed brokers `rmq-detector`,
-//! for each host name being resolved `rmq-resolve`, and for each address to which asynchronous
-//! sends or heartbeats need a new connection `rmq-dial`. A transaction producer answers the
-//! brokers' checks on its own threads (`rmq-check`, one unless set). A consumer has one thread that
-//! decides (`rmq-consumer`) and 20 threads, unless set, that run its handler (`rmq-consume-{n}`),
-//! however many queues it has (a pull consumer has none of these 20); a listener of its events has one
-//! (`rmq-events`), and so have the offsets that a broadcasting consumer saves (`rmq-offsets`). All end
-//! at shutdown.
+//! The first attempt of every send runs on the calling thread. The library starts these threads;
+//! all of them end at shutdown.
+//!
+//! | thread | for | number |
+//! |---|---|---|
+//! | `rmq-reader` | answers | one per connection |
+//! | `rmq-writer` | asynchronous and oneway sends | one per connection that carries them |
+//! | `rmq-callback` | callbacks | one per core |
+//! | `rmq-retry` | retries of asynchronous sends | two |
+//! | `rmq-timer`, `rmq-routes`, `rmq-heartbeat` | timeouts, routes, heartbeats | one each |
+//! | `rmq-dial` | new connections for asynchronous sends and heartbeats | one per address being dialled |
+//! | `rmq-resolve` | host names | one per name being resolved |
+//! | `rmq-discover` | `name_server_url` | one |
+//! | `rmq-trace` | message trace | one |
+//! | `rmq-detector` | probes of failed brokers | one |
+//! | `rmq-check` | the brokers' checks of a transaction producer | one, unless set |
+//! | `rmq-consumer` | decisions of a consumer | one per consumer, however many queues it has |
+//! | `rmq-consume-{n}` | the handler of a push consumer | 20, unless set |
+//! | `rmq-events` | a consumer's listener of events | one |
+//! | `rmq-offsets` | the offsets that a broadcasting consumer saves | one |
 //!
 //! # Deadlines, retries and duplicates
 //! A send has one deadline, `send_timeout` (3 s) after the call; everything happens within it:
@@ -178,22 +185,29 @@
 //! |---|---|---|
 //! | error | `transport` | a callback that panicked; an RPC hook that panicked; a bug of the library that panicked |
 //! | error | `producer` | a hook that panicked |
+//! | error | `consumer` | a handler that panicked; a listener of events that panicked; a queue that stands still by a bug of the library |
 //! | warn | `transport` | oneway messages lost with their connection; bytes that break the protocol; TLS that accepts any certificate |
 //! | warn | `client` | a name server that does not answer*; a route that cannot be looked up again; a heartbeat that failed*; a broker request that cannot be read or has no addressee*; a broker that fails where several are asked; a client's shutdown that was not clean |
 //! | warn | `producer` | a failed attempt that is retried*; a failed local transaction or check; the end of a transaction that cannot be sent*; a check that is dropped*; trace that is off or lost*; a body that cannot be compressed; a producer's shutdown that was not clean |
+//! | warn | `consumer` | a failed message that broadcasting drops; a handler that takes too long; a message that cannot be read; a queue that was given up before its handlers ended or its offset was committed; an offset that is not there, or was reset; a broker that refuses a pull, or whose answer cannot be used; queues that cannot be divided; members that subscribe differently; two members with one client id; members that stay in doubt; offsets of broadcasting that are not saved; broadcasting whose offsets are lost at its end; an offset file that is damaged; a consumer's shutdown that was not clean |
 //! | info | `transport` | a connection that drains; a broker that left all routes |
 //! | info | `client` | a route that is new or has changed; a topic that is gone; other name servers |
 //! | info | `producer` | a broker that failed and answers again |
+//! | info | `consumer` | queues that were assigned or are given up; the offsets that broadcasting starts with |
 //! | debug | `transport` | a connection that was made, failed or idle; a late answer; an unknown request of a broker; a host name that was resolved |
 //! | debug | `client` | a late reply; a route that is forgotten |
 //! | debug | `producer` | the reason why there is no retry |
+//! | debug | `consumer` | an error of a handler; the offset at which a queue starts; a pull, a commit or a send-back that failed; a rebalance in doubt; a lock that was not given in time; whether all members use this library |
 //!
 //! Starred events can occur once per message if a server misbehaves. At most ten of them per second
 //! are warnings, for each producer and each client (checks and name servers are limited
 //! separately); further ones are logged at debug. The next warning has their number, and
-//! [`ProducerStats`](stats::ProducerStats) counts all attempts. Failures of your own code are
-//! always logged. A send that finally fails logs nothing more: its caller has the error. Success
-//! logs nothing per message, at any level. (The in-process cluster logs as `embedded`.)
+//! [`ProducerStats`](stats::ProducerStats) counts all attempts.
+//!
+//! Panics of your own code are always logged. An error of a consumer's handler is logged only at
+//! debug: its message comes again. (A message that broadcasting drops is logged as a warning: it
+//! does not.) A send that finally fails logs nothing more: its caller has the error. Success logs
+//! nothing per message, at any level. (The in-process cluster logs as `embedded`.)
 //!
 //! # Testing your app
 //! With the feature `embedded`, as a dev-dependency, a name server and brokers run inside your
@@ -246,9 +260,9 @@
 //! [`docs::settings`] has the setters' defaults. The search box finds Java's names too.
 //!
 //! # Not supported
-//! POP consumers, trace and hooks of consumers (yet), heartbeat v2 and the stream type, zone fields, access channel,
-//! machine-room selectors, OpenTracing, SOCKS5 proxies, the gRPC protocol of the proxy. No environment
-//! variable is read.
+//! POP consumers, trace and hooks of consumers (yet), heartbeat v2 and the stream type, zone fields,
+//! access channel, machine-room selectors, OpenTracing, SOCKS5 proxies, the gRPC protocol of the
+//! proxy. No environment variable is read.
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 #![warn(clippy::missing_errors_doc, clippy::missing_panics_doc)]
@@ -324,7 +338,9 @@ pub mod hook {
 pub mod docs {
     // The pages name items in brackets, without a path: read as files they have no broken links then.
     #[allow(unused_imports)]
-    use crate::{client::*, error::*, hook, hook::*, message::*, producer::*, transaction::*, *};
+    use crate::{
+        client::*, consumer::*, error::*, hook, hook::*, message::*, producer::*, transaction::*, *,
+    };
 
     #[doc = include_str!("docs/errors.md")]
     pub mod errors {}

@@ -1,4 +1,4 @@
-//! What brokers say before a consumer joins its group: a start that is refused has changed nothing there.
+//! Checks with brokers before a consumer joins its group: a start that fails here has changed nothing.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,24 +14,24 @@ use crate::protocol::consumer::asked::RunningInfoQuery;
 use crate::protocol::consumer::member::{Connections, FilterCheck, GroupName};
 use crate::transport::{Deadline, Request};
 
-/// How long brokers have for all of it. What they have not said by then is not known.
+/// How long brokers have for all checks. A check without an answer by then has passed.
 const WITHIN: Duration = Duration::from_secs(2);
 
-/// So many brokers are asked for the members at most: all of them know all members.
+/// The most brokers that are asked for the members: each of them knows all members.
 const MOST_ASKED: usize = 8;
 
 /// Asks the brokers of the topics whose routes are known.
 ///
 /// # Errors
-/// `Config`: a broker refuses a filter, another client of our id is a member, or other members subscribe
-/// differently and the consumer is to be strict.
+/// `Config`: a broker refuses a filter, another client with this consumer's id is a member, or other members
+/// subscribe differently (with `strict_subscriptions`).
 pub(crate) fn admit(shared: &Shared, core: &ClientCore) -> Result<()> {
     let deadline = Deadline::after(Instant::now(), WITHIN);
     let mut gathering = Gathering::new(core, deadline);
     let filters = ask_filters(shared, core, &mut gathering);
     let groups = match shared.config.sharing {
         Sharing::Group => ask_groups(shared, core, &mut gathering),
-        // Nobody else matters to it.
+        // Other members do not matter to it.
         Sharing::Everyone | Sharing::Fixed(_) => Vec::new(),
     };
     let answers = gathering.answers();
@@ -87,7 +87,7 @@ pub(crate) fn admit(shared: &Shared, core: &ClientCore) -> Result<()> {
     }
 }
 
-/// A filter that a broker was asked about.
+/// A filter that a broker checks.
 struct Filter {
     topic: Arc<str>,
     broker: Arc<str>,
@@ -116,8 +116,7 @@ fn ask_filters(shared: &Shared, core: &ClientCore, gathering: &mut Gathering<'_>
     filters
 }
 
-/// Whether a broker that is asked about a filter has nothing against it. One that does not know the request
-/// has not looked.
+/// Whether a broker accepts a filter. A broker that does not know the request accepts any.
 fn is_content(code: i32) -> bool {
     matches!(
         code,
@@ -125,7 +124,7 @@ fn is_content(code: i32) -> bool {
     )
 }
 
-/// Who the members are.
+/// The members of the group.
 fn ask_groups(
     shared: &Shared,
     core: &ClientCore,
@@ -143,8 +142,8 @@ fn ask_groups(
     asked.collect()
 }
 
-/// The address of the first of these clients of our id that lives: brokers list a client for two minutes
-/// after its connection was cut, but ours do not answer, and the client of a broken connection does not.
+/// The address of the first client with this consumer's id that lives. Brokers list a client for two minutes
+/// after its connection was cut; only a living client answers.
 fn live(
     twins: &[(Arc<str>, String)],
     shared: &Shared,

@@ -1,4 +1,4 @@
-//! How a consumer is set up.
+//! The settings of a consumer.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -16,7 +16,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::message::name::RETRY_PREFIX;
 use crate::message::{LONGEST_GROUP, LONGEST_TOPIC, MessageQueue, check_name};
 
-/// Java's default group, which every program would share.
+/// Java's default group. All programs that use it would share one group.
 const DEFAULT_GROUP: &str = "DEFAULT_CONSUMER";
 
 /// The settings of a consumer. Immutable once it is started.
@@ -26,7 +26,7 @@ pub(crate) struct ConsumerConfig {
     /// Messages are polled, and not given to a handler.
     pub(crate) is_pull: bool,
     pub(crate) sharing: Sharing,
-    /// Where the offsets of broadcasting are kept.
+    /// The folder of the offsets of broadcasting.
     pub(crate) offset_dir: Option<PathBuf>,
     /// The most messages of one poll.
     pub(crate) poll_batch: usize,
@@ -37,20 +37,20 @@ pub(crate) struct ConsumerConfig {
     pub(crate) subscriptions: Subscriptions,
     pub(crate) start_from: StartFrom,
     pub(crate) threads: usize,
-    /// Messages of one queue from the lowest unfinished one on.
+    /// The most messages of one queue, from the lowest unfinished one on.
     pub(crate) window: usize,
     pub(crate) byte_budget: u64,
     pub(crate) commit_interval: Duration,
-    /// Whether progress is committed without being asked for.
+    /// Whether progress is committed without a call of `commit`.
     pub(crate) auto_commit: bool,
     pub(crate) allocation: Allocation,
     pub(crate) rebalance_interval: Duration,
     pub(crate) start_timeout: Duration,
-    /// A start fails if other members subscribe differently.
+    /// Whether a start fails if other members subscribe differently.
     pub(crate) strict_subscriptions: bool,
-    /// A start that finds no name server goes on in the background.
+    /// Whether a start without an answer of a name server goes on in the background.
     pub(crate) wait_for_servers: bool,
-    /// Failed tries after which a message is a dead letter; `None`: as the mode has it.
+    /// Failures after which a message is a dead letter; `None`: the default of the mode.
     pub(crate) max_reconsume: Option<u32>,
     /// How long an ordered queue waits after a failure.
     pub(crate) suspend: Duration,
@@ -58,7 +58,7 @@ pub(crate) struct ConsumerConfig {
     /// Whether locks are taken for the hand-over of queues.
     pub(crate) lease: bool,
     pub(crate) consume_timeout: Duration,
-    /// Whether a message is taken from a handler that has it for longer than that.
+    /// Whether a message is taken from a handler that has had it for longer than `consume_timeout`.
     pub(crate) revoke_stuck: bool,
     pub(crate) rate_limit: Option<u32>,
     pub(crate) on_offset_moved: OffsetMoved,
@@ -67,24 +67,24 @@ pub(crate) struct ConsumerConfig {
     pub(crate) listener: Option<Listener>,
 }
 
-/// Who has which queues.
+/// How the group's members share the queues.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Sharing {
     /// Each queue belongs to one member of the group.
     Group,
     /// Broadcasting: every member has all queues, and keeps its own offsets.
     Everyone,
-    /// This consumer has these queues, by the users' names, and is no member of the group to brokers.
+    /// This consumer has these queues, by the users' names. Brokers do not know it as a member of the group.
     Fixed(Vec<MessageQueue>),
 }
 
-/// What a consumer does with a message that cannot be read (a wrong checksum, a damaged body), after it
-/// was fetched three times more (default: [`Wait`](OnCorrupt::Wait)). Each is reported as an event.
+/// What a consumer does with a message that still cannot be read (a wrong checksum, a damaged body) after
+/// it was fetched again three times (default: [`Wait`](OnCorrupt::Wait)). An event reports each of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum OnCorrupt {
-    /// It stays unconsumed, and is fetched again every 30 s. Those that follow it are handled, until
-    /// the window is full; nothing behind it is committed.
+    /// It stays unconsumed, and is fetched again every 30 s. The messages after it are handled until the
+    /// window is full, but are not committed.
     #[default]
     Wait,
     /// It counts as consumed.
@@ -130,7 +130,7 @@ impl ConsumerConfig {
     }
 
     /// # Errors
-    /// `Config`, which names the setting.
+    /// `Config`, with the name of the setting.
     pub(crate) fn check(&self) -> Result<()> {
         let config = |error: Error| error.of_kind(ErrorKind::Config);
         check_name("consumer group", &self.group, LONGEST_GROUP).map_err(config)?;
@@ -147,7 +147,7 @@ impl ConsumerConfig {
             check_name("topic", topic, LONGEST_TOPIC).map_err(config)?;
             if topic.starts_with(RETRY_PREFIX) {
                 return bad(format!(
-                    "{topic}: a group's own retry topic is subscribed by itself"
+                    "{topic}: a group's retry topic is subscribed automatically"
                 ));
             }
         }
@@ -170,11 +170,11 @@ impl ConsumerConfig {
             ),
             (
                 self.revoke_stuck && self.sharing == Sharing::Everyone,
-                "revoke_stuck does not go with broadcast(): no broker takes messages back",
+                "revoke_stuck cannot be combined with broadcast(): no broker takes messages back",
             ),
             (
                 self.on_corrupt == OnCorrupt::DeadLetter && self.sharing == Sharing::Everyone,
-                "on_corrupt(DeadLetter) does not go with broadcast()",
+                "on_corrupt(DeadLetter) cannot be combined with broadcast()",
             ),
             (self.window == 0, "window must not be zero"),
             (self.byte_budget == 0, "byte_budget must not be zero"),
@@ -212,8 +212,30 @@ impl fmt::Debug for ConsumerConfig {
             .field("subscriptions", &self.subscriptions)
             .field("mode", &self.mode)
             .field("sharing", &self.sharing)
+            .field("offset_dir", &self.offset_dir)
             .field("start_from", &self.start_from)
             .field("threads", &self.threads)
+            .field("pull_batch", &self.pull_batch)
+            .field("poll_batch", &self.poll_batch)
+            .field("window", &self.window)
+            .field("byte_budget", &self.byte_budget)
+            .field("commit_interval", &self.commit_interval)
+            .field("auto_commit", &self.auto_commit)
+            .field("allocation", &self.allocation)
+            .field("rebalance_interval", &self.rebalance_interval)
+            .field("start_timeout", &self.start_timeout)
+            .field("strict_subscriptions", &self.strict_subscriptions)
+            .field("wait_for_servers", &self.wait_for_servers)
+            .field("max_reconsume", &self.max_reconsume)
+            .field("suspend", &self.suspend)
+            .field("drain_time", &self.drain_time)
+            .field("lease", &self.lease)
+            .field("consume_timeout", &self.consume_timeout)
+            .field("revoke_stuck", &self.revoke_stuck)
+            .field("rate_limit", &self.rate_limit)
+            .field("on_offset_moved", &self.on_offset_moved)
+            .field("on_corrupt", &self.on_corrupt)
+            .field("listener", &self.listener.as_ref().map(|_| ".."))
             .finish_non_exhaustive()
     }
 }

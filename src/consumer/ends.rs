@@ -1,4 +1,4 @@
-//! Where queues end, asked of their brokers all at once, by a thread that may wait.
+//! Asks brokers for the ends of queues, all at once, on a thread that may wait.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::protocol::admin::{OffsetAnswer, QueueQuery};
 use crate::protocol::code::{request, response};
 use crate::transport::{Deadline, Request};
 
-/// Where each of these queues (on the wire) ends; `None` if its master did not say so in time.
+/// The end of each of these queues (on the wire); `None` if its master did not answer in time.
 pub(crate) fn ends(
     core: &ClientCore,
     queues: &[MessageQueue],
@@ -50,7 +50,7 @@ fn read(answer: &Command) -> Option<u64> {
 /// How far a consumer is behind.
 pub(crate) fn lag(shared: &Shared, core: &ClientCore, deadline: Deadline) -> Lag {
     let ours = shared.assignment.all();
-    // Before the ends are asked for: no queue is behind by less than nothing.
+    // Read before the ends are asked for, so that no lag is negative.
     let places: Vec<_> = ours.iter().map(place).collect();
     let on_wire: Vec<_> = ours.iter().map(|queue| queue.queue.clone()).collect();
     let ends = ends(core, &on_wire, deadline);
@@ -72,10 +72,10 @@ pub(crate) fn lag(shared: &Shared, core: &ClientCore, deadline: Deadline) -> Lag
     }
 }
 
-/// How far one queue is.
+/// The progress of one queue.
 struct Place {
     low_water: Option<u64>,
-    /// The age of the message there.
+    /// The age of the message at the low-water.
     oldest: Option<Duration>,
 }
 

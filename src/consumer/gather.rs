@@ -1,4 +1,4 @@
-//! Requests to brokers, all at once, by a thread that may wait for the answers.
+//! Sends requests to several brokers at once, on a thread that may wait for the answers.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use crate::protocol::Command;
 use crate::sync::channel::{self, Receiver, Sender};
 use crate::transport::{Deadline, Dial, Next, Outcome, Request, To, Via};
 
-/// Each request is answered by its deadline; the margin is for the thread that does it.
+/// Each request ends by its deadline; the margin is for the thread that ends it.
 const MARGIN: Duration = Duration::from_secs(1);
 
 /// Requests that are in flight together.
@@ -46,7 +46,7 @@ impl<'a> Gathering<'a> {
         place
     }
 
-    /// Waits for the answers. `None` where no broker answered in time.
+    /// Waits for the answers. `None`: the broker did not answer in time.
     pub(crate) fn answers(self) -> Vec<Option<Command>> {
         let mut gathered: Vec<Option<Command>> = (0..self.asked).map(|_| None).collect();
         let until = self.deadline.instant() + MARGIN;

@@ -1,4 +1,4 @@
-//! A consumer as its client and the brokers see it.
+//! A consumer as a member of its client and its group.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -21,15 +21,15 @@ use crate::protocol::consumer::member::{
 use crate::protocol::heartbeat::Heartbeat;
 use crate::transport::{Connection, Deadline, Promise, Threads};
 
-/// Speaks for its group, and hands on what brokers say.
+/// Answers for its group, and passes the brokers' requests on.
 pub(crate) struct ConsumerMember {
     /// On the wire.
     group: Arc<str>,
-    /// What heartbeats say; `None` if brokers are not to count us among the members.
+    /// The group's part of heartbeats; `None` if brokers must not count this consumer as a member.
     data: Option<ConsumerData>,
     topics: Arc<Topics>,
     inbox: Inbox,
-    /// To the handlers; `None` if there are none.
+    /// Passes messages to the handlers; `None` if there are none.
     dispatcher: Option<Arc<Dispatcher>>,
     threads: Threads,
     ended: Arc<Promise<ShutdownReport>>,
@@ -132,7 +132,7 @@ impl Member for ConsumerMember {
 }
 
 impl ConsumerMember {
-    /// Does what a broker asks, or has it done by the thread that can.
+    /// Answers a broker's request, or passes it to the control thread or a consume thread.
     fn take(&self, mut request: BrokerRequest, subject: Subject) {
         let what = match subject {
             Subject::Members => {

@@ -1,22 +1,22 @@
 // Consumers. `rebalance` and `fetch`, and most of `offset`, `queue` and `consume`, are functions of values,
-// without sockets, threads or locks. One thread of each consumer, in `control`, puts them together. In
+// without sockets, threads or locks. Each consumer has a control thread, in `control`, that uses them. In
 // reading order:
 //
-// - `subscription`: which messages of a topic a consumer wants; `topics`: those of a started consumer
-// - `rebalance`: how queues are divided: a calculation, on which `control::group` acts
-// - `offset`: where a queue starts, what is to be committed (`control::stages::commits` sends it), and the
-//   offset file of broadcasting
+// - `subscription`: which messages of a topic a consumer gets; `topics`: those of a started consumer
+// - `rebalance`: computes the division of queues, which `control::group` carries out
+// - `offset`: start offsets, the offsets to commit (`control::stages::commits` sends them), and the offset
+//   file of broadcasting
 // - `fetch`: what the answer to a pull means; the deadlines of a popped message
 // - `queue`: what one assigned queue holds, how much it may hold, and its lock at the broker
-// - `consume`: consume threads, the user's code, and what follows from its result
-// - `hooks`: user code around calls of the handler
+// - `consume`: consume threads, handlers, and the outcome of each message
+// - `hooks`: hooks around calls of the handler, and local filters
 // - `rate`: the limit of messages per second
 // - `control`: the control thread
-// - `ends`: where queues end, and how far the consumer is behind
-// - `member`: a consumer as its client and brokers see it; `questions`: what these ask
-// - `observe`: what a consumer says of itself
+// - `ends`: the ends of queues, and how far the consumer is behind
+// - `member`: a consumer as a member of its client; `questions`: the brokers' requests to it
+// - `observe`: counters, events, state and reports
 // - `config`: settings; `shared`: what all threads of a consumer share
-// - `gather`: requests of a thread that may wait; `admission`: what brokers say before a consumer joins
+// - `gather`: requests of a thread that may wait; `admission`: checks before a consumer joins its group
 // - `running`: its start, in which it joins the client, and its end
 // - `push`: `PushConsumer`; `pull`: `PullConsumer`
 
@@ -55,10 +55,10 @@ pub use push::{PushConsumer, PushConsumerBuilder};
 pub use rebalance::{Allocation, Division};
 pub use subscription::Filter;
 
-/// The target of what is logged here: a name to filter by, which stays when files move.
+/// The target of the log lines of consumers. It does not depend on the names of files.
 pub(crate) const LOG: &str = "rocketmq_blocking::consumer";
 
-/// How many cases a property test runs: many where the code is optimized.
+/// How many cases a property test runs: many if the code is optimized.
 #[cfg(test)]
 fn cases(debug: u32, optimized: u32) -> proptest::test_runner::Config {
     let cases = if cfg!(debug_assertions) {

@@ -1,4 +1,4 @@
-//! What brokers ask of a member of a group: what it is about, as far as the header tells.
+//! The requests of brokers to a member of a group, as far as their headers tell.
 
 use crate::protocol::code::request;
 use crate::protocol::consumer::asked::{
@@ -7,19 +7,19 @@ use crate::protocol::consumer::asked::{
 use crate::protocol::consumer::member::GroupName;
 use crate::protocol::{Command, ProtocolError};
 
-/// What a broker wants to be done or to know.
+/// The subject of a broker's request.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Subject {
     /// The members of the group have changed.
     Members,
-    /// Queues go on elsewhere; the body says which, and where.
+    /// Queues go on at other offsets, which are in the body.
     Reset,
-    /// How far the queues of this topic are.
+    /// The offsets of the queues of this topic.
     Offsets {
         topic: String,
     },
     RunningInfo,
-    /// A message is to be consumed now; it is the body, and this broker has it.
+    /// The message in the body must be handled now; this broker stores it.
     Consume {
         broker: Option<String>,
     },

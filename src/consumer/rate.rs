@@ -2,13 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-/// At most so many in a second: a token bucket, kept as the time at which it is full again.
+/// A limit of messages per second: a token bucket, kept as the time at which it is full again.
 ///
-/// After a pause, what would have been due in a twentieth of a second may start at once (one
-/// message at least).
+/// After a pause, the messages of a twentieth of a second may start at once (at least one).
 #[derive(Debug, Clone)]
 pub(crate) struct RateLimit {
-    /// Between two messages, in picoseconds: so that fast rates are exact.
+    /// The time between two messages, in picoseconds, so that fast rates are exact.
     interval: u128,
     start: Instant,
     /// In picoseconds from `start`.
@@ -34,25 +33,26 @@ impl RateLimit {
         self.interval = interval(per_second);
     }
 
-    /// Takes one.
+    /// Takes capacity for one message.
     ///
     /// # Errors
-    /// The time at which it may be tried again.
+    /// The time of the next attempt.
     pub(crate) fn take(&mut self, now: Instant) -> Result<(), Instant> {
         self.take_many(1, now)
     }
 
-    /// So many more were taken than asked for: the next one waits for longer.
+    /// `more` messages were taken than asked for: the next message waits for longer.
     pub(crate) fn charge(&mut self, more: u32) {
         self.full_at += self.interval * u128::from(more);
     }
 
-    /// What was taken last was not needed.
+    /// Returns the capacity that was taken last.
     pub(crate) fn give_back(&mut self) {
         self.full_at = self.full_at.saturating_sub(self.interval);
     }
 
-    /// Takes several at once, which may be more than fit: the next one waits for longer then.
+    /// Takes capacity for several messages at once, even if they exceed it: the next message then waits for
+    /// longer.
     pub(crate) fn take_many(&mut self, count: u32, now: Instant) -> Result<(), Instant> {
         let time = now.saturating_duration_since(self.start).as_nanos() * 1_000;
         let burst = BURST.max(self.interval) - self.interval;
@@ -112,8 +112,8 @@ mod tests {
 
     proptest! {
         #![proptest_config(crate::consumer::cases(50, 5_000))]
-        /// Whoever comes at the time that he was told passes, and over any time the number is
-        /// that of the rate, and one burst.
+        /// A message at the returned time passes. In any span of time the number of messages is at
+        /// most that of the rate, and one burst.
         #[test]
         fn the_rate_holds_and_is_used_up(
             per_second in prop_oneof![1u32..200, 1000u32..5_000_000],
@@ -130,7 +130,7 @@ mod tests {
                     prop_assert!(f64::from(passed) <= f64::from(per_second) * ((now - zero).as_secs_f64() + 0.05) + 1.0);
                 }
             }
-            // From here on as fast as it goes, for ten messages.
+            // From here on as fast as the limit allows, for ten messages.
             let begin = now;
             for _ in 0..10 {
                 match limit.take(now) {

@@ -1,4 +1,4 @@
-//! A consumer that runs, of whatever kind: its start and its end.
+//! A running consumer of any kind: its start and its end.
 
 use std::io;
 use std::sync::Arc;
@@ -31,19 +31,19 @@ const DROP_WITHIN: Duration = Duration::from_secs(3);
 /// How long a start waits for the brokers to know the consumer, and for the first assignment.
 const FIRST_ASSIGNMENT_WITHIN: Duration = Duration::from_secs(5);
 
-/// How long the control thread has to say what it has. It never waits for anything.
+/// How long the control thread has to describe its state. It never waits for anything else.
 const DESCRIBE_WITHIN: Duration = Duration::from_secs(1);
 
-/// How long the control thread has to do what is asked of it.
+/// How long the control thread has to execute an order.
 const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 
-/// How long a start that fails may take to undo what it has done.
+/// How long a start that fails may take to undo its steps.
 const LEAVE_WITHIN: Duration = Duration::from_secs(3);
 
-/// Between two tries to reach a name server.
+/// The pause before a name server is asked again.
 const NAME_SERVER_AGAIN: Duration = Duration::from_millis(100);
 
-/// A consumer that runs. It is shut down when this is dropped.
+/// A running consumer. `Drop` shuts it down.
 pub(crate) struct Running {
     pub(crate) shared: Shared,
     pub(crate) client: Client,
@@ -51,7 +51,7 @@ pub(crate) struct Running {
     started: Arc<Promise<()>>,
     ended: Arc<Promise<ShutdownReport>>,
     closed: Arc<Promise<Vec<String>>>,
-    /// Hears of routes for as long as the consumer lives.
+    /// Listens to route changes as long as the consumer lives.
     _member: Arc<ConsumerMember>,
 }
 
@@ -152,7 +152,7 @@ impl Running {
         self.order(deadline, Order::Describe).unwrap_or_default()
     }
 
-    /// Has the control thread do something, and waits for its answer.
+    /// Sends an order to the control thread, and waits for its answer.
     fn order<T>(&self, deadline: Deadline, order: impl FnOnce(Reply<T>) -> Order) -> Result<T> {
         let (reply, answer) = Reply::new();
         self.shared.inbox.put(Event::Order(order(reply)));
@@ -160,20 +160,20 @@ impl Running {
         answer.take_until(deadline).unwrap_or_else(late)
     }
 
-    /// Commits what is done, and waits until that is confirmed.
+    /// Commits the progress, and waits until it is confirmed.
     pub(crate) fn commit(&self, deadline: Deadline) -> Result<()> {
-        // The control thread answers by itself when the time is up.
+        // The control thread itself answers at the deadline.
         let margin = Deadline::after(deadline.instant(), ANSWER_WITHIN);
         self.order(margin, |done| Order::Commit(deadline, done))
     }
 
-    /// Has a queue go on at an offset.
+    /// Moves a queue to an offset.
     pub(crate) fn seek(&self, queue: &MessageQueue, to: u64) -> Result<()> {
         let deadline = Deadline::after(Instant::now(), ANSWER_WITHIN);
         self.order(deadline, |done| Order::Seek(queue.clone(), to, done))
     }
 
-    /// Whether the first assignment is there, with its start offsets.
+    /// Whether the first assignment and its start offsets are known.
     pub(crate) fn has_started(&self) -> bool {
         self.started.is_kept()
     }
@@ -221,7 +221,7 @@ impl Drop for Running {
     }
 }
 
-/// Where a broadcasting consumer has its offsets; `None` if brokers have them.
+/// The offsets of a broadcasting consumer; `None` if brokers keep them.
 fn local_offsets(
     config: &ConsumerConfig,
     client: &Client,
@@ -248,7 +248,7 @@ fn local_offsets(
     Ok(Some((local, Some(saver))))
 }
 
-/// Looks the topics up that exist. One that does not is waited for once the consumer runs.
+/// Looks up the topics that exist. The running consumer waits for the others.
 fn find_topics(
     client: &Client,
     topics: &Topics,
@@ -258,7 +258,7 @@ fn find_topics(
     let deadline = Deadline::after(start, config.start_timeout);
     let mut facts = GroupFacts::default();
     let routes = &client.inner().routes;
-    // An error is to name a topic of the user's.
+    // The user's own topics first: an error should name one of them.
     let (retry, own): (Vec<_>, Vec<_>) = topics.iter().partition(|(_, topic)| topic.is_retry);
     for (topic, _) in own.into_iter().chain(retry) {
         loop {
@@ -271,7 +271,7 @@ fn find_topics(
                 Err(error) if error.kind() == ErrorKind::NoRoute => break,
                 Err(error) => error,
             };
-            // No name server answers. They may be about to start.
+            // No name server answers: they may be starting.
             if deadline.remaining(Instant::now()) < NAME_SERVER_AGAIN {
                 if !config.wait_for_servers {
                     return Err(error);

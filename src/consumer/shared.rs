@@ -1,4 +1,4 @@
-//! What all threads and handles of a consumer share.
+//! The state that all threads and handles of a consumer share.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use super::offset::SavedOffsets;
 use super::queue::Assignment;
 use super::topics::Topics;
 
-/// What all threads and handles of a consumer share. Only what is in it changes.
+/// The state that all threads and handles of a consumer share.
 #[derive(Clone)]
 pub(crate) struct Shared {
     pub(crate) config: Arc<ConsumerConfig>,
@@ -21,6 +21,6 @@ pub(crate) struct Shared {
     pub(crate) dispatcher: Arc<Dispatcher>,
     pub(crate) assignment: Arc<Assignment>,
     pub(crate) counters: Arc<Counters>,
-    /// The offsets of a broadcasting consumer; brokers have those of others.
+    /// The offsets of a broadcasting consumer; otherwise brokers keep them.
     pub(crate) saved: Option<Arc<SavedOffsets>>,
 }

@@ -1,16 +1,15 @@
-//! Which messages of a topic a consumer wants.
+//! Filters and subscriptions: which messages of a topic a consumer gets.
 
 use std::fmt;
 use std::sync::Arc;
 
 use crate::error::{Error, ErrorKind, Result};
 
-/// Which messages of a topic are consumed. A text, where a filter is asked for, is
-/// [`tags`](Filter::tags).
+/// Which messages of a topic are consumed. A text as a filter means [`tags`](Filter::tags).
 ///
-/// Making a filter cannot fail; starting the consumer checks it, and asks the broker for SQL. All
-/// members of a group must subscribe to the same topics with the same filters: a broker keeps the
-/// latest set of a group only.
+/// Creating a filter cannot fail: the start of the consumer checks it, and the broker checks SQL. All
+/// members of a group must subscribe to the same topics with the same filters: a broker keeps only the
+/// latest set of a group.
 ///
 /// ```ignore
 /// PushConsumer::builder("billing")
@@ -27,13 +26,13 @@ pub struct Filter(Kind);
 #[derive(Clone, PartialEq, Eq, Hash)]
 enum Kind {
     All,
-    /// The text as it was given, and the tags in it.
+    /// The given text, and the tags in it.
     Tags(Arc<str>, Arc<[Arc<str>]>),
     Sql(Arc<str>),
 }
 
 impl Filter {
-    /// All messages of the topic, those without a tag included.
+    /// All messages of the topic, including those without a tag.
     #[doc(alias = "SUB_ALL")]
     pub fn all() -> Filter {
         Filter(Kind::All)
@@ -42,8 +41,8 @@ impl Filter {
     /// Messages with one of these tags: `paid`, or `created || paid || shipped`. Spaces around a tag
     /// do not count. An empty text and `*` alone are [`all`](Filter::all).
     ///
-    /// The broker compares hashes of the tags, and the consumer their texts again, so that no
-    /// message with another tag gets through.
+    /// The broker compares hashes of the tags, and the consumer then compares the texts, so that no
+    /// message with another tag reaches the handler.
     #[doc(alias = "byTag")]
     pub fn tags(expression: impl AsRef<str>) -> Filter {
         let text = expression.as_ref();
@@ -94,7 +93,7 @@ impl Filter {
         }
     }
 
-    /// Whether a message with this tag may be handed out. (What SQL excludes, the broker left out.)
+    /// Whether a message with this tag may be handed out. (The broker applies SQL.)
     pub(crate) fn matches(&self, tag: Option<&str>) -> bool {
         match &self.0 {
             Kind::Tags(_, tags) => tag.is_some_and(|tag| tags.iter().any(|known| **known == *tag)),
@@ -102,7 +101,7 @@ impl Filter {
         }
     }
 
-    /// Checks what making it could not refuse.
+    /// Checks the filter.
     ///
     /// # Errors
     /// `Config`: tags that are separators only, or an empty SQL expression.
@@ -175,11 +174,11 @@ impl fmt::Debug for Filter {
 pub(crate) struct Subscriptions(Vec<(Arc<str>, Filter)>);
 
 impl Subscriptions {
-    /// Subscribes to a topic. A second time it is widened: tags come together, `all` stays all; SQL
-    /// cannot be combined with another filter.
+    /// Subscribes to a topic. A second filter widens the first one: tags add up, `all` stays all. SQL cannot
+    /// be combined with another filter.
     ///
     /// # Errors
-    /// `Config`: the filter is not legal, or cannot be combined with the one before.
+    /// `Config`: the filter is not legal, or cannot be combined with the previous one.
     pub(crate) fn add(&mut self, topic: impl Into<Arc<str>>, filter: Filter) -> Result<()> {
         let topic = topic.into();
         filter.check().map_err(|error| error.on_topic(&topic))?;
@@ -231,7 +230,7 @@ mod tests {
             ("a || || a||b", "a || || a||b", &["a", "b"]),
             ("a|||b", "a|||b", &["a", "|b"]),
             ("a | b", "a | b", &["a | b"]),
-            // Alone only is it the sign for all.
+            // `*` means all only if it stands alone.
             (" * ", " * ", &["*"]),
             ("a || *", "a || *", &["a", "*"]),
             ("标签", "标签", &["标签"]),

@@ -1,4 +1,4 @@
-//! The topics of a started consumer: their names, and what is known of the group in them.
+//! The topics of a started consumer: their names, and whether the group consumed them before.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::message::name::RETRY_PREFIX;
 use crate::protocol::consumer::subscription::Subscription;
 use crate::protocol::route::MASTER;
 
-/// One subscribed topic. The group's retry topic is one too, where messages can be given back.
+/// A subscribed topic. The group's retry topic is one too if messages can be given back.
 #[derive(Debug)]
 pub(crate) struct Topic {
     pub(crate) subscription: Subscription,
@@ -22,7 +22,7 @@ pub(crate) struct Topic {
     pub(crate) counts: TopicCounts,
 }
 
-/// The subscribed topics, by their names on the wire. Only what is counted changes.
+/// The subscribed topics, by their names on the wire. Immutable but for the counters.
 #[derive(Debug)]
 pub(crate) struct Topics {
     by_name: BTreeMap<Arc<str>, Topic>,
@@ -30,8 +30,8 @@ pub(crate) struct Topics {
 }
 
 impl Topics {
-    /// `retry_of`: the group, on the wire, whose retry topic is consumed too. `version` tells newer
-    /// subscriptions of the group from older ones: epoch milliseconds.
+    /// `retry_of`: the group, on the wire, whose retry topic is consumed too. `version`, in epoch
+    /// milliseconds, orders the subscriptions of the group.
     pub(crate) fn new(
         subscriptions: &Subscriptions,
         retry_of: Option<&Arc<str>>,
@@ -88,8 +88,8 @@ impl Topics {
         topics.flat_map(|topic| masters_of(topic, core)).collect()
     }
 
-    /// How the subscriptions of a group, as a broker has them, differ from ours: the user's name of each
-    /// topic, and a sentence. Retry topics do not count, which not all kinds of consumers subscribe to.
+    /// How a broker's subscriptions of a group differ from this consumer's: the user's name of each topic,
+    /// and a sentence. Retry topics do not count: not all kinds of consumers subscribe to them.
     pub(crate) fn differences(
         &self,
         table: &BTreeMap<String, Subscription>,
@@ -121,7 +121,7 @@ impl Topics {
     }
 }
 
-/// The masters of a topic; none while its route is not known.
+/// The masters of a topic; empty while its route is not known.
 pub(crate) fn masters_of(topic: &str, core: &ClientCore) -> Vec<Arc<str>> {
     let route = core.routes.known_route(topic, false).into_iter();
     let masters = route.flat_map(|route| {
@@ -134,14 +134,14 @@ pub(crate) fn masters_of(topic: &str, core: &ClientCore) -> Vec<Arc<str>> {
     masters.collect()
 }
 
-/// How the broker's subscription of a topic differs from ours, if it does.
+/// How the broker's subscription of a topic differs from this consumer's, if it does.
 fn difference(ours: &Subscription, theirs: Option<&Subscription>) -> Option<String> {
     let Some(theirs) = theirs else {
         return Some("another member does not subscribe to it".to_owned());
     };
     let is_same = ours.expression_type == theirs.expression_type
         && match ours.is_by_tags() {
-            // However the tags are written.
+            // In whichever order and spacing the tags are written.
             true => ours.tags_set == theirs.tags_set,
             false => ours.sub_string == theirs.sub_string,
         };
@@ -149,12 +149,12 @@ fn difference(ours: &Subscription, theirs: Option<&Subscription>) -> Option<Stri
     (!is_same).then(|| format!("another member has the filter {theirs:?}, and this one {ours:?}"))
 }
 
-/// What is known of the group in each topic: whether it consumed the topic before, and which queues
-/// there were when the consumer started.
+/// For each topic: whether the group consumed it before, and which queues it had when the consumer
+/// started.
 #[derive(Debug, Default)]
 pub(crate) struct GroupFacts {
     by_topic: HashMap<Arc<str>, Facts>,
-    /// Topics of which it is not known whether they were there when the consumer started.
+    /// Topics of which it is not known whether they existed when the consumer started.
     open: BTreeSet<Arc<str>>,
 }
 
@@ -166,7 +166,7 @@ struct Facts {
 }
 
 impl GroupFacts {
-    /// The queues of a topic that is there when the consumer starts.
+    /// Adds the queues of a topic that exists when the consumer starts.
     pub(crate) fn add(&mut self, topic: &Arc<str>, queues: impl IntoIterator<Item = MessageQueue>) {
         self.open.remove(topic);
         let facts = self.by_topic.entry(topic.clone()).or_default();
@@ -174,7 +174,7 @@ impl GroupFacts {
         facts.queues.extend(queues);
     }
 
-    /// No name server could say whether a topic is there. It counts as there once it is found.
+    /// No name server answered whether a topic exists. Once it is found, it counts as one that existed.
     pub(crate) fn leave_open(&mut self, topic: &Arc<str>) {
         self.open.insert(topic.clone());
     }
@@ -183,7 +183,8 @@ impl GroupFacts {
         self.open.contains(topic)
     }
 
-    /// The first answer for a queue counts: later ones may come from what members committed since.
+    /// Only the first answer for a queue counts: a later one may be an offset that a member has committed
+    /// since.
     pub(crate) fn note(
         &mut self,
         queue: &MessageQueue,
@@ -198,7 +199,7 @@ impl GroupFacts {
         }
     }
 
-    /// Queues whose first answer is still to come.
+    /// Queues without an answer.
     pub(crate) fn unknown(&self, topic: &str) -> BTreeSet<MessageQueue> {
         let facts = self.by_topic.get(topic).into_iter();
         let queues = facts.flat_map(|facts| &facts.queues);
@@ -212,7 +213,7 @@ impl GroupFacts {
         })
     }
 
-    /// Whether a queue came later than the consumer's start. Its first message did so too.
+    /// Whether a queue was added after the consumer's start, and so was its first message.
     pub(crate) fn is_new(&self, queue: &MessageQueue) -> bool {
         let facts = self.by_topic.get(queue.topic());
         !facts.is_some_and(|facts| facts.queues.contains_key(queue))

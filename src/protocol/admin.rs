@@ -26,7 +26,7 @@ impl CreateTopic {
     /// Reads the header.
     ///
     /// # Errors
-    /// A field that must be there is not, or is not valid.
+    /// A required field is missing or not valid.
     pub fn decode(ext: &ExtFields) -> Result<CreateTopic, ProtocolError> {
         Ok(CreateTopic {
             topic: ext.must("topic")?,
@@ -73,7 +73,7 @@ impl QueueQuery {
     /// Reads the header.
     ///
     /// # Errors
-    /// A field that must be there is not, or is not valid.
+    /// A required field is missing or not valid.
     pub fn decode(ext: &ExtFields) -> Result<QueueQuery, ProtocolError> {
         Ok(QueueQuery {
             topic: ext.must("topic")?,
@@ -198,7 +198,7 @@ impl QueryMessage {
     /// Reads the header.
     ///
     /// # Errors
-    /// A field that must be there is not, or is not valid.
+    /// A required field is missing or not valid.
     pub fn decode(ext: &ExtFields) -> Result<QueryMessage, ProtocolError> {
         Ok(QueryMessage {
             topic: ext.must("topic")?,

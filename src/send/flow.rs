@@ -1,4 +1,4 @@
-//! One send: where it goes, its attempts on the wire, what their answers say, and its end.
+//! One send: its destination, its attempts on the wire, their answers, and its end.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,7 +20,7 @@ use crate::transport::{CONNECTIONS_PER_CALL, Connection, Deadline, Outcome, Perm
 mod next_attempt;
 mod refusal;
 
-/// However short its share, an attempt gets this long before it is given up for another broker.
+/// The shortest time for an attempt before the send goes to another broker, even if its share is shorter.
 const SHORTEST_ATTEMPT: Duration = Duration::from_millis(500);
 
 /// One send, from its first attempt to its end.
@@ -39,13 +39,13 @@ pub(crate) struct SendFlow {
     made: u32,
     /// The current attempt has begun and not ended.
     is_open: bool,
-    /// The attempts that did not end it, if there were any.
+    /// The earlier attempts, if any.
     history: Option<Box<History>>,
-    /// A queue was gone: only a route that is newer than this counts from then on.
+    /// A queue did not exist any more: from then on only a route newer than this counts.
     outdated: Option<Instant>,
     went_away: bool,
     mode: SendMode,
-    /// The hooks' context of the current attempt; taken when they see its end.
+    /// The hooks' context of the current attempt; taken when the hooks get its end.
     shown: Option<Box<SendContext>>,
 }
 
@@ -81,7 +81,7 @@ pub(crate) fn send(engine: &Arc<Engine>, call: SendCall<'_>) -> Result<SendRecei
     engine.counters.count(size, || send_uncounted(engine, call))
 }
 
-/// The same for a call that is counted elsewhere.
+/// The same, for a call whose statistics are counted elsewhere.
 pub(crate) fn send_uncounted(engine: &Arc<Engine>, call: SendCall<'_>) -> Result<SendReceipt> {
     check_open_to_send(engine, call.start.at)?;
     let mut message = PreparedMessage::new(engine, &call, String::new())?;
@@ -275,7 +275,7 @@ impl SendFlow {
         }
     }
 
-    /// Starts the attempt that is aimed.
+    /// Starts the attempt at the current destination.
     fn begin(&mut self) -> Result<()> {
         self.made += 1;
         self.went_away = false;
@@ -283,7 +283,7 @@ impl SendFlow {
             self.history().go_on();
         }
         if self.made < self.most_attempts {
-            // While another broker could still be tried, this one must not eat the whole time.
+            // While another broker could still be tried, this attempt must not use up the whole time.
             let share = self
                 .destination
                 .has_other_broker
@@ -328,7 +328,7 @@ impl SendFlow {
         }
     }
 
-    /// Goes on with an attempt after a pause, which was not the broker's doing.
+    /// Repeats an attempt after a pause, which does not count in the broker's latency.
     pub(super) fn resume(&mut self, pause: Duration) {
         if !pause.is_zero() {
             self.message.begun = Start::now();
@@ -340,7 +340,7 @@ impl SendFlow {
         self.shown.is_some()
     }
 
-    /// Tells the hooks how the attempt that they were shown has ended.
+    /// Passes the end of the attempt to the hooks that saw its beginning.
     fn tell_hooks(&mut self, outcome: SendOutcome<'_>) {
         if let Some(context) = self.shown.take() {
             self.engine.config.hooks.after(&context, &outcome);
@@ -348,8 +348,8 @@ impl SendFlow {
     }
 }
 
-/// One attempt and its answer. One that was not sent, since the connection that the broker knows has
-/// just ended, is made over the next one.
+/// One attempt and its answer. If the request was not sent because the connection that the broker knows
+/// has just ended, it is sent over the next one.
 pub(super) fn exchange(
     engine: &Engine,
     message: &PreparedMessage,

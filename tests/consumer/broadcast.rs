@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
 
 use crossbeam_channel::{Receiver, unbounded};
 use rocketmq_blocking::consumer::{Event, PullConsumerBuilder, PulledMessage, PushConsumerBuilder};
@@ -10,30 +9,8 @@ use rocketmq_blocking::embedded::Cluster;
 use rocketmq_blocking::{ClientOptions, ErrorKind, Message, MessageQueue, Producer};
 use rocketmq_blocking::{PullConsumer, PushConsumer, Retry, StartFrom};
 
+use crate::support::files::Folder;
 use crate::support::{PATIENCE, cluster, eventually, ms, producer};
-
-/// A folder that is removed at the end.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Folder {
-        let name = format!("rocketmq-blocking-{name}-{}", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        let _ = fs::remove_dir_all(&path);
-        fs::create_dir_all(&path).expect("a folder");
-        Folder(path)
-    }
-
-    fn path(&self) -> &Path {
-        &self.0
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
 
 fn push(cluster: &Cluster) -> PushConsumerBuilder {
     PushConsumer::builder("g")
@@ -147,7 +124,7 @@ fn a_named_consumer_goes_on_where_it_ended() {
 }
 
 #[test]
-fn what_a_pull_consumer_has_not_marked_comes_again_after_its_end() {
+fn unmarked_messages_of_a_pull_consumer_come_again_after_its_end() {
     let cluster = cluster();
     let folder = Folder::new("marks");
     send(&producer(&cluster), 0..8);
@@ -317,7 +294,7 @@ fn a_message_that_fails_is_dropped_and_does_not_come_again() {
     assert!(group.retries().is_empty() && group.dead_letters().is_empty());
 }
 
-/// No member may keep another one from a queue.
+/// No member may lock a queue against another one.
 #[test]
 fn ordered_consumers_each_get_every_message_in_order_and_retry_in_place() {
     let cluster = cluster();
@@ -355,7 +332,7 @@ fn ordered_consumers_each_get_every_message_in_order_and_retry_in_place() {
 }
 
 #[test]
-fn offsets_that_cannot_be_saved_are_told() {
+fn offsets_that_cannot_be_saved_are_reported() {
     let cluster = cluster();
     let folder = Folder::new("unsaved");
     let (told, events) = unbounded();

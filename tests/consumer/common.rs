@@ -1,4 +1,4 @@
-//! What the tests of consumers have in common.
+//! Shared by the tests of consumers.
 
 use std::collections::BTreeSet;
 
@@ -17,7 +17,7 @@ pub fn consumer(cluster: &Cluster) -> PushConsumerBuilder {
         .start_from(StartFrom::First)
 }
 
-/// Starts it with a handler that hands the bodies on.
+/// Starts it with a handler that sends the bodies to a channel.
 pub fn bodies(builder: PushConsumerBuilder) -> (PushConsumer, Receiver<String>) {
     let (seen, bodies) = unbounded();
     let started = builder.start(move |message| -> Result<(), Retry> {

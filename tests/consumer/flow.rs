@@ -1,4 +1,4 @@
-//! How much is fetched and handed out, and when not.
+//! Flow control: how much is fetched and handed out, and when nothing is.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -57,7 +57,7 @@ fn one_queue_can_be_paused() {
 }
 
 #[test]
-fn a_window_that_is_full_fetches_nothing_more_and_says_so() {
+fn a_full_window_fetches_nothing_more_and_its_state_shows_that() {
     let cluster = Cluster::builder()
         .topic("T", 1)
         .start()
@@ -75,7 +75,7 @@ fn a_window_that_is_full_fetches_nothing_more_and_says_so() {
         })
         .expect("a consumer");
     send(&producer, 0..30);
-    // Beside it is that of the retry topic.
+    // The other queue is that of the retry topic.
     let of_topic = || {
         let queues = consumer.describe().queues.into_iter();
         let mut queues = queues.filter(|queue| queue.queue.topic() == "T");
@@ -92,7 +92,7 @@ fn a_window_that_is_full_fetches_nothing_more_and_says_so() {
 }
 
 #[test]
-fn what_is_held_stays_below_the_budget() {
+fn held_bytes_stay_below_the_budget() {
     const BUDGET: u64 = 256 * 1024;
     let cluster = cluster();
     let producer = producer(&cluster);
@@ -127,7 +127,7 @@ fn a_rate_limit_spreads_the_messages_over_time() {
     let begin = Instant::now();
     let (consumer, got) = bodies(consumer(&cluster).rate_limit(100));
     take(&got, 60);
-    // Five may start at once; each of the others is 10 ms behind the one before.
+    // Five may start at once; each of the others starts 10 ms after the one before.
     assert!(begin.elapsed() >= ms(540), "{:?}", begin.elapsed());
     consumer.shutdown();
 }
@@ -160,7 +160,7 @@ fn a_handler_that_does_not_end_is_reported_once() {
 }
 
 #[test]
-fn a_stuck_message_is_given_back_if_that_is_wanted_and_its_late_result_is_ignored() {
+fn a_stuck_message_is_given_back_if_that_is_set_and_its_late_result_is_ignored() {
     let cluster = cluster();
     let (release, gate) = unbounded::<()>();
     let consumer = consumer(&cluster)
@@ -180,7 +180,7 @@ fn a_stuck_message_is_given_back_if_that_is_wanted_and_its_late_result_is_ignore
 }
 
 #[test]
-fn a_pull_that_is_refused_is_made_again_and_told() {
+fn a_pull_that_is_refused_is_repeated_and_reported() {
     let cluster = cluster();
     let (told, events) = unbounded();
     let refuse = Arc::new(AtomicBool::new(true));
@@ -207,7 +207,7 @@ fn a_pull_that_is_refused_is_made_again_and_told() {
 }
 
 #[test]
-fn an_unknown_subscription_is_told_to_the_broker_at_once() {
+fn a_heartbeat_with_an_unknown_subscription_is_sent_at_once() {
     let cluster = cluster();
     for code in [24, 25] {
         let on = On::Pull;

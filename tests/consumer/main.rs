@@ -1,4 +1,4 @@
-//! What consumers do, against the embedded cluster: one file a feature.
+//! The behaviour of consumers, on the embedded cluster: one file per feature.
 
 mod broadcast;
 mod common;

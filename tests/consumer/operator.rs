@@ -1,4 +1,4 @@
-//! What operators ask of running consumers, through their brokers.
+//! Operators' requests to running consumers, through their brokers.
 
 use std::collections::BTreeMap;
 
@@ -44,7 +44,7 @@ fn read(consumer: &PullConsumer) -> Vec<i64> {
 }
 
 #[test]
-fn a_reset_that_is_pushed_counts_more_than_what_was_consumed() {
+fn a_pushed_reset_overrides_the_committed_offset() {
     let cluster = cluster();
     send(&producer(&cluster), 5);
     let (told, events) = unbounded();
@@ -100,7 +100,7 @@ fn a_pull_consumer_is_reset_in_both_ways() {
     });
     assert_eq!(read(&consumer), [1, 2, 3, 4]);
     consumer.commit().expect("confirmed");
-    // Told by the answer to the next pull: that is what wakes the one that waits.
+    // The reset comes with the answer to the next pull. The message ends the parked one.
     group.reset_offset(&queue(0), 4);
     send(&producer(&cluster), 1);
     eventually("reset", || {
@@ -111,7 +111,7 @@ fn a_pull_consumer_is_reset_in_both_ways() {
 }
 
 #[test]
-fn a_consumer_says_how_far_it_is() {
+fn a_consumer_answers_its_offsets() {
     let cluster = cluster();
     send(&producer(&cluster), 5);
     let consumer = pull(&cluster);
@@ -133,7 +133,7 @@ fn a_consumer_says_how_far_it_is() {
 }
 
 #[test]
-fn a_consumer_says_what_it_does() {
+fn a_consumer_answers_its_running_info() {
     let cluster = cluster();
     send(&producer(&cluster), 5);
     let consumer = pull(&cluster);
@@ -201,7 +201,7 @@ fn an_operator_sees_how_fast_messages_come_and_are_consumed() {
 }
 
 #[test]
-fn a_message_is_consumed_at_once_if_an_operator_wants_it() {
+fn a_message_is_handled_at_once_on_an_operators_request() {
     let cluster = cluster();
     let (seen, handled) = unbounded();
     let consumer = PushConsumer::builder("g")
@@ -244,7 +244,7 @@ fn a_message_is_consumed_at_once_if_an_operator_wants_it() {
 }
 
 #[test]
-fn a_pull_consumer_refuses_to_consume_at_once() {
+fn a_pull_consumer_refuses_to_handle_a_message_at_once() {
     let cluster = cluster();
     send(&producer(&cluster), 1);
     let consumer = pull(&cluster);

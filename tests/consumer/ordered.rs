@@ -1,4 +1,4 @@
-//! Ordered consumers: one message of a queue after the other, by one member at a time.
+//! Ordered consumers: the messages of a queue in order, one at a time, by one member at a time.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -17,7 +17,7 @@ fn cluster(queues: i32) -> Cluster {
     builder.start().expect("free ports")
 }
 
-/// Starts it with a handler that hands on what it gets before it decides.
+/// Starts it with a handler that sends its messages to a channel before it decides.
 fn start(
     builder: PushConsumerBuilder,
     decide: impl Fn(&OrderedMessage) -> Result<(), Retry> + Send + Sync + 'static,
@@ -100,10 +100,10 @@ fn a_message_that_failed_is_handled_again_before_the_next_one() {
 }
 
 #[test]
-fn after_its_last_try_a_message_is_a_dead_letter_and_the_queue_goes_on() {
+fn after_its_last_retry_a_message_is_a_dead_letter_and_the_queue_goes_on() {
     let cluster = cluster(1);
     let builder = consumer(&cluster).suspend(ms(10)).max_reconsume(2);
-    // The first request for the dead letter fails: nothing may overtake the message.
+    // The first request for the dead letter fails: no message may overtake it.
     inject(
         &cluster,
         &Fault::answer(2, "scripted").on(On::SendBack).times(1),
@@ -122,7 +122,7 @@ fn after_its_last_try_a_message_is_a_dead_letter_and_the_queue_goes_on() {
 }
 
 #[test]
-fn a_queue_that_another_member_has_locked_is_waited_for() {
+fn a_member_waits_for_a_queue_that_another_one_has_locked() {
     let cluster = cluster(1);
     let producer = producer(&cluster);
     let (release, gate) = unbounded::<()>();
@@ -136,7 +136,7 @@ fn a_queue_that_another_member_has_locked_is_waited_for() {
     let lock = || cluster.group("g").locks().get(&queue).cloned();
     assert_eq!(lock().as_deref(), Some(first.client_id()));
     let (second, second_got) = start(consumer(&cluster), |_| Ok(()));
-    // The shutdown waits for the handler, so that another thread has to end it.
+    // The shutdown waits for the handler, so another thread must call it.
     let (owner, end) = (first.clone(), unbounded());
     let shutdown = std::thread::spawn(move || {
         end.0.send(()).ok();

@@ -1,4 +1,4 @@
-//! The way of a message from its queue to the handler, and of the progress back to the broker.
+//! Messages from their queue to the handler, and the progress back to the broker.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -47,7 +47,7 @@ fn the_progress_is_committed_while_the_consumer_runs() {
 }
 
 #[test]
-fn the_next_consumer_goes_on_where_the_last_one_ended() {
+fn the_next_consumer_goes_on_at_the_committed_offset() {
     let cluster = cluster();
     let producer = producer(&cluster);
     send(&producer, 0..10);
@@ -62,7 +62,7 @@ fn the_next_consumer_goes_on_where_the_last_one_ended() {
 }
 
 #[test]
-fn a_new_group_that_starts_last_gets_what_is_sent_after_its_start_and_nothing_else() {
+fn a_new_group_that_starts_last_gets_only_messages_sent_after_its_start() {
     let cluster = cluster();
     let producer = producer(&cluster);
     send(&producer, 0..10);
@@ -82,7 +82,7 @@ fn a_message_for_an_idle_consumer_comes_at_once() {
     let before = Instant::now();
     send(&producer, [1]);
     take(&bodies, 1);
-    // A long poll is answered by a message; else it would be after 15 s.
+    // A message ends the long poll, which would otherwise take 15 s.
     assert!(before.elapsed() < Duration::from_secs(5));
     consumer.shutdown();
 }
@@ -120,7 +120,7 @@ fn two_members_share_the_queues() {
     assert_eq!(cluster.group("g").members().len(), 2);
     let (mut sent, mut got) = (BTreeSet::new(), [BTreeSet::new(), BTreeSet::new()]);
     let start = Instant::now();
-    // Until each has something: the second one has its queues a moment later.
+    // Until each member got a message: the second one gets its queues a moment later.
     while got.iter().any(BTreeSet::is_empty) {
         assert!(start.elapsed() < PATIENCE, "{got:?}");
         let from = sent.len();
@@ -162,7 +162,7 @@ fn a_slow_handler_of_one_queue_does_not_hold_up_the_others() {
 }
 
 #[test]
-fn a_message_that_is_not_handled_stays_uncommitted_with_all_that_follow_it() {
+fn an_unhandled_message_and_all_after_it_stay_uncommitted() {
     let cluster = cluster();
     let producer = producer(&cluster);
     let (release, gate) = unbounded::<()>();
@@ -249,7 +249,7 @@ fn a_second_consumer_of_a_group_is_refused_on_one_client() {
     let first = start().expect("a consumer");
     let error = start().expect_err("the group is in use");
     assert_eq!(error.kind(), ErrorKind::Config);
-    // A producer group of the name is another thing.
+    // A producer group may have the same name.
     let producer = Producer::builder("g").client(&client).start();
     assert!(producer.is_ok());
     first.shutdown();

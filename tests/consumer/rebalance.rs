@@ -1,4 +1,4 @@
-//! Who has which queues, and how they change hands.
+//! The division of queues among members, and their hand-over.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -29,7 +29,7 @@ impl Ledger {
         let started = builder.consume_threads(4).start(move |message| {
             let body = message.text().expect("text").to_owned();
             *own.0.lock().unwrap().entry(body).or_default() += 1;
-            // Messages are in hand while queues change hands.
+            // Handlers run while queues are handed over.
             std::thread::sleep(work);
             Ok(())
         });
@@ -48,7 +48,7 @@ impl Ledger {
     }
 }
 
-/// Sends in the background until it is told to stop; then returns how many.
+/// Sends in the background. The returned function stops it, and returns the number of messages.
 fn sender(producer: Producer) -> impl FnOnce() -> usize {
     let stop = Arc::new(AtomicBool::new(false));
     let stopped = stop.clone();
@@ -159,7 +159,7 @@ fn brokers_that_do_not_know_the_members_cost_no_queue() {
     let (consumer, got) = bodies(consumer(&cluster));
     take(&got, send(&producer, 0..4).len());
     let before = of_topic(&consumer);
-    // 1 is what brokers answer for a group without members.
+    // Brokers answer 1 for a group without members.
     for code in [1, 2] {
         let rounds = consumer.stats().doubtful_rebalances;
         inject(
@@ -176,7 +176,7 @@ fn brokers_that_do_not_know_the_members_cost_no_queue() {
 }
 
 #[test]
-fn a_topic_that_is_made_later_is_consumed_from_its_first_message() {
+fn a_topic_that_is_created_later_is_consumed_from_its_first_message() {
     let cluster = cluster();
     let (seen, got) = unbounded();
     let consumer = consumer(&cluster)
@@ -219,7 +219,7 @@ fn queues_that_are_added_are_consumed_from_their_first_message() {
 }
 
 #[test]
-fn the_allocation_decides_and_events_tell() {
+fn the_allocation_decides_and_events_report_it() {
     let cluster = cluster();
     let wanted = MessageQueue::new("T", "broker-a", 2);
     let (told, events) = unbounded();

@@ -1,4 +1,4 @@
-//! Messages that a handler could not handle.
+//! Messages whose handler failed.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -60,7 +60,7 @@ fn next(messages: &Receiver<MessageView>) -> MessageView {
     messages.recv_timeout(PATIENCE).expect("a message in time")
 }
 
-/// Moves the clock until something is so.
+/// Moves the clock until the condition holds.
 #[track_caller]
 fn advance_until(cluster: &Cluster, what: &str, so: impl Fn() -> bool) {
     let start = Instant::now();
@@ -111,7 +111,7 @@ fn a_message_that_failed_comes_again_later_as_it_was() {
 }
 
 #[test]
-fn the_level_is_that_of_the_handler() {
+fn the_handler_chooses_the_delay_level() {
     let cluster = cluster();
     let (consumer, messages) = start(&cluster, 16, |_, call| match call {
         0 => Err(Retry::level(5)),
@@ -127,7 +127,7 @@ fn the_level_is_that_of_the_handler() {
 }
 
 #[test]
-fn after_so_many_tries_a_message_is_a_dead_letter() {
+fn after_its_last_retry_a_message_is_a_dead_letter() {
     let cluster = cluster();
     let (consumer, messages) = start(&cluster, 2, |_, _| Err(Retry::later()));
     let _ = producer(&cluster)
@@ -194,7 +194,7 @@ fn a_message_counts_as_consumed_only_when_the_broker_has_confirmed_its_copy() {
         .send(&Message::new("T", "one"))
         .expect("stored");
     next(&messages);
-    // It is asked three times; then the message is sent as a copy, which any broker takes.
+    // The broker is asked three times; then a copy is sent, which any broker accepts.
     cluster.wait_for_requests(&On::SendBack, 3, PATIENCE);
     eventually("a copy is stored", || consumer.stats().sent_back == 1);
     let sends = cluster.requests(&On::Send);
@@ -211,7 +211,7 @@ fn a_message_counts_as_consumed_only_when_the_broker_has_confirmed_its_copy() {
 }
 
 #[test]
-fn a_message_that_no_broker_takes_back_is_handled_again_here() {
+fn a_message_that_no_broker_accepts_is_handled_again_here() {
     let cluster = cluster();
     inject(&cluster, &Fault::answer(2, "scripted").on(On::SendBack));
     let (consumer, messages) = start(&cluster, 16, |_, call| match call {

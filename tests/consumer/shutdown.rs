@@ -1,4 +1,4 @@
-//! How consumers end, also when nothing goes well.
+//! The end of consumers, also under faults.
 
 use std::time::Instant;
 
@@ -11,14 +11,14 @@ use crate::common::{bodies, consumer, send, take};
 use crate::support::{PATIENCE, SLACK, cluster, eventually, inject, ms, producer};
 
 #[test]
-fn with_silent_brokers_a_shutdown_ends_in_time_and_says_what_is_not_committed() {
+fn with_silent_brokers_a_shutdown_ends_in_time_and_reports_uncommitted_queues() {
     let cluster = cluster();
     let producer = producer(&cluster);
     let (consumer, got) = bodies(consumer(&cluster).commit_interval(ms(10)));
     take(&got, send(&producer, 0..4).len());
     let committed = || cluster.group("g").offsets().values().sum::<i64>();
     eventually("committed", || committed() == 4);
-    // All but what it takes to get the next messages.
+    // Everything except the requests that fetch messages.
     for on in [On::Commit, On::Unlock, On::Unregister, On::Heartbeat] {
         inject(&cluster, &Fault::silence().on(on));
     }
@@ -66,7 +66,7 @@ fn a_consumer_of_the_same_group_can_start_at_once_again_and_again() {
 }
 
 #[test]
-fn members_that_subscribe_differently_are_told() {
+fn members_that_subscribe_differently_are_reported() {
     let cluster = cluster();
     let (told, events) = unbounded();
     let builder = consumer(&cluster).events(move |event| drop(told.send(event.clone())));

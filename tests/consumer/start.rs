@@ -1,4 +1,4 @@
-//! Starts: what they refuse, what they wait for, and what they leave.
+//! Starts: their errors, their waits, and their effects.
 
 use std::time::{Duration, Instant};
 
@@ -32,7 +32,7 @@ fn without_a_name_server_the_error_names_the_users_topic() {
 }
 
 #[test]
-fn a_start_can_wait_for_the_name_servers_and_takes_no_old_topic_for_a_new_one() {
+fn a_start_can_wait_for_name_servers_and_does_not_mistake_an_old_topic_for_a_new_one() {
     let cluster = cluster();
     let producer = producer(&cluster);
     let before = send(&producer, 0..8).len();
@@ -98,7 +98,7 @@ fn a_filter_that_brokers_cannot_read_is_an_error_of_the_start() {
 }
 
 #[test]
-fn brokers_that_do_not_know_the_check_of_filters_or_do_not_answer_it_are_taken_as_they_are() {
+fn brokers_that_do_not_check_filters_do_not_stop_a_start() {
     let builder = Cluster::builder().sql_filters(true).topic("T", 4);
     let cluster = builder.start().expect("free ports");
     for fault in [Fault::answer(3, "not supported"), Fault::silence()] {
@@ -154,12 +154,12 @@ fn a_client_whose_connection_was_cut_does_not_keep_its_successor_from_starting()
 }
 
 #[test]
-fn a_member_hears_of_another_client_of_its_id_that_comes_later() {
+fn another_client_with_a_members_id_that_starts_later_is_reported() {
     let cluster = cluster();
     let (told, events) = unbounded();
     let named = || consumer(&cluster).instance_name("same");
     let (first, _got) = bodies(named().events(move |event| drop(told.send(event.clone()))));
-    // As Java's clients do, it starts without a look at the others.
+    // Like Java's clients, it starts without a check of the other members.
     inject(&cluster, &Fault::answer(1, "no state").on(STATE));
     let (second, _got) = bodies(named());
     let next = || events.recv_timeout(PATIENCE).expect("an event");
@@ -197,7 +197,7 @@ fn a_strict_consumer_does_not_join_members_that_subscribe_differently() {
 }
 
 #[test]
-fn a_refused_pull_is_told_with_its_code() {
+fn a_refused_pull_is_reported_with_its_code() {
     let cluster = cluster();
     let (told, events) = unbounded();
     let builder = consumer(&cluster).events(move |event| drop(told.send(event.clone())));

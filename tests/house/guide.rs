@@ -1,5 +1,7 @@
 //! The guide's tables are correct: every setting with its default and range, every name of Java's.
 
+mod consumers;
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -95,7 +97,13 @@ struct Setting {
     is_on: bool,
 }
 
+/// The tables before those of consumers.
 fn settings() -> Vec<Setting> {
+    let (page, _) = SETTINGS.split_once(consumers::BEGIN).expect("the section");
+    settings_of(page)
+}
+
+fn settings_of(page: &'static str) -> Vec<Setting> {
     let setting = |row: Vec<&'static str>| {
         let mut words = code(row[0]);
         let name = words.next().expect("a setting");
@@ -114,15 +122,15 @@ fn settings() -> Vec<Setting> {
             is_on,
         }
     };
-    rows(SETTINGS).map(setting).collect()
+    rows(page).map(setting).collect()
 }
 
-/// Each setter of the builders with its documentation.
-fn setters() -> Vec<(String, String)> {
+/// Each setter in these files with its documentation.
+fn setters(files: &[&str]) -> Vec<(String, String)> {
     let mut found = Vec::new();
     for source in Source::all()
         .iter()
-        .filter(|s| BUILDERS.contains(&s.path.as_str()))
+        .filter(|s| files.contains(&s.path.as_str()))
     {
         let mut doc = String::new();
         for line in source.text.lines().map(str::trim) {
@@ -131,7 +139,8 @@ fn setters() -> Vec<(String, String)> {
             } else if let Some(rest) = line.strip_prefix("pub fn ") {
                 let (name, arguments) = rest.split_once(['(', '<']).expect("a function");
                 // These make something else than the builder that they are of.
-                let is_setter = !["new", "start"].contains(&name);
+                let makes = ["new", "start", "start_batch", "start_ordered"];
+                let is_setter = !makes.contains(&name);
                 if is_setter && !arguments.starts_with('&') {
                     found.push((name.to_owned(), std::mem::take(&mut doc)));
                 }
@@ -149,7 +158,7 @@ fn transactions() -> TransactionProducerBuilder {
 
 #[test]
 fn every_setting_is_in_the_table_once_and_every_setter_names_its_default() {
-    let setters = setters();
+    let setters = setters(BUILDERS);
     let mut names: Vec<&str> = setters.iter().map(|(name, _)| name.as_str()).collect();
     names.sort_unstable();
     // The daily settings of a client are on the builders of producers too.
@@ -157,6 +166,11 @@ fn every_setting_is_in_the_table_once_and_every_setter_names_its_default() {
     let mut told: Vec<&str> = settings().iter().map(|setting| setting.name).collect();
     told.sort_unstable();
     assert_eq!(told, names);
+    assert_defaults_are_documented(&setters);
+}
+
+#[track_caller]
+fn assert_defaults_are_documented(setters: &[(String, String)]) {
     let silent =
         |(_, doc): &&(String, String)| !doc.contains("efault") && !doc.contains("is needed");
     let silent: Vec<_> = setters
@@ -187,6 +201,10 @@ fn printed(setting: &str, default: &str) -> Vec<String> {
         (_, "no") => "false".to_owned(),
         (_, "none") => return ["None", "[]", "0", "false"].map(str::to_owned).into(),
         _ if default.ends_with(" s") => default.replace(' ', ""),
+        _ if default.ends_with(" min") => {
+            let count = number(default.trim_end_matches(" min")).expect("a number");
+            format!("{}s", 60 * count)
+        }
         _ if default.ends_with(" MiB") => {
             let count = number(default.trim_end_matches(" MiB")).expect("a number");
             (count << 20).to_string()
@@ -209,13 +227,16 @@ fn the_defaults_of_the_table_are_those_of_the_builders() {
         let field = field.map_or(name, |(_, field)| field);
         let texts = printed(name, default);
         let mut forms = texts.iter().map(|text| format!("{field}: {text}"));
-        let is_end = |text: &str| text.starts_with([',', ' ', '}']);
-        let is_there = |form: String| {
-            let mut places = shown.match_indices(&form);
-            places.any(|(at, _)| is_end(&shown[at + form.len()..]))
-        };
-        assert!(forms.any(is_there), "{name}: {default} is not in {shown}");
+        let is_there = forms.any(|form| is_shown(&shown, &form));
+        assert!(is_there, "{name}: {default} is not in {shown}");
     }
+}
+
+/// Whether a field with its whole value is in a printed structure.
+fn is_shown(structure: &str, field: &str) -> bool {
+    let is_end = |text: &str| text.starts_with([',', ' ', '}']);
+    let mut places = structure.match_indices(field);
+    places.any(|(at, _)| is_end(&structure[at + field.len()..]))
 }
 
 /// Values just out of their ranges.
@@ -374,8 +395,10 @@ fn every_name_of_javas_can_be_searched_for() {
 #[test]
 fn every_setter_of_javas_is_documented() {
     let told: BTreeSet<&str> = code(SETTINGS).chain(code(FROM_JAVA)).collect();
-    let missing: Vec<_> = JAVA_SETTERS
-        .split_whitespace()
+    let setters = [JAVA_SETTERS, consumers::JAVA_SETTERS];
+    let missing: Vec<_> = setters
+        .iter()
+        .flat_map(|setters| setters.split_whitespace())
         .filter(|setter| !told.contains(setter))
         .collect();
     assert!(missing.is_empty(), "{missing:?}");

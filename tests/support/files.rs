@@ -1,4 +1,5 @@
-//! Sources and other files of the repository, and the places of tests that documents name.
+//! Sources and other files of the repository, the places of tests that documents name, and temporary
+//! folders.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -69,4 +70,27 @@ pub fn place(test: &str) -> PathBuf {
 pub fn exists(test: &str) -> bool {
     let (_, name) = test.rsplit_once("::").expect("a path");
     text(&place(test)).contains(&format!("fn {name}("))
+}
+
+/// A folder of the system's temporary files, removed at the end.
+pub struct Folder(PathBuf);
+
+impl Folder {
+    pub fn new(name: &str) -> Folder {
+        let name = format!("rocketmq-blocking-{name}-{}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        let _ = fs::remove_dir_all(&path);
+        fs::create_dir_all(&path).expect("a folder");
+        Folder(path)
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
 }

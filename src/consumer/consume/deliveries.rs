@@ -29,7 +29,7 @@ pub struct Deliveries<'a> {
     marks: Vec<Option<Mark>>,
 }
 
-/// What the handler said of one message.
+/// The mark that the handler set on one message.
 #[derive(Debug)]
 pub(super) enum Mark {
     Done,
@@ -44,8 +44,8 @@ impl<'a> Deliveries<'a> {
         }
     }
 
-    /// The message at this place is consumed, whatever the handler returns or does later. The last
-    /// word about a message counts.
+    /// Marks the message at this place as consumed. The mark counts more than what the handler
+    /// returns; the last mark of a message counts.
     ///
     /// # Panics
     /// There is no message at this place.
@@ -54,8 +54,8 @@ impl<'a> Deliveries<'a> {
         self.marks[place] = Some(Mark::Done);
     }
 
-    /// The message at this place comes again, or becomes a dead letter, whatever the handler returns.
-    /// The last word about a message counts.
+    /// Gives the message at this place back: it comes again, or becomes a dead letter. The mark counts
+    /// more than what the handler returns; the last mark of a message counts.
     ///
     /// # Panics
     /// There is no message at this place.

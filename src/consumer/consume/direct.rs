@@ -1,4 +1,4 @@
-//! One message that an operator has consumed now.
+//! A message that is handled now, on an operator's request.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -17,11 +17,11 @@ use crate::protocol::code::response;
 use crate::protocol::consumer::asked::{ConsumeResult, DirectResult};
 use crate::protocol::message::decode;
 
-/// What a body may inflate to.
+/// The largest inflated body, in bytes.
 const MOST_INFLATED: usize = 64 << 20;
 
-/// Runs the handler, and answers. Whatever the result, no offset changes, and the message does not come
-/// again for that.
+/// Runs the handler, and answers the broker. No offset changes, and a failed message does not come
+/// again.
 pub(super) fn consume(direct: Direct, shared: &Shared, handler: &dyn Handler) {
     let start = Instant::now();
     let handled = handle(&direct, shared, handler);
@@ -60,7 +60,7 @@ fn handle(direct: &Direct, shared: &Shared, handler: &dyn Handler) -> Result<End
     let broker = direct.broker.as_deref().unwrap_or_default();
     let queue = MessageQueue::new(topic.clone(), broker, message.queue_id());
     let message = message.with_topic(topic).of_queue(&queue, 0);
-    // The queue need not be ours, and its real state does not change.
+    // The queue may be another member's. Its real state does not change.
     let place = Assigned::new(0, queue.clone(), queue, 1, false);
     let mut ended = handler.handle(&Arc::new(place), &[message]);
     Ok(ended.pop().unwrap_or(Ended::Panicked))

@@ -1,4 +1,4 @@
-//! Which queue's messages the next free consume thread gets, and when.
+//! Decides which queue the next free consume thread takes messages from, and when.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -9,11 +9,11 @@ use crate::consumer::queue::Assigned;
 use crate::consumer::rate::RateLimit;
 use crate::sync::{Condvar, Mutex};
 
-/// So many messages of operators' wait at most.
+/// The most messages of operators that may wait.
 const MOST_DIRECT: usize = 64;
 
-/// The queues that have something for a handler, each at most once. A consume thread takes the first
-/// one; a queue with more goes to the end of the line, so that a busy one does not starve the others.
+/// The queues that have messages for a handler, each at most once. A consume thread takes the first
+/// queue. A queue with more messages goes to the end of the line, so that it does not starve the others.
 pub(crate) struct Dispatcher {
     line: Mutex<Line>,
     changed: Condvar,
@@ -26,28 +26,28 @@ struct Line {
     is_closed: bool,
 }
 
-/// What is to be done next.
+/// The next work of a thread.
 pub(crate) enum Taken {
     Queue(Arc<Assigned>),
     /// For consume threads only.
     Direct(Direct),
-    /// There was none in time.
+    /// No queue had messages in time.
     Late,
-    /// There will be none any more.
+    /// The consumer has ended.
     Closed,
 }
 
-/// A broker's request to consume one message now, as an operator wants it.
+/// A broker's request to handle one message now, on behalf of an operator.
 pub(crate) struct Direct {
     pub(crate) request: BrokerRequest,
     /// The message, as it is stored.
     pub(crate) body: Vec<u8>,
-    /// Which broker has it.
+    /// The broker that stores it.
     pub(crate) broker: Option<String>,
 }
 
 impl Dispatcher {
-    /// At most this many messages a second, if there is a limit.
+    /// `rate_limit`: the most messages per second; `None`: no limit.
     pub(crate) fn new(per_second: Option<u32>, now: Instant) -> Dispatcher {
         Dispatcher {
             line: Mutex::new(Line {
@@ -60,7 +60,7 @@ impl Dispatcher {
         }
     }
 
-    /// A queue has something. Wakes one thread: if there is more, that one wakes the next.
+    /// A queue has messages. Wakes one thread; if there is more work, that thread wakes the next.
     pub(crate) fn offer(&self, queue: &Arc<Assigned>) {
         let mut line = self.line.lock();
         if line.is_closed || !queue.enter_line() {
@@ -70,7 +70,7 @@ impl Dispatcher {
         self.changed.notify_one();
     }
 
-    /// An operator wants a message consumed. Gives it back if too many wait, or all is over.
+    /// Adds an operator's message. Returns it if too many wait, or the consumer has ended.
     pub(crate) fn put(&self, direct: Direct) -> Option<Direct> {
         let mut line = self.line.lock();
         if line.is_closed || line.direct.len() >= MOST_DIRECT {
@@ -81,12 +81,12 @@ impl Dispatcher {
         None
     }
 
-    /// The next queue, or message of an operator's; waits for one, and until the rate allows its message.
+    /// Waits for a queue or an operator's message, and until the rate allows the next message.
     pub(crate) fn take(&self) -> Taken {
         self.wait(None)
     }
 
-    /// The next queue; waits until then at most.
+    /// The same, waiting until `until` at most.
     pub(crate) fn take_until(&self, until: Instant) -> Taken {
         self.wait(Some(until))
     }
@@ -110,7 +110,7 @@ impl Dispatcher {
                             return Taken::Queue(queue);
                         }
                     }
-                    // Others that come wait as long, and wake by themselves.
+                    // Other threads wait for the same time, and wake by themselves.
                     Err(at) => wake = Some(wake.map_or(at, |until| until.min(at))),
                 }
             }
@@ -124,8 +124,8 @@ impl Dispatcher {
         }
     }
 
-    /// So many messages were taken from the queue that [`take`](Dispatcher::take) gave. The rate
-    /// counts one so far.
+    /// Counts the messages that were taken from the queue that [`take`](Dispatcher::take) returned. The
+    /// rate has counted one of them already.
     pub(crate) fn charge(&self, messages: usize) {
         if messages == 1 {
             return;
@@ -138,7 +138,7 @@ impl Dispatcher {
         }
     }
 
-    /// Hands out nothing from now on.
+    /// Ends the dispatcher: it hands out nothing from now on.
     pub(crate) fn close(&self) {
         let mut line = self.line.lock();
         line.is_closed = true;

@@ -1,4 +1,4 @@
-//! The user's code, and what it said.
+//! The user's handler, and its result for each message.
 
 use std::sync::Arc;
 
@@ -31,17 +31,17 @@ impl Ended {
 
 /// A handler of a consumer.
 pub(crate) trait Handler: Send + Sync {
-    /// Runs user code with these messages of one queue, and says how it ended for each of them.
+    /// Runs user code with these messages of one queue, and returns the result for each of them.
     fn handle(&self, queue: &Arc<Assigned>, messages: &[MessageView]) -> Vec<Ended>;
 }
 
 /// A handler that gets one message at a time.
 pub(crate) struct Single<F>(pub(crate) F);
 
-/// A handler that gets one message of a queue after the other.
+/// A handler that gets the messages of a queue in order, one at a time.
 pub(crate) struct InOrder<F>(pub(crate) F);
 
-/// A handler that gets several.
+/// A handler that gets several messages at once.
 pub(crate) struct Batch<F>(pub(crate) F);
 
 impl<F> Handler for Single<F>
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_said_of_one_message_of_a_batch_counts_more_than_what_is_returned() {
+    fn the_mark_of_one_message_of_a_batch_overrides_the_returned_result() {
         type Returned = fn() -> Result<(), Retry>;
         let check = |returned: Returned, expected: &str| {
             let batch = Batch(move |batch: &mut Deliveries<'_>| {

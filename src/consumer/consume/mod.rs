@@ -6,7 +6,7 @@
 //! - `handler`: the user's code, and how it ended; `deliveries`: the messages of a batch; `ordered`: those
 //!   of an ordered consumer;
 //! - `unpack`: messages as the handler gets them;
-//! - `direct`: a message that an operator has consumed now;
+//! - `direct`: a message that is handled now, on an operator's request;
 //! - `worker`: the consume threads.
 
 mod deliveries;

@@ -20,15 +20,15 @@ impl OrderedMessage {
         OrderedMessage { message, queue }
     }
 
-    /// Whether the lock of the message's queue is this member's for sure: it was confirmed less than
-    /// 30 s ago, over a connection that still stands. Otherwise another member may be at the same
-    /// messages, or will be soon. A handler that runs for long asks before it does what cannot be
-    /// undone.
+    /// Whether this member certainly holds the lock of the message's queue: the broker confirmed it
+    /// less than 30 s ago, over a connection that is still open. If not, another member may handle
+    /// the same messages now or soon. A handler that runs for long should check this before it does
+    /// something that cannot be undone.
     pub fn still_owned(&self) -> bool {
         self.queue.is_ours(Instant::now())
     }
 
-    /// The message, to be kept.
+    /// The message itself, which can be cloned and kept.
     pub fn message(&self) -> &MessageView {
         &self.message
     }

@@ -1,4 +1,4 @@
-//! What becomes of a message when its handler ended: one table.
+//! What happens to a message after its handler ended: one table.
 
 use std::time::Duration;
 
@@ -22,11 +22,11 @@ pub(crate) enum Outcome<'a> {
     Panicked,
 }
 
-/// What is configured.
+/// The settings that count here.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
-    /// Failed tries after which a message is a dead letter; `None` is the mode's default: 16 for
-    /// concurrent, without end for ordered consumers.
+    /// Failures after which a message is a dead letter; `None` is the mode's default: 16 for
+    /// concurrent, no limit for ordered consumers.
     pub(crate) max_reconsume: Option<u32>,
     /// How long an ordered queue waits after a failure: 1 s, 10 ms to 30 s.
     pub(crate) suspend: Duration,
@@ -37,7 +37,7 @@ pub(crate) struct Limits {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Settlement {
     Done,
-    /// It failed, and its mode knows no retries: counted.
+    /// It failed, and its mode has no retries: it is counted.
     Dropped,
     /// A copy is put into the retry topic (code 36) at this delay level; at 0 the broker chooses.
     SendBack {
@@ -55,9 +55,9 @@ const DEFAULT_MAX: u32 = 16;
 const LEAST_SUSPEND: Duration = Duration::from_millis(10);
 const MOST_SUSPEND: Duration = Duration::from_secs(30);
 
-/// Decides. `reconsume_times` are the tries that failed before this one, as the message has them;
-/// ordered consumers add those that failed here. So a handler gets an ordered message exactly
-/// `max_reconsume + 1` times.
+/// Decides. `reconsume_times` counts the failures before this one, as the message has them; ordered
+/// consumers add the failures here. So a handler gets an ordered message exactly `max_reconsume + 1`
+/// times.
 pub(crate) fn settle(
     mode: Mode,
     outcome: &Outcome<'_>,
@@ -102,22 +102,22 @@ fn delay_of(level: u32) -> Duration {
 /// What to do when no broker confirmed the copy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fallback {
-    /// Ask the storing broker again (code 36) after the pause.
+    /// Ask the broker that stores the message again (code 36) after the pause.
     AskAgain { pause: Duration },
     /// Send the copy to `%RETRY%group` as an ordinary message, to any broker.
     SendCopy,
-    /// Hand the message out here again after the pause, and count the try.
+    /// Hand the message out here again after the pause, and count the failure.
     RunAgain { pause: Duration },
 }
 
-/// Decides after so many failures in a row to have the copy confirmed. `holds_locks`: the group may
-/// hold a queue lock at some broker (ordered consumption, or the hand-over lease); brokers from
-/// 5.1.1 on make a dead letter of every message that is sent to the retry topic then.
+/// Decides after `failures` requests in a row left the copy unconfirmed. `holds_locks`: the group may
+/// hold a queue lock at some broker (ordered consumption, or the hand-over lease). Brokers from 5.1.1
+/// on then make a dead letter of every message that is sent to the retry topic.
 pub(crate) fn fallback(mode: Mode, failures: u32, holds_locks: bool) -> Fallback {
     const TRIES: u32 = 3;
     const SECOND: Duration = Duration::from_secs(1);
     match mode {
-        // The queue waits: nothing may overtake the message.
+        // The queue waits: no message may overtake this one.
         Mode::Ordered => Fallback::AskAgain { pause: SECOND },
         _ if failures < TRIES => Fallback::AskAgain { pause: SECOND },
         _ if failures == TRIES && !holds_locks => Fallback::SendCopy,
@@ -214,7 +214,7 @@ mod tests {
 
     #[test]
     #[rustfmt::skip]
-    fn an_unconfirmed_copy_is_never_taken_for_final() {
+    fn an_unconfirmed_copy_is_never_final() {
         use Mode::*;
         let again = Fallback::AskAgain { pause: ms(1000) };
         let run = Fallback::RunAgain { pause: ms(5000) };

@@ -1,20 +1,20 @@
-//! What a handler returns when it could not handle a message.
+//! `Retry`: the result of a handler that could not handle a message.
 
 use std::error::Error;
 use std::fmt;
 
-/// A message was not handled: what is to become of it. Handlers return `Result<(), Retry>`.
+/// What happens to a message that was not handled. Handlers return `Result<(), Retry>`.
 ///
 /// Any error becomes [`later`](Retry::later) by the `?` operator; a panic of the handler counts as
-/// `later` too. Errors that are no [`std::error::Error`] (`Box<dyn Error>`, `anyhow::Error`, a text)
-/// are given by [`because`](Retry::because):
+/// `later` too. For an error that does not implement [`std::error::Error`] (`Box<dyn Error>`,
+/// `anyhow::Error`, a text), use [`because`](Retry::because):
 ///
 /// ```ignore
 /// consumer.start(|message| -> Result<(), Retry> {
 ///     let order: Order = serde_json::from_slice(message.body())?;       // again later
 ///     book(&order).map_err(|error| Retry::later().because(error))?;     // an anyhow::Error
 ///     if order.is_void() {
-///         return Err(Retry::dead_letter().because("void orders are looked at by people"));
+///         return Err(Retry::dead_letter().because("a person decides on void orders"));
 ///     }
 ///     Ok(())
 /// })
@@ -22,11 +22,11 @@ use std::fmt;
 ///
 /// | consumer | `later` | `level(n)` | `dead_letter` |
 /// |---|---|---|---|
-/// | concurrent | a copy in the group's retry topic, after 10 s, 30 s, 1 min .. 2 h by the number of tries | the same, after the delay of level `n` | a copy in the group's dead letter topic |
-/// | ordered | again here after a second (settable); the queue waits | again here after the delay of level `n`, at most 30 s | a copy in the dead letter topic, then the next message |
-/// | broadcasting | not again: counted and logged | as `later` | as `later` |
+/// | concurrent | a copy in the group's retry topic, after 10 s, 30 s, 1 min .. 2 h by the number of failures | the same, after the delay of level `n` | a copy in the group's dead letter topic |
+/// | ordered | again here after 1 s (`suspend`); the queue waits | again here after the delay of level `n`, at most 30 s | a copy in the dead letter topic, then the next message |
+/// | broadcasting | dropped, counted and logged | as `later` | as `later` |
 ///
-/// After `max_reconsume` tries (16; ordered consumers: without end) `later` and `level` are
+/// After `max_reconsume` failures (16; ordered consumers: no limit) `later` and `level` mean
 /// `dead_letter`.
 #[doc(alias = "RECONSUME_LATER")]
 #[doc(alias = "SUSPEND_CURRENT_QUEUE_A_MOMENT")]
@@ -47,14 +47,14 @@ pub(super) enum When {
 }
 
 impl Retry {
-    /// Again later, when the group's settings say so: after a delay that grows with each try.
+    /// The message comes again later, after a delay that grows with each failure.
     pub fn later() -> Retry {
         Retry::new(When::Later)
     }
 
-    /// Again after the delay of this level: 1 s, 5 s, 10 s, 30 s, 1 to 10 min, 20 min, 30 min, 1 h
-    /// and 2 h for 1 to 18, unless the broker is configured otherwise. Higher levels count as the
-    /// last one; 0 is [`later`](Retry::later).
+    /// The message comes again after the delay of this level: 1 s, 5 s, 10 s, 30 s, 1 to 10 min, 20
+    /// min, 30 min, 1 h and 2 h for 1 to 18, unless the broker is configured otherwise. Higher levels
+    /// count as the last one; 0 is [`later`](Retry::later).
     #[doc(alias = "setDelayLevelWhenNextConsume")]
     #[doc(alias = "setSuspendCurrentQueueTimeMillis")]
     pub fn level(level: u32) -> Retry {
@@ -64,19 +64,19 @@ impl Retry {
         }
     }
 
-    /// Not again: a copy is put into the group's dead letter topic (`%DLQ%` and the group's name),
-    /// for people to look at.
+    /// The message does not come again: the broker puts a copy into the group's dead letter topic
+    /// (`%DLQ%` and the group's name), where people can inspect it.
     pub fn dead_letter() -> Retry {
         Retry::new(When::DeadLetter)
     }
 
-    /// With a reason, for the log. It should not have the message's body in it.
+    /// Adds a reason for the log. It should not contain the message's body.
     pub fn because(mut self, reason: impl fmt::Display) -> Retry {
         self.reason = Some(reason.to_string());
         self
     }
 
-    /// The delay level that was asked for; `None` for [`later`](Retry::later) and
+    /// The delay level; `None` for [`later`](Retry::later) and
     /// [`dead_letter`](Retry::dead_letter).
     pub fn delay_level(&self) -> Option<u32> {
         match self.when {
@@ -90,7 +90,7 @@ impl Retry {
         self.when == When::DeadLetter
     }
 
-    /// Why: the text that was given, or those of the error and its causes.
+    /// The reason: the given text, or the texts of the error and its causes.
     pub fn reason(&self) -> Option<&str> {
         self.reason.as_deref()
     }
@@ -104,14 +104,14 @@ impl Retry {
     }
 }
 
-/// Again later. The reason has the texts of the error and of its causes.
+/// [`later`](Retry::later), with the texts of the error and of its causes as the reason.
 impl<E: Error> From<E> for Retry {
     fn from(error: E) -> Retry {
         let mut reason = error.to_string();
         let mut cause = error.source();
         while let Some(error) = cause {
             let text = error.to_string();
-            // Many errors have the text of their cause in their own.
+            // Many errors repeat the text of their cause.
             if !reason.contains(&text) {
                 reason = format!("{reason}: {text}");
             }
@@ -146,7 +146,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_handler_says_when_and_why() {
+    fn a_retry_has_a_time_and_a_reason() {
         for (retry, text, level, dead) in [
             (Retry::later(), "later", None, false),
             (Retry::level(0), "later", None, false),
@@ -196,7 +196,7 @@ mod tests {
         let io = std::io::Error::other("disk");
         let own = crate::Error::new(crate::ErrorKind::Io, "saving: disk").caused_by(io);
         assert_eq!(Retry::from(own).reason(), Some("saving: disk"));
-        // What is no error is given as a reason.
+        // A value that is no error can be the reason.
         let boxed: Box<dyn Error + Send + Sync> = "text".into();
         assert_eq!(Retry::level(2).because(boxed).reason(), Some("text"));
     }

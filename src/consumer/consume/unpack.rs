@@ -1,4 +1,4 @@
-//! Messages as the user's code gets them: checked, inflated, under their own topic.
+//! Makes fetched messages ready for user code: checked, inflated, with their original topic.
 
 use std::sync::Arc;
 
@@ -9,11 +9,11 @@ use crate::consumer::topics::Topics;
 use crate::message::{MessageView, name};
 use crate::protocol::message::Unreadable;
 
-/// What a body may inflate to.
+/// The largest inflated body, in bytes.
 const MOST_INFLATED: usize = 64 << 20;
 
-/// The messages that are wanted and can be read. The others are settled: what is not wanted is final, and
-/// the control thread hears of what cannot be read.
+/// The messages that match the filter and can be read. The others are settled here: a message that does
+/// not match is final, and the control thread gets the ones that cannot be read.
 pub(crate) fn unpack(
     shared: &Shared,
     queue: &Arc<Assigned>,
@@ -55,8 +55,7 @@ fn unread(
     }
 }
 
-/// The message as its handler gets it; `None` if its tag is not wanted, or a filter of the user's leaves it
-/// out.
+/// The message as its handler gets it; `None` if its tag does not match, or a local filter leaves it out.
 fn unpack_one(
     shared: &Shared,
     queue: &Assigned,

@@ -16,17 +16,17 @@ use crate::consumer::shared::Shared;
 use crate::logging;
 use crate::message::MessageView;
 
-/// What the consume threads of a consumer share.
+/// The state that the consume threads of a consumer share.
 pub(crate) struct Worker {
     pub(crate) shared: Shared,
     pub(crate) handler: Box<dyn Handler>,
-    /// Messages of one call.
+    /// The most messages of one call.
     pub(crate) batch: usize,
     pub(crate) limits: Limits,
 }
 
 impl Worker {
-    /// The life of a consume thread.
+    /// The loop of a consume thread.
     pub(crate) fn run(&self) {
         loop {
             let queue = match self.shared.dispatcher.take() {
@@ -44,7 +44,7 @@ impl Worker {
             self.shared.dispatcher.charge(handed.len());
             if !handed.is_empty() {
                 self.consume(&queue, handed);
-                // In an ordered queue only now the next one may start.
+                // In an ordered queue the next message may start only now.
                 let now = Instant::now();
                 if queue.ready_at(now).is_some_and(|at| at <= now) {
                     self.shared.dispatcher.offer(&queue);
@@ -134,7 +134,7 @@ impl Worker {
         Ok(())
     }
 
-    /// Counts a result. What failed is the user's, and is told at debug.
+    /// Counts a result. The error is the user's own, and is logged at debug.
     fn note(&self, queue: &Assigned, message: &MessageView, ended: &Ended) {
         let (queue, times) = (&queue.shown, message.reconsume_times());
         match ended {

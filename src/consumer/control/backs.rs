@@ -1,5 +1,5 @@
-//! Messages that handlers could not handle: a broker puts a copy into the retry or dead letter topic.
-//! They stay in their window until that is confirmed.
+//! Messages whose handlers failed: a broker puts a copy into the retry or dead letter topic. They stay
+//! in their window until the copy is confirmed.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -32,14 +32,14 @@ const INNER_GROUP: &str = "CLIENT_INNER_PRODUCER";
 /// The levels at which the brokers' own delays begin.
 const FIRST_LEVEL: u32 = 3;
 
-/// The messages that are on their way back.
+/// The messages whose copies are not confirmed.
 #[derive(Default)]
 pub(super) struct Backs {
     open: HashMap<u64, Back>,
-    /// Those that wait before they are tried again.
+    /// Those that wait for the next request, by its time.
     agenda: BTreeSet<(Instant, u64)>,
     last: u64,
-    /// Sends copies; made when the first one is needed.
+    /// Sends copies; created for the first one.
     engine: Option<Arc<Engine>>,
 }
 
@@ -49,12 +49,12 @@ struct Back {
 }
 
 impl Backs {
-    /// When the next one is tried again.
+    /// When the next request is due.
     pub(super) fn due(&self) -> Option<Instant> {
         self.agenda.first().map(|(at, _)| *at)
     }
 
-    /// A handler ended, and the message is to go back.
+    /// A handler failed, and its message goes back.
     pub(super) fn begin(&mut self, given: GivenBack, tools: &Tools, now: Instant) -> Option<u64> {
         self.last += 1;
         let failures = 0;
@@ -62,7 +62,7 @@ impl Backs {
         self.ask(self.last, tools, now)
     }
 
-    /// Tries those again whose time has come. Returns the queues that changed.
+    /// Repeats the requests that are due. Returns the queues that changed.
     pub(super) fn step(&mut self, tools: &Tools, now: Instant) -> Vec<u64> {
         let mut changed = Vec::new();
         while let Some((at, id)) = self.agenda.first().copied().filter(|(at, _)| *at <= now) {
@@ -96,13 +96,13 @@ impl Backs {
         if tools.wire.send_back(queue, &header, now, Asked::Back(id)) {
             return None;
         }
-        // No broker has an address: a route may tell later.
+        // No broker has an address: a later route may have one.
         tools.wire.core.refresh_soon(&queue.topic().into());
         self.agenda.insert((now + Duration::from_secs(1), id));
         None
     }
 
-    /// There is a copy, by whichever way, or there is none.
+    /// A copy was stored, in either way, or the request failed.
     pub(super) fn judge(
         &mut self,
         id: u64,
@@ -188,7 +188,7 @@ fn header(given: &GivenBack, wire: &Wire, config: &ConsumerConfig) -> SendBack {
     }
 }
 
-/// After so many failed tries a message is a dead letter.
+/// After this many failures a message is a dead letter.
 fn most(config: &ConsumerConfig) -> i32 {
     let default = match config.mode {
         Mode::Ordered => u32::MAX,
@@ -198,20 +198,20 @@ fn most(config: &ConsumerConfig) -> i32 {
     i32::try_from(most).unwrap_or(i32::MAX)
 }
 
-/// The message as one for the retry topic of the group.
+/// The copy of a message for the group's retry topic.
 fn copy(given: &GivenBack, tools: &Tools) -> Message {
     let message = &given.message;
     let names = tools.topics.names();
     let group = names.for_users(&tools.wire.group);
     let times = u32::try_from(message.reconsume_times()).unwrap_or(0);
     let level = match given.level {
-        // What brokers choose when they are asked.
+        // The level that brokers choose for level 0.
         0 => FIRST_LEVEL + times,
         level => u32::try_from(level).unwrap_or(1),
     };
     let most = u32::try_from(most(&tools.config)).unwrap_or(u32::MAX);
     let (tried, most) = match given.level < 0 {
-        // More than it may be: the broker makes a dead letter of it.
+        // Above the limit: the broker makes it a dead letter.
         true => (times.max(1), 0),
         false => (times + 1, most),
     };
@@ -238,7 +238,7 @@ fn send(engine: Arc<Engine>, copy: Message, listener: Copied, client: &Client) {
     client.inner().workers.retries.submit(Box::new(job));
 }
 
-/// Tells the control thread what became of a copy.
+/// Passes the result of a copy's send to the control thread.
 struct Copied {
     inbox: Inbox,
     id: u64,

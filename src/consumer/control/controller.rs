@@ -1,4 +1,4 @@
-//! The control thread: it owns the state of all queues, and never waits for anything but its inbox.
+//! The control thread: it owns the state of all queues, and waits for its inbox only.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,10 +21,10 @@ use crate::consumer::observe::{self, ShutdownReport};
 use crate::sync::channel::Receiver;
 use crate::transport::{Connection, Deadline, Promise, Threads, catch_bug};
 
-/// Something is looked at this often, whatever happens.
+/// The longest wait for the inbox.
 const LOOK_AROUND: Duration = Duration::from_secs(1);
 
-/// What the control thread begins with.
+/// The values that the control thread starts with.
 pub(crate) struct Beginning {
     pub(crate) inbox: Inbox,
     pub(crate) events: Receiver<Event>,
@@ -33,7 +33,7 @@ pub(crate) struct Beginning {
     pub(crate) threads: Threads,
     /// Kept once the first assignment has its start offsets.
     pub(crate) started: Arc<Promise<()>>,
-    /// Kept when no queue is left, and brokers know it.
+    /// Kept when no queue is left, and brokers know that the member is gone.
     pub(crate) ended: Arc<Promise<ShutdownReport>>,
     /// Kept when the client is closed, if it is the consumer's own: its threads that did not end.
     pub(crate) closed: Arc<Promise<Vec<String>>>,
@@ -56,7 +56,7 @@ pub(super) struct Controller {
     links: Links,
 }
 
-/// A shutdown that goes on.
+/// A shutdown in progress.
 struct Ending {
     deadline: Deadline,
     report: ShutdownReport,
@@ -82,7 +82,7 @@ impl Controller {
         }
     }
 
-    /// The life of the thread.
+    /// The loop of the thread.
     pub(super) fn run(mut self) {
         loop {
             let due = self.due();
@@ -106,7 +106,7 @@ impl Controller {
         next.into_iter().flatten().fold(due, Instant::min)
     }
 
-    /// Takes all that has come, then does what is due. Returns whether all is over.
+    /// Takes all events of the inbox, then does what is due. Returns whether the consumer has ended.
     fn turn(&mut self, first: Option<Event>, now: Instant) -> bool {
         let mut next = first;
         while let Some(event) = next {
@@ -176,7 +176,7 @@ impl Controller {
         }
     }
 
-    /// A broker knows us now.
+    /// A broker knows this member now.
     fn confirmed(&mut self, connection: &Arc<Connection>, now: Instant) {
         let (queues, tools) = (&mut self.queues, &mut self.tools);
         self.links.confirmed(connection, queues, tools, now);
@@ -215,7 +215,7 @@ impl Controller {
         }
     }
 
-    /// A handler ended with a message of a queue that is ours no longer.
+    /// A handler ended with a message of a queue that was given up.
     fn stray(&mut self, number: u64, now: Instant) {
         let Some(stray) = self.queues.stray(number) else {
             return;
@@ -310,7 +310,7 @@ impl Controller {
         self.queues.look_at(number, Some(now));
     }
 
-    /// What one queue needs now.
+    /// Does what one queue needs now.
     fn step(&mut self, number: u64, now: Instant) {
         let Some(owned) = self.queues.get_mut(number) else {
             return;
@@ -342,8 +342,8 @@ impl Controller {
         self.queues.look_at(number, due);
     }
 
-    /// Puts a queue into the line of the consume threads if it has something for them. Returns when
-    /// it will have.
+    /// Puts a queue into the line of the consume threads if it has a message for them. Returns when it will
+    /// have one.
     fn hand_out(&mut self, number: u64, now: Instant) -> Option<Instant> {
         let owned = self.queues.get_mut(number)?;
         let ready = owned.assigned.ready_at(now)?;
@@ -356,7 +356,7 @@ impl Controller {
         None
     }
 
-    /// Sends the requests that the budget allows since something was released.
+    /// Sends the requests that the budget allows since bytes were released.
     fn serve(&mut self, now: Instant) {
         while let Some((number, grant)) = self.tools.budget.serve() {
             let Some(owned) = self.queues.get_mut(number) else {
@@ -374,7 +374,7 @@ impl Controller {
         }
     }
 
-    /// Brokers know us now: queues that waited for that go on.
+    /// Brokers know this member now: queues that waited for that go on.
     fn wake_waiting(&mut self, now: Instant) {
         let waiting = self.queues.iter().filter(|o| o.fetch.waits_for_broker);
         let waiting: Vec<u64> = waiting.map(|owned| owned.number()).collect();
@@ -383,7 +383,7 @@ impl Controller {
         }
     }
 
-    /// A queue is ours no longer.
+    /// A queue was given up.
     fn drop_queue(&mut self, number: u64, is_clean: bool, now: Instant) {
         let Some(mut owned) = self.queues.remove(number) else {
             return;
@@ -454,7 +454,7 @@ impl Controller {
         if self.ending.is_some() {
             return;
         }
-        // Who polls cannot mark what he has while he shuts down.
+        // A polling thread cannot mark its messages while it shuts the consumer down.
         self.tools.waits_for_handlers = !self.tools.config.is_pull;
         let rest = deadline.remaining(now);
         let until = now + (rest - (rest / 4).min(Duration::from_millis(500)));
@@ -471,12 +471,12 @@ impl Controller {
         });
     }
 
-    /// No queue is left: says goodbye to the brokers, and closes what is the consumer's own.
+    /// No queue is left: unregisters at the brokers, and closes the consumer's own client.
     fn end(mut self) {
         let Some(Ending { deadline, report }) = self.ending else {
             return;
         };
-        // Who orders something from now on is answered at once.
+        // Orders from now on are answered at once.
         drop(self.begun.events);
         self.backs.close();
         self.calls.close(report.uncommitted.is_empty());

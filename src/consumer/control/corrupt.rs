@@ -1,5 +1,4 @@
-//! Messages that cannot be read: they are fetched again, one by one, before anything is done about
-//! them.
+//! Messages that cannot be read. Each is fetched again, alone, before the policy decides about it.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -13,7 +12,7 @@ use crate::protocol::code::response;
 use crate::protocol::message::Messages;
 use crate::transport::Outcome;
 
-/// So often a message is fetched again before it is reported.
+/// How often a message is fetched again before it is reported.
 const TRIES: u32 = 3;
 
 /// When a message that waits is fetched again.
@@ -23,7 +22,7 @@ const AGAIN: Duration = Duration::from_secs(30);
 #[derive(Default)]
 pub(super) struct Corrupt(HashMap<(u64, u64), u32>);
 
-/// What to do with one that still cannot be read.
+/// The decision about a message that still cannot be read.
 pub(super) enum Fate {
     /// Its queue changed.
     Changed(u64),
@@ -79,7 +78,7 @@ impl Corrupt {
         Some(Fate::Changed(number))
     }
 
-    /// It came again, or did not. Returns the queue that changed.
+    /// The message was fetched again, or that failed. Returns the queue that changed.
     pub(super) fn answered(&mut self, unread: Unread, outcome: Outcome, now: Instant) -> u64 {
         let again = outcome
             .ok()
@@ -96,7 +95,7 @@ impl Corrupt {
         unread.queue.number
     }
 
-    /// A queue is ours no longer.
+    /// A queue was given up.
     pub(super) fn forget(&mut self, number: u64) {
         self.0.retain(|(of, _), _| *of != number);
     }

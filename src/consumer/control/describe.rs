@@ -1,4 +1,4 @@
-//! What the control thread knows, for people.
+//! The state of the control thread, for people.
 
 use std::time::Instant;
 

@@ -1,4 +1,4 @@
-//! What the control thread hears: answers, results, flags and orders.
+//! The inbox of the control thread: answers, results, flags and orders.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -16,13 +16,13 @@ use crate::message::{MessageQueue, MessageView};
 use crate::sync::channel::{self, Receiver, Sender};
 use crate::transport::{Completion, Connection, Deadline, Next, Outcome};
 
-/// Something for the control thread. Each one belongs to a request in flight, to a message that a
-/// handler had, to a flag that is raised once until it is seen, or to a caller that waits: so that
-/// the channel is bounded by these, although it has no limit of its own.
+/// An event for the control thread. Each one belongs to a request in flight, to a message that a
+/// handler had, to a flag that is raised once until it is seen, or to a waiting caller. These bound the
+/// channel, which has no limit of its own.
 pub(crate) enum Event {
-    /// A broker answered, or will not.
+    /// A request was answered, or failed.
     Answer(Box<Answered>),
-    /// Something in the window of this queue changed: a message became final, or is due later.
+    /// The window of this queue changed: a message became final, or is due later.
     Progress(u64),
     /// A handler could not handle a message.
     GiveBack(Box<GivenBack>),
@@ -34,20 +34,20 @@ pub(crate) enum Event {
     Saved(Result<()>),
     /// A flag of the inbox was raised.
     Flag,
-    /// A broker has confirmed over this connection that it knows us.
+    /// A broker has confirmed over this connection that it knows this member.
     Confirmed(Arc<Connection>),
     Order(Order),
 }
 
-/// What became of a request.
+/// The end of a request.
 pub(crate) struct Answered {
     pub(crate) asked: Asked,
     pub(crate) outcome: Outcome,
     pub(crate) at: Instant,
 }
 
-/// What a request was for. Queues go by the number of their assignment: an answer that is for an
-/// older one finds nobody.
+/// The purpose of a request. Queues are identified by the number of their assignment: an answer for an
+/// older assignment is dropped.
 #[derive(Debug)]
 pub(crate) enum Asked {
     /// The members of the group, by a round of the rebalance.
@@ -60,7 +60,7 @@ pub(crate) enum Asked {
         round: u64,
         nth: usize,
     },
-    /// The group's offset of a queue, whether it is ours or not.
+    /// The group's offset of any queue.
     Committed(MessageQueue),
     /// The group's offset of a queue that is about to start.
     Start(u64),
@@ -77,7 +77,7 @@ pub(crate) enum Asked {
     Back(u64),
     /// A message that could not be read, once more.
     Reread(Box<Unread>),
-    /// When the first message of a queue was stored whose end lies before our offset.
+    /// When the first message was stored, of a queue whose end lies before the asked offset.
     Earliest(u64),
 }
 
@@ -88,7 +88,7 @@ pub(crate) struct Pull {
     pub(crate) ask: Ask,
     pub(crate) since: Instant,
     pub(crate) from_slave: bool,
-    /// `None` if brokers need not know the consumer.
+    /// The connection that must be confirmed; `None` if brokers need not know the consumer.
     pub(crate) relied_on: Option<Registered>,
 }
 
@@ -106,7 +106,7 @@ pub(crate) struct Unread {
     pub(crate) queue: Arc<Assigned>,
     pub(crate) ticket: Ticket,
     pub(crate) offset: u64,
-    /// As it came.
+    /// As it was received.
     pub(crate) payload: Payload,
     pub(crate) what: String,
 }
@@ -117,19 +117,19 @@ impl fmt::Debug for Unread {
     }
 }
 
-/// What a caller of the consumer wants.
+/// A request of the consumer's caller.
 pub(crate) enum Order {
     Describe(Reply<ConsumerState>),
     /// Commits what is done, until then.
     Commit(Deadline, Reply<()>),
     /// A queue, by its users' name, goes on at an offset.
     Seek(MessageQueue, u64, Reply<()>),
-    /// Something that a broker asks.
+    /// A broker's question.
     Answer(Box<Question>),
     Shutdown(Deadline),
 }
 
-/// What a broker asks, and its request, which is to be answered.
+/// A broker's question, and its request, which must be answered.
 pub(crate) struct Question {
     pub(crate) request: BrokerRequest,
     pub(crate) what: What,
@@ -138,7 +138,7 @@ pub(crate) struct Question {
 pub(crate) enum What {
     /// Queues (on the wire) go on at these offsets.
     Reset(BTreeMap<MessageQueue, i64>),
-    /// How far the queues of this topic are.
+    /// The offsets of the queues of this topic.
     Offsets(String),
     /// All about this consumer.
     RunningInfo,
@@ -170,7 +170,7 @@ impl Inbox {
         let _ = self.0.events.send(event);
     }
 
-    /// Something that the assignment depends on changed: members, routes, a connection.
+    /// The members, a route or a connection changed: the assignment may change too.
     pub(crate) fn ask_rebalance(&self) {
         self.0.wants_rebalance.store(true, Ordering::SeqCst);
         if !self.0.is_raised.swap(true, Ordering::SeqCst) {
@@ -178,7 +178,7 @@ impl Inbox {
         }
     }
 
-    /// For the control thread: whether a rebalance was asked for since the last time.
+    /// For the control thread: whether a rebalance was asked for since the last call.
     pub(super) fn take_rebalance(&self) -> bool {
         self.0.is_raised.store(false, Ordering::SeqCst);
         self.0.wants_rebalance.swap(false, Ordering::SeqCst)

@@ -1,5 +1,5 @@
-//! The connections by which brokers know us. A broker behind another connection than before may be
-//! another process: without its locks, and with older offsets.
+//! The connections over which brokers know this member. A broker behind a new connection may be a new
+//! process: without its locks, and with older offsets.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Weak};
@@ -10,12 +10,12 @@ use super::owned::Queues;
 use super::tools::Tools;
 use crate::transport::Connection;
 
-/// The connections over which brokers have confirmed us, by address.
+/// The connections over which brokers have confirmed this member, by address.
 #[derive(Default)]
 pub(super) struct Links(HashMap<Arc<str>, Weak<Connection>>);
 
 impl Links {
-    /// A broker has confirmed us over this connection.
+    /// A broker has confirmed this member over this connection.
     pub(super) fn confirmed(
         &mut self,
         connection: &Arc<Connection>,
@@ -38,8 +38,8 @@ impl Links {
         }
     }
 
-    /// Finds brokers whose connection broke: until they have confirmed our locks again, these do not
-    /// count.
+    /// Finds brokers whose connection broke: their locks do not count until they have confirmed them
+    /// again.
     pub(super) fn check(&self, queues: &mut Queues, tools: &Tools, now: Instant) {
         let core = &tools.wire.core;
         let brokers = core.routes.brokers();
@@ -55,7 +55,7 @@ impl Links {
     }
 }
 
-/// The brokers of our queues.
+/// The brokers of this member's queues.
 fn names(queues: &Queues) -> BTreeSet<Arc<str>> {
     let names = queues.iter().map(|owned| owned.queue().shared_broker());
     names.cloned().collect()

@@ -1,7 +1,7 @@
 //! The locks of queues at their brokers: asked for, renewed and given back.
 //!
 //! An ordered consumer hands out nothing without them. A concurrent one takes them as leases for the
-//! hand-over, while all members of the group are of this library: the new member of a queue waits until
+//! hand-over while all members of the group use this library: the new member of a queue waits until
 //! the old one has committed and unlocked it.
 
 use std::time::Instant;
@@ -17,7 +17,7 @@ use crate::protocol::code::response;
 use crate::protocol::consumer::lock::Locked;
 use crate::transport::Outcome;
 
-/// Notes a queue whose lock is to be asked for or renewed now. Returns when to look again.
+/// Notes a queue whose lock must be asked for or renewed now. Returns when to look again.
 pub(super) fn step(owned: &mut Owned, tools: &mut Tools, now: Instant) -> Option<Instant> {
     let number = owned.number();
     let broker = owned.assigned.queue.shared_broker().clone();
@@ -60,8 +60,8 @@ fn fail(numbers: &[u64], queues: &mut Queues, now: Instant) {
     }
 }
 
-/// A broker said which of the queues it has locked for us. Returns those that may have been another
-/// member's since they were ours.
+/// A broker answered which of the queues it has locked for this member. Returns those that another
+/// member may have had in between.
 pub(super) fn answered(
     numbers: &[u64],
     outcome: Outcome,
@@ -101,7 +101,7 @@ pub(super) fn may_hand_out(owned: &Owned, now: Instant) -> bool {
     match &owned.lock {
         None => true,
         Some(lock) if lock.need() == Need::Required => lock.is_held(now),
-        // It is for the hand-over only: unless another member has it, the queue goes on.
+        // A lease is for the hand-over only: unless another member has it, the queue goes on.
         Some(lock) => lock.waits_for_another().is_none() || lock.goes_without(now),
     }
 }
@@ -116,15 +116,15 @@ pub(super) fn unlock(owned: &mut Owned, tools: &Tools, now: Instant) {
     }
 }
 
-/// Leases are taken from now on, or not any more.
+/// Begins or ends the use of leases.
 pub(super) fn use_leases(on: bool, queues: &mut Queues, tools: &mut Tools, now: Instant) {
     if tools.leases == on {
         return;
     }
     let group = &tools.config.group;
     match on {
-        true => logging::debug!(target: LOG, "{group}: all members are of this library"),
-        false => logging::debug!(target: LOG, "{group}: not all members are of this library"),
+        true => logging::debug!(target: LOG, "{group}: all members use this library"),
+        false => logging::debug!(target: LOG, "{group}: not all members use this library"),
     }
     (tools.leases, tools.holds_locks) = (on, on);
     for number in queues.numbers() {
@@ -139,7 +139,7 @@ pub(super) fn use_leases(on: bool, queues: &mut Queues, tools: &mut Tools, now: 
     }
 }
 
-/// The connection to a broker is another one: the broker may have forgotten its locks.
+/// The connection to a broker is new: the broker may have forgotten its locks.
 pub(super) fn link_broke(broker: &str, queues: &mut Queues, now: Instant) {
     for number in queues.numbers() {
         let Some(owned) = queues.get_mut(number) else {

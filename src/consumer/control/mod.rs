@@ -1,18 +1,18 @@
-//! The control thread of a consumer, an actor: it alone decides. It never waits for the network,
+//! The control thread of a consumer, an actor: it makes all decisions. It never waits for the network,
 //! runs no user code but the closure of an `Allocation`, and reads the clock once a turn. In reading order:
 //!
-//! - `inbox`: what it hears: answers, results, flags, orders
-//! - `wire`: the requests that it makes
+//! - `inbox`: its inputs: answers, results, flags, orders
+//! - `wire`: its requests to brokers
 //! - `owned`: its part of each queue, and when each is looked at next
-//! - `tools`: what it has beside the queues
+//! - `tools`: its other state
 //! - `locks`: the locks of queues at their brokers; `links`: the connections that they depend on
-//! - `group`: who the members are, and which queues are ours
+//! - `group`: the members, and which queues belong to this one
 //! - `stages`: what a queue needs in each stage of its life
 //! - `backs`: messages that go back to the broker; `corrupt`: those that cannot be read
-//! - `watch`: what goes wrong without an event; `describe`: what people see
-//! - `asked`: what callers and brokers ask
+//! - `watch`: faults that no event reports; `describe`: its state, for people
+//! - `asked`: orders of callers and questions of brokers
 //! - `controller`: the thread itself
-//! - `start`: what is learnt before it begins
+//! - `start`: what is looked up before it starts
 
 mod asked;
 mod backs;

@@ -1,4 +1,4 @@
-//! The queues of ours, as only the control thread knows them.
+//! The queues of this member: the part of their state that only the control thread has.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use crate::consumer::offset::Starting;
 use crate::consumer::queue::{Assigned, QueueLock};
 use crate::message::MessageQueue;
 
-/// One queue of ours.
+/// One queue of this member.
 pub(super) struct Owned {
     pub(super) assigned: Arc<Assigned>,
     pub(super) stage: Stage,
@@ -20,59 +20,59 @@ pub(super) struct Owned {
     pub(super) lock: Option<QueueLock>,
     /// Another member had the lock when it was asked for.
     pub(super) had_to_wait: bool,
-    /// When it is looked at next, if nothing happens before.
+    /// When it is looked at next, unless an event comes before.
     due: Option<Instant>,
 }
 
-/// How far a queue is, from being taken to being given up.
+/// The stages of a queue, from being taken to being given up.
 #[derive(Debug)]
 pub(super) enum Stage {
-    /// Its lock is asked for; until then it may be another member's.
+    /// It asks for its lock; until then the queue may be another member's.
     Taking,
-    /// Its start is asked for.
+    /// It asks for its start offset.
     Starting(Starting),
-    /// It may have been another member's for a while: the committed offset is asked for.
+    /// Another member may have had it for a while: it asks for the committed offset.
     Checking { is_asking: bool },
     /// Messages are fetched and handed out.
     Active,
-    /// Its offset is not there, and nobody has said where to go on.
+    /// Its offset does not exist: it waits for a seek or a reset.
     Stopped,
-    /// Nothing is fetched or handed out any more. Handlers end, until this time; then the progress
+    /// No more messages are fetched or handed out. Handlers have until this time to end; then the progress
     /// is committed.
     GivingUp { until: Instant },
 }
 
-/// Where the fetching of a queue stands.
+/// The state of fetching from a queue.
 #[derive(Debug, Default)]
 pub(super) struct Fetch {
     /// The broker that the last answer suggested: 0 is the master.
     pub(super) broker_id: i64,
     pub(super) streak: Streak,
-    /// Failures in a row to get any answer.
+    /// Requests in a row that got no answer.
     pub(super) failures: u32,
     pub(super) not_before: Option<Instant>,
-    /// The broker has not confirmed yet that it knows us.
+    /// The broker has not confirmed yet that it knows this member.
     pub(super) waits_for_broker: bool,
-    /// It stands in the budget's line.
+    /// It waits in the budget's line.
     pub(super) waits_for_bytes: bool,
     /// When an answer last came.
     pub(super) last_answer: Option<Instant>,
     /// Why the last request failed, if it did.
     pub(super) last_error: Option<String>,
-    /// The end of the queue, as the last answer had it.
+    /// The end of the queue, from the last answer.
     pub(super) end: Option<u64>,
-    /// When the last message that came was stored, epoch milliseconds.
+    /// When the last fetched message was stored, epoch milliseconds.
     pub(super) last_stored: Option<i64>,
-    /// Since when brokers say that our offset is not there.
+    /// Since when brokers answer that the offset does not exist.
     pub(super) moved_since: Option<Instant>,
-    /// All that the queue has is younger than what we had of it.
+    /// All messages of the queue are younger than the last one fetched before: a new topic.
     pub(super) is_new_topic: bool,
-    /// The group may have had the first messages that come: the queue was not handed over.
+    /// The first messages may be duplicates: the queue was not handed over.
     pub(super) may_repeat: bool,
 }
 
 impl Fetch {
-    /// It begins anew, elsewhere.
+    /// It begins anew, at another offset.
     pub(super) fn forget_place(&mut self) {
         *self = Fetch {
             last_answer: self.last_answer,
@@ -83,13 +83,13 @@ impl Fetch {
     }
 }
 
-/// All queues of ours, and when each is looked at next.
+/// All queues of this member, and when each is looked at next.
 #[derive(Default)]
 pub(super) struct Queues {
     by_number: HashMap<u64, Owned>,
     numbers: HashMap<MessageQueue, u64>,
     agenda: BTreeSet<(Instant, u64)>,
-    /// Queues that were given up while handlers still had messages, which count in the budget.
+    /// Queues that were given up while handlers still had messages: these count in the budget.
     strays: HashMap<u64, Arc<Assigned>>,
 }
 
@@ -110,7 +110,7 @@ impl Owned {
         matches!(self.stage, Stage::Active)
     }
 
-    /// Whether it will be looked at, whatever happens.
+    /// Whether it will be looked at without an event.
     pub(super) fn has_due(&self) -> bool {
         self.due.is_some()
     }
@@ -165,7 +165,7 @@ impl Queues {
         self.by_number.values()
     }
 
-    /// Whether a queue is ours, or a handler of ours still has messages of it.
+    /// Whether this member has a queue, or a handler still has messages of it.
     pub(super) fn is_held(&self, queue: &MessageQueue) -> bool {
         let mut strays = self.strays.values();
         self.numbers.contains_key(queue) || strays.any(|stray| stray.queue == *queue)
@@ -191,7 +191,7 @@ impl Queues {
         self.by_number.is_empty()
     }
 
-    /// Has a queue looked at then, and not before unless something happens.
+    /// Sets when a queue is looked at next, unless an event comes before.
     pub(super) fn look_at(&mut self, number: u64, at: Option<Instant>) {
         let Some(owned) = self.by_number.get_mut(&number) else {
             return;

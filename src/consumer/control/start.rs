@@ -1,4 +1,4 @@
-//! What is learnt before the consumer is a member of its group, and the start of its thread.
+//! What is looked up before the consumer is a member of its group, and the start of its thread.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -21,7 +21,7 @@ use crate::consumer::topics::GroupFacts;
 use crate::sync::channel::Receiver;
 use crate::transport::Deadline;
 
-/// What the control thread will have, before it is a member.
+/// The parts of the control thread, before the consumer is a member.
 pub(crate) struct Parts {
     shared: Shared,
     wire: Wire,
@@ -30,7 +30,7 @@ pub(crate) struct Parts {
 }
 
 impl Parts {
-    /// `local`: where the offsets are, if brokers do not have them.
+    /// `local`: the offsets, if brokers do not keep them.
     pub(crate) fn new(
         shared: &Shared,
         core: &Arc<ClientCore>,
@@ -46,8 +46,8 @@ impl Parts {
         }
     }
 
-    /// Asks whether the group has offsets in the topics, until the deadline. To be asked before the
-    /// consumer is a member: members that start together must not take the offsets that the others
+    /// Asks whether the group has offsets in the topics, until the deadline. This happens before the
+    /// consumer is a member: members that start together must not mistake the offsets that the others
     /// have just committed for those of a group that is known.
     pub(crate) fn learn_group(&mut self, events: &Receiver<Event>, deadline: Deadline) {
         let mut open = 0;
@@ -83,7 +83,7 @@ impl Parts {
     }
 }
 
-/// Starts the control thread, and that of events.
+/// Starts the control thread, and the thread of events.
 pub(crate) fn spawn(begun: Beginning, parts: Parts, membership: Arc<Membership>) -> io::Result<()> {
     let threads = begun.threads.clone();
     let Parts {

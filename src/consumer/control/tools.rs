@@ -1,4 +1,4 @@
-//! What the steps of all queues need.
+//! The state that the steps of all queues share.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::consumer::offset::{LocalOffsets, Progress};
 use crate::consumer::queue::{Assignment, Budget};
 use crate::consumer::topics::{GroupFacts, Topics};
 
-/// What the control thread has beside the queues.
+/// The control thread's state apart from the queues.
 pub(super) struct Tools {
     pub(super) config: Arc<ConsumerConfig>,
     pub(super) topics: Arc<Topics>,
@@ -30,7 +30,7 @@ pub(super) struct Tools {
     /// Of what is counted of each topic.
     pub(super) histories: HashMap<Arc<str>, History>,
     pub(super) events: Events,
-    /// Of a broadcasting consumer; brokers have those of others.
+    /// The offsets of a broadcasting consumer; otherwise brokers keep them.
     pub(super) local: Option<LocalOffsets>,
     /// When the consumer was started, epoch milliseconds.
     pub(super) started_ms: i64,
@@ -49,7 +49,7 @@ pub(super) struct Tools {
 }
 
 impl Tools {
-    /// A number that no assignment, seek or reset has had.
+    /// The next number of an assignment, seek or reset.
     pub(super) fn next_generation(&mut self) -> u64 {
         self.last_generation += 1;
         self.last_generation

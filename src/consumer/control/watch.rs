@@ -1,5 +1,5 @@
-//! What goes wrong without an event: handlers that do not end, and queues that do nothing although
-//! they could.
+//! Faults that no event reports: handlers that do not end, and queues that do nothing although they
+//! could.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -12,13 +12,13 @@ use crate::consumer::observe::Event;
 use crate::consumer::queue::Payload;
 use crate::logging;
 
-/// How often all queues are looked at.
+/// How often all queues are checked.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// A queue that does nothing for this long although it could has been forgotten.
+/// A queue that could fetch, and does nothing for this long, was forgotten.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(5);
 
-/// What was found before.
+/// The findings of earlier checks.
 pub(super) struct Watch {
     next: Instant,
     /// Since when a handler has a message that was reported, by queue and offset.
@@ -27,12 +27,12 @@ pub(super) struct Watch {
     idle: HashMap<u64, Instant>,
 }
 
-/// What was found.
+/// The findings of a check.
 #[derive(Default)]
 pub(super) struct Found {
     /// Messages that are taken from their handlers.
     pub(super) recalled: Vec<GivenBack>,
-    /// Queues to be looked at.
+    /// Forgotten queues.
     pub(super) forgotten: Vec<u64>,
 }
 

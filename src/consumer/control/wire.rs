@@ -1,4 +1,4 @@
-//! The requests of the control thread. None waits: the answer comes to the inbox.
+//! The requests of the control thread. No request blocks: its answer goes to the inbox.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -18,34 +18,34 @@ use crate::protocol::consumer::pull::{PullRequest, flag};
 use crate::protocol::consumer::subscription::Subscription;
 use crate::transport::{Deadline, Dial, Request, To, Via};
 
-/// How long a broker has for an answer that is due soon.
+/// How long a broker has for the answer to a request that is not parked.
 const SOON: Duration = Duration::from_secs(3);
 
 /// A commit has more time: brokers under load take it late, and the next one follows it.
 const COMMIT_WITHIN: Duration = Duration::from_secs(5);
 
-/// How long a broker may hold a pull.
+/// How long a broker may park a pull.
 const HOLD: Duration = Duration::from_secs(15);
 
-/// How much longer its answer may take: brokers look at what they hold every 5 s.
+/// How much longer its answer may take: brokers check their parked pulls every 5 s.
 const HOLD_MARGIN: Duration = Duration::from_secs(7);
 
-/// Where and in whose name requests are made.
+/// The client and the group of the requests.
 pub(crate) struct Wire {
     pub(crate) core: Arc<ClientCore>,
     /// The group as brokers know it.
     pub(crate) group: Arc<str>,
     inbox: Inbox,
-    /// Pulls say themselves what they want: the broker need not know the subscription.
+    /// Each pull carries the subscription: the broker need not know it.
     with_subscription: bool,
 }
 
-/// What to ask about the bounds of a queue.
+/// A bound of a queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Bound {
     Min,
     Max,
-    /// Not an offset, but when the first message was stored.
+    /// The time at which the first message was stored (not an offset).
     StoreTime,
     /// The first offset stored at this time (epoch milliseconds) or later.
     At(u64),
@@ -197,8 +197,8 @@ impl Wire {
         brokers.address_for_pull(queue.broker(), id, false)
     }
 
-    /// Asks for messages from an offset on. If it may be parked, the broker holds the request until
-    /// there is one.
+    /// Asks for messages from an offset on. If the request may be parked, the broker answers once it has a
+    /// message.
     pub(super) fn pull(
         &self,
         broker: &Arc<str>,
@@ -223,7 +223,7 @@ impl Wire {
         self.send(broker, &request, deadline, Asked::Pull(pull));
     }
 
-    /// Asks for one message again.
+    /// Asks for one message for the second time.
     pub(super) fn reread(
         &self,
         queue: &MessageQueue,
@@ -292,7 +292,7 @@ impl Wire {
         }
     }
 
-    /// The master, else any broker of the name: slaves take offsets and hand them on.
+    /// The master, else any broker of the name: slaves accept offsets and pass them on.
     fn offset_broker(&self, queue: &MessageQueue) -> Option<Arc<str>> {
         let brokers = self.core.routes.brokers();
         let found = brokers.address_for_pull(queue.broker(), 0, false)?;

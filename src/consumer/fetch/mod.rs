@@ -1,6 +1,6 @@
-//! Fetching messages: what is decided from an answer.
+//! Decisions about the answers to pulls and pops.
 //!
-//! - `verdict`: what the answer to a pull means, and how long to wait before the next one;
+//! - `verdict`: the meaning of the answer to a pull, and the pause before the next pull;
 //! - `moved`: what to do when the asked offset does not exist;
 //! - `popped`: the time of a popped message, and what its ack achieved.
 

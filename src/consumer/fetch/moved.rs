@@ -1,45 +1,46 @@
-//! What to do when the offset that we ask for does not exist at the broker.
+//! What to do when the asked offset does not exist at the broker.
 
 use std::time::Duration;
 
 use super::verdict::Moved;
 
-/// How long a broker whose queue ends before our offset is given to catch up.
+/// How long a broker whose queue ends before the asked offset may take to catch up.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What a consumer does when the broker says that the offset of a queue does not exist any more, or
 /// not yet (default: [`Follow`](OffsetMoved::Follow)).
 ///
-/// Both are reported as an event with the old and the new offset. A reset by an operator is followed
-/// in any case.
+/// Each policy reports an event with the old and the new offset. A reset by an operator is always
+/// followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 #[doc(alias = "OFFSET_ILLEGAL")]
 pub enum OffsetMoved {
-    /// Goes on where messages are. Below the queue's first message (the messages in between have
-    /// expired): at the first one. Above its end (a replica that is behind, or lost data): the
-    /// master is asked for up to 30 s, then at its end. If the topic was deleted and made anew, at
-    /// its first message. Never at 0 by itself.
+    /// The queue goes on where messages are. If the offset is below the queue's first message (the
+    /// messages in between have expired), it goes on at that message. If the offset is above the end
+    /// (a replica that is behind, or lost data), the master is asked for up to 30 s, then the queue
+    /// goes on at the end. If the topic was deleted and created again, it goes on at the first
+    /// message. It never goes back to 0 without a reason.
     #[default]
     Follow,
-    /// The queue stops, and waits for a seek or a reset. For programs that must notice a gap before
-    /// they go on.
+    /// The queue stops until a seek or a reset. For programs that must notice a gap before they go
+    /// on.
     Fail,
 }
 
-/// What becomes of the queue.
+/// The decision about the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Move {
     /// Begin a new generation at this offset, and commit it.
     Go { to: u64 },
     /// Keep the offset, and ask the master again after the pause.
     Stay { pause: Duration },
-    /// Stop the queue until somebody seeks or resets it.
+    /// Stop the queue until a seek or a reset.
     Stop,
 }
 
-/// `since` is how long brokers have been answering like this; `from_master` says who answered last,
-/// and `is_new_topic` that the oldest message of the queue is younger than one that we had.
+/// `since` is how long brokers have been answering like this. `from_master`: the master gave the last
+/// answer. `is_new_topic`: the oldest message of the queue is younger than one that was fetched.
 pub(crate) fn judge_move(
     policy: OffsetMoved,
     moved: Moved,

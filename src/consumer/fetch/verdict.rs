@@ -1,9 +1,9 @@
-//! What the answer to a pull (or pop) means. Nothing in it is believed that would skip messages,
-//! and no answer leads to a loop without a pause.
+//! The meaning of the answer to a pull (or pop). A value that would skip messages is not used, and no
+//! answer leads to a loop without a pause.
 
 use std::time::Duration;
 
-/// The response codes that mean something for a pull or pop.
+/// The response codes that have a meaning for a pull or pop.
 mod code {
     pub(super) const SUCCESS: i32 = 0;
     pub(super) const SYSTEM_BUSY: i32 = 2;
@@ -27,11 +27,11 @@ mod code {
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// A broker that filters looks at 800 entries of its queue for one answer, and some may have been
-/// stored after it read the maximum.
+/// A broker that filters reads up to 800 entries of its queue for one answer. Some of them may have
+/// been stored after it read the maximum.
 const SCANNED_BY_BROKER: u64 = 800;
 
-/// What a broker answered to a request for messages from an offset on.
+/// A broker's answer to a request for messages from an offset on.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct PullAnswer<'a> {
     pub(crate) code: i32,
@@ -55,20 +55,20 @@ pub(crate) enum Verdict {
     Nothing { next: u64, pause: Duration },
     /// The asked offset does not exist.
     Moved(Moved),
-    /// The broker has too much to do.
+    /// The broker is overloaded.
     Busy { pause: Duration },
-    /// The broker does not know the group or its subscription (yet): a heartbeat, then again.
+    /// The broker does not know the group or its subscription (yet): send a heartbeat, then ask again.
     HeartbeatFirst { pause: Duration },
     /// Another broker has this queue of a static topic: the route is looked up.
     NotMine { pause: Duration },
-    /// The topic or queue is not there: the route is looked up.
+    /// The topic or queue does not exist: the route is looked up.
     Gone { pause: Duration },
-    /// Somebody has to change something: a permission, a filter, the group. An event at once.
+    /// A person has to change a permission, a filter or the group: an event at once.
     Refused { pause: Duration },
-    /// Anything else. An event after the third time.
+    /// Any other code: an event after the third time.
     Failed { pause: Duration },
-    /// The answer contradicts itself or the protocol. Nothing of it is used, and the same offset is
-    /// asked for again.
+    /// The answer contradicts itself or the protocol. It is not used, and the same offset is asked for
+    /// again.
     Broken { what: &'static str, pause: Duration },
 }
 
@@ -78,14 +78,14 @@ pub(crate) enum Moved {
     /// It lies below the minimum: the messages have expired.
     TooSmall { min: u64 },
     /// It lies above the maximum: a replica that is behind, a queue that lost its end, or a topic
-    /// that was made anew.
+    /// that was created again.
     TooLarge { min: u64, max: u64 },
     /// An operator reset the offset of the group.
     Reset { to: u64 },
 }
 
-/// What the answer to a pull from `asked` on means. `streak` counts the latest answers that brought
-/// nothing ([`Streak`]): pauses grow with it.
+/// The meaning of the answer to a pull from `asked` on. `streak` counts the latest answers without
+/// progress ([`Streak`]): pauses grow with it.
 pub(crate) fn judge(answer: &PullAnswer<'_>, asked: u64, streak: u32) -> Verdict {
     match answer.code {
         code::SUCCESS | code::PULL_NOT_FOUND | code::PULL_RETRY_IMMEDIATELY => {
@@ -183,7 +183,7 @@ fn offset(value: Option<i64>) -> Option<u64> {
     value.and_then(|value| u64::try_from(value).ok())
 }
 
-/// A broker that answers "nothing" at once, instead of waiting for a message, is asked less often.
+/// A broker that answers at once without messages, instead of parking the pull, is asked less often.
 fn idle_pause(streak: u32) -> Duration {
     match streak {
         0 => Duration::ZERO,
@@ -196,20 +196,20 @@ fn growing(first_ms: u64, streak: u32) -> Duration {
     Duration::from_millis(first_ms << streak.min(10)).min(SECOND)
 }
 
-/// The latest answers of a queue in a row that brought nothing and came at once.
+/// The latest answers of a queue in a row that came at once and made no progress.
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct Streak(u32);
 
 impl Streak {
-    /// An answer without progress that came faster than this was not held by the broker.
+    /// An answer without progress that came faster than this was not parked by the broker.
     const AT_ONCE: Duration = Duration::from_millis(500);
 
     pub(crate) fn count(self) -> u32 {
         self.0
     }
 
-    /// Notes an answer that came after `took`. Returns whether it is worth an event: a refusal that
-    /// is the first one, a failure that is the third one.
+    /// Notes an answer that came after `took`. Returns whether it is worth an event: the first refusal,
+    /// or the third failure.
     pub(crate) fn note(&mut self, verdict: &Verdict, asked: u64, took: Duration) -> bool {
         let before = self.0;
         let (progress, event) = match verdict {

@@ -1,4 +1,4 @@
-//! What happens to a consumer that a person or a program may want to know of.
+//! The events of a consumer, for its listener and for the log.
 
 use std::fmt;
 use std::io;
@@ -15,17 +15,18 @@ use crate::transport::Threads;
 
 use super::stats::Counters;
 
-/// So many events wait for the listener; more are dropped, and counted.
+/// The most events that wait for the listener. Further ones are dropped and counted.
 const MOST_WAITING: usize = 1024;
 
-/// Something that happened to a consumer. Its `Display` is one line for a log.
+/// An event of a consumer. Its `Display` is one line for a log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
-    /// The queues of this member have changed: these are all of them, sorted, [retry
-    /// queues](MessageQueue::is_retry) included. The first one comes during the start, also if there
-    /// are none. Where the queues start is decided after it: what is sent from now on may still be
-    /// left out by [`StartFrom::Last`](crate::StartFrom::Last). Wait for the start to return, not for this.
+    /// The queues of this member have changed: these are all of them, sorted, including [retry
+    /// queues](MessageQueue::is_retry). The first such event comes during the start, even if the member
+    /// has no queues. It does not mean that the start offsets are known:
+    /// [`StartFrom::Last`](crate::StartFrom::Last) may still skip messages that are sent after it. Wait
+    /// for the start to return, not for this event.
     Assigned {
         /// All queues of this member.
         queues: Vec<MessageQueue>,
@@ -35,35 +36,35 @@ pub enum Event {
         /// The queue.
         queue: MessageQueue,
     },
-    /// A queue was given up before all was done: what was with handlers, or not committed, comes
-    /// again to its next member.
+    /// A queue was given up before its handlers ended or its offset was committed: its next member gets
+    /// these messages again.
     Lost {
         /// The queue.
         queue: MessageQueue,
-        /// Messages that handlers still had.
+        /// The number of messages that handlers still had.
         running: usize,
         /// The offset that no broker confirmed.
         uncommitted: Option<u64>,
     },
-    /// The broker has no message at the offset that was asked for: consuming goes on elsewhere, or
-    /// stops, by the consumer's policy.
+    /// The broker has no message at the asked offset, or an operator reset it: the queue goes on at another
+    /// offset, or stops, by the consumer's policy.
     OffsetMoved {
         /// The queue.
         queue: MessageQueue,
-        /// The offset that was asked for.
+        /// The asked offset.
         from: u64,
-        /// Where consuming goes on; `None` if it stops.
+        /// The offset at which the queue goes on; `None` if it stops.
         to: Option<u64>,
-        /// Why.
+        /// The reason.
         why: MoveReason,
     },
-    /// A handler has a message for longer than the consume timeout.
+    /// A handler has had a message for longer than the consume timeout.
     Stuck {
         /// The queue.
         queue: MessageQueue,
         /// The offset of the message.
         offset: u64,
-        /// How long.
+        /// For how long.
         since: Duration,
     },
     /// A message cannot be read: its checksum is wrong, or its body is damaged.
@@ -72,16 +73,16 @@ pub enum Event {
         queue: MessageQueue,
         /// The offset of the message.
         offset: u64,
-        /// What is wrong with it.
+        /// The fault.
         what: String,
     },
-    /// A broker refuses to hand out messages of a queue, or does not answer as it should.
+    /// A broker refused a pull of a queue, or its answer cannot be used.
     Refused {
         /// The queue.
         queue: MessageQueue,
-        /// The code of its answer; `None` if that says that there are messages, and is damaged.
+        /// The code of the answer; `None` if the code is a success but the answer is damaged.
         code: Option<ResponseCode>,
-        /// What it said.
+        /// The code and remark of the broker, or the fault of the answer.
         what: String,
     },
     /// The offsets of a broadcasting consumer could not be saved, twice in a row: the disk is full or
@@ -90,36 +91,37 @@ pub enum Event {
         /// What is wrong.
         what: String,
     },
-    /// Another client with the id of this one is a member of the group: both take the same queues. Told
-    /// within a minute if it came later than this one, and can be told from a connection of this client
-    /// that was cut; else after 130 s. A start beside a member that lives fails instead.
+    /// Another client with this member's id is a member of the group: both take the same queues. The
+    /// event comes within a minute if the other client started later, and cannot be an ended connection of
+    /// this one; otherwise after 130 s. (A start beside a living member with the same id fails.)
     DuplicateClient {
-        /// The address of the other one, as the broker sees it.
+        /// The address of the other one, as the broker sees it; all addresses if it is not known which one.
         address: String,
     },
     /// Other members of the group subscribe to other topics, or with other filters. The broker keeps
-    /// the subscriptions of one of them only, so that messages get lost. Brokers name those of the last
-    /// heartbeat only: which member differs, and how many do, is not known.
+    /// the subscriptions of only the latest heartbeat, so that messages get lost. Which member differs, and
+    /// how many do, is not known.
     SubscriptionMismatch {
         /// The topic.
         topic: String,
-        /// What the broker has.
+        /// How the subscriptions differ.
         what: String,
     },
-    /// Brokers have not agreed for a minute on who the members are. Queues are kept meanwhile.
+    /// The members of the group have been in doubt for a minute: brokers disagree or do not answer, for
+    /// example. This member keeps its queues meanwhile.
     Doubtful {
         /// What is wrong.
         what: String,
     },
 }
 
-/// Why an offset was not there.
+/// Why an offset moved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum MoveReason {
-    /// The messages were deleted before they were consumed: they were older than the broker keeps.
+    /// The messages were deleted before they were consumed: they were older than the broker's retention.
     Expired,
-    /// The queue ends before it: the broker lost messages, or the topic was made anew.
+    /// The queue ends before it: the broker lost messages, or the topic was created again.
     BehindEnd,
     /// An operator reset the offset of the group.
     Reset,
@@ -172,7 +174,7 @@ impl fmt::Display for Event {
             Event::Refused { queue, what, .. } => write!(f, "{queue}: {what}"),
             Event::NotSaved { what } => write!(f, "the offsets are not saved: {what}"),
             Event::DuplicateClient { address } => {
-                write!(f, "{address} has the same client id as this member")
+                write!(f, "several clients have the id of this member: {address}")
             }
             Event::SubscriptionMismatch { topic, what } => {
                 write!(
@@ -180,7 +182,7 @@ impl fmt::Display for Event {
                     "members of the group subscribe differently: {topic}: {what}"
                 )
             }
-            Event::Doubtful { what } => write!(f, "the members of the group are not sure: {what}"),
+            Event::Doubtful { what } => write!(f, "the members of the group are in doubt: {what}"),
         }
     }
 }
@@ -189,23 +191,23 @@ impl fmt::Display for MoveReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             MoveReason::Expired => "has expired",
-            MoveReason::BehindEnd => "lies behind the end of the queue",
+            MoveReason::BehindEnd => "is beyond the end of the queue",
             MoveReason::Reset => "was reset",
         })
     }
 }
 
-/// User code that hears of events.
+/// The user's listener of events.
 pub(crate) type Listener = Arc<dyn Fn(&Event) + Send + Sync>;
 
-/// Where events go: to the log, and to the listener if there is one. It never waits.
+/// Passes events to the log, and to the listener if there is one. It never waits.
 pub(crate) struct Events {
     listener: Option<Sender<Event>>,
     counters: Arc<Counters>,
 }
 
 impl Events {
-    /// The listener runs on a thread of its own, which ends with this.
+    /// The listener runs on a thread of its own, which ends with the `Events`.
     pub(crate) fn start(
         listener: Option<Listener>,
         threads: &Threads,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::message::MessageQueue;
 
-/// How far a consumer is behind in its queues. What is not known is `None`, and never 0.
+/// How far a consumer is behind in its queues. An unknown number is `None`, and never 0.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Lag {
@@ -20,21 +20,21 @@ pub struct QueueLag {
     /// The queue.
     pub queue: MessageQueue,
     /// Offsets from the lowest one that is not consumed to the end of the queue. Messages that a filter
-    /// leaves out count until the consumer has passed them. `None` if the broker did not say where the queue
-    /// ends, or it is not known yet where consuming starts.
+    /// leaves out count until the consumer has passed them. `None` if the end of the queue is not known, or
+    /// its start offset is not known yet.
     pub messages: Option<u64>,
     /// How long ago the oldest message that is not consumed was stored, by this machine's clock; zero if
-    /// all are consumed. `None` if it is not known: that message was not fetched yet.
+    /// all are consumed. `None` if it is not known because that message was not fetched yet.
     pub oldest: Option<Duration>,
 }
 
 impl Lag {
-    /// Messages in all queues together; `None` if one of them is not known.
+    /// The messages of all queues together; `None` if the number of one queue is not known.
     pub fn messages(&self) -> Option<u64> {
         self.queues.iter().map(|queue| queue.messages).sum()
     }
 
-    /// The age of the oldest message of all; `None` if one of them is not known.
+    /// The age of the oldest message of all queues; `None` if the age of one queue is not known.
     pub fn oldest(&self) -> Option<Duration> {
         let ages: Option<Vec<Duration>> = self.queues.iter().map(|queue| queue.oldest).collect();
         ages.map(|ages| ages.into_iter().max().unwrap_or_default())
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_known_of_one_queue_is_not_known_of_all() {
+    fn a_number_that_one_queue_lacks_is_unknown_for_all() {
         let seconds = Duration::from_secs;
         let lag = |queues: &[(Option<u64>, Option<Duration>)]| {
             let queues = queues

@@ -1,11 +1,11 @@
-// What a consumer says of itself.
+// The reports of a consumer about itself.
 //
-// - `stats`: what it counts
-// - `rates`: what it counts of each topic
-// - `events`: what happens to it
-// - `state`: what it has at one moment
+// - `stats`: its counters
+// - `rates`: counters and rates by topic
+// - `events`: its events
+// - `state`: its state at one moment
 // - `lag`: how far it is behind
-// - `report`: what its shutdown achieved
+// - `report`: the result of its shutdown
 
 mod events;
 mod lag;

@@ -2,22 +2,22 @@ use std::fmt;
 
 use crate::message::MessageQueue;
 
-/// What a consumer's bounded shutdown achieved.
+/// The result of a consumer's bounded shutdown.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[must_use]
 #[non_exhaustive]
 pub struct ShutdownReport {
-    /// Messages that were with handlers when the time was up: each queue with the offset of the
-    /// message. Their results do not count any more; another member gets them again.
+    /// Messages that handlers still had at the deadline: each queue with the offset of the message. Their
+    /// results do not count any more; another member gets these messages again.
     pub running: Vec<(MessageQueue, u64)>,
     /// Progress that no broker confirmed: each queue with the offset that should have been
-    /// committed. What lies before it may be consumed again.
+    /// committed. Messages before it may be consumed again.
     pub uncommitted: Vec<(MessageQueue, u64)>,
-    /// Names of threads that had not ended when the time was up, mostly handlers stuck in user
-    /// code. They are left to end by themselves.
+    /// Names of threads that had not ended at the deadline, mostly handlers stuck in user code. They end
+    /// by themselves later.
     pub stuck_threads: Vec<String>,
-    /// The shutdown was begun by a handler, which it cannot wait for: it goes on in the background,
-    /// and this report is not its last word.
+    /// A handler called the shutdown, which cannot wait for that handler: it goes on in the background,
+    /// and this report is not final.
     pub goes_on: bool,
 }
 

@@ -1,12 +1,12 @@
-//! What a consumer has at one moment.
+//! The state of a consumer at one moment.
 
 use std::fmt;
 use std::time::Duration;
 
 use crate::message::MessageQueue;
 
-/// What a consumer has at one moment. Its `Display` is made for a log or a status page: one line for
-/// the consumer, one for each queue.
+/// The state of a consumer at one moment. Its `Display` is for a log or a status page: one line for the
+/// consumer, and one for each queue.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ConsumerState {
@@ -14,7 +14,7 @@ pub struct ConsumerState {
     pub group: String,
     /// The id under which brokers know this member.
     pub client_id: String,
-    /// Members of the group, as brokers last said; `None` if that is not sure.
+    /// The number of members of the group, by the brokers' last answers; `None` if it is in doubt.
     pub members: Option<usize>,
     /// Bytes of messages that are held.
     pub held_bytes: u64,
@@ -32,13 +32,13 @@ pub struct QueueState {
     pub doing: Doing,
     /// For how long.
     pub since: Duration,
-    /// The lowest offset that is not consumed. It is what is committed.
+    /// The lowest offset that is not consumed. This offset is committed.
     pub low_water: u64,
     /// The offset that is fetched next.
     pub next: u64,
     /// The last offset that a broker confirmed as committed.
     pub committed: Option<u64>,
-    /// The end of the queue, when the broker was last asked.
+    /// The end of the queue, from the broker's last answer.
     pub end: Option<u64>,
     /// Messages that are held, finished ones behind an unfinished one included.
     pub held: usize,
@@ -46,11 +46,11 @@ pub struct QueueState {
     pub running: usize,
     /// When an answer to a request for messages last came.
     pub last_fetch: Option<Duration>,
-    /// Why the last request for messages failed; none if it did not.
+    /// Why the last request for messages failed; `None` if it succeeded.
     pub last_error: Option<String>,
 }
 
-/// What a queue does.
+/// The activity of a queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Doing {
@@ -68,7 +68,7 @@ pub enum Doing {
     Paused,
     /// It waits before it asks again.
     BackingOff,
-    /// It stopped, as its offset is not there, and waits for a reset.
+    /// It stopped because its offset does not exist, and waits for a seek or a reset.
     Stopped,
     /// It is given up: handlers end, and the progress is committed.
     GivingUp,
@@ -86,7 +86,7 @@ impl fmt::Display for ConsumerState {
         write!(f, "consumer {} ({}): ", self.group, self.client_id)?;
         match self.members {
             Some(members) => write!(f, "{members} members, ")?,
-            None => f.write_str("members not sure, ")?,
+            None => f.write_str("members in doubt, ")?,
         }
         write!(
             f,

@@ -1,9 +1,9 @@
-//! What a consumer counts.
+//! The counters of a consumer.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// One number that only grows.
+/// A counter.
 #[derive(Debug, Default)]
 pub(crate) struct Count(AtomicU64);
 
@@ -19,13 +19,13 @@ impl Count {
 
 macro_rules! counters {
     ($($(#[$doc:meta])* $name:ident),* $(,)?) => {
-        /// The numbers of one consumer, as they are counted.
+        /// The counters of one consumer.
         #[derive(Debug, Default)]
         pub(crate) struct Counters {
             $(pub(crate) $name: Count,)*
         }
 
-        /// What a consumer has counted since its start. Its `Display` is one line for a log.
+        /// The counts of a consumer since its start. Its `Display` is one line for a log.
         #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
         #[non_exhaustive]
         pub struct ConsumerStats {
@@ -41,7 +41,7 @@ macro_rules! counters {
         }
 
         impl ConsumerStats {
-            /// What was counted since an earlier look.
+            /// The counts since an earlier snapshot.
             #[must_use]
             pub fn since(&self, earlier: &ConsumerStats) -> ConsumerStats {
                 ConsumerStats {
@@ -76,47 +76,47 @@ counters! {
     failed,
     /// Messages whose handler panicked.
     panicked,
-    /// Messages that were dropped after that: those of a broadcasting consumer.
+    /// Failed messages that a broadcasting consumer dropped.
     dropped,
     /// Messages that a broker put into the retry topic.
     sent_back,
     /// Messages that a broker put into the dead letter topic.
     dead_lettered,
-    /// Requests to put a message into one of these that failed; they are made again.
+    /// Failed requests to put a message into one of these topics; they are repeated.
     send_back_failures,
-    /// Messages that failed and were handled again here, as no broker took them back.
+    /// Failed messages that were handled again here because no broker took them back.
     run_again,
-    /// Results of handlers that came after their queue was gone, and changed nothing.
+    /// Results of handlers that came after their queue was given up, and changed nothing.
     late_results,
-    /// Messages that were not for this subscription, and were left out.
+    /// Messages whose tag did not match, and which were skipped.
     filtered,
     /// Messages that could not be read.
     corrupt,
     /// Messages that a handler had for longer than the consume timeout.
     stuck,
-    /// Messages that came.
+    /// Fetched messages.
     fetched,
     /// Their bytes.
     fetched_bytes,
     /// Requests for messages.
     pulls,
-    /// Those that failed or were refused.
+    /// Requests for messages that failed or were refused.
     pull_failures,
     /// Commits that brokers confirmed.
     commits,
-    /// Commits that failed; they are made again.
+    /// Commits that failed; they are repeated.
     commit_failures,
     /// Rebalances.
     rebalances,
-    /// Rebalances after which it was not sure who the members are.
+    /// Rebalances in which the members were in doubt.
     doubtful_rebalances,
     /// Queues that were taken.
     queues_taken,
     /// Queues that were given up.
     queues_given_up,
-    /// Queues that did nothing although they could have: a bug of this crate, repaired.
+    /// Queues that stood still by a bug of this crate, and were restarted.
     stalls,
-    /// Events that a slow listener missed.
+    /// Events that were dropped because the listener was slow.
     events_dropped,
 }
 

@@ -1,7 +1,7 @@
 //! The offset file in its folder.
 //!
-//! A save writes a new file aside, makes it durable, and moves it into place; the one before stays
-//! beside it. So at any time, also after a crash, one of the files is whole.
+//! A save writes a new file, makes it durable, and renames it; the previous file is kept. So at any
+//! time, also after a crash, one of the files is complete.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -12,14 +12,14 @@ use super::owner::{Owner, Refused};
 use super::table::{Damage, MOST_BYTES, OffsetTable};
 use crate::error::{Error, ErrorKind, Result};
 
-/// Ours, in the order in which they are tried: one is read if those before it are missing or
+/// Our files, in the order in which they are tried: a file is read if those before it are missing or
 /// damaged.
 const OURS: [&str; 3] = [CURRENT, ASIDE, PREVIOUS];
 const CURRENT: &str = "offsets";
 const ASIDE: &str = "offsets.new";
 const PREVIOUS: &str = "offsets.old";
 
-/// Java's, read if none of ours is there.
+/// Java's file, read if none of ours exists.
 const JAVAS: [&str; 2] = ["offsets.json", "offsets.json.bak"];
 
 /// The folder of one group and one instance name.
@@ -29,21 +29,21 @@ pub(crate) struct OffsetFolder {
     owner: Owner,
 }
 
-/// What was in the folder.
+/// The contents of the folder.
 #[derive(Debug)]
 pub(crate) struct Loaded {
     pub(crate) table: OffsetTable,
     pub(crate) source: Source,
-    /// Files that could not be used, and why. Ours are moved aside.
+    /// Files that could not be used, and why. Our own ones are renamed.
     pub(crate) damaged: Vec<(PathBuf, String)>,
 }
 
-/// Where the offsets come from.
+/// The file that the offsets come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Source {
-    /// There is no file that can be used: the start rule decides.
+    /// No usable file: the start rule decides.
     Nothing,
-    /// The last save, or one that was interrupted when it was complete.
+    /// The last save, or one that was interrupted after its file was complete.
     Ours,
     /// The save before the last one: messages since then come again.
     Previous,
@@ -52,16 +52,16 @@ pub(crate) enum Source {
 }
 
 impl OffsetFolder {
-    /// The folder of a group below `base`. Both names are made safe for all file systems.
+    /// The folder of a group below `base`. Both names are encoded so that all file systems accept them.
     pub(crate) fn path_of(base: &Path, instance_name: &str, group: &str) -> PathBuf {
         base.join(file_name(instance_name)).join(file_name(group))
     }
 
-    /// Opens the folder, and makes it if it is not there. `javas` is the folder of a Java consumer of the
-    /// same name. `token` tells this consumer from all others.
+    /// Opens the folder, and creates it if it does not exist. `javas` is the folder of a Java consumer of
+    /// the same name. `token` is unique to this consumer.
     ///
     /// # Errors
-    /// `Config`: another consumer has it. `Io`: it cannot be made or read.
+    /// `Config`: another consumer has it. `Io`: it cannot be created or read.
     pub(crate) fn open(
         path: PathBuf,
         javas: &Path,
@@ -79,8 +79,8 @@ impl OffsetFolder {
     /// Saves all offsets, durably.
     ///
     /// # Errors
-    /// `Config`: another process took the folder meanwhile. `Io`: the disk is full or read-only, and
-    /// what was saved before is still there.
+    /// `Config`: another process took the folder meanwhile. `Io`: the disk is full or read-only; the
+    /// previous save is still there.
     pub(crate) fn save(&self, table: &OffsetTable, now_ms: u64) -> Result<()> {
         let confirmed = self
             .owner
@@ -92,7 +92,7 @@ impl OffsetFolder {
         })
     }
 
-    /// Says that the folder is ours still.
+    /// Confirms that this consumer still has the folder.
     ///
     /// # Errors
     /// `Config`: another process took it. `Io`: it cannot be written.
@@ -117,7 +117,7 @@ fn replace(folder: &Path, text: &[u8]) -> io::Result<()> {
         _ => {}
     }
     fs::rename(&aside, &current)?;
-    // Not all systems can do this for a folder; the files are whole in any case.
+    // Not all systems can sync a folder; the files are complete in any case.
     if let Ok(folder) = File::open(folder) {
         let _ = folder.sync_all();
     }
@@ -134,7 +134,7 @@ fn load(folder: &Path, javas: &Path, now_ms: u64) -> Result<Loaded> {
     for name in OURS {
         let path = folder.join(name);
         let Some(text) = read(&path)? else { continue };
-        // What was written aside only is no save yet if it is not complete.
+        // A new file that is not complete is no save.
         is_new &= name == ASIDE;
         match OffsetTable::parse(&text) {
             Ok(table) => {
@@ -172,7 +172,7 @@ fn load(folder: &Path, javas: &Path, now_ms: u64) -> Result<Loaded> {
     Ok(loaded)
 }
 
-/// The file's bytes, one more than are allowed at most; `None` if it is not there.
+/// The file's bytes, at most one more than is allowed; `None` if it does not exist.
 fn read(path: &Path) -> Result<Option<Vec<u8>>> {
     let read = || -> io::Result<Vec<u8>> {
         let mut text = Vec::new();

@@ -1,17 +1,17 @@
 //! The offset files of other clients: read, never written.
 //!
 //! Java writes `{"offsetTable":{{"brokerName":"broker-a","queueId":3,"topic":"T"}:12,..}}`, with
-//! objects as keys, which is no JSON; Go and others write the same object as a quoted key. Both are
+//! objects as keys, which is not JSON. Go and others write the same object as a quoted key. Both are
 //! read, in any order and with any white space.
 
 use super::table::{Damage, MOST_BYTES, OffsetTable};
 use crate::message::MessageQueue;
 
-/// How deep values that mean nothing to us may be nested.
+/// How deep unknown values may be nested.
 const DEEPEST: usize = 32;
 
-/// Reads a file of Java's, or one that looks like it. Its queues count as seen at `now_ms`. Negative
-/// offsets are left out: there they mean that none was known.
+/// Reads a file of Java's, or one of the same form. Its queues count as seen at `now_ms`. Negative
+/// offsets are skipped: Java writes them for an unknown offset.
 ///
 /// # Errors
 /// The text has another form, or is too large.
@@ -45,7 +45,7 @@ pub(crate) fn parse(text: &[u8], now_ms: u64) -> Result<OffsetTable, Damage> {
     }
 }
 
-/// What is left of the text.
+/// The rest of the text.
 struct Rest<'a> {
     text: &'a [u8],
     at: usize,
@@ -56,7 +56,7 @@ impl Rest<'_> {
         Err(Damage::Syntax(expected, self.at))
     }
 
-    /// The next byte that is no white space.
+    /// The next byte that is not white space.
     fn peek(&mut self) -> Option<u8> {
         let space = self.text[self.at..]
             .iter()
@@ -178,7 +178,7 @@ impl Rest<'_> {
         }
     }
 
-    /// A value that we have no use for.
+    /// A value that is not used.
     fn skip_value(&mut self) -> Result<(), Damage> {
         let mut depth = 0;
         loop {
@@ -247,7 +247,7 @@ mod tests {
             &two,
         );
         check("{\n\t\"offsetTable\":{\n\t\t\n\t}\n}", &[]);
-        // As Go writes it, and with whatever else there may be.
+        // As Go writes it, with unknown fields.
         check(
             r#"{"offsetTable":{"{\"topic\":\"T\",\"brokerName\":\"broker-a\",\"queueId\":2}":12}}"#,
             &[("T", "broker-a", 2, 12)],
@@ -257,7 +257,7 @@ mod tests {
                "topic":"\u0054\"", "brokerName":"b"} : "5"}, "z": true} "#,
             &[("T\"", "b", 3, 5)],
         );
-        // The last one counts, and -1 is no offset.
+        // The last value counts, and -1 is no offset.
         check(
             &format!(r#"{{"offsetTable":{{{ONE}:1,{ONE}:2}}}}"#),
             &[("T", "broker-a", 0, 2)],

@@ -1,5 +1,5 @@
-//! The offsets of a broadcasting consumer, which no broker keeps: in a file if it has a name and a folder,
-//! in memory only otherwise.
+//! The offsets of a broadcasting consumer, which no broker keeps: in a file if it has an instance name and
+//! an `offset_dir`, otherwise in memory only.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -17,26 +17,27 @@ use crate::message::MessageQueue;
 use crate::sync::Mutex;
 use crate::sync::channel::{self, Receiver, RecvTimeoutError, Sender};
 
-/// How often the folder is confirmed as ours where nothing is saved. Others take it after 30 s of silence.
+/// How often the folder is confirmed as taken while nothing is saved. Other processes may take it after
+/// 30 s without a confirmation.
 const CONFIRM_EVERY: Duration = Duration::from_secs(10);
 
-/// What is saved: in the file, or, without one, in memory.
+/// The saved offsets: in the file, or, without one, in memory.
 #[derive(Debug, Default)]
 pub(crate) struct SavedOffsets(Mutex<OffsetTable>);
 
-/// The offsets, for the control thread. It never waits for the disk: that is done by a thread of its own.
+/// The offsets, for the control thread. It never waits for the disk: another thread saves.
 pub(crate) struct LocalOffsets {
     saved: Arc<SavedOffsets>,
-    /// To the thread that saves; none without a file.
+    /// The channel to the thread that saves; `None` without a file.
     saver: Option<Sender<Vec<(MessageQueue, u64)>>>,
-    /// To be saved next.
+    /// The commits of the next save.
     waiting: Vec<Commit>,
-    /// Being saved.
+    /// The commits of the save in progress.
     saving: Vec<Commit>,
     failures: u32,
 }
 
-/// What the thread that saves has.
+/// The state of the thread that saves.
 pub(crate) struct Saver {
     folder: OffsetFolder,
     saved: Arc<SavedOffsets>,
@@ -54,7 +55,7 @@ impl SavedOffsets {
 }
 
 impl LocalOffsets {
-    /// Without a file: offsets are lost at the end.
+    /// Without a file: the offsets are lost at the end of the consumer.
     pub(crate) fn in_memory() -> LocalOffsets {
         LocalOffsets {
             saved: Arc::default(),
@@ -65,11 +66,11 @@ impl LocalOffsets {
         }
     }
 
-    /// Those of a group in its folder. `client_id` names us, also in Java's folders, which are looked into
-    /// if there is no file of ours.
+    /// The offsets of a group in its folder. `client_id` identifies this consumer, and the folder of Java's
+    /// file, which is read if none of ours exists.
     ///
     /// # Errors
-    /// `Config`: another consumer has the folder. `Io`: it cannot be made or read.
+    /// `Config`: another consumer has the folder. `Io`: it cannot be created or read.
     pub(crate) fn open(
         base: &Path,
         instance_name: &str,
@@ -98,7 +99,7 @@ impl LocalOffsets {
         }
         let mut local = LocalOffsets::in_memory();
         local.saved.set(loaded.table);
-        // One save at a time, and perhaps an earlier one that has just been answered.
+        // One save at a time, and possibly an earlier one that was just answered.
         let (sender, changes) = channel::bounded(2);
         local.saver = Some(sender);
         let saver = Saver {
@@ -120,12 +121,13 @@ impl LocalOffsets {
         }
     }
 
-    /// To be saved by the next [`save`](LocalOffsets::save).
+    /// Adds a commit to the next [`save`](LocalOffsets::save).
     pub(crate) fn put(&mut self, commit: Commit) {
         self.waiting.push(commit);
     }
 
-    /// Saves what waits, unless a save goes on. Returns what is saved already: without a file.
+    /// Saves the waiting commits, unless a save is in progress. Returns the commits that are saved already
+    /// (without a file).
     pub(crate) fn save(&mut self) -> Vec<Commit> {
         if !self.saving.is_empty() || self.waiting.is_empty() {
             return Vec::new();
@@ -136,7 +138,7 @@ impl LocalOffsets {
         match &self.saver {
             Some(saver) => {
                 self.saving = commits;
-                // It lives for as long as this.
+                // The thread lives as long as this channel.
                 let _ = saver.try_send(changes);
                 Vec::new()
             }
@@ -149,7 +151,7 @@ impl LocalOffsets {
         }
     }
 
-    /// The save has ended; whether it failed twice in a row now, and what it was for.
+    /// The save has ended. Returns whether it was the second failure in a row, and the commits of the save.
     pub(crate) fn ended(&mut self, is_saved: bool) -> (bool, Vec<Commit>) {
         self.failures = match is_saved {
             true => 0,
@@ -160,7 +162,7 @@ impl LocalOffsets {
 }
 
 impl Saver {
-    /// The life of its thread, which ends with the [`LocalOffsets`]. `told` hears how each save ended.
+    /// The loop of its thread, which ends with the [`LocalOffsets`]. `told` gets the result of each save.
     pub(crate) fn run(self, told: impl Fn(Result<()>)) {
         let mut table = self.saved.0.lock().clone();
         let mut ours: Vec<MessageQueue> = Vec::new();
@@ -197,7 +199,7 @@ fn now_ms() -> u64 {
     epoch_millis().try_into().unwrap_or(0)
 }
 
-/// Tells two consumers of a process apart that have the same client id.
+/// Distinguishes two consumers of a process that have the same client id.
 fn unique() -> u64 {
     use std::hash::{BuildHasher, RandomState};
     RandomState::new().hash_one(0)

@@ -1,8 +1,7 @@
-//! Where a queue starts, and what of it is committed.
+//! The start offset of a queue, and its commits.
 //!
-//! - `start` and `starting`: the first offset of a queue that we take, and the questions by which it
-//!   is found;
-//! - `progress`: what is to be committed, what is on its way, what is confirmed;
+//! - `start` and `starting`: the start offset of a queue, and the questions by which it is found;
+//! - `progress`: the offsets to commit, in flight, and confirmed;
 //! - `table` and `java`: the offset file of broadcasting, as text: our form, and that of other
 //!   clients, which is read only;
 //! - `disk` and `owner`: that file in its folder, and the lock that keeps a second process out;

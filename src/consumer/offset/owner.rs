@@ -1,36 +1,36 @@
 //! The file that keeps a second process out of a folder.
 //!
-//! The standard library has no file locks that end with their process in the oldest Rust that we
-//! support. So the file says who has the folder: a process that can be looked up (Linux, in the same
-//! pid namespace) has it until it is gone, any other one until it has not confirmed that for 30 s.
+//! In the oldest supported Rust the standard library has no file locks that end with their process. So
+//! the file names the process that has the folder. A process that can be looked up (Linux, in the same
+//! pid namespace) has it until it ends; any other process has it until 30 s after its last confirmation.
 
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-/// How long a holder that cannot be looked up counts after its last word.
+/// How long a holder that cannot be looked up counts after its last confirmation.
 const ALIVE_MS: u64 = 30_000;
 
-/// A folder that is ours; given back at the end.
+/// A folder that this consumer has; released by `Drop`.
 #[derive(Debug)]
 pub(super) struct Owner {
     file: PathBuf,
     token: String,
 }
 
-/// Who has a folder.
+/// The holder of a folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Holder {
     /// Unique in the world, without white space.
     token: String,
     pub(super) pid: u32,
-    /// The pid namespace, and when the process started there; `-` where that is not known.
+    /// The pid namespace, and when the process started; `-` if it is not known.
     space: String,
     started: String,
     alive_ms: u64,
 }
 
-/// Why a folder cannot be had.
+/// Why a folder cannot be taken.
 #[derive(Debug)]
 pub(super) enum Refused {
     Held(Holder),
@@ -44,7 +44,7 @@ impl From<io::Error> for Refused {
 }
 
 impl Owner {
-    /// Takes the folder whose lock is `file`. `token` names us, and no other consumer.
+    /// Takes the folder whose lock is `file`. `token` is unique to this consumer.
     pub(super) fn acquire(file: PathBuf, token: &str, now_ms: u64) -> Result<Owner, Refused> {
         let token: String = token.split_whitespace().collect();
         let owner = Owner { file, token };
@@ -72,10 +72,10 @@ impl Owner {
         Err(owner.without_file(lost.into()))
     }
 
-    /// Confirms that we are alive.
+    /// Confirms that this process is alive.
     ///
     /// # Errors
-    /// The file cannot be written, or another process took the folder (we stood still for long).
+    /// The file cannot be written, or another process took the folder (this one was suspended for long).
     pub(super) fn confirm(&self, now_ms: u64) -> Result<(), Refused> {
         match read(&self.file) {
             Ok(Some(holder)) if holder.token != self.token => return Err(Refused::Held(holder)),
@@ -89,7 +89,7 @@ impl Owner {
         Ok(())
     }
 
-    /// Makes the file with all of its text at once, if it is not there.
+    /// Creates the file, with its whole text at once, if it does not exist.
     fn create(&self, ours: &Holder) -> io::Result<()> {
         let aside = self.aside();
         fs::write(&aside, ours.format())?;
@@ -108,8 +108,8 @@ impl Owner {
         made
     }
 
-    /// Removes the file of a holder that is gone. If another process was faster, what is removed may
-    /// be its file: then that is put back.
+    /// Removes the file of a holder that is gone. If another process was faster, the removed file may be
+    /// its file, which is then restored.
     fn remove(&self, stale: Option<Holder>) -> Result<(), Refused> {
         let aside = self.aside();
         match fs::rename(&self.file, &aside) {
@@ -135,7 +135,7 @@ impl Owner {
         name.into()
     }
 
-    /// At a failure nothing is ours that the end would remove.
+    /// On failure there is no file of ours that `Drop` would remove.
     fn without_file(mut self, refused: Refused) -> Refused {
         self.token.clear();
         refused
@@ -194,7 +194,7 @@ impl Holder {
     }
 }
 
-/// `None` is a file that says nothing.
+/// `None`: the file does not name a holder.
 fn read(file: &Path) -> io::Result<Option<Holder>> {
     let text = fs::read(file)?;
     Ok(std::str::from_utf8(&text).ok().and_then(Holder::parse))
@@ -216,7 +216,7 @@ fn pid_space() -> String {
 /// When a process started, in ticks of the system.
 fn started(pid: u32) -> Option<String> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name of the program may have anything in it.
+    // The name of the program may contain any character.
     let (_, fields) = stat.rsplit_once(')')?;
     fields.split_whitespace().nth(19).map(str::to_owned)
 }
@@ -250,7 +250,7 @@ mod tests {
         let file = folder.path().join("lock");
         let first = Owner::acquire(file.clone(), "a b", 0).expect("free");
         assert_held(Owner::acquire(file.clone(), "second", 0), "ab");
-        // This process can be looked up, so silence says nothing.
+        // This process can be looked up, so confirmations do not count.
         if cfg!(target_os = "linux") {
             assert_held(Owner::acquire(file.clone(), "second", ALIVE_MS * 10), "ab");
         }
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn a_process_elsewhere_has_it_while_it_says_so() {
+    fn a_process_elsewhere_has_the_folder_while_it_confirms_that() {
         let folder = TempFolder::new("owner-elsewhere");
         let file = folder.path().join("lock");
         fs::write(&file, holder("other", 100_000).format()).expect("written");
@@ -271,7 +271,7 @@ mod tests {
             assert_held(Owner::acquire(file.clone(), "us", now_ms), "other");
         }
         let owner = Owner::acquire(file.clone(), "us", 100_000 + ALIVE_MS).expect("silent");
-        // It wakes up: whoever lost it says so, and leaves the file alone.
+        // It wakes up: the process that lost the folder gets an error, and does not touch the file.
         fs::write(&file, holder("thief", 1).format()).expect("written");
         assert!(matches!(owner.confirm(5), Err(Refused::Held(h)) if h.token == "thief"));
         drop(owner);
@@ -280,7 +280,7 @@ mod tests {
 
     #[test]
     #[cfg(target_os = "linux")]
-    fn a_process_that_is_gone_has_nothing() {
+    fn a_process_that_is_gone_has_no_folder() {
         let folder = TempFolder::new("owner-gone");
         let file = folder.path().join("lock");
         for (pid, started) in [(u32::MAX - 1, "5"), (std::process::id(), "earlier")] {
@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn who_removes_a_fresh_lock_puts_it_back() {
+    fn a_fresh_lock_that_was_removed_is_restored() {
         let folder = TempFolder::new("owner-race");
         let file = folder.path().join("lock");
         let owner = Owner {
@@ -315,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_is_none_is_an_error() {
+    fn a_path_that_is_no_folder_is_an_error() {
         let folder = TempFolder::new("owner-none");
         let file = folder.path().join("missing").join("lock");
         assert!(matches!(Owner::acquire(file, "us", 0), Err(Refused::Io(_))));

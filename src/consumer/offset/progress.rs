@@ -1,8 +1,8 @@
-//! What is to be committed. For each queue the latest value counts until the broker confirmed it; at
+//! The offsets to commit. For each queue the latest value counts until the broker has confirmed it. At
 //! most one commit of a queue is in flight, so that an older value never overtakes a newer one.
 //!
-//! (That is also why pulls should not carry an offset to commit: a long poll would be in flight for
-//! as long as it is parked, and brokers serve pulls and commits by different threads.)
+//! (This is also why pulls carry no offset to commit: a long poll is in flight for as long as it is
+//! parked, and brokers serve pulls and commits by different threads.)
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry::Occupied;
@@ -22,16 +22,16 @@ pub(crate) struct Progress {
 struct Queue {
     generation: u64,
     latest: u64,
-    /// What the store has for sure.
+    /// The value that the store certainly has.
     confirmed: Option<u64>,
     /// The number of the commit in flight, also if it belongs to an older generation.
     in_flight: Option<u64>,
-    /// The queue is not ours any more; the entry only remembers its commit in flight.
+    /// The queue was given up; the entry only remembers its commit in flight.
     is_over: bool,
 }
 
-/// A value to be committed: its request is to be sent, and its end to be told by
-/// [`Progress::confirmed`] or [`Progress::failed`].
+/// A value to commit. The caller sends its request, and reports the end to [`Progress::confirmed`] or
+/// [`Progress::failed`].
 #[derive(Debug, PartialEq, Eq)]
 #[must_use]
 pub(crate) struct Commit {
@@ -42,8 +42,8 @@ pub(crate) struct Commit {
 }
 
 impl Progress {
-    /// A queue became ours and starts at `offset`, which the store has already, or which is to be
-    /// committed at once.
+    /// A queue was taken and starts at `offset`, which the store has already, or which must be committed
+    /// at once.
     pub(crate) fn begin(
         &mut self,
         queue: &MessageQueue,
@@ -120,7 +120,7 @@ impl Progress {
             return false;
         }
         known.in_flight = None;
-        // A value of an older generation may be any: it is overwritten in any case.
+        // A value of an older generation does not matter: it is overwritten in any case.
         let counts = is_stored && known.generation == commit.generation;
         known.confirmed = counts.then_some(commit.offset);
         let is_latest = known.is_settled();
@@ -130,8 +130,8 @@ impl Progress {
         is_latest
     }
 
-    /// The connection to a broker is new: it may have restarted with older offsets, or a master
-    /// came back that was not told. All its offsets are committed again.
+    /// The connection to a broker is new: it may have restarted with older offsets, or a master came back
+    /// that lacks the latest ones. All its offsets are committed again.
     pub(crate) fn broker_came_back(&mut self, broker: &str) {
         for (queue, known) in &mut self.queues {
             if queue.broker() == broker {
@@ -145,13 +145,13 @@ impl Progress {
         self.queues.get(queue).is_none_or(Queue::is_settled)
     }
 
-    /// Whether a commit of the queue is to be answered.
+    /// Whether a commit of the queue is in flight.
     pub(crate) fn is_in_flight(&self, queue: &MessageQueue) -> bool {
         let known = self.queues.get(queue);
         known.is_some_and(|known| known.in_flight.is_some())
     }
 
-    /// A queue is not ours any more. Returns the value that was not confirmed, if there is one.
+    /// A queue was given up. Returns the value that was not confirmed, if there is one.
     pub(crate) fn end(&mut self, queue: &MessageQueue, generation: u64) -> Option<u64> {
         let Occupied(mut entry) = self.queues.entry(queue.clone()) else {
             return None;
@@ -168,7 +168,7 @@ impl Progress {
         left
     }
 
-    /// What the store lacks: for the report of a shutdown.
+    /// The values that the store lacks, for the report of a shutdown.
     #[allow(dead_code, reason = "models and tests look at it")]
     pub(crate) fn unconfirmed(&self) -> impl Iterator<Item = (&MessageQueue, u64)> {
         let ours = self.queues.iter().filter(|(_, known)| !known.is_over);
@@ -176,14 +176,14 @@ impl Progress {
         open.map(|(queue, known)| (queue, known.latest))
     }
 
-    /// The latest value of a queue that is ours.
+    /// The latest value of a queue of this member.
     #[allow(dead_code, reason = "models and tests look at it")]
     pub(crate) fn latest(&self, queue: &MessageQueue) -> Option<u64> {
         let known = self.queues.get(queue)?;
         (!known.is_over).then_some(known.latest)
     }
 
-    /// The value that the store has for sure.
+    /// The value that the store certainly has, of a queue.
     pub(crate) fn stored(&self, queue: &MessageQueue) -> Option<u64> {
         self.queues.get(queue)?.confirmed
     }

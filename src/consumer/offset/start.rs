@@ -1,21 +1,21 @@
-//! Where a queue starts. It is decided once, when the queue becomes ours, and committed at once: a
+//! The start offset of a queue. It is decided once, when the queue is taken, and committed at once. A
 //! question that failed is asked again, and is never answered by a default.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Where a group starts in a queue for which it has no offset yet (default:
-/// [`Last`](StartFrom::Last)). Where it has one, it goes on there.
+/// [`Last`](StartFrom::Last)). If it has an offset, it goes on there.
 ///
-/// The rule is for a group that is new to a topic. If the group consumes the topic already, and the
-/// topic gets more queues, these are consumed from their first message, whatever the rule says:
-/// otherwise the messages that were sent before the consumer noticed would be lost. The same holds
-/// for the group's retry topic.
+/// The rule is for a group that is new to a topic. If the group consumes the topic already and the topic
+/// gets more queues, these are always consumed from their first message: otherwise the messages that
+/// were sent before the consumer noticed the queues would be lost. The same holds for the group's retry
+/// topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 #[doc(alias = "ConsumeFromWhere")]
 #[doc(alias = "setConsumeFromWhere")]
 pub enum StartFrom {
-    /// Behind the last message: only what is sent from now on.
+    /// After the last message: only messages that are sent from now on.
     ///
     /// Brokers up to 4.9 and early 5.x cannot say that a group has no offset while the first message
     /// of the queue is still in memory; they say 0 then. So on a young topic a new group starts at
@@ -32,13 +32,13 @@ pub enum StartFrom {
     Time(SystemTime),
 }
 
-/// What is known of the group's offset in a queue.
+/// The group's offset in a queue, as far as it is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Committed {
     Known(u64),
-    /// The broker says that there is none.
+    /// The broker answered that the group has none.
     NotFound,
-    /// The question failed, or was not answered yet.
+    /// The question failed, or is not answered yet.
     Unknown,
 }
 
@@ -52,7 +52,7 @@ pub(crate) enum GroupIs {
     Unsure,
 }
 
-/// What the start of a queue depends on.
+/// The facts on which the start of a queue depends.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Question {
     pub(crate) committed: Committed,
@@ -72,11 +72,11 @@ pub(crate) enum Start {
     AskMin,
     /// At the lowest offset stored at this time (epoch milliseconds) or later.
     AskTime(u64),
-    /// It cannot be decided yet: ask again for what is not known.
+    /// It cannot be decided yet: ask again for the missing facts.
     AskAgain,
 }
 
-/// Where a queue starts.
+/// Decides where a queue starts.
 pub(crate) fn start(from: StartFrom, question: &Question) -> Start {
     match question.committed {
         Committed::Known(offset) => return Start::At(offset),
@@ -95,10 +95,10 @@ pub(crate) fn start(from: StartFrom, question: &Question) -> Start {
 }
 
 /// Whether the group is new to a topic, from its offsets in all queues of it. `zero_may_mean_none`:
-/// the broker does not know `setZeroIfNotFound`, and so a 0 proves nothing.
+/// the broker does not know `setZeroIfNotFound`, so a 0 proves nothing.
 ///
-/// The first member of a new group commits the start of *all* queues of the topic: otherwise the
-/// second one would find some offsets, and take the queues without for new ones.
+/// The first member of a new group commits the start of *all* queues of the topic. Otherwise the second
+/// member would find some offsets, and would treat the queues without an offset as new ones.
 pub(crate) fn group_is(
     committed: impl IntoIterator<Item = Committed>,
     zero_may_mean_none: bool,
@@ -137,7 +137,7 @@ mod tests {
         let time = Time(UNIX_EPOCH + Duration::from_micros(5_000_700));
         let ancient = Time(UNIX_EPOCH - Duration::from_secs(1));
         for (from, committed, group, new_queue, retry, expected) in [
-            // An offset counts, whatever else is known.
+            // A known offset decides.
             (Last, Known(7), NEW, false, false, Start::At(7)),
             (First, Known(7), UNSURE, true, false, Start::At(7)),
             (time, Known(0), OLD, false, true, Start::At(0)),

@@ -1,13 +1,13 @@
-//! The questions by which a queue finds its start, one after the other. Pure: time is an argument.
+//! The questions that find the start offset of a queue, one after the other. Pure: time is an argument.
 
 use std::time::{Duration, Instant};
 
 use super::start::{Committed, GroupIs, Question, Start, StartFrom, start};
 
-/// Between two tries of a question that failed.
+/// The pause after a question that failed.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// How far a queue is with finding its start.
+/// The state of finding a queue's start offset.
 #[derive(Debug)]
 pub(crate) struct Starting {
     is_new_queue: bool,
@@ -17,7 +17,7 @@ pub(crate) struct Starting {
     not_before: Instant,
 }
 
-/// What to do for a queue that wants to start.
+/// The next step of a queue that is about to start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Next {
     /// A question is in flight.
@@ -25,7 +25,7 @@ pub(crate) enum Next {
     /// Not before this time.
     Until(Instant),
     AskCommitted,
-    /// Ask for a bound of the queue, as the rule says.
+    /// Ask for a bound of the queue, by the rule.
     AskBound(Start),
     /// Whether the group is new is not known yet.
     AskGroup,
@@ -70,13 +70,13 @@ impl Starting {
         self.is_asking = true;
     }
 
-    /// The broker said what the group's offset is.
+    /// The broker answered the group's offset.
     pub(crate) fn committed(&mut self, committed: Committed) {
         self.is_asking = false;
         self.committed = committed;
     }
 
-    /// The question failed, or cannot be asked now: again in a second.
+    /// The question failed, or cannot be sent now: it is due again in a second.
     pub(crate) fn failed(&mut self, now: Instant) {
         self.is_asking = false;
         self.not_before = now + AGAIN;
@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_queue_asks_one_question_after_the_other_and_takes_no_failure_for_an_answer() {
+    fn a_queue_asks_one_question_after_the_other_and_repeats_one_that_failed() {
         let zero = Instant::now();
         let later = zero + AGAIN;
         let mut starting = Starting::new(false, false, zero);

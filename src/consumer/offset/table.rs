@@ -4,8 +4,8 @@
 //! rocketmq-blocking offsets 1 aefc2286
 //! ["Orders","broker-a",0,1234,1763700000000]
 //! ```
-//! A line has topic, broker, number of the queue, offset, and when the queue was last ours (epoch
-//! milliseconds). The checksum is the CRC-32 of all bytes behind the first line.
+//! A line has topic, broker, number of the queue, offset, and when this consumer last had the queue
+//! (epoch milliseconds). The checksum is the CRC-32 of all bytes after the first line.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,8 +13,7 @@ use std::fmt::Write;
 
 use crate::message::MessageQueue;
 
-/// Offsets of queues that are not there (a broker is down, a topic has fewer queues) are kept for
-/// so long.
+/// How long offsets of queues that do not exist (a broker is down, a topic has fewer queues) are kept.
 const KEPT_MS: u64 = 7 * 24 * 3600 * 1000;
 
 /// Larger files are not read. A queue has about 100 bytes.
@@ -36,11 +35,11 @@ struct Entry {
 /// Why a file cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Damage {
-    /// It begins with other words.
+    /// Its first line is another one.
     OtherFile,
     /// A later version of this library wrote it.
     Newer(u32),
-    /// It is cut, or its bytes changed.
+    /// It is truncated, or its bytes changed.
     Checksum,
     TooLarge,
     /// What was expected where, for forms without a checksum.
@@ -50,9 +49,9 @@ pub(crate) enum Damage {
 impl fmt::Display for Damage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Damage::OtherFile => write!(f, "it is no offset file"),
+            Damage::OtherFile => write!(f, "it is not an offset file"),
             Damage::Newer(version) => write!(f, "it has version {version}, {VERSION} is known"),
-            Damage::Checksum => write!(f, "it is cut, or its bytes changed"),
+            Damage::Checksum => write!(f, "it is truncated, or its bytes changed"),
             Damage::TooLarge => write!(f, "it is larger than {MOST_BYTES} bytes"),
             Damage::Syntax(what, at) => write!(f, "{what} expected at byte {at}"),
         }
@@ -64,7 +63,7 @@ impl OffsetTable {
         self.0.get(queue).map(|entry| entry.offset)
     }
 
-    /// Sets the offset of a queue that is ours.
+    /// Sets the offset of a queue of this consumer.
     pub(crate) fn set(&mut self, queue: &MessageQueue, offset: u64, now_ms: u64) {
         let entry = Entry {
             offset,
@@ -73,8 +72,7 @@ impl OffsetTable {
         self.0.insert(queue.clone(), entry);
     }
 
-    /// Notes that these queues are ours now. Offsets of others are dropped when they are a week
-    /// old.
+    /// Notes that this consumer has these queues now. Offsets of other queues are dropped after a week.
     pub(crate) fn seen<'a>(
         &mut self,
         queues: impl IntoIterator<Item = &'a MessageQueue>,
@@ -109,7 +107,7 @@ impl OffsetTable {
     /// Reads our own form.
     ///
     /// # Errors
-    /// The file is cut, changed, too large, or another one. It is never taken in part.
+    /// The file is truncated, changed, too large, or another file. It is never read in part.
     pub(crate) fn parse(text: &[u8]) -> Result<OffsetTable, Damage> {
         if text.len() > MOST_BYTES {
             return Err(Damage::TooLarge);
@@ -188,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn no_part_of_a_file_passes_for_a_file() {
+    fn a_part_of_a_file_is_refused() {
         let text = table().format();
         for end in 0..text.len() {
             let part = OffsetTable::parse(&text.as_bytes()[..end]);

@@ -17,11 +17,11 @@ use crate::message::{MessageQueue, MessageView};
 #[cfg(feature = "tls")]
 use crate::transport::TlsConfig;
 
-/// Sets up a [`PullConsumer`]; made by [`PullConsumer::builder`]. Nothing can be changed once it is
-/// started.
+/// Sets up a [`PullConsumer`]; created by [`PullConsumer::builder`]. Nothing can be changed after the
+/// start.
 ///
 /// A value out of its range is an error at the start, of kind
-/// [`Config`](crate::ErrorKind::Config) where nothing else is said.
+/// [`Config`](crate::ErrorKind::Config) unless the setting names another kind.
 #[derive(Debug, Clone)]
 #[must_use = "a builder does nothing until it is started"]
 pub struct PullConsumerBuilder {
@@ -31,7 +31,7 @@ pub struct PullConsumerBuilder {
     assign_filter: Option<Filter>,
     /// Listeners of the queues, in the order in which they were set.
     listeners: Listeners,
-    /// What went wrong so far: it is reported at the start.
+    /// The first error of a setter; the start returns it.
     failed: Option<Error>,
 }
 
@@ -49,15 +49,15 @@ impl PullConsumerBuilder {
         }
     }
 
-    /// Uses this client instead of one of its own (default: one of its own, closed with the
-    /// consumer). Not together with settings of a client. Shut the consumer down before the client.
+    /// Uses this client (default: a client of its own, closed with the consumer). It cannot be combined
+    /// with settings of a client. Shut the consumer down before the client.
     pub fn client(mut self, client: &Client) -> Self {
         self.source.give(client);
         self
     }
 
-    /// Settings of the client that the consumer makes for itself (default: none are set). Later
-    /// ones count; name servers and hooks add up.
+    /// Settings of the consumer's own client (default: none are set). Of two calls the later one counts;
+    /// name servers and hooks add up.
     #[doc(alias = "ClientConfig")]
     pub fn options(mut self, options: ClientOptions) -> Self {
         self.source.set(options);
@@ -96,24 +96,26 @@ impl PullConsumerBuilder {
         self.options(ClientOptions::new().tls(tls))
     }
 
-    /// Subscribes to a topic (may be called for several; not together with
-    /// [`assign`](Self::assign)). A text is a filter by tags: `created || paid`, or `*` for all. A topic
-    /// that is subscribed twice gets both tag filters. A topic that does not exist yet is waited for.
+    /// Subscribes to a topic (at least one is needed, or [`assign`](Self::assign), but not both; may be
+    /// called for several). A text is a filter by tags: `created || paid`, or `*` for all. A topic that
+    /// is subscribed twice gets both tag filters. A topic may be created later.
     ///
-    /// All members of a group must subscribe to the same topics with the same filters, and be pull
-    /// consumers or push consumers alike.
+    /// All members of a group must subscribe to the same topics with the same filters, and must all be
+    /// pull consumers or all be push consumers.
+    #[doc(alias = "setSubscription")]
     pub fn subscribe(mut self, topic: impl Into<Arc<str>>, filter: impl Into<Filter>) -> Self {
         let added = self.config.subscriptions.add(topic, filter.into());
         self.failed = self.failed.or(added.err());
         self
     }
 
-    /// Consumes these queues, whoever else does (adds to earlier ones; not together with
-    /// [`subscribe`](Self::subscribe) or [`broadcast`](Self::broadcast)): all of their messages, unless
-    /// [`assign_filter`](Self::assign_filter) is set. Queues that do not exist yet are waited for.
+    /// Consumes these queues, which other consumers may have too (default: none; adds to earlier ones; not
+    /// together with [`subscribe`](Self::subscribe) or [`broadcast`](Self::broadcast)). All of their
+    /// messages are consumed, unless [`assign_filter`](Self::assign_filter) is set. A queue may be created
+    /// later.
     ///
-    /// The consumer is no member of the group then, and nothing is divided. It reads and commits the group's
-    /// offsets all the same: two consumers of a group must not have the same queue.
+    /// The consumer is then not a member of the group, and queues are not divided. It still reads and
+    /// commits the group's offsets: two consumers of a group must not have the same queue.
     pub fn assign(mut self, queues: impl IntoIterator<Item = MessageQueue>) -> Self {
         for queue in queues {
             if !self.assigned.contains(&queue) {
@@ -132,9 +134,10 @@ impl PullConsumerBuilder {
     }
 
     /// Every consumer of the group gets every message (default: they share them). Each keeps its own
-    /// offsets, in a file below [`offset_dir`](Self::offset_dir), if it has an
-    /// [`instance_name`](Self::instance_name) too; without one of the two they are lost when it ends, and it
-    /// starts as a new group does ([`start_from`](Self::start_from)). The log says so.
+    /// offsets: in a file below [`offset_dir`](Self::offset_dir) if it also has an
+    /// [`instance_name`](Self::instance_name). Without one of the two the offsets are lost when the consumer
+    /// ends, and the next one starts as a new group does ([`start_from`](Self::start_from)); a warning is
+    /// logged.
     #[doc(alias = "setMessageModel")]
     #[doc(alias = "BROADCASTING")]
     pub fn broadcast(mut self) -> Self {
@@ -144,9 +147,9 @@ impl PullConsumerBuilder {
 
     /// Where a broadcasting consumer keeps its offsets (default: nowhere): in
     /// `offset_dir/instance_name/group`. A second consumer of the same group and instance name is refused
-    /// as long as the first one runs. If there is no file yet, and one of Java's in
-    /// `offset_dir/client_id/group` (Java's folder is `~/.rocketmq_offsets`), consuming goes on where that
-    /// one ended. Java's file is not changed.
+    /// as long as the first one runs. If that file does not exist yet, and a file of Java's does in
+    /// `offset_dir/client_id/group` (Java's folder is `~/.rocketmq_offsets`), consuming goes on at the
+    /// offsets in it. Java's file is not changed.
     #[doc(alias = "rocketmq.client.localOffsetStoreDir")]
     pub fn offset_dir(mut self, dir: impl Into<PathBuf>) -> Self {
         self.config.offset_dir = Some(dir.into());
@@ -169,9 +172,9 @@ impl PullConsumerBuilder {
         self
     }
 
-    /// The most messages that are held of one queue, counted from the lowest one that is not marked
-    /// (default 2,000; not zero): those that were polled, and marked ones behind one that is not, included.
-    /// So it is also the most that is consumed again after a crash.
+    /// The most messages that the consumer holds of one queue, from the lowest unmarked one on (default
+    /// 2,000; not zero). Polled messages count, and so do marked ones after an unmarked one. So this is
+    /// also the most messages that are consumed again after a crash.
     #[doc(alias = "setPullThresholdForQueue")]
     #[doc(alias = "setConsumeMaxSpan")]
     pub fn window(mut self, messages: usize) -> Self {
@@ -179,16 +182,16 @@ impl PullConsumerBuilder {
         self
     }
 
-    /// The most messages that one request of the consumer's asks a broker for (default 32; 1 to 1024).
-    /// Brokers have a limit of their own, 32 and 256 KiB unless they are set up otherwise.
+    /// The most messages that the consumer asks a broker for in one request (default 32; 1 to 1024).
+    /// Brokers have their own limits: 32 messages and 256 KiB unless configured otherwise.
     #[doc(alias = "setPullBatchSize")]
     pub fn pull_batch(mut self, messages: usize) -> Self {
         self.config.pull_batch = messages;
         self
     }
 
-    /// The most bytes of messages that are held of all queues together (default 64 MiB; not zero).
-    /// Half of it is guaranteed to the queues in equal parts.
+    /// The most bytes of messages that the consumer holds, of all queues together (default 64 MiB; not
+    /// zero). Half of it is guaranteed to the queues in equal parts.
     #[doc(alias = "setPullThresholdSizeForQueue")]
     #[doc(alias = "setPullThresholdForAll")]
     pub fn byte_budget(mut self, bytes: u64) -> Self {
@@ -196,19 +199,19 @@ impl PullConsumerBuilder {
         self
     }
 
-    /// How often marked messages are committed where there are some (default 1 s; not zero), whether
-    /// somebody polls or not. Each commit is confirmed by the broker. After a crash, what was marked since
-    /// the last one comes again.
+    /// How often newly marked messages are committed (default 1 s; not zero), in the background. The broker
+    /// confirms each commit. After a crash, the messages that were marked since the last commit come again.
     #[doc(alias = "setAutoCommitIntervalMillis")]
     pub fn commit_interval(mut self, interval: Duration) -> Self {
         self.config.commit_interval = interval;
         self
     }
 
-    /// Whether anything is committed but by [`commit`](PullConsumer::commit) (default: yes). If not, only
-    /// that commits what is marked: not the interval, a hand-over, or the shutdown, nor is it committed
-    /// where a queue starts or a [`seek`](PullConsumer::seek) goes. What is not committed comes again to the
-    /// next member. So a consumer that never calls it reads without a trace in the group's offsets.
+    /// Whether marked messages are committed automatically (default: yes). If not, only
+    /// [`commit`](PullConsumer::commit) commits them: the interval, a hand-over and the shutdown do not,
+    /// and neither the start offset of a queue nor that of a [`seek`](PullConsumer::seek) is committed.
+    /// Uncommitted messages come again to the next member. So a consumer that never calls `commit` does not
+    /// change the group's offsets.
     #[doc(alias = "setAutoCommit")]
     pub fn auto_commit(mut self, auto: bool) -> Self {
         self.config.auto_commit = auto;
@@ -223,28 +226,28 @@ impl PullConsumerBuilder {
         self
     }
 
-    /// How often the members of the group are looked at without a reason (default 20 s; at least 1 s).
+    /// How often the consumer rebalances without a reason (default 20 s; at least 1 s).
     #[doc(alias = "rocketmq.client.rebalance.waitInterval")]
     pub fn rebalance_interval(mut self, interval: Duration) -> Self {
         self.config.rebalance_interval = interval;
         self
     }
 
-    /// How long messages that were polled may still be marked when their queue goes to another member
-    /// (default 20 s). What is not marked by then comes again there.
+    /// How long polled messages can still be marked when their queue goes to another member (default 20 s).
+    /// Messages that are not marked by then come again there.
     pub fn drain_time(mut self, time: Duration) -> Self {
         self.config.drain_time = time;
         self
     }
 
-    /// A message that is neither marked nor dropped for longer than this is reported as stuck (default
-    /// 15 min; not zero): in the log, and as an [event](crate::consumer::Event::Stuck).
+    /// The time after which a message that is neither marked nor dropped is reported as stuck (default 15
+    /// min; not zero): in the log, and as an [event](crate::consumer::Event::Stuck).
     pub fn consume_timeout(mut self, time: Duration) -> Self {
         self.config.consume_timeout = time;
         self
     }
 
-    /// What to do when a broker has no message at the offset that comes next (default
+    /// What to do when the next offset does not exist at the broker (default
     /// [`Follow`](OffsetMoved::Follow)).
     pub fn on_offset_moved(mut self, policy: OffsetMoved) -> Self {
         self.config.on_offset_moved = policy;
@@ -257,18 +260,18 @@ impl PullConsumerBuilder {
         self
     }
 
-    /// Hears of what happens to the consumer (default: nobody; all of it is logged in any case). It
-    /// runs on a thread of its own, `rmq-events`. It may take its time: 1,024 events wait for it, and
-    /// those beyond are dropped and
-    /// [counted](crate::consumer::ConsumerStats::events_dropped). Its panics are logged.
+    /// A listener of the consumer's [events](Event) (default: none; events are always logged). It runs on
+    /// a thread of its own, `rmq-events`. It may be slow: up to 1,024 events wait for it. Further events
+    /// are dropped and [counted](crate::consumer::ConsumerStats::events_dropped). Its panics are logged.
     #[doc(alias = "MessageQueueListener")]
+    #[doc(alias = "setMessageQueueListener")]
     pub fn events(mut self, listener: impl Fn(&Event) + Send + Sync + 'static) -> Self {
         self.listeners.add(listener);
         self
     }
 
-    /// Hears of all queues of this member whenever they have changed, the first ones (perhaps none)
-    /// included. Runs on the thread of the [events](Self::events).
+    /// A listener of this member's queues (default: none). It gets all of them after each change, and at
+    /// the start even if there are none. It runs on the thread of the [events](Self::events).
     #[doc(alias = "registerTopicMessageQueueChangeListener")]
     #[doc(alias = "MessageQueueListener")]
     pub fn on_assigned(self, hear: impl Fn(&[MessageQueue]) + Send + Sync + 'static) -> Self {
@@ -279,9 +282,9 @@ impl PullConsumerBuilder {
         })
     }
 
-    /// Hears of each queue that is about to go to another member: nothing more of it is handed out, and
-    /// what was polled can be marked for the [drain time](Self::drain_time). Runs on the thread of the
-    /// [events](Self::events).
+    /// A listener of queues that are about to go to another member (default: none). No more messages of
+    /// such a queue are handed out; polled messages can be marked during the
+    /// [drain time](Self::drain_time). It runs on the thread of the [events](Self::events).
     pub fn on_revoking(self, hear: impl Fn(&MessageQueue) + Send + Sync + 'static) -> Self {
         self.events(move |event| {
             if let Event::Revoking { queue } = event {
@@ -290,8 +293,9 @@ impl PullConsumerBuilder {
         })
     }
 
-    /// Hears of each queue that is gone before all of its polled messages were marked, or its offset
-    /// confirmed: they come again elsewhere. Runs on the thread of the [events](Self::events).
+    /// A listener of queues that were given up before all polled messages were marked, or the offset was
+    /// confirmed (default: none). These messages come again to another member. It runs on the thread of the
+    /// [events](Self::events).
     pub fn on_lost(self, hear: impl Fn(&MessageQueue) + Send + Sync + 'static) -> Self {
         self.events(move |event| {
             if let Event::Lost { queue, .. } = event {
@@ -322,29 +326,29 @@ impl PullConsumerBuilder {
         self
     }
 
-    /// Whether the start succeeds although no name server answered within
-    /// [`start_timeout`](Self::start_timeout) (default: no, it fails). The consumer waits for them in the
-    /// background then, and starts where [`start_from`](Self::start_from) says when they are there. What
-    /// brokers would have refused at the start, they refuse later, as [events](Self::events) tell.
+    /// Whether the start succeeds if no name server answered within
+    /// [`start_timeout`](Self::start_timeout) (default: no, it fails). The consumer then waits for them in
+    /// the background, and [`start_from`](Self::start_from) decides when they answer. Errors that brokers
+    /// would have reported at the start are reported later, as [events](Self::events).
     pub fn wait_for_servers(mut self, wait: bool) -> Self {
         self.config.wait_for_servers = wait;
         self
     }
 
     /// Whether the start fails if the group has members that subscribe to other topics, or with other
-    /// filters (default: no, an [event](crate::consumer::Event::SubscriptionMismatch) tells of it).
-    /// Brokers keep the subscriptions of the member whose heartbeat came last: this cannot see other
-    /// members, nor those that start at the same time. Events tell of them later.
+    /// filters (default: no, an [event](crate::consumer::Event::SubscriptionMismatch) reports it). Brokers
+    /// keep only the subscriptions of the latest heartbeat: the start does not find differences of other
+    /// members, or of members that start at the same time. Events report these later.
     pub fn strict_subscriptions(mut self, strict: bool) -> Self {
         self.config.strict_subscriptions = strict;
         self
     }
 
-    /// Starts the consumer. Messages are fetched from now on, and wait to be polled.
+    /// Starts the consumer: it fetches messages in the background, for [`poll`](PullConsumer::poll).
     ///
-    /// Returns when the first assignment is known, and where its queues start: what is sent from
-    /// then on is consumed. A queue that another member still has is not waited for. If brokers do not
-    /// answer, it returns after 5 s, and goes on in the background.
+    /// Returns when the first assignment and the start offsets of its queues are known: messages sent
+    /// from then on are consumed. It does not wait for queues that another member still has. If brokers
+    /// do not answer, it returns after 5 s, and the consumer goes on in the background.
     ///
     /// # Errors
     /// [`Config`](crate::ErrorKind::Config) for a bad group, topic, filter or setting, for neither or both
@@ -356,7 +360,7 @@ impl PullConsumerBuilder {
     /// [`start_timeout`](Self::start_timeout);
     /// [`Invalid`](crate::ErrorKind::Invalid) if both a client and settings of a client are given;
     /// [`Closed`](crate::ErrorKind::Closed) for a client that is shut down;
-    /// [`Io`](crate::ErrorKind::Io) if the system gives no threads, or the folder of the offsets cannot be
+    /// [`Io`](crate::ErrorKind::Io) if no threads can be started, or the folder of the offsets cannot be
     /// used.
     pub fn start(mut self) -> Result<PullConsumer> {
         if let Some(error) = self.failed {
@@ -365,7 +369,7 @@ impl PullConsumerBuilder {
         if !self.assigned.is_empty() {
             let is_shared = !self.config.subscriptions.is_empty();
             if is_shared || self.config.sharing == Sharing::Everyone {
-                let text = "assign(queues) goes without subscribe(topic, filter) and broadcast()";
+                let text = "assign(queues) cannot be combined with subscribe(topic, filter) or broadcast()";
                 return Err(Error::new(ErrorKind::Config, text));
             }
             let filter = self.assign_filter.unwrap_or_else(Filter::all);
@@ -375,7 +379,7 @@ impl PullConsumerBuilder {
             }
             self.config.sharing = Sharing::Fixed(self.assigned);
         } else if self.assign_filter.is_some() {
-            let text = "assign_filter(filter) goes with assign(queues)";
+            let text = "assign_filter(filter) is for assign(queues) only";
             return Err(Error::new(ErrorKind::Config, text));
         }
         self.config.check()?;

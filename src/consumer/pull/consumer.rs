@@ -20,24 +20,24 @@ use crate::logging;
 use crate::message::MessageQueue;
 use crate::transport::Deadline;
 
-/// How long a commit may take where nothing else is said.
+/// How long [`PullConsumer::commit`] may take.
 const COMMIT_WITHIN: Duration = Duration::from_secs(5);
 
 /// How long [`PullConsumer::shutdown`] may take.
 const SHUTDOWN_WITHIN: Duration = Duration::from_secs(30);
 
-/// Consumes the messages of topics when the program asks for them.
+/// Consumes the messages of topics when the program polls them.
 ///
 /// Messages are fetched in the background, as far as the [window](PullConsumerBuilder::window) and the
 /// [byte budget](PullConsumerBuilder::byte_budget) allow, and handed out by [`poll`](PullConsumer::poll) or
 /// [`messages`](PullConsumer::messages), those of one queue in their order. A message counts as consumed when
-/// it is [marked](PulledMessage::done); what is marked is committed in the background, up to the first
-/// message of the queue that is not. So every message is consumed at least once.
+/// it is [marked](PulledMessage::done). Marked messages are committed in the background, in each queue up to
+/// the first unmarked one. So every message is consumed at least once.
 ///
 /// With [`subscribe`](PullConsumerBuilder::subscribe), members of the same group share the queues, as push
-/// consumers do; with [`assign`](PullConsumerBuilder::assign) it has the queues that it was given. It keeps its
-/// queues however rarely it is polled. If a queue goes to another member, its messages that are not marked
-/// yet have the [drain time](PullConsumerBuilder::drain_time) for that.
+/// consumers do; with [`assign`](PullConsumerBuilder::assign) the consumer has the given queues. It keeps its
+/// queues even if it is rarely polled. If a queue goes to another member, its polled messages can still be
+/// marked during the [drain time](PullConsumerBuilder::drain_time).
 ///
 /// Any number of threads may poll. It is cheap to clone, and its last handle shuts it down; a
 /// [`Messages`] is a handle too.
@@ -74,7 +74,7 @@ const SHUTDOWN_WITHIN: Duration = Duration::from_secs(30);
 pub struct PullConsumer(Arc<Poller>);
 
 impl PullConsumer {
-    /// A consumer of this group.
+    /// Starts the set-up of a consumer of this group.
     pub fn builder(group: impl Into<String>) -> PullConsumerBuilder {
         PullConsumerBuilder::new(group.into())
     }
@@ -85,7 +85,7 @@ impl PullConsumer {
         owns_client: bool,
     ) -> Result<PullConsumer> {
         let admin = client.admin();
-        // It has no threads that consume.
+        // It has no consume threads.
         let running = Running::start(config, client, owns_client, |_, _| Ok(()))?;
         Ok(PullConsumer(Arc::new(Poller {
             running,
@@ -105,32 +105,33 @@ impl PullConsumer {
         self.0.running.client.id()
     }
 
-    /// Waits for messages, at most this long, and returns those that are there: up to
-    /// [`poll_batch`](PullConsumerBuilder::poll_batch), of one or more queues, those of each queue in its
-    /// order. It does not wait for more than one. Empty if none came in time.
+    /// Returns up to [`poll_batch`](PullConsumerBuilder::poll_batch) fetched messages of one or more queues,
+    /// those of each queue in its order. Without any it waits for the first one, for up to
+    /// `timeout`; the list is empty if none came.
     ///
-    /// Polling again does not mark what was polled before: that does
-    /// [`done`](PulledMessage::done).
+    /// Polling again does not mark the messages that were polled before: only
+    /// [`done`](PulledMessage::done) does.
     ///
     /// # Errors
-    /// [`Closed`](ErrorKind::Closed) once the consumer is shut down, also for those that wait.
-    /// [`Busy`](ErrorKind::Busy) if nothing can come any more without a mark or a seek: the window of a queue
-    /// is full, and its first message was dropped without a mark.
-    /// What goes wrong in the background is in [`describe`](PullConsumer::describe) and in the
-    /// [events](PullConsumerBuilder::events), and is repaired.
+    /// [`Closed`](ErrorKind::Closed) after the shutdown, also for threads that wait.
+    /// [`Busy`](ErrorKind::Busy) if no message can come without a mark or a seek: the window of a queue is
+    /// full, and its first message was dropped without a mark.
+    /// Errors in the background are repaired; [`describe`](PullConsumer::describe) and the
+    /// [events](PullConsumerBuilder::events) report them.
     #[doc(alias = "setPollTimeoutMillis")]
     pub fn poll(&self, timeout: Duration) -> Result<Vec<PulledMessage>> {
         self.0.poll(timeout)
     }
 
-    /// An iterator over the messages, which polls. It ends with the consumer, and by
+    /// An iterator that polls messages. It ends with the consumer, and by
     /// [`until_caught_up`](Messages::until_caught_up) and [`until_idle`](Messages::until_idle).
     pub fn messages(&self) -> Messages {
         Messages::new(self.0.clone())
     }
 
-    /// Commits what is marked, in all queues, and waits until the brokers (broadcasting: the disk) have
-    /// confirmed it, at most 5 s. What fails is tried again until then, and in the background after that.
+    /// Commits the marked messages of all queues, and waits until the brokers (broadcasting: the disk) have
+    /// confirmed it, for up to 5 s. A commit that fails is repeated until then, and in the background after
+    /// that.
     ///
     /// # Errors
     /// [`Broker`](ErrorKind::Broker) if a broker refuses; [`Timeout`](ErrorKind::Timeout), which names the
@@ -142,7 +143,7 @@ impl PullConsumer {
         self.commit_within(COMMIT_WITHIN)
     }
 
-    /// The same within a time of your own.
+    /// Like [`commit`](PullConsumer::commit), within a given time.
     ///
     /// # Errors
     /// Those of [`commit`](PullConsumer::commit).
@@ -151,8 +152,8 @@ impl PullConsumer {
         self.0.running.commit(deadline)
     }
 
-    /// The offset that the group has committed in a queue, as its broker (broadcasting: the disk) has it;
-    /// `None` if there is none. The queue need not be this member's.
+    /// The committed offset of the group in a queue, from its broker (broadcasting: from the disk); `None` if
+    /// there is none. The queue need not be this member's.
     ///
     /// # Errors
     /// [`Broker`](ErrorKind::Broker) if the broker refuses; [`NoBroker`](ErrorKind::NoBroker),
@@ -166,8 +167,8 @@ impl PullConsumer {
         Ok(committed.and_then(|offset| offset.try_into().ok()))
     }
 
-    /// The offset of the next message that [`poll`](PullConsumer::poll) hands out of a queue, or a lower one
-    /// of that; `None` as long as it is not known where the queue starts.
+    /// The offset of the next message that [`poll`](PullConsumer::poll) returns of a queue, or a lower offset
+    /// if that message is not fetched yet; `None` as long as the start offset is not known.
     ///
     /// # Errors
     /// [`Invalid`](ErrorKind::Invalid) if the queue is not this member's.
@@ -175,14 +176,14 @@ impl PullConsumer {
         self.0.position(queue)
     }
 
-    /// Has a queue go on elsewhere. It takes effect for the next message: those that were fetched are
-    /// dropped, and the marks of those that were polled do not count any more. The new offset is committed,
-    /// in the background.
+    /// Moves a queue to another offset. It takes effect for the next message: fetched messages are dropped,
+    /// and marks of messages that were polled before do not count any more. The new offset is committed in
+    /// the background.
     ///
     /// # Errors
     /// [`Invalid`](ErrorKind::Invalid) if the queue is not this member's, or does not have the offset; those of
     /// [`committed`](PullConsumer::committed) if the broker cannot be asked;
-    /// [`Closed`](ErrorKind::Closed) once the consumer is shut down.
+    /// [`Closed`](ErrorKind::Closed) after the shutdown.
     #[doc(alias = "seekToBegin")]
     #[doc(alias = "seekToEnd")]
     #[doc(alias = "offsetForTimestamp")]
@@ -199,7 +200,7 @@ impl PullConsumer {
                 let (min, max) = (admin.min_offset(queue)?, admin.max_offset(queue)?);
                 let to = i64::try_from(offset).unwrap_or(i64::MAX);
                 if !(min..=max).contains(&to) {
-                    let text = format!("{queue} has offsets {min} to {max}, and not {offset}");
+                    let text = format!("{queue} has offsets {min} to {max}, but not {offset}");
                     return Err(Error::new(ErrorKind::Invalid, text));
                 }
                 to
@@ -213,35 +214,35 @@ impl PullConsumer {
         self.0.running.shared.assignment.queues()
     }
 
-    /// Hands out and fetches nothing more of these queues from now on, until
-    /// [`resume`](PullConsumer::resume), also while they are another member's. They stay this member's.
+    /// Stops handing out and fetching messages of these queues until [`resume`](PullConsumer::resume). This
+    /// member keeps them; queues of other members can be paused too.
     pub fn pause<'a>(&self, queues: impl IntoIterator<Item = &'a MessageQueue>) {
         for queue in queues {
             self.0.running.pause(&Scope::Queue(queue.clone()), true);
         }
     }
 
-    /// Goes on with these queues.
+    /// Resumes these queues.
     pub fn resume<'a>(&self, queues: impl IntoIterator<Item = &'a MessageQueue>) {
         for queue in queues {
             self.0.running.pause(&Scope::Queue(queue.clone()), false);
         }
     }
 
-    /// How far the group is behind in this member's queues, as their brokers say now. Waits for them, at
-    /// most 3 s; what is not known by then is `None`.
+    /// How far the group is behind in this member's queues. Asks their brokers, and waits for up to 3 s;
+    /// a number that is not known by then is `None`.
     pub fn lag(&self) -> Lag {
         self.0.running.lag()
     }
 
-    /// What the consumer has counted since its start.
+    /// The counts since the start.
     #[doc(alias = "ConsumerStatsManager")]
     pub fn stats(&self) -> ConsumerStats {
         self.0.running.shared.counters.read()
     }
 
-    /// What the consumer has at this moment: its queues, what each does, and why. Empty once it is shut
-    /// down.
+    /// The state at this moment: the queues, the activity of each, and the reason. Empty after the
+    /// shutdown.
     #[doc(alias = "consumerRunningInfo")]
     pub fn describe(&self) -> ConsumerState {
         self.0.running.describe()
@@ -255,13 +256,13 @@ impl PullConsumer {
         }
     }
 
-    /// Ends the consumer, within this time: threads that wait in a poll return with
-    /// [`Closed`](ErrorKind::Closed); messages that other threads have polled have a part of the time to be
-    /// marked; what is marked is committed and confirmed; brokers hear that this member is gone. What was
-    /// not achieved is in the report, messages without a mark included: they come again to the next member.
+    /// Ends the consumer within this time: waiting polls fail with [`Closed`](ErrorKind::Closed); other
+    /// threads have a part of the time to mark the messages that they polled; marked messages are committed
+    /// and confirmed; the member is unregistered at the brokers. The report has the steps that were not
+    /// complete in time, and unmarked messages: these come again to the next member.
     ///
-    /// What the calling thread itself has polled must be marked before. A second call waits for the first
-    /// one, within its own time.
+    /// The calling thread must mark the messages that it polled before the call. A second call waits for the
+    /// first one, within its own time.
     pub fn shutdown_within(&self, most: Duration) -> ShutdownReport {
         let deadline = Deadline::after(Instant::now(), most);
         let running = &self.0.running;

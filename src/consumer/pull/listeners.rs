@@ -1,4 +1,4 @@
-//! Several listeners as one.
+//! Combines several listeners into one.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ impl Listeners {
         self.0.push(Arc::new(listener));
     }
 
-    /// All of them, in the order of adding; a panic of one does not keep an event from the others.
+    /// One listener that calls all of them, in the order of adding. A panic of one does not stop the others.
     pub(super) fn all(self) -> Option<Listener> {
         let mut listeners = self.0;
         if listeners.len() < 2 {
@@ -26,7 +26,7 @@ impl Listeners {
                 .iter()
                 .map(|listener| caught(|| listener(event)).is_ok())
                 .collect();
-            // It is logged where all of them are called.
+            // The caller logs the panic.
             assert!(heard.into_iter().all(|heard| heard));
         }))
     }

@@ -1,4 +1,4 @@
-//! An iterator over what is polled.
+//! An iterator over polled messages.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,25 +10,25 @@ use super::pulled::PulledMessage;
 use crate::error::{Error, ErrorKind, Result};
 use crate::message::MessageQueue;
 
-/// The longest wait of one poll where nothing else ends it.
+/// The longest wait of one poll without another limit.
 const LONG: Duration = Duration::from_secs(3600);
 
-/// While it is looked whether a queue has come to its end: that is not always told by a message.
+/// How often `until_caught_up` checks for the end of the queues, which need not come with a message.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// The messages of a [`PullConsumer`](super::PullConsumer), one after the other; made by
+/// The messages of a [`PullConsumer`](super::PullConsumer), one after the other; created by
 /// [`messages`](super::PullConsumer::messages).
 ///
 /// It waits for the next message. It ends (`None`) when the consumer is shut down, and by
-/// [`until_caught_up`](Messages::until_caught_up) and [`until_idle`](Messages::until_idle); the first of
-/// them counts. Together with the standard [`take`](Iterator::take), which goes last:
+/// [`until_caught_up`](Messages::until_caught_up) and [`until_idle`](Messages::until_idle); whichever
+/// comes first. The standard [`take`](Iterator::take) goes last:
 /// `consumer.messages().until_idle(d).take(n)`.
 ///
-/// An error is one item; the iteration goes on behind it.
+/// An error is one item; the iteration goes on after it.
 #[must_use = "an iterator does nothing until it is asked for something"]
 pub struct Messages {
     consumer: Arc<Poller>,
-    /// Polled, and not handed out, in reverse.
+    /// Messages that were polled and not handed out, in reverse.
     batch: Vec<PulledMessage>,
     idle: Option<Duration>,
     /// When the last message was handed out, or the iteration began.
@@ -36,10 +36,10 @@ pub struct Messages {
     caught_up: Option<CaughtUp>,
 }
 
-/// What is to be handed out before the end.
+/// The condition of `until_caught_up`.
 #[derive(Default)]
 struct CaughtUp {
-    /// Where the queues ended when they were first seen.
+    /// The ends of the queues when they were first seen.
     ends: BTreeMap<MessageQueue, u64>,
 }
 
@@ -54,21 +54,21 @@ impl Messages {
         }
     }
 
-    /// Ends when all messages were handed out that were stored in this consumer's queues when the iteration
-    /// began; what is stored later may come too, and is not waited for. A queue that becomes ours
-    /// meanwhile is read up to where it ends then. A paused queue is waited for.
+    /// Ends when all messages were handed out that this consumer's queues had when the iteration began.
+    /// Later messages may come too, but the iteration does not wait for them. A queue that the consumer
+    /// takes meanwhile is read up to its end at that time. The iteration waits for paused queues.
     pub fn until_caught_up(mut self) -> Messages {
         self.caught_up = Some(CaughtUp::default());
         self
     }
 
-    /// Ends when no message has come for this long.
+    /// Ends when no message came for this long.
     pub fn until_idle(mut self, most: Duration) -> Messages {
         self.idle = Some(most);
         self
     }
 
-    /// Whether everything was handed out that is to be.
+    /// Whether all messages up to these ends were handed out.
     fn is_caught_up(&mut self) -> Result<bool> {
         let Some(caught_up) = &mut self.caught_up else {
             return Ok(false);

@@ -1,12 +1,12 @@
-// `PullConsumer`: messages that the program asks for. In reading order:
+// `PullConsumer`: messages that the program polls. In reading order:
 //
 // - `consumer`: its handle: poll, commit, seek, pause, and its end
-// - `builder`: its settings; `listeners`: several as one
+// - `builder`: its settings; `listeners`: combines several listeners
 // - `pulled`: a message that was polled, and its mark
-// - `poller`: what polls
-// - `messages`: an iterator over what is polled
-// - `seek`: where a queue goes on
-// - `open`: which threads have messages that are not marked
+// - `poller`: polls, for the handle and for iterators
+// - `messages`: an iterator over polled messages
+// - `seek`: the target of a seek
+// - `open`: which threads have unmarked messages
 
 mod builder;
 mod consumer;

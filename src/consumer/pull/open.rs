@@ -1,4 +1,4 @@
-//! Which threads have messages that are not marked.
+//! Which threads have unmarked messages.
 
 use std::collections::HashMap;
 use std::thread::{self, ThreadId};
@@ -8,8 +8,7 @@ use crate::transport::Deadline;
 
 /// The messages that were polled, and are neither marked nor dropped, by the thread that polled them.
 ///
-/// A shutdown waits for those of other threads: they are at work. It cannot wait for those of the thread
-/// that calls it.
+/// A shutdown waits for the messages of other threads. It cannot wait for those of its own thread.
 #[derive(Default)]
 pub(super) struct Open {
     by_thread: Mutex<HashMap<ThreadId, usize>>,
@@ -17,14 +16,14 @@ pub(super) struct Open {
 }
 
 impl Open {
-    /// This thread polled so many. Returns whom to name when they are closed.
+    /// This thread polled `count` messages. Returns the argument for [`close`](Open::close).
     pub(super) fn add(&self, count: usize) -> ThreadId {
         let me = thread::current().id();
         *self.by_thread.lock().entry(me).or_default() += count;
         me
     }
 
-    /// One of this thread's messages is marked or dropped.
+    /// A message of this thread was marked or dropped.
     pub(super) fn close(&self, thread: ThreadId) {
         let mut threads = self.by_thread.lock();
         if let Some(count) = threads.get_mut(&thread) {
@@ -36,7 +35,7 @@ impl Open {
         }
     }
 
-    /// Waits until no other thread has one.
+    /// Waits until no other thread has an open message.
     pub(super) fn wait_for_others(&self, deadline: Deadline) {
         let me = thread::current().id();
         let mut threads = self.by_thread.lock();

@@ -1,4 +1,4 @@
-//! What polls: the handle of a consumer, and iterations.
+//! Polls, for the handle of a consumer and for iterators.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,13 +16,13 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::message::MessageQueue;
 use crate::transport::Deadline;
 
-/// How long brokers have to say where queues end.
+/// How long brokers have to answer with the ends of queues.
 const ENDS_WITHIN: Duration = Duration::from_secs(3);
 
-/// A poll that waits checks this often whether messages can come at all.
+/// How often a waiting poll checks whether messages can come at all.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// A running consumer that is polled.
+/// A running pull consumer.
 pub(super) struct Poller {
     pub(super) running: Running,
     pub(super) admin: Admin,
@@ -85,7 +85,7 @@ impl Poller {
         polled.extend(messages);
     }
 
-    /// Why nothing comes, if that cannot change by itself.
+    /// Why no message can come without a mark or a seek, if so.
     fn blocked(&self) -> Option<Error> {
         let now = Instant::now();
         let mut queues = self.running.shared.assignment.all().into_iter();
@@ -101,12 +101,12 @@ impl Poller {
         })
     }
 
-    /// Whether the first assignment is known, and where its queues start.
+    /// Whether the first assignment and its start offsets are known.
     pub(super) fn is_assigned(&self) -> bool {
         self.running.has_started()
     }
 
-    /// The offset of the next message of a queue; `None` as long as it is not known where it starts.
+    /// The offset of the next message of a queue; `None` as long as its start offset is not known.
     pub(super) fn position(&self, queue: &MessageQueue) -> Result<Option<u64>> {
         let found = self.running.shared.assignment.get(queue);
         found
@@ -119,7 +119,7 @@ impl Poller {
         self.running.shared.assignment.queues()
     }
 
-    /// Where queues end now.
+    /// The present ends of queues.
     pub(super) fn ends(&self, queues: &[MessageQueue]) -> Result<BTreeMap<MessageQueue, u64>> {
         let running = &self.running;
         let on_wire = queues.iter().map(|q| running.shared.topics.on_wire(q));
@@ -129,7 +129,7 @@ impl Poller {
         let ends = queues.iter().zip(ends).map(|(queue, end)| match end {
             Some(end) => Ok((queue.clone(), end)),
             None => {
-                let text = format!("{queue}: its broker does not say where it ends");
+                let text = format!("{queue}: its broker does not answer with its end");
                 Err(Error::new(ErrorKind::Timeout, text))
             }
         });

@@ -11,25 +11,26 @@ use crate::consumer::control::{Event, Inbox};
 use crate::consumer::queue::{Assigned, Stale, Ticket};
 use crate::message::MessageView;
 
-/// A message that is not marked is not handed out again: it waits for this long, which is for ever.
+/// A dropped message that was not marked is not handed out again: it waits for this long, which is
+/// forever.
 const NEVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
 /// A message of a [`PullConsumer`](super::PullConsumer). It is a [`MessageView`], and can be
 /// [marked](PulledMessage::done) as consumed.
 ///
-/// Dropping it without the mark means that it is not consumed: its offset, and those behind it in the
-/// queue, are not committed, and it comes again to whoever has the queue next, or here after a
-/// [`seek`](super::PullConsumer::seek). A clone of the `MessageView` in it may be kept for longer.
+/// A message that is dropped without the mark is not consumed: its offset, and those after it in the
+/// queue, are not committed. It comes again to the next member of the queue, or here after a
+/// [`seek`](super::PullConsumer::seek). A clone of the `MessageView` in it can be kept for longer.
 #[must_use = "a message that is dropped without done() is not consumed"]
 pub struct PulledMessage {
     message: MessageView,
-    /// None once it is marked.
+    /// `None` once it is marked.
     ticket: Option<Ticket>,
     source: Arc<Source>,
     polled_by: ThreadId,
 }
 
-/// Where the messages of one queue come from, and their marks go to.
+/// The origin of the messages of one queue, to which their marks go.
 pub(super) struct Source {
     pub(super) queue: Arc<Assigned>,
     pub(super) inbox: Inbox,
@@ -51,13 +52,13 @@ impl PulledMessage {
         }
     }
 
-    /// Marks it as consumed. What is marked is committed in the background
+    /// Marks it as consumed. Marked messages are committed in the background
     /// ([`commit_interval`](super::PullConsumerBuilder::commit_interval)), by
     /// [`commit`](super::PullConsumer::commit), and when the queue is given up: in each queue up to the
-    /// first message that is not marked.
+    /// first unmarked message.
     ///
-    /// Returns whether the mark counts: not if the queue has gone to another member meanwhile, or a seek or
-    /// reset has come in between.
+    /// Returns whether the mark counts. It does not if the queue has gone to another member meanwhile, or
+    /// after a seek or reset.
     #[doc(alias = "commitSync")]
     pub fn done(mut self) -> bool {
         let ticket = self.ticket.take();
@@ -68,14 +69,14 @@ impl PulledMessage {
         counts
     }
 
-    /// The message itself, for longer than its mark.
+    /// The message itself. A clone of it can outlive the mark.
     pub fn message(&self) -> &MessageView {
         &self.message
     }
 }
 
 impl Source {
-    /// The control thread hears of a change, and a shutdown too.
+    /// Notifies the control thread of a change, and a waiting shutdown.
     fn told(&self, polled_by: ThreadId) {
         if self.queue.note() {
             self.inbox.put(Event::Progress(self.queue.number));
@@ -88,7 +89,7 @@ impl Drop for PulledMessage {
     fn drop(&mut self) {
         if let Some(ticket) = self.ticket.take() {
             let put_back = self.source.queue.put_back(ticket, Instant::now() + NEVER);
-            // Of an older generation: somebody else has it.
+            // `Stale`: of an older generation, which does not count any more.
             let (Ok(()) | Err(Stale)) = put_back;
             self.source.told(self.polled_by);
         }

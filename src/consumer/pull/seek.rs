@@ -1,4 +1,4 @@
-//! Where a queue goes on.
+//! The target of a seek.
 
 use std::time::SystemTime;
 
@@ -6,7 +6,7 @@ use std::time::SystemTime;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Seek {
-    /// At this offset, if the queue has it: from that of its first message up to its end, which is the
+    /// At this offset, which must be in the queue: from the offset of its first message up to its end, the
     /// offset of the next message to be stored.
     #[doc(alias = "seek")]
     Offset(u64),
@@ -16,7 +16,7 @@ pub enum Seek {
     /// At the first message that the broker still has.
     #[doc(alias = "seekToBegin")]
     Start,
-    /// Behind the last message: only what is stored from now on.
+    /// After the last message: only messages that are stored from now on.
     #[doc(alias = "seekToEnd")]
     End,
 }

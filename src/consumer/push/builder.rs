@@ -19,17 +19,17 @@ use crate::message::MessageView;
 #[cfg(feature = "tls")]
 use crate::transport::TlsConfig;
 
-/// Sets up a [`PushConsumer`]; made by [`PushConsumer::builder`]. Nothing can be changed once it is
-/// started.
+/// Sets up a [`PushConsumer`]; created by [`PushConsumer::builder`]. Nothing can be changed after the
+/// start.
 ///
 /// A value out of its range is an error at the start, of kind
-/// [`Config`](crate::ErrorKind::Config) where nothing else is said.
+/// [`Config`](crate::ErrorKind::Config) unless the setting names another kind.
 #[derive(Debug, Clone)]
 #[must_use = "a builder does nothing until it is started"]
 pub struct PushConsumerBuilder {
     config: ConsumerConfig,
     source: ClientSource,
-    /// What went wrong so far: it is reported at the start.
+    /// The first error of a setter; the start returns it.
     failed: Option<Error>,
 }
 
@@ -42,15 +42,15 @@ impl PushConsumerBuilder {
         }
     }
 
-    /// Uses this client instead of one of its own (default: one of its own, closed with the
-    /// consumer). Not together with settings of a client. Shut the consumer down before the client.
+    /// Uses this client (default: a client of its own, closed with the consumer). It cannot be combined
+    /// with settings of a client. Shut the consumer down before the client.
     pub fn client(mut self, client: &Client) -> Self {
         self.source.give(client);
         self
     }
 
-    /// Settings of the client that the consumer makes for itself (default: none are set). Later
-    /// ones count; name servers and hooks add up.
+    /// Settings of the consumer's own client (default: none are set). Of two calls the later one counts;
+    /// name servers and hooks add up.
     #[doc(alias = "ClientConfig")]
     pub fn options(mut self, options: ClientOptions) -> Self {
         self.source.set(options);
@@ -91,9 +91,10 @@ impl PushConsumerBuilder {
 
     /// Subscribes to a topic (at least one is needed; may be called for several). A text is a filter
     /// by tags: `created || paid`, or `*` for all. A topic that is subscribed twice gets both tag
-    /// filters. A topic that does not exist yet is waited for.
+    /// filters. A topic may be created later.
     ///
     /// All members of a group must subscribe to the same topics with the same filters.
+    #[doc(alias = "setSubscription")]
     pub fn subscribe(mut self, topic: impl Into<Arc<str>>, filter: impl Into<Filter>) -> Self {
         let added = self.config.subscriptions.add(topic, filter.into());
         self.failed = self.failed.or(added.err());
@@ -101,12 +102,13 @@ impl PushConsumerBuilder {
     }
 
     /// Every consumer of the group gets every message (default: they share them). Each keeps its own
-    /// offsets, in a file below [`offset_dir`](Self::offset_dir), if it has an
-    /// [`instance_name`](Self::instance_name) too; without one of the two they are lost when it ends, and it
-    /// starts as a new group does ([`start_from`](Self::start_from)). The log says so.
+    /// offsets: in a file below [`offset_dir`](Self::offset_dir) if it also has an
+    /// [`instance_name`](Self::instance_name). Without one of the two the offsets are lost when the consumer
+    /// ends, and the next one starts as a new group does ([`start_from`](Self::start_from)); a warning is
+    /// logged.
     ///
     /// There are no retries: a message whose handler fails is dropped, counted and logged, as in Java.
-    /// Only an [ordered](Self::start_ordered) consumer tries it again, in place; it takes no locks then.
+    /// Only an [ordered](Self::start_ordered) consumer handles it again, in place; it takes no locks then.
     #[doc(alias = "setMessageModel")]
     #[doc(alias = "BROADCASTING")]
     pub fn broadcast(mut self) -> Self {
@@ -116,9 +118,9 @@ impl PushConsumerBuilder {
 
     /// Where a broadcasting consumer keeps its offsets (default: nowhere): in
     /// `offset_dir/instance_name/group`. A second consumer of the same group and instance name is refused
-    /// as long as the first one runs. If there is no file yet, and one of Java's in
-    /// `offset_dir/client_id/group` (Java's folder is `~/.rocketmq_offsets`), consuming goes on where that
-    /// one ended. Java's file is not changed.
+    /// as long as the first one runs. If that file does not exist yet, and a file of Java's does in
+    /// `offset_dir/client_id/group` (Java's folder is `~/.rocketmq_offsets`), consuming goes on at the
+    /// offsets in it. Java's file is not changed.
     #[doc(alias = "rocketmq.client.localOffsetStoreDir")]
     pub fn offset_dir(mut self, dir: impl Into<PathBuf>) -> Self {
         self.config.offset_dir = Some(dir.into());
@@ -142,9 +144,9 @@ impl PushConsumerBuilder {
         self
     }
 
-    /// The most messages that are held of one queue, counted from the lowest unfinished one (default
-    /// 2,000; not zero): those with handlers, and finished ones behind an unfinished one, included.
-    /// So it is also the most that is consumed again after a crash.
+    /// The most messages that the consumer holds of one queue, from the lowest unfinished one on (default
+    /// 2,000; not zero). Messages with handlers count, and so do finished ones after an unfinished one.
+    /// So this is also the most messages that are consumed again after a crash.
     #[doc(alias = "setConsumeConcurrentlyMaxSpan")]
     #[doc(alias = "setPullThresholdForQueue")]
     pub fn window(mut self, messages: usize) -> Self {
@@ -152,24 +154,24 @@ impl PushConsumerBuilder {
         self
     }
 
-    /// The most messages that one request of the consumer's asks a broker for (default 32; 1 to 1024).
-    /// Brokers have a limit of their own, 32 and 256 KiB unless they are set up otherwise.
+    /// The most messages that the consumer asks a broker for in one request (default 32; 1 to 1024).
+    /// Brokers have their own limits: 32 messages and 256 KiB unless configured otherwise.
     #[doc(alias = "setPullBatchSize")]
     pub fn pull_batch(mut self, messages: usize) -> Self {
         self.config.pull_batch = messages;
         self
     }
 
-    /// The most bytes of messages that are held of all queues together (default 64 MiB; not zero).
-    /// Half of it is guaranteed to the queues in equal parts.
+    /// The most bytes of messages that the consumer holds, of all queues together (default 64 MiB; not
+    /// zero). Half of it is guaranteed to the queues in equal parts.
     #[doc(alias = "setPullThresholdSizeForQueue")]
     pub fn byte_budget(mut self, bytes: u64) -> Self {
         self.config.byte_budget = bytes;
         self
     }
 
-    /// How often the progress is committed where there is some (default 1 s; not zero). Each commit
-    /// is confirmed by the broker. After a crash, what was consumed since the last one comes again.
+    /// How often new progress is committed (default 1 s; not zero). The broker confirms each commit.
+    /// After a crash, the messages that were consumed since the last commit come again.
     #[doc(alias = "setPersistConsumerOffsetInterval")]
     pub fn commit_interval(mut self, interval: Duration) -> Self {
         self.config.commit_interval = interval;
@@ -184,48 +186,49 @@ impl PushConsumerBuilder {
         self
     }
 
-    /// How often the members of the group are looked at without a reason (default 20 s; at least 1 s).
-    /// Brokers tell of changes at once; this finds those of which nobody told.
+    /// How often the consumer rebalances without a reason (default 20 s; at least 1 s). Brokers notify of
+    /// changes at once; this finds changes whose notification was lost.
     #[doc(alias = "rocketmq.client.rebalance.waitInterval")]
     pub fn rebalance_interval(mut self, interval: Duration) -> Self {
         self.config.rebalance_interval = interval;
         self
     }
 
-    /// How often a message may be given back before it becomes a dead letter (default 16; 0: the first
-    /// failure makes it one). Retries are delayed by 10 s, 30 s, 1 min .. 2 h.
+    /// How many times a message is retried before it becomes a dead letter (default 16, ordered: no limit;
+    /// 0: the first failure makes it a dead letter). Retries are delayed by 10 s, 30 s, 1 min .. 2 h.
     #[doc(alias = "setMaxReconsumeTimes")]
     pub fn max_reconsume(mut self, times: u32) -> Self {
         self.config.max_reconsume = Some(times);
         self
     }
 
-    /// How long an ordered queue waits before a message that failed is handled again (default 1 s; 10
-    /// ms to 30 s, other values count as these).
+    /// How long an ordered queue waits before a failed message is handled again (default 1 s; a value out
+    /// of 10 ms to 30 s counts as the nearer of these).
     #[doc(alias = "setSuspendCurrentQueueTimeMillis")]
     pub fn suspend(mut self, time: Duration) -> Self {
         self.config.suspend = time;
         self
     }
 
-    /// How long the handlers of a queue that goes to another member have to end (default 20 s). The
-    /// new member waits for that, up to a limit of its own. What runs for longer is handled twice.
+    /// How long handlers may run on when their queue goes to another member (default 20 s). The new
+    /// member waits for them, up to a limit of its own. Messages of handlers that run for longer are
+    /// handled twice.
     #[doc(alias = "setAwaitTerminationMillisWhenShutdown")]
     pub fn drain_time(mut self, time: Duration) -> Self {
         self.config.drain_time = time;
         self
     }
 
-    /// Whether members take the broker's lock of a queue for as long as they have it (default: yes). With
-    /// it nothing is handled twice when a member joins, leaves or is shut down: the next member of a
-    /// queue waits until the last one has ended its handlers, committed, and unlocked the queue, for at
-    /// most 5 s. It is used only while all members of the group are of this library.
+    /// Whether members hold the broker's lock of a queue as long as they have the queue (default: yes). Then
+    /// no message is handled twice when a member joins, leaves or is shut down: the next member of a
+    /// queue waits, for up to 5 s, until the last one has ended its handlers, committed, and unlocked the
+    /// queue. Locks are used only while all members of the group use this library.
     pub fn lease(mut self, lease: bool) -> Self {
         self.config.lease = lease;
         self
     }
 
-    /// A handler that has a message for longer than this is reported as stuck (default 15 min; not
+    /// The time after which a handler that still has its message is reported as stuck (default 15 min; not
     /// zero): in the log, in the [statistics](crate::consumer::ConsumerStats::stuck), and as an
     /// [event](crate::consumer::Event::Stuck). Nothing else happens, unless
     /// [`revoke_stuck`](Self::revoke_stuck) is set.
@@ -235,22 +238,21 @@ impl PushConsumerBuilder {
         self
     }
 
-    /// Whether a message is taken from a handler that has it for longer than
-    /// [`consume_timeout`](Self::consume_timeout), and given back to the broker (default: no). The
-    /// handler runs on, but its result does not count, so that the message is handled twice, perhaps
-    /// at the same time.
+    /// Whether a message is given back to the broker after its handler has had it for
+    /// [`consume_timeout`](Self::consume_timeout) (default: no). The handler runs on, but its result does
+    /// not count. So the message is handled twice, possibly at the same time.
     pub fn revoke_stuck(mut self, revoke: bool) -> Self {
         self.config.revoke_stuck = revoke;
         self
     }
 
-    /// The most messages that this member handles in a second (default: no limit; not zero).
+    /// The most messages that this member handles per second (default: no limit; not zero).
     pub fn rate_limit(mut self, per_second: u32) -> Self {
         self.config.rate_limit = Some(per_second);
         self
     }
 
-    /// What to do when a broker has no message at the offset that comes next (default
+    /// What to do when the next offset does not exist at the broker (default
     /// [`Follow`](OffsetMoved::Follow)).
     pub fn on_offset_moved(mut self, policy: OffsetMoved) -> Self {
         self.config.on_offset_moved = policy;
@@ -263,11 +265,11 @@ impl PushConsumerBuilder {
         self
     }
 
-    /// Hears of what happens to the consumer (default: nobody; all of it is logged in any case). It
-    /// runs on a thread of its own, `rmq-events`. It may take its time: 1,024 events wait for it, and
-    /// those beyond are dropped and
-    /// [counted](crate::consumer::ConsumerStats::events_dropped). Its panics are logged.
+    /// A listener of the consumer's [events](Event) (default: none; events are always logged). It runs on
+    /// a thread of its own, `rmq-events`. It may be slow: up to 1,024 events wait for it. Further events
+    /// are dropped and [counted](crate::consumer::ConsumerStats::events_dropped). Its panics are logged.
     #[doc(alias = "MessageQueueListener")]
+    #[doc(alias = "setMessageQueueListener")]
     pub fn events(mut self, listener: impl Fn(&Event) + Send + Sync + 'static) -> Self {
         self.config.listener = Some(Arc::new(listener));
         self
@@ -302,19 +304,19 @@ impl PushConsumerBuilder {
         self
     }
 
-    /// Whether the start succeeds although no name server answered within
-    /// [`start_timeout`](Self::start_timeout) (default: no, it fails). The consumer waits for them in the
-    /// background then, and starts where [`start_from`](Self::start_from) says when they are there. What
-    /// brokers would have refused at the start, they refuse later, as [events](Self::events) tell.
+    /// Whether the start succeeds if no name server answered within
+    /// [`start_timeout`](Self::start_timeout) (default: no, it fails). The consumer then waits for them in
+    /// the background, and [`start_from`](Self::start_from) decides when they answer. Errors that brokers
+    /// would have reported at the start are reported later, as [events](Self::events).
     pub fn wait_for_servers(mut self, wait: bool) -> Self {
         self.config.wait_for_servers = wait;
         self
     }
 
     /// Whether the start fails if the group has members that subscribe to other topics, or with other
-    /// filters (default: no, an [event](crate::consumer::Event::SubscriptionMismatch) tells of it).
-    /// Brokers keep the subscriptions of the member whose heartbeat came last: this cannot see other
-    /// members, nor those that start at the same time. Events tell of them later.
+    /// filters (default: no, an [event](crate::consumer::Event::SubscriptionMismatch) reports it). Brokers
+    /// keep only the subscriptions of the latest heartbeat: the start does not find differences of other
+    /// members, or of members that start at the same time. Events report these later.
     pub fn strict_subscriptions(mut self, strict: bool) -> Self {
         self.config.strict_subscriptions = strict;
         self
@@ -325,9 +327,9 @@ impl PushConsumerBuilder {
     /// their order is not kept. `Ok` means that the message is consumed; after an error, or a panic,
     /// it comes again.
     ///
-    /// Returns when the first assignment is known, and where its queues start: what is sent from
-    /// then on is consumed. A queue that another member still has is not waited for. If brokers do not
-    /// answer, it returns after 5 s, and goes on in the background.
+    /// Returns when the first assignment and the start offsets of its queues are known: messages sent
+    /// from then on are consumed. It does not wait for queues that another member still has. If brokers
+    /// do not answer, it returns after 5 s, and the consumer goes on in the background.
     ///
     /// # Errors
     /// [`Config`](crate::ErrorKind::Config) for a bad group, topic, filter or setting, for no
@@ -338,7 +340,7 @@ impl PushConsumerBuilder {
     /// [`start_timeout`](Self::start_timeout);
     /// [`Invalid`](crate::ErrorKind::Invalid) if both a client and settings of a client are given;
     /// [`Closed`](crate::ErrorKind::Closed) for a client that is shut down;
-    /// [`Io`](crate::ErrorKind::Io) if the system gives no threads.
+    /// [`Io`](crate::ErrorKind::Io) if no threads can be started.
     #[doc(alias = "MessageListenerConcurrently")]
     #[doc(alias = "registerMessageListener")]
     pub fn start<F>(self, handler: F) -> Result<PushConsumer>
@@ -348,8 +350,9 @@ impl PushConsumerBuilder {
         self.start_with(Box::new(Single(handler)), 1)
     }
 
-    /// The same with a handler that gets up to `most` messages of one queue at once (1 to 1024):
-    /// those that are there, it does not wait for more. See [`Deliveries`] for what it says of each.
+    /// Like [`start`](Self::start), with a handler that gets up to `most` messages of one queue at once (1
+    /// to 1024). It gets the fetched messages, and does not wait for more. It can decide about each
+    /// message: see [`Deliveries`].
     ///
     /// # Errors
     /// Those of [`start`](Self::start).
@@ -368,13 +371,13 @@ impl PushConsumerBuilder {
     /// Starts an ordered consumer: the messages of one queue are handled one after the other, in the
     /// order of the queue, by one member at a time. Different queues are handled at the same time.
     ///
-    /// A message that failed is handled again after [`suspend`](Self::suspend), and the queue waits for
-    /// it: without end, unless [`max_reconsume`](Self::max_reconsume) is set. After that many retries it
-    /// becomes a dead letter, and the queue goes on.
+    /// A failed message is handled again after [`suspend`](Self::suspend), and the queue waits for it. If
+    /// [`max_reconsume`](Self::max_reconsume) is set, it becomes a dead letter after that many retries, and
+    /// the queue goes on; otherwise the retries have no limit.
     ///
-    /// It holds the broker's lock of each of its queues, and hands nothing out while that is not
-    /// confirmed. After a crash, its queues wait for up to a minute until the locks expire, or until a
-    /// consumer of the same [`instance_name`](Self::instance_name) is back.
+    /// The consumer holds the broker's lock of each of its queues, and hands out no message while the lock
+    /// is not confirmed. After a crash, its queues wait for up to a minute until the locks expire, or until
+    /// a consumer with the same [`instance_name`](Self::instance_name) starts.
     ///
     /// # Errors
     /// Those of [`start`](Self::start).

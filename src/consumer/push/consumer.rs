@@ -16,12 +16,12 @@ use crate::error::Result;
 use crate::message::MessageQueue;
 use crate::transport::Threads;
 
-/// Consumes the messages of topics: they are fetched in the background, and given to a handler on
-/// consume threads.
+/// Consumes the messages of topics: fetches them in the background, and calls a handler for them on consume
+/// threads.
 ///
 /// Members of the same group share the messages: each queue of a topic belongs to one member at a
-/// time. Every message is handled at least once: it counts as consumed when its handler returned
-/// `Ok`, and comes again otherwise.
+/// time. Every message is handled at least once: it counts as consumed when its handler returns `Ok`;
+/// otherwise it comes again.
 ///
 /// It is cheap to clone, and its last handle shuts it down.
 ///
@@ -54,7 +54,7 @@ use crate::transport::Threads;
 pub struct PushConsumer(Arc<Running>);
 
 impl PushConsumer {
-    /// A consumer of this group.
+    /// Starts the set-up of a consumer of this group.
     pub fn builder(group: impl Into<String>) -> PushConsumerBuilder {
         PushConsumerBuilder::new(group.into())
     }
@@ -97,52 +97,52 @@ impl PushConsumer {
         self.0.shared.assignment.queues()
     }
 
-    /// Hands out and fetches nothing more from now on, until [`resume`](PushConsumer::resume).
+    /// Stops handing out and fetching messages until [`resume`](PushConsumer::resume).
     /// Running handlers end; this member keeps its place in the group and its queues.
     #[doc(alias = "suspend")]
     pub fn pause(&self) {
         self.0.pause(&Scope::All, true);
     }
 
-    /// The same for one topic.
+    /// Pauses one topic.
     pub fn pause_topic(&self, topic: &str) {
         self.0.pause(&Scope::Topic(topic.into()), true);
     }
 
-    /// The same for one queue, also while it is another member's.
+    /// Pauses one queue. It may be another member's now.
     pub fn pause_queue(&self, queue: &MessageQueue) {
         self.0.pause(&Scope::Queue(queue.clone()), true);
     }
 
-    /// Goes on with everything, also with what was paused by topic or queue.
+    /// Resumes all queues, including those that were paused by topic or queue.
     pub fn resume(&self) {
         self.0.pause(&Scope::All, false);
     }
 
-    /// Goes on with a topic, unless all is paused, or a queue of it.
+    /// Resumes a topic, except for queues of it that are paused, and unless all is paused.
     pub fn resume_topic(&self, topic: &str) {
         self.0.pause(&Scope::Topic(topic.into()), false);
     }
 
-    /// Goes on with a queue, unless its topic is paused, or all is.
+    /// Resumes a queue, unless its topic or all is paused.
     pub fn resume_queue(&self, queue: &MessageQueue) {
         self.0.pause(&Scope::Queue(queue.clone()), false);
     }
 
-    /// How far the group is behind in this member's queues, as their brokers say now. Waits for them, at
-    /// most 3 s; what is not known by then is `None`.
+    /// How far the group is behind in this member's queues. Asks their brokers, and waits for up to 3 s;
+    /// a number that is not known by then is `None`.
     pub fn lag(&self) -> Lag {
         self.0.lag()
     }
 
-    /// What the consumer has counted since its start.
+    /// The counts since the start.
     #[doc(alias = "ConsumerStatsManager")]
     pub fn stats(&self) -> ConsumerStats {
         self.0.shared.counters.read()
     }
 
-    /// What the consumer has at this moment: its queues, what each does, and why. Cheap enough to be
-    /// asked for every second. Empty once it is shut down.
+    /// The state at this moment: the queues, the activity of each, and the reason. Cheap enough for a call
+    /// per second. Empty after the shutdown.
     #[doc(alias = "consumerRunningInfo")]
     pub fn describe(&self) -> ConsumerState {
         self.0.describe()
@@ -153,13 +153,13 @@ impl PushConsumer {
         self.0.shut_down();
     }
 
-    /// Ends the consumer, within this time: nothing new is fetched or handed out, running handlers
-    /// end, the progress is committed and confirmed, brokers hear that this member is gone, threads
-    /// end. What was not achieved is in the report. A second call waits for the first one, within
-    /// its own time.
+    /// Ends the consumer within this time: no more messages are fetched or handed out, running handlers
+    /// end, the progress is committed and confirmed, the member is unregistered at the brokers, threads
+    /// end. The report has the steps that were not complete in time. A second call waits for the first
+    /// one, within its own time.
     ///
-    /// From inside a handler it returns at once, as that handler cannot end before: all of it
-    /// happens in the background then.
+    /// A call from inside a handler returns at once, because that handler must end first: the shutdown
+    /// then goes on in the background.
     pub fn shutdown_within(&self, most: Duration) -> ShutdownReport {
         self.0.shut_down_within(most)
     }

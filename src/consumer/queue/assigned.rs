@@ -1,4 +1,4 @@
-//! One queue of ours, as the control thread and the consume threads share it.
+//! One queue of this member, shared by the control thread and the consume threads.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -12,27 +12,27 @@ use crate::sync::{Mutex, MutexGuard};
 /// A fetched message.
 #[derive(Debug, Clone)]
 pub(crate) enum Payload {
-    /// As it came. A consume thread checks and inflates it.
+    /// As it was received. A consume thread checks and inflates it.
     Packed(Packed),
-    /// One of an inner batch, which had to be taken apart before its offsets were known.
+    /// From an inner batch, which had to be split before its offsets were known.
     Unpacked(MessageView),
 }
 
-/// One queue of ours, from the moment it is taken until it is given up.
+/// One queue of this member, from the moment it is taken until it is given up.
 pub(crate) struct Assigned {
-    /// The number of this assignment; no other one ever has it.
+    /// The number of this assignment, which is unique.
     pub(crate) number: u64,
     /// The queue as brokers know it.
     pub(crate) queue: MessageQueue,
     /// The queue as users name it.
     pub(crate) shown: MessageQueue,
     contents: Mutex<Contents>,
-    /// The control thread has been told of the latest changes, and has not looked yet.
+    /// The control thread was notified of the latest changes, and has not looked yet.
     is_noted: AtomicBool,
-    /// It stands in the line of queues that have something for a handler.
+    /// It is in the dispatcher's line of queues that have messages for a handler.
     is_in_line: AtomicBool,
     is_paused: AtomicBool,
-    /// It is ours no longer, and results change nothing.
+    /// It was given up: results change nothing any more.
     is_gone: AtomicBool,
     /// One message at a time, in the order of the queue.
     is_ordered: bool,
@@ -41,13 +41,13 @@ pub(crate) struct Assigned {
 /// What is under the lock, which is never held over user code or I/O.
 pub(crate) struct Contents {
     pub(crate) window: Window<Payload>,
-    /// Bytes that are held no longer, and not yet given back to the budget.
+    /// Bytes that were released, and are not returned to the budget yet.
     pub(crate) freed: u64,
-    /// Where the queue starts is known.
+    /// The start offset is known.
     pub(crate) has_place: bool,
-    /// Nothing is handed out from then on, unless the control thread says so; `None`: always.
+    /// No message is handed out from this time on, unless the control thread sets it anew; `None`: no limit.
     pub(crate) ours_until: Option<Instant>,
-    /// The group may have had messages below this offset without knowing it.
+    /// Messages below this offset may have been handled already, without a commit.
     pub(crate) may_repeat_below: u64,
 }
 
@@ -82,16 +82,16 @@ impl Assigned {
         self.contents.lock()
     }
 
-    /// Begins anew at an offset. What was handed out belongs to the generation before. Returns the bytes
-    /// that are held no longer.
+    /// Begins anew at an offset. Messages that were handed out belong to the generation before. Returns the
+    /// released bytes.
     pub(crate) fn restart(&self, generation: u64, offset: u64) -> u64 {
         let contents = &mut *self.lock();
         contents.has_place = true;
         contents.window.restart(generation, offset)
     }
 
-    /// The offset of the message that is handed out next; `None` as long as it is not known where the
-    /// queue starts.
+    /// The offset of the message that is handed out next; `None` as long as the start offset is not
+    /// known.
     pub(crate) fn position(&self) -> Option<u64> {
         let contents = self.lock();
         contents.has_place.then(|| contents.window.position())
@@ -113,8 +113,8 @@ impl Assigned {
         self.is_paused.store(paused, Ordering::SeqCst);
     }
 
-    /// Takes up to `most` messages for one call of a handler, and says whether there are more that may
-    /// start now.
+    /// Takes up to `most` messages for one call of a handler, and returns whether more of them may start
+    /// now.
     pub(crate) fn take(&self, most: usize, now: Instant) -> (Vec<Handed<Payload>>, bool) {
         let mut contents = self.lock();
         if self.is_paused() || contents.ours_until.is_some_and(|until| now >= until) {
@@ -130,7 +130,7 @@ impl Assigned {
         (taken, more)
     }
 
-    /// When there is something for a handler; `None` if there is nothing to wait for.
+    /// When a message is ready for a handler; `None` if there is none to wait for.
     pub(crate) fn ready_at(&self, now: Instant) -> Option<Instant> {
         let window = &self.lock().window;
         match self.is_ordered {
@@ -152,12 +152,12 @@ impl Assigned {
         Ok(())
     }
 
-    /// The handler ended, and the message stays here until something else is decided.
+    /// The handler ended, and the message stays in the window until its outcome is decided.
     pub(crate) fn settle(&self, ticket: &Ticket) -> Result<(), Stale> {
         self.lock().window.settle(ticket)
     }
 
-    /// Another copy of a message that could not be read is handed out again.
+    /// Another copy of a message that could not be read was fetched: it is handed out again.
     pub(crate) fn renew(
         &self,
         ticket: Ticket,
@@ -178,17 +178,17 @@ impl Assigned {
         Ok(())
     }
 
-    /// Whether the control thread is to be told of a change: not if it was, and has not looked yet.
+    /// Whether to notify the control thread of a change: not if it was notified, and has not looked yet.
     pub(crate) fn note(&self) -> bool {
         !self.is_noted.swap(true, Ordering::SeqCst)
     }
 
-    /// The control thread looks: later changes are to be told again.
+    /// The control thread looks: later changes need a new notification.
     pub(crate) fn looked_at(&self) {
         self.is_noted.store(false, Ordering::SeqCst);
     }
 
-    /// Enters the line; false if it stands there already.
+    /// Enters the line; false if the queue is in it already.
     pub(crate) fn enter_line(&self) -> bool {
         !self.is_in_line.swap(true, Ordering::SeqCst)
     }

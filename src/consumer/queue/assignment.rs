@@ -1,4 +1,4 @@
-//! The queues of a consumer, for all threads: who they are, and which are paused.
+//! The queues of a consumer, for all threads, and which of them are paused.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use super::assigned::Assigned;
 use crate::message::MessageQueue;
 use crate::sync::Mutex;
 
-/// The queues that are ours now, by the users' names, and what is paused. The control thread adds and
+/// The queues of this member, by the users' names, and what is paused. The control thread adds and
 /// removes them.
 #[derive(Default)]
 pub(crate) struct Assignment(Mutex<State>);
@@ -18,7 +18,7 @@ struct State {
     paused: Paused,
 }
 
-/// What is paused, also where it is not ours now.
+/// What is paused, queues of other members included.
 #[derive(Debug, Default)]
 struct Paused {
     all: bool,
@@ -30,7 +30,7 @@ struct Paused {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Scope {
     All,
-    /// By its users' name.
+    /// By the users' name.
     Topic(Arc<str>),
     Queue(MessageQueue),
 }
@@ -43,7 +43,7 @@ impl Paused {
     fn set(&mut self, scope: &Scope, paused: bool) {
         match (scope, paused) {
             (Scope::All, true) => self.all = true,
-            // Nothing is left of what was paused one by one.
+            // Also resumes the topics and queues that were paused one by one.
             (Scope::All, false) => *self = Paused::default(),
             (Scope::Topic(topic), true) => drop(self.topics.insert(topic.clone())),
             (Scope::Topic(topic), false) => drop(self.topics.remove(topic)),
@@ -54,7 +54,7 @@ impl Paused {
 }
 
 impl Assignment {
-    /// A queue became ours. It is paused if it, its topic or everything is.
+    /// A queue was taken. It is paused if it, its topic or everything is.
     pub(crate) fn add(&self, queue: &Arc<Assigned>) {
         let mut state = self.0.lock();
         queue.pause(state.paused.is_paused(&queue.shown));
@@ -65,12 +65,12 @@ impl Assignment {
         self.0.lock().queues.remove(queue);
     }
 
-    /// A queue of ours, by its users' name.
+    /// A queue of this member, by the users' name.
     pub(crate) fn get(&self, queue: &MessageQueue) -> Option<Arc<Assigned>> {
         self.0.lock().queues.get(queue).cloned()
     }
 
-    /// All queues of ours, sorted.
+    /// All queues of this member, sorted.
     pub(crate) fn all(&self) -> Vec<Arc<Assigned>> {
         self.0.lock().queues.values().cloned().collect()
     }
@@ -80,8 +80,8 @@ impl Assignment {
         self.0.lock().queues.keys().cloned().collect()
     }
 
-    /// Pauses or resumes. Returns the queues that changed: nothing more of one that is paused is
-    /// handed out from now on.
+    /// Pauses or resumes. Returns the queues that changed: no further message of a paused queue is handed
+    /// out from now on.
     pub(crate) fn pause(&self, scope: &Scope, paused: bool) -> Vec<Arc<Assigned>> {
         let mut state = self.0.lock();
         state.paused.set(scope, paused);
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_paused_stays_so_for_queues_that_come_later() {
+    fn a_pause_holds_for_queues_that_are_taken_later() {
         let assignment = Assignment::default();
         let new = |topic: &str, id| {
             let queue = queue(topic, id);

@@ -1,4 +1,4 @@
-//! What goes into a window and comes out of it.
+//! The values that go into a window and come out of it.
 
 use std::time::Instant;
 
@@ -8,7 +8,7 @@ pub(super) struct Entry<T> {
     pub(super) bytes: u64,
     /// `None` once it is final, or cannot be handed out any more.
     pub(super) payload: Option<T>,
-    /// How often it was handed out, or recalled: tells a result of an earlier time.
+    /// How often it was handed out or recalled: identifies results of an earlier hand-out.
     pub(super) run: u32,
     /// How often it was put back.
     pub(super) failures: u32,
@@ -38,7 +38,7 @@ pub(crate) struct Ask {
     pub(super) generation: u64,
     /// The offset to ask for.
     pub(crate) offset: u64,
-    /// How many messages there is capacity for.
+    /// The capacity, in messages.
     pub(crate) capacity: usize,
 }
 
@@ -46,19 +46,19 @@ pub(crate) struct Ask {
 #[derive(Debug, Clone)]
 pub(crate) struct Fetched<T> {
     pub(crate) offset: u64,
-    /// What it counts for in the limits of memory.
+    /// Its size in the limits of memory.
     pub(crate) bytes: u64,
     pub(crate) payload: T,
 }
 
-/// What became of an answer's messages.
+/// How many of an answer's messages were accepted or refused.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Answered {
     pub(crate) accepted: usize,
     pub(crate) bytes: u64,
     /// Below the asked offset, or in the window already.
     pub(crate) repeated: usize,
-    /// More than there was capacity for. They are asked for again.
+    /// Beyond the capacity. They are fetched again.
     pub(crate) surplus: usize,
 }
 
@@ -89,15 +89,15 @@ pub(crate) struct Handed<T> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Finished {
     pub(crate) low_water: u64,
-    /// Bytes that are held no longer.
+    /// Released bytes.
     pub(crate) freed: u64,
 }
 
-/// An answer or result that belongs to an older generation, or was recalled. Nothing was changed.
+/// An answer or result that belongs to an older generation, or was recalled. It changed nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Stale;
 
-/// What was refused, since the window was made.
+/// Refusals since the window was made.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct WindowCounts {
     pub(crate) stale_answers: u64,

@@ -1,18 +1,17 @@
 //! How many bytes the queues of one consumer may hold together, and which of them may fetch now.
 //!
 //! Half of the budget is guaranteed: each queue has an equal part of it for itself, so that no queue
-//! starves whatever the others hold. The other half is a pool: a queue that needs more takes it from
-//! there, in the order of asking, as long as what it has of the pool is not more than what is left
-//! in it. So a single busy queue can use three quarters of the budget, and several busy queues
-//! leave something for the next one.
+//! starves. The other half is a pool: a queue that needs more takes it from the pool, in the order of
+//! asking, as long as its part of the pool is not larger than the rest. So a single busy queue can use
+//! three quarters of the budget, and several busy queues leave a part for the next one.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
 
-/// A broker ends an answer behind this, or behind the first message.
+/// A broker ends an answer after these bytes, or after the first message.
 const MOST_OF_AN_ANSWER: u64 = 256 * 1024;
 
-/// What a message is taken for until one was seen.
+/// The assumed size of a message until one was seen.
 const FIRST_ESTIMATE: u64 = 8 * 1024;
 
 /// The bytes of all queues of a consumer. `K` names a queue.
@@ -24,18 +23,18 @@ pub(crate) struct Budget<K> {
     accounts: HashMap<K, Account>,
     /// Queues that wait for the pool.
     line: VecDeque<K>,
-    /// Held and reserved, of all queues.
+    /// Held and reserved bytes of all queues.
     used: u64,
-    /// What queues use beyond their guarantee.
+    /// The bytes that queues use beyond their guarantee.
     pooled: u64,
     /// Queues that are not removed.
     queues: u64,
-    /// Bytes of a message of any queue, for those that are not known yet.
+    /// The estimated size of a message, for queues of which none was seen.
     typical: u64,
-    /// Queues in line that had bytes released: their guarantee may do now.
+    /// Queues in line that released bytes: their guarantee may suffice now.
     relieved: Vec<K>,
-    /// The guarantee changed, or could not be used as the whole budget was used: all queues in line
-    /// are to be looked at.
+    /// The guarantee changed, or could not be used because the whole budget was in use: look at all queues
+    /// in line.
     look_at_all: bool,
     dropped: u64,
 }
@@ -45,14 +44,14 @@ struct Account {
     held: u64,
     /// Set while a request is in flight.
     reserved: Option<u64>,
-    /// Bytes of a message, once one was seen.
+    /// The estimated size of a message, once one was seen.
     estimate: Option<u64>,
     /// The last answer had no message: the next request is likely to be parked.
     is_caught_up: bool,
-    /// Messages that the queue has capacity for, as of its last question.
+    /// The capacity of the queue, in messages, when it last asked.
     wanted: usize,
     is_in_line: bool,
-    /// The queue is not ours any more; handlers still hold its bytes.
+    /// The queue was given up; handlers still hold its bytes.
     is_removed: bool,
 }
 
@@ -61,18 +60,18 @@ struct Account {
 pub(crate) struct Grant {
     /// How many messages to ask for.
     pub(crate) messages: usize,
-    /// Whether the broker may hold the request until there is a message. It may not if the
-    /// reservation is needed by others.
+    /// Whether the broker may park the request until there is a message. It may not if other queues need
+    /// the reservation.
     pub(crate) may_park: bool,
 }
 
 /// What to do with the messages of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Answer {
-    /// They count now, until they are [released](Budget::release).
+    /// Accept them. They count until they are [released](Budget::release).
     Kept,
-    /// They are larger than expected, and there is no capacity: drop them, and ask for the same
-    /// offset again. The next request reserves their real size.
+    /// Drop them: they are larger than expected, and there is no capacity. The next request asks for the
+    /// same offset, and reserves their real size.
     Dropped,
 }
 
@@ -110,7 +109,7 @@ impl<K: Copy + Eq + Hash> Budget<K> {
         self.line.len()
     }
 
-    /// A queue became ours. If handlers still hold bytes of its last assignment, these count on.
+    /// A queue was taken. If handlers still hold bytes of its last assignment, these still count.
     pub(crate) fn add(&mut self, queue: K) {
         let held = self.remove(queue);
         let account = Account {
@@ -126,8 +125,8 @@ impl<K: Copy + Eq + Hash> Budget<K> {
         self.count(1);
     }
 
-    /// A queue is not ours any more: its reservation ends, and the bytes that handlers still hold
-    /// count until they are released. Returns these.
+    /// A queue was given up: its reservation ends. The bytes that handlers still hold count until they are
+    /// released. Returns these bytes.
     pub(crate) fn remove(&mut self, queue: K) -> u64 {
         self.unanswered(queue);
         self.leave_line(queue);
@@ -162,8 +161,8 @@ impl<K: Copy + Eq + Hash> Budget<K> {
         granted
     }
 
-    /// The next queue in line that may send its request now. To be called until there is none,
-    /// after bytes were released, a request ended, or a queue was added or removed.
+    /// The next queue in line that may send its request now. Call it until it returns `None`, after bytes
+    /// were released, a request ended, or a queue was added or removed.
     pub(crate) fn serve(&mut self) -> Option<(K, Grant)> {
         if let Some(first) = self.line.front().copied() {
             if let Some(grant) = self.grant(first, true) {
@@ -171,7 +170,7 @@ impl<K: Copy + Eq + Hash> Budget<K> {
                 return Some((first, grant));
             }
         }
-        // Who needs only its guarantee does not wait for the first in line.
+        // A queue that needs only its guarantee does not wait for the first in line.
         if std::mem::take(&mut self.look_at_all) {
             self.relieved = self.line.iter().copied().collect();
         }
@@ -205,13 +204,13 @@ impl<K: Copy + Eq + Hash> Budget<K> {
         Answer::Kept
     }
 
-    /// The request ended without an answer that can be used. Returns what it had reserved.
+    /// The request ended without a usable answer. Returns what it had reserved.
     pub(crate) fn unanswered(&mut self, queue: K) -> u64 {
         let reserved = self.change(queue, |account| account.reserved.take());
         reserved.flatten().unwrap_or(0)
     }
 
-    /// Messages of this size are held no longer.
+    /// Messages of this size were released.
     pub(crate) fn release(&mut self, queue: K, bytes: u64) {
         self.change(queue, |account| {
             account.held = account.held.saturating_sub(bytes)
@@ -236,7 +235,7 @@ impl<K: Copy + Eq + Hash> Budget<K> {
         Some(result)
     }
 
-    /// There are more or fewer queues, and so other guarantees.
+    /// The number of queues changed, and so did the guarantees.
     fn count(&mut self, more: i64) {
         self.queues = self.queues.saturating_add_signed(more);
         self.look_at_all = true;
@@ -257,7 +256,7 @@ impl<K: Copy + Eq + Hash> Budget<K> {
         let wanted = account.wanted;
         let free = self.bytes.saturating_sub(self.used);
         let (messages, reserved, may_park) = if account.is_caught_up {
-            // It waits at the broker, most of the time for nothing. What comes in the end is
+            // It is parked at the broker, most of the time without a message. Its answer is
             // dropped if there is no capacity then.
             (wanted, size(wanted).min(own_left).min(free), true)
         } else if size(wanted) <= own_left && size(wanted) <= free {
@@ -284,7 +283,7 @@ impl<K: Copy + Eq + Hash> Budget<K> {
         }
     }
 
-    /// Whether this much more fits.
+    /// Whether there is capacity for so many more bytes.
     fn fits(&self, queue: K, bytes: u64) -> bool {
         let account = self.accounts[&queue];
         let own = account.pooled(self.guarantee());
@@ -292,7 +291,7 @@ impl<K: Copy + Eq + Hash> Budget<K> {
         let wanted = wanted.saturating_sub(self.guarantee());
         let pool = self.bytes / 2;
         if wanted > pool {
-            // Too large ever to fit: passes alone, when its own queue is empty and nobody uses the
+            // Larger than the budget: passes alone, when its own queue is empty and no queue uses the
             // pool.
             return account.used() == 0 && self.pooled == 0 && self.used <= pool;
         }
@@ -300,7 +299,7 @@ impl<K: Copy + Eq + Hash> Budget<K> {
         in_all && (wanted == own || wanted <= pool.saturating_sub(self.pooled))
     }
 
-    /// What each queue has for itself.
+    /// The guaranteed bytes of each queue.
     fn guarantee(&self) -> u64 {
         self.bytes / 2 / self.queues.max(1)
     }

@@ -1,60 +1,60 @@
-//! The lock of one queue at its broker, as far as we can know.
+//! The lock of one queue at its broker, as far as a member can know.
 //!
 //! A broker gives the lock of a queue of a group to one client id, for 60 s from its last request,
-//! and forgets all locks when it restarts. There are no fencing tokens: so nothing is handed out
-//! unless the lock was confirmed less than 30 s ago over a connection that still stands.
+//! and forgets all locks when it restarts. There are no fencing tokens. So no message is handed out
+//! unless the lock was confirmed less than 30 s ago over a connection that is still open.
 
 use std::time::{Duration, Instant};
 
-/// Between two requests while the lock is not ours.
+/// From one request to the next while the lock is not held.
 const ASK_AGAIN: Duration = Duration::from_millis(500);
 
 /// From one confirmed request to the next.
 const RENEW: Duration = Duration::from_secs(20);
 
-/// How long a confirmation counts here.
+/// How long a confirmation is valid for this member.
 const COUNTS_HERE: Duration = Duration::from_secs(30);
 
-/// How long the broker keeps the lock for us.
+/// How long it is valid at the broker.
 const COUNTS_AT_BROKER: Duration = Duration::from_secs(60);
 
-/// How long a lease is waited for.
+/// How long a queue waits for its lease.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What the lock is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Need {
-    /// Ordered consumption, or a queue that somebody else may have: nothing without the lock.
+    /// Ordered consumption, or a queue that another member may have: nothing is handed out without it.
     Required,
-    /// Hand-over without duplicates in concurrent consumption: after 5 s it goes on without.
+    /// Hand-over without duplicates in concurrent consumption: after 5 s the queue goes on without it.
     Preferred,
 }
 
-/// Whether the queue may have been somebody else's since it was ours.
+/// Whether another member may have had the queue since this one last held its lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Granted {
-    /// It became ours: the start offset is to be asked for.
+    /// The first time: ask for the start offset.
     New,
-    /// A renewal: it was ours all the time.
+    /// A renewal: it was held all the time.
     Kept,
-    /// It is ours again, after a time in which it could have been somebody else's. The committed
-    /// offset is to be asked for; if it is higher than ours, another member went on there.
+    /// It is held again, after a time in which another member could have held it. Ask for the committed
+    /// offset: if it is higher than this member's, another member went on there.
     Again,
 }
 
-/// One queue's lock. The times that count are those of the requests, not of the answers: the
-/// broker's time begins somewhere in between.
+/// One queue's lock. Times are counted from the requests, not from the answers: the broker's time
+/// begins somewhere in between.
 #[derive(Debug, Clone)]
 pub(crate) struct QueueLock {
     need: Need,
-    /// Since when it is waited for, without a pause.
+    /// Since when the queue waits for it, without a break.
     waits_since: Instant,
     /// The request in flight.
     asked: Option<Instant>,
     last_asked: Option<Instant>,
     /// The request of the last confirmation, unless the lock was lost since.
     confirmed: Option<Instant>,
-    /// Nothing came in between since `confirmed`.
+    /// The connection has stood since `confirmed`, and no request was refused.
     is_continuous: bool,
     was_held: bool,
     is_refused: bool,
@@ -78,7 +78,7 @@ impl QueueLock {
         self.need
     }
 
-    /// Whether the broker may have given it to us.
+    /// Whether the broker may have given it to this member.
     pub(crate) fn was_asked(&self) -> bool {
         self.last_asked.is_some() || self.was_held
     }
@@ -92,7 +92,7 @@ impl QueueLock {
             return Some(self.waits_since);
         };
         match self.confirmed {
-            // The last renewal failed if it is not what was confirmed.
+            // If the last request is not the confirmed one, the renewal failed.
             Some(confirmed) if confirmed == last => Some(confirmed + RENEW),
             _ => Some(last + ASK_AGAIN),
         }
@@ -121,7 +121,7 @@ impl QueueLock {
         Some(granted)
     }
 
-    /// The answer lacks the queue: somebody else has the lock.
+    /// The answer lacks the queue: another member has the lock.
     pub(crate) fn refused(&mut self, now: Instant) {
         if self.asked.take().is_some() {
             self.is_refused = true;
@@ -129,7 +129,7 @@ impl QueueLock {
         }
     }
 
-    /// The request failed, or was not answered in its time. What was confirmed before still counts.
+    /// The request failed, or was not answered in time. The last confirmation still counts.
     pub(crate) fn failed(&mut self) {
         self.asked = None;
     }
@@ -138,28 +138,28 @@ impl QueueLock {
     pub(crate) fn link_broke(&mut self, now: Instant) {
         self.asked = None;
         self.lose(now);
-        // The new connection is asked at once.
+        // The lock is asked for at once over the new connection.
         self.last_asked = None;
     }
 
-    /// We unlocked the queue.
+    /// This member unlocked the queue.
     #[allow(dead_code, reason = "models and tests look at it")]
     pub(crate) fn released(&mut self, now: Instant) {
         *self = QueueLock::new(self.need, now);
     }
 
-    /// Whether the lock is ours for sure.
+    /// Whether this member certainly holds the lock.
     pub(crate) fn is_held(&self, now: Instant) -> bool {
         let counts = |at: Instant| now.saturating_duration_since(at) < COUNTS_HERE;
         self.is_continuous && self.confirmed.is_some_and(counts)
     }
 
-    /// Whether a message may be handed out: the lock is ours, or may be gone without.
+    /// Whether a message may be handed out: the lock is held, or no longer needed.
     pub(crate) fn may_hand_out(&self, now: Instant) -> bool {
         self.is_held(now) || self.goes_without(now)
     }
 
-    /// The lock is not ours, and it was waited for long enough: from here on duplicates are
+    /// The lock is not held, and the queue has waited long enough: from here on duplicates are
     /// possible.
     pub(crate) fn goes_without(&self, now: Instant) -> bool {
         let waits = now.saturating_duration_since(self.lost_at(now));
@@ -177,18 +177,18 @@ impl QueueLock {
         }
     }
 
-    /// From then on nothing may be handed out, unless it is renewed; `None` if it is not needed.
+    /// The time after which no message may be handed out without a renewal; `None`: it is not needed.
     pub(crate) fn must_be_renewed_by(&self, now: Instant) -> Option<Instant> {
         let required = self.need == Need::Required;
         self.changes_at(now).filter(|_| required)
     }
 
-    /// For the operator: somebody else has it, since when we wait.
+    /// For the operator: another member has it; since when this one waits.
     pub(crate) fn waits_for_another(&self) -> Option<Instant> {
         self.is_refused.then_some(self.waits_since)
     }
 
-    /// Since when the lock is not ours: an expiry happens without a call.
+    /// Since when the lock is not held: an expiry happens without a call.
     fn lost_at(&self, now: Instant) -> Instant {
         match self.confirmed {
             Some(at) if self.is_continuous && !self.is_held(now) => at + COUNTS_HERE,

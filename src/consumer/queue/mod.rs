@@ -3,7 +3,7 @@
 //! - `window` and `held`: its messages from the lowest unfinished one on, and what goes into that
 //!   and comes out;
 //! - `limits`: how many bytes all queues of a consumer may hold, and which may fetch now;
-//! - `lock`: its lock at the broker, as far as we know;
+//! - `lock`: its lock at the broker, as far as a member can know;
 //! - `assigned`: a window as several threads share it; `assignment`: all of them, and what is paused.
 
 mod assigned;

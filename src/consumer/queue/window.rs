@@ -1,7 +1,7 @@
 //! The messages of one queue between the committed offset and the last one fetched.
 //!
-//! A message is *fetched*, *handed out* to a handler, and in the end *final*: handled well, or its
-//! copy confirmed in the retry or dead letter topic, or skipped by policy. The *low-water* is the
+//! A message is *fetched*, *handed out* to a handler, and in the end *final*: its handler succeeded, its
+//! copy was confirmed in the retry or dead letter topic, or it was skipped by policy. The *low-water* is the
 //! lowest offset without a final outcome. It is computed and never assigned, and is the only value
 //! that may be committed.
 
@@ -22,12 +22,12 @@ pub(crate) struct Window<T> {
     draining: bool,
     /// By offset, the final ones behind the first unfinished one included.
     entries: VecDeque<Entry<T>>,
-    /// The number of the first entry. Each entry has the next number, so that it is found without a
+    /// The number of the first entry. Entries are numbered in order, so that one is found without a
     /// search.
     first: u64,
     /// The number of the first entry that was never handed out.
     fresh: u64,
-    /// Entries that were put back: not to be handed out before the time.
+    /// Entries that were put back, with the time before which they are not handed out.
     again: BTreeSet<(Instant, u64)>,
     /// Where the next fetch begins: everything below is in the window, final, or does not exist.
     end: u64,
@@ -37,7 +37,7 @@ pub(crate) struct Window<T> {
     running: usize,
     settling: usize,
     last_taken: Option<Instant>,
-    /// Handlers that still run although their results count no longer.
+    /// Running handlers whose results do not count any more.
     strays: BTreeSet<TicketId>,
     counts: WindowCounts,
 }
@@ -69,7 +69,7 @@ impl<T: Clone> Window<T> {
         self.generation
     }
 
-    /// The lowest offset without a final outcome; if there is none, where the next fetch begins.
+    /// The lowest offset without a final outcome; in an empty window, the offset of the next fetch.
     pub(crate) fn low_water(&self) -> u64 {
         self.entries.front().map_or(self.end, |first| first.offset)
     }
@@ -102,13 +102,13 @@ impl<T: Clone> Window<T> {
         self.bytes
     }
 
-    /// Handlers inside, those included whose results count no longer: while there is one, the queue
-    /// must not be unlocked.
+    /// Running handlers, including those whose results do not count any more. While there is one, the
+    /// queue must not be unlocked.
     pub(crate) fn handlers(&self) -> usize {
         self.running + self.strays.len()
     }
 
-    /// No handler is inside, and no copy is on its way.
+    /// No handler runs, and no copy is being sent.
     pub(crate) fn is_quiet(&self) -> bool {
         self.handlers() + self.settling == 0
     }
@@ -118,7 +118,7 @@ impl<T: Clone> Window<T> {
         self.counts
     }
 
-    /// The message that holds the low-water, and why.
+    /// The message at the low-water, and its state.
     #[allow(dead_code, reason = "models and tests look at it")]
     pub(crate) fn head(&self) -> Option<(u64, Held)> {
         self.entries
@@ -157,8 +157,8 @@ impl<T: Clone> Window<T> {
         self.entries.front()?.payload.as_ref()
     }
 
-    /// The offset of the first message that is not final, if it was put back for so long that nobody waits
-    /// for it.
+    /// The offset of the first message that is not final, if it was put back for longer than any thread
+    /// waits.
     pub(crate) fn held_back(&self, now: Instant) -> Option<u64> {
         const LONG: Duration = Duration::from_secs(24 * 3600);
         let first = self.entries.front()?;
@@ -257,8 +257,8 @@ impl<T: Clone> Window<T> {
         Some(self.hand_out(number, now))
     }
 
-    /// The next `most` messages for an ordered handler, in the order of the queue. None while a
-    /// handler is inside, a copy is on its way, or the first message waits.
+    /// The next `most` messages for an ordered handler, in the order of the queue. `None` while a handler
+    /// runs, a copy is being sent, or the first message waits.
     pub(crate) fn take_ordered(&mut self, most: usize, now: Instant) -> Vec<Handed<T>> {
         if self.draining || !self.is_quiet() {
             return Vec::new();
@@ -275,7 +275,7 @@ impl<T: Clone> Window<T> {
         taken.collect()
     }
 
-    /// When [`take`](Window::take) has something; `None` if it has nothing to wait for.
+    /// When [`take`](Window::take) has a message; `None` if there is none to wait for.
     pub(crate) fn ready_at(&self, now: Instant) -> Option<Instant> {
         if self.draining {
             return None;
@@ -286,8 +286,8 @@ impl<T: Clone> Window<T> {
         self.again.first().map(|(at, _)| *at)
     }
 
-    /// When [`take_ordered`](Window::take_ordered) has something; `None` if it has nothing to wait
-    /// for but a result.
+    /// When [`take_ordered`](Window::take_ordered) has a message; `None` if it waits for a result, or
+    /// there is none.
     pub(crate) fn ordered_ready_at(&self, now: Instant) -> Option<Instant> {
         if self.draining || !self.is_quiet() {
             return None;
@@ -352,8 +352,7 @@ impl<T: Clone> Window<T> {
     }
 
     /// The message is handed out again, at `not_before` at the earliest, with its place and its
-    /// count of failures kept. Returns the bytes that are held no longer (if the queue is about to
-    /// be given up).
+    /// count of failures kept. Returns the released bytes (if the queue is about to be given up).
     pub(crate) fn put_back(&mut self, ticket: Ticket, not_before: Instant) -> Result<u64, Stale> {
         let index = self.current(ticket.0)?;
         self.leave(index);
@@ -368,7 +367,7 @@ impl<T: Clone> Window<T> {
     }
 
     /// Another copy of a message that could not be read: it is handed out again, at `not_before` at
-    /// the earliest, and counts as not tried. Returns the bytes that are held no longer.
+    /// the earliest, and counts as never handed out. Returns the released bytes.
     pub(crate) fn renew(
         &mut self,
         ticket: Ticket,
@@ -407,8 +406,8 @@ impl<T: Clone> Window<T> {
         Some(Ticket(id))
     }
 
-    /// The queue is about to be given up: nothing is handed out or fetched any more, results still
-    /// count. Returns the bytes that are held no longer.
+    /// The queue is about to be given up: nothing more is handed out or fetched, results still count.
+    /// Returns the released bytes.
     pub(crate) fn drain(&mut self) -> u64 {
         self.draining = true;
         self.again.clear();
@@ -422,8 +421,8 @@ impl<T: Clone> Window<T> {
         freed
     }
 
-    /// Begins anew at `offset`: after a seek or reset, or when a queue comes back. What handlers
-    /// have belongs to the old generation. Returns the bytes that are held no longer.
+    /// Begins anew at `offset`: after a seek or reset, or when a queue is taken again. Messages that
+    /// handlers have belong to the old generation. Returns the released bytes.
     pub(crate) fn restart(&mut self, generation: u64, offset: u64) -> u64 {
         for (entry, number) in self.entries.iter().zip(self.first..) {
             if matches!(entry.state, Held::Running(_)) {
@@ -441,7 +440,7 @@ impl<T: Clone> Window<T> {
         freed
     }
 
-    /// Where the entry of a ticket stands, if its result counts.
+    /// The place of a ticket's entry, if its result counts.
     fn current(&mut self, id: TicketId) -> Result<usize, Stale> {
         let index = self.index(id.number);
         let index = index.filter(|index| {
@@ -461,7 +460,7 @@ impl<T: Clone> Window<T> {
         (index < self.entries.len()).then_some(index)
     }
 
-    /// The entry is with a handler, or settling, no longer.
+    /// The entry is no longer with a handler, and no longer settling.
     fn leave(&mut self, index: usize) {
         match self.entries[index].state {
             Held::Running(_) => self.running -= 1,

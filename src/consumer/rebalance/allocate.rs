@@ -16,12 +16,12 @@ use crate::panics::caught;
 ///
 /// Each member computes the division on its own, from the same sorted lists of queues and members.
 /// So **all members of a group must use the same allocation**: otherwise queues are consumed twice,
-/// or by nobody. All of them give the same result as the strategy of that name in Java. Clients in
+/// or not at all. Each allocation gives the same result as Java's strategy of that name. Clients in
 /// Go use another ring for the consistent hash, and divide averagely where Java prefers near rooms.
 ///
 /// A member that is listed twice (after a reconnect, until the broker notices that the old
 /// connection is gone) counts once if the whole group uses this library. With Java members in the
-/// group each entry counts, as there: the share of the second entry waits meanwhile.
+/// group each entry counts, as in Java: the share of the second entry waits meanwhile.
 ///
 /// Closures run on the thread that rebalances, once for each topic (and queue or member), and under no
 /// lock.
@@ -83,17 +83,17 @@ impl Allocation {
         Allocation(Rule::ConsistentHash)
     }
 
-    /// This member gets the given queues, whatever other members there are. Those that the topic
-    /// does not have are ignored. The queues of all members must make up the whole topic; nobody
-    /// checks that. The retry topic of the group, whose queues cannot be named in advance, is
-    /// divided averagely (in Java nobody consumes it).
+    /// This member gets the given queues, whichever other members the group has. Queues that the topic
+    /// does not have are ignored. The queues of all members must make up the whole topic; this is not
+    /// checked. The retry topic of the group, whose queues cannot be named in advance, is divided
+    /// averagely (in Java it is not consumed).
     #[doc(alias = "AllocateMessageQueueByConfig")]
     pub fn configured(queues: impl IntoIterator<Item = MessageQueue>) -> Allocation {
         Allocation(Rule::Configured(queues.into_iter().collect()))
     }
 
     /// Only the queues of brokers named `room@name`, with one of these rooms, are divided. All other
-    /// queues are consumed by nobody of this group.
+    /// queues are not consumed by this group.
     #[doc(alias = "AllocateMessageQueueByMachineRoom")]
     #[doc(alias = "setConsumeridcs")]
     pub fn machine_rooms(rooms: impl IntoIterator<Item = impl Into<String>>) -> Allocation {
@@ -102,10 +102,9 @@ impl Allocation {
     }
 
     /// Members consume the queues in their own room; queues in a room without members are divided
-    /// among all members. `inner` divides within a room. The closures say in which room a queue and
-    /// a member (by its client id) are; they must say the same on every member of the group. A room
-    /// without name, or a panic, is an error: the queues are not divided anew then, and each member
-    /// keeps those that it has.
+    /// among all members. `inner` divides within a room. The closures return the room of a queue and
+    /// of a member (by its client id); they must return the same on every member of the group. A room
+    /// without name, or a panic, is an error: each member then keeps the queues that it has.
     #[doc(alias = "AllocateMachineRoomNearby")]
     #[doc(alias = "MachineRoomResolver")]
     pub fn nearby(
@@ -124,7 +123,7 @@ impl Allocation {
     /// A division of your own: `divide` returns the queues of [`Division::member`], some of
     /// [`Division::queues`]. It runs once for each topic and rebalance, on every member, and must
     /// give each queue to exactly one of them. A queue that the topic does not have, or a panic, is
-    /// an error: each member keeps the queues that it has. `name` is what logs call it.
+    /// an error: each member keeps the queues that it has. `name` is for the log.
     pub fn custom(
         name: impl Into<Arc<str>>,
         divide: impl Fn(&Division) -> Vec<MessageQueue> + Send + Sync + 'static,
@@ -145,7 +144,7 @@ impl Allocation {
         }
     }
 
-    /// The queues of the asking member.
+    /// The share of this member.
     ///
     /// # Errors
     /// `Config`: the member is not in the list (Java gives up all queues then), or a closure of the

@@ -9,14 +9,14 @@ use super::division::{Division, Duplicates};
 use crate::error::Error;
 use crate::message::MessageQueue;
 
-/// Why the queues that we have are kept although they may be somebody else's. The question is asked
-/// again each second until there is no doubt.
+/// Why this member keeps its queues although they may be another member's. The brokers are asked again
+/// each second until there is no doubt.
 ///
-/// A list of members is the view of one broker. A broker that just restarted knows few of them, and a
-/// member whose connection broke is missing until it is back.
+/// A list of members is the view of one broker. A broker that just restarted knows few members. A
+/// member whose connection broke is missing until it has reconnected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Doubt {
-    /// No route of the topic could be had.
+    /// The route of the topic is not known.
     NoRoute,
     /// The route has no queue that can be read.
     NoQueues,
@@ -24,18 +24,18 @@ pub(crate) enum Doubt {
     Unanswered,
     /// Brokers answered, and know no member of the group.
     Empty,
-    /// No list has us.
+    /// No list has this member.
     WithoutUs,
     /// The lists of the brokers differ.
     Differ,
-    /// The allocation failed: a closure of the user's.
+    /// The allocation failed: a panic or a wrong result of the user's closure.
     Allocation,
 }
 
 impl fmt::Display for Doubt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Doubt::NoRoute => "the route of a topic cannot be had",
+            Doubt::NoRoute => "the route of a topic is not known",
             Doubt::NoQueues => "a topic has no queue that can be read",
             Doubt::Unanswered => "no broker answers",
             Doubt::Empty => "brokers know no member of the group",
@@ -47,7 +47,7 @@ impl fmt::Display for Doubt {
 }
 
 impl Doubt {
-    /// A broker does not know us: a heartbeat tells it before it is asked again.
+    /// A broker does not know this member: send it a heartbeat before the next question.
     pub(crate) fn needs_heartbeat(self) -> bool {
         matches!(self, Doubt::Empty | Doubt::WithoutUs | Doubt::Differ)
     }
@@ -56,14 +56,14 @@ impl Doubt {
 /// The members of a group, as far as brokers agree.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct MemberList {
-    /// Those of all lists. Empty if no list can be used.
+    /// The members of all lists. Empty if no list can be used.
     pub(crate) ids: Vec<Arc<str>>,
     pub(crate) doubt: Option<Doubt>,
 }
 
-/// Puts together what the brokers of a topic answered; `None` is a broker that did not answer, an
-/// empty list one that knows nobody. A broker that is down must not stop a rebalance, so the answers
-/// of the others count.
+/// Combines the answers of a topic's brokers. `None` is a broker that did not answer, an empty list a
+/// broker that knows no member. A broker that is down must not stop a rebalance, so the answers of the
+/// others count.
 pub(crate) fn judge(me: &str, answers: &[Option<Vec<Arc<str>>>]) -> MemberList {
     let lists: Vec<&Vec<Arc<str>>> = answers.iter().flatten().collect();
     let doubtful = |doubt| MemberList {
@@ -95,32 +95,32 @@ pub(crate) fn judge(me: &str, answers: &[Option<Vec<Arc<str>>>]) -> MemberList {
     }
 }
 
-/// What becomes of the queues of one topic.
+/// The changes to the queues of one topic.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Diff {
-    /// Queues that stay ours: they are not touched.
+    /// Queues that this member keeps: they are not touched.
     pub(crate) keep: Vec<MessageQueue>,
     /// Queues to stop, finish, commit and unlock.
     pub(crate) give_up: Vec<MessageQueue>,
-    /// Queues to start. While there is a doubt somebody else may have them: only with their lock.
+    /// Queues to start. While there is a doubt another member may have them: only with their lock.
     pub(crate) take: Vec<MessageQueue>,
-    /// Why nothing is given up.
+    /// Why no queue is given up.
     pub(crate) doubt: Option<Doubt>,
 }
 
 impl Diff {
-    /// Nothing to do, and nothing to ask again before the next round.
+    /// No change, and no doubt: nothing happens before the next round.
     #[allow(dead_code, reason = "models and tests look at it")]
     pub(crate) fn is_balanced(&self) -> bool {
         self.give_up.is_empty() && self.take.is_empty() && self.doubt.is_none()
     }
 }
 
-/// Compares the queues that we have with the assignment; `None` is an assignment that could not be
+/// Compares the queues of this member with its assignment; `None` is an assignment that could not be
 /// computed.
 ///
-/// While brokers differ, the share among all members that any broker knows is taken. So the queues
-/// of a member that died do not wait until the brokers agree.
+/// While brokers differ, this member takes its share among all members that any broker knows. So the
+/// queues of a member that died do not wait until the brokers agree.
 pub(crate) fn diff(
     mine: &[MessageQueue],
     assigned: Option<&[MessageQueue]>,
@@ -150,21 +150,21 @@ pub(crate) fn diff(
     diff
 }
 
-/// What a member knows when it rebalances a topic.
+/// The facts with which a member rebalances a topic.
 #[derive(Debug)]
 pub(crate) struct Round<'a> {
     pub(crate) group: &'a Arc<str>,
     pub(crate) me: &'a Arc<str>,
-    /// The queues of the topic that we have now.
+    /// The queues of the topic that this member has now.
     pub(crate) mine: &'a [MessageQueue],
-    /// The queues that can be read by the route; `None` if the route could not be had.
+    /// The queues that can be read, by the route; `None` if the route is not known.
     pub(crate) queues: Option<&'a [MessageQueue]>,
     /// The answers of the brokers that were asked for the members.
     pub(crate) answers: &'a [Option<Vec<Arc<str>>>],
     pub(crate) duplicates: Duplicates,
 }
 
-/// One rebalance of one topic. The error, if there is one, is that of the allocation.
+/// Rebalances one topic once. The error, if any, is the allocation's.
 pub(crate) fn rebalance(allocation: &Allocation, round: &Round<'_>) -> (Diff, Option<Error>) {
     let keep_all = |doubt| diff(round.mine, None, Some(doubt));
     let queues = match round.queues {
@@ -193,8 +193,8 @@ pub(crate) fn take_all(mine: &[MessageQueue], queues: Option<&[MessageQueue]>) -
     }
 }
 
-/// A round of a consumer that has been given its queues: those of the topic that can be read are taken, and
-/// kept for good, whatever the route says later.
+/// A round of a consumer with `assign`: it takes its queues of the topic that can be read, and keeps them
+/// even if they leave the route later.
 pub(crate) fn take_those(
     mine: &[MessageQueue],
     wanted: &[MessageQueue],

@@ -1,12 +1,12 @@
-//! What is divided among whom: queues and members, sorted as Java sorts them.
+//! The queues and members of a division, sorted as Java sorts them.
 
 use std::cmp::Ordering;
 use std::sync::Arc;
 
 use crate::message::{MessageQueue, string_order};
 
-/// The queues of one topic and the members of one group that divide them: what an
-/// [`Allocation`](super::Allocation) decides upon.
+/// The queues of one topic and the members of one group that divide them: the input of an
+/// [`Allocation`](super::Allocation).
 ///
 /// Queues and members are sorted in the same way on every member of the group (Java's included), so
 /// that each member computes the same division on its own.
@@ -18,17 +18,17 @@ pub struct Division {
     members: Vec<Arc<str>>,
 }
 
-/// What becomes of a member that is listed more than once.
+/// How a member counts that is listed more than once.
 ///
 /// A broker lists connections. After a reconnect it lists a client twice until it notices that the
-/// old connection is gone (up to 120 s). Java keeps both entries: the second one's share of the
-/// queues is consumed by nobody meanwhile. All members must do the same, so a group with Java
-/// members has to follow it.
+/// old connection is gone (up to 120 s). Java keeps both entries, and meanwhile no member consumes the
+/// second one's share of the queues. All members must do the same, so a group with Java members has
+/// to do what Java does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Duplicates {
     /// Each member counts once. Right if all members of the group are of this library.
     Removed,
-    /// Each entry counts, and a member takes the share of its first one.
+    /// Each entry counts, and a member takes the share of its first entry.
     KeptAsJava,
 }
 
@@ -60,7 +60,7 @@ impl Division {
         &self.group
     }
 
-    /// The client id of the member that asks for its share.
+    /// The client id of the member whose share is computed.
     pub fn member(&self) -> &str {
         &self.member
     }
@@ -75,12 +75,12 @@ impl Division {
         &self.queues
     }
 
-    /// The position of the asking member among the members.
+    /// The position of this member among the members.
     pub(super) fn index(&self) -> Option<usize> {
         self.members.iter().position(|id| *id == self.member)
     }
 
-    /// The same question for some of the queues and some of the members, both still sorted.
+    /// The same division for some of the queues and some of the members, both still sorted.
     pub(super) fn part(&self, queues: Vec<MessageQueue>, members: Vec<Arc<str>>) -> Division {
         Division {
             group: self.group.clone(),

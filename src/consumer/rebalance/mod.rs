@@ -1,9 +1,9 @@
-//! Which queues of a topic are ours.
+//! Which queues of a topic belong to this member.
 //!
 //! - `division`: the sorted queues and members that every member divides in the same way;
 //! - `allocate`: the strategies;
 //! - `ring` and `md5`: the consistent hash among them;
-//! - `diff`: which lists of members to believe, and what changes: keep, give up, take;
+//! - `diff`: which lists of members count, and what changes: keep, give up, take;
 //! - `pace`: when to divide again.
 
 mod allocate;

@@ -2,16 +2,16 @@
 
 use std::time::{Duration, Instant};
 
-/// At most one rebalance in this time, whatever asks for it.
+/// The shortest time from one rebalance to the next, whatever the reason.
 const LEAST: Duration = Duration::from_secs(1);
 
 /// The times of the rebalances of one group. Requests that come while a round runs, or too early,
-/// are not lost: they lead to one round as soon as that may start.
+/// are not lost: they lead to one round as soon as a round may start.
 #[derive(Debug)]
 pub(crate) struct Pace {
     started: Option<Instant>,
     due: Instant,
-    /// A rebalance without a reason, in case that a notification was lost.
+    /// A rebalance happens this often without a reason, in case a notification was lost.
     most: Duration,
 }
 
@@ -31,7 +31,7 @@ impl Pace {
         self.due = self.due.min(earliest);
     }
 
-    /// The last round was in doubt, or queues were not free: again in a second.
+    /// The last round was in doubt, or queues were not free: the next round is in a second.
     pub(crate) fn ask_again(&mut self, now: Instant) {
         self.ask(now + LEAST);
     }

@@ -61,7 +61,7 @@ pub(in crate::embedded) fn query_assignment(broker: &BrokerState, request: &Comm
     Command::response_to(request, response::SUCCESS).with_body(answer.encode())
 }
 
-/// `None`: no answer, the member keeps what it has.
+/// `None`: no answer; the member keeps its queues.
 fn assigned(
     broker: &BrokerState,
     query: &AssignmentQuery,
@@ -105,7 +105,7 @@ fn assigned(
     if members.len() > queues.len() {
         return Some(vec![queues[own % queues.len()].clone()]);
     }
-    // Its own queues and those of the members behind it.
+    // The queues of the member and of the members after it.
     let shared = (own..=own + in_groups).map(|index| index % members.len());
     Some(shared.flat_map(of).collect())
 }

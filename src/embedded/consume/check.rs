@@ -9,14 +9,14 @@ use crate::protocol::consumer::pull::{PullRequest, flag};
 use crate::protocol::consumer::subscription::{SQL92, Subscription, TAG};
 use crate::protocol::route::perm;
 
-/// A code other than success, its remark, and the kind of what is forbidden.
+/// A code other than success, its remark, and the kind of prohibition.
 pub(super) struct Refused {
     pub(super) code: i32,
     pub(super) remark: String,
     forbidden: Option<&'static str>,
 }
 
-/// The kinds of what is forbidden.
+/// The kinds of prohibition.
 const BROKER_FORBIDDEN: &str = "1";
 const GROUP_FORBIDDEN: &str = "2";
 const TOPIC_FORBIDDEN: &str = "3";

@@ -1,17 +1,17 @@
 //! Requests of consumers to a broker. Each file has the handlers of one subject, functions of a
-//! [`BrokerState`](super::broker::BrokerState) and a call; `service` says which request goes to
-//! which.
+//! [`BrokerState`](super::broker::BrokerState) and a call; `service` passes each request to its
+//! handler.
 //!
 //! In reading order:
-//! - `filter`: which messages of a topic a group wants
+//! - `filter`: which messages of a topic match a subscription
 //! - `check`: whether a group may pull from a queue, and by which filter
-//! - `read`: what a queue has from an offset on, for a filter
-//! - `pull`: messages of a queue, at once or when there are some
+//! - `read`: the messages of a queue from an offset on, by a filter
+//! - `pull`: messages of a queue, at once or by a long poll
 //! - `wait`: a pull or pop that waits for a message
 //! - `pop`: messages that are acknowledged one by one
 //! - `offsets`: the progress of groups
-//! - `locks`: queues that a member has for itself
-//! - `send_back`: messages that come again later, or go to the dead letters
+//! - `locks`: locks of queues
+//! - `send_back`: messages that come again later, or become dead letters
 //! - `groups`: members and connections of groups, and checks of their filters
 //! - `forward`: what a client asks another one
 //! - `assign`: which queues a member gets, if the broker decides

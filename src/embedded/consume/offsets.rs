@@ -10,9 +10,9 @@ use crate::protocol::consumer::offset::{CommitOffset, QueryOffset};
 
 /// The committed offset of a group (14).
 ///
-/// For a group without one, brokers answer 0 if the queue still has its first message in memory: the group
-/// then gets all messages of a young topic, whatever its start rule. With `setZeroIfNotFound=false`,
-/// brokers from 5.x on do not.
+/// For a group without an offset, brokers answer 0 if the queue still has its first message in memory: the
+/// group then gets all messages of a young topic, despite its start rule. Brokers from 5.x on do not if the
+/// request has `setZeroIfNotFound=false`.
 pub(in crate::embedded) fn query_offset(broker: &BrokerState, request: &Command) -> Command {
     let query = match QueryOffset::decode(&request.ext) {
         Ok(query) => query,
@@ -35,7 +35,7 @@ pub(in crate::embedded) fn query_offset(broker: &BrokerState, request: &Command)
         .store
         .bounds(broker.queue(&query.topic, query.queue_id));
     let has_first = || has_first_message(broker, &key);
-    // 4.9 checks that the first message is not on the disk only, which holds for an empty queue too.
+    // 4.9 checks that the first message is not only on the disk, which is true for an empty queue too.
     if min <= 0 && (!is_5 || has_first()) {
         return found(0);
     }

@@ -1,4 +1,4 @@
-//! Pulls: messages of a queue from an offset on, now, or as soon as there is one (a long poll).
+//! Pulls: messages of a queue from an offset on, at once, or as soon as there is one (a long poll).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,8 +41,8 @@ pub(in crate::embedded) fn pull(broker: &Arc<BrokerState>, call: Call<'_>) -> An
         queues: vec![(pull.topic.to_string(), pull.queue_id, pull.queue_offset)],
         filter,
     };
-    // When the wait ends, by a message, the timeout, or messages that do not match, the pull is served again
-    // and answered in any case.
+    // When the wait ends, by a message, the timeout, or messages that do not match, the pull is served again,
+    // and is always answered.
     let again = {
         let request = Arc::clone(&request);
         move |broker: &BrokerState, _: bool| {

@@ -5,10 +5,10 @@ use crate::embedded::broker::BrokerState;
 use crate::embedded::store::{QueueRef, StoredMessage};
 use crate::protocol::consumer::pull::PullStatus;
 
-/// The most that brokers return at once from memory.
+/// The most messages that brokers return at once from memory.
 pub(super) const MOST_MESSAGES: usize = 32;
 const MOST_BYTES: usize = 256 << 10;
-/// The most messages that they scan for one pull (`maxFilterMessageSize`).
+/// The most messages that brokers scan for one pull (`maxFilterMessageSize`).
 const MOST_LOOKED_AT: usize = 800;
 
 /// The answer of a queue.
@@ -113,7 +113,7 @@ pub(super) fn any(
     loop {
         let some = broker.store.read(queue, offset, MOST_LOOKED_AT, usize::MAX);
         let Some(last) = some.last() else {
-            // Messages may have been stored that are not kept: the pull must be answered then too.
+            // The store may not keep its messages: the pull must be answered then too.
             let (_, end) = broker.store.bounds(queue);
             return (offset < end, offset);
         };

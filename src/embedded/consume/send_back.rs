@@ -82,7 +82,7 @@ fn store_again(
         ("RETRY_TOPIC", message.topic()),
         ("ORIGIN_MESSAGE_ID", &message.offset_message_id()),
     ] {
-        // It may have been sent back before.
+        // The message may have been sent back before.
         if find_property(&properties, name).is_none() {
             set_property(name, value, &mut properties);
         }

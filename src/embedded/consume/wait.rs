@@ -12,11 +12,11 @@ use crate::embedded::server::{Call, Responder};
 use crate::embedded::store::Watch;
 use crate::protocol::Command;
 
-/// Brokers check all held requests in this interval. One whose queue got only messages that do not match is
-/// then answered with the offset behind them.
+/// Brokers check all parked requests at this interval. A request whose queue got only messages that do not
+/// match is then answered with the offset after them.
 const LOOKED_AT_EACH: Duration = Duration::from_secs(5);
 
-/// What a request waits for.
+/// The event that a request waits for.
 pub(super) struct Waiting {
     pub(super) group: String,
     /// Queues of the broker, each with the offset of the first message to wait for.
@@ -24,7 +24,7 @@ pub(super) struct Waiting {
     pub(super) filter: Filter,
 }
 
-/// Makes the answer; `true`: the time is up. `None`, possible only before that, waits on.
+/// Makes the answer; `true`: the timeout is over. `None`, possible only before that, waits on.
 type Again = Box<dyn Fn(&BrokerState, bool) -> Option<Command> + Send + Sync>;
 
 struct Poll {
@@ -90,8 +90,8 @@ pub(super) fn wait(
 }
 
 impl Poll {
-    /// Answers, if there is an answer; `is_last`: there must be one. Returns whether the request is
-    /// finished.
+    /// Answers the request if it has an answer; `is_last`: it must have one. Returns whether the request
+    /// is finished.
     fn answer(&self, is_last: bool) -> bool {
         let Some(broker) = self.broker.upgrade() else {
             return true;
@@ -116,7 +116,7 @@ impl Poll {
         };
         let (topic, queue_id, _) = &self.waiting.queues[index];
         let woken = Arc::clone(self);
-        // It may fire within this call; then a watch for a later message exists already.
+        // The watch may fire within this call; then a watch for a later message exists already.
         let watch = broker
             .store
             .watch(broker.queue(topic, *queue_id), offset, move || {
@@ -148,7 +148,7 @@ impl Poll {
             if self.answer(false) {
                 return;
             }
-            // Another poll took them.
+            // Another poll took the messages.
             looked_at = end.max(from);
         }
         let mut watching = self.watching.lock();

@@ -1,5 +1,5 @@
-//! Requests of brokers to a consumer, and its answers. (That the members of a group have changed,
-//! 40, is a [`GroupName`](super::member::GroupName).)
+//! Requests of brokers to a consumer, and its answers. (The notification that the members of a group have
+//! changed, 40, is a [`GroupName`](super::member::GroupName).)
 
 mod running;
 
@@ -14,7 +14,7 @@ use crate::protocol::{ExtFields, FieldSink, Fields, ProtocolError};
 
 pub use running::{ConsumeStatus, PopQueueInfo, QueueInfo, RunningInfo};
 
-/// Tells a consumer to go on elsewhere (220, oneway; brokers from 5.2 on do without). The body is an
+/// Resets the offsets of a consumer (220, oneway; brokers from 5.2 on do not send it). The body is an
 /// [`OffsetTable`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResetOffsets {
@@ -22,13 +22,13 @@ pub struct ResetOffsets {
     pub topic: String,
     /// The consumer group.
     pub group: String,
-    /// The time that was asked for, epoch milliseconds; -1 without one.
+    /// The time of the reset, epoch milliseconds; -1 without one.
     pub timestamp: i64,
-    /// Whether offsets may go forward too.
+    /// Whether offsets may move forward too.
     pub is_force: bool,
-    /// The queue, if it is about one (brokers from 5.x on); -1 for all.
+    /// The queue (brokers from 5.x on); -1 for all.
     pub queue_id: Option<i32>,
-    /// The offset, if one was asked for (brokers from 5.x on).
+    /// The offset, if one was given (brokers from 5.x on).
     pub offset: Option<i64>,
 }
 
@@ -36,7 +36,7 @@ impl ResetOffsets {
     /// Reads the header.
     ///
     /// # Errors
-    /// A field that must be there is not, or is not valid.
+    /// A required field is missing or not valid.
     pub fn decode(ext: &ExtFields) -> Result<ResetOffsets, ProtocolError> {
         Ok(ResetOffsets {
             topic: ext.must("topic")?,
@@ -89,7 +89,7 @@ impl OffsetTable {
     /// Reads the body in either form.
     ///
     /// # Errors
-    /// It is neither.
+    /// The body has neither form.
     pub fn decode(body: &[u8]) -> Result<OffsetTable, ProtocolError> {
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]
@@ -143,7 +143,7 @@ impl OffsetsQuery {
     /// Reads the header.
     ///
     /// # Errors
-    /// A field that must be there is not.
+    /// A required field is missing.
     pub fn decode(ext: &ExtFields) -> Result<OffsetsQuery, ProtocolError> {
         Ok(OffsetsQuery {
             topic: ext.must("topic")?,
@@ -180,20 +180,20 @@ impl ConsumerOffsets {
     /// Reads the body.
     ///
     /// # Errors
-    /// It is none.
+    /// The body is not valid.
     pub fn decode(body: &[u8]) -> Result<ConsumerOffsets, ProtocolError> {
         fastjson::decode("status of a consumer", body)
     }
 }
 
-/// Asks what a consumer does (307). The answer is a [`RunningInfo`].
+/// Asks for the state of a consumer (307). The answer is a [`RunningInfo`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunningInfoQuery {
     /// The consumer group.
     pub consumer_group: String,
     /// The client's id.
     pub client_id: Option<String>,
-    /// Whether stacks of threads are wanted too.
+    /// Whether to include stacks of threads.
     pub jstack: bool,
 }
 
@@ -201,7 +201,7 @@ impl RunningInfoQuery {
     /// Reads the header.
     ///
     /// # Errors
-    /// A field that must be there is not, or is not valid.
+    /// A required field is missing or not valid.
     pub fn decode(ext: &ExtFields) -> Result<RunningInfoQuery, ProtocolError> {
         Ok(RunningInfoQuery {
             consumer_group: ext.must("consumerGroup")?,
@@ -219,7 +219,7 @@ impl Fields for RunningInfoQuery {
     }
 }
 
-/// Tells a consumer to consume one message now (309). The body is the message as it is stored, the answer a
+/// Asks a consumer to handle one message now (309). The body is the message as it is stored, the answer a
 /// [`DirectResult`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConsumeDirectly {
@@ -229,7 +229,7 @@ pub struct ConsumeDirectly {
     pub client_id: Option<String>,
     /// The message's id.
     pub message_id: Option<String>,
-    /// The name of the broker that has the message.
+    /// The name of the broker that stores the message.
     pub broker_name: Option<String>,
     /// The topic (brokers from 5.x on).
     pub topic: Option<String>,
@@ -243,7 +243,7 @@ impl ConsumeDirectly {
     /// Reads the header.
     ///
     /// # Errors
-    /// A field that must be there is not, or is not valid.
+    /// A required field is missing or not valid.
     pub fn decode(ext: &ExtFields) -> Result<ConsumeDirectly, ProtocolError> {
         Ok(ConsumeDirectly {
             consumer_group: ext.must("consumerGroup")?,
@@ -279,7 +279,7 @@ impl Fields for ConsumeDirectly {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DirectResult {
-    /// Whether the consumer commits by itself.
+    /// Whether the consumer commits automatically.
     #[serde(default)]
     pub auto_commit: bool,
     /// The handler's decision.
@@ -300,17 +300,17 @@ pub struct DirectResult {
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 #[non_exhaustive]
 pub enum ConsumeResult {
-    /// Done.
+    /// The message is consumed.
     CrSuccess,
-    /// Again later.
+    /// The message comes again later.
     CrLater,
-    /// Undone (ordered consumers that commit by hand).
+    /// Rollback (ordered consumers that commit by hand).
     CrRollback,
-    /// Done, with all before it (ordered consumers that commit by hand).
+    /// Commit of this message and all before it (ordered consumers that commit by hand).
     CrCommit,
-    /// The handler failed.
+    /// The handler threw an exception.
     CrThrowException,
-    /// The handler decided nothing.
+    /// The handler returned no decision.
     CrReturnNull,
 }
 
@@ -323,7 +323,7 @@ impl DirectResult {
     /// Reads the body.
     ///
     /// # Errors
-    /// It is none.
+    /// The body is not valid.
     pub fn decode(body: &[u8]) -> Result<DirectResult, ProtocolError> {
         fastjson::decode("result of consuming", body)
     }

@@ -29,8 +29,8 @@ pub struct AssignmentQuery {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Assignments {
-    /// `None`: the broker gives no answer (it knows no members, no topic, or no such strategy); keep what
-    /// there is.
+    /// `None`: the broker has no answer (it does not know the members, the topic, or the strategy): keep the
+    /// present queues.
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
@@ -43,10 +43,10 @@ pub struct Assignments {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Assignment {
-    /// The queue; number -1 is any of the broker.
+    /// The queue; number -1 means any queue of the broker.
     #[serde(with = "queues::one")]
     pub message_queue: MessageQueue,
-    /// How it is to be consumed.
+    /// How to consume it.
     #[serde(default)]
     pub mode: RequestMode,
 }
@@ -113,7 +113,7 @@ impl AssignmentQuery {
     /// Reads the body.
     ///
     /// # Errors
-    /// It is none.
+    /// The body is not valid.
     pub fn decode(body: &[u8]) -> Result<AssignmentQuery, ProtocolError> {
         fastjson::decode("query for an assignment", body)
     }
@@ -128,7 +128,7 @@ impl Assignments {
     /// Reads the body.
     ///
     /// # Errors
-    /// It is none.
+    /// The body is not valid.
     pub fn decode(body: &[u8]) -> Result<Assignments, ProtocolError> {
         fastjson::decode("assignment", body)
     }
@@ -143,7 +143,7 @@ impl SetRequestMode {
     /// Reads the body.
     ///
     /// # Errors
-    /// It is none.
+    /// The body is not valid.
     pub fn decode(body: &[u8]) -> Result<SetRequestMode, ProtocolError> {
         fastjson::decode("request mode", body)
     }

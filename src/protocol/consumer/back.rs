@@ -3,22 +3,22 @@
 use super::optional;
 use crate::protocol::{ExtFields, FieldSink, Fields, ProtocolError};
 
-/// Gives a message back (36), so that it comes again later, or goes to the dead letter queue.
+/// Gives a message back (36), so that it comes again later, or goes to the dead letter topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SendBack {
     /// The message's position in the commit log.
     pub offset: i64,
     /// The consumer group.
     pub group: String,
-    /// When it comes again: a delay level, 0 for the broker's choice, or -1 for the dead letter queue.
+    /// When it comes again: a delay level, 0 for the broker's choice, or -1 for the dead letter topic.
     pub delay_level: i32,
-    /// The id by which the message was known first.
+    /// The first id of the message.
     pub origin_message_id: Option<String>,
     /// The topic in which it was stored.
     pub origin_topic: Option<String>,
     /// Whether the client belongs to a unit.
     pub unit_mode: bool,
-    /// After so many times it goes to the dead letter queue.
+    /// The number of retries after which it goes to the dead letter topic.
     pub max_reconsume_times: Option<i32>,
     /// The broker's name.
     pub broker_name: Option<String>,
@@ -28,7 +28,7 @@ impl SendBack {
     /// Reads the header.
     ///
     /// # Errors
-    /// A field that must be there is not, or is not valid.
+    /// A required field is missing or not valid.
     pub fn decode(ext: &ExtFields) -> Result<SendBack, ProtocolError> {
         Ok(SendBack {
             offset: ext.must("offset")?,

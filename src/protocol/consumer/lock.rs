@@ -19,7 +19,7 @@ pub struct LockRequest {
     /// The queues.
     #[serde(default, with = "queues::set")]
     pub mq_set: Vec<MessageQueue>,
-    /// Not at the other replicas of the broker (brokers from 5.x on).
+    /// Only at this broker, not at its other replicas (brokers from 5.x on).
     #[serde(default)]
     pub only_this_broker: bool,
 }
@@ -27,7 +27,7 @@ pub struct LockRequest {
 /// The queues that a member holds now (answer to 41).
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Locked {
-    /// Those of the request that are locked for it.
+    /// The queues of the request that are locked for it.
     #[serde(default, rename = "lockOKMQSet", with = "queues::set")]
     pub queues: Vec<MessageQueue>,
 }
@@ -41,7 +41,7 @@ impl LockRequest {
     /// Reads the body.
     ///
     /// # Errors
-    /// It is none.
+    /// The body is not valid.
     pub fn decode(body: &[u8]) -> Result<LockRequest, ProtocolError> {
         fastjson::decode("lock request", body)
     }
@@ -56,7 +56,7 @@ impl Locked {
     /// Reads the body.
     ///
     /// # Errors
-    /// It is none.
+    /// The body is not valid.
     pub fn decode(body: &[u8]) -> Result<Locked, ProtocolError> {
         fastjson::decode("list of locked queues", body)
     }

@@ -24,7 +24,7 @@ pub struct ConsumerData {
     /// Whether members share the messages.
     #[serde(default)]
     pub message_model: MessageModel,
-    /// What the group wants, by topic.
+    /// The group's subscriptions, by topic.
     #[serde(default, deserialize_with = "objects")]
     pub subscription_data_set: Vec<Subscription>,
     /// Whether the client belongs to a unit.
@@ -33,7 +33,7 @@ pub struct ConsumerData {
 }
 
 impl ConsumerData {
-    /// A push consumer that has subscribed nothing yet.
+    /// A push consumer without subscriptions.
     pub fn new(group_name: impl Into<String>) -> ConsumerData {
         ConsumerData {
             consume_from_where: ConsumeFromWhere::default(),
@@ -103,7 +103,7 @@ impl GroupName {
     /// Reads the header.
     ///
     /// # Errors
-    /// There is no group in it.
+    /// The group is missing.
     pub fn decode(ext: &ExtFields) -> Result<GroupName, ProtocolError> {
         let consumer_group = ext.must("consumerGroup")?;
         Ok(GroupName { consumer_group })
@@ -116,7 +116,7 @@ impl Fields for GroupName {
     }
 }
 
-/// The member list of a group. A client that connected twice is in it twice.
+/// The member list of a group. A client with two connections is in it twice.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Members {
@@ -134,13 +134,13 @@ impl Members {
     /// Reads the body.
     ///
     /// # Errors
-    /// It is none.
+    /// The body is not valid.
     pub fn decode(body: &[u8]) -> Result<Members, ProtocolError> {
         fastjson::decode("member list", body)
     }
 }
 
-/// The connections of a group, and what it has subscribed (answer to 203).
+/// The connections of a group, and its subscriptions (answer to 203).
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Connections {
@@ -174,13 +174,13 @@ pub struct MemberConnection {
     /// The name of its language; brokers that do not know it have none.
     #[serde(default, deserialize_with = "null_as_default")]
     pub language: String,
-    /// Its version, as Java counts.
+    /// Its version, by Java's numbers.
     #[serde(default)]
     pub version: i32,
 }
 
 impl MemberConnection {
-    /// The client's address, if it is one.
+    /// The client's address, if it can be parsed.
     pub fn address(&self) -> Option<SocketAddr> {
         self.client_addr.parse().ok()
     }
@@ -195,7 +195,7 @@ impl Connections {
     /// Reads the body.
     ///
     /// # Errors
-    /// It is none.
+    /// The body is not valid.
     pub fn decode(body: &[u8]) -> Result<Connections, ProtocolError> {
         fastjson::decode("list of connections", body)
     }
@@ -212,7 +212,7 @@ pub struct FilterCheck {
     /// The client's namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
-    /// What is to be checked.
+    /// The subscription to check.
     pub subscription_data: Subscription,
 }
 
@@ -225,7 +225,7 @@ impl FilterCheck {
     /// Reads the body.
     ///
     /// # Errors
-    /// It is none.
+    /// The body is not valid.
     pub fn decode(body: &[u8]) -> Result<FilterCheck, ProtocolError> {
         fastjson::decode("check of a filter", body)
     }

@@ -1,6 +1,6 @@
 //! Requests between consumers and brokers. In reading order:
 //!
-//! - [`subscription`]: what a group wants of a topic, by tags or SQL
+//! - [`subscription`]: a group's filter of a topic, by tags or SQL
 //! - [`member`]: the group in a heartbeat, its member list and connections, the check of a filter
 //! - `queues`: queues as bodies carry them
 //! - [`assignment`]: which queues a member gets, if the broker decides
@@ -24,7 +24,7 @@ pub mod subscription;
 
 use super::FieldSink;
 
-/// Hands a field over if it is there.
+/// Writes a field if it is set.
 fn optional(sink: &mut dyn FieldSink, name: &str, value: Option<&str>) {
     if let Some(value) = value {
         sink.text(name, value);

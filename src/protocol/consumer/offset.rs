@@ -24,7 +24,7 @@ impl QueryOffset {
     /// Reads the header.
     ///
     /// # Errors
-    /// A field that must be there is not, or is not valid.
+    /// A required field is missing or not valid.
     pub fn decode(ext: &ExtFields) -> Result<QueryOffset, ProtocolError> {
         Ok(QueryOffset {
             consumer_group: ext.must("consumerGroup")?,
@@ -67,7 +67,7 @@ impl CommitOffset {
     /// Reads the header.
     ///
     /// # Errors
-    /// A field that must be there is not, or is not valid.
+    /// A required field is missing or not valid.
     pub fn decode(ext: &ExtFields) -> Result<CommitOffset, ProtocolError> {
         Ok(CommitOffset {
             consumer_group: ext.must("consumerGroup")?,

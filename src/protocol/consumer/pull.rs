@@ -8,11 +8,11 @@ use crate::protocol::{ExtFields, FieldSink, Fields, ProtocolError};
 
 /// Bits of [`PullRequest::sys_flag`] (Java's `PullSysFlag`).
 pub mod flag {
-    /// [`commit_offset`](super::PullRequest::commit_offset) is to be committed.
+    /// The broker commits [`commit_offset`](super::PullRequest::commit_offset).
     pub const COMMIT_OFFSET: i32 = 1;
-    /// The request may be held until there is a message.
+    /// The request may be parked until there is a message.
     pub const SUSPEND: i32 = 1 << 1;
-    /// The subscription is in the request, and not that of the heartbeat.
+    /// The subscription is in the request, and replaces that of the heartbeat.
     pub const SUBSCRIPTION: i32 = 1 << 2;
     /// Filtering by a class at the server.
     pub const CLASS_FILTER: i32 = 1 << 3;
@@ -20,8 +20,7 @@ pub mod flag {
     pub const LITE_PULL: i32 = 1 << 4;
 }
 
-/// Asks a queue for messages (11, or 361 by pull consumers at brokers from 5.0 on). Its texts are borrowed
-/// from wherever they are.
+/// Asks a queue for messages (11, or 361 by pull consumers at brokers from 5.0 on). Its texts are borrowed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PullRequest<'a> {
     /// The consumer group.
@@ -30,15 +29,15 @@ pub struct PullRequest<'a> {
     pub topic: Cow<'a, str>,
     /// The queue's number.
     pub queue_id: i32,
-    /// The offset of the first message that is wanted.
+    /// The offset of the first message to return.
     pub queue_offset: i64,
-    /// How many messages at most; brokers give 32 at most by default.
+    /// The most messages; brokers return at most 32 by default.
     pub max_messages: i32,
     /// See [`flag`].
     pub sys_flag: i32,
-    /// The offset to be committed with this request.
+    /// The offset to commit with this request.
     pub commit_offset: i64,
-    /// How long the request may be held, in milliseconds.
+    /// How long the request may be parked, in milliseconds.
     pub suspend_millis: i64,
     /// The filter expression, if it is in the request.
     pub subscription: Option<Cow<'a, str>>,
@@ -46,7 +45,7 @@ pub struct PullRequest<'a> {
     pub sub_version: i64,
     /// [`TAG`](super::subscription::TAG) or [`SQL92`](super::subscription::SQL92).
     pub expression_type: Option<Cow<'a, str>>,
-    /// How many bytes at most (brokers from 5.x on).
+    /// The most bytes (brokers from 5.x on).
     pub max_bytes: Option<i32>,
     /// The broker's name.
     pub broker_name: Option<Cow<'a, str>>,
@@ -56,7 +55,7 @@ impl PullRequest<'_> {
     /// Reads the header.
     ///
     /// # Errors
-    /// A field that must be there is not, or is not valid.
+    /// A required field is missing or not valid.
     pub fn decode(ext: &ExtFields) -> Result<PullRequest<'_>, ProtocolError> {
         let text = |name| ext.get(name).map(Cow::Borrowed);
         Ok(PullRequest {
@@ -122,7 +121,7 @@ impl PullAnswer {
     /// Reads the header.
     ///
     /// # Errors
-    /// A field that must be there is not, or is not valid.
+    /// A required field is missing or not valid.
     pub fn decode(ext: &ExtFields) -> Result<PullAnswer, ProtocolError> {
         Ok(PullAnswer {
             suggested_broker_id: ext.must("suggestWhichBrokerId")?,
@@ -165,7 +164,7 @@ pub enum PullStatus {
     Found,
     /// No message at the offset yet.
     NoNewMessage,
-    /// Those that were looked at do not match: ask again at once, behind them.
+    /// The messages that the broker scanned do not match: ask again at once, after them.
     NoMatchedMessage,
     /// The offset is outside of the queue, or was reset: the answer has the next offset.
     OffsetMoved,
@@ -183,7 +182,7 @@ impl PullStatus {
         })
     }
 
-    /// The response code that says so.
+    /// The response code with this meaning.
     pub fn code(self) -> i32 {
         match self {
             PullStatus::Found => response::SUCCESS,

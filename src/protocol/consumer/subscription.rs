@@ -1,4 +1,4 @@
-//! What a group wants of a topic (Java's `SubscriptionData` and `FilterAPI`).
+//! A group's filter of a topic (Java's `SubscriptionData` and `FilterAPI`).
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ use crate::protocol::fastjson::{list, null_as_default};
 pub const TAG: &str = "TAG";
 /// A subscription by a condition on properties.
 pub const SQL92: &str = "SQL92";
-/// Everything, as an expression of tags.
+/// All messages, as an expression of tags.
 pub const ALL: &str = "*";
 
 /// A group's subscription of one topic.
@@ -122,7 +122,7 @@ impl Subscription {
         self.sub_string == ALL || !self.is_by_tags() || self.code_set.contains(&code)
     }
 
-    /// Whether both want the same, whatever their versions.
+    /// Whether both select the same messages; versions are not compared.
     pub fn is_same_filter(&self, other: &Subscription) -> bool {
         let versionless = |subscription: &Subscription| Subscription {
             sub_version: 0,

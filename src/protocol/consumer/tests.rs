@@ -18,7 +18,7 @@ fn fields(value: &dyn Fields) -> ExtFields {
     ext
 }
 
-/// It reads back, says what Java says, and misses what it needs.
+/// The value reads back, is equal to Java's, and is refused without a required field.
 #[track_caller]
 pub(super) fn check_header<T: Fields + PartialEq + Debug>(
     value: &T,
@@ -39,7 +39,7 @@ fn some(text: &str) -> Option<String> {
     Some(text.to_owned())
 }
 
-/// It is written as Java writes it, and reads back.
+/// The value is written as Java writes it, and reads back.
 #[track_caller]
 pub(super) fn check_body<T: PartialEq + Debug>(
     value: &T,
@@ -55,7 +55,7 @@ pub(super) fn check_body<T: PartialEq + Debug>(
 }
 
 #[test]
-fn tags_are_what_java_makes_of_an_expression() {
+fn tags_of_an_expression_are_those_of_java() {
     let tags = |expression| {
         let built = Subscription::tags("T", expression, 7).ok()?;
         let codes: Vec<i32> = built.code_set.into_iter().collect();
@@ -386,7 +386,7 @@ fn bodies_about_queues_are_those_of_java() {
 }
 
 #[test]
-fn an_offset_table_is_read_in_both_forms_and_however_it_is_spaced() {
+fn an_offset_table_is_read_in_both_forms_with_any_spacing() {
     let table = OffsetTable(BTreeMap::from([(queue(0), 5), (queue(3), 1 << 40)]));
     let java = r#"{"offsetTable":{{"brokerName":"broker-a","queueId":0,"topic":"T"}:5,{"brokerName":"broker-a","queueId":3,"topic":"T"}:1099511627776}}"#;
     check_body(&table, table.encode(), OffsetTable::decode, java);

@@ -26,7 +26,7 @@ impl PushedReply {
     /// Reads the header. Addresses that cannot be read count as absent.
     ///
     /// # Errors
-    /// A field that must be there is not, or is not valid; or the properties are longer than any
+    /// A required field is missing or not valid; or the properties are longer than any
     /// that a message can have.
     pub fn decode(ext: &ExtFields) -> Result<PushedReply, ProtocolError> {
         let send = SendRequest::decode(request::SEND_REPLY_MESSAGE, ext)?;

@@ -243,7 +243,7 @@ impl SendRequest {
     /// Decodes the header of a send of this request code.
     ///
     /// # Errors
-    /// A field that must be there is not, or is not a number.
+    /// A required field is missing or not a number.
     pub fn decode(code: i32, ext: &ExtFields) -> Result<SendRequest, ProtocolError> {
         let v1 = matches!(code, request::SEND_MESSAGE | request::SEND_REPLY_MESSAGE);
         let name = |names: field::Names| if v1 { names.1 } else { names.0 };

@@ -30,7 +30,7 @@ impl EndTransaction {
     /// Reads the header.
     ///
     /// # Errors
-    /// A field that must be there is not, or is not valid.
+    /// A required field is missing or not valid.
     pub fn decode(ext: &ExtFields) -> Result<EndTransaction, ProtocolError> {
         Ok(EndTransaction {
             topic: text(ext, "topic"),
@@ -84,7 +84,7 @@ impl CheckTransaction {
     /// Reads the header.
     ///
     /// # Errors
-    /// A field that must be there is not, or is not valid.
+    /// A required field is missing or not valid.
     pub fn decode(ext: &ExtFields) -> Result<CheckTransaction, ProtocolError> {
         Ok(CheckTransaction {
             topic: text(ext, "topic"),

@@ -1,4 +1,4 @@
-//! The end of a consumer that is polled.
+//! The end of pull consumers.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use super::{consumer, mark, poll, queue, send, start};
 use crate::support::{PATIENCE, cluster, ms, producer};
 
 #[test]
-fn a_shutdown_wakes_those_that_wait() {
+fn a_shutdown_ends_waiting_polls() {
     let cluster = cluster();
     let consumer = start(consumer(&cluster));
     let polling = consumer.clone();
@@ -57,7 +57,7 @@ fn a_shutdown_waits_for_the_marks_of_other_threads_and_not_for_those_of_its_own(
     let closing = consumer.clone();
     let (closed, is_closed) = unbounded();
     let shutting = thread::spawn(move || {
-        // What this thread has is not there: the message of the main one is another's for it.
+        // The shutdown does not wait for messages of its own thread; the main thread's are those of another.
         closed
             .send(closing.shutdown_within(PATIENCE))
             .expect("it waits");
@@ -74,7 +74,7 @@ fn a_shutdown_waits_for_the_marks_of_other_threads_and_not_for_those_of_its_own(
 }
 
 #[test]
-fn a_shutdown_names_what_its_own_thread_has_not_marked_and_does_not_wait_for_it() {
+fn a_shutdown_reports_unmarked_messages_of_its_own_thread_and_does_not_wait_for_them() {
     let cluster = cluster();
     send(&producer(&cluster), &queue(0), 0..3);
     let consumer = start(consumer(&cluster));
@@ -91,7 +91,7 @@ fn a_shutdown_names_what_its_own_thread_has_not_marked_and_does_not_wait_for_it(
 }
 
 #[test]
-fn a_last_handle_that_is_dropped_commits_what_is_marked() {
+fn dropping_the_last_handle_commits_marked_messages() {
     let cluster = cluster();
     send(&producer(&cluster), &queue(0), 0..5);
     let consumer = start(consumer(&cluster).commit_interval(Duration::from_secs(3600)));

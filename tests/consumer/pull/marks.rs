@@ -1,4 +1,4 @@
-//! What counts as consumed, and when it is committed.
+//! Marks: which messages count as consumed, and when they are committed.
 
 use std::thread;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use super::{consumer, mark, nothing_comes, number, numbers, poll, queue, send, s
 use crate::support::{PATIENCE, cluster, eventually, inject, ms, producer};
 
 #[test]
-fn messages_of_a_queue_come_in_their_order_and_what_is_marked_is_committed() {
+fn messages_of_a_queue_come_in_their_order_and_marked_ones_are_committed() {
     let cluster = cluster();
     let producer = producer(&cluster);
     send(&producer, &queue(1), 0..50);
@@ -33,7 +33,7 @@ fn messages_of_a_queue_come_in_their_order_and_what_is_marked_is_committed() {
 }
 
 #[test]
-fn what_is_marked_is_committed_though_nobody_polls() {
+fn marked_messages_are_committed_without_a_poll() {
     let cluster = cluster();
     send(&producer(&cluster), &queue(0), 0..5);
     let consumer = start(consumer(&cluster).commit_interval(ms(10)));
@@ -47,7 +47,7 @@ fn what_is_marked_is_committed_though_nobody_polls() {
 }
 
 #[test]
-fn what_is_not_marked_comes_again_to_the_next_and_not_here() {
+fn unmarked_messages_come_again_to_the_next_consumer_only() {
     let cluster = cluster();
     send(&producer(&cluster), &queue(0), 0..5);
     let first = start(consumer(&cluster));
@@ -79,7 +79,7 @@ fn without_auto_commit_only_a_commit_commits() {
     let mut polled = poll(&consumer, 5);
     mark(polled.drain(..2));
     consumer.seek(&queue(1), Seek::End).expect("a seek");
-    // It has been at work for longer than an interval.
+    // It has run for longer than an interval.
     eventually("seen", || consumer.lag().queues[0].messages == Some(3));
     nothing_comes(&consumer);
     assert_eq!(cluster.group("g").committed(&queue(0)), None);
@@ -128,14 +128,14 @@ fn a_commit_that_is_not_confirmed_fails() {
     inject(&cluster, &Fault::silence().on(On::Commit).once());
     let error = consumer.commit_within(ms(50)).expect_err("no answer");
     assert_eq!(error.kind(), ErrorKind::Timeout);
-    // The first answer is still waited for; the next commit follows it.
+    // The first commit is still in flight; the next one follows it.
     consumer.commit_within(PATIENCE).expect("confirmed");
     assert_eq!(cluster.group("g").committed(&queue(0)), Some(5));
     consumer.shutdown();
 }
 
 #[test]
-fn the_lag_is_what_is_not_marked_and_what_is_unknown_is_not_zero() {
+fn the_lag_counts_unmarked_messages_and_an_unknown_lag_is_not_zero() {
     let cluster = cluster();
     let producer = producer(&cluster);
     let consumer = start(consumer(&cluster).window(2));

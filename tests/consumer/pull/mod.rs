@@ -1,4 +1,4 @@
-//! Consumers that are polled: what is handed out, what counts as consumed, and what can be changed meanwhile.
+//! Pull consumers: polls, marks, and changes while they run.
 
 mod ends;
 mod marks;
@@ -41,7 +41,7 @@ fn number(message: &PulledMessage) -> usize {
     message.text().expect("text").parse().expect("a number")
 }
 
-/// Polls until so many have come.
+/// Polls until `count` messages were returned.
 #[track_caller]
 fn poll(consumer: &PullConsumer, count: usize) -> Vec<PulledMessage> {
     let (start, mut polled) = (Instant::now(), Vec::new());

@@ -1,4 +1,4 @@
-//! What a poll and an iteration hand out, and how much is fetched.
+//! Polls and iterations: the messages that they return, and how much is fetched.
 
 use std::collections::BTreeSet;
 use std::thread;
@@ -34,7 +34,7 @@ fn one_poll_takes_from_several_queues_and_no_more_than_its_batch() {
     let producer = producer(&cluster);
     (0..4).for_each(|id| send(&producer, &queue(id), 0..3));
     let consumer = start(consumer(&cluster).poll_batch(5));
-    // What was fetched is offered a moment later, so that the first polls may find less.
+    // Fetched messages can be polled a moment later, so the first polls may return fewer.
     eventually("a full batch", || {
         (0..4).for_each(|id| consumer.seek(&queue(id), Seek::Start).expect("a seek"));
         let held = || -> usize { consumer.describe().queues.iter().map(|q| q.held).sum() };
@@ -67,7 +67,7 @@ fn an_iteration_ends_when_it_has_caught_up() {
 }
 
 #[test]
-fn an_iteration_catches_up_with_messages_that_are_not_wanted() {
+fn an_iteration_catches_up_with_messages_that_do_not_match() {
     let cluster = cluster();
     let producer = producer(&cluster);
     for (tag, body) in [("a", "1"), ("b", "2"), ("a", "3"), ("b", "4")] {
@@ -86,7 +86,7 @@ fn an_iteration_catches_up_with_messages_that_are_not_wanted() {
 }
 
 #[test]
-fn an_iteration_ends_when_nothing_comes_or_enough_has_come() {
+fn an_iteration_ends_when_it_is_idle_or_has_enough() {
     let cluster = cluster();
     send(&producer(&cluster), &queue(0), 0..10);
     let consumer = start(consumer(&cluster));
@@ -133,7 +133,7 @@ fn several_threads_poll_and_each_message_comes_once() {
 }
 
 #[test]
-fn nothing_more_is_fetched_than_is_allowed_while_nobody_polls() {
+fn without_polls_no_more_is_fetched_than_is_allowed() {
     let cluster = cluster();
     let producer = producer(&cluster);
     let consumer = start(consumer(&cluster).window(40));
@@ -175,12 +175,12 @@ fn bytes_are_limited_over_all_queues() {
 }
 
 #[test]
-fn a_poll_says_so_if_nothing_can_come_any_more() {
+fn a_poll_fails_if_no_message_can_come() {
     let cluster = cluster();
     send(&producer(&cluster), &queue(0), 0..5);
     let consumer = start(consumer(&cluster).window(3));
     let mut polled = poll(&consumer, 3);
-    // In use: somebody may still mark it.
+    // The message is not dropped yet: it may still be marked.
     nothing_comes(&consumer);
     drop(polled.remove(0));
     mark(polled);

@@ -1,4 +1,4 @@
-//! Which queues are polled, and from where.
+//! Queues of a pull consumer: seeks, pauses, assignments.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -46,7 +46,7 @@ fn a_seek_takes_effect_for_the_next_message() {
     consumer.shutdown();
 }
 
-/// The request that waits at the broker for what comes behind the end must not hold up the next one.
+/// The request that is parked at the end of the queue must not delay the next one.
 #[test]
 fn a_seek_does_not_wait_for_a_parked_request() {
     let cluster = cluster();
@@ -65,7 +65,7 @@ fn a_seek_does_not_wait_for_a_parked_request() {
 }
 
 #[test]
-fn a_paused_queue_hands_out_nothing_and_stays_ours() {
+fn a_paused_queue_hands_out_nothing_and_stays_assigned() {
     let cluster = cluster();
     let producer = producer(&cluster);
     let consumer = start(consumer(&cluster));
@@ -205,7 +205,7 @@ fn a_pull_consumer_shares_a_group_with_others_of_its_kind_and_subscribes_no_retr
 }
 
 #[test]
-fn a_push_and_a_pull_consumer_of_one_group_go_on_where_the_other_ended() {
+fn a_push_and_a_pull_consumer_of_one_group_share_its_committed_offsets() {
     let cluster = cluster();
     let producer = producer(&cluster);
     send(&producer, &queue(0), 0..3);

@@ -2,6 +2,7 @@
 //!
 //! Each test in a process of its own, since a process has one logger.
 
+mod consumers;
 mod events;
 mod panics;
 mod provoke;

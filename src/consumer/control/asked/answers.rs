@@ -1,4 +1,4 @@
-//! What brokers ask of a consumer in the name of an operator.
+//! Questions that brokers ask a consumer on behalf of an operator.
 
 use std::time::Instant;
 
@@ -14,7 +14,7 @@ use crate::protocol::Command;
 use crate::protocol::code::response;
 use crate::protocol::consumer::asked::{ConsumerOffsets, QueueInfo, RunningInfo};
 
-/// Does what a broker asks, and answers.
+/// Answers a broker's question.
 pub(super) fn answer(
     question: Question,
     queues: &mut Queues,
@@ -49,7 +49,7 @@ pub(super) fn answer(
     request.reply(&answer.with_body(body));
 }
 
-/// How far the queues of a topic are; those of all topics for an empty name.
+/// The offsets of a topic's queues; those of all topics for an empty name.
 fn offsets(topic: &str, queues: &Queues) -> ConsumerOffsets {
     let of_topic = queues.iter().filter(|owned| {
         let is_of_topic = topic.is_empty() || owned.queue().topic() == topic;

@@ -1,4 +1,4 @@
-//! What callers of the consumer wait for: commits that are confirmed, and seeks.
+//! The calls that wait for the control thread: commits until they are confirmed, and seeks.
 
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ use crate::error::{Error, ErrorKind};
 use crate::message::MessageQueue;
 use crate::transport::Deadline;
 
-/// Between two tries to commit what a caller waits for.
+/// The pause before a commit that a caller waits for is sent again.
 const AGAIN: Duration = Duration::from_millis(200);
 
 /// The commits that callers wait for.
@@ -23,7 +23,7 @@ const AGAIN: Duration = Duration::from_millis(200);
 pub(in crate::consumer::control) struct Calls(Vec<Commit>);
 
 struct Commit {
-    /// What is not confirmed yet.
+    /// The offsets that are not confirmed yet.
     wanted: Vec<Wanted>,
     deadline: Deadline,
     again: Instant,
@@ -37,14 +37,14 @@ struct Wanted {
 }
 
 impl Calls {
-    /// When something is to be done, if nothing happens before.
+    /// When the next step is due, unless an event comes before.
     pub(in crate::consumer::control) fn due(&self) -> Option<Instant> {
         let due = self.0.iter();
         due.map(|commit| commit.again.min(commit.deadline.instant()))
             .min()
     }
 
-    /// Does what is asked; a commit is answered later. (A shutdown is the controller's.)
+    /// Executes an order; a commit is answered later. (The controller executes a shutdown.)
     pub(in crate::consumer::control) fn take(
         &mut self,
         order: Order,
@@ -65,7 +65,7 @@ impl Calls {
         }
     }
 
-    /// Commits what is done now in all queues.
+    /// Commits the present progress of all queues.
     fn commit(
         &mut self,
         deadline: Deadline,
@@ -93,7 +93,7 @@ impl Calls {
         self.step(queues, tools, now);
     }
 
-    /// Tries again what has not been confirmed, and answers whom it can.
+    /// Repeats unconfirmed commits, and answers the calls that are complete.
     pub(in crate::consumer::control) fn step(
         &mut self,
         queues: &Queues,
@@ -119,12 +119,12 @@ impl Calls {
         });
     }
 
-    /// A broker refused a commit: asking it again does not help.
+    /// A broker refused a commit: a repetition cannot succeed.
     pub(in crate::consumer::control) fn refused(&mut self, queue: &MessageQueue, error: &Error) {
         self.fail(queue, None, || error.clone());
     }
 
-    /// A queue is ours no longer, and its last offset was not confirmed, but this one.
+    /// A queue was given up. Its last offset was not confirmed; `stored` is the last confirmed one.
     pub(in crate::consumer::control) fn lost(
         &mut self,
         queue: &MessageQueue,
@@ -137,7 +137,7 @@ impl Calls {
         });
     }
 
-    /// The consumer ends. What could be committed has been.
+    /// The consumer ends, after its last commits.
     pub(in crate::consumer::control) fn close(&mut self, is_clean: bool) {
         for commit in self.0.drain(..) {
             commit.done.answer(match is_clean {
@@ -147,7 +147,7 @@ impl Calls {
         }
     }
 
-    /// Fails those that want more of a queue than is stored.
+    /// Fails the calls that need a higher offset of a queue than is stored.
     fn fail(&mut self, queue: &MessageQueue, stored: Option<u64>, error: impl Fn() -> Error) {
         self.0.retain(|commit| {
             let mut wanted = commit.wanted.iter();

@@ -1,9 +1,9 @@
-//! What others ask of the control thread.
+//! Orders and questions for the control thread.
 //!
 //! - `reply`: the answer to a waiting caller
-//! - `calls`: what callers of the consumer wait for
-//! - `seeks`: a queue goes on elsewhere
-//! - `answers`: what brokers ask in the name of an operator
+//! - `calls`: the commits and seeks of callers
+//! - `seeks`: moves a queue to another offset
+//! - `answers`: questions that brokers ask on behalf of an operator
 
 mod answers;
 mod calls;

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use crate::error::{Error, ErrorKind, Result};
 use crate::transport::Promise;
 
-/// The duty to answer a caller. If it is lost, as orders are that come to a consumer that ends, the caller
-/// hears that too.
+/// The obligation to answer a caller. If it is dropped, such as with an order to a consumer that ends, the
+/// caller gets an error.
 pub(crate) struct Reply<T>(Arc<Promise<Result<T>>>);
 
 impl<T> Reply<T> {
-    /// The duty, and where the caller waits.
+    /// A reply, and the promise on which the caller waits.
     pub(crate) fn new() -> (Reply<T>, Arc<Promise<Result<T>>>) {
         let answer = Arc::new(Promise::new());
         (Reply(answer.clone()), answer)
@@ -30,7 +30,7 @@ impl<T> Drop for Reply<T> {
     }
 }
 
-/// What is said where a consumer has ended.
+/// The error after the end of a consumer.
 pub(crate) fn closed() -> Error {
     Error::new(ErrorKind::Closed, "the consumer is shut down")
 }

@@ -1,4 +1,4 @@
-//! A queue goes on elsewhere, because somebody says so.
+//! Seeks: a queue goes on at another offset, by a call or an operator.
 
 use std::time::Instant;
 

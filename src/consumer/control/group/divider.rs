@@ -1,4 +1,4 @@
-//! Rebalances: who has which queues, and what follows for ours.
+//! Rebalances: divides the queues among the members, and takes and gives up queues accordingly.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -22,19 +22,19 @@ use crate::logging;
 use crate::message::MessageQueue;
 use crate::transport::Connection;
 
-/// A doubt that lasts this long is told.
+/// A doubt that lasts this long is an event.
 const TOLD_AFTER: Duration = Duration::from_secs(60);
 
 /// Divides the queues of the topics among the members of the group.
 pub(in crate::consumer::control) struct Divider {
     pub(in crate::consumer::control) rounds: Rounds,
-    /// Our client id.
+    /// The client id of this member.
     me: Arc<str>,
-    /// A round had no doubt.
+    /// Some round had no doubt.
     is_assigned: bool,
-    /// How many members there are, if that is sure.
+    /// The number of members, if it is known.
     members: Option<usize>,
-    /// Since when each round is in doubt.
+    /// Since when every round has been in doubt.
     doubtful_since: Option<Instant>,
     is_told: bool,
     suspicions: Suspicions,
@@ -57,7 +57,7 @@ impl Divider {
         }
     }
 
-    /// Whether there is a first assignment.
+    /// Whether the first assignment was made.
     pub(in crate::consumer::control) fn is_assigned(&self) -> bool {
         self.is_assigned
     }
@@ -111,7 +111,7 @@ impl Divider {
         self.doubt(doubts.first().copied(), tools, now);
     }
 
-    /// Tells what is wrong with the group, as brokers see it that know us.
+    /// Reports faults of the group, from the answers of brokers that know this member.
     fn suspect(&mut self, answers: &Answers, tools: &Tools, now: Instant) {
         let both = answers.lists.iter().zip(&answers.connections);
         let seen = answers.brokers.iter().zip(both);
@@ -130,7 +130,7 @@ impl Divider {
         }
     }
 
-    /// A broker knows us by this connection.
+    /// A broker knows this member by this connection.
     pub(in crate::consumer::control) fn confirmed(&mut self, connection: &Connection) {
         if let Some(local) = connection.local() {
             let twins = &mut self.suspicions.twins;
@@ -138,7 +138,7 @@ impl Divider {
         }
     }
 
-    /// What becomes of the queues of a topic; `None` if it does not exist.
+    /// The changes to the queues of a topic; `None` if it does not exist.
     fn diff(
         &self,
         topic: &Arc<str>,
@@ -174,7 +174,7 @@ impl Divider {
             mine: &mine,
             queues: readable.as_deref(),
             answers: &answers.lists,
-            // Where Java's members are, a member counts as often as it is listed.
+            // Beside members that use Java, a member counts as often as it is listed.
             duplicates: match answers.are_all_ours() {
                 true => Duplicates::Removed,
                 false => Duplicates::KeptAsJava,
@@ -200,7 +200,7 @@ impl Divider {
             }
         }
         for queue in diff.take {
-            // One that is just being given up comes back when that is done.
+            // A queue that is being given up is taken again after that.
             match queues.is_held(&queue) {
                 true => self.rounds.pace.ask_again(now),
                 false => take(queue, queues, tools, now),
@@ -208,8 +208,8 @@ impl Divider {
         }
     }
 
-    /// Brokers are asked again each second until there is no doubt; before that, those hear of us that
-    /// do not know us.
+    /// Brokers are asked again each second until there is no doubt. Brokers that do not know this member
+    /// get a heartbeat before that.
     fn doubt(&mut self, doubt: Option<Doubt>, tools: &Tools, now: Instant) {
         let Some(doubt) = doubt else {
             (self.doubtful_since, self.is_told) = (None, false);
@@ -234,7 +234,7 @@ impl Divider {
     }
 }
 
-/// Notes the queues of a topic that no name server could tell of when the consumer started.
+/// Notes the queues of a topic whose route no name server answered when the consumer started.
 fn note_found(topic: &Arc<str>, tools: &mut Tools) {
     if !tools.facts.is_open(topic) {
         return;
@@ -252,12 +252,12 @@ fn note_found(topic: &Arc<str>, tools: &mut Tools) {
     }
 }
 
-/// A queue becomes ours.
+/// Takes a queue.
 fn take(queue: MessageQueue, queues: &mut Queues, tools: &mut Tools, now: Instant) {
     let number = tools.next_generation();
     let shown = tools.topics.for_users(&queue);
     let need = match tools.config.mode {
-        // There are no other members who could have the queue.
+        // No other member can have the queue.
         _ if tools.config.sharing != Sharing::Group => None,
         Mode::Ordered => Some(Need::Required),
         _ if tools.leases => Some(Need::Preferred),
@@ -273,7 +273,7 @@ fn take(queue: MessageQueue, queues: &mut Queues, tools: &mut Tools, now: Instan
     queues.add(assigned, lock, now);
 }
 
-/// The queues that are ours and stay so, by the users' names.
+/// The queues of this member that are not being given up, by the users' names.
 fn assigned(queues: &Queues) -> Vec<MessageQueue> {
     let ours = queues.iter().filter(|owned| !owned.is_given_up());
     let mut queues: Vec<_> = ours.map(|owned| owned.assigned.shown.clone()).collect();

@@ -1,10 +1,10 @@
-//! Topics that do not exist yet: name servers are asked for them, less and less often.
+//! Topics that do not exist yet: name servers are asked for them, with growing pauses.
 
 use std::time::{Duration, Instant};
 
 use crate::consumer::control::tools::Tools;
 
-/// The first pause between two questions; each one is twice as long as the one before.
+/// The first pause between two questions; each pause is twice as long as the one before.
 const FIRST: Duration = Duration::from_millis(200);
 
 /// The client looks all topics up at intervals of its own.
@@ -12,7 +12,7 @@ const LONGEST: Duration = Duration::from_secs(10);
 
 /// When to ask for the topics that are missing.
 pub(in crate::consumer::control) struct Missing {
-    /// None: nothing is missing.
+    /// `None`: no topic is missing.
     next: Option<Instant>,
     pause: Duration,
 }
@@ -29,12 +29,12 @@ impl Missing {
         self.next
     }
 
-    /// A broker knows us now: it has just made the retry topic, if that was not there.
+    /// A broker knows this member now: it has created the retry topic if that did not exist.
     pub(in crate::consumer::control) fn ask_soon(&mut self, now: Instant) {
         (self.next, self.pause) = (Some(now), FIRST);
     }
 
-    /// Has the topics looked up that are missing, if it is time.
+    /// Looks up the missing topics if that is due.
     pub(in crate::consumer::control) fn step(&mut self, tools: &Tools, now: Instant) {
         if self.next.is_none_or(|at| at > now) {
             return;

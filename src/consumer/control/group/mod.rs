@@ -1,8 +1,8 @@
-//! Who the members of the group are, and which queues of its topics are ours. In reading order:
+//! The members of the group, and the share of this one. In reading order:
 //!
-//! - `rounds`: brokers are asked for the members
-//! - `divider`: what follows for our queues
-//! - `suspicions`: what is wrong with the group; `twins`: another client of our id
+//! - `rounds`: asks brokers for the members
+//! - `divider`: takes and gives up queues
+//! - `suspicions`: faults of the group; `twins`: another client with this member's id
 //! - `missing`: topics that do not exist yet
 
 mod divider;

@@ -1,5 +1,5 @@
-//! The rounds of the rebalance: brokers are asked for the members, all at once; what they answer by
-//! one deadline counts.
+//! The rounds of the rebalance: all brokers are asked for the members at once. Answers that come before
+//! the deadline count.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
@@ -13,10 +13,10 @@ use crate::protocol::code::response;
 use crate::protocol::consumer::member::{Connections, Members};
 use crate::transport::Outcome;
 
-/// So many brokers are asked at most: all of them know all members.
+/// The most brokers that are asked: each of them knows all members.
 const MOST_ASKED: usize = 8;
 
-/// The language that members of this library announce, unless they are told otherwise.
+/// The language that members of this library announce, unless it is set.
 const OUR_LANGUAGE: &str = "RUST";
 
 /// How long a round waits for answers.
@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// A list of members as one broker has it; `None` if it did not answer.
 pub(super) type Listed = Option<Vec<Arc<str>>>;
 
-/// What brokers answered in a round.
+/// The answers of a round.
 pub(in crate::consumer::control) struct Answers {
     /// The brokers that were asked.
     pub(super) brokers: Vec<Arc<str>>,
@@ -35,7 +35,7 @@ pub(in crate::consumer::control) struct Answers {
 }
 
 impl Answers {
-    /// Whether all members are of this library, as far as the brokers that answered know.
+    /// Whether all members use this library, as far as the brokers that answered know.
     pub(in crate::consumer::control) fn are_all_ours(&self) -> bool {
         let mut answered = self.lists.iter().zip(&self.connections);
         answered.all(|(list, connections)| {
@@ -48,7 +48,7 @@ impl Answers {
     }
 }
 
-/// When to ask, and what was answered.
+/// When to ask, and the answers.
 pub(in crate::consumer::control) struct Rounds {
     pub(in crate::consumer::control) pace: Pace,
     number: u64,
@@ -70,7 +70,7 @@ impl Rounds {
         }
     }
 
-    /// When something is to be done, if nothing happens before.
+    /// When the next step is due, unless an event comes before.
     pub(in crate::consumer::control) fn due(&self) -> Instant {
         match &self.gathering {
             Some(gathering) => gathering.until,
@@ -78,8 +78,8 @@ impl Rounds {
         }
     }
 
-    /// Starts a round if one is due. Returns the lists of a round that is complete, or whose time is
-    /// up.
+    /// Starts a round if one is due. Returns the lists of a round that is complete, or whose deadline has
+    /// passed.
     pub(in crate::consumer::control) fn step(
         &mut self,
         tools: &Tools,
@@ -87,7 +87,7 @@ impl Rounds {
     ) -> Option<Answers> {
         if self.gathering.is_none() && self.pace.start(now) {
             if tools.config.sharing != Sharing::Group {
-                // Who the others are makes no difference.
+                // The other members make no difference.
                 return Some(Answers {
                     brokers: Vec::new(),
                     lists: Vec::new(),
@@ -124,7 +124,7 @@ impl Rounds {
         }
     }
 
-    /// A broker answered, or will not.
+    /// A broker answered, or its request failed.
     pub(in crate::consumer::control) fn answered(
         &mut self,
         round: u64,

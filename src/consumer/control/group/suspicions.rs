@@ -1,5 +1,5 @@
-//! What is wrong with the group, as brokers see it: a second client of our id, and members that
-//! subscribe differently.
+//! Faults of the group, from the answers of brokers: a second client with this member's id, and members
+//! that subscribe differently.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -9,16 +9,16 @@ use super::twins::{Seen, Twins};
 use crate::consumer::observe::Event;
 use crate::consumer::topics::Topics;
 
-/// What was found so far.
+/// The findings so far.
 #[derive(Default)]
 pub(super) struct Suspicions {
     pub(super) twins: Twins,
-    /// Subscriptions that differ, and were told.
+    /// Subscriptions that differ, and were reported.
     told: BTreeSet<(Arc<str>, String)>,
 }
 
 impl Suspicions {
-    /// Looks at what brokers that know us answered. Returns what is news.
+    /// Checks the answers of brokers that know this member. Returns new findings.
     pub(super) fn look(
         &mut self,
         me: &str,
@@ -58,7 +58,7 @@ mod tests {
         Topics::new(&subscriptions, Some(&"g".into()), Names::default(), 1).expect("topics")
     }
 
-    /// As a broker has it: with the subscriptions of a member that has these filters.
+    /// A broker's answer, with the subscriptions of a member that has these filters.
     fn connections(filters: &[(&str, &str)]) -> Connections {
         let topics = topics(filters);
         let table = topics.iter();
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn a_subscription_that_differs_is_told_once_and_the_way_it_is_written_does_not_matter() {
+    fn a_subscription_that_differs_is_reported_once_and_its_spelling_does_not_matter() {
         let now = Instant::now();
         let ours = topics(&[("T", "a || b")]);
         let mut suspicions = Suspicions::default();

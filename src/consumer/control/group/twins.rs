@@ -1,4 +1,4 @@
-//! Another client of our id: it takes the same queues as we do.
+//! Another client with this member's id: it takes the same queues.
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
@@ -7,40 +7,40 @@ use std::time::{Duration, Instant};
 
 use crate::protocol::consumer::member::Connections;
 
-/// A broker lists the old connection of a client beside the new one for up to two minutes. From then on
-/// it is another client.
+/// A broker lists the old connection of a client beside the new one for up to two minutes. After that,
+/// a second connection is another client.
 const OLD_ONE_GONE_AFTER: Duration = Duration::from_secs(130);
 
-/// The connections of a group, as a broker has them that knows us.
+/// The connections of a group, from a broker that knows this member.
 #[derive(Clone, Copy)]
 pub(super) struct Seen<'a> {
     pub(super) broker: &'a Arc<str>,
     pub(super) connections: &'a Connections,
-    /// This end of our connection to the broker.
+    /// The local address of this member's connection to the broker.
     pub(super) local: Option<SocketAddr>,
 }
 
-/// What was seen of clients of our id so far.
+/// The findings about clients with this member's id.
 #[derive(Default)]
 pub(super) struct Twins {
-    /// Since when a broker lists our id with several addresses.
+    /// Since when a broker lists this member's id with several addresses.
     twice_since: Option<Instant>,
     is_told: bool,
-    /// By broker: the addresses of our id that may be ours, or of an earlier process of ours.
+    /// By broker: the addresses with this id that may belong to this member, or to an earlier process.
     ours: HashMap<Arc<str>, BTreeSet<String>>,
 }
 
 impl Twins {
-    /// A broker knows us by a connection with this end.
+    /// A broker knows this member by a connection with this local address.
     pub(super) fn linked(&mut self, broker: &Arc<str>, local: SocketAddr) {
         if let Some(ours) = self.ours.get_mut(broker) {
             ours.insert(local.to_string());
         }
     }
 
-    /// The address of another client of our id, when it is sure that there is one, and was not told
-    /// already. It is sure of one that was not listed before, where our own address is listed too, and
-    /// so not changed on the way. All others may be connections that have ended, for a while.
+    /// The address of another client with this id, once it is certain and was not reported before. An
+    /// address is certain if it was not listed before and this member's own address is listed too, so
+    /// that no router changes addresses. Any other address may be an ended connection for a while.
     pub(super) fn look(&mut self, me: &str, seen: &[Seen<'_>], now: Instant) -> Option<String> {
         let (mut others, mut is_twice, mut is_sure) = (None, false, false);
         for seen in seen {
@@ -85,7 +85,7 @@ mod tests {
     use super::*;
     use crate::protocol::consumer::member::MemberConnection;
 
-    /// Looks at what a broker lists, over a connection with this end.
+    /// Checks a broker's list, over a connection with this local address.
     struct Look {
         twins: Twins,
         broker: Arc<str>,
@@ -127,7 +127,7 @@ mod tests {
     const C: &str = "10.0.0.1:3";
 
     #[test]
-    fn one_that_comes_later_is_told_at_once_and_once() {
+    fn a_twin_that_starts_later_is_reported_at_once_and_once() {
         let mut look = Look::new();
         assert_eq!(look.at(0, A, &[A]), None);
         assert_eq!(look.at(1, A, &[A, B]), Some(B.to_owned()));
@@ -137,8 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_was_ours_or_was_there_before_us_is_told_when_no_broker_would_list_it_still()
-    {
+    fn an_address_that_may_be_an_old_connection_is_reported_once_it_cannot_be_one() {
         let mut look = Look::new();
         assert_eq!(look.at(0, A, &[A, C]), None);
         look.twins.linked(&look.broker.clone(), B.parse().unwrap());
@@ -150,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn behind_a_router_that_changes_addresses_nothing_is_sure_for_a_while() {
+    fn behind_a_router_that_changes_addresses_a_twin_is_reported_later() {
         let mut look = Look::new();
         assert_eq!(look.at(0, "192.168.0.1:9", &[A]), None);
         assert_eq!(look.at(20, "192.168.0.1:8", &[A, B]), None);

@@ -1,4 +1,4 @@
-//! Commits the progress of queues, and takes the answers.
+//! Commits the progress of queues, and handles the answers.
 
 use std::time::Instant;
 
@@ -13,7 +13,7 @@ use crate::message::MessageQueue;
 use crate::protocol::code::response;
 use crate::transport::Outcome;
 
-/// Notes how far a queue is.
+/// Notes the progress of a queue.
 pub(in crate::consumer::control) fn note(owned: &Owned, tools: &mut Tools) {
     let (generation, low_water) = {
         let window = &owned.assigned.lock().window;
@@ -23,7 +23,7 @@ pub(in crate::consumer::control) fn note(owned: &Owned, tools: &mut Tools) {
     progress.advance(owned.queue(), generation, low_water);
 }
 
-/// Sends what is due of all queues, if that is to be done without being asked for.
+/// Sends the due commits of all queues, unless `auto_commit` is off.
 pub(in crate::consumer::control) fn commit_by_itself(
     queues: &Queues,
     tools: &mut Tools,
@@ -34,7 +34,7 @@ pub(in crate::consumer::control) fn commit_by_itself(
     }
 }
 
-/// Sends what is due of all queues.
+/// Sends the due commits of all queues.
 pub(in crate::consumer::control) fn commit_all(queues: &Queues, tools: &mut Tools, now: Instant) {
     for owned in queues.iter().filter(|owned| owned.is_active()) {
         note(owned, tools);
@@ -47,7 +47,7 @@ pub(in crate::consumer::control) fn commit_all(queues: &Queues, tools: &mut Tool
     save(tools);
 }
 
-/// Sends what is due of one queue, if that is to be done without being asked for.
+/// Sends the due commit of one queue, unless `auto_commit` is off.
 pub(in crate::consumer::control) fn commit_now(
     queue: &MessageQueue,
     number: u64,
@@ -72,7 +72,7 @@ fn send(commit: Commit, number: u64, tools: &mut Tools, now: Instant) {
     }
 }
 
-/// Has the local offsets saved, if there are some.
+/// Saves the local offsets, if the consumer has some.
 fn save(tools: &mut Tools) {
     if let Some(local) = &mut tools.local {
         for commit in local.save() {
@@ -113,7 +113,7 @@ pub(in crate::consumer::control) fn saved(
     queues
 }
 
-/// A commit was answered, or not. Returns the refusal of a broker.
+/// A commit was answered, or failed. Returns the error if the broker refused it.
 pub(in crate::consumer::control) fn answered(
     commit: Commit,
     tools: &mut Tools,

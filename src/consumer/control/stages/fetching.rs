@@ -1,4 +1,4 @@
-//! Asks for the messages of a queue, and takes the answers.
+//! Asks for the messages of a queue, and handles the answers.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -19,24 +19,24 @@ use crate::protocol::consumer::pull;
 use crate::protocol::message::{Messages, Packed, Unreadable};
 use crate::transport::Outcome;
 
-/// A broker that has not confirmed that it knows us is looked at again, if nothing happens before.
+/// How often a queue checks whether its broker has confirmed this member, unless an event comes before.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
-/// What an inner batch may inflate to.
+/// The largest inflated inner batch, in bytes.
 const MOST_INFLATED: usize = 64 << 20;
 
-/// The messages of an answer, as far as they could be found.
+/// The messages of an answer, up to the first one that cannot be found.
 #[derive(Default)]
 struct Found {
     messages: Vec<(i64, u64, Payload)>,
-    /// What ended it early.
+    /// The error that ended the search early.
     unreadable: Option<Unreadable>,
     /// When the last one was stored, epoch milliseconds.
     last_stored: Option<i64>,
 }
 
 /// Sends the next request of an active queue if it may be sent now. Returns when to look again, if
-/// nothing happens before.
+/// no event comes before.
 pub(in crate::consumer::control) fn step(
     owned: &mut Owned,
     tools: &mut Tools,
@@ -159,9 +159,9 @@ pub(in crate::consumer::control) fn answered(
     apply(owned, tools, pull, found, verdict, now);
 }
 
-/// An answer to a request of the time before a seek or reset. It is not used, as what was reserved for it is
-/// not there any more. But brokers tell of an operator's reset only once, by whichever request they serve
-/// next, and that may have been parked for long.
+/// An answer to a request from before a seek or reset. Its messages are not used: their reservation has
+/// ended. But brokers report an operator's reset only once, in the answer to the request that they serve
+/// next, which may have been parked for long.
 fn late(owned: &mut Owned, tools: &mut Tools, pull: &Pull, outcome: Outcome, now: Instant) {
     let Ok(answer) = outcome else {
         return;
@@ -174,7 +174,7 @@ fn late(owned: &mut Owned, tools: &mut Tools, pull: &Pull, outcome: Outcome, now
     }
 }
 
-/// There is no answer.
+/// A pull failed without an answer.
 fn failed(owned: &mut Owned, tools: &mut Tools, pull: Pull, error: &Error, now: Instant) {
     unanswered(owned, tools, pull);
     tools.counters.pull_failures.add(1);
@@ -208,7 +208,7 @@ fn judge_answer(
     let judged = PullAnswer {
         code,
         next: match (&found.unreadable, offsets.last()) {
-            // What follows is asked for again.
+            // The messages after it are asked for again.
             (Some(_), Some(last)) => Some(last.saturating_add(1)),
             _ => header.map(|header| header.next_offset),
         },
@@ -219,7 +219,7 @@ fn judge_answer(
     judge(&judged, pull.ask.offset, owned.fetch.streak.count())
 }
 
-/// What is wrong with an answer, if something is.
+/// The fault of an answer, if it has one.
 fn trouble(verdict: &Verdict, code: i32, remark: Option<String>) -> Option<String> {
     let said = || {
         let remark = remark.map(|remark| format!(": {}", OneLine(&remark)));
@@ -347,7 +347,7 @@ fn find(answer: Command, header: Option<&pull::PullAnswer>) -> Found {
             }
         }
     }
-    // What is around the bodies belongs to all of them.
+    // The size around the bodies is shared by all of them.
     let bodies: u64 = found.messages.iter().map(|(_, bytes, _)| bytes).sum();
     let each = size.saturating_sub(bodies) / (found.messages.len() as u64).max(1);
     found
@@ -357,7 +357,7 @@ fn find(answer: Command, header: Option<&pull::PullAnswer>) -> Found {
     found
 }
 
-/// The messages of an inner batch have offsets of their own, which only its body tells.
+/// The messages of an inner batch have offsets of their own, which are in its body only.
 fn take_apart(
     packed: Packed,
     delta: i64,
@@ -380,7 +380,7 @@ fn take_apart(
     Ok(())
 }
 
-/// The first failure may be one connection's; then the broker is down.
+/// The pause after failures in a row: the first one may be that of one connection.
 fn pause_after(failures: u32) -> Duration {
     let millis = 50_u64 << failures.min(5);
     Duration::from_millis(millis).min(Duration::from_secs(1))

@@ -1,4 +1,4 @@
-//! Gives a queue up: nothing new starts, handlers end, the progress is committed.
+//! Gives a queue up: no handler starts, running handlers end, the progress is committed.
 
 use std::time::{Duration, Instant};
 
@@ -6,12 +6,12 @@ use super::commits;
 use crate::consumer::control::owned::{Owned, Stage};
 use crate::consumer::control::tools::Tools;
 
-/// Between two tries to commit.
+/// The pause between two commits of a queue.
 const COMMIT_AGAIN: Duration = Duration::from_millis(500);
 
-/// What becomes of a queue that is given up.
+/// The state of a queue that is given up.
 pub(in crate::consumer::control) enum Left {
-    /// It goes on; look again then, if nothing happens before.
+    /// Handlers or commits are in flight; look again at this time, unless an event comes before.
     Busy(Instant),
     /// All is committed.
     Clean,
@@ -19,7 +19,7 @@ pub(in crate::consumer::control) enum Left {
     Late,
 }
 
-/// Stops a queue. Handlers and commits have until then.
+/// Stops a queue. Handlers and commits have until this time.
 pub(in crate::consumer::control) fn begin(
     owned: &mut Owned,
     tools: &mut Tools,
@@ -59,7 +59,7 @@ pub(in crate::consumer::control) fn step(
     }
     let is_stored = match tools.config.auto_commit {
         true => tools.progress.is_settled(&queue),
-        // The rest is what nobody asked to commit.
+        // No caller asked to commit the rest.
         false => !tools.progress.is_in_flight(&queue),
     };
     match is_stored {

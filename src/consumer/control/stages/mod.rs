@@ -1,11 +1,11 @@
-//! What a queue needs in each stage of its life. In reading order:
+//! The stages of a queue. In reading order:
 //!
-//! - `taking`: it is ours alone
-//! - `starts`: where it starts
-//! - `fetching`: its messages are asked for
-//! - `moved`: the offset that was asked for is not there
+//! - `taking`: it waits until no other member has it
+//! - `starts`: it asks for its start offset
+//! - `fetching`: it asks for messages
+//! - `moved`: the asked offset does not exist
 //! - `commits`: its progress is committed
-//! - `giving_up`: it is ours no longer
+//! - `giving_up`: it is given up
 
 pub(super) mod commits;
 pub(super) mod fetching;

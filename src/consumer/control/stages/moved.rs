@@ -1,4 +1,4 @@
-//! The broker has no message at the offset that was asked for.
+//! The asked offset does not exist at the broker.
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ use crate::transport::Outcome;
 
 use super::commits;
 
-/// Follows the policy. Returns how long to wait before the offset is asked for again.
+/// Applies the policy. Returns how long to wait before the offset is asked for again.
 pub(in crate::consumer::control) fn moved(
     owned: &mut Owned,
     tools: &mut Tools,
@@ -28,7 +28,7 @@ pub(in crate::consumer::control) fn moved(
     let policy = tools.config.on_offset_moved;
     let (to, why) = match judge_move(policy, moved, took, from_master, is_new_topic) {
         Move::Stay { pause } => {
-            // The master knows best, and whether the topic is another one.
+            // Ask the master: only it knows whether the topic was created again.
             owned.fetch.broker_id = 0;
             if matches!(moved, Moved::TooLarge { .. }) {
                 let (queue, number) = (&owned.assigned.queue, owned.number());
@@ -53,7 +53,7 @@ pub(in crate::consumer::control) fn moved(
     Duration::ZERO
 }
 
-/// Begins anew at another offset. What handlers have belongs to the time before.
+/// Begins anew at another offset. Messages that handlers have belong to the old generation.
 pub(in crate::consumer::control) fn go_on_at(
     owned: &mut Owned,
     tools: &mut Tools,
@@ -71,8 +71,8 @@ pub(in crate::consumer::control) fn go_on_at(
     commits::commit_now(&queue, owned.number(), tools, now);
 }
 
-/// The broker said when the first message of the queue was stored: if that is later than the last one
-/// that we had, the topic was made anew.
+/// The broker answered when the first message of the queue was stored. If that is later than the last
+/// message that was fetched, the topic was created again.
 pub(in crate::consumer::control) fn earliest(owned: &mut Owned, outcome: Outcome) {
     let read = |answer| StoreTimeAnswer::decode(&answer).ok();
     let answer = outcome.ok().and_then(|answer| read(answer.ext));

@@ -1,4 +1,4 @@
-//! Finds where a queue starts.
+//! Finds the start offset of a queue.
 
 use std::time::Instant;
 
@@ -18,8 +18,8 @@ use crate::transport::Outcome;
 /// `MQVersion`.
 const V5: i32 = 413;
 
-/// The next question of a queue that is about to start, if there is one to ask now. Returns when to
-/// look again; once the start is known, the queue is active.
+/// Sends the next question of a queue that is about to start, if one is due. Returns when to look again.
+/// Once the start is known, the queue is active.
 pub(in crate::consumer::control) fn step(
     owned: &mut Owned,
     tools: &mut Tools,
@@ -70,7 +70,7 @@ pub(in crate::consumer::control) fn step(
     None
 }
 
-/// The broker said what the group's offset of the queue is, or failed to.
+/// The broker answered the group's offset of the queue, or the request failed.
 pub(in crate::consumer::control) fn committed(owned: &mut Owned, outcome: Outcome, now: Instant) {
     let Stage::Starting(starting) = &mut owned.stage else {
         return;
@@ -81,7 +81,7 @@ pub(in crate::consumer::control) fn committed(owned: &mut Owned, outcome: Outcom
     }
 }
 
-/// The broker said where the queue begins or ends, or failed to.
+/// The broker answered a bound of the queue, or the request failed.
 pub(in crate::consumer::control) fn bound(
     owned: &mut Owned,
     tools: &mut Tools,
@@ -98,7 +98,7 @@ pub(in crate::consumer::control) fn bound(
     }
 }
 
-/// The group's offset, as a broker answered, and whether a 0 may mean that there is none.
+/// The group's offset, from a broker's answer, and whether a 0 may mean that it has none.
 pub(in crate::consumer::control) fn read_committed(outcome: Outcome) -> (Committed, bool) {
     let Ok(answer) = outcome else {
         return (Committed::Unknown, false);
@@ -118,8 +118,8 @@ fn offset(answer: &Command) -> Option<u64> {
     answer.offset.try_into().ok()
 }
 
-/// The queue starts here. Unless the broker has this offset already, it is committed at once: so
-/// that whoever takes the queue next does not decide anew.
+/// The queue starts here. Unless the broker has this offset already, it is committed at once, so that
+/// the next member of the queue does not decide again.
 fn begin(owned: &mut Owned, tools: &mut Tools, offset: u64, is_stored: bool, now: Instant) {
     let (number, generation) = (owned.number(), tools.next_generation());
     owned.assigned.restart(generation, offset);

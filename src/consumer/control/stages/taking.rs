@@ -1,4 +1,4 @@
-//! A queue waits until it is ours alone, and makes sure of that when it was not for a while.
+//! A queue waits until no other member has it, and checks its offset if another one may have had it.
 
 use std::time::{Duration, Instant};
 
@@ -13,14 +13,14 @@ use crate::consumer::offset::{Committed, Starting};
 use crate::logging;
 use crate::transport::Outcome;
 
-/// Without locks, another member may still be at its last messages: its progress is asked for after
+/// Without locks, another member may still handle its last messages: its progress is asked for after
 /// this time.
 const OTHERS_END_WITHIN: Duration = Duration::from_secs(1);
 
-/// Between two questions that failed.
+/// The pause after a question that failed.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// Lets the queue start once its lock is ours, or may be gone without. Returns when to look again.
+/// Starts the queue once its lock is held, or no longer needed. Returns when to look again.
 pub(in crate::consumer::control) fn step(
     owned: &mut Owned,
     tools: &mut Tools,
@@ -30,12 +30,12 @@ pub(in crate::consumer::control) fn step(
     match &owned.lock {
         Some(lock) if !lock.may_hand_out(now) => return None,
         Some(lock) if lock.is_held(now) => {
-            // Whoever had it until now has given it back when all was committed.
+            // The member that had it committed all of its progress before it unlocked the queue.
             owned.fetch.may_repeat = !owned.had_to_wait;
         }
         Some(_) => {
             let queue = &owned.assigned.shown;
-            logging::debug!(target: LOG, "{queue}: its lock cannot be had; going on without");
+            logging::debug!(target: LOG, "{queue}: no lock in time; going on without it");
             owned.fetch.may_repeat = true;
         }
         None => {
@@ -53,7 +53,7 @@ pub(in crate::consumer::control) fn step(
     Some(now)
 }
 
-/// The queue may have been another member's for a while.
+/// Another member may have had the queue for a while.
 pub(in crate::consumer::control) fn doubt(owned: &mut Owned, now: Instant) {
     if owned.is_active() {
         owned.assigned.lock().ours_until = Some(now);
@@ -61,7 +61,7 @@ pub(in crate::consumer::control) fn doubt(owned: &mut Owned, now: Instant) {
     }
 }
 
-/// Asks how far the group is. Returns when to look again.
+/// Asks for the committed offset. Returns when to look again.
 pub(in crate::consumer::control) fn check(
     owned: &mut Owned,
     tools: &mut Tools,
@@ -79,7 +79,8 @@ pub(in crate::consumer::control) fn check(
     (!*is_asking).then_some(now + AGAIN)
 }
 
-/// The broker said how far the group is. If that is further than we are, another member went on here.
+/// The broker answered the committed offset. If it is higher than the low-water, another member went on
+/// here.
 pub(in crate::consumer::control) fn checked(
     owned: &mut Owned,
     tools: &mut Tools,
@@ -102,7 +103,7 @@ pub(in crate::consumer::control) fn checked(
     }
 }
 
-/// Notes until when messages may be handed out.
+/// Sets until when messages may be handed out.
 pub(in crate::consumer::control) fn note_ours(owned: &Owned, now: Instant) {
     let until = match (locks::may_hand_out(owned, now), &owned.lock) {
         (false, _) => Some(now),

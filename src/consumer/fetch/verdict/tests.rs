@@ -102,7 +102,7 @@ fn each_answer_has_its_meaning() {
 }
 
 #[test]
-fn a_missing_offset_is_no_zero() {
+fn a_missing_offset_is_not_zero() {
     for code in [0, 19, 20, 21] {
         for missing in 0..3 {
             let field = |i, value| (i != missing).then_some(value);
@@ -124,7 +124,7 @@ fn a_missing_offset_is_no_zero() {
 }
 
 #[test]
-fn pauses_grow_while_nothing_comes() {
+fn pauses_grow_without_progress() {
     let pauses = |code: i32| -> Vec<u64> {
         let answer = PullAnswer {
             code,
@@ -148,7 +148,7 @@ fn pauses_grow_while_nothing_comes() {
 }
 
 #[test]
-fn a_streak_counts_answers_that_bring_nothing() {
+fn a_streak_counts_answers_without_progress() {
     let mut streak = Streak::default();
     let nothing = |next| Verdict::Nothing { next, pause: ms(0) };
     let failed = Verdict::Failed { pause: SECOND };
@@ -174,8 +174,8 @@ fn a_streak_counts_answers_that_bring_nothing() {
 
 proptest! {
     #![proptest_config(crate::consumer::cases(256, 100_000))]
-    /// Whatever a broker says: an accepted answer goes forward, covers its messages, and goes no
-    /// further than the broker can have looked.
+    /// Whatever a broker answers: an accepted answer goes forward, covers its messages, and goes no
+    /// further than the broker can have read.
     #[test]
     fn an_accepted_answer_skips_nothing(
         code in prop_oneof![Just(0), Just(19), Just(20), any::<i32>()],

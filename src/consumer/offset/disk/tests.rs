@@ -1,7 +1,7 @@
 use super::*;
 use crate::message::MessageQueue;
 
-/// A folder of a test, which is removed at its end.
+/// A folder of a test, removed at the end.
 pub(in crate::consumer::offset) struct TempFolder(PathBuf);
 
 impl TempFolder {
@@ -25,7 +25,7 @@ impl TempFolder {
         self.0.join(name).exists()
     }
 
-    /// What a start finds.
+    /// The offsets that a start finds.
     fn loaded(&self) -> (Option<u64>, Source, usize) {
         let (_, loaded) = self.open().expect("it opens");
         (
@@ -59,7 +59,7 @@ fn table(offset: u64) -> OffsetTable {
 const OF_JAVA: &str = r#"{"offsetTable":{{"brokerName":"broker-a","queueId":3,"topic":"T"}:77}}"#;
 
 #[test]
-fn what_was_saved_is_there_after_a_restart() {
+fn saved_offsets_are_read_after_a_restart() {
     let folder = TempFolder::new("disk-saved");
     assert_eq!(folder.loaded(), (None, Source::Nothing, 0));
     for offset in 1..4 {
@@ -104,7 +104,7 @@ fn a_crash_at_any_byte_leaves_the_old_or_the_new_offsets() {
 }
 
 #[test]
-fn a_save_goes_on_where_a_crash_left() {
+fn a_save_succeeds_after_a_crash_in_the_last_one() {
     let folder = TempFolder::new("disk-left");
     folder.write(PREVIOUS, table(1).format());
     folder.write(ASIDE, &table(2).format()[..10]);
@@ -123,7 +123,7 @@ fn damaged_files_are_moved_aside_and_the_previous_one_is_read() {
         let folder = TempFolder::new("disk-damaged");
         folder.write(CURRENT, &new[..end]);
         folder.write(PREVIOUS, &old);
-        // An old file of Java's is no help any more.
+        // An old file of Java's is not used any more.
         folder.write(JAVAS[0], OF_JAVA);
         assert_eq!(
             folder.loaded(),
@@ -143,12 +143,12 @@ fn damaged_files_are_moved_aside_and_the_previous_one_is_read() {
     let texts: Vec<&str> = loaded.damaged.iter().map(|(_, text)| &**text).collect();
     assert_eq!(
         texts,
-        ["it is no offset file", "it has version 9, 1 is known"]
+        ["it is not an offset file", "it has version 9, 1 is known"]
     );
 }
 
 #[test]
-fn javas_file_is_read_and_left_alone() {
+fn javas_file_is_read_and_not_changed() {
     let folder = TempFolder::new("disk-java");
     folder.write(JAVAS[1], OF_JAVA);
     assert_eq!(folder.loaded(), (Some(77), Source::Java, 0));
@@ -186,7 +186,7 @@ fn a_folder_that_cannot_be_made_is_an_error() {
 /// A folder where the new file is, or a device that is always full, stand for a disk that is
 /// read-only or full: root may write everywhere.
 #[test]
-fn a_save_that_fails_leaves_what_was_there() {
+fn a_save_that_fails_keeps_the_previous_offsets() {
     let folder = TempFolder::new("disk-full");
     let (open, _) = folder.open().expect("it opens");
     open.save(&table(1), 1_000).expect("saved");

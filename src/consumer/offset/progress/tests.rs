@@ -76,7 +76,7 @@ fn a_queue_that_comes_back_waits_for_the_commit_of_its_past() {
     progress.begin(&q, 2, 8, true);
     assert_eq!(progress.due_of(&q), None);
     progress.failed(old);
-    // The old value may have arrived, so 8 is committed although the store had it.
+    // The broker may have the old value, so 8 is committed although the store had it.
     assert_eq!(progress.due_of(&q).map(|c| c.offset), Some(8));
 }
 
@@ -132,7 +132,7 @@ fn step() -> impl Strategy<Value = Step> {
 
 proptest! {
     #![proptest_config(crate::consumer::cases(100, 20_000))]
-    /// One queue and its broker: what we store there never falls within a generation, never
+    /// One queue and its broker: the stored offset never falls within a generation, never
     /// exceeds the low-water, and in the end it is the latest value.
     #[test]
     fn the_store_follows_and_never_falls(steps in prop::collection::vec(step(), 1..120)) {

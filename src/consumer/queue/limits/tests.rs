@@ -37,7 +37,7 @@ fn a_request_reserves_an_estimate_that_its_answer_replaces() {
     assert_eq!(budget.ask(0, 1000), None, "one request at a time");
     assert_eq!(budget.answered(0, 32, 32 * KIB), Answer::Kept);
     assert_eq!((budget.used, budget.held()), (32 * KIB, 32 * KIB));
-    // What was seen is expected again, and other queues expect a bit of it.
+    // The size that was seen is expected again; the estimate of other queues rises a bit.
     assert_eq!(budget.ask(0, 2).map(|g| g.messages), Some(2));
     assert_eq!(
         (budget.used, budget.typical),
@@ -77,7 +77,7 @@ fn a_busy_queue_leaves_something_for_the_next_one() {
         assert_eq!(budget.answered(0, 1, 64 * KIB), Answer::Kept);
         fetches += 1;
     }
-    // 4 MiB are its own, and half of the pool of 8 MiB.
+    // 4 MiB are its guarantee; the rest is half of the pool of 8 MiB.
     assert_eq!(fetches * 64 * KIB, 8 * MIB);
     fetches = 0;
     while budget.ask(1, 1).is_some() {
@@ -194,7 +194,7 @@ fn simulate(bytes: u64, messages: &[u64], stuck: usize, ticks: u64, until: u64) 
             assert!(budget.held() <= bytes.max(bytes / 2 + largest));
         };
         for i in 0..messages.len() {
-            // Who asks first is another one each time.
+            // Another queue asks first each time.
             let i = (i + now as usize) % messages.len();
             while let Some(grant) = budget.ask(i as u32, 2000) {
                 fetched(&mut budget, i, grant);
@@ -246,7 +246,7 @@ fn busy_queues_get_at_least_half_of_an_equal_share() {
 }
 
 #[test]
-fn queues_whose_messages_never_end_stop_nobody_else() {
+fn queues_whose_messages_never_end_do_not_stop_other_queues() {
     let queues = simulate(8 * MIB, &[16 * KIB; 32], 31, 1, 200);
     let last = &queues[31];
     assert!(last.delivered >= 190 * 8 * MIB / 64, "{}", last.delivered);
@@ -276,7 +276,7 @@ fn step() -> impl Strategy<Value = Step> {
 
 proptest! {
     #![proptest_config(crate::consumer::cases(100, 10_000))]
-    /// Whatever happens, the sums are right, the bound holds, and nobody waits who could go.
+    /// After any sequence of events the sums are right, the bound holds, and no queue waits that could go.
     #[test]
     fn the_bound_holds(bytes in 1u64..200_000, steps in prop::collection::vec(step(), 1..200)) {
         let mut budget: Budget<u32> = Budget::new(bytes, MOST);
@@ -337,7 +337,7 @@ proptest! {
                 prop_assert!(!budget.accounts[queue].is_removed);
             }
         }
-        // When all is released and answered, everybody in line goes, one after the other.
+        // When all is released and answered, all queues in line go, one after the other.
         for (queue, freed) in held {
             budget.release(queue, freed);
         }

@@ -88,7 +88,7 @@ fn a_failed_request_is_made_again_from_the_same_offset() {
 }
 
 #[test]
-fn what_is_put_back_comes_first_when_its_time_has_come() {
+fn a_message_that_was_put_back_is_handed_out_first_once_its_time_has_come() {
     let now = Instant::now();
     let at = |s| now + Duration::from_secs(s);
     let mut window = window([0, 1, 2], 3);
@@ -160,7 +160,7 @@ fn results_and_answers_of_an_older_generation_are_refused_and_counted() {
 }
 
 #[test]
-fn a_recalled_message_is_decided_by_who_recalled_it() {
+fn only_the_recall_decides_about_a_recalled_message() {
     let now = Instant::now();
     let mut window = window([0, 1], 2);
     let stuck = take(&mut window, now);

@@ -123,7 +123,7 @@ fn every_strategy_divides_as_in_java() {
 
 #[test]
 #[rustfmt::skip]
-fn the_worked_examples_come_out() {
+fn the_worked_examples_give_the_expected_shares() {
     for (n, m, averagely, circle, machine_room) in [
         (8, 3, "00011122", "01201201", "00112201"),
         (7, 3, "0001122", "0120120", "0011220"),
@@ -161,7 +161,7 @@ fn configured_queues_are_taken_where_the_topic_has_them() {
     assert_eq!(ask("TopicTest", "x"), [1]);
     assert_eq!(ask("TopicTest", "y"), [1]);
     assert_eq!(ask("Third", "x"), [0i32; 0]);
-    // Nobody could name the queues of the retry topic.
+    // The queues of the retry topic cannot be named in advance.
     assert_eq!(
         (ask("%RETRY%g", "x"), ask("%RETRY%g", "y")),
         (vec![0], vec![1])
@@ -214,7 +214,7 @@ fn a_room_without_name_is_an_error() {
 }
 
 #[test]
-fn who_is_not_listed_gets_an_error_instead_of_nothing() {
+fn a_member_that_is_not_listed_gets_an_error_instead_of_no_queues() {
     let ask = |members: &[&str]| {
         let division = division(&queues("a:2"), members, "x", Removed);
         Allocation::averagely().allocate(&division)

@@ -15,7 +15,7 @@ fn queues(ids: impl IntoIterator<Item = i32>) -> Vec<MessageQueue> {
 
 #[test]
 #[rustfmt::skip]
-fn lists_of_members_are_believed_or_doubted() {
+fn lists_of_members_that_differ_are_in_doubt() {
     use Doubt::*;
     // "-" is a broker that did not answer.
     for (me, answers, expected, doubt) in [
@@ -131,7 +131,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 proptest! {
     #![proptest_config(crate::consumer::cases(100, 20_000))]
     /// Members that rebalance in any order, with wrong lists in between: a queue is taken only
-    /// while it is free (the lock refuses it otherwise), is never given up for a doubtful list, and
+    /// while it is free (otherwise the lock refuses it), is never given up for a doubtful list, and
     /// once the lists are right again each queue has exactly one owner.
     #[test]
     fn members_end_with_each_queue_owned_once(steps in steps()) {

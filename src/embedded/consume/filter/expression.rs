@@ -9,7 +9,7 @@ pub(in crate::embedded::consume) enum Expression {
     Constant(Value),
     Property(String),
     Negate(Box<Expression>),
-    /// A property in place of a truth value. It is a text, so it is never true.
+    /// A property in place of a truth value. A property is a text, so it is never true.
     Truth(Box<Expression>),
     Not(Box<Expression>),
     And(Box<Expression>, Box<Expression>),
@@ -154,7 +154,7 @@ fn compare(comparison: Comparison, left: Value, right: Value) -> Evaluated {
         _ => {}
     }
     let order = match (left, right) {
-        // Texts are equal or not; their order is that of the numbers that they are.
+        // Texts are compared for equality only; texts that are numbers are ordered as numbers.
         (Value::Text(left), Value::Text(right)) if equal => left.cmp(&right),
         (Value::Text(left), Value::Text(right)) => order(number(&left)?, number(&right)?),
         (left, right) => mixed(&left, &right)?,
@@ -168,7 +168,7 @@ fn compare(comparison: Comparison, left: Value, right: Value) -> Evaluated {
     }))
 }
 
-/// A text becomes what it is compared with.
+/// Converts a text to the type of the other operand.
 fn mixed(left: &Value, right: &Value) -> Result<Ordering, Incomparable> {
     use Value::{Float, Integer, Text, Truth};
     Ok(match (left, right) {

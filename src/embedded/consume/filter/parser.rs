@@ -32,7 +32,7 @@ const KEYWORDS: [&str; 12] = [
 /// The deepest nesting.
 const DEEPEST: usize = 200;
 
-/// Parses a condition. Like brokers, it ignores text behind a whole condition.
+/// Parses a condition. Like brokers, it ignores text after a whole condition.
 pub(in crate::embedded::consume) fn parse(condition: &str) -> Result<Expression, Invalid> {
     let mut parser = Parser {
         tokens: tokens(condition)?,
@@ -290,7 +290,7 @@ fn is_truth(expression: &Expression) -> bool {
     }
 }
 
-/// An expression where a truth value is wanted.
+/// An expression in a place that needs a truth value.
 fn truth(expression: Expression) -> Result<Expression, Invalid> {
     match expression {
         Expression::Property(_) => Ok(Expression::Truth(Box::new(expression))),

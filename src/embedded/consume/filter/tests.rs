@@ -50,9 +50,9 @@ fn conditions_compare_properties_as_brokers_do() {
         ("/* first */ a = 5", true),
         ("a IS NOT NULL", true),
         ("a IS NULL", false),
-        // A property is a text, not a truth.
+        // A property is a text, not a truth value.
         ("a", false),
-        // What follows a whole condition is not looked at.
+        // Text after a whole condition is ignored.
         ("a = 5 b", true),
         // These cannot be compared, which fails the whole condition.
         ("b > 5 OR a = 5", false),
@@ -65,7 +65,7 @@ fn conditions_compare_properties_as_brokers_do() {
 }
 
 #[test]
-fn what_is_missing_makes_a_condition_unknown_and_not_true() {
+fn a_missing_property_makes_a_condition_unknown_and_not_true() {
     for (condition, matches) in [
         ("a = 5", false),
         ("a <> 5", false),
@@ -85,7 +85,7 @@ fn what_is_missing_makes_a_condition_unknown_and_not_true() {
 }
 
 #[test]
-fn what_is_no_condition_is_refused() {
+fn a_text_that_is_no_condition_is_refused() {
     for condition in [
         "",
         "5",
@@ -111,7 +111,7 @@ fn what_is_no_condition_is_refused() {
         "a LIKE 'x'",
         "a + 1 = 2",
     ] {
-        // Some of these are conditions up to a point: then only what makes them none counts.
+        // Some of these begin with a whole condition: only the error counts.
         let read = parse(condition).map(|expression| expression.matches(|_| Some("x")));
         assert!(!matches!(read, Ok(true)), "{condition}");
         let partly = ["a LIKE 'x'", "a + 1 = 2"].contains(&condition);

@@ -15,7 +15,7 @@ use crate::protocol::fastjson;
 #[derive(Debug, Clone, PartialEq, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RunningInfo {
-    /// Stacks of its threads, if they were asked for.
+    /// Stacks of its threads, if asked for.
     #[serde(default)]
     pub jstack: Option<String>,
     /// Queues that are consumed by POP.
@@ -24,17 +24,17 @@ pub struct RunningInfo {
     /// Queues that are pulled.
     #[serde(default, deserialize_with = "queues::map")]
     pub mq_table: BTreeMap<MessageQueue, QueueInfo>,
-    /// Settings, as texts. Java's tools read `PROP_CONSUMER_START_TIMESTAMP` without looking whether it is
-    /// there.
+    /// Settings, as texts. Java's tools read `PROP_CONSUMER_START_TIMESTAMP` without checking that it
+    /// exists.
     #[serde(default, deserialize_with = "few")]
     pub properties: BTreeMap<String, String>,
     /// Figures by topic.
     #[serde(default, deserialize_with = "few")]
     pub status_table: BTreeMap<String, ConsumeStatus>,
-    /// What it has subscribed.
+    /// Its subscriptions.
     #[serde(default, deserialize_with = "objects")]
     pub subscription_set: Vec<Subscription>,
-    /// What the user's program adds.
+    /// Data that the user's program adds.
     #[serde(default, deserialize_with = "few")]
     pub user_consumer_info: BTreeMap<String, String>,
 }
@@ -132,7 +132,7 @@ impl RunningInfo {
     /// Reads the body.
     ///
     /// # Errors
-    /// It is none.
+    /// The body is not valid.
     pub fn decode(body: &[u8]) -> Result<RunningInfo, ProtocolError> {
         fastjson::decode("running info", body)
     }

@@ -10,7 +10,7 @@ use super::*;
 const STEPS_OF_A_CASE: usize = 250;
 const WORKERS: usize = 64;
 
-/// What the model knows of a message.
+/// A message in the model.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Fate {
     Fetched,
@@ -19,7 +19,7 @@ enum Fate {
     Final,
 }
 
-/// The same in the simplest way: a table of all messages, searched from the start each time.
+/// A window in the simplest way: a table of all messages, searched from the start each time.
 struct Model {
     fates: BTreeMap<u64, Fate>,
     failures: BTreeMap<u64, u32>,
@@ -99,7 +99,7 @@ impl World {
         let Some((ask, generation)) = self.ask.take() else {
             let may_ask = self.model.len() < MOST;
             let ask = self.window.ask();
-            // A request of an older generation is in nobody's way.
+            // A request of an older generation blocks nothing.
             assert_eq!(ask.is_some(), may_ask);
             if let Some(ask) = ask {
                 assert_eq!(ask.offset, self.model.end);
@@ -157,7 +157,7 @@ impl World {
         };
         let expected = match self.ordered {
             false => fates.values().any(is_due),
-            // One batch at a time, also of those whose results count no longer.
+            // One batch at a time, including those whose results do not count any more.
             true => {
                 let first = fates.values().find(|fate| **fate != Fate::Final);
                 free.len() == WORKERS && first.is_some_and(is_due)
@@ -185,7 +185,7 @@ impl World {
         }
     }
 
-    /// Some worker ends, in any order: well, badly, or after it sent a copy.
+    /// Some worker ends, in any order: it succeeds, fails, or has sent a copy.
     fn end_worker(&mut self, arg: usize) {
         let busy: Vec<usize> = (0..WORKERS)
             .filter(|i| self.workers[*i].is_some())
@@ -226,7 +226,7 @@ impl World {
         }
     }
 
-    /// The decision goes to somebody else, and the worker's result counts no longer.
+    /// A message is recalled: its worker's result does not count any more.
     fn recall(&mut self, arg: usize) {
         let current = self.window.generation();
         let (offset, worker) = match &mut self.workers[arg % WORKERS] {
@@ -254,7 +254,7 @@ impl World {
         self.begin((self.model.end + 30).saturating_sub(arg as u64 % 60));
     }
 
-    /// The queue is given up with some handlers inside, and comes back where it was left.
+    /// The queue is given up while handlers run, and is taken again at the same offset.
     fn drain_and_come_back(&mut self) {
         self.window.drain();
         assert!(self.window.take(self.now).is_none() && self.window.ask().is_none());
@@ -282,7 +282,7 @@ impl World {
         let offsets: BTreeSet<u64> = window.running().map(|(offset, _)| offset).collect();
         let out = model.fates.iter().filter(|(_, fate)| **fate == Fate::Out);
         assert_eq!(offsets, out.map(|(offset, _)| *offset).collect());
-        // Nothing below the low-water lacks a final outcome, and it never falls.
+        // All messages below the low-water are final, and it never falls.
         assert!(low_water >= self.committed);
         for offset in (self.committed..low_water).filter(|o| exists(*o)) {
             assert_eq!(

@@ -1,0 +1,343 @@
+//! The events of consumers in the guide's table, brought about.
+
+use std::fs;
+use std::sync::Mutex;
+use std::sync::mpsc::{self, Sender};
+
+use log::Level;
+use rocketmq_blocking::consumer::{Allocation, PushConsumerBuilder};
+use rocketmq_blocking::embedded::{Fault, On};
+use rocketmq_blocking::protocol::code::request;
+use rocketmq_blocking::{MessageQueue, PushConsumer, Retry, StartFrom};
+
+use super::events::{Event, SOON};
+use super::*;
+use crate::support::files::Folder;
+
+pub const EVENTS: &[Event] = &[
+    (
+        Level::Error,
+        "consumer",
+        "a handler that panicked",
+        "the handler panicked",
+        |wait| {
+            let cluster = brokers(1);
+            let started = consumer(&cluster).start(|_| panic!("a test's own panic"));
+            let _consumer = started.unwrap();
+            send(&cluster);
+            wait();
+        },
+    ),
+    (
+        Level::Error,
+        "consumer",
+        "a listener of events that panicked",
+        "a listener of events panicked",
+        |wait| {
+            let cluster = brokers(1);
+            let builder = consumer(&cluster).events(|_| panic!("a test's own panic"));
+            let _consumer = builder.start(|_| Ok(())).unwrap();
+            wait();
+        },
+    ),
+    (
+        Level::Warn,
+        "consumer",
+        "a failed message that broadcasting drops",
+        "broadcasting has no retries",
+        |wait| {
+            let cluster = brokers(1);
+            let builder = consumer(&cluster).broadcast();
+            let _consumer = builder.start(|_| Err(Retry::later())).unwrap();
+            send(&cluster);
+            wait();
+        },
+    ),
+    (
+        Level::Warn,
+        "consumer",
+        "a handler that takes too long",
+        "a handler has offset 0",
+        |wait| {
+            let cluster = brokers(1);
+            let (_consumer, release) = stuck(consumer(&cluster).consume_timeout(SOON));
+            send(&cluster);
+            wait();
+            drop(release);
+        },
+    ),
+    (
+        Level::Warn,
+        "consumer",
+        "a queue that was given up before its handlers ended or its offset was committed",
+        "was given up with 1 messages in handlers",
+        |wait| {
+            let cluster = brokers(2);
+            let (first, release) = stuck(consumer(&cluster).drain_time(Duration::ZERO));
+            let producer = producer(&cluster);
+            (0..2).for_each(|_| drop(producer.send(&message()).unwrap()));
+            eventually("two handlers run", || running(&first) == 2);
+            let _second = consumer(&cluster).start(|_| Ok(())).unwrap();
+            wait();
+            drop(release);
+        },
+    ),
+    (
+        Level::Warn,
+        "consumer",
+        "an offset that is not there, or was reset",
+        "offset 0 has expired; going on at 1",
+        |wait| {
+            let cluster = brokers(1);
+            let queue = MessageQueue::new("T", "broker-a", 0);
+            (0..2).for_each(|_| send(&cluster));
+            cluster.group("logs").commit(&queue, 0);
+            cluster.delete_before(&queue, 1);
+            let _consumer = consumer(&cluster).start(|_| Ok(())).unwrap();
+            wait();
+        },
+    ),
+    (
+        Level::Warn,
+        "consumer",
+        "a broker that refuses a pull, or whose answer cannot be used",
+        "the broker answered NO_PERMISSION (16)",
+        |wait| {
+            let cluster = brokers(1);
+            fail(&cluster, Fault::answer(16, "no").on(On::Pull));
+            let _consumer = consumer(&cluster).start(|_| Ok(())).unwrap();
+            wait();
+        },
+    ),
+    (
+        Level::Warn,
+        "consumer",
+        "queues that cannot be divided",
+        "the queues cannot be divided",
+        |wait| {
+            let cluster = brokers(1);
+            let foreign = || vec![MessageQueue::new("T", "nowhere", 0)];
+            let builder =
+                consumer(&cluster).allocation(Allocation::custom("own", move |_| foreign()));
+            let _consumer = builder.start(|_| Ok(())).unwrap();
+            wait();
+        },
+    ),
+    (
+        Level::Warn,
+        "consumer",
+        "members that subscribe differently",
+        "subscribe differently",
+        |wait| {
+            let cluster = brokers(1);
+            let _one = consumer(&cluster).start(|_| Ok(())).unwrap();
+            let other = PushConsumer::builder("logs").name_server(cluster.name_server());
+            let _other = other.subscribe("T", "paid").start(|_| Ok(())).unwrap();
+            wait();
+        },
+    ),
+    (
+        Level::Warn,
+        "consumer",
+        "two members with one client id",
+        "several clients have the id of this member: 127.0.0.1:",
+        |wait| {
+            let cluster = brokers(1);
+            let named = || consumer(&cluster).instance_name("same").start(|_| Ok(()));
+            let _first = named().unwrap();
+            // The second one starts because the first one seems to be dead.
+            let state = On::Code(request::GET_CONSUMER_RUNNING_INFO);
+            fail(&cluster, Fault::answer(1, "no").on(state));
+            let _second = named().unwrap();
+            wait();
+        },
+    ),
+    (
+        Level::Warn,
+        "consumer",
+        "offsets of broadcasting that are not saved",
+        "the offsets are not saved",
+        |wait| {
+            let cluster = brokers(1);
+            let folder = Folder::new("log-unsaved");
+            let builder = saved(&cluster, &folder);
+            let _consumer = builder.start(|_| Ok(())).unwrap();
+            // A file where the folder was.
+            let place = folder.path().join("one");
+            fs::remove_dir_all(&place).unwrap();
+            fs::write(&place, "in the way").unwrap();
+            send(&cluster);
+            wait();
+            fs::remove_file(&place).unwrap();
+            fs::create_dir_all(place.join("logs")).unwrap();
+        },
+    ),
+    (
+        Level::Warn,
+        "consumer",
+        "broadcasting whose offsets are lost at its end",
+        "broadcasting without offset_dir",
+        |wait| {
+            let cluster = brokers(1);
+            let builder = consumer(&cluster).broadcast();
+            let _consumer = builder.start(|_| Ok(())).unwrap();
+            wait();
+        },
+    ),
+    (
+        Level::Warn,
+        "consumer",
+        "an offset file that is damaged",
+        "an offset file that cannot be used",
+        |wait| {
+            let cluster = brokers(1);
+            let folder = Folder::new("log-damaged");
+            let path = folder.path().join("one").join("logs");
+            fs::create_dir_all(&path).unwrap();
+            fs::write(path.join("offsets"), "damaged").unwrap();
+            let builder = saved(&cluster, &folder);
+            let _consumer = builder.start(|_| Ok(())).unwrap();
+            wait();
+        },
+    ),
+    (
+        Level::Warn,
+        "consumer",
+        "a consumer's shutdown that was not clean",
+        "consumer logs dropped: shutdown left 1 messages with handlers",
+        |wait| {
+            let cluster = brokers(1);
+            let (consumer, release) = stuck(consumer(&cluster));
+            send(&cluster);
+            eventually("the handler runs", || running(&consumer) == 1);
+            drop(consumer);
+            wait();
+            drop(release);
+        },
+    ),
+    (
+        Level::Info,
+        "consumer",
+        "queues that were assigned or are given up",
+        "queues assigned: ",
+        |wait| {
+            let cluster = brokers(1);
+            let _consumer = consumer(&cluster).start(|_| Ok(())).unwrap();
+            wait();
+        },
+    ),
+    (
+        Level::Info,
+        "consumer",
+        "the offsets that broadcasting starts with",
+        "no offsets yet",
+        |wait| {
+            let cluster = brokers(1);
+            let folder = Folder::new("log-offsets");
+            let builder = saved(&cluster, &folder);
+            let _consumer = builder.start(|_| Ok(())).unwrap();
+            wait();
+        },
+    ),
+    (
+        Level::Debug,
+        "consumer",
+        "an error of a handler",
+        "try 1: ",
+        |wait| {
+            let cluster = brokers(1);
+            let started = consumer(&cluster).start(|_| Err(Retry::later()));
+            let _consumer = started.unwrap();
+            send(&cluster);
+            wait();
+        },
+    ),
+    (
+        Level::Debug,
+        "consumer",
+        "the offset at which a queue starts",
+        "T@broker-a:0: starts at 0",
+        |wait| {
+            let cluster = brokers(1);
+            let _consumer = consumer(&cluster).start(|_| Ok(())).unwrap();
+            wait();
+        },
+    ),
+    (
+        Level::Debug,
+        "consumer",
+        "a pull, a commit or a send-back that failed",
+        "commit of 1 failed: ",
+        |wait| {
+            let cluster = brokers(1);
+            fail(&cluster, Fault::answer(1, "no").on(On::Commit));
+            let consumer = consumer(&cluster).start(|_| Ok(())).unwrap();
+            send(&cluster);
+            wait();
+            cluster.broker("broker-a").clear_faults();
+            drop(consumer);
+        },
+    ),
+    (
+        Level::Debug,
+        "consumer",
+        "a rebalance in doubt",
+        "a rebalance is in doubt",
+        |wait| {
+            let cluster = brokers(1);
+            let _consumer = consumer(&cluster).start(|_| Ok(())).unwrap();
+            fail(&cluster, Fault::answer(1, "no").on(On::Members).times(2));
+            cluster.group("logs").notify_members();
+            wait();
+        },
+    ),
+    (
+        Level::Debug,
+        "consumer",
+        "whether all members use this library",
+        "logs: all members use this library",
+        |wait| {
+            let cluster = brokers(1);
+            let _consumer = consumer(&cluster).start(|_| Ok(())).unwrap();
+            wait();
+        },
+    ),
+];
+
+fn consumer(cluster: &Cluster) -> PushConsumerBuilder {
+    PushConsumer::builder("logs")
+        .name_server(cluster.name_server())
+        .subscribe("T", "*")
+        .start_from(StartFrom::First)
+        .commit_interval(SOON)
+}
+
+/// A broadcasting consumer that saves its offsets.
+fn saved(cluster: &Cluster, folder: &Folder) -> PushConsumerBuilder {
+    let builder = consumer(cluster).instance_name("one");
+    builder.broadcast().offset_dir(folder.path())
+}
+
+/// A consumer whose handlers run until the sender is dropped.
+fn stuck(builder: PushConsumerBuilder) -> (PushConsumer, Sender<()>) {
+    let (release, gate) = mpsc::channel::<()>();
+    let gate = Mutex::new(gate);
+    let started = builder.start(move |_| {
+        let _ = gate.lock().unwrap().recv();
+        Ok(())
+    });
+    (started.unwrap(), release)
+}
+
+fn running(consumer: &PushConsumer) -> usize {
+    let queues = consumer.describe().queues.into_iter();
+    queues.map(|queue| queue.running).sum()
+}
+
+fn send(cluster: &Cluster) {
+    let _receipt = producer(cluster).send(&message()).unwrap();
+}
+
+fn fail(cluster: &Cluster, fault: Fault) {
+    cluster.broker("broker-a").inject(fault);
+}
