@@ -21,8 +21,8 @@
 //! The terms: *name servers* know which *brokers* have the *message queues* of a *topic* (its
 //! *topic route*). A producer looks up the route and sends to the brokers. Its *group* ("orders")
 //! names its purpose; all processes with that purpose share it. Consumers filter by *tag*; people
-//! search by *key*. The messages are read by a [`PushConsumer`] or a [`PullConsumer`]: see
-//! [Consuming](#consuming).
+//! search by *key*. The messages are read by a [`PushConsumer`], a [`PullConsumer`] or a
+//! [`SimpleConsumer`]: see [Consuming](#consuming).
 //!
 //! One producer is enough for a program: it is cheap to clone and sends from any number of threads.
 //! It closes with its last handle, or by [`Producer::shutdown_within`], which reports what was
@@ -77,6 +77,7 @@
 //! | a handler of several messages at once | [`start_batch`](consumer::PushConsumerBuilder::start_batch) |
 //! | the messages of a queue in order, one at a time | [`start_ordered`](consumer::PushConsumerBuilder::start_ordered) |
 //! | to ask for messages yourself, and to seek | [`PullConsumer::poll`], [`PullConsumer::messages`] |
+//! | to acknowledge messages one by one, in any order, with more members than queues (brokers 5.x) | [`SimpleConsumer::receive`] |
 //! | every message in every process | [`broadcast`](consumer::PushConsumerBuilder::broadcast) |
 //!
 //! ```
@@ -122,7 +123,7 @@
 //! | `rmq-trace` | message trace | one |
 //! | `rmq-detector` | probes of failed brokers | one |
 //! | `rmq-check` | the brokers' checks of a transaction producer | one, unless set |
-//! | `rmq-consumer` | decisions of a consumer | one per consumer, however many queues it has |
+//! | `rmq-consumer` | decisions of a consumer | one per push or pull consumer, however many queues it has |
 //! | `rmq-consume-{n}` | the handler of a push consumer | 20, unless set |
 //! | `rmq-events` | a consumer's listener of events | one |
 //! | `rmq-offsets` | the offsets that a broadcasting consumer saves | one |
@@ -248,6 +249,7 @@
 //! |---|---|
 //! | `DefaultMQProducer` | [`Producer`], [`ProducerBuilder`](producer::ProducerBuilder) |
 //! | `DefaultMQPushConsumer`, `DefaultLitePullConsumer` | [`PushConsumer`], [`PullConsumer`] |
+//! | `SimpleConsumer` of the 5.x SDKs | [`SimpleConsumer`] |
 //! | `MessageListenerConcurrently`, `MessageListenerOrderly` | a closure; its result is `Ok` or a [`Retry`] |
 //! | `TransactionMQProducer`, `TransactionListener` | [`TransactionProducer`], two closures |
 //! | `Message`, `MessageExt`, `MessageBatch` | [`Message`], [`MessageView`], [`Batch`] |
@@ -260,8 +262,8 @@
 //! [`docs::settings`] has the setters' defaults. The search box finds Java's names too.
 //!
 //! # Not supported
-//! POP consumers, trace and hooks of consumers (yet), heartbeat v2 and the stream type, zone fields,
-//! access channel, machine-room selectors, OpenTracing, SOCKS5 proxies, the gRPC protocol of the
+//! Push consumers over POP, trace and hooks of consumers (yet), heartbeat v2 and the stream type, zone
+//! fields, access channel, machine-room selectors, OpenTracing, SOCKS5 proxies, the gRPC protocol of the
 //! proxy. No environment variable is read.
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
@@ -289,7 +291,7 @@ mod transport;
 #[doc(inline)]
 pub use client::{Admin, Client, ClientOptions};
 #[doc(inline)]
-pub use consumer::{Filter, PullConsumer, PushConsumer, Retry, StartFrom};
+pub use consumer::{Filter, PullConsumer, PushConsumer, Retry, SimpleConsumer, StartFrom};
 #[doc(inline)]
 pub use error::{Error, ErrorKind, ResponseCode, Result, SendFate};
 #[doc(inline)]

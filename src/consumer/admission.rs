@@ -6,16 +6,17 @@ use std::time::{Duration, Instant};
 use super::config::Sharing;
 use super::gather::Gathering;
 use super::shared::Shared;
-use super::topics::masters_of;
+use super::topics::{Topics, masters_of};
 use crate::client::ClientCore;
 use crate::error::{Error, ErrorKind, Result};
+use crate::protocol::Command;
 use crate::protocol::code::{request, response};
 use crate::protocol::consumer::asked::RunningInfoQuery;
 use crate::protocol::consumer::member::{Connections, FilterCheck, GroupName};
 use crate::transport::{Deadline, Request};
 
 /// How long brokers have for all checks. A check without an answer by then has passed.
-const WITHIN: Duration = Duration::from_secs(2);
+pub(crate) const WITHIN: Duration = Duration::from_secs(2);
 
 /// The most brokers that are asked for the members: each of them knows all members.
 const MOST_ASKED: usize = 8;
@@ -28,31 +29,14 @@ const MOST_ASKED: usize = 8;
 pub(crate) fn admit(shared: &Shared, core: &ClientCore) -> Result<()> {
     let deadline = Deadline::after(Instant::now(), WITHIN);
     let mut gathering = Gathering::new(core, deadline);
-    let filters = ask_filters(shared, core, &mut gathering);
+    let filters = ask_filters(&shared.topics, &shared.group, core, &mut gathering);
     let groups = match shared.config.sharing {
         Sharing::Group => ask_groups(shared, core, &mut gathering),
         // Other members do not matter to it.
         Sharing::Everyone | Sharing::Fixed(_) => Vec::new(),
     };
     let answers = gathering.answers();
-    for Filter {
-        topic,
-        broker,
-        place,
-    } in filters
-    {
-        match &answers[place] {
-            Some(answer) if !is_content(answer.code) => {
-                let refused = Error::response(answer.code, answer.remark.as_deref());
-                let topic = shared.topics.names().for_users(&topic);
-                return Err(refused
-                    .of_kind(ErrorKind::Config)
-                    .at(&broker)
-                    .on_topic(&topic));
-            }
-            _ => {}
-        }
-    }
+    check_filters(filters, &answers, &shared.topics)?;
     let mut twins = Vec::new();
     for (broker, place) in groups {
         let answer = answers[place].as_ref();
@@ -88,32 +72,71 @@ pub(crate) fn admit(shared: &Shared, core: &ClientCore) -> Result<()> {
 }
 
 /// A filter that a broker checks.
-struct Filter {
+pub(crate) struct AskedFilter {
     topic: Arc<str>,
     broker: Arc<str>,
     place: usize,
 }
 
-/// Whether brokers can evaluate the filters that are not by tags.
-fn ask_filters(shared: &Shared, core: &ClientCore, gathering: &mut Gathering<'_>) -> Vec<Filter> {
+/// Asks whether brokers can evaluate the filters that are not by tags.
+pub(crate) fn ask_filters(
+    topics: &Topics,
+    group: &Arc<str>,
+    core: &ClientCore,
+    gathering: &mut Gathering<'_>,
+) -> Vec<AskedFilter> {
     let mut filters = Vec::new();
-    let topics = shared.topics.iter();
-    for (topic, of_topic) in topics.filter(|(_, topic)| !topic.subscription.is_by_tags()) {
+    for (topic, of_topic) in topics
+        .iter()
+        .filter(|(_, topic)| !topic.subscription.is_by_tags())
+    {
         let check = FilterCheck {
             client_id: core.identity.client_id().to_owned(),
-            group: shared.group.to_string(),
+            group: group.to_string(),
             namespace: None,
             subscription_data: of_topic.subscription.clone(),
         };
         let body = Arc::new(check.encode());
         let check = Request::new(request::CHECK_CLIENT_CONFIG, &()).with_body(&body);
-        filters.extend(masters_of(topic, core).into_iter().map(|broker| Filter {
-            topic: topic.clone(),
-            place: gathering.ask(&broker, &check),
-            broker,
-        }));
+        filters.extend(
+            masters_of(topic, core)
+                .into_iter()
+                .map(|broker| AskedFilter {
+                    topic: topic.clone(),
+                    place: gathering.ask(&broker, &check),
+                    broker,
+                }),
+        );
     }
     filters
+}
+
+/// # Errors
+/// `Config`: a broker refuses a filter.
+pub(crate) fn check_filters(
+    filters: Vec<AskedFilter>,
+    answers: &[Option<Command>],
+    topics: &Topics,
+) -> Result<()> {
+    for AskedFilter {
+        topic,
+        broker,
+        place,
+    } in filters
+    {
+        match &answers[place] {
+            Some(answer) if !is_content(answer.code) => {
+                let refused = Error::response(answer.code, answer.remark.as_deref());
+                let topic = topics.names().for_users(&topic);
+                return Err(refused
+                    .of_kind(ErrorKind::Config)
+                    .at(&broker)
+                    .on_topic(&topic));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// Whether a broker accepts a filter. A broker that does not know the request accepts any.

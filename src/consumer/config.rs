@@ -132,25 +132,9 @@ impl ConsumerConfig {
     /// # Errors
     /// `Config`, with the name of the setting.
     pub(crate) fn check(&self) -> Result<()> {
-        let config = |error: Error| error.of_kind(ErrorKind::Config);
-        check_name("consumer group", &self.group, LONGEST_GROUP).map_err(config)?;
+        check_group(&self.group)?;
+        check_topics(&self.subscriptions)?;
         let bad = |text: String| Err(Error::new(ErrorKind::Config, text));
-        if *self.group == *DEFAULT_GROUP {
-            return bad(format!(
-                "the consumer group must not be {DEFAULT_GROUP}: name your own"
-            ));
-        }
-        if self.subscriptions.is_empty() {
-            return bad("nothing is subscribed: call subscribe(topic, filter)".to_owned());
-        }
-        for (topic, _) in self.subscriptions.iter() {
-            check_name("topic", topic, LONGEST_TOPIC).map_err(config)?;
-            if topic.starts_with(RETRY_PREFIX) {
-                return bad(format!(
-                    "{topic}: a group's retry topic is subscribed automatically"
-                ));
-            }
-        }
         for (wrong, text) in [
             (
                 !(1..=1000).contains(&self.threads),
@@ -203,6 +187,37 @@ impl ConsumerConfig {
         }
         Ok(())
     }
+}
+
+/// # Errors
+/// `Config`: no group can have this name.
+pub(crate) fn check_group(group: &str) -> Result<()> {
+    check_name("consumer group", group, LONGEST_GROUP)
+        .map_err(|error| error.of_kind(ErrorKind::Config))?;
+    if *group == *DEFAULT_GROUP {
+        let text = format!("the consumer group must not be {DEFAULT_GROUP}: name your own");
+        return Err(Error::new(ErrorKind::Config, text));
+    }
+    Ok(())
+}
+
+/// # Errors
+/// `Config`: there is no topic, or one that cannot be subscribed.
+pub(crate) fn check_topics(subscriptions: &Subscriptions) -> Result<()> {
+    let bad = |text: String| Err(Error::new(ErrorKind::Config, text));
+    if subscriptions.is_empty() {
+        return bad("nothing is subscribed: call subscribe(topic, filter)".to_owned());
+    }
+    for (topic, _) in subscriptions.iter() {
+        check_name("topic", topic, LONGEST_TOPIC)
+            .map_err(|error| error.of_kind(ErrorKind::Config))?;
+        if topic.starts_with(RETRY_PREFIX) {
+            return bad(format!(
+                "{topic}: a group's retry topic is subscribed automatically"
+            ));
+        }
+    }
+    Ok(())
 }
 
 impl fmt::Debug for ConsumerConfig {

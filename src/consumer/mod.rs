@@ -1,12 +1,12 @@
 // Consumers. `rebalance` and `fetch`, and most of `offset`, `queue` and `consume`, are functions of values,
-// without sockets, threads or locks. Each consumer has a control thread, in `control`, that uses them. In
+// without sockets, threads or locks. Each push or pull consumer has a control thread, in `control`, that uses them. In
 // reading order:
 //
 // - `subscription`: which messages of a topic a consumer gets; `topics`: those of a started consumer
 // - `rebalance`: computes the division of queues, which `control::group` carries out
 // - `offset`: start offsets, the offsets to commit (`control::stages::commits` sends them), and the offset
 //   file of broadcasting
-// - `fetch`: what the answer to a pull means; the deadlines of a popped message
+// - `fetch`: what the answer to a pull means
 // - `queue`: what one assigned queue holds, how much it may hold, and its lock at the broker
 // - `consume`: consume threads, handlers, and the outcome of each message
 // - `hooks`: hooks around calls of the handler, and local filters
@@ -18,7 +18,7 @@
 // - `config`: settings; `shared`: what all threads of a consumer share
 // - `gather`: requests of a thread that may wait; `admission`: checks before a consumer joins its group
 // - `running`: its start, in which it joins the client, and its end
-// - `push`: `PushConsumer`; `pull`: `PullConsumer`
+// - `push`: `PushConsumer`; `pull`: `PullConsumer`; `simple`: `SimpleConsumer`, which has no control thread
 
 mod admission;
 mod config;
@@ -39,6 +39,7 @@ mod rate;
 mod rebalance;
 mod running;
 mod shared;
+mod simple;
 mod subscription;
 mod topics;
 
@@ -53,6 +54,7 @@ pub use offset::StartFrom;
 pub use pull::{Messages, PullConsumer, PullConsumerBuilder, PulledMessage, Seek};
 pub use push::{PushConsumer, PushConsumerBuilder};
 pub use rebalance::{Allocation, Division};
+pub use simple::{AckStatus, ReceivedMessage, SimpleConsumer, SimpleConsumerBuilder};
 pub use subscription::Filter;
 
 /// The target of the log lines of consumers. It does not depend on the names of files.

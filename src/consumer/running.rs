@@ -16,7 +16,7 @@ use super::offset::{LocalOffsets, Saver};
 use super::queue::Scope;
 use super::shared::Shared;
 use super::topics::{GroupFacts, Topics};
-use crate::client::{Client, RouteListener, epoch_millis};
+use crate::client::{Client, Route, RouteListener, epoch_millis};
 use crate::error::{Error, ErrorKind, Result, Wait};
 use crate::logging;
 use crate::message::MessageQueue;
@@ -257,33 +257,43 @@ fn find_topics(
 ) -> Result<GroupFacts> {
     let deadline = Deadline::after(start, config.start_timeout);
     let mut facts = GroupFacts::default();
-    let routes = &client.inner().routes;
     // The user's own topics first: an error should name one of them.
     let (retry, own): (Vec<_>, Vec<_>) = topics.iter().partition(|(_, topic)| topic.is_retry);
     for (topic, _) in own.into_iter().chain(retry) {
-        loop {
-            let error = match routes.find(topic, None, deadline) {
-                Ok(route) => {
-                    let queues = route.subscribe().iter();
-                    facts.add(topic, queues.map(|queue| topics.on_wire(queue)));
-                    break;
-                }
-                Err(error) if error.kind() == ErrorKind::NoRoute => break,
-                Err(error) => error,
-            };
-            // No name server answers: they may be starting.
-            if deadline.remaining(Instant::now()) < NAME_SERVER_AGAIN {
-                if !config.wait_for_servers {
-                    return Err(error);
-                }
-                facts.leave_open(topic);
-                break;
+        match find_topic(client, topic, deadline) {
+            Ok(Some(route)) => {
+                let queues = route.subscribe().iter();
+                facts.add(topic, queues.map(|queue| topics.on_wire(queue)));
             }
-            client.inner().check_open()?;
-            let _ = client.inner().closing().recv_timeout(NAME_SERVER_AGAIN);
+            Ok(None) => {}
+            Err(error) if error.kind() == ErrorKind::Closed => return Err(error),
+            Err(_) if config.wait_for_servers => facts.leave_open(topic),
+            Err(error) => return Err(error),
         }
     }
     Ok(facts)
+}
+
+/// The route of a topic; `None` if the topic does not exist. As long as no name server answers, it is looked
+/// up again: they may be about to start.
+pub(crate) fn find_topic(
+    client: &Client,
+    topic: &Arc<str>,
+    deadline: Deadline,
+) -> Result<Option<Arc<Route>>> {
+    let core = client.inner();
+    loop {
+        let error = match core.routes.find(topic, None, deadline) {
+            Ok(route) => return Ok(Some(route)),
+            Err(error) if error.kind() == ErrorKind::NoRoute => return Ok(None),
+            Err(error) => error,
+        };
+        if deadline.remaining(Instant::now()) < NAME_SERVER_AGAIN {
+            return Err(error);
+        }
+        core.check_open()?;
+        let _ = core.closing().recv_timeout(NAME_SERVER_AGAIN);
+    }
 }
 
 #[cfg(test)]

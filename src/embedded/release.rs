@@ -51,6 +51,7 @@ impl Release {
                 | request::BATCH_ACK_MESSAGE
                 | request::CHANGE_MESSAGE_INVISIBLETIME
                 | request::NOTIFICATION
+                | request::POLLING_INFO
         );
         self.is_5() || !since_5
     }

@@ -48,7 +48,9 @@ impl Service for BrokerService {
             request::ACK_MESSAGE => consume::ack(state, request),
             request::BATCH_ACK_MESSAGE => consume::ack_batch(state, request),
             request::CHANGE_MESSAGE_INVISIBLETIME => consume::change_invisible(state, request),
+            request::POLLING_INFO => consume::polling(state, request),
             // These may wait.
+            request::NOTIFICATION => return consume::notice(state, call),
             request::GET_CONSUMER_RUNNING_INFO => return consume::running_info(state, call),
             request::POP_MESSAGE => return consume::pop(state, call),
             request::PULL_MESSAGE | request::LITE_PULL_MESSAGE => {

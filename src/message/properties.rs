@@ -224,6 +224,8 @@ pub mod name {
     pub const RETRY_TOPIC: &str = "RETRY_TOPIC";
     /// The id that it had then.
     pub const ORIGIN_MESSAGE_ID: &str = "ORIGIN_MESSAGE_ID";
+    /// What acknowledges a popped message.
+    pub(crate) const POP_CK: &str = "POP_CK";
     /// The prefix of dead letter topics: messages end there that were given back too often.
     #[cfg(feature = "embedded")]
     pub(crate) const DLQ_PREFIX: &str = "%DLQ%";
@@ -234,7 +236,7 @@ pub mod name {
         TRACE_ON, MSG_REGION, KEYS, TAGS, WAIT, DELAY, RETRY_TOPIC, "REAL_TOPIC", "REAL_QID",
         TRANSACTION_PREPARED, PRODUCER_GROUP, "MIN_OFFSET", "MAX_OFFSET", "BUYER_ID", ORIGIN_MESSAGE_ID,
         "TRANSFER_FLAG", "CORRECTION_FLAG", "MQ2_FLAG", "RECONSUME_TIME", UNIQ_KEY,
-        "MAX_RECONSUME_TIMES", "CONSUME_START_TIME", "POP_CK", "POP_CK_OFFSET", "1ST_POP_TIME",
+        "MAX_RECONSUME_TIMES", "CONSUME_START_TIME", POP_CK, "POP_CK_OFFSET", "1ST_POP_TIME",
         "TRAN_PREPARED_QUEUE_OFFSET", "DUP_INFO", "EXTEND_UNIQ_INFO", INSTANCE_ID,
         CORRELATION_ID, REPLY_TO_CLIENT, TTL, "ARRIVE_TIME", "PUSH_REPLY_TIME", CLUSTER,
         MESSAGE_TYPE, "INNER_MULTI_QUEUE_OFFSET", TIMER_DELAY_MS, "TIMER_DELAY_SEC",

@@ -83,6 +83,8 @@ pub mod request {
     pub const CHANGE_MESSAGE_INVISIBLETIME: i32 = 200_053;
     /// Asks whether there is a message to pop.
     pub const NOTIFICATION: i32 = 200_054;
+    /// Asks how many pops are held.
+    pub const POLLING_INFO: i32 = 200_055;
     /// Acknowledges several popped messages (brokers from 5.1.3 on).
     pub const BATCH_ACK_MESSAGE: i32 = 200_151;
 

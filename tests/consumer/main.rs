@@ -11,6 +11,7 @@ mod push;
 mod rebalance;
 mod retry;
 mod shutdown;
+mod simple;
 mod start;
 #[path = "../support/mod.rs"]
 mod support;

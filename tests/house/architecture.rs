@@ -99,6 +99,14 @@ const WALL_CLOCKS: &[(&str, &str)] = &[
         "consumer/running.rs",
         "a version that tells newer subscriptions of a group from older ones, of all its members",
     ),
+    (
+        "consumer/simple/running.rs",
+        "the same, and when the consumer started, which tools print",
+    ),
+    (
+        "consumer/simple/shared.rs",
+        "the time that a long poll names until the broker's own clock is known",
+    ),
 ];
 
 /// Files (below `src`) of the protocol and of messages that may have a `OnceLock`, and why.

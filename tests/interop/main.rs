@@ -17,6 +17,7 @@ mod java_consumers;
 mod java_groups;
 mod sends;
 mod servers;
+mod simple;
 mod strict;
 #[path = "../support/mod.rs"]
 mod support;

@@ -192,7 +192,7 @@ fn idle_pause(streak: u32) -> Duration {
 }
 
 /// Doubles each time, up to a second.
-fn growing(first_ms: u64, streak: u32) -> Duration {
+pub(crate) fn growing(first_ms: u64, streak: u32) -> Duration {
     Duration::from_millis(first_ms << streak.min(10)).min(SECOND)
 }
 

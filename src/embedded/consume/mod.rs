@@ -34,6 +34,6 @@ pub(super) use forward::running_info;
 pub(super) use groups::{check_config, connections, members};
 pub(super) use locks::{lock, unlock};
 pub(super) use offsets::{commit_offset, query_offset};
-pub(super) use pop::{ack, ack_batch, change_invisible, pop};
+pub(super) use pop::{ack, ack_batch, change_invisible, notice, polling, pop};
 pub(super) use pull::pull;
 pub(super) use send_back::send_back;

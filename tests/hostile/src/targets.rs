@@ -16,7 +16,8 @@ use rocketmq_blocking::protocol::consumer::lock::{LockRequest, Locked};
 use rocketmq_blocking::protocol::consumer::member::{Connections, FilterCheck, GroupName, Members};
 use rocketmq_blocking::protocol::consumer::offset::{CommitOffset, QueryOffset};
 use rocketmq_blocking::protocol::consumer::pop::{
-    Ack, BatchAck, ChangeAnswer, ChangeInvisible, Handle, PopAnswer, PopRequest, Popped,
+    Ack, BatchAck, ChangeAnswer, ChangeInvisible, Handle, Notice, NoticeRequest, Polling,
+    PollingQuery, PopAnswer, PopRequest, Popped,
 };
 use rocketmq_blocking::protocol::consumer::pull::{PullAnswer, PullRequest};
 use rocketmq_blocking::protocol::frame::{self, Buffer, RawFrame};
@@ -220,6 +221,10 @@ fn read_command(raw: RawFrame<'_>) {
     let _ = Ack::decode(&ext);
     let _ = ChangeInvisible::decode(&ext);
     let _ = ChangeAnswer::decode(&ext);
+    let _ = NoticeRequest::decode(&ext);
+    let _ = Notice::decode(&ext);
+    let _ = PollingQuery::decode(&ext);
+    let _ = Polling::decode(&ext);
     for (_, value) in ext.iter().take(8) {
         let _ = OffsetMessageId::decode(value);
         let _ = RecallHandle::decode(value);

@@ -12,7 +12,7 @@ use crate::embedded::consume::check::{
 use crate::embedded::consume::filter::Filter;
 use crate::embedded::consume::read;
 use crate::embedded::consume::wait::{self, Waiting};
-use crate::embedded::groups::Batch;
+use crate::embedded::groups::{Batch, QueueKey};
 use crate::embedded::server::{Answer, Call, bad_request};
 use crate::embedded::store::{Parts, StoredMessage};
 use crate::protocol::Command;
@@ -40,17 +40,15 @@ pub(in crate::embedded) fn pop(broker: &Arc<BrokerState>, call: Call<'_>) -> Ans
     if let Some(found) = pop_now(broker, &request, &pop, queues, &filter) {
         return Answer::Now(found);
     }
-    let nothing = |request: &Command| {
-        let answer = Command::response_to(request, response::POLLING_TIMEOUT);
-        answer.with_remark("NO_MESSAGE_IN_QUEUE")
-    };
     if pop.poll_time <= 0 {
-        return Answer::Now(nothing(&request));
+        return Answer::Now(nothing(broker, &request, &pop));
     }
-    let watched = sources(broker, &pop, queues).into_iter().map(|source| {
-        let offset = broker.offsets.query(&source.key).unwrap_or(0);
-        (source.key.topic, source.key.queue_id, offset)
-    });
+    let watched = sources(broker, (&pop).into(), queues)
+        .into_iter()
+        .map(|source| {
+            let offset = broker.offsets.query(&source.key).unwrap_or(0);
+            (source.key.topic, source.key.queue_id, offset)
+        });
     let waiting = Waiting {
         group: pop.consumer_group.clone(),
         queues: watched.collect(),
@@ -59,10 +57,20 @@ pub(in crate::embedded) fn pop(broker: &Arc<BrokerState>, call: Call<'_>) -> Ans
     let time = Duration::from_millis(pop.poll_time.unsigned_abs());
     let again = move |broker: &BrokerState, is_last: bool| {
         let found = pop_now(broker, &request, &pop, queues, &filter);
-        found.or_else(|| is_last.then(|| nothing(&request)))
+        found.or_else(|| is_last.then(|| nothing(broker, &request, &pop)))
     };
     wait::wait(broker, call, waiting, time, again);
     Answer::Later
+}
+
+fn nothing(broker: &BrokerState, request: &Command, pop: &PopRequest) -> Command {
+    let answer = Command::response_to(request, response::POLLING_TIMEOUT);
+    let answer = answer.with_remark("NO_MESSAGE_IN_QUEUE");
+    answer.with_fields(&PopAnswer {
+        pop_time: broker.clock.now(),
+        invisible_time: pop.invisible_time,
+        ..PopAnswer::default()
+    })
 }
 
 /// The number of the topic's queues, and the filter.
@@ -140,7 +148,7 @@ fn pop_now(
         body: Vec::new(),
         left: usize::try_from(pop.max_messages).unwrap_or(0),
     };
-    for source in sources(broker, pop, queues) {
+    for source in sources(broker, pop.into(), queues) {
         popping.take(&source);
     }
     popping.finish(request)
@@ -150,7 +158,7 @@ impl Popping<'_> {
     fn take(&mut self, source: &Source) {
         let (broker, pop) = (self.broker, self.pop);
         let key = &source.key;
-        if pop.order && self.is_blocked(source) {
+        if pop.order && is_blocked(broker, key, pop.attempt_id.as_deref()) {
             return;
         }
         let queue = broker.queue(&key.topic, key.queue_id);
@@ -205,17 +213,6 @@ impl Popping<'_> {
         }
     }
 
-    fn is_blocked(&self, source: &Source) -> bool {
-        let attempt = self.pop.attempt_id.as_deref();
-        let now = self.broker.clock.now();
-        let pops = &self.broker.pops;
-        pops.with_batch(&source.key, |batch| {
-            batch
-                .as_ref()
-                .is_some_and(|batch| batch.blocks(attempt, now))
-        })
-    }
-
     fn begin_batch(&mut self, source: &Source, offsets: &[i64]) {
         let (broker, pop) = (self.broker, self.pop);
         let (mark, id) = (source.mark, source.key.queue_id);
@@ -249,6 +246,15 @@ impl Popping<'_> {
         let answer = answer.with_fields(&fields).with_remark("FOUND");
         Some(answer.with_body(self.body))
     }
+}
+
+/// Whether a batch of the queue is open that another request has popped in order.
+pub(super) fn is_blocked(broker: &BrokerState, key: &QueueKey, attempt: Option<&str>) -> bool {
+    let now = broker.clock.now();
+    broker.pops.with_batch(key, |batch| {
+        let batch = batch.as_ref();
+        batch.is_some_and(|batch| batch.blocks(attempt, now))
+    })
 }
 
 /// A message of a retry topic as pops return it: with the requested topic and its handle.

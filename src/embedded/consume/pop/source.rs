@@ -3,7 +3,7 @@
 use crate::embedded::broker::BrokerState;
 use crate::embedded::consume::offsets::has_first_message;
 use crate::embedded::groups::QueueKey;
-use crate::protocol::consumer::pop::{Mark, PopRequest};
+use crate::protocol::consumer::pop::{Mark, NoticeRequest, PopRequest};
 
 /// One of this many pops asks the retry topic first, the others ask it last
 /// (`popFromRetryProbability`, 20 %).
@@ -17,22 +17,53 @@ pub(super) struct Source {
     pub(super) key: QueueKey,
 }
 
+/// The queues that a request is about.
+pub(super) struct Asked<'a> {
+    group: &'a str,
+    topic: &'a str,
+    /// -1 for all.
+    queue_id: i32,
+    order: bool,
+}
+
+impl<'a> From<&'a PopRequest> for Asked<'a> {
+    fn from(pop: &'a PopRequest) -> Asked<'a> {
+        Asked {
+            group: &pop.consumer_group,
+            topic: &pop.topic,
+            queue_id: pop.queue_id,
+            order: pop.order,
+        }
+    }
+}
+
+impl<'a> From<&'a NoticeRequest> for Asked<'a> {
+    fn from(question: &'a NoticeRequest) -> Asked<'a> {
+        Asked {
+            group: &question.consumer_group,
+            topic: &question.topic,
+            queue_id: question.queue_id,
+            order: question.order,
+        }
+    }
+}
+
 /// All queues of a pop, in the order in which they are asked. `queues` is the topic's number of queues.
-pub(super) fn sources(broker: &BrokerState, pop: &PopRequest, queues: i32) -> Vec<Source> {
+pub(super) fn sources(broker: &BrokerState, asked: Asked<'_>, queues: i32) -> Vec<Source> {
     let source = |mark: Mark, id| {
-        let topic = mark.real_topic(&pop.topic, &pop.consumer_group);
-        let key = QueueKey::new(&pop.consumer_group, &topic, id);
+        let topic = mark.real_topic(asked.topic, asked.group);
+        let key = QueueKey::new(asked.group, &topic, id);
         Source { mark, key }
     };
     let count = broker.count();
     let first = (count % queues.max(1).unsigned_abs()) as i32;
-    let mut all: Vec<Source> = match pop.queue_id {
-        0.. => vec![source(Mark::Normal, pop.queue_id)],
+    let mut all: Vec<Source> = match asked.queue_id {
+        0.. => vec![source(Mark::Normal, asked.queue_id)],
         _ => (0..queues)
             .map(|n| source(Mark::Normal, (first + n) % queues))
             .collect(),
     };
-    if !pop.order {
+    if !asked.order {
         let retries = source(Mark::RetryV1, 0);
         match count % RETRY_FIRST {
             0 => all.insert(0, retries),
@@ -57,4 +88,12 @@ pub(super) fn start(broker: &BrokerState, pop: &PopRequest, source: &Source) -> 
     };
     broker.offsets.commit(key, offset, broker.clock.now());
     offset
+}
+
+/// The same without an effect; a group without an offset counts from the oldest message on.
+pub(super) fn position(broker: &BrokerState, source: &Source) -> i64 {
+    let key = &source.key;
+    let (min, max) = broker.store.bounds(broker.queue(&key.topic, key.queue_id));
+    let offset = broker.offsets.query(key);
+    offset.map_or(min, |offset| offset.clamp(min, max))
 }

@@ -5,15 +5,18 @@
 //! - `request`: asking for messages, and the answer
 //! - `handle`: by what a message is acknowledged, and how handles follow from an answer
 //! - `ack`: acknowledging, and changing when a message comes again
+//! - `notice`: whether there is a message to pop
 
 mod ack;
 mod handle;
 mod mark;
+mod notice;
 mod request;
 
 pub use ack::{Ack, AckBatch, BatchAck, ChangeAnswer, ChangeInvisible};
 pub use handle::{Handle, Handled, Popped};
 pub use mark::Mark;
+pub use notice::{Notice, NoticeRequest, Polling, PollingQuery};
 pub use request::{PopAnswer, PopRequest};
 
 #[cfg(test)]

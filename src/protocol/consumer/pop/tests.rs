@@ -86,6 +86,53 @@ fn requests_and_answers_are_those_of_java() {
 }
 
 #[test]
+fn questions_about_messages_to_pop_are_those_of_java() {
+    let question = NoticeRequest {
+        consumer_group: "g".into(),
+        topic: "T".into(),
+        queue_id: -1,
+        poll_time: 15_000,
+        born_time: 7,
+        order: true,
+        attempt_id: Some("a".into()),
+        broker_name: Some("broker-a".into()),
+    };
+    let java = [
+        ("consumerGroup", "g"),
+        ("topic", "T"),
+        ("queueId", "-1"),
+        ("pollTime", "15000"),
+        ("bornTime", "7"),
+        ("order", "true"),
+        ("attemptId", "a"),
+        ("bname", "broker-a"),
+    ];
+    let optional = ["order", "attemptId", "bname"];
+    check_header(&question, NoticeRequest::decode, &java, &optional);
+    let notice = Notice {
+        has_message: true,
+        polling_full: true,
+    };
+    let java = [("hasMsg", "true"), ("pollingFull", "true")];
+    check_header(&notice, Notice::decode, &java, &["pollingFull"]);
+    let query = PollingQuery {
+        consumer_group: "g".into(),
+        topic: "T".into(),
+        queue_id: -1,
+        broker_name: Some("broker-a".into()),
+    };
+    let java = [
+        ("consumerGroup", "g"),
+        ("topic", "T"),
+        ("queueId", "-1"),
+        ("bname", "broker-a"),
+    ];
+    check_header(&query, PollingQuery::decode, &java, &["bname"]);
+    let polling = Polling { polling: 3 };
+    check_header(&polling, Polling::decode, &[("pollingNum", "3")], &[]);
+}
+
+#[test]
 fn a_handle_has_eight_parts() {
     let ours = handle("5 9 60000 0 2 broker-a 1 7");
     assert_eq!((ours.mark, ours.hidden_until()), (Mark::RetryV2, 60_009));

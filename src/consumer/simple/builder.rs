@@ -1,0 +1,169 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::config::SimpleConfig;
+use super::consumer::SimpleConsumer;
+use crate::client::{Client, ClientOptions, ClientSource};
+use crate::consumer::offset::StartFrom;
+use crate::consumer::subscription::Filter;
+use crate::error::{Error, Result};
+#[cfg(feature = "tls")]
+use crate::transport::TlsConfig;
+
+/// Sets up a [`SimpleConsumer`]; made by [`SimpleConsumer::builder`]. Nothing can be changed once it is
+/// started.
+///
+/// A value out of its range is an error at the start, of kind
+/// [`Config`](crate::ErrorKind::Config) where nothing else is said.
+#[derive(Debug, Clone)]
+#[must_use = "a builder does nothing until it is started"]
+pub struct SimpleConsumerBuilder {
+    config: SimpleConfig,
+    source: ClientSource,
+    /// What went wrong so far: it is reported at the start.
+    failed: Option<Error>,
+}
+
+impl SimpleConsumerBuilder {
+    pub(super) fn new(group: String) -> SimpleConsumerBuilder {
+        SimpleConsumerBuilder {
+            config: SimpleConfig::new(group),
+            source: ClientSource::default(),
+            failed: None,
+        }
+    }
+
+    /// Uses this client instead of one of its own (default: one of its own, closed with the
+    /// consumer). Not together with settings of a client. Shut the consumer down before the client.
+    pub fn client(mut self, client: &Client) -> Self {
+        self.source.give(client);
+        self
+    }
+
+    /// Settings of the client that the consumer makes for itself (default: none are set). Later
+    /// ones count; name servers and hooks add up.
+    #[doc(alias = "ClientConfig")]
+    pub fn options(mut self, options: ClientOptions) -> Self {
+        self.source.set(options);
+        self
+    }
+
+    /// See [`ClientOptions::name_server`].
+    #[doc(alias = "setNamesrvAddr")]
+    pub fn name_server(self, addresses: impl AsRef<str>) -> Self {
+        self.options(ClientOptions::new().name_server(addresses))
+    }
+
+    /// See [`ClientOptions::instance_name`].
+    #[doc(alias = "setInstanceName")]
+    pub fn instance_name(self, name: impl Into<String>) -> Self {
+        self.options(ClientOptions::new().instance_name(name))
+    }
+
+    /// See [`ClientOptions::namespace`].
+    #[doc(alias = "setNamespace")]
+    pub fn namespace(self, namespace: impl AsRef<str>) -> Self {
+        self.options(ClientOptions::new().namespace(namespace))
+    }
+
+    /// See [`ClientOptions::credentials`].
+    #[cfg(feature = "acl")]
+    #[doc(alias = "AclClientRPCHook")]
+    pub fn credentials(self, access_key: impl Into<String>, secret_key: impl Into<String>) -> Self {
+        self.options(ClientOptions::new().credentials(access_key, secret_key))
+    }
+
+    /// See [`ClientOptions::tls`].
+    #[cfg(feature = "tls")]
+    #[doc(alias = "setUseTLS")]
+    pub fn tls(self, tls: TlsConfig) -> Self {
+        self.options(ClientOptions::new().tls(tls))
+    }
+
+    /// Subscribes to a topic (at least once; may be called for several). A text is a filter by tags:
+    /// `created || paid`, or `*` for all. A topic that is subscribed twice gets both tag filters. A topic
+    /// that does not exist yet is waited for.
+    ///
+    /// All members of a group must subscribe to the same topics with the same filters, and be simple
+    /// consumers alike.
+    #[doc(alias = "setSubscriptionExpressions")]
+    pub fn subscribe(mut self, topic: impl Into<Arc<str>>, filter: impl Into<Filter>) -> Self {
+        let added = self.config.subscriptions.add(topic, filter.into());
+        self.failed = self.failed.or(added.err());
+        self
+    }
+
+    /// Where a group without an offset starts in a queue (default [`Last`](StartFrom::Last)). It counts when a
+    /// broker gets the group's first request for messages, not at the start of the consumer. Brokers know
+    /// two rules: [`First`](StartFrom::First), and `Last`, for which they hand out the last message that is
+    /// there too, and all of a queue whose first message is still in memory. A time is an error.
+    #[doc(alias = "initMode")]
+    #[doc(alias = "setConsumeFromWhere")]
+    pub fn start_from(mut self, from: StartFrom) -> Self {
+        self.config.start_from = from;
+        self
+    }
+
+    /// Messages of each queue in their order (default: in any order). A queue yields nothing while a message
+    /// of it is neither acked nor visible again. What is not acked comes again before all that follows it. An
+    /// answer that is lost on its way is asked for again.
+    ///
+    /// All members of the group must do the same.
+    #[doc(alias = "FIFO")]
+    #[doc(alias = "attemptId")]
+    pub fn ordered(mut self) -> Self {
+        self.config.is_ordered = true;
+        self
+    }
+
+    /// How long [`receive`](SimpleConsumer::receive) waits for a message (default 15 s). Zero: each broker is
+    /// asked once.
+    #[doc(alias = "setAwaitDuration")]
+    pub fn wait(mut self, time: Duration) -> Self {
+        self.config.wait = time;
+        self
+    }
+
+    /// How long an ack, or a change of the invisible time, is tried (default 5 s; not zero).
+    pub fn ack_timeout(mut self, time: Duration) -> Self {
+        self.config.ack_timeout = time;
+        self
+    }
+
+    /// After so many deliveries without an ack a message is put into the dead letter topic (`%DLQ%group`)
+    /// instead of being handed out (default 17, as proxies have it; not zero). Brokers do not count here: it is
+    /// the members that do it, and all should have the same number. `None`: messages come again for ever.
+    #[doc(alias = "setMaxReconsumeTimes")]
+    #[doc(alias = "maxAttempts")]
+    pub fn max_attempts(mut self, times: impl Into<Option<u32>>) -> Self {
+        self.config.max_attempts = times.into();
+        self
+    }
+
+    /// How long the start waits for a name server that does not answer (default 10 s).
+    pub fn start_timeout(mut self, timeout: Duration) -> Self {
+        self.config.start_timeout = timeout;
+        self
+    }
+
+    /// Starts the consumer. Nothing is fetched before the first [`receive`](SimpleConsumer::receive).
+    ///
+    /// # Errors
+    /// [`Config`](crate::ErrorKind::Config) for a bad group, topic, filter or setting, a filter that a
+    /// broker refuses, or a group that is already in use on a shared client;
+    /// [`Broker`](crate::ErrorKind::Broker) with the code `REQUEST_CODE_NOT_SUPPORTED` if a broker of the
+    /// topics has no POP (before 5.0);
+    /// [`NoNameServer`](crate::ErrorKind::NoNameServer) if none is set, or none answers within
+    /// [`start_timeout`](Self::start_timeout);
+    /// [`Invalid`](crate::ErrorKind::Invalid) if both a client and settings of a client are given;
+    /// [`Closed`](crate::ErrorKind::Closed) for a client that is shut down;
+    /// [`Io`](crate::ErrorKind::Io) if the system gives no threads.
+    pub fn start(self) -> Result<SimpleConsumer> {
+        if let Some(error) = self.failed {
+            return Err(error);
+        }
+        self.config.check()?;
+        let (client, is_own) = self.source.client()?;
+        SimpleConsumer::start(self.config, client, is_own)
+    }
+}

@@ -1,0 +1,192 @@
+//! `SimpleConsumer`: its handle.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::builder::SimpleConsumerBuilder;
+use super::config::{SimpleConfig, check_count, check_invisible};
+use super::receive::receive;
+use super::received::ReceivedMessage;
+use super::running::Running;
+use super::settle::{AckStatus, Delivery, ack_all};
+use crate::client::Client;
+use crate::consumer::LOG;
+use crate::consumer::observe::ShutdownReport;
+use crate::error::{Error, Result};
+use crate::logging;
+use crate::transport::Deadline;
+
+/// How long [`SimpleConsumer::shutdown`] may take.
+const SHUTDOWN_WITHIN: Duration = Duration::from_secs(30);
+
+/// Receives messages one by one, each hidden from the other members of the group for a time that the caller
+/// chooses, and acknowledges them one by one.
+///
+/// There are no queues to be divided and no offsets: any number of members, more than there are queues too,
+/// share all messages, and a slow message holds up no other one. A message that is not
+/// [acked](ReceivedMessage::ack) within its invisible time comes again, with its
+/// [`reconsume_times`](crate::MessageView::reconsume_times) one higher, to whichever member asks first. So
+/// every message is consumed at least once. The order of messages is lost, unless the consumer is
+/// [ordered](SimpleConsumerBuilder::ordered).
+///
+/// This is RocketMQ's POP: brokers have it from 5.0 on.
+///
+/// Any number of threads may receive. It is cheap to clone, and its last handle shuts it down; messages are
+/// no handles.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use rocketmq_blocking::consumer::AckStatus;
+/// use rocketmq_blocking::{SimpleConsumer, StartFrom};
+/// # use rocketmq_blocking::{Message, Producer};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let cluster = rocketmq_blocking::embedded::Cluster::start()?;
+/// # let name_server = cluster.name_server();
+/// # let producer = Producer::builder("g").name_server(&name_server).start()?;
+/// # (0..3).try_for_each(|n| producer.send(&Message::new("Mail", format!("mail {n}"))).map(drop))?;
+/// # let mut count = 0;
+/// let mailer = SimpleConsumer::builder("mailer")
+///     .name_server(name_server)
+///     .subscribe("Mail", "*")
+///     .start_from(StartFrom::First)
+///     .start()?;
+/// # while count < 3 {
+/// for message in mailer.receive(16, Duration::from_secs(30))? {
+///     println!("{}", message.text()?);
+/// #   count += 1;
+///     if message.ack()? != AckStatus::Confirmed {
+///         println!("it may come again");
+///     }
+/// }
+/// # }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+#[doc(alias = "POP")]
+#[doc(alias = "popMessage")]
+pub struct SimpleConsumer(Arc<Running>);
+
+impl SimpleConsumer {
+    /// A consumer of this group.
+    pub fn builder(group: impl Into<String>) -> SimpleConsumerBuilder {
+        SimpleConsumerBuilder::new(group.into())
+    }
+
+    pub(super) fn start(
+        config: SimpleConfig,
+        client: Client,
+        owns_client: bool,
+    ) -> Result<SimpleConsumer> {
+        let running = Running::start(config, client, owns_client)?;
+        Ok(SimpleConsumer(Arc::new(running)))
+    }
+
+    /// The group, without its namespace.
+    pub fn group(&self) -> &str {
+        &self.0.shared.config.group
+    }
+
+    /// The id under which brokers know this member of the group.
+    #[doc(alias = "buildMQClientId")]
+    pub fn client_id(&self) -> &str {
+        self.0.client.id()
+    }
+
+    /// Receives up to `max` messages (1 to 32) of one topic of one broker, and hides them for `invisible` (1 s
+    /// to 12 h). Without one it waits for the builder's [`wait`](SimpleConsumerBuilder::wait), and returns
+    /// none then. It does not wait for more than one.
+    ///
+    /// Topics and brokers have their turns. A message whose time is over before it is here is not returned: it
+    /// comes again.
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::ErrorKind::Invalid) for a number or a time out of its range;
+    /// [`Closed`](crate::ErrorKind::Closed) once the consumer is shut down, also for those that wait;
+    /// [`Broker`](crate::ErrorKind::Broker) as soon as a broker refuses: no permission to read, a filter that
+    /// it cannot evaluate, a group that it does not create, no POP. Other failures are tried again; if all
+    /// brokers fail until the end, it is the failure of one:
+    /// [`Connect`](crate::ErrorKind::Connect), [`Disconnected`](crate::ErrorKind::Disconnected),
+    /// [`Timeout`](crate::ErrorKind::Timeout), [`NoBroker`](crate::ErrorKind::NoBroker),
+    /// [`Busy`](crate::ErrorKind::Busy), [`Protocol`](crate::ErrorKind::Protocol).
+    #[doc(alias = "receiveMessage")]
+    pub fn receive(&self, max: usize, invisible: Duration) -> Result<Vec<ReceivedMessage>> {
+        self.receive_within(max, invisible, self.0.shared.config.wait)
+    }
+
+    /// The same with a wait of its own. With zero each broker is asked once. A broker that does not answer can
+    /// make it 3 s longer.
+    ///
+    /// # Errors
+    /// Those of [`receive`](SimpleConsumer::receive).
+    pub fn receive_within(
+        &self,
+        max: usize,
+        invisible: Duration,
+        wait: Duration,
+    ) -> Result<Vec<ReceivedMessage>> {
+        check_count(max)?;
+        check_invisible(invisible)?;
+        receive(&self.0.shared, max, invisible, wait)
+    }
+
+    /// Acks many messages, with one request for those of one broker and topic, and returns what became of
+    /// each, in their order: see [`ReceivedMessage::ack`]. Brokers before 5.1.3 get a request for each.
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::ErrorKind::Invalid) for messages of another consumer: none is acked then.
+    /// [`Broker`](crate::ErrorKind::Broker) if a broker refuses one of them, after all were tried: an
+    /// [`ack`](ReceivedMessage::ack) of each tells what became of it.
+    /// [`Closed`](crate::ErrorKind::Closed) once the consumer is shut down.
+    #[doc(alias = "batchAckMessage")]
+    pub fn ack_all<'a>(
+        &self,
+        messages: impl IntoIterator<Item = &'a ReceivedMessage>,
+    ) -> Result<Vec<AckStatus>> {
+        let shared = &self.0.shared;
+        let messages: Vec<&ReceivedMessage> = messages.into_iter().collect();
+        if !messages.iter().all(|message| message.is_of(shared)) {
+            return Err(Error::invalid("a message was received by another consumer"));
+        }
+        shared.check_not_ended()?;
+        let deliveries: Vec<&Delivery> = messages.iter().map(|m| m.delivery()).collect();
+        let deadline = Deadline::after(Instant::now(), shared.config.ack_timeout);
+        let outcomes = ack_all(shared, &deliveries, deadline).into_iter();
+        let outcomes = outcomes.zip(messages);
+        let settled: Vec<Result<AckStatus>> = outcomes
+            .map(|(outcome, m)| m.closed_if_settled(outcome))
+            .collect();
+        settled.into_iter().collect()
+    }
+
+    /// Ends the consumer within 30 s, like [`shutdown_within`](SimpleConsumer::shutdown_within).
+    pub fn shutdown(&self) {
+        let report = self.shutdown_within(SHUTDOWN_WITHIN);
+        if !report.is_clean() {
+            logging::warn!(target: LOG, "{}: {report}", self.group());
+        }
+    }
+
+    /// Ends the consumer, within this time: threads that wait for messages return with
+    /// [`Closed`](crate::ErrorKind::Closed); messages that other threads have received have half of the time to
+    /// be acked; brokers hear that this member is gone. Messages that are neither acked nor dropped by then
+    /// are in the report: they come again to the next member.
+    ///
+    /// What the calling thread itself has received must be acked before. A second call waits for the first
+    /// one, within its own time.
+    pub fn shutdown_within(&self, most: Duration) -> ShutdownReport {
+        self.0.shut_down_within(most)
+    }
+}
+
+impl fmt::Debug for SimpleConsumer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SimpleConsumer")
+            .field("group", &self.group())
+            .field("client", &self.0.client)
+            .finish_non_exhaustive()
+    }
+}

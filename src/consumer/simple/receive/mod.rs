@@ -1,0 +1,19 @@
+// Receiving messages. In reading order:
+//
+// - `flow`: one receive
+// - `sources`: which topic of which broker is asked next
+// - `pop`: a pop, and what its answer means
+// - `notice`: whether there is a message
+// - `unpack`: the messages of an answer
+// - `clock`: when a broker answered, by our clock
+
+mod clock;
+mod flow;
+mod notice;
+mod pop;
+mod sources;
+mod unpack;
+
+pub(super) use flow::receive;
+pub(super) use pop::no_pop;
+pub(super) use sources::Sources;

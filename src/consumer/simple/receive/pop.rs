@@ -1,0 +1,214 @@
+//! A pop of one source, and what its answer means.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::sources::Source;
+use super::unpack::{Arrived, unpack};
+use crate::consumer::LOG;
+use crate::consumer::offset::StartFrom;
+use crate::consumer::simple::received::ReceivedMessage;
+use crate::consumer::simple::shared::SimpleShared;
+use crate::error::{Error, ErrorKind, Result, SendFate};
+use crate::logging;
+use crate::protocol::Command;
+use crate::protocol::code::{request, response};
+use crate::protocol::consumer::pop::{PopAnswer, PopRequest};
+use crate::transport::{Deadline, Request};
+
+/// How long a broker has for an answer, after the time for which it may hold the request.
+const SOON: Duration = Duration::from_secs(3);
+
+/// An answer without messages that took longer was held by the broker.
+const HELD: Duration = Duration::from_millis(500);
+
+/// Any queue of the broker.
+const ANY_QUEUE: i32 = -1;
+
+/// What a pop asks for.
+pub(super) struct Wanted {
+    pub(super) max: usize,
+    pub(super) invisible: Duration,
+    /// How long the broker may hold the request.
+    pub(super) hold: Duration,
+}
+
+/// What the answer to a pop means.
+#[derive(Debug, PartialEq, Eq)]
+enum Verdict {
+    Found,
+    Nothing,
+    /// Once more, after a pause.
+    Later,
+    /// Somebody has to change something first.
+    Refused,
+}
+
+fn judge(code: i32) -> Verdict {
+    match code {
+        response::SUCCESS => Verdict::Found,
+        response::PULL_NOT_FOUND | response::POLLING_TIMEOUT => Verdict::Nothing,
+        response::NO_PERMISSION
+        | response::SUBSCRIPTION_PARSE_FAILED
+        | response::SUBSCRIPTION_GROUP_NOT_EXIST
+        | response::INVALID_PARAMETER
+        | response::REQUEST_CODE_NOT_SUPPORTED => Verdict::Refused,
+        _ => Verdict::Later,
+    }
+}
+
+/// Pops from a source. Failures that may pass are noted there.
+///
+/// # Errors
+/// `Closed`, and `Broker` for a refusal.
+pub(super) fn pop(
+    shared: &Arc<SimpleShared>,
+    source: &Source,
+    wanted: &Wanted,
+) -> Result<Vec<ReceivedMessage>> {
+    let sent = Instant::now();
+    let failed = |error: Error| {
+        logging::debug!(target: LOG, "{}: pop failed: {error}", source.broker);
+        if !matches!(error.kind(), ErrorKind::Broker | ErrorKind::Busy) {
+            shared.core.refresh_soon(&source.topic);
+        }
+        let mut sources = shared.sources.lock();
+        sources.failed(source, error, Instant::now());
+        Ok(Vec::new())
+    };
+    let address = match shared.master(&source.broker) {
+        Ok(address) => address,
+        Err(error) => return failed(error),
+    };
+    let header = header(shared, source, wanted, sent);
+    let asked = Request::new(request::POP_MESSAGE, &header);
+    let asked = match wanted.hold.is_zero() {
+        true => asked,
+        false => asked.parked(),
+    };
+    let deadline = Deadline::after(sent, wanted.hold + SOON);
+    let (answer, arrived) = match shared.ask_while_open(&address, &asked, deadline) {
+        Ok(answered) => answered,
+        Err(error) => {
+            if let Some(id) = header.attempt_id.filter(|_| may_have_popped(&error)) {
+                shared.sources.lock().lost_attempt(source, id, sent);
+            }
+            // An error of the client's own end is told as such.
+            shared.check_open()?;
+            return failed(error);
+        }
+    };
+    let fields = PopAnswer::decode(&answer.ext);
+    let may_be_held = !wanted.hold.is_zero();
+    let answered = fields.as_ref().ok().map(|fields| {
+        let mut sources = shared.sources.lock();
+        let clock = sources.clock(source, sent);
+        clock.answered_at(fields.pop_time, sent, arrived, may_be_held)
+    });
+    match judge(answer.code) {
+        Verdict::Nothing => {
+            let was_held = arrived.saturating_duration_since(sent) >= HELD;
+            let mut sources = shared.sources.lock();
+            sources.nothing(source, was_held, Instant::now());
+            Ok(Vec::new())
+        }
+        Verdict::Found => {
+            let arrived = Arrived {
+                invisible: wanted.invisible,
+                from: answered.unwrap_or(sent),
+            };
+            let unpacked = fields
+                .and_then(|fields| unpack(shared, source, answer.body, &fields, &arrived))
+                .map_err(|error| Error::from(error).at(&address));
+            match unpacked {
+                Ok(messages) => {
+                    shared.sources.lock().found(source, Instant::now());
+                    Ok(messages)
+                }
+                Err(error) => failed(error),
+            }
+        }
+        Verdict::Later => failed(refusal(&answer).at(&address)),
+        Verdict::Refused => {
+            let _ = failed(refusal(&answer).at(&address));
+            let topic = shared.topics.names().for_users(&source.topic);
+            Err(refusal(&answer).at(&address).on_topic(&topic))
+        }
+    }
+}
+
+fn header(shared: &SimpleShared, source: &Source, wanted: &Wanted, now: Instant) -> PopRequest {
+    let subscription = shared.topics.get(&source.topic).map(|t| &t.subscription);
+    let mut sources = shared.sources.lock();
+    let is_ordered = shared.config.is_ordered;
+    let client_id = shared.core.identity.client_id();
+    let brokers_time = sources.clock(source, now).time(now);
+    PopRequest {
+        consumer_group: shared.group.to_string(),
+        topic: source.topic.to_string(),
+        queue_id: ANY_QUEUE,
+        max_messages: wanted.max.try_into().unwrap_or(i32::MAX),
+        invisible_time: wanted.invisible.as_millis() as i64,
+        poll_time: wanted.hold.as_millis() as i64,
+        born_time: shared.born_time(brokers_time),
+        init_mode: match shared.config.start_from {
+            StartFrom::First => 0,
+            _ => 1,
+        },
+        expression_type: subscription.map(|s| s.expression_type.clone()),
+        expression: subscription.map(|s| s.sub_string.clone()),
+        order: is_ordered,
+        attempt_id: is_ordered.then(|| sources.begin_attempt(source, client_id, now)),
+        broker_name: Some(source.broker.to_string()),
+    }
+}
+
+/// Whether the broker may have handed out messages though there is no answer.
+fn may_have_popped(error: &Error) -> bool {
+    error.fate() == SendFate::MaybeStored
+}
+
+fn refusal(answer: &Command) -> Error {
+    let error = Error::response(answer.code, answer.remark.as_deref());
+    match answer.code {
+        response::REQUEST_CODE_NOT_SUPPORTED => no_pop(error),
+        _ => error,
+    }
+}
+
+/// What is said of a broker that does not know POP.
+pub(in crate::consumer::simple) fn no_pop(error: Error) -> Error {
+    error.detailed(
+        "REQUEST_CODE_NOT_SUPPORTED (3): this broker has no POP, which came with RocketMQ 5.0; \
+         PushConsumer and PullConsumer work with it",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_means_messages_none_a_pause_or_a_refusal() {
+        use Verdict::{Found, Later, Nothing, Refused};
+        for (code, expected) in [
+            (0, Found),
+            (19, Nothing),
+            (210, Nothing),
+            (209, Later),
+            (1, Later),
+            (2, Later),
+            (215, Later),
+            (17, Later),
+            (1500, Later),
+            (-7, Later),
+            (3, Refused),
+            (16, Refused),
+            (23, Refused),
+            (26, Refused),
+            (29, Refused),
+        ] {
+            assert_eq!(judge(code), expected, "{code}");
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! The messages of a pop's answer: with their handles, under their own topic, and only those that are wanted.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::sources::Source;
+use crate::consumer::LOG;
+use crate::consumer::simple::received::ReceivedMessage;
+use crate::consumer::simple::settle::{Delivery, Popped, ack_all, dead_letter};
+use crate::consumer::simple::shared::SimpleShared;
+use crate::logging;
+use crate::message::{MessageQueue, MessageView, name};
+use crate::protocol::ProtocolError;
+use crate::protocol::consumer::pop::{self, Handled, PopAnswer};
+use crate::protocol::message::{Messages, Packed};
+use crate::transport::Deadline;
+
+/// What a body may inflate to.
+const MOST_INFLATED: usize = 64 << 20;
+
+/// How long it may take to settle messages that are not handed out.
+const SETTLE_WITHIN: Duration = Duration::from_secs(3);
+
+/// How long messages are hidden, and since when at the latest.
+pub(super) struct Arrived {
+    pub(super) invisible: Duration,
+    pub(super) from: Instant,
+}
+
+/// The messages to hand out. One that cannot be read comes again.
+///
+/// # Errors
+/// The answer contradicts itself.
+pub(super) fn unpack(
+    shared: &Arc<SimpleShared>,
+    source: &Source,
+    body: Vec<u8>,
+    fields: &PopAnswer,
+    arrived: &Arrived,
+) -> Result<Vec<ReceivedMessage>, ProtocolError> {
+    let mut all: Vec<Packed> = Vec::new();
+    for message in Messages::new(body) {
+        match message {
+            Ok(packed) => all.push(packed),
+            Err(error) => unreadable(source, &error),
+        }
+    }
+    let popped: Vec<pop::Popped<'_>> = all
+        .iter()
+        .map(|packed| pop::Popped {
+            topic: packed.topic(),
+            queue_id: packed.queue_id(),
+            queue_offset: packed.queue_offset(),
+            handle: packed.property(name::POP_CK),
+        })
+        .collect();
+    let handles = fields.handles(&source.broker, &popped)?;
+    let (mut unwanted, mut messages) = (Vec::new(), Vec::new());
+    for (packed, handled) in all.into_iter().zip(handles) {
+        let readable = handled.map_err(|error| error.to_string()).and_then(|h| {
+            let message = packed.unpack(MOST_INFLATED);
+            Ok((h, message.map_err(|error| error.to_string())?))
+        });
+        let (handled, message) = match readable {
+            Ok(both) => both,
+            Err(error) => {
+                unreadable(source, &error);
+                continue;
+            }
+        };
+        let popped = Popped::new(handled.handle.clone(), arrived.invisible, arrived.from);
+        let delivery = Delivery::new(&source.topic, popped, &message);
+        let topic = shared.topics.get(&source.topic);
+        let message = shown(shared, source, message, &handled);
+        if topic.is_some_and(|topic| !topic.filter.matches(message.tag())) {
+            unwanted.push(delivery);
+        } else if is_dead(shared, &message) {
+            bury(shared, &delivery, &message);
+        } else if delivery.is_expired(Instant::now()) {
+            logging::debug!(
+                target: LOG,
+                "{}: a message came too late to be handed out",
+                source.broker
+            );
+        } else {
+            messages.push(ReceivedMessage::new(message, delivery, shared.clone()));
+        }
+    }
+    if !unwanted.is_empty() {
+        let unwanted: Vec<&Delivery> = unwanted.iter().collect();
+        // What fails comes again, and is not wanted again.
+        drop(ack_all(shared, &unwanted, soon()));
+    }
+    Ok(messages)
+}
+
+/// The message as users get it.
+fn shown(
+    shared: &SimpleShared,
+    source: &Source,
+    message: MessageView,
+    handled: &Handled,
+) -> MessageView {
+    let topic = shared.topics.names().for_users(&source.topic);
+    let message = match *topic == *message.topic() {
+        true => message,
+        false => message.with_topic(topic.clone()),
+    };
+    let message = match handled.deliveries {
+        Some(times) => message.with_reconsume_times(times),
+        None => message,
+    };
+    let queue = MessageQueue::new(topic, source.broker.clone(), handled.handle.queue_id);
+    let message = message.of_queue(&queue, 0);
+    match message.reconsume_times() > 0 {
+        true => message.maybe_repeated(),
+        false => message,
+    }
+}
+
+/// Whether it was delivered as often as it may be.
+fn is_dead(shared: &SimpleShared, message: &MessageView) -> bool {
+    let times = u32::try_from(message.reconsume_times()).unwrap_or(0);
+    let most = shared.config.max_attempts;
+    most.is_some_and(|most| times >= most)
+}
+
+/// Puts it into the dead letter topic. If that fails, it comes again.
+fn bury(shared: &SimpleShared, delivery: &Delivery, message: &MessageView) {
+    let id = message.message_id();
+    match dead_letter(shared, delivery, soon()) {
+        Ok(status) => logging::info!(target: LOG, "{id} is a dead letter: {status:?}"),
+        Err(error) => logging::warn!(target: LOG, "{id} cannot become a dead letter: {error}"),
+    }
+}
+
+fn soon() -> Deadline {
+    Deadline::after(Instant::now(), SETTLE_WITHIN)
+}
+
+fn unreadable(source: &Source, error: &dyn std::fmt::Display) {
+    let (topic, broker) = (&source.topic, &source.broker);
+    logging::warn!(target: LOG, "{topic} on {broker}: a message cannot be read: {error}");
+}

@@ -1,0 +1,162 @@
+//! A message that was received.
+
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::config::check_invisible;
+use super::settle::{AckStatus, Delivery, ack_all, dead_letter, hide};
+use super::shared::SimpleShared;
+use crate::error::Result;
+use crate::message::MessageView;
+use crate::transport::Deadline;
+
+/// A message of a [`SimpleConsumer`](super::SimpleConsumer). It is a [`MessageView`] that is hidden from all
+/// other members of the group for its invisible time, and comes again after that unless it is
+/// [acked](ReceivedMessage::ack).
+///
+/// It may be sent to other threads. Dropping it without an ack changes nothing at the broker: it comes again
+/// when its time is over. A clone of the `MessageView` in it may be kept for longer.
+#[must_use = "a message that is dropped without ack() comes again"]
+pub struct ReceivedMessage {
+    message: MessageView,
+    delivery: Delivery,
+    shared: Arc<SimpleShared>,
+    /// Among those that are held.
+    number: u64,
+}
+
+impl ReceivedMessage {
+    pub(super) fn new(
+        message: MessageView,
+        delivery: Delivery,
+        shared: Arc<SimpleShared>,
+    ) -> ReceivedMessage {
+        let offset = message.queue_offset().try_into().unwrap_or(0);
+        let queue = message.queue().cloned();
+        let number = queue.map_or(0, |queue| shared.held.open(queue, offset));
+        ReceivedMessage {
+            message,
+            delivery,
+            shared,
+            number,
+        }
+    }
+
+    /// Tells the broker that the message is consumed, and waits for its answer, at most for
+    /// [`ack_timeout`](super::SimpleConsumerBuilder::ack_timeout). A request that fails is sent again until
+    /// then, and as long as the message is not expired.
+    ///
+    /// A second ack of a message returns what the first one did, unless that is
+    /// [`Unknown`](AckStatus::Unknown): then it tries again.
+    ///
+    /// # Errors
+    /// [`Broker`](crate::ErrorKind::Broker) if the broker refuses, for example without the permission;
+    /// [`Closed`](crate::ErrorKind::Closed) once the consumer is shut down.
+    #[doc(alias = "ackMessage")]
+    pub fn ack(&self) -> Result<AckStatus> {
+        self.shared.check_not_ended()?;
+        let outcome = ack_all(&self.shared, &[&self.delivery], self.deadline()).pop();
+        self.closed_if_settled(outcome.unwrap_or(Ok(AckStatus::Unknown)))
+    }
+
+    /// Hides the message for this time from now on (1 s to 12 h), for work that takes longer than thought.
+    ///
+    /// After [`Confirmed`](AckStatus::Confirmed) the new time counts. After
+    /// [`Unknown`](AckStatus::Unknown) the broker may count the old or the new one; here it is the old one,
+    /// and an ack can only be `Unknown` too. [`Expired`](AckStatus::Expired): somebody else may have the
+    /// message.
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::ErrorKind::Invalid) for a time out of its range, and those of
+    /// [`ack`](ReceivedMessage::ack).
+    #[doc(alias = "changeInvisibleDuration")]
+    #[doc(alias = "changePopInvisibleTime")]
+    pub fn extend(&self, invisible: Duration) -> Result<AckStatus> {
+        check_invisible(invisible)?;
+        self.shared.check_not_ended()?;
+        hide(&self.shared, &self.delivery, invisible, self.deadline())
+    }
+
+    /// Gives the message back: it comes again after this time (1 s to 12 h), to whichever member. Its
+    /// [`reconsume_times`](MessageView::reconsume_times) is one more then.
+    ///
+    /// # Errors
+    /// Those of [`extend`](ReceivedMessage::extend).
+    #[doc(alias = "changeInvisibleDuration")]
+    #[doc(alias = "RECONSUME_LATER")]
+    pub fn retry_after(&self, time: Duration) -> Result<AckStatus> {
+        let hidden = self.extend(time)?;
+        if hidden == AckStatus::Confirmed {
+            self.delivery.give_back();
+        }
+        self.closed_if_settled(Ok(hidden))
+    }
+
+    /// Puts the message into the group's dead letter topic (`%DLQ%group`), and acks it. If only the ack
+    /// fails, it comes again, and is a dead letter too.
+    ///
+    /// # Errors
+    /// Those of [`ack`](ReceivedMessage::ack).
+    #[doc(alias = "forwardMessageToDeadLetterQueue")]
+    pub fn dead_letter(&self) -> Result<AckStatus> {
+        self.shared.check_not_ended()?;
+        let outcome = dead_letter(&self.shared, &self.delivery, self.deadline());
+        self.closed_if_settled(outcome)
+    }
+
+    /// Until when the message is hidden from others, a little less by way of precaution: from then on
+    /// an ack is [`Expired`](AckStatus::Expired).
+    #[doc(alias = "getInvisibleDuration")]
+    pub fn expires_at(&self) -> Instant {
+        self.delivery.expires_at()
+    }
+
+    /// The message itself, for longer than its invisible time.
+    pub fn message(&self) -> &MessageView {
+        &self.message
+    }
+
+    pub(super) fn delivery(&self) -> &Delivery {
+        &self.delivery
+    }
+
+    pub(super) fn is_of(&self, shared: &Arc<SimpleShared>) -> bool {
+        Arc::ptr_eq(&self.shared, shared)
+    }
+
+    /// What is settled is not held any more: a shutdown need not wait for it.
+    pub(super) fn closed_if_settled(&self, outcome: Result<AckStatus>) -> Result<AckStatus> {
+        if matches!(outcome, Ok(AckStatus::Confirmed | AckStatus::Expired)) {
+            self.shared.held.close(self.number);
+        }
+        outcome
+    }
+
+    fn deadline(&self) -> Deadline {
+        Deadline::after(Instant::now(), self.shared.config.ack_timeout)
+    }
+}
+
+impl Drop for ReceivedMessage {
+    fn drop(&mut self) {
+        self.shared.held.close(self.number);
+    }
+}
+
+impl Deref for ReceivedMessage {
+    type Target = MessageView;
+
+    fn deref(&self) -> &MessageView {
+        &self.message
+    }
+}
+
+impl fmt::Debug for ReceivedMessage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ReceivedMessage")
+            .field(&self.message)
+            .finish()
+    }
+}

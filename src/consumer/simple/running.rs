@@ -1,0 +1,149 @@
+//! A simple consumer that runs: its start and its end.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::config::SimpleConfig;
+use super::member::SimpleMember;
+use super::receive::no_pop;
+use super::shared::SimpleShared;
+use crate::client::{Client, ClientCore, Membership, RouteListener, epoch_millis};
+use crate::consumer::LOG;
+use crate::consumer::admission::{WITHIN, ask_filters, check_filters};
+use crate::consumer::gather::Gathering;
+use crate::consumer::observe::ShutdownReport;
+use crate::consumer::running::find_topic;
+use crate::consumer::topics::{Topics, masters_of};
+use crate::error::{Error, Result};
+use crate::logging;
+use crate::protocol::code::{request, response};
+use crate::protocol::consumer::pop::PollingQuery;
+use crate::sync::Mutex;
+use crate::transport::{Deadline, Request, Threads};
+
+/// How long dropping the last handle may take.
+const DROP_WITHIN: Duration = Duration::from_secs(3);
+
+/// It is shut down when this is dropped.
+pub(super) struct Running {
+    pub(super) shared: Arc<SimpleShared>,
+    pub(super) client: Client,
+    owns_client: bool,
+    membership: Mutex<Option<Membership>>,
+    /// Locked for the whole of a shutdown.
+    report: Mutex<Option<ShutdownReport>>,
+    /// Hears of routes for as long as the consumer lives.
+    _member: Arc<SimpleMember>,
+}
+
+impl Running {
+    pub(super) fn start(
+        config: SimpleConfig,
+        client: Client,
+        owns_client: bool,
+    ) -> Result<Running> {
+        let core = client.inner().clone();
+        core.check_open()?;
+        let deadline = Deadline::after(Instant::now(), config.start_timeout);
+        let names = core.config.rpc.names();
+        let group = names.on_wire(&config.group);
+        let now = epoch_millis();
+        let topics = Topics::new(&config.subscriptions, None, names, now)?;
+        for (topic, _) in topics.iter() {
+            find_topic(&client, topic, deadline)?;
+        }
+        admit(&topics, &group, &core)?;
+        let shared = Arc::new(SimpleShared::new(config, group, topics, core.clone()));
+        let member = Arc::new(SimpleMember::new(shared.clone(), now));
+        let membership = core.join(member.clone())?;
+        let listener: Arc<dyn RouteListener> = member.clone();
+        core.routes.listen(Arc::downgrade(&listener));
+        Ok(Running {
+            shared,
+            client,
+            owns_client,
+            membership: Mutex::new(Some(membership)),
+            report: Mutex::new(None),
+            _member: member,
+        })
+    }
+
+    pub(super) fn shut_down_within(&self, most: Duration) -> ShutdownReport {
+        let deadline = Deadline::after(Instant::now(), most);
+        let shared = &self.shared;
+        shared.close();
+        // It has no threads; a second caller waits for the first one.
+        let threads = Threads::default();
+        let Some(mut report) = threads.take_turn(&self.report, deadline) else {
+            return ShutdownReport::default();
+        };
+        if let Some(report) = &*report {
+            return report.clone();
+        }
+        let for_others = deadline.share(Instant::now(), 2);
+        shared.held.wait_for_others(for_others);
+        shared.end();
+        let mut result = ShutdownReport {
+            running: shared.held.left(),
+            ..ShutdownReport::default()
+        };
+        if let Some(membership) = self.membership.lock().take() {
+            membership.unregister(deadline);
+        }
+        if self.owns_client {
+            let rest = deadline.remaining(Instant::now());
+            result.stuck_threads = self.client.shutdown_within(rest).stuck_threads;
+        }
+        *report = Some(result.clone());
+        result
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if self.report.lock().is_some() {
+            return;
+        }
+        let report = self.shut_down_within(DROP_WITHIN);
+        if !report.is_clean() {
+            let group = &self.shared.config.group;
+            logging::warn!(target: LOG, "consumer {group} dropped: {report}");
+        }
+    }
+}
+
+/// Asks the brokers of the topics whose routes are known, before the consumer joins its group. What they do not
+/// say now, the first receive will find out.
+///
+/// # Errors
+/// `Broker`: a broker has no POP. `Config`: one refuses a filter.
+fn admit(topics: &Topics, group: &Arc<str>, core: &ClientCore) -> Result<()> {
+    let mut gathering = Gathering::new(core, Deadline::after(Instant::now(), WITHIN));
+    let mut pops = Vec::new();
+    for (topic, _) in topics.iter() {
+        let header = PollingQuery {
+            consumer_group: group.to_string(),
+            topic: topic.to_string(),
+            queue_id: -1,
+            broker_name: None,
+        };
+        let asked = Request::new(request::POLLING_INFO, &header);
+        for broker in masters_of(topic, core) {
+            let place = gathering.ask(&broker, &asked);
+            pops.push((topic, broker, place));
+        }
+    }
+    let filters = ask_filters(topics, group, core, &mut gathering);
+    let answers = gathering.answers();
+    for (topic, broker, place) in pops {
+        match &answers[place] {
+            Some(answer) if answer.code == response::REQUEST_CODE_NOT_SUPPORTED => {
+                let error = Error::response(answer.code, answer.remark.as_deref());
+                let topic = topics.names().for_users(topic);
+                return Err(no_pop(error).at(&broker).on_topic(&topic));
+            }
+            _ => {}
+        }
+    }
+    check_filters(filters, &answers, topics)
+}
