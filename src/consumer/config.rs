@@ -250,6 +250,7 @@ impl fmt::Debug for ConsumerConfig {
             .field("rate_limit", &self.rate_limit)
             .field("on_offset_moved", &self.on_offset_moved)
             .field("on_corrupt", &self.on_corrupt)
+            .field("hooks", &self.hooks)
             .field("listener", &self.listener.as_ref().map(|_| ".."))
             .finish_non_exhaustive()
     }

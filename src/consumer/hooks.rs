@@ -118,6 +118,15 @@ impl Hooks {
     }
 }
 
+impl fmt::Debug for Hooks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hooks")
+            .field("consume", &self.consume.len())
+            .field("filters", &self.filters.len())
+            .finish()
+    }
+}
+
 fn guarded(run: impl FnOnce()) {
     if caught(run).is_err() {
         logging::error!(target: LOG, "a consume hook panicked; the messages are handled all the same");

@@ -296,6 +296,12 @@ fn take(owned: &mut Owned, tools: &mut Tools, pull: Pull, found: Found, next: u6
     owned.fetch.last_stored = found.last_stored.or(owned.fetch.last_stored);
     let may_repeat = std::mem::take(&mut owned.fetch.may_repeat);
     let end = owned.fetch.end.filter(|_| may_repeat);
+    // Another member may be at the same messages.
+    let is_shared = owned
+        .lock
+        .as_ref()
+        .is_some_and(|lock| lock.goes_without(now));
+    let end = end.max(is_shared.then_some(next));
     let messages = found.messages.into_iter();
     let messages = messages.map(|(offset, bytes, payload)| Fetched {
         offset: offset.try_into().unwrap_or(0),
