@@ -330,8 +330,9 @@ pub mod transaction {
     pub use crate::producer::{HalfMessage, TransactionProducerBuilder, TransactionReceipt};
 }
 
-/// Hooks: your code around sends and requests.
+/// Hooks: your code around sends, calls of handlers, and requests.
 pub mod hook {
+    pub use crate::consumer::hooks::{ConsumeContext, ConsumeHook, ConsumeOutcome};
     pub use crate::send::hooks::*;
     pub use crate::transport::{RpcHook, RpcRequest, RpcResponse};
 }

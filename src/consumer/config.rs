@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::consume::Mode;
 use super::fetch::OffsetMoved;
+use super::hooks::Hooks;
 use super::observe::Listener;
 use super::offset::StartFrom;
 use super::rebalance::Allocation;
@@ -62,6 +63,7 @@ pub(crate) struct ConsumerConfig {
     pub(crate) rate_limit: Option<u32>,
     pub(crate) on_offset_moved: OffsetMoved,
     pub(crate) on_corrupt: OnCorrupt,
+    pub(crate) hooks: Hooks,
     pub(crate) listener: Option<Listener>,
 }
 
@@ -122,6 +124,7 @@ impl ConsumerConfig {
             rate_limit: None,
             on_offset_moved: OffsetMoved::default(),
             on_corrupt: OnCorrupt::default(),
+            hooks: Hooks::default(),
             listener: None,
         }
     }
@@ -247,6 +250,7 @@ impl fmt::Debug for ConsumerConfig {
             .field("rate_limit", &self.rate_limit)
             .field("on_offset_moved", &self.on_offset_moved)
             .field("on_corrupt", &self.on_corrupt)
+            .field("hooks", &self.hooks)
             .field("listener", &self.listener.as_ref().map(|_| ".."))
             .finish_non_exhaustive()
     }

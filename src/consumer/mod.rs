@@ -9,6 +9,7 @@
 // - `fetch`: what the answer to a pull means
 // - `queue`: what one assigned queue holds, how much it may hold, and its lock at the broker
 // - `consume`: consume threads, handlers, and the outcome of each message
+// - `hooks`: hooks around calls of the handler, and local filters
 // - `rate`: the limit of messages per second
 // - `control`: the control thread
 // - `ends`: the ends of queues, and how far the consumer is behind
@@ -31,6 +32,7 @@ mod control;
 mod ends;
 mod fetch;
 mod gather;
+pub(crate) mod hooks;
 mod member;
 mod observe;
 mod offset;

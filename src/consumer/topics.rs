@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use super::observe::TopicCounts;
 use super::offset::{Committed, GroupIs, group_is};
 use super::subscription::{Filter, Subscriptions};
 use crate::client::{ClientCore, Names};
@@ -18,9 +19,10 @@ pub(crate) struct Topic {
     pub(crate) subscription: Subscription,
     pub(crate) filter: Filter,
     pub(crate) is_retry: bool,
+    pub(crate) counts: TopicCounts,
 }
 
-/// The subscribed topics, by their names on the wire. Immutable.
+/// The subscribed topics, by their names on the wire. Immutable but for the counters.
 #[derive(Debug)]
 pub(crate) struct Topics {
     by_name: BTreeMap<Arc<str>, Topic>,
@@ -50,6 +52,7 @@ impl Topics {
                 subscription,
                 filter: filter.clone(),
                 is_retry: false,
+                counts: TopicCounts::default(),
             };
             by_name.insert(on_wire, topic);
         }
@@ -60,6 +63,7 @@ impl Topics {
                 subscription: all.map_err(Error::from)?,
                 filter: Filter::all(),
                 is_retry: true,
+                counts: TopicCounts::default(),
             };
             by_name.insert(retry, topic);
         }

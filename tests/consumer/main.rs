@@ -4,6 +4,7 @@ mod broadcast;
 mod brokers;
 mod common;
 mod flow;
+mod hooks;
 #[path = "../ledger/mod.rs"]
 mod ledger;
 mod ledger_checker;

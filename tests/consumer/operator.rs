@@ -162,6 +162,45 @@ fn a_consumer_answers_its_running_info() {
 }
 
 #[test]
+fn an_operator_sees_how_fast_messages_come_and_are_consumed() {
+    let cluster = cluster();
+    let (seen, handled) = unbounded();
+    let consumer = PushConsumer::builder("g")
+        .name_server(cluster.name_server())
+        .subscribe("T", "*")
+        .start_from(StartFrom::First)
+        .start(move |message| -> Result<(), Retry> {
+            seen.send(())?;
+            match message.text()? {
+                "0" => Err(Retry::dead_letter()),
+                _ => Ok(()),
+            }
+        })
+        .expect("a consumer");
+    send(&producer(&cluster), 5);
+    for _ in 0..5 {
+        handled.recv_timeout(PATIENCE).expect("a message");
+    }
+    let status = || {
+        let info = cluster.group("g").running_info(consumer.client_id(), false);
+        info.expect("an answer").status_table["T"].clone()
+    };
+    eventually("counted", || {
+        let status = status();
+        let ratio = status.consume_ok_tps / status.consume_failed_tps;
+        (ratio - 4.0).abs() < 1e-9
+    });
+    let status = status();
+    assert_eq!(status.consume_failed_msgs, 1);
+    assert!(status.pull_tps >= status.consume_ok_tps, "{status:?}");
+    assert!(
+        status.pull_rt > 0.0 && status.consume_rt > 0.0,
+        "{status:?}"
+    );
+    consumer.shutdown();
+}
+
+#[test]
 fn a_message_is_handled_at_once_on_an_operators_request() {
     let cluster = cluster();
     let (seen, handled) = unbounded();

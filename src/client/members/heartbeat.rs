@@ -24,8 +24,14 @@ use crate::transport::{
 /// The longest wait for unregistering groups, and at most a quarter of the time left.
 const GOODBYE_WITHIN: Duration = Duration::from_secs(1);
 
+/// The pause after a heartbeat that failed; twice as long after each further one.
+const AGAIN_AFTER: Duration = Duration::from_millis(500);
+
+/// After so many failures in a row, the next heartbeat is that of the interval.
+const MOST_REPEATED: u32 = 6;
+
 /// Tells brokers which groups live in a client: at intervals, at once over every new connection, and when
-/// a group joins or changes.
+/// a group joins or changes. A heartbeat that fails is repeated, after pauses that grow.
 ///
 /// All masters of known routes get heartbeats; with a consumer, all slaves too. An address that a
 /// route names is a broker, whatever else it is (for example a name server, as the 5.x proxy). The
@@ -119,7 +125,7 @@ impl Heartbeats {
     }
 
     /// A connection came up. Runs on the thread that dialled.
-    pub(super) fn connected(&self, connection: &Arc<Connection>) {
+    pub(super) fn connected(self: &Arc<Self>, connection: &Arc<Connection>) {
         let address = connection.address();
         match self.broker_of_send_address(address) {
             // The ordinary port gets a heartbeat too, over a connection that no sender waits for.
@@ -156,27 +162,24 @@ impl Heartbeats {
     }
 
     /// Tells the broker at the other end of a connection of all members. Does not wait for its answer.
-    pub(super) fn send(&self, connection: &Arc<Connection>) {
+    pub(super) fn send(self: &Arc<Self>, connection: &Arc<Connection>) {
         let Some(heartbeat) = self.prepare(connection) else {
             return;
         };
         let version = heartbeat.version;
         let deadline = Deadline::after(Instant::now(), self.timeout);
-        let (registry, to) = (self.registry.clone(), connection.clone());
-        let warnings = self.warnings.clone();
+        let (own, to) = (self.clone(), connection.clone());
         let completion = move |outcome: Outcome| {
             match outcome {
                 Ok(answer) if api::check(&answer, to.address()).is_ok() => {
-                    note_confirmed(&registry, &to, version);
+                    note_confirmed(&own.registry, &to, version);
                 }
                 Ok(answer) => {
-                    to.registration().end(version);
                     let text = format!("{}: heartbeat answered {}", to.address(), answer.code);
-                    warn(&warnings, &text);
+                    own.note_failed(&to, version, &text);
                 }
                 Err(error) => {
-                    to.registration().end(version);
-                    warn(&warnings, &format!("heartbeat failed: {error}"));
+                    own.note_failed(&to, version, &format!("heartbeat failed: {error}"));
                 }
             }
             Next::Done
@@ -188,6 +191,21 @@ impl Heartbeats {
             Box::new(completion),
             heartbeat.order,
         );
+    }
+
+    /// A heartbeat of this version has failed. Another one follows.
+    pub(super) fn note_failed(self: &Arc<Self>, to: &Connection, version: u64, text: &str) {
+        let failures = to.registration().note_failed();
+        to.registration().end(version);
+        warn(&self.warnings, text);
+        if let Some(pause) = again_after(failures) {
+            let (own, address) = (Arc::downgrade(self), to.address().clone());
+            self.timer.schedule(Instant::now() + pause, move |_| {
+                if let Some(own) = own.upgrade() {
+                    own.send_soon([address]);
+                }
+            });
+        }
     }
 
     /// A heartbeat to the broker at the other end of a connection, which is to go out now.
@@ -292,7 +310,7 @@ impl Heartbeats {
     }
 
     /// The turn of all brokers.
-    fn send_all(&self) {
+    fn send_all(self: &Arc<Self>) {
         for address in self.targets() {
             match self.remoting.current(&address) {
                 Some(connection) => self.send(&connection),
@@ -302,7 +320,7 @@ impl Heartbeats {
     }
 
     /// Takes the addresses that get a heartbeat out of turn.
-    fn send_due(&self) {
+    fn send_due(self: &Arc<Self>) {
         let due = mem::take(&mut *self.due.lock());
         for address in due {
             match self.remoting.current(&address) {
@@ -352,6 +370,11 @@ pub(super) fn note_confirmed(registry: &Registry, connection: &Arc<Connection>, 
     for member in registry.between(before, version) {
         member.confirmed(connection);
     }
+}
+
+/// When a heartbeat is repeated after so many failures in a row.
+fn again_after(failures: u32) -> Option<Duration> {
+    (failures <= MOST_REPEATED).then(|| AGAIN_AFTER * (1 << (failures - 1)))
 }
 
 pub(super) fn warn(warnings: &Throttle, text: &str) {

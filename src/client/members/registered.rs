@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::heartbeat::{Heartbeats, InOrder, note_confirmed, warn};
+use super::heartbeat::{Heartbeats, InOrder, note_confirmed};
 use super::member::MemberKind;
 use crate::client::api;
 use crate::error::Result;
@@ -34,7 +34,7 @@ impl Heartbeats {
     /// one the client would be a stranger. `None` if sends go to another port, and where something went
     /// wrong, which the request that follows will find out.
     pub(in crate::client) fn ensure_registered(
-        &self,
+        self: &Arc<Self>,
         kind: MemberKind,
         group: &str,
         address: &Arc<str>,
@@ -102,7 +102,7 @@ impl Heartbeats {
     }
 
     /// Sends a heartbeat over a connection and waits. Says whether the broker has confirmed it.
-    fn register(&self, connection: &Arc<Connection>, deadline: Deadline) -> bool {
+    fn register(self: &Arc<Self>, connection: &Arc<Connection>, deadline: Deadline) -> bool {
         let Some(heartbeat) = self.prepare(connection) else {
             return false;
         };
@@ -153,11 +153,15 @@ impl Heartbeats {
             .dispatch_in_order(&connection, prepared, most, completion, order);
     }
 
-    fn note_answer(&self, connection: &Arc<Connection>, version: u64, answer: Result<()>) -> bool {
+    fn note_answer(
+        self: &Arc<Self>,
+        connection: &Arc<Connection>,
+        version: u64,
+        answer: Result<()>,
+    ) -> bool {
         if let Err(error) = answer {
-            connection.registration().end(version);
             let text = format!("heartbeat before a request failed: {error}");
-            warn(&self.warnings, &text);
+            self.note_failed(connection, version, &text);
             return false;
         }
         note_confirmed(&self.registry, connection, version);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::deliveries::{Deliveries, Mark};
 use super::ordered::OrderedMessage;
 use super::retry::Retry;
+use crate::consumer::hooks::ConsumeOutcome;
 use crate::consumer::queue::Assigned;
 use crate::message::MessageView;
 use crate::panics::caught;
@@ -15,6 +16,17 @@ pub(crate) enum Ended {
     Ok,
     Retry(Retry),
     Panicked,
+}
+
+impl Ended {
+    /// The same as hooks see it.
+    pub(super) fn outcome(&self) -> ConsumeOutcome<'_> {
+        match self {
+            Ended::Ok => ConsumeOutcome::Done,
+            Ended::Retry(retry) => ConsumeOutcome::Retry(retry),
+            Ended::Panicked => ConsumeOutcome::Panicked,
+        }
+    }
 }
 
 /// A handler of a consumer.

@@ -55,7 +55,7 @@ fn unread(
     }
 }
 
-/// The message as its handler gets it; `None` if its tag does not match.
+/// The message as its handler gets it; `None` if its tag does not match, or a local filter leaves it out.
 fn unpack_one(
     shared: &Shared,
     queue: &Assigned,
@@ -85,6 +85,9 @@ fn unpack_one(
         }
     };
     let message = message.of_queue(&queue.shown, 0);
+    if !shared.config.hooks.pass(&message) {
+        return Ok(None);
+    }
     Ok(Some(match offset < may_repeat_below {
         true => message.maybe_repeated(),
         false => message,

@@ -10,6 +10,7 @@ use super::outcome::{Limits, Outcome, Settlement, settle};
 use super::unpack::unpack;
 use crate::consumer::LOG;
 use crate::consumer::control::{Event, GivenBack};
+use crate::consumer::hooks::ConsumeContext;
 use crate::consumer::queue::{Assigned, Handed, Payload, Stale, Ticket};
 use crate::consumer::shared::Shared;
 use crate::logging;
@@ -61,12 +62,38 @@ impl Worker {
         if messages.is_empty() {
             return;
         }
-        let ended = self.handler.handle(queue, &messages);
+        let ended = self.call(queue, &messages);
         for ((ticket, message), ended) in tickets.into_iter().zip(messages).zip(ended) {
             if self.settle(queue, ticket, message, ended).is_err() {
                 self.shared.counters.late_results.add(1);
             }
         }
+    }
+
+    /// Runs the handler, and the hooks around it.
+    fn call(&self, queue: &Arc<Assigned>, messages: &[MessageView]) -> Vec<Ended> {
+        let (config, started) = (&self.shared.config, Instant::now());
+        let context = config.hooks.watch_calls().then(|| ConsumeContext {
+            group: &config.group,
+            queue: &queue.shown,
+            messages,
+            started,
+        });
+        if let Some(context) = &context {
+            config.hooks.before(context);
+        }
+        let ended = self.handler.handle(queue, messages);
+        if let Some(context) = &context {
+            let outcomes: Vec<_> = ended.iter().map(Ended::outcome).collect();
+            config.hooks.after(context, &outcomes);
+        }
+        if let Some(topic) = self.shared.topics.get(queue.queue.topic()) {
+            let handled = ended.iter().filter(|ended| matches!(ended, Ended::Ok));
+            let handled = handled.count();
+            let failed = ended.len() - handled;
+            topic.counts.called(handled, failed, started.elapsed());
+        }
+        ended
     }
 
     fn settle(

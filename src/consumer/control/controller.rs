@@ -205,6 +205,7 @@ impl Controller {
         if self.tools.config.mode == Mode::Ordered {
             self.links.check(&mut self.queues, &self.tools, now);
         }
+        self.tools.note_rates(now);
         let found = self.watch.step(&self.queues, &self.tools, now);
         for given in found.recalled {
             self.give_back(given, now);

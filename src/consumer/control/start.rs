@@ -13,7 +13,7 @@ use super::wire::Wire;
 use crate::client::{ClientCore, Membership};
 use crate::consumer::config::Sharing;
 use crate::consumer::consume::Mode;
-use crate::consumer::observe::Events;
+use crate::consumer::observe::{Events, History};
 use crate::consumer::offset::{LocalOffsets, Progress, Saver};
 use crate::consumer::queue::Budget;
 use crate::consumer::shared::Shared;
@@ -105,7 +105,11 @@ pub(crate) fn spawn(begun: Beginning, parts: Parts, membership: Arc<Membership>)
     let listener = shared.config.listener.clone();
     let is_shared = shared.config.sharing == Sharing::Group;
     let holds_locks = shared.config.mode == Mode::Ordered && is_shared;
+    let now = Instant::now();
+    let topics = shared.topics.iter();
+    let histories = topics.map(|(topic, _)| (topic.clone(), History::new(now)));
     let tools = Tools {
+        histories: histories.collect(),
         events: Events::start(listener, &threads, shared.counters.clone())?,
         budget: Budget::new(shared.config.byte_budget, shared.config.pull_batch),
         config: shared.config,
@@ -127,6 +131,6 @@ pub(crate) fn spawn(begun: Beginning, parts: Parts, membership: Arc<Membership>)
         has_others: false,
         last_generation: 0,
     };
-    let controller = Controller::new(begun, tools, Instant::now());
+    let controller = Controller::new(begun, tools, now);
     threads.spawn("rmq-consumer", move || controller.run())
 }

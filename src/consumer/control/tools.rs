@@ -1,14 +1,15 @@
 //! The state that the steps of all queues share.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::inbox::Inbox;
 use super::wire::Wire;
 use crate::client::Membership;
 use crate::consumer::config::ConsumerConfig;
 use crate::consumer::consume::Dispatcher;
-use crate::consumer::observe::{Counters, Events};
+use crate::consumer::observe::{Counters, Events, History};
 use crate::consumer::offset::{LocalOffsets, Progress};
 use crate::consumer::queue::{Assignment, Budget};
 use crate::consumer::topics::{GroupFacts, Topics};
@@ -26,6 +27,8 @@ pub(super) struct Tools {
     pub(super) progress: Progress,
     pub(super) assignment: Arc<Assignment>,
     pub(super) counters: Arc<Counters>,
+    /// Of what is counted of each topic.
+    pub(super) histories: HashMap<Arc<str>, History>,
     pub(super) events: Events,
     /// The offsets of a broadcasting consumer; otherwise brokers keep them.
     pub(super) local: Option<LocalOffsets>,
@@ -50,5 +53,14 @@ impl Tools {
     pub(super) fn next_generation(&mut self) -> u64 {
         self.last_generation += 1;
         self.last_generation
+    }
+
+    /// Keeps a look at what was counted of each topic, if it is time.
+    pub(super) fn note_rates(&mut self, now: Instant) {
+        for (name, history) in &mut self.histories {
+            if let Some(topic) = self.topics.get(name) {
+                history.note(&topic.counts, now);
+            }
+        }
     }
 }

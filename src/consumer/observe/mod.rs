@@ -1,6 +1,7 @@
 // The reports of a consumer about itself.
 //
 // - `stats`: its counters
+// - `rates`: counters and rates by topic
 // - `events`: its events
 // - `state`: its state at one moment
 // - `lag`: how far it is behind
@@ -8,6 +9,7 @@
 
 mod events;
 mod lag;
+mod rates;
 mod report;
 mod state;
 mod stats;
@@ -15,6 +17,7 @@ mod stats;
 pub use events::{Event, MoveReason};
 pub(crate) use events::{Events, Listener};
 pub use lag::{Lag, QueueLag};
+pub(crate) use rates::{History, TopicCounts};
 pub use report::ShutdownReport;
 pub use state::{ConsumerState, Doing, QueueState};
 pub use stats::ConsumerStats;

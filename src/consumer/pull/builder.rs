@@ -13,7 +13,7 @@ use crate::consumer::offset::StartFrom;
 use crate::consumer::rebalance::Allocation;
 use crate::consumer::subscription::Filter;
 use crate::error::{Error, ErrorKind, Result};
-use crate::message::MessageQueue;
+use crate::message::{MessageQueue, MessageView};
 #[cfg(feature = "tls")]
 use crate::transport::TlsConfig;
 
@@ -302,6 +302,22 @@ impl PullConsumerBuilder {
                 hear(queue);
             }
         })
+    }
+
+    /// Leaves out the messages for which this returns `false` (default: none; of several filters, each has
+    /// to let a message pass). They count as consumed, and as
+    /// [filtered](crate::consumer::ConsumerStats::filtered). It runs on the thread that polls, also for messages that come again. If it
+    /// panics, the message passes.
+    ///
+    /// Filters by tags and SQL spare the broker to send the messages; this one does not.
+    #[doc(alias = "registerFilterMessageHook")]
+    #[doc(alias = "FilterMessageHook")]
+    pub fn local_filter(
+        mut self,
+        pass: impl Fn(&MessageView) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.config.hooks.filters.push(Arc::new(pass));
+        self
     }
 
     /// How long the start waits for a name server that does not answer (default 10 s).

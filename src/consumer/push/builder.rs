@@ -9,6 +9,7 @@ use crate::consumer::consume::{
     Batch, Deliveries, Handler, InOrder, Mode, OrderedMessage, Retry, Single,
 };
 use crate::consumer::fetch::OffsetMoved;
+use crate::consumer::hooks::ConsumeHook;
 use crate::consumer::observe::Event;
 use crate::consumer::offset::StartFrom;
 use crate::consumer::rebalance::Allocation;
@@ -271,6 +272,29 @@ impl PushConsumerBuilder {
     #[doc(alias = "setMessageQueueListener")]
     pub fn events(mut self, listener: impl Fn(&Event) + Send + Sync + 'static) -> Self {
         self.config.listener = Some(Arc::new(listener));
+        self
+    }
+
+    /// Leaves out the messages for which this returns `false` (default: none; of several filters, each has
+    /// to let a message pass). They count as consumed, and as
+    /// [filtered](crate::consumer::ConsumerStats::filtered). It runs on a consume thread, before the handler, also for messages that come again. If it
+    /// panics, the message passes.
+    ///
+    /// Filters by tags and SQL spare the broker to send the messages; this one does not.
+    #[doc(alias = "registerFilterMessageHook")]
+    #[doc(alias = "FilterMessageHook")]
+    pub fn local_filter(
+        mut self,
+        pass: impl Fn(&MessageView) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.config.hooks.filters.push(Arc::new(pass));
+        self
+    }
+
+    /// Adds a hook that runs before and after each call of the handler (default: none).
+    #[doc(alias = "registerConsumeMessageHook")]
+    pub fn consume_hook(mut self, hook: impl ConsumeHook + 'static) -> Self {
+        self.config.hooks.consume.push(Arc::new(hook));
         self
     }
 

@@ -1,6 +1,6 @@
 //! What the peer of a connection knows of this client's members.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 /// The version of the last heartbeat that the peer has confirmed, and of the one on its way. Versions
 /// begin with 1.
@@ -17,6 +17,8 @@ pub(crate) struct Registration {
     on_its_way: AtomicU64,
     /// Whether any heartbeat was sent.
     told: AtomicBool,
+    /// Heartbeats that failed since the last one that was confirmed.
+    failures: AtomicU32,
 }
 
 /// What a request relied on that needs the peer to know a member.
@@ -36,7 +38,13 @@ impl Registration {
     pub(crate) fn note_confirmed(&self, version: u64) -> u64 {
         let before = self.confirmed.fetch_max(version, Ordering::Relaxed);
         self.times.fetch_add(1, Ordering::Release);
+        self.failures.store(0, Ordering::Relaxed);
         before
+    }
+
+    /// A heartbeat has failed; returns how many have in a row.
+    pub(crate) fn note_failed(&self) -> u32 {
+        self.failures.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     /// The peer does not know what it had confirmed. Says whether it has to be told again: not if that
@@ -59,9 +67,11 @@ impl Registration {
     }
 
     /// Whether the peer has to be told, so that it knows what has this version: it has not confirmed
-    /// that, and no heartbeat is on its way.
+    /// that, or the last heartbeat failed; and none is on its way.
     pub(crate) fn needs(&self, version: u64) -> bool {
-        self.confirmed() < version && self.on_its_way.load(Ordering::Relaxed) < version
+        let failed = self.failures.load(Ordering::Relaxed) > 0;
+        let is_open = failed || self.confirmed() < version;
+        is_open && self.on_its_way.load(Ordering::Relaxed) < version
     }
 
     /// Whether the peer was ever sent a heartbeat.
@@ -100,5 +110,20 @@ mod tests {
         assert!(!peer.needs(2));
         peer.end(2);
         assert!(peer.needs(1) && peer.was_told());
+    }
+
+    #[test]
+    fn a_peer_that_knows_us_is_told_again_once_a_heartbeat_has_failed() {
+        let peer = Registration::default();
+        peer.note_confirmed(1);
+        assert!(!peer.needs(1));
+        assert_eq!((peer.note_failed(), peer.note_failed()), (1, 2));
+        assert!(peer.needs(1));
+        peer.begin(1);
+        assert!(!peer.needs(1));
+        peer.end(1);
+        peer.note_confirmed(1);
+        assert!(!peer.needs(1));
+        assert_eq!(peer.note_failed(), 1);
     }
 }

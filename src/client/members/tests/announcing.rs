@@ -193,3 +193,24 @@ fn a_goodbye_makes_no_new_connection() {
     assert!(cluster.requests(&On::Unregister).is_empty());
     drop(membership);
 }
+
+#[test]
+fn a_heartbeat_that_failed_is_repeated_and_not_in_a_storm() {
+    let cluster = Cluster::builder().topic("T", 4).start().expect("ports");
+    let client = client(&cluster);
+    let busy = Fault::answer(response::SYSTEM_BUSY, "busy").on(On::Heartbeat);
+    let broker = cluster.broker("broker-a");
+    let injected = broker.inject(busy.times(3));
+    let heard = group("g", "T");
+    let begin = Instant::now();
+    let _membership = client.inner().join(heard.group.clone()).expect("joined");
+    wait_confirmed(&heard, broker.address());
+    // 0.5 s, 1 s and 2 s after each other.
+    assert!(
+        begin.elapsed() > Duration::from_secs(3),
+        "{:?}",
+        begin.elapsed()
+    );
+    assert_eq!(injected.hits(), 3);
+    assert_eq!(heard_at(&cluster, "broker-a"), ["g"; 4]);
+}

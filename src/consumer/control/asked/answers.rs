@@ -12,7 +12,7 @@ use crate::consumer::control::tools::Tools;
 use crate::consumer::observe::{Event, MoveReason};
 use crate::protocol::Command;
 use crate::protocol::code::response;
-use crate::protocol::consumer::asked::{ConsumeStatus, ConsumerOffsets, QueueInfo, RunningInfo};
+use crate::protocol::consumer::asked::{ConsumerOffsets, QueueInfo, RunningInfo};
 use crate::transport::epoch_millis;
 
 /// Answers a broker's question.
@@ -103,7 +103,10 @@ fn running_info(queues: &Queues, tools: &Tools, client: &Client, now: Instant) -
             .map(|owned| (owned.queue().clone(), queue_info(owned, now)))
             .collect(),
         status_table: topics
-            .map(|(topic, _)| (topic.to_string(), ConsumeStatus::default()))
+            .filter_map(|(name, topic)| {
+                let history = tools.histories.get(name)?;
+                Some((name.to_string(), history.status(&topic.counts, now)))
+            })
             .collect(),
         subscription_set: tools
             .topics

@@ -289,6 +289,10 @@ fn take(owned: &mut Owned, tools: &mut Tools, pull: Pull, found: Found, next: u6
     }
     tools.counters.fetched.add(count as u64);
     tools.counters.fetched_bytes.add(total);
+    if let Some(topic) = tools.topics.get(owned.queue().topic()) {
+        let took = now.saturating_duration_since(pull.since);
+        topic.counts.pulled(count, took);
+    }
     owned.fetch.last_stored = found.last_stored.or(owned.fetch.last_stored);
     let may_repeat = std::mem::take(&mut owned.fetch.may_repeat);
     let end = owned.fetch.end.filter(|_| may_repeat);
