@@ -20,9 +20,11 @@ mod client;
 mod kind;
 mod lag;
 mod own;
+mod polls;
 mod pull;
 mod push;
 mod report;
+mod simple;
 mod until;
 mod work;
 

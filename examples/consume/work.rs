@@ -107,6 +107,11 @@ impl Work {
         self.count.is_some_and(|count| self.handled() >= count)
     }
 
+    /// How many more messages are to be handled well, if there is a limit.
+    pub fn wanted(&self) -> Option<u64> {
+        self.count.map(|count| count.saturating_sub(self.handled()))
+    }
+
     /// For how long nothing came and no handler was at work.
     pub fn idle_since(&self) -> Instant {
         match self.running.load(SeqCst) {
