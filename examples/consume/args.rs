@@ -23,12 +23,12 @@ use crate::work::Outcome;
 /// refused.
 ///
 /// With --json, all lines are JSON objects with an "event": started (client_id, t_ms), assigned (t_ms,
-/// queues; at every change; --kind simple has none), message (t_ms, thread, topic, broker, queue_id, queue_offset, msg_id,
-/// offset_msg_id, tag, keys, body_base64, properties, sys_flag, reconsume_times, born_ms, stored_ms,
-/// outcome: ok, later or dead), lag (topic, broker, queue_id, committed, newest, lag), error (kind,
-/// code, message), and at last summary (handled, refused, seconds, clean). Times t_ms are milliseconds
-/// since the start of the program. A message's line is printed when its handler has decided, by the
-/// thread that ran it.
+/// queues; at every change; --kind simple has none), message (t_ms, thread, topic, broker, queue_id,
+/// queue_offset, msg_id, offset_msg_id, tag, keys, body_base64, properties, sys_flag, reconsume_times,
+/// born_ms, stored_ms, outcome: ok, later or dead), lag (topic, broker, queue_id, committed, newest, lag),
+/// error (kind, code, message), and at last summary (handled, refused, seconds, clean). Times t_ms are
+/// milliseconds since the start of the program. A message's line is printed when its handler has decided,
+/// by the thread that ran it.
 ///
 /// Exit codes: 0 ended as asked, with all progress stored; 1 could not start, or did not end cleanly;
 /// 2 bad usage or a configuration that cannot work.

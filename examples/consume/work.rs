@@ -92,6 +92,11 @@ impl Work {
         outcome
     }
 
+    /// Messages can come from now on.
+    pub fn begins(&self) {
+        *self.active.lock() = Instant::now();
+    }
+
     /// Has the program end.
     pub fn end(&self, end: End) {
         let _ = self.end.send(end);

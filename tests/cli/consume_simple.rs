@@ -79,10 +79,10 @@ fn what_is_refused_for_good_is_a_dead_letter() {
     let cluster = one_queue();
     send(&cluster, "T", &["good", "bad"]);
     for (group, more, count) in [
-        ("a", "--retry-level -1 --idle-ms 1500", 1),
+        ("a", "--retry-level -1 --idle-ms 3000", 1),
         (
             "b",
-            "--max-reconsume 1 --invisible-ms 1000 --idle-ms 4000",
+            "--max-reconsume 1 --invisible-ms 1000 --idle-ms 5000",
             2,
         ),
     ] {
