@@ -23,17 +23,16 @@ const SHUTDOWN_WITHIN: Duration = Duration::from_secs(30);
 /// Receives messages one by one, each hidden from the other members of the group for a time that the caller
 /// chooses, and acknowledges them one by one.
 ///
-/// There are no queues to be divided and no offsets: any number of members, more than there are queues too,
-/// share all messages, and a slow message holds up no other one. A message that is not
-/// [acked](ReceivedMessage::ack) within its invisible time comes again, with its
-/// [`reconsume_times`](crate::MessageView::reconsume_times) one higher, to whichever member asks first. So
-/// every message is consumed at least once. The order of messages is lost, unless the consumer is
-/// [ordered](SimpleConsumerBuilder::ordered).
+/// Members do not divide queues and have no offsets: any number of members, even more than queues, share all
+/// messages, and a slow message does not delay others. A message that is not [acked](ReceivedMessage::ack)
+/// within its invisible time comes again, to the member that asks first, with its
+/// [`reconsume_times`](crate::MessageView::reconsume_times) one higher. So every message is consumed at least
+/// once. Messages have no order, unless the consumer is [ordered](SimpleConsumerBuilder::ordered).
 ///
-/// This is RocketMQ's POP: brokers have it from 5.0 on.
+/// This is RocketMQ's POP, which brokers have from 5.0 on.
 ///
-/// Any number of threads may receive. It is cheap to clone, and its last handle shuts it down; messages are
-/// no handles.
+/// Any number of threads may receive. It is cheap to clone, and its last handle shuts it down (a message is
+/// not a handle).
 ///
 /// ```
 /// use std::time::Duration;
@@ -71,7 +70,7 @@ const SHUTDOWN_WITHIN: Duration = Duration::from_secs(30);
 pub struct SimpleConsumer(Arc<Running>);
 
 impl SimpleConsumer {
-    /// A consumer of this group.
+    /// Starts the set-up of a consumer of this group.
     pub fn builder(group: impl Into<String>) -> SimpleConsumerBuilder {
         SimpleConsumerBuilder::new(group.into())
     }
@@ -97,18 +96,18 @@ impl SimpleConsumer {
     }
 
     /// Receives up to `max` messages (1 to 32) of one topic of one broker, and hides them for `invisible` (1 s
-    /// to 12 h). Without one it waits for the builder's [`wait`](SimpleConsumerBuilder::wait), and returns
-    /// none then. It does not wait for more than one.
+    /// to 12 h). If there is none, it waits for the first one, for up to
+    /// [`wait`](SimpleConsumerBuilder::wait); the list is empty if none came.
     ///
-    /// Topics and brokers have their turns. A message whose time is over before it is here is not returned: it
-    /// comes again.
+    /// Topics and brokers take turns. A message whose invisible time ends before it arrives is not returned:
+    /// it comes again.
     ///
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid) for a number or a time out of its range;
-    /// [`Closed`](crate::ErrorKind::Closed) once the consumer is shut down, also for those that wait;
+    /// [`Closed`](crate::ErrorKind::Closed) after the shutdown, also for threads that wait;
     /// [`Broker`](crate::ErrorKind::Broker) as soon as a broker refuses: no permission to read, a filter that
-    /// it cannot evaluate, a group that it does not create, no POP. Other failures are tried again; if all
-    /// brokers fail until the end, it is the failure of one:
+    /// it cannot evaluate, a group that it does not create, no POP. After other failures the brokers are
+    /// asked again; if all of them fail until the end, the error is that of one broker:
     /// [`Connect`](crate::ErrorKind::Connect), [`Disconnected`](crate::ErrorKind::Disconnected),
     /// [`Timeout`](crate::ErrorKind::Timeout), [`NoBroker`](crate::ErrorKind::NoBroker),
     /// [`Busy`](crate::ErrorKind::Busy), [`Protocol`](crate::ErrorKind::Protocol).
@@ -117,8 +116,8 @@ impl SimpleConsumer {
         self.receive_within(max, invisible, self.0.shared.config.wait)
     }
 
-    /// The same with a wait of its own. With zero each broker is asked once. A broker that does not answer can
-    /// make it 3 s longer.
+    /// Like [`receive`](SimpleConsumer::receive), with the given time to wait. With zero each broker is asked
+    /// once. A broker that does not answer can make it 3 s longer.
     ///
     /// # Errors
     /// Those of [`receive`](SimpleConsumer::receive).
@@ -133,13 +132,13 @@ impl SimpleConsumer {
         receive(&self.0.shared, max, invisible, wait)
     }
 
-    /// Acks many messages, with one request for those of one broker and topic, and returns what became of
-    /// each, in their order: see [`ReceivedMessage::ack`]. Brokers before 5.1.3 get a request for each.
+    /// Acks many messages, with one request for those of one broker and topic, and returns the result of
+    /// each, in their order: see [`ReceivedMessage::ack`]. Brokers before 5.1.3 get one request per message.
     ///
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid) for messages of another consumer: none is acked then.
-    /// [`Broker`](crate::ErrorKind::Broker) if a broker refuses one of them, after all were tried: an
-    /// [`ack`](ReceivedMessage::ack) of each tells what became of it.
+    /// [`Broker`](crate::ErrorKind::Broker) if a broker refuses one of them, after requests for all: an
+    /// [`ack`](ReceivedMessage::ack) of each message returns its result.
     /// [`Closed`](crate::ErrorKind::Closed) once the consumer is shut down.
     #[doc(alias = "batchAckMessage")]
     pub fn ack_all<'a>(
@@ -166,17 +165,17 @@ impl SimpleConsumer {
     pub fn shutdown(&self) {
         let report = self.shutdown_within(SHUTDOWN_WITHIN);
         if !report.is_clean() {
-            logging::warn!(target: LOG, "{}: {report}", self.group());
+            logging::warn!(target: LOG, "consumer {}: {report}", self.group());
         }
     }
 
-    /// Ends the consumer, within this time: threads that wait for messages return with
-    /// [`Closed`](crate::ErrorKind::Closed); messages that other threads have received have half of the time to
-    /// be acked; brokers hear that this member is gone. Messages that are neither acked nor dropped by then
-    /// are in the report: they come again to the next member.
+    /// Ends the consumer within this time: waiting receives fail with [`Closed`](crate::ErrorKind::Closed);
+    /// other threads have half of the time to ack the messages that they received; the member is
+    /// unregistered at the brokers. The report has the messages that are neither acked nor dropped by then:
+    /// they come again to the next member.
     ///
-    /// What the calling thread itself has received must be acked before. A second call waits for the first
-    /// one, within its own time.
+    /// The calling thread must ack the messages that it received before the call. A second call waits for the
+    /// first one, within its own time.
     pub fn shutdown_within(&self, most: Duration) -> ShutdownReport {
         self.0.shut_down_within(most)
     }

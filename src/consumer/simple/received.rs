@@ -1,4 +1,4 @@
-//! A message that was received.
+//! A received message.
 
 use std::fmt;
 use std::ops::Deref;
@@ -16,8 +16,8 @@ use crate::transport::Deadline;
 /// other members of the group for its invisible time, and comes again after that unless it is
 /// [acked](ReceivedMessage::ack).
 ///
-/// It may be sent to other threads. Dropping it without an ack changes nothing at the broker: it comes again
-/// when its time is over. A clone of the `MessageView` in it may be kept for longer.
+/// It can be sent to other threads. Dropping it without an ack changes nothing at the broker: it comes again
+/// when its invisible time ends. A clone of the `MessageView` in it can be kept for longer.
 #[must_use = "a message that is dropped without ack() comes again"]
 pub struct ReceivedMessage {
     message: MessageView,
@@ -44,12 +44,12 @@ impl ReceivedMessage {
         }
     }
 
-    /// Tells the broker that the message is consumed, and waits for its answer, at most for
-    /// [`ack_timeout`](super::SimpleConsumerBuilder::ack_timeout). A request that fails is sent again until
-    /// then, and as long as the message is not expired.
+    /// Acknowledges the message as consumed, and waits for the broker's answer, for up to
+    /// [`ack_timeout`](super::SimpleConsumerBuilder::ack_timeout). A request that fails is repeated until
+    /// then, as long as the message is not expired.
     ///
-    /// A second ack of a message returns what the first one did, unless that is
-    /// [`Unknown`](AckStatus::Unknown): then it tries again.
+    /// A second ack of a message returns the result of the first one, unless that is
+    /// [`Unknown`](AckStatus::Unknown): then it asks the broker again.
     ///
     /// # Errors
     /// [`Broker`](crate::ErrorKind::Broker) if the broker refuses, for example without the permission;
@@ -61,12 +61,12 @@ impl ReceivedMessage {
         self.closed_if_settled(outcome.unwrap_or(Ok(AckStatus::Unknown)))
     }
 
-    /// Hides the message for this time from now on (1 s to 12 h), for work that takes longer than thought.
+    /// Hides the message for this time from now on (1 s to 12 h), for work that takes longer than expected.
     ///
     /// After [`Confirmed`](AckStatus::Confirmed) the new time counts. After
-    /// [`Unknown`](AckStatus::Unknown) the broker may count the old or the new one; here it is the old one,
-    /// and an ack can only be `Unknown` too. [`Expired`](AckStatus::Expired): somebody else may have the
-    /// message.
+    /// [`Unknown`](AckStatus::Unknown) the broker may use the old or the new one; the consumer then counts the
+    /// old one, and a later ack can only be `Unknown` too. After [`Expired`](AckStatus::Expired) another
+    /// member may have the message.
     ///
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid) for a time out of its range, and those of
@@ -79,8 +79,8 @@ impl ReceivedMessage {
         hide(&self.shared, &self.delivery, invisible, self.deadline())
     }
 
-    /// Gives the message back: it comes again after this time (1 s to 12 h), to whichever member. Its
-    /// [`reconsume_times`](MessageView::reconsume_times) is one more then.
+    /// Gives the message back: it comes again after this time (1 s to 12 h), to any member, with its
+    /// [`reconsume_times`](MessageView::reconsume_times) one higher.
     ///
     /// # Errors
     /// Those of [`extend`](ReceivedMessage::extend).
@@ -106,14 +106,14 @@ impl ReceivedMessage {
         self.closed_if_settled(outcome)
     }
 
-    /// Until when the message is hidden from others, a little less by way of precaution: from then on
-    /// an ack is [`Expired`](AckStatus::Expired).
+    /// Until when the message is hidden from others, minus a safety margin. From then on an ack is
+    /// [`Expired`](AckStatus::Expired).
     #[doc(alias = "getInvisibleDuration")]
     pub fn expires_at(&self) -> Instant {
         self.delivery.expires_at()
     }
 
-    /// The message itself, for longer than its invisible time.
+    /// The message itself. A clone of it can outlive the invisible time.
     pub fn message(&self) -> &MessageView {
         &self.message
     }

@@ -8,11 +8,14 @@ use log::Level;
 use rocketmq_blocking::consumer::{Allocation, PushConsumerBuilder};
 use rocketmq_blocking::embedded::{Fault, On};
 use rocketmq_blocking::protocol::code::request;
-use rocketmq_blocking::{MessageQueue, PushConsumer, Retry, StartFrom};
+use rocketmq_blocking::{MessageQueue, PushConsumer, Retry, SimpleConsumer, StartFrom};
 
 use super::events::{Event, SOON};
 use super::*;
 use crate::support::files::Folder;
+
+/// The shortest time for which a message can be hidden.
+const HIDDEN: Duration = Duration::from_secs(1);
 
 pub const EVENTS: &[Event] = &[
     (
@@ -203,6 +206,17 @@ pub const EVENTS: &[Event] = &[
     (
         Level::Warn,
         "consumer",
+        "a dead letter that cannot be stored",
+        "cannot become a dead letter",
+        |wait| {
+            let cluster = brokers(1);
+            fail(&cluster, Fault::answer(16, "no").on(On::SendBack));
+            bury(&cluster, wait);
+        },
+    ),
+    (
+        Level::Warn,
+        "consumer",
         "a consumer's shutdown that was not clean",
         "consumer logs dropped: shutdown left 1 messages with handlers",
         |wait| {
@@ -240,10 +254,30 @@ pub const EVENTS: &[Event] = &[
         },
     ),
     (
+        Level::Info,
+        "consumer",
+        "a dead letter of a simple consumer",
+        "is a dead letter",
+        |wait| bury(&brokers(1), wait),
+    ),
+    (
+        Level::Debug,
+        "consumer",
+        "a popped message that came too late",
+        "came too late to be handed out",
+        |wait| {
+            let cluster = brokers(1);
+            send(&cluster);
+            let late = Fault::late(Duration::from_millis(1_500));
+            fail(&cluster, late.on(On::Pop).after_storing().once());
+            receiving(simple(&cluster), wait);
+        },
+    ),
+    (
         Level::Debug,
         "consumer",
         "an error of a handler",
-        "try 1: ",
+        "failure 1: ",
         |wait| {
             let cluster = brokers(1);
             let started = consumer(&cluster).start(|_| Err(Retry::later()));
@@ -266,7 +300,7 @@ pub const EVENTS: &[Event] = &[
     (
         Level::Debug,
         "consumer",
-        "a pull, a commit or a send-back that failed",
+        "a pull, a commit, a pop or a send-back that failed",
         "commit of 1 failed: ",
         |wait| {
             let cluster = brokers(1);
@@ -327,6 +361,31 @@ fn stuck(builder: PushConsumerBuilder) -> (PushConsumer, Sender<()>) {
         Ok(())
     });
     (started.unwrap(), release)
+}
+
+fn simple(cluster: &Cluster) -> SimpleConsumer {
+    let builder = SimpleConsumer::builder("logs").name_server(cluster.name_server());
+    let builder = builder.subscribe("T", "*").start_from(StartFrom::First);
+    builder.max_attempts(1).start().unwrap()
+}
+
+/// Receives a message twice: it is a dead letter then.
+fn bury(cluster: &Cluster, wait: &dyn Fn()) {
+    let consumer = simple(cluster);
+    send(cluster);
+    let received = consumer.receive_within(1, HIDDEN, PATIENCE).unwrap();
+    assert_eq!(received.len(), 1);
+    drop(received);
+    receiving(consumer, wait);
+}
+
+/// Another thread receives, until the line is there.
+fn receiving(consumer: SimpleConsumer, wait: &dyn Fn()) {
+    let own = consumer.clone();
+    let receiving = thread::spawn(move || drop(own.receive_within(1, HIDDEN, PATIENCE)));
+    wait();
+    consumer.shutdown();
+    receiving.join().unwrap();
 }
 
 fn running(consumer: &PushConsumer) -> usize {

@@ -1,22 +1,22 @@
-//! The time of a popped message, and what the answers to its ack tell.
+//! The invisible time of a popped message, and the meaning of the answers to its ack.
 //!
 //! A popped message is hidden from others for its invisible time, which runs on the broker's clock.
-//! Here it is counted on our own clock, from moments that are never too late: an ack counts as
+//! The consumer counts it on its own clock, from moments that are never too late: an ack counts as
 //! confirmed only if the broker must have had it in time.
 
 use std::time::{Duration, Instant};
 
 use crate::protocol::consumer::pop::Handle;
 
-/// What an ack, or a change of the invisible time, achieved.
+/// The result of an ack, or of a change of the invisible time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[must_use = "only what is Confirmed is done"]
 #[doc(alias = "AckResult")]
 pub enum AckStatus {
     /// The broker had it in time. An acked message does not come again.
     Confirmed,
-    /// The invisible time was over before the broker had it, or the broker knows no such message
-    /// any more: it comes again, or somebody else has it.
+    /// The invisible time ended before the broker got the request, or the broker does not know the message
+    /// any more: it comes again, or another member has it.
     Expired,
     /// No answer in time, or one that proves nothing: the message may come again.
     Unknown,
@@ -25,7 +25,7 @@ pub enum AckStatus {
 /// A message that was received by POP.
 #[derive(Debug, Clone)]
 pub(in crate::consumer::simple) struct Popped {
-    /// What the broker knows this delivery by. A renewal replaces it.
+    /// The handle of this delivery at the broker. A renewal replaces it.
     handle: Handle,
     invisible: Duration,
     from: Instant,
