@@ -265,6 +265,10 @@ fn a_copy_must_be_marked() {
     let story = story.owns(52, "two", true).done(60, "two", 2);
     let (again, cause) = (enter("two", 2), Cause::MemberKilled);
     check_found(story, Violation::Unmarked { again, cause });
+    // The member in between had not come that far.
+    let story = good().stored(2).done(41, "one", 2).killed(50, "one");
+    let between = story.owns(52, "two", true).owns(54, "two", false);
+    check_fine(between.owns(54, "three", true).done(60, "three", 2));
 }
 
 #[test]

@@ -49,14 +49,22 @@ pub fn explain(history: &History, expected: &Expected, report: &mut Report) {
             if clues.is_retry(before, again) {
                 continue;
             }
-            report.note_copy(clues.cause(before, again), before.enter, again.enter);
+            let is_next = clues.is_next_owner(before, again);
+            let cause = clues.cause(before, again);
+            report.note_copy(cause, before.enter, again.enter, is_next);
         }
     }
     retried_twice(&by_place, &clues, report);
 }
 
 impl Report {
-    fn note_copy(&mut self, cause: Option<Cause>, before: &Enter, again: &Enter) {
+    fn note_copy(
+        &mut self,
+        cause: Option<Cause>,
+        before: &Enter,
+        again: &Enter,
+        must_be_marked: bool,
+    ) {
         let Some(cause) = cause else {
             let (before, again) = (before.clone(), again.clone());
             return self
@@ -64,8 +72,7 @@ impl Report {
                 .push(Violation::Unexplained { before, again });
         };
         *self.copies.entry(cause).or_default() += 1;
-        // A retry is a message of its own for the consumer.
-        if !again.repeated && cause != Cause::RetriedTwice {
+        if must_be_marked && !again.repeated && cause != Cause::RetriedTwice {
             let again = again.clone();
             self.violations.push(Violation::Unmarked { again, cause });
         }
@@ -108,7 +115,9 @@ fn retried_twice(
             let refused = asked.first();
             let during = refused.is_some_and(|(from, _)| clues.has_trouble(*from, surplus.at));
             let before = refused.map_or(surplus.enter, |(_, enter)| *enter);
-            report.note_copy(during.then_some(Cause::RetriedTwice), before, surplus.enter);
+            // A retry is a message of its own for the consumer.
+            let cause = during.then_some(Cause::RetriedTwice);
+            report.note_copy(cause, before, surplus.enter, false);
         }
     }
 }
@@ -132,6 +141,8 @@ struct Clues<'a> {
     outages: Vec<(&'a str, Micros, Micros)>,
     /// The queues of each member from a time on.
     assigned: HashMap<&'a str, Vec<(Micros, &'a [Queue])>>,
+    /// When each queue got an owner.
+    taken: HashMap<&'a Queue, Vec<Micros>>,
     /// When which member gave up a queue before it was done with it.
     lost: HashMap<(&'a str, &'a Queue), Vec<Micros>>,
     /// In each queue, up to where all was done at a time after which something died.
@@ -146,6 +157,7 @@ impl<'a> Clues<'a> {
             kills: history.kills(),
             outages: history.outages(),
             assigned: HashMap::new(),
+            taken: HashMap::new(),
             lost: HashMap::new(),
             done_by: HashMap::new(),
         };
@@ -153,6 +165,10 @@ impl<'a> Clues<'a> {
             match &record.what {
                 What::Assigned { member, queues } => {
                     let of_it = clues.assigned.entry(member).or_default();
+                    let before = of_it.last().map_or(&[][..], |(_, queues)| *queues);
+                    for queue in queues.iter().filter(|queue| !before.contains(queue)) {
+                        clues.taken.entry(queue).or_default().push(record.at);
+                    }
                     of_it.push((record.at, queues));
                 }
                 What::Lost { member, queue } => {
@@ -259,6 +275,15 @@ impl<'a> Clues<'a> {
         let mut between = between.filter(|(at, _)| (before.at..=again.at).contains(at));
         owner != again.enter.member
             || between.any(|(_, queues)| !queues.contains(&again.enter.place.queue))
+    }
+
+    /// Whether the second one is of the next owner of the queue, or of the same. What the one before the last
+    /// did is not known to an owner.
+    fn is_next_owner(&self, before: &Came<'_>, again: &Came<'_>) -> bool {
+        let taken = self.taken.get(&again.enter.place.queue);
+        let taken = taken.into_iter().flatten();
+        let between = taken.filter(|at| (before.at..=again.at).contains(at));
+        between.count() <= 1
     }
 
     /// Whether anything died in this time, or was down.
