@@ -165,10 +165,11 @@ pub const EVENTS: &[Event] = &[
             let folder = Folder::new("log-unsaved");
             let builder = saved(&cluster, &folder);
             let _consumer = builder.start(|_| Ok(())).unwrap();
-            // A file where the folder was.
+            // A file where the folder was, into which the consumer may save meanwhile.
             let place = folder.path().join("one");
-            fs::remove_dir_all(&place).unwrap();
-            fs::write(&place, "in the way").unwrap();
+            while fs::write(&place, "in the way").is_err() {
+                let _ = fs::remove_dir_all(&place);
+            }
             send(&cluster);
             wait();
             fs::remove_file(&place).unwrap();
