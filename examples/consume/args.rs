@@ -23,12 +23,12 @@ use crate::work::Outcome;
 /// refused.
 ///
 /// With --json, all lines are JSON objects with an "event": started (client_id, t_ms), assigned (t_ms,
-/// queues; at every change), message (t_ms, thread, topic, broker, queue_id, queue_offset, msg_id,
-/// offset_msg_id, tag, keys, body_base64, properties, sys_flag, reconsume_times, born_ms, stored_ms,
-/// outcome: ok, later or dead), lag (topic, broker, queue_id, committed, newest, lag), error (kind,
-/// code, message), and at last summary (handled, refused, seconds, clean). Times t_ms are milliseconds
-/// since the start of the program. A message's line is printed when its handler has decided, by the
-/// thread that ran it.
+/// queues; at every change; --kind simple has none), message (t_ms, thread, topic, broker, queue_id,
+/// queue_offset, msg_id, offset_msg_id, tag, keys, body_base64, properties, sys_flag, reconsume_times,
+/// born_ms, stored_ms, outcome: ok, later or dead), lag (topic, broker, queue_id, committed, newest, lag),
+/// error (kind, code, message), and at last summary (handled, refused, seconds, clean). Times t_ms are
+/// milliseconds since the start of the program. A message's line is printed when its handler has decided,
+/// by the thread that ran it.
 ///
 /// Exit codes: 0 ended as asked, with all progress stored; 1 could not start, or did not end cleanly;
 /// 2 bad usage or a configuration that cannot work.
@@ -119,7 +119,8 @@ pub struct Args {
     work_ms: u64,
 
     /// Refuse messages whose reconsume count is below this. With --kind pull a refused message is not
-    /// committed, nor is what follows it in its queue: it comes again in the next run
+    /// committed, nor is what follows it in its queue: it comes again in the next run. With --kind simple it
+    /// is not acknowledged, and comes again after its invisible time
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub fail_first: i32,
 
@@ -127,23 +128,23 @@ pub struct Args {
     #[arg(long, value_name = "TEXT")]
     pub fail_body: Option<String>,
 
-    /// push: refused messages come again at this delay level; 0: the broker chooses; -1: they go
-    /// straight to the dead letter queue [default: 0]
+    /// push: refused messages come again at this delay level; 0: the broker chooses; push, simple: -1:
+    /// they go straight to the dead letter queue [default: 0]
     #[arg(long, value_name = "L", allow_negative_numbers = true, value_parser = value_parser!(i32).range(-1..))]
     retry_level: Option<i32>,
 
-    /// push: tries of a message before it goes to the dead letter queue [default: 16; without end with
-    /// --orderly]
+    /// push, simple: tries of a message before it goes to the dead letter queue [default: 16; without end
+    /// with --orderly]
     #[arg(long, value_name = "N")]
     pub max_reconsume: Option<u32>,
 
     /// simple: how long a received message is hidden from others [default: 30000]
-    #[arg(long, value_name = "MS", value_parser = value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "MS", value_parser = value_parser!(u64).range(1000..=43_200_000))]
     invisible_ms: Option<u64>,
 
     /// simple: do not acknowledge
     #[arg(long)]
-    no_ack: bool,
+    pub no_ack: bool,
 
     /// pull: do not commit
     #[arg(long)]
@@ -222,12 +223,20 @@ impl Args {
                 "--broker-assignment needs --kind push",
             ),
             (
-                self.retry_level.is_some() && !push,
-                "--retry-level needs --kind push",
+                simple && self.retry_level.is_some_and(|level| level > 0),
+                "--retry-level with --kind simple: only 0 and -1",
             ),
             (
-                self.max_reconsume.is_some() && !push,
-                "--max-reconsume needs --kind push",
+                simple && self.batch() > 32,
+                "--batch is at most 32 with --kind simple",
+            ),
+            (
+                self.retry_level.is_some() && pull,
+                "--retry-level does not go with --kind pull",
+            ),
+            (
+                self.max_reconsume.is_some() && pull,
+                "--max-reconsume does not go with --kind pull",
             ),
             (
                 self.retry_level.is_some() && self.broadcast && !self.orderly,
@@ -251,9 +260,8 @@ impl Args {
     }
 
     /// What the library cannot do yet.
-    fn missing(&self) -> [(bool, &'static str); 3] {
+    fn missing(&self) -> [(bool, &'static str); 2] {
         [
-            (self.kind == Kind::Simple, "--kind simple is not built yet"),
             (
                 self.broker_assignment,
                 "--broker-assignment is not built yet",
@@ -338,6 +346,11 @@ impl Args {
         // Not all of its own messages need be wanted.
         let all_handled = self.ends_by_itself().then_some(own::DONE_AFTER);
         self.idle_ms.map(Duration::from_millis).or(all_handled)
+    }
+
+    /// How long a received message is hidden from others.
+    pub fn invisible(&self) -> Duration {
+        Duration::from_millis(self.invisible_ms.unwrap_or(30_000))
     }
 
     pub fn work(&self) -> Duration {

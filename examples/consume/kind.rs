@@ -10,20 +10,20 @@ use rocketmq_blocking::consumer::{ConsumerState, ShutdownReport};
 use crate::args::{Args, Kind};
 use crate::pull::Pull;
 use crate::push::Push;
+use crate::simple::Simple;
 use crate::work::Work;
 
 pub trait Consumer {
-    /// What it has at this moment.
-    fn state(&self) -> ConsumerState;
+    /// Messages that are not consumed, as far as is known.
+    fn lag(&self) -> Option<u64>;
 
     /// Ends it: what it is at is done, and its progress is stored.
     fn end(&self, within: Duration) -> ShutdownReport;
+}
 
-    /// Messages that are not consumed, as far as is known.
-    fn lag(&self) -> Option<u64> {
-        let queues = self.state().queues;
-        queues.iter().map(|queue| queue.lag()).sum()
-    }
+/// The lag of a consumer that has queues.
+pub fn lag_of(state: &ConsumerState) -> Option<u64> {
+    state.queues.iter().map(|queue| queue.lag()).sum()
 }
 
 /// Starts the consumer that the command line asks for.
@@ -33,7 +33,8 @@ pub fn start(
     work: &Arc<Work>,
 ) -> Result<Box<dyn Consumer>, Box<dyn Error>> {
     Ok(match args.kind {
+        Kind::Push => Box::new(Push::start(args, client, work)?),
         Kind::Pull => Box::new(Pull::start(args, client, work)?),
-        Kind::Push | Kind::Simple => Box::new(Push::start(args, client, work)?),
+        Kind::Simple => Box::new(Simple::start(args, client, work)?),
     })
 }

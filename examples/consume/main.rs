@@ -20,9 +20,11 @@ mod client;
 mod kind;
 mod lag;
 mod own;
+mod polls;
 mod pull;
 mod push;
 mod report;
+mod simple;
 mod until;
 mod work;
 
@@ -83,6 +85,7 @@ fn consume(args: &Args, work: &Arc<Work>, ended: &Receiver<End>) -> Result<bool,
     work.report.set_client(client.id());
     let consumer = kind::start(args, &client, work)?;
     work.report.started();
+    work.begins();
     if args.forgets_offsets() {
         work.report
             .note("without --instance-name the offsets of --broadcast are lost at the end");

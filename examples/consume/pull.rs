@@ -6,17 +6,14 @@
 
 use std::error::Error;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, Receiver};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use rocketmq_blocking::consumer::{ConsumerState, PulledMessage, ShutdownReport};
+use rocketmq_blocking::consumer::ShutdownReport;
 use rocketmq_blocking::{Client, ErrorKind, MessageQueue, PullConsumer};
 
 use crate::args::Args;
-use crate::kind::Consumer;
-use crate::until::End;
+use crate::kind::{Consumer, lag_of};
+use crate::polls::{Polls, TheEnd};
 use crate::work::{Outcome, Work};
 
 /// The longest wait of one poll. The end does not wait for it.
@@ -25,17 +22,7 @@ const POLL: Duration = Duration::from_secs(60);
 /// A running consumer.
 pub struct Pull {
     consumer: PullConsumer,
-    is_ending: Arc<AtomicBool>,
-    /// Disconnected when the thread that polls has ended.
-    polls: Receiver<()>,
-}
-
-/// What the thread that polls has.
-struct Poller {
-    consumer: PullConsumer,
-    work: Arc<Work>,
-    commits: bool,
-    is_ending: Arc<AtomicBool>,
+    polls: Polls,
 }
 
 impl Pull {
@@ -64,86 +51,49 @@ impl Pull {
                 .assign_filter(args.filter());
         }
         let consumer = builder.start()?;
-        let is_ending = Arc::new(AtomicBool::new(false));
-        let poller = Poller {
-            consumer: consumer.clone(),
-            work: work.clone(),
-            commits: !args.no_commit,
-            is_ending: is_ending.clone(),
-        };
-        let (polling, polls) = mpsc::channel();
-        let run = move || {
-            poller.run();
-            drop(polling);
-        };
-        let named = thread::Builder::new().name("poll".to_owned());
-        named.spawn(run)?;
-        Ok(Pull {
-            consumer,
-            is_ending,
-            polls,
-        })
+        let (polled, own, commits) = (consumer.clone(), work.clone(), !args.no_commit);
+        let polls = Polls::start(work, move |end| {
+            poll(&polled, &own, end)?;
+            if commits {
+                commit(&polled, &own);
+            }
+            Ok(())
+        })?;
+        Ok(Pull { consumer, polls })
     }
 }
 
 impl Consumer for Pull {
-    fn state(&self) -> ConsumerState {
-        self.consumer.describe()
+    fn lag(&self) -> Option<u64> {
+        lag_of(&self.consumer.describe())
     }
 
     fn end(&self, within: Duration) -> ShutdownReport {
-        let until = Instant::now() + within;
-        self.is_ending.store(true, Ordering::Relaxed);
-        let report = self.consumer.shutdown_within(within);
-        // Nothing is printed behind the summary.
-        let left = until.saturating_duration_since(Instant::now());
-        let _ = self.polls.recv_timeout(left);
-        report
+        let shut_down = || self.consumer.shutdown_within(within);
+        self.polls.end(within, shut_down)
     }
 }
 
-impl Poller {
-    /// The life of the thread.
-    fn run(&self) {
-        while !self.is_over() {
-            match self.consumer.poll(POLL) {
-                Ok(batch) => self.handle_all(batch),
-                Err(error) if error.kind() == ErrorKind::Closed => return,
-                Err(error) => {
-                    self.work.report.error(&error);
-                    return self.work.end(End::Failed);
-                }
-            }
+fn poll(consumer: &PullConsumer, work: &Work, end: &TheEnd) -> rocketmq_blocking::Result<()> {
+    for message in consumer.poll(POLL)? {
+        // What is left of the batch comes again.
+        if end.has_come() {
+            break;
+        }
+        match work.handle(&message) {
+            Outcome::Ok => drop(message.done()),
+            Outcome::Later | Outcome::Dead => drop(message),
         }
     }
+    Ok(())
+}
 
-    fn is_over(&self) -> bool {
-        self.is_ending.load(Ordering::Relaxed) || self.work.is_done()
-    }
-
-    fn handle_all(&self, batch: Vec<PulledMessage>) {
-        for message in batch {
-            // What is left of the batch comes again.
-            if self.is_over() {
-                break;
-            }
-            match self.work.handle(&message) {
-                Outcome::Ok => drop(message.done()),
-                Outcome::Later | Outcome::Dead => drop(message),
-            }
+/// What fails is tried again in the background. Of queues that went elsewhere an event tells.
+fn commit(consumer: &PullConsumer, work: &Work) {
+    match consumer.commit() {
+        Err(error) if !matches!(error.kind(), ErrorKind::Closed | ErrorKind::Disconnected) => {
+            work.report.error(&error);
         }
-        if self.commits {
-            self.commit();
-        }
-    }
-
-    /// What fails is tried again in the background. Of queues that went elsewhere an event tells.
-    fn commit(&self) {
-        match self.consumer.commit() {
-            Err(error) if !matches!(error.kind(), ErrorKind::Closed | ErrorKind::Disconnected) => {
-                self.work.report.error(&error);
-            }
-            _ => {}
-        }
+        _ => {}
     }
 }

@@ -3,11 +3,11 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use rocketmq_blocking::consumer::{ConsumerState, Deliveries, ShutdownReport};
+use rocketmq_blocking::consumer::{Deliveries, ShutdownReport};
 use rocketmq_blocking::{Client, Error, MessageView, PushConsumer, Retry};
 
 use crate::args::Args;
-use crate::kind::Consumer;
+use crate::kind::{Consumer, lag_of};
 use crate::work::{Outcome, Work};
 
 /// A running consumer.
@@ -58,8 +58,8 @@ impl Push {
 }
 
 impl Consumer for Push {
-    fn state(&self) -> ConsumerState {
-        self.0.describe()
+    fn lag(&self) -> Option<u64> {
+        lag_of(&self.0.describe())
     }
 
     fn end(&self, within: Duration) -> ShutdownReport {

@@ -92,6 +92,11 @@ impl Work {
         outcome
     }
 
+    /// Messages can come from now on.
+    pub fn begins(&self) {
+        *self.active.lock() = Instant::now();
+    }
+
     /// Has the program end.
     pub fn end(&self, end: End) {
         let _ = self.end.send(end);
@@ -105,6 +110,11 @@ impl Work {
     /// Whether as many messages are handled as were asked for.
     pub fn is_done(&self) -> bool {
         self.count.is_some_and(|count| self.handled() >= count)
+    }
+
+    /// How many more messages are to be handled well, if there is a limit.
+    pub fn wanted(&self) -> Option<u64> {
+        self.count.map(|count| count.saturating_sub(self.handled()))
     }
 
     /// For how long nothing came and no handler was at work.

@@ -86,10 +86,14 @@ fn offsets_are_in_the_temporary_folder_where_no_other_is_given() {
 
 #[test]
 fn what_is_refused_comes_again_only_where_the_order_is_kept() {
+    let dir = folder("broadcast-refused");
     let cluster = Cluster::builder().topic("T", 1).start().unwrap();
-    send(&cluster, "T", &["1", "2"]);
+    send(&cluster, "T", &["1", "2", "3"]);
     let run = |args: &str| -> Vec<(String, bool)> {
-        let args = format!("--broadcast --topic T --from first {args}");
+        let args = format!(
+            "--broadcast --topic T --from first --offset-dir {} {args}",
+            dir.display()
+        );
         let out = consume(&args, &cluster);
         assert_eq!(out.code, 0, "{out:?}");
         let lines = out.events("message").into_iter();
@@ -97,16 +101,14 @@ fn what_is_refused_comes_again_only_where_the_order_is_kept() {
             .map(|line| (body(line), line["outcome"] == "ok"))
             .collect()
     };
-    let (one, two) = ("1".to_owned(), "2".to_owned());
-    let expected = [
-        (one.clone(), false),
-        (one, true),
-        (two.clone(), false),
-        (two, true),
-    ];
-    let args = "--orderly --fail-first 1 --retry-level 1 --count 2";
+    let ok = |text: &str| (text.to_owned(), true);
+    let refused = |text: &str| (text.to_owned(), false);
+    let args = "--instance-name in-order --orderly --fail-first 1 --retry-level 1 --count 2";
+    let expected = [refused("1"), ok("1"), refused("2"), ok("2")];
     assert_eq!(run(args), expected);
-    let mut dropped = run("--fail-first 1 --idle-ms 1500");
-    dropped.sort();
-    assert_eq!(dropped, ["1", "2"].map(|text| (text.to_owned(), false)));
+    let args = "--instance-name at-once --threads 1 --count";
+    let expected = [refused("1"), ok("2"), ok("3")];
+    assert_eq!(run(&format!("{args} 2 --fail-body 1")), expected);
+    send(&cluster, "T", &["4"]);
+    assert_eq!(run(&format!("{args} 1")), [ok("4")]);
 }

@@ -86,8 +86,8 @@ fn consume_commits_nothing_if_it_is_told() {
 fn what_a_pull_refuses_is_left_for_the_next_run() {
     let cluster = one_queue();
     send(&cluster, "T", &["good", "bad", "last"]);
-    let args = "--kind pull --topic T --from first --idle-ms 1500";
-    let out = consume(&format!("{args} --fail-body bad"), &cluster);
+    let args = "--kind pull --topic T --from first";
+    let out = consume(&format!("{args} --fail-body bad --count 2"), &cluster);
     assert_eq!(out.code, 0, "{out:?}");
     assert_eq!(
         (&out.summary["handled"], &out.summary["refused"]),
@@ -99,7 +99,7 @@ fn what_a_pull_refuses_is_left_for_the_next_run() {
     let refused = out.events("message")[1];
     assert_eq!(refused["outcome"], "later");
     assert_eq!(committed(&cluster, "consume-example"), Some(1));
-    let out = consume(&format!("{args} --fail-first 1"), &cluster);
+    let out = consume(&format!("{args} --fail-first 1 --idle-ms 3000"), &cluster);
     assert_eq!(outcomes(&out), [bad("bad"), bad("last")]);
     assert_eq!(committed(&cluster, "consume-example"), Some(1));
     assert!(cluster.requests(&On::SendBack).is_empty());

@@ -72,6 +72,7 @@ fn every_example_sends_to_the_servers_that_it_is_given() {
         ("consume_ordered", ""),
         ("consume_pull", ""),
         ("broadcast", ""),
+        ("simple_consumer", ""),
         ("retry_and_dead_letters", ""),
         ("filters", ""),
         ("lag", ""),

@@ -7,6 +7,7 @@ mod consume_broadcast;
 mod consume_options;
 mod consume_outcomes;
 mod consume_pull;
+mod consume_simple;
 mod examples;
 mod produce;
 mod produce_input;
