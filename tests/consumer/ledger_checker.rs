@@ -338,7 +338,9 @@ fn a_retry_that_was_asked_for_is_no_copy_and_a_second_one_is() {
     let in_place = good()
         .stored(2)
         .handled(40, enter("one", 2), Outcome::Later);
-    check_fine(in_place.handled(50, again, Outcome::Done));
+    check_fine(in_place.clone().handled(50, again, Outcome::Done));
+    let moved = in_place.owns(45, "one", false).owns(45, "two", true);
+    check_fine(moved.done(50, "two", 2));
 }
 
 #[test]

@@ -227,10 +227,13 @@ impl<'a> Clues<'a> {
         came.outcome.is_none_or(|(end, _)| end >= at) || place.offset >= done.copied().unwrap_or(0)
     }
 
-    /// Whether the second one is what the first one asked for, in place.
+    /// Whether the second one is what the first one asked for, in place. Another member of an ordered group does
+    /// not know how often the message was refused.
     fn is_retry(&self, before: &Came<'_>, again: &Came<'_>) -> bool {
         let refused = matches!(before.outcome, Some((at, Outcome::Later)) if at <= again.at);
-        refused && again.enter.attempt == before.enter.attempt + 1
+        let is_counted = again.enter.attempt == before.enter.attempt + 1;
+        let by_another = again.enter.member != before.enter.member;
+        refused && (is_counted || self.expected.is_ordered && by_another)
     }
 
     fn cause(&self, before: &Came<'_>, again: &Came<'_>) -> Option<Cause> {
