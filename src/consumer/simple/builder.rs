@@ -93,10 +93,11 @@ impl SimpleConsumerBuilder {
         self
     }
 
-    /// Where a group without an offset starts in a queue (default [`Last`](StartFrom::Last)). It counts when a
-    /// broker gets the group's first request for messages, not at the start of the consumer. Brokers know
-    /// two rules: [`First`](StartFrom::First), and `Last`, for which they hand out the last message that is
-    /// there too, and all of a queue whose first message is still in memory. A time is an error.
+    /// Where a group without an offset starts in a queue (default [`Last`](StartFrom::Last)). It counts when the
+    /// broker gets the group's first request for messages, not at the start of the consumer.
+    /// [`First`](StartFrom::First) or `Last`; [`Time`](StartFrom::Time) is an error. With `Last`, brokers also
+    /// hand out the last message that is there already, and all messages of a queue whose first message
+    /// is still in memory.
     #[doc(alias = "initMode")]
     #[doc(alias = "setConsumeFromWhere")]
     pub fn start_from(mut self, from: StartFrom) -> Self {
@@ -104,11 +105,11 @@ impl SimpleConsumerBuilder {
         self
     }
 
-    /// Messages of each queue in their order (default: in any order). A queue yields nothing while a message
-    /// of it is neither acked nor visible again. What is not acked comes again before all that follows it. An
-    /// answer that is lost on its way is asked for again.
+    /// Receives the messages of each queue in their order (default: in any order). A queue yields no message
+    /// while one of the latest batch is hidden and not acked. A message that is not acked comes again before
+    /// all messages behind it. After a lost answer the same batch is asked for again.
     ///
-    /// All members of the group must do the same.
+    /// All members of the group must be ordered then.
     #[doc(alias = "FIFO")]
     #[doc(alias = "attemptId")]
     pub fn ordered(mut self) -> Self {
@@ -116,23 +117,25 @@ impl SimpleConsumerBuilder {
         self
     }
 
-    /// How long [`receive`](SimpleConsumer::receive) waits for a message (default 15 s). Zero: each broker is
-    /// asked once.
+    /// How long [`receive`](SimpleConsumer::receive) waits for a message (default 15 s). With zero, each broker
+    /// is asked once.
     #[doc(alias = "setAwaitDuration")]
     pub fn wait(mut self, time: Duration) -> Self {
         self.config.wait = time;
         self
     }
 
-    /// How long an ack, or a change of the invisible time, is tried (default 5 s; not zero).
+    /// How long an ack, or a change of the invisible time, may take (default 5 s; not zero). Failed requests are
+    /// sent again within this time.
     pub fn ack_timeout(mut self, time: Duration) -> Self {
         self.config.ack_timeout = time;
         self
     }
 
-    /// After so many deliveries without an ack a message is put into the dead letter topic (`%DLQ%group`)
-    /// instead of being handed out (default 17, as proxies have it; not zero). Brokers do not count here: it is
-    /// the members that do it, and all should have the same number. `None`: messages come again for ever.
+    /// The number of deliveries of a message (default 17, as in proxies; not zero). After that many deliveries
+    /// without an ack the message is put into the dead letter topic (`%DLQ%group`). Brokers have no such limit:
+    /// members apply it when they receive the message, so all members should have the same number. With
+    /// `None` messages come again without end.
     #[doc(alias = "setMaxReconsumeTimes")]
     #[doc(alias = "maxAttempts")]
     pub fn max_attempts(mut self, times: impl Into<Option<u32>>) -> Self {

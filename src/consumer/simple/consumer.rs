@@ -20,20 +20,20 @@ use crate::transport::Deadline;
 /// How long [`SimpleConsumer::shutdown`] may take.
 const SHUTDOWN_WITHIN: Duration = Duration::from_secs(30);
 
-/// Receives messages one by one, each hidden from the other members of the group for a time that the caller
-/// chooses, and acknowledges them one by one.
+/// Receives messages and acknowledges each one by itself. A received message is hidden from the other members
+/// of the group for a time that the caller chooses.
 ///
-/// There are no queues to be divided and no offsets: any number of members, more than there are queues too,
-/// share all messages, and a slow message holds up no other one. A message that is not
-/// [acked](ReceivedMessage::ack) within its invisible time comes again, with its
-/// [`reconsume_times`](crate::MessageView::reconsume_times) one higher, to whichever member asks first. So
-/// every message is consumed at least once. The order of messages is lost, unless the consumer is
+/// Members do not divide queues and commit no offsets. Any number of members share all messages, also more
+/// members than queues, and a slow message does not hold up others. A message that is not
+/// [acked](ReceivedMessage::ack) within its invisible time comes again, to any member, with its
+/// [`reconsume_times`](crate::MessageView::reconsume_times) one higher. So every message is consumed at
+/// least once. Messages have no order, unless the consumer is
 /// [ordered](SimpleConsumerBuilder::ordered).
 ///
-/// This is RocketMQ's POP: brokers have it from 5.0 on.
+/// The mechanism is RocketMQ's POP, which brokers have from 5.0 on.
 ///
-/// Any number of threads may receive. It is cheap to clone, and its last handle shuts it down; messages are
-/// no handles.
+/// Any number of threads may receive. The consumer is cheap to clone, and its last handle shuts it down.
+/// Messages are not handles.
 ///
 /// ```
 /// use std::time::Duration;
@@ -96,19 +96,19 @@ impl SimpleConsumer {
         self.0.client.id()
     }
 
-    /// Receives up to `max` messages (1 to 32) of one topic of one broker, and hides them for `invisible` (1 s
-    /// to 12 h). Without one it waits for the builder's [`wait`](SimpleConsumerBuilder::wait), and returns
-    /// none then. It does not wait for more than one.
+    /// Receives up to `max` messages (1 to 32), and hides them for `invisible` (1 s to 12 h). Waits for the
+    /// first message, at most for the builder's [`wait`](SimpleConsumerBuilder::wait); returns an empty list
+    /// if none came.
     ///
-    /// Topics and brokers have their turns. A message whose time is over before it is here is not returned: it
-    /// comes again.
+    /// The messages of one call are of one topic and one broker; topics and brokers take turns. A message
+    /// that expires on its way is not returned: it comes again.
     ///
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid) for a number or a time out of its range;
     /// [`Closed`](crate::ErrorKind::Closed) once the consumer is shut down, also for those that wait;
     /// [`Broker`](crate::ErrorKind::Broker) as soon as a broker refuses: no permission to read, a filter that
-    /// it cannot evaluate, a group that it does not create, no POP. Other failures are tried again; if all
-    /// brokers fail until the end, it is the failure of one:
+    /// it cannot evaluate, a group that it does not create, no POP. Other failures are tried again. If all
+    /// brokers still fail at the end, the error is that of one of them:
     /// [`Connect`](crate::ErrorKind::Connect), [`Disconnected`](crate::ErrorKind::Disconnected),
     /// [`Timeout`](crate::ErrorKind::Timeout), [`NoBroker`](crate::ErrorKind::NoBroker),
     /// [`Busy`](crate::ErrorKind::Busy), [`Protocol`](crate::ErrorKind::Protocol).
@@ -117,8 +117,8 @@ impl SimpleConsumer {
         self.receive_within(max, invisible, self.0.shared.config.wait)
     }
 
-    /// The same with a wait of its own. With zero each broker is asked once. A broker that does not answer can
-    /// make it 3 s longer.
+    /// The same with a wait of its own. With zero, each broker is asked once. A broker that does not answer can
+    /// add 3 s.
     ///
     /// # Errors
     /// Those of [`receive`](SimpleConsumer::receive).
@@ -133,13 +133,13 @@ impl SimpleConsumer {
         receive(&self.0.shared, max, invisible, wait)
     }
 
-    /// Acks many messages, with one request for those of one broker and topic, and returns what became of
-    /// each, in their order: see [`ReceivedMessage::ack`]. Brokers before 5.1.3 get a request for each.
+    /// Acks many messages, with one request per broker and topic, and returns the outcome of each, in their
+    /// order; see [`ReceivedMessage::ack`]. Brokers before 5.1.3 get one request per message.
     ///
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid) for messages of another consumer: none is acked then.
-    /// [`Broker`](crate::ErrorKind::Broker) if a broker refuses one of them, after all were tried: an
-    /// [`ack`](ReceivedMessage::ack) of each tells what became of it.
+    /// [`Broker`](crate::ErrorKind::Broker) if a broker refuses one of them; all are tried before. The outcome
+    /// of each message is then returned by its [`ack`](ReceivedMessage::ack).
     /// [`Closed`](crate::ErrorKind::Closed) once the consumer is shut down.
     #[doc(alias = "batchAckMessage")]
     pub fn ack_all<'a>(
@@ -171,12 +171,12 @@ impl SimpleConsumer {
     }
 
     /// Ends the consumer, within this time: threads that wait for messages return with
-    /// [`Closed`](crate::ErrorKind::Closed); messages that other threads have received have half of the time to
-    /// be acked; brokers hear that this member is gone. Messages that are neither acked nor dropped by then
-    /// are in the report: they come again to the next member.
+    /// [`Closed`](crate::ErrorKind::Closed); other threads have half of the time to ack the messages that they
+    /// have received; brokers hear that this member is gone. Messages that are neither acked nor dropped
+    /// by then are in the report: they come again.
     ///
-    /// What the calling thread itself has received must be acked before. A second call waits for the first
-    /// one, within its own time.
+    /// The calling thread must ack its own messages before the call. A second call waits for the first one,
+    /// within its own time.
     pub fn shutdown_within(&self, most: Duration) -> ShutdownReport {
         self.0.shut_down_within(most)
     }

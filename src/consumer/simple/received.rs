@@ -12,12 +12,12 @@ use crate::error::Result;
 use crate::message::MessageView;
 use crate::transport::Deadline;
 
-/// A message of a [`SimpleConsumer`](super::SimpleConsumer). It is a [`MessageView`] that is hidden from all
-/// other members of the group for its invisible time, and comes again after that unless it is
+/// A message of a [`SimpleConsumer`](super::SimpleConsumer): a [`MessageView`] that other members of the group
+/// do not get during its invisible time. It comes again after that time unless it is
 /// [acked](ReceivedMessage::ack).
 ///
-/// It may be sent to other threads. Dropping it without an ack changes nothing at the broker: it comes again
-/// when its time is over. A clone of the `MessageView` in it may be kept for longer.
+/// It may be sent to other threads. Dropping it without an ack changes nothing at the broker. A clone of the
+/// `MessageView` in it may be kept for longer.
 #[must_use = "a message that is dropped without ack() comes again"]
 pub struct ReceivedMessage {
     message: MessageView,
@@ -44,12 +44,12 @@ impl ReceivedMessage {
         }
     }
 
-    /// Tells the broker that the message is consumed, and waits for its answer, at most for
-    /// [`ack_timeout`](super::SimpleConsumerBuilder::ack_timeout). A request that fails is sent again until
-    /// then, and as long as the message is not expired.
+    /// Acknowledges the message: it is consumed. Waits for the broker's answer, at most for
+    /// [`ack_timeout`](super::SimpleConsumerBuilder::ack_timeout). A failed request is sent again until the
+    /// timeout, or until the message has expired.
     ///
-    /// A second ack of a message returns what the first one did, unless that is
-    /// [`Unknown`](AckStatus::Unknown): then it tries again.
+    /// A second ack of a message returns the first outcome. If that was [`Unknown`](AckStatus::Unknown), it
+    /// asks the broker again.
     ///
     /// # Errors
     /// [`Broker`](crate::ErrorKind::Broker) if the broker refuses, for example without the permission;
@@ -61,12 +61,11 @@ impl ReceivedMessage {
         self.closed_if_settled(outcome.unwrap_or(Ok(AckStatus::Unknown)))
     }
 
-    /// Hides the message for this time from now on (1 s to 12 h), for work that takes longer than thought.
+    /// Hides the message for this time from now on (1 s to 12 h). For work that takes longer than expected.
     ///
-    /// After [`Confirmed`](AckStatus::Confirmed) the new time counts. After
-    /// [`Unknown`](AckStatus::Unknown) the broker may count the old or the new one; here it is the old one,
-    /// and an ack can only be `Unknown` too. [`Expired`](AckStatus::Expired): somebody else may have the
-    /// message.
+    /// After [`Confirmed`](AckStatus::Confirmed) the new time counts. After [`Unknown`](AckStatus::Unknown) the
+    /// broker may have changed the time or not. The old time counts here then, and an ack of the message
+    /// is `Unknown` too. After [`Expired`](AckStatus::Expired) another member may have the message.
     ///
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid) for a time out of its range, and those of
@@ -79,8 +78,8 @@ impl ReceivedMessage {
         hide(&self.shared, &self.delivery, invisible, self.deadline())
     }
 
-    /// Gives the message back: it comes again after this time (1 s to 12 h), to whichever member. Its
-    /// [`reconsume_times`](MessageView::reconsume_times) is one more then.
+    /// Gives the message back. It comes again after this time (1 s to 12 h), to any member, with its
+    /// [`reconsume_times`](MessageView::reconsume_times) one higher.
     ///
     /// # Errors
     /// Those of [`extend`](ReceivedMessage::extend).
@@ -94,8 +93,8 @@ impl ReceivedMessage {
         self.closed_if_settled(Ok(hidden))
     }
 
-    /// Puts the message into the group's dead letter topic (`%DLQ%group`), and acks it. If only the ack
-    /// fails, it comes again, and is a dead letter too.
+    /// Puts a copy of the message into the group's dead letter topic (`%DLQ%group`), and acks the message. If
+    /// the ack fails, the message comes again although the copy exists.
     ///
     /// # Errors
     /// Those of [`ack`](ReceivedMessage::ack).
@@ -106,8 +105,8 @@ impl ReceivedMessage {
         self.closed_if_settled(outcome)
     }
 
-    /// Until when the message is hidden from others, a little less by way of precaution: from then on
-    /// an ack is [`Expired`](AckStatus::Expired).
+    /// The end of the invisible time, minus a margin (a tenth of the time, at most 0.5 s). From then on an ack
+    /// is [`Expired`](AckStatus::Expired).
     #[doc(alias = "getInvisibleDuration")]
     pub fn expires_at(&self) -> Instant {
         self.delivery.expires_at()

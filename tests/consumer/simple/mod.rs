@@ -3,9 +3,11 @@
 
 mod acks;
 mod ends;
+mod ledger;
 mod ordered;
 mod receives;
 mod refusals;
+mod wire;
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use rocketmq_blocking::consumer::{OnCorrupt, PullConsumerBuilder, PushConsumerBuilder};
-use rocketmq_blocking::{ErrorKind, MessageQueue, PullConsumer, PushConsumer};
+use rocketmq_blocking::{ErrorKind, MessageQueue, PullConsumer, PushConsumer, SimpleConsumer};
 
 use super::{SETTINGS, Setting, assert_defaults_are_documented, is_shown, printed};
 use super::{setters, settings_of};
@@ -15,6 +15,9 @@ pub const BEGIN: &str = "\n# Of a consumer\n";
 const OF_PUSH: &str = "\n# Of a push consumer\n";
 const OF_PULL: &str = "\n# Of a pull consumer\n";
 
+const OF_SIMPLE: &str = "\n# Of a simple consumer\n";
+
+const SIMPLE: &str = "consumer/simple/builder.rs";
 const PUSH: &str = "consumer/push/builder.rs";
 const PULL: &str = "consumer/pull/builder.rs";
 
@@ -90,6 +93,31 @@ const FIELDS: &[(&str, &str, &str)] = &[
     ("start_from", "`Last`", "start_from: Last"),
     ("subscribe", "none", "subscriptions: Subscriptions([])"),
 ];
+
+#[test]
+fn the_settings_of_simple_consumers_are_in_their_table_with_their_defaults() {
+    let (_, table) = SETTINGS.split_once(OF_SIMPLE).expect("the section");
+    let table = settings_of(table);
+    let mut setters = setters(&[SIMPLE]);
+    setters.retain(|(name, _)| !OF_CLIENT.contains(&name.as_str()));
+    assert_defaults_are_documented(&setters);
+    let names: BTreeSet<&str> = setters.iter().map(|(name, _)| name.as_str()).collect();
+    assert!(names.len() > 8, "{names:?}");
+    let documented: BTreeSet<&str> = table.iter().map(|row| row.name).collect();
+    assert_eq!((documented.len(), &documented), (table.len(), &names));
+    let shown = format!("{:?}", SimpleConsumer::builder("g"));
+    for Setting { name, default, .. } in &table {
+        let form = match *name {
+            "client" | "options" => continue,
+            "subscribe" => "subscriptions: Subscriptions([])".to_owned(),
+            "start_from" => "start_from: Last".to_owned(),
+            "ordered" => "is_ordered: false".to_owned(),
+            "max_attempts" => format!("max_attempts: Some({default})"),
+            _ => format!("{name}: {}", default.replace(' ', "")),
+        };
+        assert!(is_shown(&shown, &form), "{name}: {form} is not in {shown}");
+    }
+}
 
 #[test]
 fn the_defaults_of_the_tables_are_those_of_the_builders() {

@@ -8,7 +8,9 @@ use log::Level;
 use rocketmq_blocking::consumer::{Allocation, PushConsumerBuilder};
 use rocketmq_blocking::embedded::{Fault, On};
 use rocketmq_blocking::protocol::code::request;
-use rocketmq_blocking::{MessageQueue, PushConsumer, Retry, StartFrom};
+use rocketmq_blocking::{
+    MessageQueue, PushConsumer, ResponseCode, Retry, SimpleConsumer, StartFrom,
+};
 
 use super::events::{Event, SOON};
 use super::*;
@@ -302,7 +304,84 @@ pub const EVENTS: &[Event] = &[
             wait();
         },
     ),
+    (
+        Level::Warn,
+        "consumer",
+        "a popped message that cannot become a dead letter",
+        "cannot become a dead letter",
+        |wait| {
+            let cluster = brokers(1);
+            send(&cluster);
+            let simple = popped_once(&cluster);
+            let refused = Fault::answer(ResponseCode::NO_PERMISSION, "no right");
+            cluster.broker("broker-a").inject(refused.on(On::SendBack));
+            while_nothing_comes(&simple, wait);
+        },
+    ),
+    (
+        Level::Info,
+        "consumer",
+        "a popped message that became a dead letter",
+        "is a dead letter",
+        |wait| {
+            let cluster = brokers(1);
+            send(&cluster);
+            while_nothing_comes(&popped_once(&cluster), wait);
+        },
+    ),
+    (
+        Level::Debug,
+        "consumer",
+        "a pop that failed",
+        "pop failed: ",
+        |wait| {
+            let cluster = brokers(1);
+            cluster.broker("broker-a").inject(Fault::busy().on(On::Pop));
+            let _ = simple(&cluster).receive(1, SECOND);
+            wait();
+        },
+    ),
+    (
+        Level::Debug,
+        "consumer",
+        "a popped message that came too late",
+        "came too late",
+        |wait| {
+            let cluster = brokers(1);
+            send(&cluster);
+            let late = Fault::late(2 * SECOND).on(On::Pop).after_storing().once();
+            cluster.broker("broker-a").inject(late);
+            let received = simple(&cluster).receive(1, SECOND).unwrap();
+            assert!(received.is_empty());
+            wait();
+        },
+    ),
 ];
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// A consumer by POP, which asks once.
+fn simple(cluster: &Cluster) -> SimpleConsumer {
+    let builder = SimpleConsumer::builder("logs")
+        .name_server(cluster.name_server())
+        .subscribe("T", "*");
+    let builder = builder.start_from(StartFrom::First).wait(Duration::ZERO);
+    builder.max_attempts(1).start().unwrap()
+}
+
+/// One that has received the only message, and does not ack it.
+fn popped_once(cluster: &Cluster) -> SimpleConsumer {
+    let simple = simple(cluster);
+    assert_eq!(simple.receive(1, SECOND).unwrap().len(), 1);
+    simple
+}
+
+/// Asks until the message is visible again.
+fn while_nothing_comes(simple: &SimpleConsumer, wait: &dyn Fn()) {
+    let again = simple.receive_within(1, SECOND, Duration::from_secs(5));
+    assert!(again.unwrap().is_empty());
+    wait();
+}
 
 fn consumer(cluster: &Cluster) -> PushConsumerBuilder {
     PushConsumer::builder("logs")

@@ -8,17 +8,17 @@ use std::time::{Duration, Instant};
 
 use crate::protocol::consumer::pop::Handle;
 
-/// What an ack, or a change of the invisible time, achieved.
+/// The outcome of an ack, or of a change of the invisible time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[must_use = "only what is Confirmed is done"]
 #[doc(alias = "AckResult")]
 pub enum AckStatus {
-    /// The broker had it in time. An acked message does not come again.
+    /// The broker had it in time. A message with a confirmed ack does not come again.
     Confirmed,
-    /// The invisible time was over before the broker had it, or the broker knows no such message
-    /// any more: it comes again, or somebody else has it.
+    /// The invisible time was over before the broker had it, or the broker does not know this delivery
+    /// any more. The message comes again, perhaps to another member.
     Expired,
-    /// No answer in time, or one that proves nothing: the message may come again.
+    /// No answer in time, or an answer that proves nothing. The message may come again.
     Unknown,
 }
 
@@ -53,8 +53,8 @@ impl Popped {
         &self.handle
     }
 
-    /// From when on the broker may give the message to somebody else: a tenth of the time, at most
-    /// half a second, before it is over.
+    /// The end of the time, minus a margin of a tenth of it, at most half a second: the broker may give the
+    /// message to another member then.
     pub(super) fn expires_at(&self) -> Instant {
         let margin = (self.invisible / 10).min(Duration::from_millis(500));
         self.from + (self.invisible - margin)
