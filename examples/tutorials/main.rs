@@ -1,5 +1,5 @@
-//! The producer tutorials of RocketMQ's Java client, with this crate: one short file for each,
-//! under the same names.
+//! The tutorials of RocketMQ's Java client, with this crate: one short file for each, under the same
+//! names.
 //!
 //! ```text
 //! cargo run --example tutorials -- --list
@@ -8,29 +8,46 @@
 //! cargo run --all-features --example tutorials -- --all
 //! ```
 //!
-//! Each prints what the Java one does, receipts mostly; where the cluster is inside this process also
-//! what consumers would see.
+//! Each prints what the Java one does, receipts mostly; those of producers also what consumers would see,
+//! where the cluster is inside this process. Those of consumers send themselves what they consume, and end
+//! when they have it.
 
 #[cfg(feature = "acl")]
 mod acl_client;
 mod async_producer;
 mod async_request_producer;
+mod broadcast_push_consumer;
 #[path = "../common/example.rs"]
 mod example;
+#[path = "../common/feed.rs"]
+mod feed;
+mod lite_pull_consumer_assign;
+mod lite_pull_consumer_assign_with_sub_expression;
+mod lite_pull_consumer_subscribe;
 mod lmq_producer;
 mod oneway_producer;
+mod order_consumer;
 mod order_producer;
 mod producer_with_namespace;
+mod pull_consumer_with_namespace;
+mod push_consumer_with_namespace;
+mod quickstart_consumer;
 mod quickstart_producer;
 #[path = "../common/replier.rs"]
 mod replier;
 mod request_producer;
+mod response_consumer;
+mod scheduled_message_consumer;
 mod scheduled_message_producer;
 mod simple_batch_producer;
 mod simple_producer;
+mod simple_push_consumer;
 mod split_batch_producer;
+mod sql_filter_consumer;
 mod sql_filter_producer;
+mod tag_filter_consumer;
 mod tag_filter_producer;
+mod timer_message_consumer;
 mod timer_message_producer;
 #[cfg(feature = "tls")]
 mod tls_producer;
@@ -43,7 +60,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use rocketmq_blocking::embedded::Cluster;
 
-/// Runs the producer tutorials of RocketMQ's Java client, with this crate.
+/// Runs the tutorials of RocketMQ's Java client, with this crate.
 ///
 /// A tutorial is named as its Java class, with its package where there are several of that name:
 /// SplitBatchProducer, quickstart/Producer. Without a name, all are listed.
@@ -92,6 +109,11 @@ const TUTORIALS: &[Tutorial] = &[
         run: Nothing(quickstart_producer::run),
     },
     Tutorial {
+        name: "quickstart/Consumer",
+        teaches: "a handler for each message",
+        run: Nothing(quickstart_consumer::run),
+    },
+    Tutorial {
         name: "simple/Producer",
         teaches: "a message with a key, found again by it",
         run: Nothing(simple_producer::run),
@@ -105,6 +127,26 @@ const TUTORIALS: &[Tutorial] = &[
         name: "simple/OnewayProducer",
         teaches: "messages without answers, and how to flush them",
         run: Nothing(oneway_producer::run),
+    },
+    Tutorial {
+        name: "simple/PushConsumer",
+        teaches: "several messages at once, since a time",
+        run: Nothing(simple_push_consumer::run),
+    },
+    Tutorial {
+        name: "simple/LitePullConsumerSubscribe",
+        teaches: "polling",
+        run: Nothing(lite_pull_consumer_subscribe::run),
+    },
+    Tutorial {
+        name: "simple/LitePullConsumerAssign",
+        teaches: "queues chosen by hand, and commits",
+        run: Nothing(lite_pull_consumer_assign::run),
+    },
+    Tutorial {
+        name: "simple/LitePullConsumerAssignWithSubExpression",
+        teaches: "the same with a filter",
+        run: Nothing(lite_pull_consumer_assign_with_sub_expression::run),
     },
     Tutorial {
         name: "batch/SimpleBatchProducer",
@@ -122,14 +164,34 @@ const TUTORIALS: &[Tutorial] = &[
         run: Nothing(order_producer::run),
     },
     Tutorial {
+        name: "ordermessage/Consumer",
+        teaches: "queues that keep their order",
+        run: Nothing(order_consumer::run),
+    },
+    Tutorial {
+        name: "broadcast/PushConsumer",
+        teaches: "every message for every consumer",
+        run: Nothing(broadcast_push_consumer::run),
+    },
+    Tutorial {
         name: "schedule/ScheduledMessageProducer",
         teaches: "messages that come later, by a delay level",
         run: Nothing(scheduled_message_producer::run),
     },
     Tutorial {
+        name: "schedule/ScheduledMessageConsumer",
+        teaches: "messages that were delayed by a level",
+        run: Nothing(scheduled_message_consumer::run),
+    },
+    Tutorial {
         name: "schedule/TimerMessageProducer",
         teaches: "messages that come at a time",
         run: Nothing(timer_message_producer::run),
+    },
+    Tutorial {
+        name: "schedule/TimerMessageConsumer",
+        teaches: "messages that come at a time",
+        run: Nothing(timer_message_consumer::run),
     },
     Tutorial {
         name: "transaction/TransactionProducer",
@@ -147,14 +209,29 @@ const TUTORIALS: &[Tutorial] = &[
         run: Nothing(async_request_producer::run),
     },
     Tutorial {
+        name: "rpc/ResponseConsumer",
+        teaches: "replies to questions",
+        run: Nothing(response_consumer::run),
+    },
+    Tutorial {
         name: "filter/TagFilterProducer",
         teaches: "tags, by which consumers filter",
         run: Nothing(tag_filter_producer::run),
     },
     Tutorial {
+        name: "filter/TagFilterConsumer",
+        teaches: "a filter by tags",
+        run: Nothing(tag_filter_consumer::run),
+    },
+    Tutorial {
         name: "filter/SqlFilterProducer",
         teaches: "properties, by which consumers filter with SQL",
         run: Nothing(sql_filter_producer::run),
+    },
+    Tutorial {
+        name: "filter/SqlFilterConsumer",
+        teaches: "a filter by a condition on properties",
+        run: Nothing(sql_filter_consumer::run),
     },
     Tutorial {
         name: "lmq/LMQProducer",
@@ -165,6 +242,16 @@ const TUTORIALS: &[Tutorial] = &[
         name: "namespace/ProducerWithNamespace",
         teaches: "a namespace that requests carry",
         run: Nothing(producer_with_namespace::run),
+    },
+    Tutorial {
+        name: "namespace/PushConsumerWithNamespace",
+        teaches: "a namespace in names",
+        run: Nothing(push_consumer_with_namespace::run),
+    },
+    Tutorial {
+        name: "namespace/PullConsumerWithNamespace",
+        teaches: "a namespace that requests carry, and no commits",
+        run: Nothing(pull_consumer_with_namespace::run),
     },
     Tutorial {
         name: "tracemessage/TraceProducer",
@@ -207,8 +294,10 @@ fn run(args: Args) -> Result<(), Box<dyn Error>> {
             println!();
         }
         println!("# {}: {}", tutorial.name, tutorial.teaches);
-        let with_a_clock = Cluster::builder().hold_delayed_messages(true);
-        let (name_server, cluster) = args.servers.given_or(with_a_clock)?;
+        let cluster = Cluster::builder()
+            .hold_delayed_messages(true)
+            .sql_filters(true);
+        let (name_server, cluster) = args.servers.given_or(cluster)?;
         match tutorial.run {
             Nothing(run) | Feature(_, Some(run)) => run(&name_server, cluster.as_ref())?,
             Feature(feature, None) => println!("skipped: it needs --features {feature}"),
@@ -224,7 +313,7 @@ fn list() {
             Feature(feature, Some(_)) => format!(" [feature {feature}]"),
             Feature(feature, None) => format!(" [feature {feature}: not in this build]"),
         };
-        println!("{name:<34} {teaches}{needs}");
+        println!("{name:<48} {teaches}{needs}");
     }
 }
 

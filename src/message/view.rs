@@ -385,6 +385,18 @@ impl PartialEq for MessageView {
     }
 }
 
+impl fmt::Display for MessageView {
+    /// Its id and its place, as a receipt shows them. Never prints the body.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "msg_id={} queue=", self.message_id())?;
+        match self.queue() {
+            Some(queue) => write!(f, "{queue}")?,
+            None => write!(f, "{}:{}", self.topic(), self.queue_id())?,
+        }
+        write!(f, " offset={}", self.queue_offset())
+    }
+}
+
 impl fmt::Debug for MessageView {
     /// Never prints the body.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

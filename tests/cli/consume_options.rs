@@ -98,6 +98,22 @@ fn consume_signs_its_requests() {
 }
 
 #[test]
+fn consume_says_which_filter_a_broker_refuses() {
+    let cluster = Cluster::builder().topic("T", 1).start().unwrap();
+    for kind in ["push", "pull", "pull --assign broker-a:0"] {
+        let args = format!("--topic T --sql a>5 --kind {kind}");
+        let out = consume(&args, &cluster);
+        assert_eq!(out.code, 2, "{kind}: {out:?}");
+        let error = out.events("error")[0];
+        assert_eq!(error["kind"], "config", "{kind}: {error}");
+        assert_eq!(error["code"], 1, "{kind}: {error}");
+        let says = error["message"].as_str().unwrap();
+        assert!(says.contains("SQL92"), "{kind}: {says}");
+        assert_eq!(out.summary["clean"], false);
+    }
+}
+
+#[test]
 fn consume_refuses_options_that_do_not_go_together() {
     for (args, says) in [
         ("--tags A --sql a>5", "--sql"),

@@ -81,6 +81,7 @@ fn every_example_sends_to_the_servers_that_it_is_given() {
         ("trace", ""),
         ("trace_context", ""),
         ("tutorials", "simple/Producer OnewayProducer"),
+        ("tutorials", "quickstart/Consumer LitePullConsumerAssign"),
         ("produce", "--body a"),
         ("consume", "--from first --count 1"),
         ("bench", "--seconds 0.05 --warmup 0.01"),
@@ -121,6 +122,17 @@ fn every_tutorial_runs_alone() {
         "a between 0 and 3\" sees 3 of them",
         "asked with namespace InstanceTest",
         "1 message(s) of RMQ_SYS_TRACE_TOPIC are about OrderID188",
+        " has greeting 9",
+        "TopicTest@broker-a:1 is committed up to 5",
+        "3 messages have the tag TagA",
+        " SUSPENDS its queue",
+        "two has TagD",
+        "reminder 2 came 10 s later",
+        "alarm 2 rings",
+        "the reply: reply message contents.",
+        "a=3 TagA",
+        "InstanceTest%NAMESPACE_TOPIC",
+        "asked with namespace InstanceTest; 0 offsets were committed",
         #[cfg(feature = "acl")]
         "signed by RocketMQ: ",
         #[cfg(feature = "tls")]
@@ -145,6 +157,11 @@ fn a_tutorial_is_found_by_its_class_or_its_whole_name() {
         (
             "Producer",
             "quickstart/Producer, simple/Producer, ordermessage/Producer",
+        ),
+        ("Consumer", "quickstart/Consumer, ordermessage/Consumer"),
+        (
+            "PushConsumer",
+            "simple/PushConsumer, broadcast/PushConsumer",
         ),
         ("NoSuchProducer", "--list shows all"),
         ("producer", "--list shows all"),

@@ -1,8 +1,13 @@
 //! The behaviour of consumers, on the embedded cluster: one file per feature.
 
 mod broadcast;
+mod brokers;
 mod common;
 mod flow;
+#[path = "../ledger/mod.rs"]
+mod ledger;
+mod ledger_checker;
+mod ledger_runs;
 mod operator;
 mod ordered;
 mod pull;

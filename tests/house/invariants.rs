@@ -29,6 +29,8 @@ const SLEEPERS: &[(&str, &str)] = &[
         "it is the stop itself that lasts",
     ),
     ("tests/house/logs/mod.rs", "polls"),
+    ("tests/ledger/member.rs", "a handler that works"),
+    ("tests/ledger/run.rs", "paces the sender, and polls"),
     (
         "tests/locks/yields.rs",
         "chance lets other threads go first",

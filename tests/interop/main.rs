@@ -11,10 +11,13 @@ mod admin_and_delays;
 mod broken;
 mod consumers;
 mod errors;
+mod group_ledger;
 mod heartbeat;
 mod java_client;
 mod java_consumers;
 mod java_groups;
+#[path = "../ledger/mod.rs"]
+mod ledger;
 mod sends;
 mod servers;
 mod simple;

@@ -28,6 +28,9 @@ ROCKETMQ_BROKER_CONF="brokerRole=SYNC_MASTER inSyncReplicas=2 slaveTimeout=3000 
   "$run" "$version" -- "${interop[@]}" -- --include-ignored broken::slow::
 # Both are killed and come back.
 ROCKETMQ_BROKERS=2 "$run" "$version" -- "${interop[@]}" -- --include-ignored --nocapture broken::kills::
+# The same, and members of consumer groups too.
+[[ -n $only ]] || ROCKETMQ_BROKERS=2 \
+  "$run" "$version" -- "${interop[@]}" -- --include-ignored --nocapture --test-threads=1 group_ledger::
 # broker-b is stopped for a while. Then one broker after the other goes: broker-c is shut down, broker-b and
 # then broker-a are killed.
 # The first settings (of 5.x) have a broker that is shut down say so to its clients before; by the last one a broker

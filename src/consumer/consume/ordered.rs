@@ -42,8 +42,14 @@ impl Deref for OrderedMessage {
     }
 }
 
+impl fmt::Display for OrderedMessage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.message, f)
+    }
+}
+
 impl fmt::Debug for OrderedMessage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.message.fmt(f)
+        fmt::Debug::fmt(&self.message, f)
     }
 }

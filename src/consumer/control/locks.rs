@@ -150,6 +150,8 @@ pub(super) fn link_broke(broker: &str, queues: &mut Queues, now: Instant) {
         }
         if let Some(lock) = &mut owned.lock {
             lock.link_broke(now);
+            // A broker without locks grants them to anybody: nothing was handed over.
+            owned.had_to_wait = false;
             queues.look_at(number, Some(now));
         }
     }

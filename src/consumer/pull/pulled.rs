@@ -104,6 +104,12 @@ impl Deref for PulledMessage {
     }
 }
 
+impl fmt::Display for PulledMessage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.message, f)
+    }
+}
+
 impl fmt::Debug for PulledMessage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("PulledMessage").field(&self.message).finish()

@@ -42,6 +42,7 @@ fn it_is_one_word_wide_and_shows_the_bytes_that_came() {
     let names: Vec<&str> = one.properties().map(|(name, _)| name).collect();
     assert_eq!(names, ["KEYS", "TAGS", "UNIQ_KEY", "x"]);
     assert!(!format!("{one:?}").contains("body\""), "{one:?}");
+    assert_eq!(one.to_string(), "msg_id=K queue=T:3 offset=4");
 }
 
 #[test]

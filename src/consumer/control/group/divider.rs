@@ -83,12 +83,10 @@ impl Divider {
         let lists = &answers.lists;
         let list = judge(&self.me, lists);
         self.members = list.doubt.is_none().then_some(list.ids.len());
-        if let Some(members) = self.members {
-            tools.has_others = members > 1;
-            if tools.config.mode == Mode::Concurrent {
-                let on = tools.config.lease && answers.are_all_ours();
-                locks::use_leases(on, queues, tools, now);
-            }
+        tools.has_others = list.doubt.is_some() || list.ids.len() > 1;
+        if let (Mode::Concurrent, Some(all_ours)) = (tools.config.mode, answers.are_all_ours()) {
+            let on = tools.config.lease && all_ours;
+            locks::use_leases(on, queues, tools, now);
         }
         self.suspect(answers, tools, now);
         let mut doubts = Vec::new();
@@ -176,8 +174,8 @@ impl Divider {
             answers: &answers.lists,
             // Beside members that use Java, a member counts as often as it is listed.
             duplicates: match answers.are_all_ours() {
-                true => Duplicates::Removed,
-                false => Duplicates::KeptAsJava,
+                Some(true) => Duplicates::Removed,
+                _ => Duplicates::KeptAsJava,
             },
         };
         let (diff, error) = rebalance(&tools.config.allocation, &round);

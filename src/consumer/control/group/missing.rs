@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::cut::Cut;
 use crate::consumer::control::tools::Tools;
 
 /// The first pause between two questions; each pause is twice as long as the one before.
@@ -15,6 +16,7 @@ pub(in crate::consumer::control) struct Missing {
     /// `None`: no topic is missing.
     next: Option<Instant>,
     pause: Duration,
+    cut: Cut,
 }
 
 impl Missing {
@@ -22,6 +24,7 @@ impl Missing {
         Missing {
             next: Some(now),
             pause: FIRST,
+            cut: Cut::default(),
         }
     }
 
@@ -34,8 +37,9 @@ impl Missing {
         (self.next, self.pause) = (Some(now), FIRST);
     }
 
-    /// Looks up the missing topics if that is due.
+    /// Looks up the missing topics, and those whose route has lost a broker, if that is due.
     pub(in crate::consumer::control) fn step(&mut self, tools: &Tools, now: Instant) {
+        self.cut.step(tools, now);
         if self.next.is_none_or(|at| at > now) {
             return;
         }

@@ -3,8 +3,9 @@
 //! - `rounds`: asks brokers for the members
 //! - `divider`: takes and gives up queues
 //! - `suspicions`: faults of the group; `twins`: another client with this member's id
-//! - `missing`: topics that do not exist yet
+//! - `missing`: topics that do not exist yet; `cut`: topics whose route has lost a broker
 
+mod cut;
 mod divider;
 mod missing;
 mod rounds;

@@ -35,16 +35,21 @@ pub(in crate::consumer::control) struct Answers {
 }
 
 impl Answers {
-    /// Whether all members use this library, as far as the brokers that answered know.
-    pub(in crate::consumer::control) fn are_all_ours(&self) -> bool {
-        let mut answered = self.lists.iter().zip(&self.connections);
-        answered.all(|(list, connections)| {
-            let all = connections.as_ref().is_some_and(|connections| {
-                let mut members = connections.connection_set.iter();
-                members.all(|member| member.language == OUR_LANGUAGE)
-            });
-            list.is_none() || all
-        })
+    /// Whether all members use this library, as far as brokers know; `None` if that is not sure. A
+    /// broker that has just restarted knows no member yet, and does not count.
+    pub(in crate::consumer::control) fn are_all_ours(&self) -> Option<bool> {
+        let known = self.connections.iter().flatten();
+        let mut members = known.flat_map(|known| &known.connection_set).peekable();
+        let knows_some = members.peek().is_some();
+        if !members.all(|member| member.language == OUR_LANGUAGE) {
+            return Some(false);
+        }
+        let mut both = self.lists.iter().zip(&self.connections);
+        let is_unsure = both.any(|(list, known)| {
+            let has_members = list.as_ref().is_some_and(|list| !list.is_empty());
+            has_members && known.is_none()
+        });
+        (knows_some && !is_unsure).then_some(true)
     }
 }
 

@@ -241,7 +241,7 @@ fn apply(
     now: Instant,
 ) {
     let pause = match verdict {
-        Verdict::Found { next } => return take(owned, tools, pull, found, next),
+        Verdict::Found { next } => return take(owned, tools, pull, found, next, now),
         Verdict::Nothing { next, pause } => {
             tools.budget.answered(owned.number(), 0, 0);
             let _ = owned.assigned.lock().window.answer(pull.ask, [], next);
@@ -278,7 +278,7 @@ fn apply(
 }
 
 /// Puts messages into the window.
-fn take(owned: &mut Owned, tools: &mut Tools, pull: Pull, found: Found, next: u64) {
+fn take(owned: &mut Owned, tools: &mut Tools, pull: Pull, found: Found, next: u64, now: Instant) {
     let number = owned.number();
     let total: u64 = found.messages.iter().map(|(_, bytes, _)| bytes).sum();
     let count = found.messages.len();
@@ -292,6 +292,12 @@ fn take(owned: &mut Owned, tools: &mut Tools, pull: Pull, found: Found, next: u6
     owned.fetch.last_stored = found.last_stored.or(owned.fetch.last_stored);
     let may_repeat = std::mem::take(&mut owned.fetch.may_repeat);
     let end = owned.fetch.end.filter(|_| may_repeat);
+    // Another member may be at the same messages.
+    let is_shared = owned
+        .lock
+        .as_ref()
+        .is_some_and(|lock| lock.goes_without(now));
+    let end = end.max(is_shared.then_some(next));
     let messages = found.messages.into_iter();
     let messages = messages.map(|(offset, bytes, payload)| Fetched {
         offset: offset.try_into().unwrap_or(0),

@@ -199,7 +199,7 @@ impl Parser {
             Some(Token::Text(text)) => Ok(Expression::Constant(Value::Text(text))),
             Some(Token::Number(digits)) => number(&digits).map(Expression::Constant),
             Some(Token::Word(name)) if !is_keyword(&name) => Ok(Expression::Property(name)),
-            other => Err(invalid(&format!("a value is missing before {other:?}"))),
+            other => Err(missing("a value", other.as_ref())),
         }
     }
 
@@ -220,7 +220,7 @@ impl Parser {
     fn text(&mut self) -> Result<String, Invalid> {
         match self.next() {
             Some(Token::Text(text)) => Ok(text),
-            other => Err(invalid(&format!("a text is missing before {other:?}"))),
+            other => Err(missing("a text", other.as_ref())),
         }
     }
 
@@ -264,6 +264,17 @@ fn known(symbol: &str) -> &'static str {
 
 fn invalid(why: &str) -> Invalid {
     Invalid(why.to_owned())
+}
+
+/// What should be where this token, or the end, is.
+fn missing(what: &str, found: Option<&Token>) -> Invalid {
+    let place = match found {
+        Some(Token::Word(text) | Token::Number(text)) => format!("before {text}"),
+        Some(Token::Text(text)) => format!("before '{text}'"),
+        Some(Token::Symbol(symbol)) => format!("before {symbol}"),
+        None => "at the end".to_owned(),
+    };
+    invalid(&format!("{what} is missing {place}"))
 }
 
 fn is_keyword(word: &str) -> bool {

@@ -120,3 +120,15 @@ fn a_text_that_is_no_condition_is_refused() {
     assert!(parse(&"(".repeat(100_000)).is_err());
     assert!(parse(&"NOT ".repeat(100_000)).is_err());
 }
+
+#[test]
+fn what_is_missing_is_named_with_its_place() {
+    for (condition, says) in [
+        ("a >", "a value is missing at the end"),
+        ("a > AND b", "a value is missing before AND"),
+        ("a IN ()", "a text is missing before )"),
+        ("a IN (5)", "a text is missing before 5"),
+    ] {
+        assert_eq!(parse(condition).unwrap_err().0, says, "{condition}");
+    }
+}

@@ -1,0 +1,109 @@
+//! Brokers that were away, and what they have forgotten by then.
+
+use std::collections::BTreeSet;
+
+use crossbeam_channel::unbounded;
+use rocketmq_blocking::PushConsumer;
+use rocketmq_blocking::embedded::{Cluster, On};
+
+use crate::common::{bodies, consumer, send};
+use crate::support::{PATIENCE, cluster, eventually, producer, two_brokers};
+
+/// The brokers of a member's queues of `T`.
+fn brokers(consumer: &PushConsumer) -> BTreeSet<String> {
+    let queues = consumer.assignment().into_iter();
+    let queues = queues.filter(|queue| queue.topic() == "T");
+    queues.map(|queue| queue.broker().to_owned()).collect()
+}
+
+fn both() -> BTreeSet<String> {
+    ["broker-a", "broker-b"].map(str::to_owned).into()
+}
+
+/// Routes and members are looked at each 30 s and 20 s: neither is waited for.
+#[test]
+fn a_broker_that_was_away_for_a_moment_has_its_consumers_back_soon() {
+    let cluster = two_brokers();
+    let (consumer, _messages) = bodies(consumer(&cluster));
+    assert_eq!(brokers(&consumer), both());
+    let broker = cluster.broker("broker-a");
+    broker.kill();
+    eventually("its queues are gone", || brokers(&consumer).len() == 1);
+    broker.restart().expect("its port");
+    let back = cluster.wait_until(PATIENCE / 2, || brokers(&consumer) == both());
+    assert!(back, "{:?}", brokers(&consumer));
+    consumer.shutdown();
+}
+
+/// Heartbeats are sent each 30 s.
+#[test]
+fn a_broker_that_was_away_for_a_moment_knows_members_without_queues_there_soon() {
+    let cluster = Cluster::builder().brokers(2).topic("T", 1);
+    let cluster = cluster.start().expect("free ports");
+    let members = [(); 3].map(|()| bodies(consumer(&cluster)).0);
+    let knows_all = || {
+        let known = cluster.broker("broker-a").consumers();
+        known.get("g").is_some_and(|ids| ids.len() == 3)
+    };
+    eventually("all are known", knows_all);
+    // Nobody hears of the others.
+    for broker in cluster.brokers() {
+        broker.drop_notifications(true);
+    }
+    let broker = cluster.broker("broker-a");
+    broker.kill();
+    broker.restart().expect("its port");
+    let back = cluster.wait_until(PATIENCE / 4, knows_all);
+    assert!(back, "{:?}", broker.consumers());
+    members.iter().for_each(PushConsumer::shutdown);
+}
+
+#[test]
+fn a_member_takes_leases_although_a_broker_knows_nobody_yet() {
+    let cluster = two_brokers();
+    let (first, _messages) = bodies(consumer(&cluster));
+    cluster.broker("broker-b").edit_members("g", |_| Vec::new());
+    let (second, _messages) = bodies(consumer(&cluster));
+    assert!(!second.assignment().is_empty(), "while brokers differ");
+    let asked = || {
+        let locks = cluster.requests(&On::Lock);
+        let of = |id: &str| {
+            let mut bodies = locks.iter().map(|lock| &lock.command().body);
+            bodies.any(|body| String::from_utf8_lossy(body).contains(id))
+        };
+        (of(first.client_id()), of(second.client_id()))
+    };
+    eventually("both take leases", || asked() == (true, true));
+    assert_eq!(cluster.requests(&On::Unlock).len(), 0, "none is given back");
+    second.shutdown();
+    first.shutdown();
+}
+
+#[test]
+fn all_messages_are_marked_while_another_member_has_the_lease() {
+    let cluster = cluster();
+    let (first, _messages) = bodies(consumer(&cluster));
+    let id = first.client_id().to_owned();
+    // What it does not consume, it does not commit.
+    first.pause();
+    // The first one is missing, so it keeps its queues, and the second one takes all.
+    let edit = move |ids: Vec<String>| ids.into_iter().filter(|other| *other != id).collect();
+    cluster.broker("broker-a").edit_members("g", edit);
+    let (seen, marks) = unbounded();
+    let second = consumer(&cluster)
+        .start(move |message| {
+            seen.send(message.possibly_repeated()).ok();
+            Ok(())
+        })
+        .expect("a consumer");
+    let producer = producer(&cluster);
+    for round in 0..3 {
+        send(&producer, 100 * round..100 * round + 20);
+        for _ in 0..20 {
+            let marked = marks.recv_timeout(PATIENCE).expect("a message in time");
+            assert!(marked, "round {round}");
+        }
+    }
+    second.shutdown();
+    first.shutdown();
+}
