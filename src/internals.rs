@@ -26,7 +26,7 @@ impl PublishInfo {
 
     /// The next queue in turn, if possible of another broker than the one to avoid.
     pub fn round_robin(&self, avoid: Option<&str>) -> &MessageQueue {
-        send::round_robin(&self.0, avoid)
+        self.0.next_queue(avoid)
     }
 
     /// The queue of a sharding key.

@@ -285,7 +285,8 @@ pub mod protocol;
 // Every send: its queue, its attempts, its receipt.
 mod send;
 mod sync;
-// Sockets and threads: answers are matched to requests here.
+// Sockets and threads: brokers' answers are matched to requests here. (The reply of a consumer to
+// `Producer::request` is matched in `client::members::replies`.)
 mod transport;
 
 #[doc(inline)]

@@ -124,7 +124,7 @@ impl Client {
     /// once.
     pub fn shutdown_within(&self, most: Duration) -> ShutdownReport {
         let inner = self.inner();
-        if inner.identity.process.is_forked() {
+        if inner.remoting.process.is_forked() {
             return ShutdownReport::default();
         }
         inner.close(Deadline::after(Instant::now(), most))
@@ -332,7 +332,7 @@ impl ClientCore {
 
     /// `Closed` if it is shut down, or of the process that this one was forked from.
     pub(crate) fn check_open(&self) -> Result<()> {
-        let text = match self.identity.process.is_forked() {
+        let text = match self.remoting.process.is_forked() {
             true => {
                 "the client belongs to the process that this one was forked from; start one here"
             }
@@ -349,7 +349,7 @@ impl ClientCore {
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        if !self.0.is_closed() && !self.0.identity.process.is_forked() {
+        if !self.0.is_closed() && !self.0.remoting.process.is_forked() {
             let report = self.0.close(Deadline::after(Instant::now(), DROP_WITHIN));
             if !report.is_clean() {
                 logging::warn!(target: LOG, "client dropped: {report}");

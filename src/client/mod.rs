@@ -31,7 +31,7 @@ pub use describe::{ClientState, ConnectionState, DialFailure, NameServerState, T
 pub use shutdown::ShutdownReport;
 
 pub(crate) use crate::transport::{Throttle, Ticker};
-pub(crate) use config::{Names, epoch_millis};
+pub(crate) use config::{Identity, Names};
 pub(crate) use members::{
     Answer, BrokerRequest, Member, MemberKind, Membership, PackedReply, Registered, Replies,
     Waiting,

@@ -7,12 +7,12 @@ use super::gather::Gathering;
 use super::observe::{Lag, QueueLag};
 use super::queue::{Assigned, Payload};
 use super::shared::Shared;
-use crate::client::{ClientCore, epoch_millis};
+use crate::client::ClientCore;
 use crate::message::MessageQueue;
 use crate::protocol::Command;
 use crate::protocol::admin::{OffsetAnswer, QueueQuery};
 use crate::protocol::code::{request, response};
-use crate::transport::{Deadline, Request};
+use crate::transport::{Deadline, Request, epoch_millis};
 
 /// The end of each of these queues (on the wire); `None` if its master did not answer in time.
 pub(crate) fn ends(

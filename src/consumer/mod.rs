@@ -1,6 +1,6 @@
 // Consumers. `rebalance` and `fetch`, and most of `offset`, `queue` and `consume`, are functions of values,
-// without sockets, threads or locks. Each push or pull consumer has a control thread, in `control`, that uses them. In
-// reading order:
+// without sockets, threads or locks. Each push or pull consumer has a control thread, in `control`, that
+// uses them. In reading order:
 //
 // - `subscription`: which messages of a topic a consumer gets; `topics`: those of a started consumer
 // - `rebalance`: computes the division of queues, which `control::group` carries out
@@ -14,10 +14,15 @@
 // - `ends`: the ends of queues, and how far the consumer is behind
 // - `member`: a consumer as a member of its client; `questions`: the brokers' requests to it
 // - `observe`: counters, events, state and reports
-// - `config`: settings; `shared`: what all threads of a consumer share
+// - `config`: settings; `Mode`, `Sharing` and `is_pull` say what kind of consumer it is; `shared`: what all
+//   threads of a consumer share
 // - `gather`: requests of a thread that may wait; `admission`: checks before a consumer joins its group
-// - `running`: its start, in which it joins the client, and its end
+// - `running`: the start of every kind with a control thread, in which it joins the client, and its end
 // - `push`: `PushConsumer`; `pull`: `PullConsumer`; `simple`: `SimpleConsumer`, which has no control thread
+//
+// A new kind of consumer is a handle beside `push` and `pull`, which sets what `config` says of kinds and
+// calls `Running::start`; its closure starts the threads that take messages. A new kind of handler is one
+// more `consume::handler::Handler`.
 
 mod admission;
 mod config;

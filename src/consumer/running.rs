@@ -16,11 +16,11 @@ use super::offset::{LocalOffsets, Saver};
 use super::queue::Scope;
 use super::shared::Shared;
 use super::topics::{GroupFacts, Topics};
-use crate::client::{Client, Route, RouteListener, epoch_millis};
+use crate::client::{Client, Route, RouteListener};
 use crate::error::{Error, ErrorKind, Result, Wait};
 use crate::logging;
 use crate::message::MessageQueue;
-use crate::transport::{Deadline, Promise, Threads};
+use crate::transport::{Deadline, Promise, Threads, epoch_millis};
 
 /// How long a shutdown without a limit of its own may take.
 const SHUTDOWN_WITHIN: Duration = Duration::from_secs(30);

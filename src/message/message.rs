@@ -319,7 +319,10 @@ impl Message {
             body: &self.body,
             flag: self.flag,
             wait_store: self.wait_store,
-            schedule: &self.schedule,
+            schedule: match &self.schedule {
+                Schedule::Now => None,
+                schedule => Some(schedule),
+            },
             reconsume_times: self.reconsume_times,
             max_reconsume_times: self.max_reconsume_times,
             unique_key: self.unique_key.as_deref().filter(|key| !key.is_empty()),
@@ -336,7 +339,8 @@ pub(crate) struct Parts<'a> {
     pub(crate) body: &'a Arc<Vec<u8>>,
     pub(crate) flag: i32,
     pub(crate) wait_store: bool,
-    pub(crate) schedule: &'a Schedule,
+    /// If it is not just now.
+    pub(crate) schedule: Option<&'a Schedule>,
     pub(crate) reconsume_times: Option<u32>,
     pub(crate) max_reconsume_times: Option<u32>,
     /// Not an empty one.

@@ -36,41 +36,12 @@ pub(crate) enum Extras {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct OwnExtras {
-    transaction_id: Option<Box<str>>,
-    region: Option<Box<str>>,
-    recall_handle: Option<Box<str>>,
+    pub(crate) transaction_id: Option<Box<str>>,
+    pub(crate) region: Option<Box<str>>,
+    pub(crate) recall_handle: Option<Box<str>>,
 }
 
-/// Values that differ from the usual ones.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Said<'a> {
-    pub(crate) transaction_id: Option<&'a str>,
-    pub(crate) region: Option<&'a str>,
-    pub(crate) recall_handle: Option<&'a str>,
-}
-
-const DEFAULT_REGION: &str = "DefaultRegion";
-
-impl Extras {
-    /// For a message with this id.
-    pub(crate) fn new(said: Said<'_>, message_id: &str) -> Extras {
-        let (id, region) = (said.transaction_id, said.region);
-        let usual = id.is_none_or(|id| id == message_id)
-            && region.is_none_or(|region| region == DEFAULT_REGION)
-            && said.recall_handle.is_none();
-        match usual {
-            true => Extras::Usual {
-                has_transaction_id: id.is_some(),
-                has_region: region.is_some(),
-            },
-            false => Extras::Own(Box::new(OwnExtras {
-                transaction_id: id.map(Into::into),
-                region: region.map(Into::into),
-                recall_handle: said.recall_handle.map(Into::into),
-            })),
-        }
-    }
-}
+pub(crate) const DEFAULT_REGION: &str = "DefaultRegion";
 
 impl SendReceipt {
     /// Whether the message was also flushed and replicated as configured at the broker.
@@ -202,44 +173,5 @@ impl SendStatus {
 impl fmt::Display for SendStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn usual_and_unusual_answers_read_back() {
-        let mut usual = 0;
-        for transaction_id in [None, Some("K"), Some("other"), Some("")] {
-            for region in [None, Some(DEFAULT_REGION), Some("elsewhere")] {
-                for recall_handle in [None, Some("handle")] {
-                    let said = Said {
-                        transaction_id,
-                        region,
-                        recall_handle,
-                    };
-                    let receipt = SendReceipt {
-                        status: SendStatus::Ok,
-                        message_id: "K".into(),
-                        offset_message_id: "".into(),
-                        queue: MessageQueue::new("T", "b", 0),
-                        queue_offset: 0,
-                        trace_on: true,
-                        extras: Extras::new(said, "K"),
-                        attempts: 1,
-                    };
-                    let said = (
-                        receipt.transaction_id(),
-                        receipt.region(),
-                        receipt.recall_handle(),
-                    );
-                    assert_eq!(said, (transaction_id, region, recall_handle));
-                    usual += usize::from(matches!(receipt.extras, Extras::Usual { .. }));
-                }
-            }
-        }
-        assert_eq!(usual, 4, "no region or the default one, without a handle");
     }
 }

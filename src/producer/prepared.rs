@@ -18,7 +18,7 @@ use crate::send::{
 pub struct PreparedSend<'a> {
     lifecycle: &'a Lifecycle,
     content: Content<'a>,
-    choice: QueueChoice,
+    choice: Option<QueueChoice>,
     timeout: Option<Duration>,
 }
 
@@ -27,7 +27,7 @@ impl<'a> PreparedSend<'a> {
         PreparedSend {
             lifecycle,
             content,
-            choice: QueueChoice::Any,
+            choice: None,
             timeout: None,
         }
     }
@@ -38,7 +38,8 @@ impl<'a> PreparedSend<'a> {
     /// code 29.
     pub fn queue(mut self, queue: MessageQueue) -> Self {
         let names = &self.lifecycle.engine.config.names;
-        self.choice = QueueChoice::Queue(queue.on_topic(|topic| names.for_users(topic)));
+        let queue = queue.on_topic(|topic| names.for_users(topic));
+        self.choice = Some(QueueChoice::Queue(queue));
         self
     }
 
@@ -48,7 +49,7 @@ impl<'a> PreparedSend<'a> {
     /// `\x01` or `\x02` in it is [`Invalid`](crate::ErrorKind::Invalid).
     #[doc(alias = "SelectMessageQueueByHash")]
     pub fn sharding_key(mut self, key: impl Into<String>) -> Self {
-        self.choice = QueueChoice::Key(key.into());
+        self.choice = Some(QueueChoice::Key(key.into()));
         self
     }
 
@@ -73,7 +74,7 @@ impl<'a> PreparedSend<'a> {
         mut self,
         choose: impl FnOnce(&[MessageQueue]) -> usize + Send + 'static,
     ) -> Self {
-        self.choice = QueueChoice::Select(Box::new(choose));
+        self.choice = Some(QueueChoice::Select(Box::new(choose)));
         self
     }
 

@@ -79,7 +79,7 @@ impl Engine {
     }
 
     pub(crate) fn is_forked(&self) -> bool {
-        self.core.identity.process.is_forked()
+        self.core.remoting.process.is_forked()
     }
 
     /// Runs user code on a callback worker. A fork of the process has none, nor locks to trust: there it

@@ -11,7 +11,7 @@ use super::prepared_message::{PreparedMessage, SendCall, Start};
 use super::queue::{QueueChoice, Report};
 use crate::client::PublishInfo;
 use crate::error::{Error, ErrorKind, Result, SendFate};
-use crate::message::{Extras, MessageQueue, Said, SendReceipt, SendStatus};
+use crate::message::{MessageQueue, SendReceipt, SendStatus};
 use crate::protocol::Command;
 use crate::protocol::code::request;
 use crate::protocol::send::{self as wire, SendHeader, SendResponse};
@@ -103,10 +103,18 @@ pub(crate) fn send_oneway(engine: &Arc<Engine>, call: SendCall<'_>) -> Result<()
 
 /// Whether sends are still taken. A fork of this process may be noticed a moment late.
 pub(crate) fn check_open_to_send(engine: &Engine, now: Instant) -> Result<()> {
-    let forked = engine.core.identity.process.is_forked_at(now);
+    let forked = engine.core.remoting.process.is_forked_at(now);
     match forked || engine.account.is_closed() {
         true => engine.check_open(),
         false => Ok(()),
+    }
+}
+
+/// The next queue in turn, if possible not on the broker of the last attempt.
+fn next_queue<'a>(engine: &Engine, info: &'a PublishInfo, last: Option<&str>) -> &'a MessageQueue {
+    match &engine.faults {
+        None => info.next_queue(last),
+        Some(faults) => faults.next_queue(info, last),
     }
 }
 
@@ -158,16 +166,18 @@ impl SendFlow {
     pub(crate) fn new(
         engine: &Arc<Engine>,
         mut message: PreparedMessage,
-        choice: QueueChoice,
+        choice: Option<QueueChoice>,
         deadline: Deadline,
         mode: SendMode,
     ) -> Result<SendFlow> {
-        let fixed_queue = !matches!(choice, QueueChoice::Any);
-        let by_caller = matches!(choice, QueueChoice::Select(_));
+        let fixed_queue = choice.is_some();
+        let by_caller = matches!(choice, Some(QueueChoice::Select(_)));
         let first = || {
             let (info, asked) = publish_info(engine, &message.topic_on_wire, deadline)?;
-            let faults = engine.faults.as_ref();
-            let queue = choice.first_queue(faults, &info, &message.topic)?;
+            let queue = match choice {
+                None => next_queue(engine, &info, None).clone(),
+                Some(choice) => choice.queue(&info, &message.topic)?,
+            };
             // Of the steps before, only a name server or a selector can be slow.
             let start = (asked || by_caller).then(Start::now);
             let destination = Destination::new(engine, &info, queue, deadline)?;
@@ -436,20 +446,20 @@ pub(super) fn receipt(
     };
     let response = SendResponse::decode(&answer.ext)
         .map_err(|error| Error::from(error).maybe_stored().at(&destination.address))?;
-    let message_id = match (response.batch_unique_key, status) {
-        (Some(key), _) if message.batch => key.into(),
+    let message_id = match (&response.batch_unique_key, status) {
+        (Some(key), _) if message.batch => (**key).into(),
         // The end: it is not needed again.
         (_, SendStatus::Ok) => std::mem::take(&mut message.message_id),
         _ => message.message_id.clone(),
     };
-    let said = Said {
-        transaction_id: response.transaction_id.as_deref(),
-        region: response.region.as_deref(),
-        recall_handle: response.recall_handle.as_deref(),
-    };
     Ok(SendReceipt {
         status,
-        extras: Extras::new(said, &message_id),
+        extras: wire::extras(
+            &message_id,
+            response.transaction_id.as_deref(),
+            response.region.as_deref(),
+            response.recall_handle.as_deref(),
+        ),
         message_id,
         offset_message_id: response.message_id.into(),
         // Below zero: the broker chooses.

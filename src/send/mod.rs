@@ -1,16 +1,17 @@
-//! The one send flow of all messages: of producers, of message trace, and of messages that
-//! consumers send back.
+//! The one send flow of all messages: of producers, of message trace, and of the copies that a consumer
+//! sends when no broker takes a message back (`consumer::control::backs`).
 //!
 //! An [`Engine`] and a [`SendCall`] are all that a send needs: [`send`], [`send_oneway`] and
 //! [`send_async`]. In reading order:
 //!
 //! - `config`: the settings of sends;
 //! - `engine`: what all sends of one group share, and when it takes no more;
-//! - `prepared_message`: a message that is checked, keyed, compressed and encoded, once for all attempts;
+//! - `prepared_message`: a message that is checked, keyed and compressed, once for all attempts; its frames
+//!   are written by `protocol::frame`;
 //! - `queue`: which queue gets it, and which brokers to avoid;
 //! - `flow`: one send: where it goes, its attempts on the wire, the receipt; its children: `next_attempt` (what
-//!   follows a failed one) and `refusal` (the error of an answer without a receipt);
-//! - `retry`: decides whether a send is tried again: a table;
+//!   follows a failed one, as `retry` decides; after a refusal of its queue the route is looked up again) and `refusal` (the error of an answer without a receipt);
+//! - `retry`: `judge` decides whether a send is tried again: a table;
 //! - `history`: the attempts that did not end a send;
 //! - `continuation`: the same flow without a thread that waits;
 //! - `handle`: what [`Producer::submit`](crate::Producer::submit) returns;
@@ -42,10 +43,11 @@ pub(crate) use engine::Engine;
 pub(crate) use flow::{SendFlow, check_open_to_send, send, send_oneway, send_uncounted};
 pub(crate) use prepared_message::{
     Content, MAX_PROPERTIES, PreparedMessage, SendCall, Start, check_message, topic_names,
+    unique_key,
 };
-pub(crate) use queue::{Detector, QueueChoice};
 #[cfg(feature = "internals")]
-pub(crate) use queue::{by_key, round_robin};
+pub(crate) use queue::by_key;
+pub(crate) use queue::{Detector, QueueChoice};
 pub(crate) use tracer::Tracer;
 
 /// The target of what is logged here: a name to filter by, which stays when files move.

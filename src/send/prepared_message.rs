@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::LOG;
@@ -7,13 +8,15 @@ use super::engine::Engine;
 use super::hooks::Payload;
 use super::queue::QueueChoice;
 use super::stats::Size;
-use crate::client::epoch_millis;
+use crate::client::Identity;
 use crate::error::{Error, Result};
 use crate::logging;
-use crate::message::{Batch, FORBIDDEN_TOPICS, LONGEST_TOPIC, Message, Parts, check_name, name};
+use crate::message::{
+    Batch, FORBIDDEN_TOPICS, LONGEST_TOPIC, Message, Parts, Schedule, check_name, name,
+};
 use crate::protocol::properties::{self, MAX_LEN, NAME_END, VALUE_END};
-use crate::protocol::sys_flag;
-use crate::transport::{Account, Deadline, Permit};
+use crate::protocol::{id, sys_flag};
+use crate::transport::{Account, Deadline, Permit, epoch_millis};
 
 mod batch;
 
@@ -42,7 +45,7 @@ pub(crate) const MAX_PROPERTIES: usize = MAX_LEN - ADDED_TO_ALL;
 /// A send as requested.
 pub(crate) struct SendCall<'a> {
     pub(crate) content: Content<'a>,
-    pub(crate) choice: QueueChoice,
+    pub(crate) choice: Option<QueueChoice>,
     /// When it was called.
     pub(crate) start: Start,
     pub(crate) deadline: Deadline,
@@ -89,7 +92,11 @@ pub(crate) struct PreparedMessage {
 
 impl<'a> SendCall<'a> {
     /// A send that starts now.
-    pub(crate) fn new(content: Content<'a>, choice: QueueChoice, timeout: Duration) -> Self {
+    pub(crate) fn new(
+        content: Content<'a>,
+        choice: Option<QueueChoice>,
+        timeout: Duration,
+    ) -> Self {
         let start = Start::now();
         SendCall {
             content,
@@ -136,7 +143,7 @@ impl PreparedMessage {
         match call.content {
             Content::Message(message) => {
                 let sharding_key = match &call.choice {
-                    QueueChoice::Key(key) => Some(key.as_str()),
+                    Some(QueueChoice::Key(key)) => Some(key.as_str()),
                     _ => None,
                 };
                 PreparedMessage::message(engine, message, sharding_key, call.start, buffer)
@@ -144,7 +151,7 @@ impl PreparedMessage {
             Content::Batch(batch) => {
                 let identity = &engine.core.identity;
                 PreparedMessage::batch(&engine.config, batch, |now, keys| {
-                    identity.push_unique_key(now, keys)
+                    push_unique_key(identity, now, keys)
                 })
             }
         }
@@ -172,7 +179,7 @@ impl PreparedMessage {
         };
         let key: Box<str> = match parts.unique_key {
             Some(key) => key.into(),
-            None => engine.core.identity.unique_key(start.epoch_millis).into(),
+            None => unique_key(&engine.core.identity, start.epoch_millis).into(),
         };
         let added = traits.added(&parts, &topic_on_wire, &key);
         let mut properties = buffer;
@@ -262,6 +269,24 @@ fn check_topic(topic: &str) -> Result<()> {
     Ok(())
 }
 
+/// Java's tools read the time in a key as local time, and search messages stored from then on. West
+/// of UTC that would be too late; half a day earlier is safe everywhere.
+const HALF_A_DAY: i64 = 12 * 3600 * 1000;
+
+/// A new unique key for a message made at this time.
+pub(crate) fn unique_key(identity: &Identity, epoch_millis: i64) -> String {
+    let mut key = String::with_capacity(identity.keys.len());
+    push_unique_key(identity, epoch_millis, &mut key);
+    key
+}
+
+/// Appends one.
+fn push_unique_key(identity: &Identity, epoch_millis: i64, text: &mut String) {
+    let counter = identity.counter.fetch_add(1, Ordering::Relaxed);
+    let time = id::millis_of_month(epoch_millis - HALF_A_DAY);
+    identity.keys.push(time, counter, text);
+}
+
 /// The checks of a message. Properties that the send itself adds (a new unique key, a schedule) are
 /// not counted.
 ///
@@ -292,7 +317,7 @@ impl Traits {
     /// The size of the properties that brokers may add.
     fn added(&self, parts: &Parts<'_>, topic_on_wire: &str, key: &str) -> usize {
         let mut added = ADDED_TO_ALL + self.light_queues * ADDED_TO_LIGHT_QUEUE;
-        if parts.schedule.is_later() {
+        if parts.schedule.is_some_and(Schedule::is_later) {
             added += ADDED_TO_SCHEDULED + topic_on_wire.len();
         }
         if self.half {
@@ -391,7 +416,7 @@ fn append_properties(
     namespace: Option<&str>,
     text: &mut String,
 ) {
-    let schedule = parts.schedule.property();
+    let schedule = parts.schedule.and_then(Schedule::property);
     let at = schedule.map_or_else(String::new, |(_, at)| at.to_string());
     let schedule = schedule.map(|(name, _)| (name, at.as_str()));
     let own = [(name::UNIQ_KEY, key), (name::WAIT, wait(parts))].into_iter();

@@ -17,17 +17,14 @@ use super::hooks::{
     SendOutcome,
 };
 use super::prepared_message::{Content, SendCall};
-use super::queue::QueueChoice;
-use crate::client::{
-    BrokerRequest, Client, Member, MemberKind, Membership, NeededTopic, epoch_millis,
-};
+use crate::client::{BrokerRequest, Client, Member, MemberKind, Membership, NeededTopic};
 use crate::error::{Error, ErrorKind, Result};
 use crate::logging;
 use crate::message::{Message, SendStatus};
 use crate::protocol::heartbeat::{Heartbeat, ProducerData};
 use crate::protocol::trace::Record;
 use crate::sync::Mutex;
-use crate::transport::Deadline;
+use crate::transport::{Deadline, epoch_millis};
 
 /// Java's figures (`AsyncTraceDispatcher`): records that may wait, records of a batch, the longest
 /// wait of a record, the size of a trace message, and the timeout of its send.
@@ -297,7 +294,7 @@ fn send(engine: &Arc<Engine>, trace_topic: &Arc<str>, body: String, keys: String
         }
     })));
     let content = Content::Message(&message);
-    let call = SendCall::new(content, QueueChoice::Any, SEND_TIMEOUT);
+    let call = SendCall::new(content, None, SEND_TIMEOUT);
     launch(engine, call, 1, listener);
 }
 

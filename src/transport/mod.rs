@@ -3,8 +3,8 @@
 //! One reader thread per connection matches responses to waiters by opaque id. The decisions (what
 //! is pending, what is queued, when to dial again) are in plain types that take `now`; the files
 //! around them own the sockets and threads. In reading order:
-//! - `remoting`: all connections of a client, and sending requests over them
-//! - `request`: a request, and its encoded form
+//! - `remoting`: all connections of a client and the process they belong to; sending requests over them
+//! - `request`: a request, and its frame (whose bytes `protocol::frame` writes)
 //! - `asynchronous`: requests that no thread waits for
 //! - `hook`: the processing of every request: fixed fields, RPC hooks, signature; `rpc_hook`: the
 //!   trait for users
@@ -48,7 +48,7 @@ pub(crate) use tls::Tls;
 pub use tls::TlsConfig;
 pub(crate) use work::{
     Claim, Deadline, Deferred, Job, Lead, Pool, Promise, Role, SingleFlight, Spin, Threads,
-    Throttle, Ticker, Timer, Workers, catch_bug, log_bug,
+    Throttle, Ticker, Timer, Workers, catch_bug, epoch_millis, log_bug,
 };
 
 use request::Encoded;

@@ -1,7 +1,9 @@
+use std::cell::Cell;
 use std::collections::HashMap;
+use std::process;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::asynchronous::{Observed, Parked, answer, give, gone};
 use super::connection::{self, Connection, Refused, Slot, Via};
@@ -67,6 +69,7 @@ pub(crate) struct Prepared {
 
 /// All connections of a client, by address.
 pub(crate) struct Remoting {
+    pub(crate) process: Process,
     dialler: Arc<Dialler>,
     peers: RwLock<Peers>,
 }
@@ -88,6 +91,7 @@ impl Remoting {
     ) -> Remoting {
         let shared = Arc::new(Shared::new(config, workers));
         Remoting {
+            process: Process(process::id()),
             dialler: Arc::new(Dialler::new(shared, inbound, lookup)),
             peers: RwLock::default(),
         }
@@ -400,11 +404,6 @@ impl Remoting {
         self.shared().lost_oneway()
     }
 
-    #[cfg(test)]
-    pub(super) fn number_next(&self, opaque: i32) {
-        self.shared().number_next(opaque);
-    }
-
     /// The usable connection to this address.
     pub(crate) fn current(&self, address: &Arc<str>) -> Option<Arc<Connection>> {
         let peers = self.peers.read();
@@ -436,7 +435,7 @@ impl Remoting {
         }
     }
 
-    fn shared(&self) -> &Arc<Shared> {
+    pub(super) fn shared(&self) -> &Arc<Shared> {
         &self.dialler.shared
     }
 
@@ -459,3 +458,42 @@ impl Remoting {
 fn closed() -> Error {
     Error::new(ErrorKind::Closed, "the client is shut down")
 }
+
+/// The process that a client belongs to.
+///
+/// A fork has the client's sockets but none of its threads: its writes would mix with those of the
+/// parent, and its shutdown would close the parent's connections. So calls in a fork are refused:
+/// all calls except sends check each time, sends check at intervals.
+pub(crate) struct Process(u32);
+
+thread_local! {
+    /// The process id of the last check, and its time.
+    static LOOKED: Cell<Option<(u32, Instant)>> = const { Cell::new(None) };
+}
+
+/// The interval at which the sends of a thread check: at this rate the system call costs nothing.
+const EVERY: Duration = Duration::from_millis(100);
+
+impl Process {
+    /// Whether the current process is a fork of it. A system call.
+    pub(crate) fn is_forked(&self) -> bool {
+        process::id() != self.0
+    }
+
+    /// The same for every send: this thread's check of less than a tenth of a second ago is still
+    /// valid.
+    pub(crate) fn is_forked_at(&self, now: Instant) -> bool {
+        let looked = LOOKED.get();
+        let looked = looked.filter(|(_, at)| now.saturating_duration_since(*at) < EVERY);
+        let (here, _) = looked.unwrap_or_else(|| {
+            let looked = (process::id(), now);
+            LOOKED.set(Some(looked));
+            looked
+        });
+        // A check from before the fork is not valid for a client of the fork.
+        here != self.0 && self.is_forked()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -71,7 +71,6 @@ impl<'a> Request<'a> {
 
     /// The answer may be parked at the peer until this request's deadline: a long poll. Whatever
     /// reasons about answers that are due soon does not count it.
-    #[allow(dead_code, reason = "the consumers' long polls are the first")]
     pub(crate) fn parked(self) -> Request<'a> {
         Request {
             parked: true,

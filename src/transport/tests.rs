@@ -74,7 +74,7 @@ impl Client {
 
     /// Begins a request with this number, and notes its outcome under it.
     fn begin(&self, address: &Arc<str>, opaque: i32, outcomes: &Outcomes) {
-        self.remoting.number_next(opaque);
+        self.remoting.shared().number_next(opaque);
         let body = Arc::new(opaque.to_string().into_bytes());
         let request = Request::new(1, &()).with_body(&body);
         let note = Box::new(Note(opaque, outcomes.clone()));

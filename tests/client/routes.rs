@@ -148,7 +148,7 @@ fn a_known_route_serves_while_all_name_servers_are_down() {
     let setup = builder(&cluster).options(
         ClientOptions::new()
             .route_interval(ms(10))
-            .api_timeout(ms(50)),
+            .api_timeout(ms(500)),
     );
     let producer = setup.start().unwrap();
     assert!(producer.send(&message("x")).is_ok());

@@ -192,7 +192,7 @@ fn an_unhandled_message_and_all_after_it_stay_uncommitted() {
     eventually("what comes before is committed", || {
         cluster.group("g").committed(&queue) == Some(1)
     });
-    let report = consumer.shutdown_within(ms(200));
+    let report = consumer.shutdown_within(ms(1000));
     assert_eq!(report.running, [(queue.clone(), 1)], "{report}");
     assert_eq!(cluster.group("g").committed(&queue), Some(1));
     drop(release);

@@ -37,7 +37,7 @@ const THREAD_LOCALS: &[(&str, &str)] = &[
         "a waiter that each thread uses again and that carries nothing from call to call",
     ),
     (
-        "client/config/identity.rs",
+        "transport/remoting.rs",
         "when a thread last looked whether it is in a fork of the process",
     ),
 ];
@@ -52,11 +52,11 @@ const WALL_CLOCKS: &[(&str, &str)] = &[
     ("message/schedule.rs", "the same, as brokers read it"),
     ("message/view.rs", "when a message was born and stored"),
     (
-        "client/config/identity.rs",
-        "when a message was born, for its key",
+        "transport/work/wait.rs",
+        "when a message was born, beside the clock to wait by",
     ),
-    ("client/config/mod.rs", "hands on the former"),
-    ("client/mod.rs", "hands on the former"),
+    ("transport/work/mod.rs", "hands on the former"),
+    ("transport/mod.rs", "hands on the former"),
     ("message/id.rs", "the same, as the key has it"),
     (
         "client/admin/calls.rs",

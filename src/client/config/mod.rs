@@ -5,8 +5,7 @@
 //! - `rpc`: those of them that every request carries
 //! - `addresses`: addresses of servers as people write them
 //! - `names`: names of topics and groups, for users and on the wire
-//! - `identity`: the client's id, where the keys of messages come from, and whether this process is a fork of
-//!   the client's
+//! - `identity`: the client's id, and where the keys of messages come from
 
 mod addresses;
 mod identity;
@@ -19,8 +18,8 @@ pub use options::ClientOptions;
 
 #[cfg(feature = "discovery")]
 pub(super) use addresses::{check_address, shown};
+pub(crate) use identity::Identity;
 pub(super) use identity::local_ip;
-pub(crate) use identity::{Identity, epoch_millis};
 pub(crate) use names::Names;
 pub(super) use rpc::SendPort;
 pub(crate) use settings::ClientConfig;

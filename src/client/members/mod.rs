@@ -7,7 +7,8 @@
 //! - `registered`: waiting until a broker has confirmed that it knows a member
 //! - `membership`: a member's place in its client
 //! - `inbound`: events of connections, handed to the above
-//! - `replies`: replies that a broker pushes, and their waiters
+//! - `replies`: the table of requests that wait for replies; a pushed reply finds its waiter by its
+//!   correlation id
 
 mod heartbeat;
 mod inbound;

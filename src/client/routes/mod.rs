@@ -6,7 +6,8 @@
 //! - `finder`: [`Routes`]; finds a route that is not known, one lookup for all that need it
 //! - `name_server`: the name servers, asked in the order of `choice`; their list may come from the web
 //!   (`discovery`, or `no_discovery` without that feature)
-//! - `refresh`: the thread that refreshes known routes
+//! - `refresh`: the thread that refreshes known routes, at intervals and when one is suspected. (A send whose
+//!   queue was refused looks the route up itself: `Routes::look_up_after`.)
 
 mod brokers;
 mod choice;

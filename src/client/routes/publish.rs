@@ -19,7 +19,7 @@ pub(crate) struct PublishInfo {
     /// Writable queues of brokers with a master, in the order that all clients share: by broker
     /// name, then number. (Sharding keys need it to agree with Java.)
     pub(crate) queues: Vec<MessageQueue>,
-    pub(crate) cursor: Cursor,
+    cursor: Cursor,
     /// Master addresses by broker name, sorted; brokers without queues of this topic included.
     masters: Vec<(Arc<str>, Arc<str>)>,
     /// Brokers of the route that have no master now, sorted.
@@ -48,21 +48,21 @@ pub(crate) struct Target<'a> {
 /// The round-robin position in the queues of a topic, shared by all its senders. It starts at
 /// random, so that many processes do not start at the same queue.
 #[derive(Debug)]
-pub(crate) struct Cursor(AtomicUsize);
+struct Cursor(AtomicUsize);
 
 impl Cursor {
     /// The index of the next of `len` queues.
-    pub(crate) fn next(&self, len: usize) -> usize {
+    fn next(&self, len: usize) -> usize {
         self.0.fetch_add(1, Ordering::Relaxed) % len
     }
 
     /// Another queue than the next was taken: turns go on behind it.
-    pub(crate) fn go_on_behind(&self, taken: usize) {
+    fn go_on_behind(&self, taken: usize) {
         self.0.store(taken.wrapping_add(1), Ordering::Relaxed);
     }
 
     #[cfg(test)]
-    pub(crate) fn start_at(&self, index: usize) {
+    fn start_at(&self, index: usize) {
         self.0.store(index, Ordering::Relaxed);
     }
 }
@@ -160,6 +160,21 @@ impl PublishInfo {
         !self.orphans || self.master(self.host(queue)).is_some()
     }
 
+    /// The next queue in turn, if possible not on the broker to avoid.
+    pub(crate) fn next_queue(&self, avoid: Option<&str>) -> &MessageQueue {
+        self.in_turn(|first| next(&self.queues, first, avoid, |queue| self.is_reachable(queue)))
+    }
+
+    /// The queue whose index is returned for that of the next in turn. Turns go on behind it.
+    pub(crate) fn in_turn(&self, choose: impl FnOnce(usize) -> usize) -> &MessageQueue {
+        let first = self.cursor.next(self.queues.len());
+        let chosen = choose(first);
+        if chosen != first {
+            self.cursor.go_on_behind(chosen);
+        }
+        &self.queues[chosen]
+    }
+
     /// The brokers that messages are written to, with their masters' addresses, by name.
     pub(crate) fn brokers(&self) -> Vec<(Arc<str>, Arc<str>)> {
         // Most are next to others of their broker.
@@ -252,6 +267,22 @@ impl PublishInfo {
         let queue = |id| MessageQueue::new(topic.clone(), broker.clone(), id);
         self.queues.extend((0..).take(count).map(queue));
     }
+}
+
+/// The next queue from `first` on that can be reached, if possible not on the broker to avoid.
+fn next(
+    queues: &[MessageQueue],
+    first: usize,
+    avoid: Option<&str>,
+    is_reachable: impl Fn(&MessageQueue) -> bool,
+) -> usize {
+    let candidates = || (first..first + queues.len()).map(|at| at % queues.len());
+    let reachable = |at: &usize| is_reachable(&queues[*at]);
+    let good = |at: &usize| Some(queues[*at].broker()) != avoid && reachable(at);
+    let found = candidates()
+        .find(good)
+        .or_else(|| candidates().find(reachable));
+    found.unwrap_or(first)
 }
 
 /// A broker cannot be written to: its master is gone, or it has nothing of the topic.

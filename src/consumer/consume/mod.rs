@@ -1,13 +1,14 @@
 //! From a fetched message to its handler, and what follows from the handler's result.
 //!
 //! - `retry`: what a handler returns when it could not handle a message;
-//! - `outcome`: what becomes of the message then;
+//! - `outcome`: `settle` decides what becomes of the message then (done, sent back, dead letter, again
+//!   here), and `fallback` what to do if no broker takes it back;
 //! - `dispatcher`: which queue's messages the next free consume thread gets;
 //! - `handler`: the user's code, and how it ended; `deliveries`: the messages of a batch; `ordered`: those
 //!   of an ordered consumer;
 //! - `unpack`: messages as the handler gets them;
 //! - `direct`: a message that is handled now, on an operator's request;
-//! - `worker`: the consume threads.
+//! - `worker`: the consume threads; what `settle` decides, they do or hand to `control::backs`.
 
 mod deliveries;
 mod direct;

@@ -10,7 +10,6 @@ pub(crate) enum Mode {
     Concurrent,
     Ordered,
     /// Every member gets every message; concurrent or ordered.
-    #[allow(dead_code, reason = "broadcasting is to come")]
     Broadcasting,
 }
 

@@ -18,9 +18,7 @@ use crate::message::name::{ORIGIN_MESSAGE_ID, RETRY_PREFIX, RETRY_TOPIC};
 use crate::message::{Message, SendReceipt};
 use crate::protocol::code::response;
 use crate::protocol::consumer::back::SendBack;
-use crate::send::{
-    Content, Engine, QueueChoice, Recipient, SendCall, SendConfig, SendListener, send_async,
-};
+use crate::send::{Content, Engine, Recipient, SendCall, SendConfig, SendListener, send_async};
 use crate::transport::Outcome;
 
 /// How long the send of a copy may take, with its retries.
@@ -232,7 +230,7 @@ fn copy(given: &GivenBack, tools: &Tools) -> Message {
 fn send(engine: Arc<Engine>, copy: Message, listener: Copied, client: &Client) {
     let job = move || {
         let content = Content::Message(&copy);
-        let call = SendCall::new(content, QueueChoice::Any, COPY_WITHIN);
+        let call = SendCall::new(content, None, COPY_WITHIN);
         send_async(&engine, call, Recipient::Listener(Box::new(listener)));
     };
     client.inner().workers.retries.submit(Box::new(job));

@@ -8,7 +8,8 @@
 //! - `locks`: the locks of queues at their brokers; `links`: the connections that they depend on
 //! - `group`: the members, and which queues belong to this one
 //! - `stages`: what a queue needs in each stage of its life
-//! - `backs`: messages that go back to the broker; `corrupt`: those that cannot be read
+//! - `backs`: messages that go back: the broker is asked for a copy (request code 36), else one is sent by
+//!   `crate::send`; `corrupt`: those that cannot be read
 //! - `watch`: faults that no event reports; `describe`: its state, for people
 //! - `asked`: orders of callers and questions of brokers
 //! - `controller`: the thread itself

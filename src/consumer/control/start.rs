@@ -10,7 +10,7 @@ use super::inbox::{Answered, Asked, Event};
 use super::stages::starts::read_committed;
 use super::tools::Tools;
 use super::wire::Wire;
-use crate::client::{ClientCore, Membership, epoch_millis};
+use crate::client::{ClientCore, Membership};
 use crate::consumer::config::Sharing;
 use crate::consumer::consume::Mode;
 use crate::consumer::observe::Events;
@@ -19,7 +19,7 @@ use crate::consumer::queue::Budget;
 use crate::consumer::shared::Shared;
 use crate::consumer::topics::GroupFacts;
 use crate::sync::channel::Receiver;
-use crate::transport::Deadline;
+use crate::transport::{Deadline, epoch_millis};
 
 /// The parts of the control thread, before the consumer is a member.
 pub(crate) struct Parts {

@@ -9,13 +9,13 @@ use super::disk::{OffsetFolder, Source};
 use super::progress::Commit;
 use super::start::Committed;
 use super::table::OffsetTable;
-use crate::client::epoch_millis;
 use crate::consumer::LOG;
 use crate::error::Result;
 use crate::logging;
 use crate::message::MessageQueue;
 use crate::sync::Mutex;
 use crate::sync::channel::{self, Receiver, RecvTimeoutError, Sender};
+use crate::transport::epoch_millis;
 
 /// How often the folder is confirmed as taken while nothing is saved. Other processes may take it after
 /// 30 s without a confirmation.

@@ -7,7 +7,7 @@ use super::config::SimpleConfig;
 use super::member::SimpleMember;
 use super::receive::no_pop;
 use super::shared::SimpleShared;
-use crate::client::{Client, ClientCore, Membership, RouteListener, epoch_millis};
+use crate::client::{Client, ClientCore, Membership, RouteListener};
 use crate::consumer::LOG;
 use crate::consumer::admission::{WITHIN, ask_filters, check_filters};
 use crate::consumer::gather::Gathering;
@@ -19,7 +19,7 @@ use crate::logging;
 use crate::protocol::code::{request, response};
 use crate::protocol::consumer::pop::PollingQuery;
 use crate::sync::Mutex;
-use crate::transport::{Deadline, Request, Threads};
+use crate::transport::{Deadline, Request, Threads, epoch_millis};
 
 /// How long dropping the last handle may take.
 const DROP_WITHIN: Duration = Duration::from_secs(3);

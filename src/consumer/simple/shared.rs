@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 use super::config::SimpleConfig;
 use super::receive::Sources;
 use super::settle::Held;
-use crate::client::{ClientCore, epoch_millis};
+use crate::client::ClientCore;
 use crate::consumer::control::closed;
 use crate::consumer::topics::Topics;
 use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::Command;
 use crate::sync::channel::{self, Receiver, Sender};
 use crate::sync::{Condvar, Mutex};
-use crate::transport::{Completion, Deadline, Dial, Next, Outcome, Request, To, Via};
+use crate::transport::{Completion, Deadline, Dial, Next, Outcome, Request, To, Via, epoch_millis};
 
 pub(super) struct SimpleShared {
     pub(super) config: SimpleConfig,

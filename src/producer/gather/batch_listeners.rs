@@ -2,7 +2,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::error::{Error, ErrorKind, Result, Wait};
-use crate::message::{Extras, Said, SendReceipt};
+use crate::message::SendReceipt;
+use crate::protocol::send::extras;
 use crate::send::{Engine, Listener, Recipient, SendListener};
 use crate::transport::{Job, Permit};
 
@@ -144,14 +145,7 @@ fn part(
         extras: match count {
             1 => receipt.extras.clone(),
             // The batch's own transaction id belongs to no message.
-            _ => Extras::new(
-                Said {
-                    transaction_id: None,
-                    region: receipt.region(),
-                    recall_handle: receipt.recall_handle(),
-                },
-                "",
-            ),
+            _ => extras("", None, receipt.region(), receipt.recall_handle()),
         },
         ..receipt.clone()
     }
@@ -164,14 +158,6 @@ mod tests {
 
     #[test]
     fn each_message_gets_its_own_part_of_the_receipt() {
-        let extras = |transaction_id: Option<&str>| {
-            let said = Said {
-                transaction_id,
-                region: None,
-                recall_handle: None,
-            };
-            Extras::new(said, "")
-        };
         let receipt = |ids: &str| SendReceipt {
             status: SendStatus::SlaveNotAvailable,
             message_id: "K0,K1".into(),
@@ -179,7 +165,7 @@ mod tests {
             queue: MessageQueue::new("T", "broker-a", 3),
             queue_offset: 7,
             trace_on: true,
-            extras: extras(Some("of the batch")),
+            extras: extras("", Some("of the batch"), None, None),
             attempts: 2,
         };
         let own = part(&receipt("A,B"), &["A", "B"], "K1".into(), 1, 2);
@@ -187,7 +173,7 @@ mod tests {
             message_id: "K1".into(),
             offset_message_id: "B".into(),
             queue_offset: 8,
-            extras: extras(None),
+            extras: extras("", None, None, None),
             ..receipt("")
         };
         assert_eq!(own, expected);

@@ -6,16 +6,15 @@ use std::time::{Duration, Instant};
 use super::auto_batch::AutoBatch;
 use super::batch_listeners::{BatchListener, Lease};
 use super::group::{Group, Seat};
-use crate::client::epoch_millis;
 use crate::error::{Error, ErrorKind, Result};
 use crate::message::{Message, MessageQueue, SendReceipt};
 use crate::send::hooks::SendMode;
 use crate::send::{
     Content, Engine, Listener, MAX_PROPERTIES, QueueChoice, Recipient, SendCall, check_message,
-    check_open_to_send, launch, send_uncounted, topic_names,
+    check_open_to_send, launch, send_uncounted, topic_names, unique_key,
 };
 use crate::sync::Mutex;
-use crate::transport::Deadline;
+use crate::transport::{Deadline, epoch_millis};
 
 /// The groups of one producer that are still open.
 pub(in crate::producer) struct Gatherer {
@@ -163,7 +162,7 @@ impl Gatherer {
         let given = message.get_unique_key().filter(|key| !key.is_empty());
         let unique_key = match given {
             Some(key) => key.to_owned(),
-            None => engine.core.identity.unique_key(epoch_millis()),
+            None => unique_key(&engine.core.identity, epoch_millis()),
         };
         let listener = BatchListener {
             unique_key,
@@ -288,9 +287,11 @@ impl<'a> Joining<'a> {
             return None;
         };
         let queue = match &call.choice {
-            QueueChoice::Any => None,
-            QueueChoice::Queue(queue) if queue.topic() == message.topic() => Some(queue.clone()),
-            _ => return None,
+            None => None,
+            Some(QueueChoice::Queue(queue)) if queue.topic() == message.topic() => {
+                Some(queue.clone())
+            }
+            Some(_) => return None,
         };
         Some(Joining {
             message,

@@ -170,15 +170,12 @@ impl Group {
     fn begin(mut self) -> (Result<SendFlow>, BatchListeners) {
         self.listeners.begun = true;
         let (engine, messages) = (self.engine, self.messages);
-        let choice = match self.queue {
-            Some(queue) => QueueChoice::Queue(queue),
-            None => QueueChoice::Any,
-        };
+        let choice = self.queue.map(QueueChoice::Queue);
         let deadline = self.deadline;
         let prepare = |content: Content<'_>| {
             let call = SendCall {
                 content,
-                choice: QueueChoice::Any,
+                choice: None,
                 start: Start::now(),
                 deadline,
             };

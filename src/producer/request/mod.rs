@@ -1,7 +1,8 @@
 //! Requests: messages that a consumer answers by another, which the broker pushes.
 //!
 //! - `question`: one request, sent and waited for, or with a callback;
-//! - `pending_reply`: its place among those that wait for replies.
+//! - `pending_reply`: its entry in the table of those that wait for replies. The table, and the match of a
+//!   reply by its correlation id, stand in `client::members::replies`.
 
 mod pending_reply;
 mod question;

@@ -19,7 +19,7 @@ type Callback = Box<dyn FnOnce(Result<MessageView>) + Send>;
 pub(in crate::producer) struct Question<'a> {
     engine: &'a Arc<Engine>,
     message: &'a Message,
-    choice: QueueChoice,
+    choice: Option<QueueChoice>,
     timeout: Duration,
 }
 
@@ -38,7 +38,7 @@ impl<'a> Question<'a> {
     pub(in crate::producer) fn new(
         engine: &'a Arc<Engine>,
         message: &'a Message,
-        choice: QueueChoice,
+        choice: Option<QueueChoice>,
         timeout: Duration,
     ) -> Question<'a> {
         Question {

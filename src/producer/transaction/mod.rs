@@ -3,7 +3,8 @@
 //! - `transaction_producer`: the half message, the local transaction, and telling the broker its end;
 //! - `half`: what a local transaction sees, and what became of it;
 //! - `builder`: how a transaction producer is set up;
-//! - `checks`: the brokers' check-backs: questions about transactions whose end they do not know.
+//! - `checks`: the brokers' check-backs: questions about transactions whose end they do not know. They
+//!   come through `members::inbound` and `producer::member`, and are answered on `rmq-check`.
 
 mod builder;
 mod checks;

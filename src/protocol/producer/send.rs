@@ -2,7 +2,7 @@
 
 use super::code::{request, response};
 use super::{ExtFields, FieldSink, Fields, ProtocolError};
-use crate::message::{SendStatus, name};
+use crate::message::{DEFAULT_REGION, Extras, OwnExtras, SendStatus, name};
 use std::borrow::Cow;
 
 /// The header of a send, borrowed from wherever its parts are.
@@ -359,6 +359,30 @@ impl Fields for SendResponse<'_> {
     }
 }
 
+/// The rest of the receipt of the message with this id: values that take no memory if they are the usual
+/// ones.
+pub(crate) fn extras(
+    message_id: &str,
+    transaction_id: Option<&str>,
+    region: Option<&str>,
+    recall_handle: Option<&str>,
+) -> Extras {
+    let usual = transaction_id.is_none_or(|id| id == message_id)
+        && region.is_none_or(|region| region == DEFAULT_REGION)
+        && recall_handle.is_none();
+    match usual {
+        true => Extras::Usual {
+            has_transaction_id: transaction_id.is_some(),
+            has_region: region.is_some(),
+        },
+        false => Extras::Own(Box::new(OwnExtras {
+            transaction_id: transaction_id.map(Into::into),
+            region: region.map(Into::into),
+            recall_handle: recall_handle.map(Into::into),
+        })),
+    }
+}
+
 /// The response code of a status.
 pub fn code(status: SendStatus) -> i32 {
     match status {
@@ -389,4 +413,39 @@ fn parse<T: std::str::FromStr>(name: &str, value: &str) -> Result<T, ProtocolErr
     value
         .parse()
         .map_err(|_| ProtocolError::new(format!("field {name} is not valid: {value}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::{MessageQueue, SendReceipt};
+
+    #[test]
+    fn usual_and_unusual_answers_read_back_from_the_receipt() {
+        let mut usual = 0;
+        for transaction_id in [None, Some("K"), Some("other"), Some("")] {
+            for region in [None, Some(DEFAULT_REGION), Some("elsewhere")] {
+                for recall_handle in [None, Some("handle")] {
+                    let receipt = SendReceipt {
+                        status: SendStatus::Ok,
+                        message_id: "K".into(),
+                        offset_message_id: "".into(),
+                        queue: MessageQueue::new("T", "b", 0),
+                        queue_offset: 0,
+                        trace_on: true,
+                        extras: extras("K", transaction_id, region, recall_handle),
+                        attempts: 1,
+                    };
+                    let read = (
+                        receipt.transaction_id(),
+                        receipt.region(),
+                        receipt.recall_handle(),
+                    );
+                    assert_eq!(read, (transaction_id, region, recall_handle));
+                    usual += usize::from(matches!(receipt.extras, Extras::Usual { .. }));
+                }
+            }
+        }
+        assert_eq!(usual, 4, "no region or the default one, without a handle");
+    }
 }

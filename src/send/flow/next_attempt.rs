@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Destination, SendFlow, Step, publish_info};
+use super::{Destination, SendFlow, Step, next_queue, publish_info};
 use crate::error::{Attempt, Error, ErrorKind, Result, Wait};
 use crate::logging;
 use crate::message::SendReceipt;
@@ -12,7 +12,6 @@ use crate::send::LOG;
 use crate::send::history::History;
 use crate::send::hooks::SendOutcome;
 use crate::send::prepared_message::Start;
-use crate::send::queue::next_queue;
 use crate::send::retry::{self, Outcome, Situation, Verdict};
 
 /// When more attempts in a row reached no broker, since addresses are in back-off, another one waits.
@@ -126,8 +125,7 @@ impl SendFlow {
             }
         }
         let (info, _) = publish_info(&self.engine, topic, self.deadline)?;
-        let (faults, avoid) = (self.engine.faults.as_ref(), self.last_broker());
-        let queue = next_queue(faults, &info, avoid).clone();
+        let queue = next_queue(&self.engine, &info, self.last_broker()).clone();
         Destination::new(&self.engine, &info, queue, self.deadline)
     }
 

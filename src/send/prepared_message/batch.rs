@@ -6,12 +6,12 @@ use super::{
     PreparedMessage, Start, append_properties, check, check_properties, check_size, topic_names,
     wait,
 };
-use crate::client::epoch_millis;
 use crate::error::{Error, Result};
 use crate::message::{Batch, name};
 use crate::protocol::{message, properties};
 use crate::send::config::SendConfig;
 use crate::send::hooks::Payload;
+use crate::transport::epoch_millis;
 
 /// Memory for the properties that every message has, and a few more; also for what a message of a
 /// batch has besides its body.

@@ -159,3 +159,11 @@ fn a_message_of_a_batch_leaves_what_the_batch_itself_adds() {
     assert_eq!(error.kind(), ErrorKind::Invalid);
     assert!(error.to_string().contains("32767"), "{error}");
 }
+
+#[test]
+fn unique_keys_differ_and_have_the_length_of_their_address() {
+    let identity = Identity::new(std::net::Ipv4Addr::LOCALHOST.into(), None, None);
+    let (a, b) = (unique_key(&identity, 0), unique_key(&identity, 0));
+    assert_ne!(a, b);
+    assert_eq!((a.len(), &a[..8]), (32, "7F000001"));
+}

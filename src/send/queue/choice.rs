@@ -1,8 +1,5 @@
-//! The choice of the queue for a message.
+//! A caller's choice of the queue for a message.
 
-use std::time::Instant;
-
-use super::fault_table::Faults;
 use crate::client::PublishInfo;
 use crate::error::{Error, Result};
 use crate::message::{MessageQueue, string_hash};
@@ -11,10 +8,8 @@ use crate::panics::caught;
 /// A caller's function over the sorted queues: it returns an index.
 pub(crate) type Selector = Box<dyn FnOnce(&[MessageQueue]) -> usize + Send>;
 
-/// The way to choose the queue of a send.
+/// A caller's choice of the queue of a send. Without one, queues take turns.
 pub(crate) enum QueueChoice {
-    /// In turn, over all queues of the topic.
-    Any,
     /// A given one.
     Queue(MessageQueue),
     /// By a sharding key.
@@ -24,16 +19,10 @@ pub(crate) enum QueueChoice {
 }
 
 impl QueueChoice {
-    /// The queue of the first attempt. A selector has then done its work.
-    pub(in crate::send) fn first_queue(
-        self,
-        faults: Option<&Faults>,
-        info: &PublishInfo,
-        topic: &str,
-    ) -> Result<MessageQueue> {
+    /// The queue for a message of the topic. A selector has then done its work.
+    pub(in crate::send) fn queue(self, info: &PublishInfo, topic: &str) -> Result<MessageQueue> {
         let queues = &info.queues;
         match self {
-            QueueChoice::Any => Ok(next_queue(faults, info, None).clone()),
             QueueChoice::Queue(queue) if queue.topic() == topic => Ok(queue),
             QueueChoice::Queue(queue) => Err(Error::invalid(format!(
                 "the queue {queue} is not one of the message's topic"
@@ -42,47 +31,6 @@ impl QueueChoice {
             QueueChoice::Select(choose) => by_function(choose, queues).cloned(),
         }
     }
-}
-
-/// The next queue in turn, if possible not at a broker to avoid: the last one, and slow or failed
-/// ones.
-pub(in crate::send) fn next_queue<'a>(
-    faults: Option<&Faults>,
-    info: &'a PublishInfo,
-    last: Option<&str>,
-) -> &'a MessageQueue {
-    let usable = |queue: &MessageQueue| info.is_reachable(queue);
-    let queues = &info.queues;
-    let first = info.cursor.next(queues.len());
-    let chosen = match faults {
-        None => next(queues, first, last, usable),
-        Some(faults) => faults.pick(queues, first, last, Instant::now(), &usable),
-    };
-    if chosen != first {
-        info.cursor.go_on_behind(chosen);
-    }
-    &queues[chosen]
-}
-
-/// The next queue in turn, for the benchmarks.
-#[cfg(feature = "internals")]
-pub(crate) fn round_robin<'a>(info: &'a PublishInfo, last: Option<&str>) -> &'a MessageQueue {
-    next_queue(None, info, last)
-}
-
-fn next(
-    queues: &[MessageQueue],
-    first: usize,
-    avoid: Option<&str>,
-    is_reachable: impl Fn(&MessageQueue) -> bool,
-) -> usize {
-    let candidates = || (first..first + queues.len()).map(|at| at % queues.len());
-    let reachable = |at: &usize| is_reachable(&queues[*at]);
-    let good = |at: &usize| Some(queues[*at].broker()) != avoid && reachable(at);
-    let found = candidates()
-        .find(good)
-        .or_else(|| candidates().find(reachable));
-    found.unwrap_or(first)
 }
 
 /// The queue of a sharding key, as Java's `SelectMessageQueueByHash` finds it. `queues` is not

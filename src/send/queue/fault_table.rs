@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::client::PublishInfo;
 use crate::error::{Error, ErrorKind, Result};
 use crate::logging;
 use crate::message::MessageQueue;
@@ -140,17 +141,16 @@ impl Faults {
         table.record(broker, report, &self.strategy, now);
     }
 
-    /// The index of the queue to use; `first` is the next in turn.
-    pub(super) fn pick(
+    /// The next queue in turn, if possible not at a broker to avoid: the last one, and slow or failed
+    /// ones.
+    pub(in crate::send) fn next_queue<'a>(
         &self,
-        queues: &[MessageQueue],
-        first: usize,
+        info: &'a PublishInfo,
         last: Option<&str>,
-        now: Instant,
-        usable: &dyn Fn(&MessageQueue) -> bool,
-    ) -> usize {
+    ) -> &'a MessageQueue {
+        let usable = |queue: &MessageQueue| info.is_reachable(queue);
         let mut table = self.table.lock();
-        table.pick(queues, first, last, now, usable)
+        info.in_turn(|first| table.pick(&info.queues, first, last, Instant::now(), &usable))
     }
 
     pub(in crate::send) fn detector(&self) -> Option<Detector> {

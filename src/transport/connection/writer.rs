@@ -1,6 +1,7 @@
 //! Writing: one thread at a time, whatever is queued, in as few writes as can be.
 
 use std::io::{self, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
@@ -10,7 +11,6 @@ use super::end;
 use super::outbox::{Batch, Run};
 use super::state::{Connection, State, WriterThread};
 use crate::error::{Error, ErrorKind};
-use crate::panics::caught;
 use crate::sync::MutexGuard;
 use crate::transport::{Deadline, Permit, log_bug};
 
@@ -254,7 +254,7 @@ fn write_batch<'a>(
 ) -> Option<(MutexGuard<'a, State>, bool)> {
     drop(state);
     // The thread that writes answers all waiters when the connection dies.
-    let written = caught(|| write(connection, &mut batch));
+    let written = catch_unwind(AssertUnwindSafe(|| write(connection, &mut batch)));
     let failed = match written {
         Ok(result) => result.err(),
         Err(_) => {

@@ -79,7 +79,7 @@ fn an_answer_before_the_whole_request_does_not_leave_its_sender_writing() {
     let (listener, address) = listener();
     let address: Arc<str> = address.to_string().into();
     let client = Client::start(None);
-    client.remoting.number_next(7);
+    client.remoting.shared().number_next(7);
     let body = Arc::new(vec![0; 16_000_000]);
     thread::scope(|scope| {
         let calling = scope.spawn(|| {

@@ -14,7 +14,7 @@ fn in_an_hour() -> Deadline {
 
 /// Begins a parked request with this number, and notes its outcome under it.
 fn park(client: &Client, address: &Arc<str>, opaque: i32, deadline: Deadline, outcomes: &Outcomes) {
-    client.remoting.number_next(opaque);
+    client.remoting.shared().number_next(opaque);
     let request = Request::new(11, &()).parked();
     let note = Box::new(Note(opaque, outcomes.clone()));
     let via = Via::WriterThread;
@@ -35,7 +35,7 @@ fn parked(client: &Client, count: usize, outcomes: &Outcomes) -> (Link, Arc<str>
     for number in 0..count {
         park(client, &address, number as i32, in_an_hour(), outcomes);
     }
-    client.remoting.number_next(1000);
+    client.remoting.shared().number_next(1000);
     if count == 0 {
         let _made = client.remoting.connect(&address, soon()).unwrap();
     }

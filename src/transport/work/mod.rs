@@ -1,7 +1,8 @@
 //! Threads, timed work, and waits between threads. Nothing here knows sockets, requests or the
 //! client. In reading order:
 //!
-//! - `wait`: one deadline per call; one result, waited for until then; how long to wait without sleep
+//! - `wait`: one deadline per call; one result, waited for until then; how long to wait without sleep; and
+//!   the clock that is not for waiting
 //! - `threads`: all threads of a client, joined at its end; panics of the library that must not
 //!   spread
 //! - `pool`: named workers that run jobs
@@ -29,7 +30,7 @@ pub(crate) use threads::{Threads, catch_bug, log_bug};
 pub(crate) use throttle::Throttle;
 pub(crate) use ticker::Ticker;
 pub(crate) use timer::{Scheduled, Timer};
-pub(crate) use wait::{Claim, Deadline, Promise, Spin};
+pub(crate) use wait::{Claim, Deadline, Promise, Spin, epoch_millis};
 pub(crate) use workers::Workers;
 
 use super::LOG;

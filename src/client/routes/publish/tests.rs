@@ -144,3 +144,83 @@ fn an_unwritable_topic_is_reported_with_the_reason() {
         assert!(text.contains(expected), "{text}");
     }
 }
+
+#[track_caller]
+fn check_turns(names: &str, avoid: Option<&str>, expected: &[usize]) {
+    let queue = |(i, name): (usize, char)| MessageQueue::new("T", name.to_string(), i as i32);
+    let queues: Vec<_> = names.chars().enumerate().map(queue).collect();
+    let reachable = |queue: &MessageQueue| queue.broker() != "z";
+    let got: Vec<usize> = (0..queues.len())
+        .map(|first| next(&queues, first, avoid, reachable))
+        .collect();
+    assert_eq!(got, expected);
+}
+
+#[test]
+fn takes_turns_and_skips_the_broker_to_avoid_if_there_is_another() {
+    check_turns("aabb", None, &[0, 1, 2, 3]);
+    check_turns("aabb", Some("a"), &[2, 2, 2, 3]);
+    check_turns("aaa", Some("a"), &[0, 1, 2]);
+    check_turns("azb", None, &[0, 2, 2]);
+    check_turns("azb", Some("b"), &[0, 0, 0]);
+    check_turns("zz", None, &[0, 1]);
+    check_turns("az", Some("a"), &[0, 0]);
+}
+
+/// A topic with this many queues on each of these brokers.
+fn topic(brokers: &[&str], queues: i32) -> PublishInfo {
+    let writable: Vec<_> = brokers.iter().map(|broker| (*broker, queues, 6)).collect();
+    PublishInfo::new(&"T".into(), &route(&writable, brokers))
+}
+
+fn ids(info: &PublishInfo, count: usize) -> Vec<i32> {
+    let mut ids: Vec<i32> = (0..count).map(|_| info.next_queue(None).id()).collect();
+    ids.sort_unstable();
+    ids
+}
+
+#[test]
+fn round_robin_is_per_topic() {
+    let (one, other) = (topic(&["a"], 4), topic(&["a"], 4));
+    let mut seen = Vec::new();
+    for _ in 0..4 {
+        seen.push(one.next_queue(None).id());
+        other.next_queue(None);
+    }
+    seen.sort_unstable();
+    assert_eq!(seen, [0, 1, 2, 3]);
+}
+
+#[test]
+fn threads_take_turns_together() {
+    let info = topic(&["a"], 4);
+    let seen = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..2).map(|_| scope.spawn(|| ids(&info, 6))).collect();
+        let seen = threads.into_iter().map(|thread| thread.join().unwrap());
+        let mut seen: Vec<i32> = seen.flatten().collect();
+        seen.sort_unstable();
+        seen
+    });
+    assert_eq!(seen, [0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3]);
+}
+
+#[test]
+fn turns_go_on_behind_a_queue_that_was_taken_for_another() {
+    let info = topic(&["a", "b"], 2);
+    info.cursor.start_at(0);
+    let avoiding = info.next_queue(Some("a"));
+    assert_eq!((avoiding.broker(), avoiding.id()), ("b", 0));
+    let next = info.next_queue(None);
+    assert_eq!((next.broker(), next.id()), ("b", 1));
+}
+
+#[test]
+fn the_index_wraps_without_a_panic() {
+    let info = topic(&["a"], 3);
+    info.cursor.start_at(usize::MAX - 1);
+    let mut seen = ids(&info, 5);
+    seen.dedup();
+    assert_eq!(seen, [0, 1, 2]);
+    info.cursor.go_on_behind(usize::MAX);
+    assert_eq!(info.next_queue(None).id(), 0);
+}

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::seeks::seek;
-use crate::client::{Client, epoch_millis};
+use crate::client::Client;
 use crate::consumer::config::Sharing;
 use crate::consumer::consume::Mode;
 use crate::consumer::control::inbox::{Question, What};
@@ -13,6 +13,7 @@ use crate::consumer::observe::{Event, MoveReason};
 use crate::protocol::Command;
 use crate::protocol::code::response;
 use crate::protocol::consumer::asked::{ConsumeStatus, ConsumerOffsets, QueueInfo, RunningInfo};
+use crate::transport::epoch_millis;
 
 /// Answers a broker's question.
 pub(super) fn answer(

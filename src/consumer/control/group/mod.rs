@@ -1,7 +1,7 @@
 //! The members of the group, and the share of this one. In reading order:
 //!
 //! - `rounds`: asks brokers for the members
-//! - `divider`: takes and gives up queues
+//! - `divider`: takes and gives up queues, as `rebalance` says, or all, or given ones
 //! - `suspicions`: faults of the group; `twins`: another client with this member's id
 //! - `missing`: topics that do not exist yet; `cut`: topics whose route has lost a broker
 

@@ -5,13 +5,13 @@ use crate::client::{Client, ClientOptions};
 use crate::embedded::Cluster;
 use crate::error::SendFate;
 use crate::message::Message;
-use crate::send::{Content, QueueChoice, SendConfig};
+use crate::send::{Content, SendConfig};
 
 /// Drops a send in flight, and returns its callback's result.
 fn forget_one(engine: &Arc<Engine>) -> Error {
     let message = Message::new("Orders", "x");
     let timeout = Duration::from_secs(20);
-    let call = SendCall::new(Content::Message(&message), QueueChoice::Any, timeout);
+    let call = SendCall::new(Content::Message(&message), None, timeout);
     let prepared = PreparedMessage::new(engine, &call, String::new()).expect("a message");
     let (choice, deadline) = (call.choice, call.deadline);
     let flow = SendFlow::new(engine, prepared, choice, deadline, SendMode::Async);
