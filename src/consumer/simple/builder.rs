@@ -80,7 +80,7 @@ impl SimpleConsumerBuilder {
         self.options(ClientOptions::new().tls(tls))
     }
 
-    /// Subscribes to a topic (at least once; may be called for several). A text is a filter by tags:
+    /// Subscribes to a topic (default: none; at least one; may be called for several). A text is a filter by tags:
     /// `created || paid`, or `*` for all. A topic that is subscribed twice gets both tag filters. A topic
     /// that does not exist yet is waited for.
     ///

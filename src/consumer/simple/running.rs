@@ -69,7 +69,7 @@ impl Running {
     }
 
     pub(super) fn shut_down_within(&self, most: Duration) -> ShutdownReport {
-        if self.client.inner().identity.process.is_forked() {
+        if self.client.inner().remoting.process.is_forked() {
             return ShutdownReport::default();
         }
         let deadline = Deadline::after(Instant::now(), most);
