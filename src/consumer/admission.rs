@@ -54,7 +54,8 @@ pub(crate) fn admit(shared: &Shared, core: &ClientCore) -> Result<()> {
         let differences = shared.topics.differences(&connections.subscription_table);
         if let Some((topic, what)) = differences.into_iter().next().filter(|_| is_strict) {
             let group = &shared.config.group;
-            let text = format!("the group {group} has members already: {what}");
+            let text =
+                format!("the group {group} has a member that subscribes differently: {what}");
             return Err(Error::new(ErrorKind::Config, text).on_topic(&topic));
         }
     }
@@ -63,8 +64,8 @@ pub(crate) fn admit(shared: &Shared, core: &ClientCore) -> Result<()> {
         Some(address) => {
             let (group, me) = (&shared.config.group, core.identity.client_id());
             let text = format!(
-                "the group {group} has a member with the client id {me} already, at {address}: each \
-                 needs an instance_name of its own"
+                "the group {group} already has a member with the client id {me}, at {address}: set \
+                 another instance_name"
             );
             Err(Error::new(ErrorKind::Config, text))
         }

@@ -181,7 +181,8 @@ impl Running {
     pub(crate) fn shut_down(&self) {
         let report = self.shut_down_within(SHUTDOWN_WITHIN);
         if !report.is_clean() {
-            logging::warn!(target: LOG, "{}: {report}", self.shared.config.group);
+            let group = &self.shared.config.group;
+            logging::warn!(target: LOG, "consumer {group}: {report}");
         }
     }
 

@@ -88,7 +88,10 @@ impl Worker {
             Settlement::Dropped => {
                 self.shared.counters.dropped.add(1);
                 let (shown, id) = (&queue.shown, message.message_id());
-                logging::warn!(target: LOG, "{shown}: {id} failed, and broadcasting has no retries");
+                logging::warn!(
+                    target: LOG,
+                    "{shown}: message {id} failed and is dropped: broadcasting has no retries"
+                );
                 return queue.finish(ticket);
             }
             Settlement::RetryHere { pause } => {
@@ -115,12 +118,12 @@ impl Worker {
             Ended::Retry(retry) => {
                 self.shared.counters.failed.add(1);
                 let id = message.message_id();
-                logging::debug!(target: LOG, "{queue}: {id}, try {}: {retry}", times + 1);
+                logging::debug!(target: LOG, "{queue}: message {id}, failure {}: {retry}", times + 1);
             }
             Ended::Panicked => {
                 self.shared.counters.panicked.add(1);
                 let id = message.message_id();
-                logging::error!(target: LOG, "{queue}: {id}: the handler panicked");
+                logging::error!(target: LOG, "{queue}: message {id}: the handler panicked");
             }
         }
     }

@@ -252,7 +252,7 @@ impl PullConsumer {
     pub fn shutdown(&self) {
         let report = self.shutdown_within(SHUTDOWN_WITHIN);
         if !report.is_clean() {
-            logging::warn!(target: LOG, "{}: {report}", self.group());
+            logging::warn!(target: LOG, "consumer {}: {report}", self.group());
         }
     }
 

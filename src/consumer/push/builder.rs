@@ -310,7 +310,7 @@ impl PushConsumerBuilder {
     /// # Errors
     /// [`Config`](crate::ErrorKind::Config) for a bad group, topic, filter or setting, for no
     /// subscription, a group that is already in use on a shared client, an SQL filter that a broker
-    /// refuses (its answer is in the error), or a member of the group that has the same client id and lives;
+    /// refuses (its answer is in the error), or a living member of the group with the same client id;
     /// with [`strict_subscriptions`](Self::strict_subscriptions) for members that subscribe differently;
     /// [`NoNameServer`](crate::ErrorKind::NoNameServer) if none is set, or none answers within
     /// [`start_timeout`](Self::start_timeout);

@@ -10,17 +10,17 @@ use crate::error::{Error, Result};
 #[cfg(feature = "tls")]
 use crate::transport::TlsConfig;
 
-/// Sets up a [`SimpleConsumer`]; made by [`SimpleConsumer::builder`]. Nothing can be changed once it is
-/// started.
+/// Sets up a [`SimpleConsumer`]; created by [`SimpleConsumer::builder`]. Nothing can be changed after the
+/// start.
 ///
 /// A value out of its range is an error at the start, of kind
-/// [`Config`](crate::ErrorKind::Config) where nothing else is said.
+/// [`Config`](crate::ErrorKind::Config) unless the setting names another kind.
 #[derive(Debug, Clone)]
 #[must_use = "a builder does nothing until it is started"]
 pub struct SimpleConsumerBuilder {
     config: SimpleConfig,
     source: ClientSource,
-    /// What went wrong so far: it is reported at the start.
+    /// The first error of a setter; the start returns it.
     failed: Option<Error>,
 }
 
@@ -33,15 +33,15 @@ impl SimpleConsumerBuilder {
         }
     }
 
-    /// Uses this client instead of one of its own (default: one of its own, closed with the
-    /// consumer). Not together with settings of a client. Shut the consumer down before the client.
+    /// Uses this client (default: a client of its own, closed with the consumer). It cannot be combined
+    /// with settings of a client. Shut the consumer down before the client.
     pub fn client(mut self, client: &Client) -> Self {
         self.source.give(client);
         self
     }
 
-    /// Settings of the client that the consumer makes for itself (default: none are set). Later
-    /// ones count; name servers and hooks add up.
+    /// Settings of the consumer's own client (default: none are set). Of two calls the later one counts;
+    /// name servers and hooks add up.
     #[doc(alias = "ClientConfig")]
     pub fn options(mut self, options: ClientOptions) -> Self {
         self.source.set(options);
@@ -80,12 +80,12 @@ impl SimpleConsumerBuilder {
         self.options(ClientOptions::new().tls(tls))
     }
 
-    /// Subscribes to a topic (default: none; at least one; may be called for several). A text is a filter by tags:
-    /// `created || paid`, or `*` for all. A topic that is subscribed twice gets both tag filters. A topic
-    /// that does not exist yet is waited for.
+    /// Subscribes to a topic (at least one is needed; may be called for several). A text is a filter by
+    /// tags: `created || paid`, or `*` for all. A topic that is subscribed twice gets both tag filters. A
+    /// topic may be created later.
     ///
-    /// All members of a group must subscribe to the same topics with the same filters, and be simple
-    /// consumers alike.
+    /// All members of a group must subscribe to the same topics with the same filters, and must all be
+    /// simple consumers.
     #[doc(alias = "setSubscriptionExpressions")]
     pub fn subscribe(mut self, topic: impl Into<Arc<str>>, filter: impl Into<Filter>) -> Self {
         let added = self.config.subscriptions.add(topic, filter.into());
@@ -93,11 +93,10 @@ impl SimpleConsumerBuilder {
         self
     }
 
-    /// Where a group without an offset starts in a queue (default [`Last`](StartFrom::Last)). It counts when the
-    /// broker gets the group's first request for messages, not at the start of the consumer.
-    /// [`First`](StartFrom::First) or `Last`; [`Time`](StartFrom::Time) is an error. With `Last`, brokers also
-    /// hand out the last message that is there already, and all messages of a queue whose first message
-    /// is still in memory.
+    /// Where a group without an offset starts in a queue (default [`Last`](StartFrom::Last)). Brokers decide
+    /// at the group's first request for messages, not at the start of the consumer. They know two rules:
+    /// [`First`](StartFrom::First), and `Last`, with which they also hand out the last message, and all
+    /// messages of a queue whose first message is still in memory. A time is an error.
     #[doc(alias = "initMode")]
     #[doc(alias = "setConsumeFromWhere")]
     pub fn start_from(mut self, from: StartFrom) -> Self {
@@ -105,11 +104,11 @@ impl SimpleConsumerBuilder {
         self
     }
 
-    /// Receives the messages of each queue in their order (default: in any order). A queue yields no message
-    /// while one of the latest batch is hidden and not acked. A message that is not acked comes again before
-    /// all messages behind it. After a lost answer the same batch is asked for again.
+    /// Receives the messages of each queue in their order (default: in any order). A queue returns none while
+    /// a message of it is neither acked nor visible again. An unacked message comes again before all
+    /// messages after it. A lost answer is asked for again.
     ///
-    /// All members of the group must be ordered then.
+    /// All members of the group must have the same value.
     #[doc(alias = "FIFO")]
     #[doc(alias = "attemptId")]
     pub fn ordered(mut self) -> Self {
@@ -117,25 +116,23 @@ impl SimpleConsumerBuilder {
         self
     }
 
-    /// How long [`receive`](SimpleConsumer::receive) waits for a message (default 15 s). With zero, each broker
-    /// is asked once.
+    /// How long [`receive`](SimpleConsumer::receive) waits for a message (default 15 s; zero: each broker is
+    /// asked once).
     #[doc(alias = "setAwaitDuration")]
     pub fn wait(mut self, time: Duration) -> Self {
         self.config.wait = time;
         self
     }
 
-    /// How long an ack, or a change of the invisible time, may take (default 5 s; not zero). Failed requests are
-    /// sent again within this time.
+    /// The deadline of an ack, or of a change of the invisible time (default 5 s; not zero).
     pub fn ack_timeout(mut self, time: Duration) -> Self {
         self.config.ack_timeout = time;
         self
     }
 
-    /// The number of deliveries of a message (default 17, as in proxies; not zero). After that many deliveries
-    /// without an ack the message is put into the dead letter topic (`%DLQ%group`). Brokers have no such limit:
-    /// members apply it when they receive the message, so all members should have the same number. With
-    /// `None` messages come again without end.
+    /// The number of deliveries without an ack after which a message goes to the dead letter topic
+    /// (`%DLQ%group`) instead of being handed out (default 17, like proxies; not zero). The members count
+    /// deliveries, not the brokers: all members should have the same number. `None`: no limit.
     #[doc(alias = "setMaxReconsumeTimes")]
     #[doc(alias = "maxAttempts")]
     pub fn max_attempts(mut self, times: impl Into<Option<u32>>) -> Self {
@@ -160,7 +157,7 @@ impl SimpleConsumerBuilder {
     /// [`start_timeout`](Self::start_timeout);
     /// [`Invalid`](crate::ErrorKind::Invalid) if both a client and settings of a client are given;
     /// [`Closed`](crate::ErrorKind::Closed) for a client that is shut down;
-    /// [`Io`](crate::ErrorKind::Io) if the system gives no threads.
+    /// [`Io`](crate::ErrorKind::Io) if no threads can be started.
     pub fn start(self) -> Result<SimpleConsumer> {
         if let Some(error) = self.failed {
             return Err(error);

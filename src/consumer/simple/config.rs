@@ -7,7 +7,7 @@ use crate::consumer::offset::StartFrom;
 use crate::consumer::subscription::Subscriptions;
 use crate::error::{Error, ErrorKind, Result};
 
-/// How long a message may be hidden: brokers count in seconds, and proxies allow as much.
+/// The range of the invisible time: brokers count in seconds, and proxies have the same limit.
 pub(super) const INVISIBLE: RangeInclusive<Duration> =
     Duration::from_secs(1)..=Duration::from_secs(12 * 3600);
 
@@ -24,7 +24,7 @@ pub(super) struct SimpleConfig {
     pub(super) is_ordered: bool,
     /// How long a receive waits for messages.
     pub(super) wait: Duration,
-    /// How long an ack is tried.
+    /// The deadline of an ack.
     pub(super) ack_timeout: Duration,
     /// Deliveries after which a message is a dead letter; `None`: never.
     pub(super) max_attempts: Option<u32>,
@@ -46,14 +46,14 @@ impl SimpleConfig {
     }
 
     /// # Errors
-    /// `Config`, which names the setting.
+    /// `Config`, with the name of the setting.
     pub(super) fn check(&self) -> Result<()> {
         check_group(&self.group)?;
         check_topics(&self.subscriptions)?;
         for (wrong, text) in [
             (
                 matches!(self.start_from, StartFrom::Time(_)),
-                "start_from: brokers know Last and First for simple consumers, and no time",
+                "start_from must be Last or First: brokers know no time for simple consumers",
             ),
             (self.ack_timeout.is_zero(), "ack_timeout must not be zero"),
             (
@@ -75,7 +75,7 @@ pub(super) fn check_invisible(time: Duration) -> Result<()> {
     match INVISIBLE.contains(&time) {
         true => Ok(()),
         false => Err(Error::invalid(format!(
-            "a message can be hidden for 1 s to 12 h, and not for {time:?}"
+            "a message can be hidden for 1 s to 12 h, but not for {time:?}"
         ))),
     }
 }
@@ -86,7 +86,7 @@ pub(super) fn check_count(messages: usize) -> Result<()> {
     match (1..=MOST_MESSAGES).contains(&messages) {
         true => Ok(()),
         false => Err(Error::invalid(format!(
-            "1 to {MOST_MESSAGES} messages can be received at once, and not {messages}"
+            "1 to {MOST_MESSAGES} messages can be received at once, but not {messages}"
         ))),
     }
 }

@@ -20,20 +20,19 @@ use crate::transport::Deadline;
 /// How long [`SimpleConsumer::shutdown`] may take.
 const SHUTDOWN_WITHIN: Duration = Duration::from_secs(30);
 
-/// Receives messages and acknowledges each one by itself. A received message is hidden from the other members
-/// of the group for a time that the caller chooses.
+/// Receives messages one by one, each hidden from the other members of the group for a time that the caller
+/// chooses, and acknowledges them one by one.
 ///
-/// Members do not divide queues and commit no offsets. Any number of members share all messages, also more
-/// members than queues, and a slow message does not hold up others. A message that is not
-/// [acked](ReceivedMessage::ack) within its invisible time comes again, to any member, with its
-/// [`reconsume_times`](crate::MessageView::reconsume_times) one higher. So every message is consumed at
-/// least once. Messages have no order, unless the consumer is
-/// [ordered](SimpleConsumerBuilder::ordered).
+/// Members do not divide queues and have no offsets: any number of members, even more than queues, share all
+/// messages, and a slow message does not delay others. A message that is not [acked](ReceivedMessage::ack)
+/// within its invisible time comes again, to the member that asks first, with its
+/// [`reconsume_times`](crate::MessageView::reconsume_times) one higher. So every message is consumed at least
+/// once. Messages have no order, unless the consumer is [ordered](SimpleConsumerBuilder::ordered).
 ///
-/// The mechanism is RocketMQ's POP, which brokers have from 5.0 on.
+/// This is RocketMQ's POP, which brokers have from 5.0 on.
 ///
-/// Any number of threads may receive. The consumer is cheap to clone, and its last handle shuts it down.
-/// Messages are not handles.
+/// Any number of threads may receive. It is cheap to clone, and its last handle shuts it down (a message is
+/// not a handle).
 ///
 /// ```
 /// use std::time::Duration;
@@ -71,7 +70,7 @@ const SHUTDOWN_WITHIN: Duration = Duration::from_secs(30);
 pub struct SimpleConsumer(Arc<Running>);
 
 impl SimpleConsumer {
-    /// A consumer of this group.
+    /// Starts the set-up of a consumer of this group.
     pub fn builder(group: impl Into<String>) -> SimpleConsumerBuilder {
         SimpleConsumerBuilder::new(group.into())
     }
@@ -96,19 +95,19 @@ impl SimpleConsumer {
         self.0.client.id()
     }
 
-    /// Receives up to `max` messages (1 to 32), and hides them for `invisible` (1 s to 12 h). Waits for the
-    /// first message, at most for the builder's [`wait`](SimpleConsumerBuilder::wait); returns an empty list
-    /// if none came.
+    /// Receives up to `max` messages (1 to 32) of one topic of one broker, and hides them for `invisible` (1 s
+    /// to 12 h). If there is none, it waits for the first one, for up to
+    /// [`wait`](SimpleConsumerBuilder::wait); the list is empty if none came.
     ///
-    /// The messages of one call are of one topic and one broker; topics and brokers take turns. A message
-    /// that expires on its way is not returned: it comes again.
+    /// Topics and brokers take turns. A message whose invisible time ends before it arrives is not returned:
+    /// it comes again.
     ///
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid) for a number or a time out of its range;
-    /// [`Closed`](crate::ErrorKind::Closed) once the consumer is shut down, also for those that wait;
+    /// [`Closed`](crate::ErrorKind::Closed) after the shutdown, also for threads that wait;
     /// [`Broker`](crate::ErrorKind::Broker) as soon as a broker refuses: no permission to read, a filter that
-    /// it cannot evaluate, a group that it does not create, no POP. Other failures are tried again. If all
-    /// brokers still fail at the end, the error is that of one of them:
+    /// it cannot evaluate, a group that it does not create, no POP. After other failures the brokers are
+    /// asked again; if all of them fail until the end, the error is that of one broker:
     /// [`Connect`](crate::ErrorKind::Connect), [`Disconnected`](crate::ErrorKind::Disconnected),
     /// [`Timeout`](crate::ErrorKind::Timeout), [`NoBroker`](crate::ErrorKind::NoBroker),
     /// [`Busy`](crate::ErrorKind::Busy), [`Protocol`](crate::ErrorKind::Protocol).
@@ -117,8 +116,8 @@ impl SimpleConsumer {
         self.receive_within(max, invisible, self.0.shared.config.wait)
     }
 
-    /// The same with a wait of its own. With zero, each broker is asked once. A broker that does not answer can
-    /// add 3 s.
+    /// Like [`receive`](SimpleConsumer::receive), with the given time to wait. With zero each broker is asked
+    /// once. A broker that does not answer can make it 3 s longer.
     ///
     /// # Errors
     /// Those of [`receive`](SimpleConsumer::receive).
@@ -133,13 +132,13 @@ impl SimpleConsumer {
         receive(&self.0.shared, max, invisible, wait)
     }
 
-    /// Acks many messages, with one request per broker and topic, and returns the outcome of each, in their
-    /// order; see [`ReceivedMessage::ack`]. Brokers before 5.1.3 get one request per message.
+    /// Acks many messages, with one request for those of one broker and topic, and returns the result of
+    /// each, in their order: see [`ReceivedMessage::ack`]. Brokers before 5.1.3 get one request per message.
     ///
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid) for messages of another consumer: none is acked then.
-    /// [`Broker`](crate::ErrorKind::Broker) if a broker refuses one of them; all are tried before. The outcome
-    /// of each message is then returned by its [`ack`](ReceivedMessage::ack).
+    /// [`Broker`](crate::ErrorKind::Broker) if a broker refuses one of them, after requests for all: an
+    /// [`ack`](ReceivedMessage::ack) of each message returns its result.
     /// [`Closed`](crate::ErrorKind::Closed) once the consumer is shut down.
     #[doc(alias = "batchAckMessage")]
     pub fn ack_all<'a>(
@@ -166,17 +165,17 @@ impl SimpleConsumer {
     pub fn shutdown(&self) {
         let report = self.shutdown_within(SHUTDOWN_WITHIN);
         if !report.is_clean() {
-            logging::warn!(target: LOG, "{}: {report}", self.group());
+            logging::warn!(target: LOG, "consumer {}: {report}", self.group());
         }
     }
 
-    /// Ends the consumer, within this time: threads that wait for messages return with
-    /// [`Closed`](crate::ErrorKind::Closed); other threads have half of the time to ack the messages that they
-    /// have received; brokers hear that this member is gone. Messages that are neither acked nor dropped
-    /// by then are in the report: they come again.
+    /// Ends the consumer within this time: waiting receives fail with [`Closed`](crate::ErrorKind::Closed);
+    /// other threads have half of the time to ack the messages that they received; the member is
+    /// unregistered at the brokers. The report has the messages that are neither acked nor dropped by then:
+    /// they come again to the next member.
     ///
-    /// The calling thread must ack its own messages before the call. A second call waits for the first one,
-    /// within its own time.
+    /// The calling thread must ack the messages that it received before the call. A second call waits for the
+    /// first one, within its own time.
     pub fn shutdown_within(&self, most: Duration) -> ShutdownReport {
         self.0.shut_down_within(most)
     }

@@ -1,14 +1,14 @@
 // `SimpleConsumer`: messages that are acknowledged one by one (POP). It has no threads of its own, no queues
-// and no offsets: brokers hide the messages that they hand out, and make retries of those that are not
-// acknowledged. In reading order:
+// and no offsets: brokers hide the messages that they hand out, and retry those that are not acknowledged.
+// In reading order:
 //
 // - `consumer`: its handle; `builder`, `config`: its settings
-// - `received`: a message that was received, and what can be done with it
-// - `receive`: asking brokers for messages
+// - `received`: a received message, and the ways to settle it
+// - `receive`: asks brokers for messages
 // - `settle`: acks, and changes of the invisible time
-// - `shared`: what handles and messages share, and how requests are made
+// - `shared`: the state that handles and messages share, and their requests
 // - `running`: its start and its end
-// - `member`: as its client and brokers see it
+// - `member`: the consumer as a member of its client
 
 mod builder;
 mod config;

@@ -1,4 +1,4 @@
-//! A message that was received.
+//! A received message.
 
 use std::fmt;
 use std::ops::Deref;
@@ -12,12 +12,12 @@ use crate::error::Result;
 use crate::message::MessageView;
 use crate::transport::Deadline;
 
-/// A message of a [`SimpleConsumer`](super::SimpleConsumer): a [`MessageView`] that other members of the group
-/// do not get during its invisible time. It comes again after that time unless it is
+/// A message of a [`SimpleConsumer`](super::SimpleConsumer). It is a [`MessageView`] that is hidden from all
+/// other members of the group for its invisible time, and comes again after that unless it is
 /// [acked](ReceivedMessage::ack).
 ///
-/// It may be sent to other threads. Dropping it without an ack changes nothing at the broker. A clone of the
-/// `MessageView` in it may be kept for longer.
+/// It can be sent to other threads. Dropping it without an ack changes nothing at the broker: it comes again
+/// when its invisible time ends. A clone of the `MessageView` in it can be kept for longer.
 #[must_use = "a message that is dropped without ack() comes again"]
 pub struct ReceivedMessage {
     message: MessageView,
@@ -44,12 +44,12 @@ impl ReceivedMessage {
         }
     }
 
-    /// Acknowledges the message: it is consumed. Waits for the broker's answer, at most for
-    /// [`ack_timeout`](super::SimpleConsumerBuilder::ack_timeout). A failed request is sent again until the
-    /// timeout, or until the message has expired.
+    /// Acknowledges the message as consumed, and waits for the broker's answer, for up to
+    /// [`ack_timeout`](super::SimpleConsumerBuilder::ack_timeout). A request that fails is repeated until
+    /// then, as long as the message is not expired.
     ///
-    /// A second ack of a message returns the first outcome. If that was [`Unknown`](AckStatus::Unknown), it
-    /// asks the broker again.
+    /// A second ack of a message returns the result of the first one, unless that is
+    /// [`Unknown`](AckStatus::Unknown): then it asks the broker again.
     ///
     /// # Errors
     /// [`Broker`](crate::ErrorKind::Broker) if the broker refuses, for example without the permission;
@@ -61,11 +61,12 @@ impl ReceivedMessage {
         self.closed_if_settled(outcome.unwrap_or(Ok(AckStatus::Unknown)))
     }
 
-    /// Hides the message for this time from now on (1 s to 12 h). For work that takes longer than expected.
+    /// Hides the message for this time from now on (1 s to 12 h), for work that takes longer than expected.
     ///
-    /// After [`Confirmed`](AckStatus::Confirmed) the new time counts. After [`Unknown`](AckStatus::Unknown) the
-    /// broker may have changed the time or not. The old time counts here then, and an ack of the message
-    /// is `Unknown` too. After [`Expired`](AckStatus::Expired) another member may have the message.
+    /// After [`Confirmed`](AckStatus::Confirmed) the new time counts. After
+    /// [`Unknown`](AckStatus::Unknown) the broker may use the old or the new one; the consumer then counts the
+    /// old one, and a later ack can only be `Unknown` too. After [`Expired`](AckStatus::Expired) another
+    /// member may have the message.
     ///
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid) for a time out of its range, and those of
@@ -78,7 +79,7 @@ impl ReceivedMessage {
         hide(&self.shared, &self.delivery, invisible, self.deadline())
     }
 
-    /// Gives the message back. It comes again after this time (1 s to 12 h), to any member, with its
+    /// Gives the message back: it comes again after this time (1 s to 12 h), to any member, with its
     /// [`reconsume_times`](MessageView::reconsume_times) one higher.
     ///
     /// # Errors
@@ -93,8 +94,8 @@ impl ReceivedMessage {
         self.closed_if_settled(Ok(hidden))
     }
 
-    /// Puts a copy of the message into the group's dead letter topic (`%DLQ%group`), and acks the message. If
-    /// the ack fails, the message comes again although the copy exists.
+    /// Puts the message into the group's dead letter topic (`%DLQ%group`), and acks it. If only the ack
+    /// fails, it comes again, and is a dead letter too.
     ///
     /// # Errors
     /// Those of [`ack`](ReceivedMessage::ack).
@@ -105,14 +106,14 @@ impl ReceivedMessage {
         self.closed_if_settled(outcome)
     }
 
-    /// The end of the invisible time, minus a margin (a tenth of the time, at most 0.5 s). From then on an ack
-    /// is [`Expired`](AckStatus::Expired).
+    /// Until when the message is hidden from others, minus a safety margin. From then on an ack is
+    /// [`Expired`](AckStatus::Expired).
     #[doc(alias = "getInvisibleDuration")]
     pub fn expires_at(&self) -> Instant {
         self.delivery.expires_at()
     }
 
-    /// The message itself, for longer than its invisible time.
+    /// The message itself. A clone of it can outlive the invisible time.
     pub fn message(&self) -> &MessageView {
         &self.message
     }

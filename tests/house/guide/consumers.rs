@@ -3,8 +3,12 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use rocketmq_blocking::consumer::{OnCorrupt, PullConsumerBuilder, PushConsumerBuilder};
-use rocketmq_blocking::{ErrorKind, MessageQueue, PullConsumer, PushConsumer, SimpleConsumer};
+use rocketmq_blocking::consumer::{
+    OnCorrupt, PullConsumerBuilder, PushConsumerBuilder, SimpleConsumerBuilder,
+};
+use rocketmq_blocking::{
+    Error, ErrorKind, MessageQueue, PullConsumer, PushConsumer, SimpleConsumer, StartFrom,
+};
 
 use super::{SETTINGS, Setting, assert_defaults_are_documented, is_shown, printed};
 use super::{setters, settings_of};
@@ -14,12 +18,11 @@ pub const BEGIN: &str = "\n# Of a consumer\n";
 
 const OF_PUSH: &str = "\n# Of a push consumer\n";
 const OF_PULL: &str = "\n# Of a pull consumer\n";
-
 const OF_SIMPLE: &str = "\n# Of a simple consumer\n";
 
-const SIMPLE: &str = "consumer/simple/builder.rs";
 const PUSH: &str = "consumer/push/builder.rs";
 const PULL: &str = "consumer/pull/builder.rs";
+const SIMPLE: &str = "consumer/simple/builder.rs";
 
 /// Those of a client, which its own table has.
 const OF_CLIENT: &[&str] = &[
@@ -49,23 +52,23 @@ pub const JAVA_SETTERS: &str = "addRegisterSubscriptions clearRegisterSubscripti
     setPullThresholdSizeForTopic setRegisterTopics setSubExpressionForAssign setSubscription \
     setSuspendCurrentQueueTimeMillis setTopicMetadataCheckIntervalMillis updateCorePoolSize";
 
-/// The rows of the tables of both, of push consumers, and of pull consumers.
-fn tables() -> [Vec<Setting>; 3] {
+/// The rows of the tables: of push and pull consumers, of each of them only, and of simple consumers.
+fn tables() -> [Vec<Setting>; 4] {
     let (_, rest) = SETTINGS.split_once(BEGIN).expect("the section");
     let (both, rest) = rest.split_once(OF_PUSH).expect("the section");
     let (push, pull) = rest.split_once(OF_PULL).expect("the section");
-    let (pull, _) = pull.split_once("\n# ").unwrap_or((pull, ""));
-    [both, push, pull].map(settings_of)
+    let (pull, simple) = pull.split_once(OF_SIMPLE).expect("the section");
+    [both, push, pull, simple].map(settings_of)
 }
 
 #[test]
 fn every_setting_is_in_the_table_of_its_builders_and_every_setter_names_its_default() {
-    let [push, pull] = [PUSH, PULL].map(|file| {
+    let [push, pull, simple] = [PUSH, PULL, SIMPLE].map(|file| {
         let mut setters = setters(&[file]);
         setters.retain(|(name, _)| !OF_CLIENT.contains(&name.as_str()));
         assert_defaults_are_documented(&setters);
         let names: BTreeSet<String> = setters.into_iter().map(|(name, _)| name).collect();
-        assert!(names.len() > 15, "{names:?}");
+        assert!(names.len() > 7, "{names:?}");
         names
     });
     let documented = tables().map(|table| {
@@ -76,6 +79,7 @@ fn every_setting_is_in_the_table_of_its_builders_and_every_setter_names_its_defa
     assert_eq!(documented[0], &push & &pull);
     assert_eq!(documented[1], &push - &pull);
     assert_eq!(documented[2], &pull - &push);
+    assert_eq!(documented[3], simple);
 }
 
 /// Settings, their defaults in the table, and their fields, where the names or values differ.
@@ -85,45 +89,23 @@ const FIELDS: &[(&str, &str, &str)] = &[
     ("broadcast", "no", "sharing: Group"),
     ("consume_threads", "20", "threads: 20"),
     ("events", "none", "listener: None"),
+    ("max_attempts", "17", "max_attempts: Some(17)"),
     ("on_assigned", "none", "listeners: 0 listeners"),
     ("on_corrupt", "`Wait`", "on_corrupt: Wait"),
     ("on_lost", "none", "listeners: 0 listeners"),
     ("on_offset_moved", "`Follow`", "on_offset_moved: Follow"),
     ("on_revoking", "none", "listeners: 0 listeners"),
+    ("ordered", "no", "is_ordered: false"),
     ("start_from", "`Last`", "start_from: Last"),
     ("subscribe", "none", "subscriptions: Subscriptions([])"),
 ];
 
 #[test]
-fn the_settings_of_simple_consumers_are_in_their_table_with_their_defaults() {
-    let (_, table) = SETTINGS.split_once(OF_SIMPLE).expect("the section");
-    let table = settings_of(table);
-    let mut setters = setters(&[SIMPLE]);
-    setters.retain(|(name, _)| !OF_CLIENT.contains(&name.as_str()));
-    assert_defaults_are_documented(&setters);
-    let names: BTreeSet<&str> = setters.iter().map(|(name, _)| name.as_str()).collect();
-    assert!(names.len() > 8, "{names:?}");
-    let documented: BTreeSet<&str> = table.iter().map(|row| row.name).collect();
-    assert_eq!((documented.len(), &documented), (table.len(), &names));
-    let shown = format!("{:?}", SimpleConsumer::builder("g"));
-    for Setting { name, default, .. } in &table {
-        let form = match *name {
-            "client" | "options" => continue,
-            "subscribe" => "subscriptions: Subscriptions([])".to_owned(),
-            "start_from" => "start_from: Last".to_owned(),
-            "ordered" => "is_ordered: false".to_owned(),
-            "max_attempts" => format!("max_attempts: Some({default})"),
-            _ => format!("{name}: {}", default.replace(' ', "")),
-        };
-        assert!(is_shown(&shown, &form), "{name}: {form} is not in {shown}");
-    }
-}
-
-#[test]
 fn the_defaults_of_the_tables_are_those_of_the_builders() {
     let push = format!("{:?}", PushConsumer::builder("g"));
     let pull = format!("{:?}", PullConsumer::builder("g"));
-    let [both, of_push, of_pull] = tables();
+    let simple = format!("{:?}", SimpleConsumer::builder("g"));
+    let [both, of_push, of_pull, of_simple] = tables();
     let check = |table: &[Setting], shown: &str| {
         // The origin of the client shows in its settings.
         let rows = table.iter();
@@ -149,6 +131,7 @@ fn the_defaults_of_the_tables_are_those_of_the_builders() {
     check(&both, &pull);
     check(&of_push, &push);
     check(&of_pull, &pull);
+    check(&of_simple, &simple);
 }
 
 /// Values just out of their ranges, of push consumers.
@@ -195,27 +178,55 @@ fn bad_pulls() -> Vec<(&'static str, PullConsumerBuilder)> {
     ]
 }
 
+/// The same of simple consumers.
+fn bad_simples() -> Vec<(&'static str, SimpleConsumerBuilder)> {
+    let none = || SimpleConsumer::builder("g").name_server("127.0.0.1:9");
+    let new = || none().subscribe("T", "*");
+    let time = StartFrom::Time(std::time::SystemTime::now());
+    vec![
+        ("subscribe", none()),
+        ("start_from", new().start_from(time)),
+        ("ack_timeout", new().ack_timeout(Duration::ZERO)),
+        ("max_attempts", new().max_attempts(0)),
+    ]
+}
+
 #[test]
 fn a_value_out_of_its_range_is_refused_at_the_start() {
-    let mut tried = BTreeSet::new();
-    let mut check = |setting, error: rocketmq_blocking::Error| {
-        assert_eq!(error.kind(), ErrorKind::Config, "{setting}: {error}");
-        tried.insert(setting);
-    };
-    for (setting, builder) in bad_pushes() {
-        check(setting, builder.start(|_| Ok(())).expect_err(setting));
-    }
-    for (setting, builder) in bad_pulls() {
-        check(setting, builder.start().expect_err(setting));
-    }
+    let pushes = bad_pushes().into_iter();
+    let pushes = pushes.map(|(setting, builder)| (setting, builder.start(|_| Ok(())).err()));
+    let pulls = bad_pulls().into_iter();
+    let pulls = pulls.map(|(setting, builder)| (setting, builder.start().err()));
+    let simples = bad_simples().into_iter();
+    let simples = simples.map(|(setting, builder)| (setting, builder.start().err()));
+    let [both, push, pull, simple] = tables();
+    assert_refused(
+        [both, push, pull].into_iter().flatten(),
+        pushes.chain(pulls),
+    );
+    assert_refused(simple.into_iter(), simples);
     for most in [0, 1025] {
         let builder = PushConsumer::builder("g").subscribe("T", "*");
         let error = builder.start_batch(most, |_| Ok(())).expect_err("no batch");
         assert_eq!(error.kind(), ErrorKind::Config, "{most}: {error}");
     }
+}
+
+/// Each start was refused, and exactly the settings with a range were tried.
+#[track_caller]
+fn assert_refused(
+    table: impl Iterator<Item = Setting>,
+    starts: impl Iterator<Item = (&'static str, Option<Error>)>,
+) {
+    let mut tried = BTreeSet::new();
+    for (setting, error) in starts {
+        let error = error.expect(setting);
+        assert_eq!(error.kind(), ErrorKind::Config, "{setting}: {error}");
+        tried.insert(setting);
+    }
     // Tested with clients.
     let elsewhere = ["client", "options"];
-    for Setting { name, range, .. } in tables().into_iter().flatten() {
+    for Setting { name, range, .. } in table {
         let expected = !range.starts_with("any") && !elsewhere.contains(&name);
         assert_eq!(tried.contains(name), expected, "{name}: {range}");
     }

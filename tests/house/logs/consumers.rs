@@ -8,13 +8,14 @@ use log::Level;
 use rocketmq_blocking::consumer::{Allocation, PushConsumerBuilder};
 use rocketmq_blocking::embedded::{Fault, On};
 use rocketmq_blocking::protocol::code::request;
-use rocketmq_blocking::{
-    MessageQueue, PushConsumer, ResponseCode, Retry, SimpleConsumer, StartFrom,
-};
+use rocketmq_blocking::{MessageQueue, PushConsumer, Retry, SimpleConsumer, StartFrom};
 
 use super::events::{Event, SOON};
 use super::*;
 use crate::support::files::Folder;
+
+/// The shortest time for which a message can be hidden.
+const HIDDEN: Duration = Duration::from_secs(1);
 
 pub const EVENTS: &[Event] = &[
     (
@@ -205,6 +206,17 @@ pub const EVENTS: &[Event] = &[
     (
         Level::Warn,
         "consumer",
+        "a dead letter that cannot be stored",
+        "cannot become a dead letter",
+        |wait| {
+            let cluster = brokers(1);
+            fail(&cluster, Fault::answer(16, "no").on(On::SendBack));
+            bury(&cluster, wait);
+        },
+    ),
+    (
+        Level::Warn,
+        "consumer",
         "a consumer's shutdown that was not clean",
         "consumer logs dropped: shutdown left 1 messages with handlers",
         |wait| {
@@ -242,10 +254,30 @@ pub const EVENTS: &[Event] = &[
         },
     ),
     (
+        Level::Info,
+        "consumer",
+        "a dead letter of a simple consumer",
+        "is a dead letter",
+        |wait| bury(&brokers(1), wait),
+    ),
+    (
+        Level::Debug,
+        "consumer",
+        "a popped message that came too late",
+        "came too late to be handed out",
+        |wait| {
+            let cluster = brokers(1);
+            send(&cluster);
+            let late = Fault::late(Duration::from_millis(1_500));
+            fail(&cluster, late.on(On::Pop).after_storing().once());
+            receiving(simple(&cluster), wait);
+        },
+    ),
+    (
         Level::Debug,
         "consumer",
         "an error of a handler",
-        "try 1: ",
+        "failure 1: ",
         |wait| {
             let cluster = brokers(1);
             let started = consumer(&cluster).start(|_| Err(Retry::later()));
@@ -268,7 +300,7 @@ pub const EVENTS: &[Event] = &[
     (
         Level::Debug,
         "consumer",
-        "a pull, a commit or a send-back that failed",
+        "a pull, a commit, a pop or a send-back that failed",
         "commit of 1 failed: ",
         |wait| {
             let cluster = brokers(1);
@@ -304,85 +336,7 @@ pub const EVENTS: &[Event] = &[
             wait();
         },
     ),
-    (
-        Level::Warn,
-        "consumer",
-        "a popped message that cannot become a dead letter",
-        "cannot become a dead letter",
-        |wait| {
-            let cluster = brokers(1);
-            send(&cluster);
-            let simple = popped_once(&cluster);
-            let refused = Fault::answer(ResponseCode::NO_PERMISSION, "no right");
-            cluster.broker("broker-a").inject(refused.on(On::SendBack));
-            while_nothing_comes(&simple, wait);
-        },
-    ),
-    (
-        Level::Info,
-        "consumer",
-        "a popped message that became a dead letter",
-        "is a dead letter",
-        |wait| {
-            let cluster = brokers(1);
-            send(&cluster);
-            while_nothing_comes(&popped_once(&cluster), wait);
-        },
-    ),
-    (
-        Level::Debug,
-        "consumer",
-        "a pop that failed",
-        "pop failed: ",
-        |wait| {
-            let cluster = brokers(1);
-            cluster.broker("broker-a").inject(Fault::busy().on(On::Pop));
-            let _ = simple(&cluster).receive(1, SECOND);
-            wait();
-        },
-    ),
-    (
-        Level::Debug,
-        "consumer",
-        "a popped message that came too late",
-        "came too late",
-        |wait| {
-            let cluster = brokers(1);
-            send(&cluster);
-            let late = Fault::late(2 * SECOND).on(On::Pop).after_storing().once();
-            cluster.broker("broker-a").inject(late);
-            let received = simple(&cluster).receive(1, SECOND).unwrap();
-            assert!(received.is_empty());
-            wait();
-        },
-    ),
 ];
-
-const SECOND: Duration = Duration::from_secs(1);
-
-/// A consumer by POP, which asks once.
-fn simple(cluster: &Cluster) -> SimpleConsumer {
-    let builder = SimpleConsumer::builder("logs")
-        .name_server(cluster.name_server())
-        .subscribe("T", "*");
-    let builder = builder.start_from(StartFrom::First).wait(Duration::ZERO);
-    builder.max_attempts(1).start().unwrap()
-}
-
-/// A consumer that has received the only message, and does not ack it.
-fn popped_once(cluster: &Cluster) -> SimpleConsumer {
-    let simple = simple(cluster);
-    // On a loaded machine it may have come too late, and is not handed out.
-    drop(simple.receive(1, SECOND).unwrap());
-    simple
-}
-
-/// Asks until the message is visible again.
-fn while_nothing_comes(simple: &SimpleConsumer, wait: &dyn Fn()) {
-    let again = simple.receive_within(1, SECOND, Duration::from_secs(5));
-    assert!(again.unwrap().is_empty());
-    wait();
-}
 
 fn consumer(cluster: &Cluster) -> PushConsumerBuilder {
     PushConsumer::builder("logs")
@@ -407,6 +361,31 @@ fn stuck(builder: PushConsumerBuilder) -> (PushConsumer, Sender<()>) {
         Ok(())
     });
     (started.unwrap(), release)
+}
+
+fn simple(cluster: &Cluster) -> SimpleConsumer {
+    let builder = SimpleConsumer::builder("logs").name_server(cluster.name_server());
+    let builder = builder.subscribe("T", "*").start_from(StartFrom::First);
+    builder.max_attempts(1).start().unwrap()
+}
+
+/// Receives a message twice: it is a dead letter then.
+fn bury(cluster: &Cluster, wait: &dyn Fn()) {
+    let consumer = simple(cluster);
+    send(cluster);
+    let received = consumer.receive_within(1, HIDDEN, PATIENCE).unwrap();
+    assert_eq!(received.len(), 1);
+    drop(received);
+    receiving(consumer, wait);
+}
+
+/// Another thread receives, until the line is there.
+fn receiving(consumer: SimpleConsumer, wait: &dyn Fn()) {
+    let own = consumer.clone();
+    let receiving = thread::spawn(move || drop(own.receive_within(1, HIDDEN, PATIENCE)));
+    wait();
+    consumer.shutdown();
+    receiving.join().unwrap();
 }
 
 fn running(consumer: &PushConsumer) -> usize {

@@ -1,31 +1,31 @@
-//! The time of a popped message, and what the answers to its ack tell.
+//! The invisible time of a popped message, and the meaning of the answers to its ack.
 //!
 //! A popped message is hidden from others for its invisible time, which runs on the broker's clock.
-//! Here it is counted on our own clock, from moments that are never too late: an ack counts as
+//! The consumer counts it on its own clock, from moments that are never too late: an ack counts as
 //! confirmed only if the broker must have had it in time.
 
 use std::time::{Duration, Instant};
 
 use crate::protocol::consumer::pop::Handle;
 
-/// The outcome of an ack, or of a change of the invisible time.
+/// The result of an ack, or of a change of the invisible time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[must_use = "only what is Confirmed is done"]
 #[doc(alias = "AckResult")]
 pub enum AckStatus {
-    /// The broker had it in time. A message with a confirmed ack does not come again.
+    /// The broker had it in time. An acked message does not come again.
     Confirmed,
-    /// The invisible time was over before the broker had it, or the broker does not know this delivery
-    /// any more. The message comes again, perhaps to another member.
+    /// The invisible time ended before the broker got the request, or the broker does not know the message
+    /// any more: it comes again, or another member has it.
     Expired,
-    /// No answer in time, or an answer that proves nothing. The message may come again.
+    /// No answer in time, or one that proves nothing: the message may come again.
     Unknown,
 }
 
 /// A message that was received by POP.
 #[derive(Debug, Clone)]
 pub(in crate::consumer::simple) struct Popped {
-    /// What the broker knows this delivery by. A renewal replaces it.
+    /// The handle of this delivery at the broker. A renewal replaces it.
     handle: Handle,
     invisible: Duration,
     from: Instant,
@@ -53,8 +53,8 @@ impl Popped {
         &self.handle
     }
 
-    /// The end of the time, minus a margin of a tenth of it, at most half a second: the broker may give the
-    /// message to another member then.
+    /// From when on the broker may give the message to somebody else: a tenth of the time, at most
+    /// half a second, before it is over.
     pub(super) fn expires_at(&self) -> Instant {
         let margin = (self.invisible / 10).min(Duration::from_millis(500));
         self.from + (self.invisible - margin)

@@ -10,7 +10,7 @@ use crate::protocol::Command;
 use crate::protocol::code::response;
 use crate::protocol::consumer::pop::{Ack, BatchAck, ChangeAnswer, ChangeInvisible, Handle};
 
-/// Acknowledges a message (200051). A late one is answered with success too.
+/// Acknowledges a message (200051). A late acknowledgement is answered with success too.
 pub(in crate::embedded) fn ack(broker: &BrokerState, request: &Command) -> Command {
     let ack = match Ack::decode(&request.ext) {
         Ok(ack) => ack,
@@ -50,7 +50,7 @@ pub(in crate::embedded) fn ack_batch(broker: &BrokerState, request: &Command) ->
                 queue_offset,
             };
             match handle.is_in_order() {
-                // What cannot be acknowledged is skipped.
+                // Messages that cannot be acknowledged are skipped.
                 true => drop(acknowledge_in_order(broker, &key, &handle)),
                 false => acknowledge(broker, &key, &handle),
             }
@@ -59,7 +59,7 @@ pub(in crate::embedded) fn ack_batch(broker: &BrokerState, request: &Command) ->
     Command::response_to(request, response::SUCCESS)
 }
 
-/// Changes until when a message is hidden (200053).
+/// Changes the time until which a message is hidden (200053).
 pub(in crate::embedded) fn change_invisible(broker: &BrokerState, request: &Command) -> Command {
     let change = match ChangeInvisible::decode(&request.ext) {
         Ok(change) => change,
@@ -142,7 +142,7 @@ fn acknowledge_in_order(
     }
 }
 
-/// The queue of a message, if there is one. `before_end`: the message itself must be there.
+/// The queue of a message, if it exists. `before_end`: the message itself must exist too.
 fn check(broker: &BrokerState, ack: &Ack, before_end: bool) -> Result<QueueKey, Refused> {
     let (topic, handle) = (&ack.topic, &ack.handle);
     let Some((_, config)) = broker.topics.find(topic, broker.index) else {

@@ -11,7 +11,7 @@ use crate::protocol::consumer::pop::{Handle, Mark};
 /// The number of queues of such a retry topic.
 const RETRY_QUEUES: i32 = 1;
 
-/// Hides a message until the time in its handle. A copy is held, to be delivered then.
+/// Hides a message until the time in its handle. A copy is kept, and delivered then.
 pub(super) fn hide(broker: &BrokerState, key: &QueueKey, handle: &Handle, message: &StoredMessage) {
     let mut properties = message.raw_properties().to_owned();
     if message.property("1ST_POP_TIME").is_none() {

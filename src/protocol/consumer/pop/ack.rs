@@ -18,7 +18,7 @@ pub struct Ack {
 }
 
 impl Ack {
-    /// Of a message that was popped from this topic.
+    /// The acknowledgement of a message that was popped from this topic.
     pub fn of(handle: Handle, topic: &str, group: &str) -> Ack {
         Ack {
             consumer_group: group.to_owned(),
@@ -30,7 +30,7 @@ impl Ack {
     /// Reads the header.
     ///
     /// # Errors
-    /// A field that must be there is not, or is not valid.
+    /// A required field is missing or not valid.
     pub fn decode(ext: &ExtFields) -> Result<Ack, ProtocolError> {
         Ok(Ack {
             consumer_group: ext.must("consumerGroup")?,
@@ -56,7 +56,7 @@ impl Fields for Ack {
 pub struct ChangeInvisible {
     /// The fields of an acknowledgement.
     pub ack: Ack,
-    /// From now on, in milliseconds.
+    /// The new invisible time, from now on, in milliseconds.
     pub invisible_time: i64,
 }
 
@@ -64,7 +64,7 @@ impl ChangeInvisible {
     /// Reads the header.
     ///
     /// # Errors
-    /// A field that must be there is not, or is not valid.
+    /// A required field is missing or not valid.
     pub fn decode(ext: &ExtFields) -> Result<ChangeInvisible, ProtocolError> {
         Ok(ChangeInvisible {
             ack: Ack::decode(ext)?,
@@ -95,7 +95,7 @@ impl ChangeAnswer {
     /// Reads the header.
     ///
     /// # Errors
-    /// A field that must be there is not, or is not valid.
+    /// A required field is missing or not valid.
     pub fn decode(ext: &ExtFields) -> Result<ChangeAnswer, ProtocolError> {
         Ok(ChangeAnswer {
             pop_time: ext.must("popTime")?,
@@ -129,7 +129,7 @@ impl Fields for ChangeAnswer {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BatchAck {
-    /// One for each queue of each pop.
+    /// One entry for each queue of each pop.
     #[serde(default, deserialize_with = "objects")]
     pub acks: Vec<AckBatch>,
     /// The broker's name.
@@ -168,12 +168,12 @@ pub struct AckBatch {
     pub topic: String,
 }
 
-/// A pop hands out 32 messages, of which some may have been filtered out of many.
+/// A pop returns at most 32 messages, but they may be spread over many filtered ones.
 const WIDEST: i64 = 1 << 16;
 
 impl BatchAck {
-    /// From handles of one broker. Handles that do not fit (their offset is too far from their
-    /// pop's start) are returned.
+    /// Builds it from handles of one broker. Returns the handles that do not fit: their offset is too far
+    /// from their pop's start.
     pub fn of<'a>(
         broker: &str,
         topic: &str,
@@ -230,7 +230,7 @@ impl BatchAck {
     /// Reads the body.
     ///
     /// # Errors
-    /// It is none.
+    /// The body is not valid.
     pub fn decode(body: &[u8]) -> Result<BatchAck, ProtocolError> {
         let ack: BatchAck = fastjson::decode("batch of acknowledgements", body)?;
         ack.acks.iter().try_for_each(|batch| batch.check())?;
@@ -239,7 +239,7 @@ impl BatchAck {
 }
 
 impl AckBatch {
-    /// From which topic the messages came.
+    /// The topic from which the messages came.
     pub fn mark(&self) -> Mark {
         Mark::parse(&self.mark).unwrap_or(Mark::Normal)
     }

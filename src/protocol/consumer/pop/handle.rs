@@ -18,11 +18,11 @@ pub struct Handle {
     pub pop_time: i64,
     /// How long it is hidden, in milliseconds.
     pub invisible_time: i64,
-    /// The queue of the broker's own log that remembers it.
+    /// The queue of the broker's own log that has its record.
     pub revive_queue: i32,
-    /// From which topic it came.
+    /// The topic from which it came.
     pub mark: Mark,
-    /// The name of the broker that was asked.
+    /// The name of the broker that answered the pop.
     pub broker: String,
     /// The queue's number.
     pub queue_id: i32,
@@ -30,7 +30,7 @@ pub struct Handle {
     pub queue_offset: i64,
 }
 
-/// The queue that remembers messages of pops in order.
+/// The queue with the records of ordered pops.
 const ORDER_REVIVE_QUEUE: i32 = 999;
 
 impl Handle {
@@ -86,7 +86,7 @@ impl FromStr for Handle {
     }
 }
 
-/// A message of a pop's answer, as far as its handle follows from it.
+/// The fields of a message in a pop's answer from which its handle is derived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Popped<'a> {
     /// The topic that the message itself names.
@@ -95,11 +95,11 @@ pub struct Popped<'a> {
     pub queue_id: i32,
     /// The position in the queue.
     pub queue_offset: i64,
-    /// Property `POP_CK`: the handle of a message of a retry topic, which the broker has made.
+    /// Property `POP_CK`: the handle that the broker made for a message of a retry topic.
     pub handle: Option<&'a str>,
 }
 
-/// Per message: its handle and delivery count, derived from a pop's answer.
+/// The handle and delivery count of a message, derived from a pop's answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Handled {
     /// The handle that acknowledges it.
@@ -132,7 +132,7 @@ impl PopAnswer {
         let counts = self.order_counts.as_deref().unwrap_or_default();
         let counts = entries(counts, |mark, id| Ok((mark, id.to_owned())), number::<i32>)?;
 
-        // The offsets of the messages themselves, to find each one's place among those that are named.
+        // The offsets of the messages themselves, to find the place of each among the named ones.
         let mut own: HashMap<Key, Vec<i64>> = HashMap::new();
         let own_key = |message: &Popped<'_>| (Mark::of_topic(message.topic), message.queue_id);
         for message in messages.iter().filter(|message| message.handle.is_none()) {
@@ -217,7 +217,7 @@ fn entries<K: Eq + Hash, V>(
     Ok(entries)
 }
 
-/// A pop hands out 32 messages; of a hostile answer not more is made than it takes itself.
+/// A pop returns at most 32 messages. A hostile answer must not allocate more than its own size.
 fn list(text: &str) -> Result<Vec<i64>, ProtocolError> {
     if text.split(',').nth(MOST_ENTRIES).is_some() {
         return Err(ProtocolError::new("a pop's answer names too many messages"));

@@ -3,7 +3,7 @@ use std::fmt;
 use crate::message::name::RETRY_PREFIX;
 use crate::protocol::ProtocolError;
 
-/// From which topic a popped message came: the topic that was asked for, or one of its retry topics.
+/// The topic from which a popped message came: the asked topic, or one of its retry topics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Mark {
@@ -16,7 +16,7 @@ pub enum Mark {
 }
 
 impl Mark {
-    /// That of a message of this topic.
+    /// The mark of a message of this topic.
     pub fn of_topic(topic: &str) -> Mark {
         match topic.strip_prefix(RETRY_PREFIX) {
             Some(rest) if rest.contains('+') => Mark::RetryV2,
@@ -37,7 +37,7 @@ impl Mark {
     /// The mark of this text.
     ///
     /// # Errors
-    /// There is none.
+    /// The text is no mark.
     pub fn parse(text: &str) -> Result<Mark, ProtocolError> {
         match text {
             "0" => Ok(Mark::Normal),

@@ -8,26 +8,26 @@ pub struct PopRequest {
     pub consumer_group: String,
     /// The topic.
     pub topic: String,
-    /// The queue's number; -1 for any of the broker.
+    /// The queue's number; -1 for any queue of the broker.
     pub queue_id: i32,
-    /// How many messages, 1 to 32.
+    /// The most messages, 1 to 32.
     pub max_messages: i32,
     /// How long the messages are hidden from others, in milliseconds.
     pub invisible_time: i64,
-    /// How long the request may be held, in milliseconds; 0 not at all.
+    /// How long the request may be parked, in milliseconds; 0: not at all.
     pub poll_time: i64,
-    /// Now, epoch milliseconds: if the broker's clock is ahead by more than the poll time, it answers at
-    /// once.
+    /// The time of the request, epoch milliseconds. If the broker's clock is ahead by more than the poll time,
+    /// it answers at once.
     pub born_time: i64,
     /// Where a group without an offset starts: 0 with the oldest message, 1 with the newest.
     pub init_mode: i32,
     /// [`TAG`](super::super::subscription::TAG) or [`SQL92`](super::super::subscription::SQL92).
     pub expression_type: Option<String>,
-    /// The filter expression; all without one.
+    /// The filter expression; without one all messages match.
     pub expression: Option<String>,
-    /// Whether messages come in order: a queue gives nothing while an earlier batch is not acknowledged.
+    /// Whether messages come in order: a queue returns none while an earlier batch is not acknowledged.
     pub order: bool,
-    /// In order: the same id again gets the same batch again.
+    /// For ordered pops: a repeated id gets the same batch again.
     pub attempt_id: Option<String>,
     /// The broker's name.
     pub broker_name: Option<String>,
@@ -37,7 +37,7 @@ impl PopRequest {
     /// Reads the header.
     ///
     /// # Errors
-    /// A field that must be there is not, or is not valid.
+    /// A required field is missing or not valid.
     pub fn decode(ext: &ExtFields) -> Result<PopRequest, ProtocolError> {
         Ok(PopRequest {
             consumer_group: ext.must("consumerGroup")?,
@@ -83,7 +83,7 @@ pub struct PopAnswer {
     pub pop_time: i64,
     /// How long they are hidden, in milliseconds.
     pub invisible_time: i64,
-    /// The queue of the broker's own log that remembers them.
+    /// The queue of the broker's own log that has their records.
     pub revive_queue: i32,
     /// How many messages are left.
     pub rest: i64,
@@ -99,7 +99,7 @@ impl PopAnswer {
     /// Reads the header.
     ///
     /// # Errors
-    /// A field that must be there is not, or is not valid.
+    /// A required field is missing or not valid.
     pub fn decode(ext: &ExtFields) -> Result<PopAnswer, ProtocolError> {
         let text = |name| ext.text(name).filter(|text: &String| !text.is_empty());
         Ok(PopAnswer {
