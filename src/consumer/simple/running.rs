@@ -69,6 +69,9 @@ impl Running {
     }
 
     pub(super) fn shut_down_within(&self, most: Duration) -> ShutdownReport {
+        if self.client.inner().remoting.process.is_forked() {
+            return ShutdownReport::default();
+        }
         let deadline = Deadline::after(Instant::now(), most);
         let shared = &self.shared;
         shared.close();

@@ -36,12 +36,12 @@ pub(super) struct SimpleShared {
 /// An outcome, and when it was there.
 pub(super) type Answered = (Outcome, Instant);
 
-/// Where an outcome goes that somebody waits for.
+/// Sends an outcome to the thread that waits for it.
 pub(super) struct Reply<T: Send>(pub(super) Sender<(T, Answered)>, pub(super) T);
 
 impl<T: Send> Completion for Reply<T> {
     fn complete(self: Box<Self>, outcome: Outcome, at: Instant) -> Next {
-        // Whoever waited may be gone.
+        // The waiting thread may be gone.
         let _ = self.0.send((self.1, (outcome, at)));
         Next::Done
     }
@@ -79,7 +79,7 @@ impl SimpleShared {
         }
     }
 
-    /// Whether messages can be received; those that are there can still be settled then.
+    /// Whether messages can be received. After that, received ones can still be settled for a while.
     pub(super) fn is_open(&self) -> bool {
         self.open.lock().is_some()
     }
@@ -89,7 +89,7 @@ impl SimpleShared {
         self.has_ended.store(true, Ordering::SeqCst);
     }
 
-    /// Whether nothing can be settled any more.
+    /// Whether messages cannot be settled any more.
     pub(super) fn has_ended(&self) -> bool {
         self.has_ended.load(Ordering::SeqCst) || self.core.is_closed()
     }
@@ -103,13 +103,13 @@ impl SimpleShared {
         }
     }
 
-    /// Wakes those that wait for messages; none is handed out from now on.
+    /// Wakes the threads that wait for messages. None is handed out from now on.
     pub(super) fn close(&self) {
         drop(self.open.lock().take());
         self.wake();
     }
 
-    /// Has those look again that wait for messages.
+    /// Wakes the threads that wait for messages, to check again.
     pub(super) fn wake(&self) {
         // Not between another thread's look and its wait.
         let _sources = self.sources.lock();

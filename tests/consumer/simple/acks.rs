@@ -122,7 +122,7 @@ fn a_message_is_hidden_for_longer_under_a_new_handle() {
         AckStatus::Confirmed
     );
     assert!(received[0].expires_at() > before + LONG / 2);
-    let over = before + ms(200);
+    let over = before + ms(400);
     eventually("its first time is over", || Instant::now() >= over);
     nothing_comes(&consumer);
     assert_eq!(

@@ -3,9 +3,11 @@
 
 mod acks;
 mod ends;
+mod ledger;
 mod ordered;
 mod receives;
 mod refusals;
+mod wire;
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -19,8 +21,8 @@ use crate::support::{PATIENCE, eventually};
 /// Longer than any test.
 const LONG: Duration = Duration::from_secs(600);
 
-/// The shortest time for which a message can be hidden.
-const SHORT: Duration = Duration::from_secs(1);
+/// Soon over, and yet longer than an answer takes on a loaded machine.
+const SHORT: Duration = Duration::from_secs(2);
 
 fn consumer(cluster: &Cluster) -> SimpleConsumerBuilder {
     SimpleConsumer::builder("g")

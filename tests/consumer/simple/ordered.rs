@@ -95,7 +95,7 @@ fn a_message_is_hidden_for_longer_and_given_back_in_order() {
     send(&producer(&cluster), 0..2);
     let consumer = ordered(&cluster);
     let first = consumer.receive(1, SHORT).expect("no error");
-    let over = first[0].expires_at() + ms(200);
+    let over = first[0].expires_at() + ms(400);
     let _ = first[0].extend(LONG).expect("no error");
     eventually("its first time is over", || Instant::now() >= over);
     nothing_comes(&consumer);

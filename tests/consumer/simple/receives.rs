@@ -203,7 +203,7 @@ fn a_message_that_came_too_late_is_not_handed_out() {
     let sent = send(&producer(&cluster), 0..1);
     let consumer = start(consumer(&cluster));
     // The answer is late by more than the message's time.
-    let late = Fault::late(ms(1_500)).on(On::Pop).after_storing().once();
+    let late = Fault::late(ms(2_500)).on(On::Pop).after_storing().once();
     cluster.broker("broker-a").inject(late);
     let again = receive(&consumer, 1, SHORT);
     assert_eq!(bodies(&again), sent);

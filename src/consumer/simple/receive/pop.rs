@@ -40,7 +40,7 @@ enum Verdict {
     Nothing,
     /// Once more, after a pause.
     Later,
-    /// Somebody has to change something first.
+    /// It cannot succeed without a change of a permission, the filter or the group.
     Refused,
 }
 

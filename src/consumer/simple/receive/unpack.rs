@@ -1,4 +1,4 @@
-//! The messages of a pop's answer: with their handles, under their own topic, and only those that are wanted.
+//! Reads the messages of a pop's answer: their handles, their own topic, the filter, expiry and dead letters.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -9,8 +9,7 @@ use crate::transport::Deadline;
 
 /// The messages that were received, and are neither settled nor dropped.
 ///
-/// A shutdown waits for those that other threads have received: they are at work. It cannot wait for those
-/// of the thread that calls it.
+/// A shutdown waits for the messages of other threads. It cannot wait for those of its own thread.
 #[derive(Default)]
 pub(in crate::consumer::simple) struct Held {
     table: Mutex<Table>,

@@ -1,4 +1,4 @@
-// What becomes of received messages. In reading order:
+// Acks and other outcomes of received messages. In reading order:
 //
 // - `popped`: the time of a message, and what the answers to its ack tell
 // - `delivery`: one delivery of a message, by its handle

@@ -4,7 +4,8 @@ use super::*;
 use crate::embedded::On;
 use crate::protocol::code::response;
 use crate::protocol::consumer::pop::{
-    Ack, BatchAck, ChangeAnswer, ChangeInvisible, Handle, Handled, PopAnswer, PopRequest, Popped,
+    Ack, BatchAck, ChangeAnswer, ChangeInvisible, Handle, Handled, Notice, NoticeRequest, Polling,
+    PollingQuery, PopAnswer, PopRequest, Popped,
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -373,4 +374,58 @@ fn hidden_messages_outlive_a_kill_and_come_again_afterwards() {
     broker.restart().unwrap();
     let mut one = Consumer::connect(broker, "one");
     assert_eq!(popped(&mut one, &pop(1))[0].0, "a");
+}
+
+fn question(topic: &str, poll_time: i64, order: bool) -> Command {
+    let question = NoticeRequest {
+        consumer_group: "g".into(),
+        topic: topic.into(),
+        queue_id: -1,
+        poll_time,
+        born_time: 0,
+        order,
+        attempt_id: None,
+        broker_name: None,
+    };
+    Command::request(request::NOTIFICATION).with_fields(&question)
+}
+
+fn polling(one: &mut Consumer) -> i32 {
+    let query = PollingQuery {
+        consumer_group: "g".into(),
+        topic: "T".into(),
+        queue_id: -1,
+        broker_name: None,
+    };
+    let answer = one.call(&Command::request(request::POLLING_INFO).with_fields(&query));
+    Polling::decode(&answer.ext).expect("a number").polling
+}
+
+#[test]
+fn a_question_for_messages_takes_none_and_waits_for_one() {
+    let (cluster, mut one) = start_with(&[]);
+    let mut other = Consumer::connect(cluster.broker("broker-a"), "other");
+    let read = |answer: &Command| Notice::decode(&answer.ext).map(|notice| notice.has_message);
+    assert_eq!(read(&one.call(&question("T", 0, false))), Ok(false));
+    assert_eq!(polling(&mut other), 0);
+    one.client.write(&question("T", 15_000, false));
+    assert!(cluster.wait_until(PATIENCE, || cluster.group("g").parked() == 1));
+    assert_eq!(polling(&mut other), 1);
+    other.call(&send("T", "first"));
+    assert_eq!(read(&one.client.read()), Ok(true));
+    let again = one.call(&question("T", 15_000, false));
+    assert_eq!(read(&again), Ok(true), "it is still there");
+    let in_order = PopRequest {
+        order: true,
+        ..pop(1)
+    };
+    assert_eq!(popped(&mut one, &in_order).len(), 1);
+    let blocked = one.call(&question("T", 0, true));
+    assert_eq!(read(&blocked), Ok(false), "its queue is blocked");
+    one.client.write(&question("T", 15_000, true));
+    assert!(cluster.wait_until(PATIENCE, || cluster.group("g").parked() == 1));
+    cluster.advance(Duration::from_secs(15));
+    assert_eq!(one.client.read().code, response::POLLING_TIMEOUT);
+    let missing = one.call(&question("U", 0, false));
+    assert_eq!(missing.code, response::TOPIC_NOT_EXIST);
 }
