@@ -48,6 +48,8 @@ fn a_member_that_leaves_is_in_no_heartbeat_behind_its_goodbye() {
         drop(membership);
     });
     assert!(held.wait_hits(1, PATIENCE));
+    let goodbyes = cluster.wait_for_requests(&On::Unregister, 2, PATIENCE);
+    assert_eq!(goodbyes.len(), 2, "both are on their way");
     // The goodbye waits for one broker while the other one hears of another member.
     assert!(client.inner().join(heard.group.clone()).is_err(), "in use");
     let other = group("h", "T");
