@@ -248,10 +248,28 @@ fn a_broker_that_restarts_keeps_its_consumers() {
     broker.kill();
     let restarted = Instant::now();
     broker.restart().expect("its port");
-    let sent = send(&producer, 8..16);
+    // Another producer: a send on the connection that broke may fail, its message possibly stored.
+    let sent = send(&self::producer(&cluster), 8..16);
     assert_eq!(BTreeSet::from_iter(take(&got, 8)), sent);
     assert!(restarted.elapsed() < Duration::from_secs(5));
     eventually("the new offsets", || committed() == 16);
     consumer.shutdown();
     assert!(got.is_empty(), "nothing comes twice");
+}
+
+/// Without that, two members would have the queue of broker-b, or none, until each looks at the route again.
+#[test]
+fn members_look_at_the_routes_again_when_one_joins() {
+    let cluster = Cluster::builder().brokers(2).topic("T", 1);
+    let cluster = cluster.start().expect("free ports");
+    cluster.set_queues("T", "broker-a", 0, 0);
+    let member = || consumer(&cluster).start(|_| Ok(())).expect("a consumer");
+    let first = member();
+    eventually("it has the only queue", || of_topic(&first).len() == 1);
+    cluster.set_queues("T", "broker-a", 1, 1);
+    let second = member();
+    eventually("each has one", || {
+        let (one, other) = (of_topic(&first), of_topic(&second));
+        one.len() == 1 && other.len() == 1 && one != other
+    });
 }

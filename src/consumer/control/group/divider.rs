@@ -34,6 +34,8 @@ pub(in crate::consumer::control) struct Divider {
     is_assigned: bool,
     /// The number of members, if it is known.
     members: Option<usize>,
+    /// The client ids of the last round without a doubt.
+    ids: Vec<Arc<str>>,
     /// Since when every round has been in doubt.
     doubtful_since: Option<Instant>,
     is_told: bool,
@@ -51,6 +53,7 @@ impl Divider {
             me,
             is_assigned: false,
             members: None,
+            ids: Vec::new(),
             doubtful_since: None,
             is_told: false,
             suspicions: Suspicions::default(),
@@ -89,6 +92,10 @@ impl Divider {
             locks::use_leases(on, queues, tools, now);
         }
         self.suspect(answers, tools, now);
+        if list.doubt.is_none() && list.ids != self.ids {
+            look_up_routes(tools);
+            self.ids = list.ids;
+        }
         let mut doubts = Vec::new();
         let topics = tools.topics.clone();
         for (topic, _) in topics.iter() {
@@ -229,6 +236,14 @@ impl Divider {
                 what: doubt.to_string(),
             });
         }
+    }
+}
+
+/// Has the routes looked up, at the same time as the other members do: members divide alike only if they have the
+/// same routes. A topic (such as the retry topic) may have come to a broker since the last lookup.
+fn look_up_routes(tools: &Tools) {
+    for (topic, _) in tools.topics.iter() {
+        tools.wire.core.refresh_soon(topic);
     }
 }
 
