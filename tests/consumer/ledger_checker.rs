@@ -288,6 +288,26 @@ fn a_killed_broker_explains_copies_of_queues_that_moved() {
     assert_eq!(report.copies, [(Cause::BrokerKilled, 1)].into());
 }
 
+/// It comes back without its locks, and gives the queue to another member before its owner has asked again.
+#[test]
+fn a_killed_broker_explains_copies_of_an_owner_that_still_has_what_it_read() {
+    let story = good().stored(2).broker_killed(50, 52);
+    let shared = story.clone().owns(53, "two", true).repeated(54, "two", 2);
+    let report = check_fine(shared.clone().done(56, "one", 2).owns(57, "one", false));
+    assert_eq!(report.copies, [(Cause::BrokerKilled, 1)].into());
+    // One that reads on much later, or that had given the queue up, has no such reason.
+    let given_up = shared.clone().owns(55, "one", false).owns(55, "one", true);
+    let late = shared.done(110, "one", 2).owns(111, "one", false);
+    for story in [given_up.done(56, "one", 2).owns(57, "one", false), late] {
+        let (before, again) = (enter("two", 2), enter("one", 2));
+        let before = Enter {
+            repeated: true,
+            ..before
+        };
+        check_found(story, Violation::Unexplained { before, again });
+    }
+}
+
 #[test]
 fn a_member_that_died_with_its_broker_explains_what_both_forgot() {
     let story = good().stored(2).done(41, "one", 2).broker_killed(50, 52);

@@ -245,6 +245,7 @@ impl<'a> Clues<'a> {
             *broker == place.queue.broker && *from <= again.at && *to >= before.at
         });
         let outage = outages.next().map(|(_, from, _)| *from);
+        let outage = outage.or_else(|| self.shared_since(before, again));
         let moved = self.has_moved(before, again);
         let refused = matches!(before.outcome, Some((_, Outcome::Later)));
         match (killed, outage) {
@@ -280,9 +281,36 @@ impl<'a> Clues<'a> {
             || between.any(|(_, queues)| !queues.contains(&again.enter.place.queue))
     }
 
+    /// When the broker was killed that then, without its locks, gave the queue to the first one, while the second one
+    /// still had what it had read before that.
+    fn shared_since(&self, before: &Came<'_>, again: &Came<'_>) -> Option<Micros> {
+        let queue = &again.enter.place.queue;
+        let mut outages = self.outages.iter().filter(|(broker, from, to)| {
+            let soon = (*to..=*to + self.expected.takeover_within).contains(&again.at);
+            let had = |came: &Came<'_>| {
+                self.owned_since(&came.enter.member, queue, came.at)
+                    .is_some_and(|since| since < *from)
+            };
+            *broker == queue.broker && soon && had(again) && !had(before)
+        });
+        outages.next().map(|(_, from, _)| *from)
+    }
+
+    /// Since when the member that has a queue at this time has had it without a break.
+    fn owned_since(&self, member: &str, queue: &Queue, at: Micros) -> Option<Micros> {
+        let until = self.assigned.get(member).into_iter().flatten();
+        let until = until.take_while(|(from, _)| *from <= at);
+        until.fold(None, |since, (from, queues)| {
+            queues.contains(queue).then(|| since.unwrap_or(*from))
+        })
+    }
+
     /// Whether the second one is of the next owner of the queue, or of the same. What the one before the last
-    /// did is not known to an owner.
+    /// did is not known to an owner, nor what one does that has the queue after it.
     fn is_next_owner(&self, before: &Came<'_>, again: &Came<'_>) -> bool {
+        if self.shared_since(before, again).is_some() {
+            return false;
+        }
         let taken = self.taken.get(&again.enter.place.queue);
         let taken = taken.into_iter().flatten();
         let between = taken.filter(|at| (before.at..=again.at).contains(at));
