@@ -1,8 +1,9 @@
 //! The requests of brokers to a member of a group, as far as their headers tell.
 
+use super::topics::Topics;
 use crate::protocol::code::request;
 use crate::protocol::consumer::asked::{
-    ConsumeDirectly, OffsetsQuery, ResetOffsets, RunningInfoQuery,
+    ConsumeDirectly, OffsetsQuery, ResetOffsets, RunningInfo, RunningInfoQuery,
 };
 use crate::protocol::consumer::member::GroupName;
 use crate::protocol::{Command, ProtocolError};
@@ -54,4 +55,30 @@ pub(super) fn read(command: &Command) -> Result<Option<(String, Subject)>, Proto
         _ => return Ok(None),
     };
     Ok(Some(read))
+}
+
+/// What every consumer says of itself; `started` are epoch milliseconds. `properties` are those of its kind:
+/// Java's tools print them.
+pub(super) fn running_info<const N: usize>(
+    group: &str,
+    topics: &Topics,
+    started: i64,
+    properties: [(&str, String); N],
+) -> RunningInfo {
+    const VERSION: &str = concat!("rocketmq-blocking ", env!("CARGO_PKG_VERSION"));
+    let of_all = [
+        ("consumerGroup", group.to_owned()),
+        ("PROP_CLIENT_VERSION", VERSION.to_owned()),
+        // Java's tools fail without it.
+        ("PROP_CONSUMER_START_TIMESTAMP", started.to_string()),
+    ];
+    let owned = |(name, value): (&str, String)| (name.to_owned(), value);
+    let topics = topics.iter();
+    RunningInfo {
+        properties: of_all.into_iter().chain(properties).map(owned).collect(),
+        subscription_set: topics
+            .map(|(_, topic)| topic.subscription.clone())
+            .collect(),
+        ..RunningInfo::default()
+    }
 }

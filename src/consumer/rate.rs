@@ -27,12 +27,6 @@ impl RateLimit {
         }
     }
 
-    /// Another rate from now on.
-    #[allow(dead_code, reason = "a rate that changes is to come")]
-    pub(crate) fn set(&mut self, per_second: u32) {
-        self.interval = interval(per_second);
-    }
-
     /// Takes capacity for one message.
     ///
     /// # Errors
@@ -93,12 +87,6 @@ mod tests {
         );
         assert_eq!(limit.take_many(10, at(20)), Ok(()));
         assert_eq!(limit.take(at(20)), Err(at(120)));
-        limit.set(1);
-        assert_eq!(limit.take(at(159)), Err(at(160)));
-        assert_eq!(
-            (limit.take(at(160)), limit.take(at(160))),
-            (Ok(()), Err(at(1160)))
-        );
     }
 
     #[test]

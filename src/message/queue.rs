@@ -79,10 +79,14 @@ impl fmt::Debug for MessageQueue {
     }
 }
 
+/// The topic in which brokers keep messages with a delay level, one queue per level. (The `XXXX` is part of
+/// the name, in Java's `TopicValidator` too.)
+pub(crate) const SCHEDULE_TOPIC: &str = "SCHEDULE_TOPIC_XXXX";
+
 /// Topics that only brokers write to.
 #[rustfmt::skip]
 pub(crate) const FORBIDDEN_TOPICS: [&str; 6] = [
-    "SCHEDULE_TOPIC_XXXX", "RMQ_SYS_TRANS_HALF_TOPIC", "RMQ_SYS_TRANS_OP_HALF_TOPIC",
+    SCHEDULE_TOPIC, "RMQ_SYS_TRANS_HALF_TOPIC", "RMQ_SYS_TRANS_OP_HALF_TOPIC",
     "TRANS_CHECK_MAX_TIME_TOPIC", "SELF_TEST_TOPIC", "OFFSET_MOVED_EVENT",
 ];
 

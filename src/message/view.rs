@@ -58,7 +58,6 @@ pub(crate) struct Fixed {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Came {
     queue: Option<MessageQueue>,
-    pop_handle: Option<Arc<str>>,
     possibly_repeated: bool,
 }
 
@@ -340,7 +339,6 @@ impl MessageView {
 }
 
 /// For consumers: properties of a message that are not in its bytes.
-#[allow(dead_code, reason = "nothing consumes yet")]
 impl MessageView {
     /// As received from this queue. `delta` is added to the offset, for static topics.
     pub(crate) fn of_queue(mut self, queue: &MessageQueue, delta: i64) -> MessageView {
@@ -361,16 +359,6 @@ impl MessageView {
     pub(crate) fn maybe_repeated(mut self) -> MessageView {
         self.inner().came.possibly_repeated = true;
         self
-    }
-
-    /// With the handle that acknowledges it.
-    pub(crate) fn with_pop_handle(mut self, handle: impl Into<Arc<str>>) -> MessageView {
-        self.inner().came.pop_handle = Some(handle.into());
-        self
-    }
-
-    pub(crate) fn pop_handle(&self) -> Option<&Arc<str>> {
-        self.0.came.pop_handle.as_ref()
     }
 }
 

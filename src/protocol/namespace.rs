@@ -6,21 +6,17 @@
 
 use std::borrow::Cow;
 
+use crate::message::FORBIDDEN_TOPICS;
+
 const SEPARATOR: char = '%';
 const RETRY: &str = "%RETRY%";
 const DLQ: &str = "%DLQ%";
 
-/// Topics of the brokers' own (Java's `TopicValidator`, 5.4.0).
+/// Topics of the brokers' own that clients may write to (Java's `TopicValidator`, 5.4.0).
 const SYSTEM_TOPICS: &[&str] = &[
     "TBW102",
-    "SCHEDULE_TOPIC_XXXX",
     "BenchmarkTest",
-    "RMQ_SYS_TRANS_HALF_TOPIC",
     "RMQ_SYS_TRACE_TOPIC",
-    "RMQ_SYS_TRANS_OP_HALF_TOPIC",
-    "TRANS_CHECK_MAX_TIME_TOPIC",
-    "SELF_TEST_TOPIC",
-    "OFFSET_MOVED_EVENT",
     "CHECKPOINT_TOPIC",
 ];
 
@@ -85,7 +81,9 @@ fn is_in(namespace: &str, bare: &str) -> bool {
 }
 
 fn is_system(name: &str) -> bool {
-    SYSTEM_TOPICS.contains(&name) || SYSTEM_PREFIXES.iter().any(|p| name.starts_with(p))
+    FORBIDDEN_TOPICS.contains(&name)
+        || SYSTEM_TOPICS.contains(&name)
+        || SYSTEM_PREFIXES.iter().any(|p| name.starts_with(p))
 }
 
 #[cfg(test)]

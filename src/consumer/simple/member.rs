@@ -1,11 +1,12 @@
 //! A simple consumer as its client and the brokers see it.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::shared::SimpleShared;
 use crate::client::{BrokerRequest, Member, MemberKind, NeededTopic, Route, RouteListener};
 use crate::consumer::offset::StartFrom;
-use crate::consumer::questions::{Subject, read};
+use crate::consumer::questions::{Subject, read, running_info};
 use crate::protocol::Command;
 use crate::protocol::code::response;
 use crate::protocol::consumer::asked::{ConsumeStatus, ConsumerOffsets, RunningInfo};
@@ -42,33 +43,20 @@ impl SimpleMember {
     fn running_info(&self) -> RunningInfo {
         let shared = &self.shared;
         let properties = [
-            ("consumerGroup", shared.group.to_string()),
             ("messageModel", "CLUSTERING".to_owned()),
             ("PROP_CONSUME_TYPE", "CONSUME_POP".to_owned()),
             ("PROP_CONSUME_ORDERLY", shared.config.is_ordered.to_string()),
             ("PROP_THREADPOOL_CORE_SIZE", "0".to_owned()),
-            ("PROP_CLIENT_VERSION", VERSION.to_owned()),
-            ("PROP_CONSUMER_START_TIMESTAMP", self.started.to_string()),
         ];
         let topics = shared.topics.iter();
         RunningInfo {
-            properties: properties
-                .map(|(name, value)| (name.to_owned(), value))
-                .into(),
             status_table: topics
                 .map(|(topic, _)| (topic.to_string(), ConsumeStatus::default()))
                 .collect(),
-            subscription_set: shared
-                .topics
-                .iter()
-                .map(|(_, topic)| topic.subscription.clone())
-                .collect(),
-            ..RunningInfo::default()
+            ..running_info(&shared.group, &shared.topics, self.started, properties)
         }
     }
 }
-
-const VERSION: &str = concat!("rocketmq-blocking ", env!("CARGO_PKG_VERSION"));
 
 impl Member for SimpleMember {
     fn kind(&self) -> MemberKind {
@@ -117,7 +105,7 @@ impl Member for SimpleMember {
 
     fn leave(&self, deadline: Deadline) {
         self.shared.close();
-        let most = deadline.share(std::time::Instant::now(), 2);
+        let most = deadline.share(Instant::now(), 2);
         self.shared.held.wait_for_others(most);
     }
 

@@ -162,10 +162,7 @@ impl SimpleShared {
         request: &Request<'_>,
         deadline: Deadline,
     ) -> Result<(Command, Instant)> {
-        let (reply, answer) = channel::bounded(1);
-        self.begin(to, request, deadline, Box::new(Reply(reply, ())));
-        let ((), (outcome, at)) = answer.recv().map_err(|_| Error::lost())?;
-        Ok((outcome?, at))
+        arrived(self.asked(to, request, deadline).recv())
     }
 
     /// The same until the consumer is closed.
@@ -178,13 +175,26 @@ impl SimpleShared {
         request: &Request<'_>,
         deadline: Deadline,
     ) -> Result<(Command, Instant)> {
+        let answer = self.asked(to, request, deadline);
+        crossbeam_channel::select! {
+            recv(answer) -> answered => arrived(answered),
+            recv(self.closing) -> _ => Err(closed()),
+        }
+    }
+
+    fn asked(
+        &self,
+        to: &Arc<str>,
+        request: &Request<'_>,
+        deadline: Deadline,
+    ) -> Receiver<((), Answered)> {
         let (reply, answer) = channel::bounded(1);
         self.begin(to, request, deadline, Box::new(Reply(reply, ())));
-        let answered = crossbeam_channel::select! {
-            recv(answer) -> answered => answered,
-            recv(self.closing) -> _ => return Err(closed()),
-        };
-        let ((), (outcome, at)) = answered.map_err(|_| Error::lost())?;
-        Ok((outcome?, at))
+        answer
     }
+}
+
+fn arrived(answered: Result<((), Answered), channel::RecvError>) -> Result<(Command, Instant)> {
+    let ((), (outcome, at)) = answered.map_err(|_| Error::lost())?;
+    Ok((outcome?, at))
 }

@@ -93,13 +93,11 @@ fn additions_of_a_consumer_change_only_its_own_clone() {
         .with_topic("T")
         .of_queue(&queue, 100)
         .with_reconsume_times(7)
-        .with_pop_handle("handle")
         .maybe_repeated();
     assert_eq!(consumed.topic(), "T");
     assert_eq!((consumed.queue_id(), consumed.queue_offset()), (9, 104));
     assert_eq!(consumed.queue(), Some(&queue));
     assert_eq!(consumed.reconsume_times(), 7);
-    assert_eq!(consumed.pop_handle().map(|h| &**h), Some("handle"));
     assert!(consumed.possibly_repeated());
     assert_eq!(consumed.body().as_ptr(), stored.body().as_ptr());
     assert_eq!((stored.topic(), stored.queue_offset()), ("%RETRY%g", 4));

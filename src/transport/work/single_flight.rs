@@ -80,7 +80,6 @@ impl<K: Eq + Hash + Clone, V: Clone> SingleFlight<K, V> {
 
 impl<V: Clone> Flight<V> {
     /// When it was begun: what happened later need not be in its result.
-    #[allow(dead_code, reason = "lookups of routes will be the first to need it")]
     pub(crate) fn begun(&self) -> Instant {
         self.begun
     }

@@ -10,6 +10,7 @@ use crate::consumer::control::inbox::{Question, What};
 use crate::consumer::control::owned::{Owned, Queues};
 use crate::consumer::control::tools::Tools;
 use crate::consumer::observe::{Event, MoveReason};
+use crate::consumer::questions;
 use crate::protocol::Command;
 use crate::protocol::code::response;
 use crate::protocol::consumer::asked::{ConsumerOffsets, QueueInfo, RunningInfo};
@@ -79,25 +80,15 @@ fn running_info(queues: &Queues, tools: &Tools, client: &Client, now: Instant) -
         Sharing::Everyone => "BROADCASTING",
         _ => "CLUSTERING",
     };
-    // Java's tools print these, and fail without the last one.
     let properties = [
-        ("consumerGroup", tools.wire.group.to_string()),
         ("messageModel", model.to_owned()),
         ("PROP_NAMESERVER_ADDR", name_servers.join(";")),
         ("PROP_CONSUME_TYPE", kind.to_owned()),
         ("PROP_CONSUME_ORDERLY", is_ordered.to_string()),
         ("PROP_THREADPOOL_CORE_SIZE", config.threads.to_string()),
-        ("PROP_CLIENT_VERSION", VERSION.to_owned()),
-        (
-            "PROP_CONSUMER_START_TIMESTAMP",
-            tools.started_ms.to_string(),
-        ),
     ];
     let topics = tools.topics.iter();
     RunningInfo {
-        properties: properties
-            .map(|(name, value)| (name.to_owned(), value))
-            .into(),
         mq_table: queues
             .iter()
             .map(|owned| (owned.queue().clone(), queue_info(owned, now)))
@@ -108,16 +99,14 @@ fn running_info(queues: &Queues, tools: &Tools, client: &Client, now: Instant) -
                 Some((name.to_string(), history.status(&topic.counts, now)))
             })
             .collect(),
-        subscription_set: tools
-            .topics
-            .iter()
-            .map(|(_, topic)| topic.subscription.clone())
-            .collect(),
-        ..RunningInfo::default()
+        ..questions::running_info(
+            &tools.wire.group,
+            &tools.topics,
+            tools.started_ms,
+            properties,
+        )
     }
 }
-
-const VERSION: &str = concat!("rocketmq-blocking ", env!("CARGO_PKG_VERSION"));
 
 fn queue_info(owned: &Owned, now: Instant) -> QueueInfo {
     let window = &owned.assigned.lock().window;

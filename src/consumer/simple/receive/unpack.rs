@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::sources::Source;
 use crate::consumer::LOG;
 use crate::consumer::simple::received::ReceivedMessage;
-use crate::consumer::simple::settle::{Delivery, Popped, ack_all, dead_letter};
+use crate::consumer::simple::settle::{AckStatus, Delivery, Popped, ack_all, dead_letter};
 use crate::consumer::simple::shared::SimpleShared;
 use crate::logging;
 use crate::message::{MessageQueue, MessageView, name};
@@ -129,7 +129,11 @@ fn is_dead(shared: &SimpleShared, message: &MessageView) -> bool {
 fn bury(shared: &SimpleShared, delivery: &Delivery, message: &MessageView) {
     let id = message.message_id();
     match dead_letter(shared, delivery, soon()) {
-        Ok(status) => logging::info!(target: LOG, "{id} is a dead letter: {status:?}"),
+        Ok(AckStatus::Confirmed) => logging::info!(target: LOG, "{id} is a dead letter"),
+        // Its copy may be stored all the same.
+        Ok(_) => {
+            logging::info!(target: LOG, "{id} may come again, although it is to be a dead letter")
+        }
         Err(error) => logging::warn!(target: LOG, "{id} cannot become a dead letter: {error}"),
     }
 }

@@ -13,7 +13,8 @@ use crate::protocol::consumer::pop::Handle;
 #[must_use = "only what is Confirmed is done"]
 #[doc(alias = "AckResult")]
 pub enum AckStatus {
-    /// The broker had it in time. An acked message does not come again.
+    /// The broker had it in time. An acked message does not come again, unless the broker dies within the
+    /// next seconds, before it has saved that.
     Confirmed,
     /// The invisible time ended before the broker got the request, or the broker does not know the message
     /// any more: it comes again, or another member has it.

@@ -10,12 +10,10 @@ use crate::embedded::broker::refusal::Refusal;
 use crate::embedded::broker::text::find_property;
 use crate::embedded::clock::{Clock, Millis, Timer};
 use crate::embedded::store::{Draft, Store};
-use crate::message::name;
+use crate::message::{SCHEDULE_TOPIC, name};
 use crate::protocol::code::response;
 
-/// The topic in which real brokers keep messages with a delay level, one queue per level.
-const LEVEL_TOPIC: &str = "SCHEDULE_TOPIC_XXXX";
-/// The topic in which they keep timer messages.
+/// The topic in which real brokers keep timer messages.
 const TIMER_TOPIC: &str = "rmq_sys_wheel_timer";
 
 /// The default levels of brokers, in seconds, from level 1 on.
@@ -73,7 +71,7 @@ impl Delay {
 
     /// The message's place until then.
     pub(super) fn topic(&self) -> &'static str {
-        self.level.map_or(TIMER_TOPIC, |_| LEVEL_TOPIC)
+        self.level.map_or(TIMER_TOPIC, |_| SCHEDULE_TOPIC)
     }
 
     pub(super) fn queue_id(&self) -> i32 {
