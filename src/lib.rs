@@ -190,15 +190,15 @@
 //! | warn | `transport` | oneway messages lost with their connection; bytes that break the protocol; TLS that accepts any certificate |
 //! | warn | `client` | a name server that does not answer*; a route that cannot be looked up again; a heartbeat that failed*; a broker request that cannot be read or has no addressee*; a broker that fails where several are asked; a client's shutdown that was not clean |
 //! | warn | `producer` | a failed attempt that is retried*; a failed local transaction or check; the end of a transaction that cannot be sent*; a check that is dropped*; trace that is off or lost*; a body that cannot be compressed; a producer's shutdown that was not clean |
-//! | warn | `consumer` | a failed message that broadcasting drops; a handler that takes too long; a message that cannot be read; a queue that was given up before its handlers ended or its offset was committed; an offset that is not there, or was reset; a broker that refuses a pull, or whose answer cannot be used; queues that cannot be divided; members that subscribe differently; two members with one client id; members that stay in doubt; offsets of broadcasting that are not saved; broadcasting whose offsets are lost at its end; an offset file that is damaged; a dead letter that cannot be stored; a consumer's shutdown that was not clean |
+//! | warn | `consumer` | a failed message that broadcasting drops; a handler that takes too long; a message that cannot be read; a queue that was given up before its handlers ended or its offset was committed; an offset that is not there, or was reset; a broker that refuses a pull, or whose answer cannot be used; queues that cannot be divided; members that subscribe differently; two members with one client id; members that stay in doubt; offsets of broadcasting that are not saved; broadcasting whose offsets are lost at its end; an offset file that is damaged; a dead letter that cannot be stored; topics that are pulled because no broker assigns queues; a popped message that cannot stay hidden while its handler runs; a consumer's shutdown that was not clean |
 //! | info | `transport` | a connection that drains; a broker that left all routes |
 //! | info | `client` | a route that is new or has changed; a topic that is gone; other name servers |
 //! | info | `producer` | a broker that failed and answers again |
-//! | info | `consumer` | queues that were assigned or are given up; the offsets that broadcasting starts with; a dead letter of a simple consumer |
+//! | info | `consumer` | queues that were assigned or are given up; the offsets that broadcasting starts with; a dead letter of a popped message; how brokers have a topic asked for |
 //! | debug | `transport` | a connection that was made, failed or idle; a late answer; an unknown request of a broker; a host name that was resolved |
 //! | debug | `client` | a late reply; a route that is forgotten |
 //! | debug | `producer` | the reason why there is no retry |
-//! | debug | `consumer` | an error of a handler; the offset at which a queue starts; a pull, a commit, a pop or a send-back that failed; a popped message that came too late; a rebalance in doubt; a lock that was not given in time; whether all members use this library |
+//! | debug | `consumer` | an error of a handler; the offset at which a queue starts; a pull, a commit, a pop, an ack or a send-back that failed; a popped message that came too late; a rebalance in doubt; a lock that was not given in time; whether all members use this library |
 //!
 //! Starred events can occur once per message if a server misbehaves. At most ten of them per second
 //! are warnings, for each producer and each client (checks and name servers are limited

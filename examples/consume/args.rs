@@ -93,9 +93,10 @@ pub struct Args {
     #[arg(long, value_enum, value_name = "HOW")]
     allocate: Option<Allocate>,
 
-    /// push: ask brokers for the queues, and consume by POP where they say so
+    /// push: ask brokers for the queues, and consume by POP where they say so. The cluster inside this
+    /// process does
     #[arg(long)]
-    broker_assignment: bool,
+    pub broker_assignment: bool,
 
     /// Stop after this many messages were handled well; messages that handlers have by then are
     /// handled too
@@ -138,7 +139,8 @@ pub struct Args {
     #[arg(long, value_name = "N")]
     pub max_reconsume: Option<u32>,
 
-    /// simple: how long a received message is hidden from others [default: 30000]
+    /// simple: how long a received message is hidden from others [default: 30000]; push with
+    /// --broker-assignment: the same, renewed while the handler runs [default: 60000]
     #[arg(long, value_name = "MS", value_parser = value_parser!(u64).range(1000..=43_200_000))]
     invisible_ms: Option<u64>,
 
@@ -223,6 +225,10 @@ impl Args {
                 "--broker-assignment needs --kind push",
             ),
             (
+                self.broker_assignment && (self.orderly || self.broadcast),
+                "--broker-assignment does not go with --orderly and --broadcast",
+            ),
+            (
                 simple && self.retry_level.is_some_and(|level| level > 0),
                 "--retry-level with --kind simple: only 0 and -1",
             ),
@@ -247,8 +253,8 @@ impl Args {
                 "--max-reconsume does not go with --broadcast",
             ),
             (
-                self.invisible_ms.is_some() && !simple,
-                "--invisible-ms needs --kind simple",
+                self.invisible_ms.is_some() && !simple && !self.broker_assignment,
+                "--invisible-ms needs --kind simple or --broker-assignment",
             ),
             (self.no_ack && !simple, "--no-ack needs --kind simple"),
             (self.no_commit && !pull, "--no-commit needs --kind pull"),
@@ -260,14 +266,8 @@ impl Args {
     }
 
     /// What the library cannot do yet.
-    fn missing(&self) -> [(bool, &'static str); 2] {
-        [
-            (
-                self.broker_assignment,
-                "--broker-assignment is not built yet",
-            ),
-            (self.trace, "--trace is not built yet"),
-        ]
+    fn missing(&self) -> [(bool, &'static str); 1] {
+        [(self.trace, "--trace is not built yet")]
     }
 
     pub fn filter(&self) -> Filter {
@@ -349,8 +349,8 @@ impl Args {
     }
 
     /// How long a received message is hidden from others.
-    pub fn invisible(&self) -> Duration {
-        Duration::from_millis(self.invisible_ms.unwrap_or(30_000))
+    pub fn invisible(&self) -> Option<Duration> {
+        self.invisible_ms.map(Duration::from_millis)
     }
 
     pub fn work(&self) -> Duration {

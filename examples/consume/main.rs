@@ -83,6 +83,9 @@ fn consume(args: &Args, work: &Arc<Work>, ended: &Receiver<End>) -> Result<bool,
     until::listen(args, work)?;
     let (client, cluster) = connect(args)?;
     work.report.set_client(client.id());
+    if cluster.is_some() {
+        own::assign(args, &client)?;
+    }
     let consumer = kind::start(args, &client, work)?;
     work.report.started();
     work.begins();

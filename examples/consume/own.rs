@@ -27,6 +27,16 @@ pub fn start(args: &Args) -> io::Result<Cluster> {
     builder.start()
 }
 
+/// Has the group pop the topics, if brokers are asked.
+pub fn assign(args: &Args, client: &Client) -> Result<(), Error> {
+    if args.broker_assignment {
+        for topic in &args.topics {
+            client.admin().set_pop(&args.group, topic, 0)?;
+        }
+    }
+    Ok(())
+}
+
 /// Sends the messages to the topics in turn, with tags that are consumed.
 pub fn send(args: &Args, client: &Client) -> Result<(), Error> {
     let tags: Vec<&str> = match args.tags() {

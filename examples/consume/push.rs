@@ -30,12 +30,16 @@ impl Push {
             .start_from(args.from)
             .consume_threads(args.threads())
             .allocation(args.allocation())
+            .broker_assignment(args.broker_assignment)
             .events(move |event| listener.report.event(event));
         for topic in &args.topics {
             builder = builder.subscribe(topic.as_str(), args.filter());
         }
         if let Some(times) = args.max_reconsume {
             builder = builder.max_reconsume(times);
+        }
+        if let Some(time) = args.invisible() {
+            builder = builder.invisible_time(time);
         }
         if args.broadcast {
             builder = builder.broadcast().offset_dir(args.offset_dir());

@@ -46,7 +46,7 @@ impl Simple {
             consumer: consumer.clone(),
             work: work.clone(),
             batch: args.batch(),
-            invisible: args.invisible(),
+            invisible: args.invisible().unwrap_or(Duration::from_secs(30)),
             acks: !args.no_ack,
         };
         let polls = Polls::start(work, move |end| receiver.receive(end))?;

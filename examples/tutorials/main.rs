@@ -28,6 +28,7 @@ mod lmq_producer;
 mod oneway_producer;
 mod order_consumer;
 mod order_producer;
+mod pop_consumer;
 mod producer_with_namespace;
 mod pull_consumer_with_namespace;
 mod push_consumer_with_namespace;
@@ -132,6 +133,11 @@ const TUTORIALS: &[Tutorial] = &[
         name: "simple/PushConsumer",
         teaches: "several messages at once, since a time",
         run: Nothing(simple_push_consumer::run),
+    },
+    Tutorial {
+        name: "simple/PopConsumer",
+        teaches: "messages that brokers have popped, and not divided by queues",
+        run: Nothing(pop_consumer::run),
     },
     Tutorial {
         name: "simple/LitePullConsumerSubscribe",

@@ -10,6 +10,7 @@ use super::fetch::OffsetMoved;
 use super::hooks::Hooks;
 use super::observe::Listener;
 use super::offset::StartFrom;
+use super::pop::INVISIBLE;
 use super::rebalance::Allocation;
 use super::subscription::Subscriptions;
 use crate::error::{Error, ErrorKind, Result};
@@ -32,6 +33,12 @@ pub(crate) struct ConsumerConfig {
     pub(crate) poll_batch: usize,
     /// The most messages of one request.
     pub(crate) pull_batch: usize,
+    /// The most messages of one call of the handler.
+    pub(crate) call_batch: usize,
+    /// Whether brokers say which topics are popped.
+    pub(crate) broker_assignment: bool,
+    /// How long a popped message is hidden from other members.
+    pub(crate) invisible_time: Duration,
     pub(crate) group: Arc<str>,
     /// By the users' names of the topics.
     pub(crate) subscriptions: Subscriptions,
@@ -115,6 +122,9 @@ impl ConsumerConfig {
             offset_dir: None,
             poll_batch: 32,
             pull_batch: 32,
+            call_batch: 1,
+            broker_assignment: false,
+            invisible_time: Duration::from_secs(60),
             max_reconsume: None,
             suspend: Duration::from_secs(1),
             drain_time: Duration::from_secs(20),
@@ -147,6 +157,20 @@ impl ConsumerConfig {
             (
                 !(1..=1024).contains(&self.pull_batch),
                 "pull_batch must be 1 to 1024",
+            ),
+            (
+                self.broker_assignment && self.mode != Mode::Concurrent,
+                "broker_assignment is for concurrent consumers that share their messages: not for \
+                 start_ordered(), and not with broadcast()",
+            ),
+            (
+                self.broker_assignment && matches!(self.start_from, StartFrom::Time(_)),
+                "broker_assignment cannot be combined with StartFrom::Time: brokers know no time for \
+                 popped topics",
+            ),
+            (
+                !INVISIBLE.contains(&self.invisible_time),
+                "invisible_time must be 1 s to 12 h",
             ),
             (
                 self.offset_dir.is_some() && self.sharing != Sharing::Everyone,
@@ -232,6 +256,8 @@ impl fmt::Debug for ConsumerConfig {
             .field("threads", &self.threads)
             .field("pull_batch", &self.pull_batch)
             .field("poll_batch", &self.poll_batch)
+            .field("broker_assignment", &self.broker_assignment)
+            .field("invisible_time", &self.invisible_time)
             .field("window", &self.window)
             .field("byte_budget", &self.byte_budget)
             .field("commit_interval", &self.commit_interval)

@@ -7,8 +7,10 @@
 // - `offset`: start offsets, the offsets to commit (`control::stages::commits` sends them), and the offset
 //   file of broadcasting
 // - `fetch`: what the answer to a pull means
+// - `pop`: receiving and settling messages by POP, for the two kinds of consumers that do so
 // - `queue`: what one assigned queue holds, how much it may hold, and its lock at the broker
 // - `consume`: consume threads, handlers, and the outcome of each message
+// - `popping`: the topics of a push consumer that are popped
 // - `hooks`: hooks around calls of the handler, and local filters
 // - `rate`: the limit of messages per second
 // - `control`: the control thread
@@ -36,6 +38,8 @@ pub(crate) mod hooks;
 mod member;
 mod observe;
 mod offset;
+mod pop;
+mod popping;
 mod pull;
 mod push;
 mod questions;
@@ -56,10 +60,11 @@ pub use observe::{
     ShutdownReport,
 };
 pub use offset::StartFrom;
+pub use pop::AckStatus;
 pub use pull::{Messages, PullConsumer, PullConsumerBuilder, PulledMessage, Seek};
 pub use push::{PushConsumer, PushConsumerBuilder};
 pub use rebalance::{Allocation, Division};
-pub use simple::{AckStatus, ReceivedMessage, SimpleConsumer, SimpleConsumerBuilder};
+pub use simple::{ReceivedMessage, SimpleConsumer, SimpleConsumerBuilder};
 pub use subscription::Filter;
 
 /// The target of the log lines of consumers. It does not depend on the names of files.

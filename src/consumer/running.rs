@@ -13,10 +13,11 @@ use super::ends::lag;
 use super::member::ConsumerMember;
 use super::observe::{ConsumerState, Lag, ShutdownReport};
 use super::offset::{LocalOffsets, Saver};
+use super::popping::{Popping, find, start_threads};
 use super::queue::Scope;
 use super::shared::Shared;
 use super::topics::{GroupFacts, Topics};
-use crate::client::{Client, Route, RouteListener};
+use crate::client::{Client, ClientCore, Route, RouteListener};
 use crate::error::{Error, ErrorKind, Result, Wait};
 use crate::logging;
 use crate::message::MessageQueue;
@@ -30,6 +31,9 @@ const DROP_WITHIN: Duration = Duration::from_secs(3);
 
 /// How long a start waits for the brokers to know the consumer, and for the first assignment.
 const FIRST_ASSIGNMENT_WITHIN: Duration = Duration::from_secs(5);
+
+/// How long brokers have to say which topics are popped.
+const MODES_WITHIN: Duration = Duration::from_secs(3);
 
 /// How long the control thread has to describe its state. It never waits for anything else.
 const DESCRIBE_WITHIN: Duration = Duration::from_secs(1);
@@ -51,6 +55,7 @@ pub(crate) struct Running {
     started: Arc<Promise<()>>,
     ended: Arc<Promise<ShutdownReport>>,
     closed: Arc<Promise<Vec<String>>>,
+    popping: Option<Arc<Popping>>,
     /// Listens to route changes as long as the consumer lives.
     _member: Arc<ConsumerMember>,
 }
@@ -61,7 +66,7 @@ impl Running {
         config: ConsumerConfig,
         client: Client,
         owns_client: bool,
-        consume: impl FnOnce(&Shared, &Threads) -> io::Result<()>,
+        consume: impl FnOnce(&Shared, Option<&Arc<Popping>>, &Threads) -> io::Result<()>,
     ) -> Result<Running> {
         let start = Instant::now();
         let core = client.inner().clone();
@@ -100,6 +105,8 @@ impl Running {
         for broker in shared.topics.masters(&core) {
             membership.ensure_registered(&broker, soon);
         }
+        let popping = popping(&shared, &core);
+        parts.pop(popping.clone());
         let started = Arc::new(Promise::new());
         let beginning = Beginning {
             inbox: shared.inbox.clone(),
@@ -111,11 +118,21 @@ impl Running {
             ended: ended.clone(),
             closed: closed.clone(),
         };
-        let begun =
-            consume(&shared, &threads).and_then(|()| spawn(beginning, parts, membership.clone()));
+        let begin = || {
+            if let Some(popping) = &popping {
+                start_threads(popping, &threads)?;
+            }
+            consume(&shared, popping.as_ref(), &threads)?;
+            spawn(beginning, parts, membership.clone())
+        };
+        let begun = begin();
         if let Err(error) = begun {
             let deadline = Deadline::after(Instant::now(), LEAVE_WITHIN);
             shared.dispatcher.close();
+            if let Some(popping) = &popping {
+                popping.close();
+                popping.end();
+            }
             membership.unregister(deadline);
             threads.join(deadline);
             let text = format!("the consumer's threads cannot be started: {error}");
@@ -130,6 +147,7 @@ impl Running {
             started,
             ended,
             closed,
+            popping,
             _member: member,
         })
     }
@@ -139,6 +157,9 @@ impl Running {
             if queue.note() {
                 self.shared.inbox.put(Event::Progress(queue.number));
             }
+        }
+        if let Some(popping) = &self.popping {
+            popping.paused();
         }
     }
 
@@ -220,6 +241,20 @@ impl Drop for Running {
             logging::warn!(target: LOG, "consumer {group} dropped: {report}");
         }
     }
+}
+
+/// The topics that are popped, as brokers say, if there are any.
+fn popping(shared: &Shared, core: &Arc<ClientCore>) -> Option<Arc<Popping>> {
+    if !shared.config.broker_assignment {
+        return None;
+    }
+    let soon = Deadline::after(Instant::now(), MODES_WITHIN);
+    let popped = find(shared, core, soon);
+    if popped.is_empty() {
+        return None;
+    }
+    let popping = Popping::new(shared, core, popped, Instant::now());
+    Some(Arc::new(popping))
 }
 
 /// The offsets of a broadcasting consumer; `None` if brokers keep them.

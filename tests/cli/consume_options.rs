@@ -181,9 +181,18 @@ fn consume_refuses_options_that_do_not_go_together() {
         ("--no-ack", "--no-ack needs --kind simple"),
         ("--no-commit", "--no-commit needs --kind pull"),
         (
-            "--broker-assignment",
-            "--broker-assignment is not built yet",
+            "--broker-assignment --kind simple",
+            "--broker-assignment needs --kind push",
         ),
+        (
+            "--broker-assignment --orderly",
+            "--broker-assignment does not go with --orderly and --broadcast",
+        ),
+        (
+            "--broker-assignment --broadcast",
+            "--broker-assignment does not go with --orderly and --broadcast",
+        ),
+        ("--broker-assignment --from 5", "StartFrom::Time"),
         ("--trace", "--trace is not built yet"),
         ("--secret-key s", "--access-key"),
         ("--access-key k", "--secret-key"),

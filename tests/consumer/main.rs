@@ -11,6 +11,7 @@ mod ledger_checker;
 mod ledger_runs;
 mod operator;
 mod ordered;
+mod popped;
 mod pull;
 mod push;
 mod rebalance;

@@ -104,7 +104,7 @@ const WALL_CLOCKS: &[(&str, &str)] = &[
         "the same, and when the consumer started, which tools print",
     ),
     (
-        "consumer/simple/shared.rs",
+        "consumer/pop/shared.rs",
         "the time that a long poll names until the broker's own clock is known",
     ),
 ];

@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::questions::{ask_all, brokers, millis, no_master};
-use crate::client::api::{broker, queue as queues, topic as topics};
+use crate::client::api::{broker, group as groups, queue as queues, topic as topics};
 use crate::client::config::Names;
 use crate::client::core::{Client, ClientCore};
 use crate::client::routes::{PublishInfo, subscribe_queues};
 use crate::error::{Error, ErrorKind, Result};
 use crate::message::{LONGEST_TOPIC, MessageQueue, MessageView, check_name, name};
 use crate::protocol::admin::{CreateTopic, QueryMessage, QueueQuery, RecallMessage, ViewMessage};
+use crate::protocol::consumer::assignment::{RequestMode, SetRequestMode};
 use crate::protocol::consumer::offset::QueryOffset;
 use crate::protocol::id::OffsetMessageId;
 use crate::protocol::recall::RecallHandle;
@@ -276,6 +277,43 @@ impl Admin {
         })?;
         let since = u64::try_from(millis).ok().map(Duration::from_millis);
         Ok(since.and_then(|since| UNIX_EPOCH.checked_add(since)))
+    }
+
+    /// Has the members of a consumer group pop the messages of a topic from their next start on, if they ask
+    /// their brokers ([`broker_assignment`](crate::consumer::PushConsumerBuilder::broker_assignment)).
+    /// Each member pops its own queues and those of `share` other members; with 0 all members pop all queues.
+    /// The topic must exist.
+    ///
+    /// # Errors
+    /// The kinds of [`Admin`]; the last broker's error if all failed.
+    #[doc(alias = "setMessageRequestMode")]
+    pub fn set_pop(&self, group: &str, topic: &str, share: u16) -> Result<()> {
+        self.set_request_mode(group, topic, RequestMode::Pop, share)
+    }
+
+    /// Takes [`set_pop`](Admin::set_pop) back: the topic is pulled from the members' next start on.
+    ///
+    /// # Errors
+    /// Those of [`set_pop`](Admin::set_pop).
+    #[doc(alias = "setMessageRequestMode")]
+    pub fn set_pull(&self, group: &str, topic: &str) -> Result<()> {
+        self.set_request_mode(group, topic, RequestMode::Pull, 0)
+    }
+
+    fn set_request_mode(&self, group: &str, topic: &str, mode: RequestMode, n: u16) -> Result<()> {
+        let topic = self.on_wire(topic);
+        let set = SetRequestMode {
+            consumer_group: self.on_wire(group).to_string(),
+            mode,
+            pop_share_queue_num: n.into(),
+            topic: topic.to_string(),
+        };
+        let deadline = self.begin()?;
+        let brokers = self.brokers(&topic, deadline, |data| data.broker_addrs.get(&MASTER))?;
+        let done = ask_all("set the mode", &brokers, deadline, |broker, deadline| {
+            groups::set_request_mode(self.remoting(), broker, &set, deadline)
+        });
+        done.map(drop)
     }
 
     /// Takes a timer message back; returns its unique key.

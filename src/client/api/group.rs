@@ -1,9 +1,11 @@
-//! Requests about the groups that live in a client.
+//! Requests about groups: those that live in a client, and others that an operator sets.
 
 use std::sync::Arc;
 
+use super::ask;
 use crate::error::Result;
 use crate::protocol::code::request;
+use crate::protocol::consumer::assignment::SetRequestMode;
 use crate::protocol::heartbeat::{Heartbeat, Unregister};
 use crate::transport::{
     Completion, Connection, Deadline, Dial, Prepared, Remoting, Request, To, Via,
@@ -35,4 +37,16 @@ pub(in crate::client) fn unregister(
     let request = Request::new(request::UNREGISTER_CLIENT, unregister);
     let to = To::Connection(connection);
     remoting.invoke_async(to, &request, deadline, Via::Caller, Dial::Wait, completion);
+}
+
+/// Sets how a group's messages of a topic are asked for.
+pub(in crate::client) fn set_request_mode(
+    remoting: &Remoting,
+    broker: &Arc<str>,
+    set: &SetRequestMode,
+    deadline: Deadline,
+) -> Result<()> {
+    let body = Arc::new(set.encode());
+    let asked = Request::new(request::SET_MESSAGE_REQUEST_MODE, &()).with_body(&body);
+    ask(remoting, broker, &asked, deadline).map(drop)
 }

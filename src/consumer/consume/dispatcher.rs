@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::client::BrokerRequest;
-use crate::consumer::queue::Assigned;
+use crate::consumer::queue::{Assigned, PopQueue};
 use crate::consumer::rate::RateLimit;
 use crate::sync::{Condvar, Mutex};
 
@@ -20,15 +20,23 @@ pub(crate) struct Dispatcher {
 }
 
 struct Line {
-    queues: VecDeque<Arc<Assigned>>,
+    queues: VecDeque<Ready>,
     direct: VecDeque<Direct>,
     rate: Option<RateLimit>,
     is_closed: bool,
 }
 
+/// A queue that has messages for a handler.
+enum Ready {
+    Pulled(Arc<Assigned>),
+    Popped(Arc<PopQueue>),
+}
+
 /// The next work of a thread.
 pub(crate) enum Taken {
     Queue(Arc<Assigned>),
+    /// For consume threads only.
+    Popped(Arc<PopQueue>),
     /// For consume threads only.
     Direct(Direct),
     /// No queue had messages in time.
@@ -66,7 +74,17 @@ impl Dispatcher {
         if line.is_closed || !queue.enter_line() {
             return;
         }
-        line.queues.push_back(queue.clone());
+        line.queues.push_back(Ready::Pulled(queue.clone()));
+        self.changed.notify_one();
+    }
+
+    /// The same for popped messages.
+    pub(crate) fn offer_popped(&self, queue: &Arc<PopQueue>) {
+        let mut line = self.line.lock();
+        if line.is_closed || !queue.enter_line() {
+            return;
+        }
+        line.queues.push_back(Ready::Popped(queue.clone()));
         self.changed.notify_one();
     }
 
@@ -104,12 +122,17 @@ impl Dispatcher {
             if !line.queues.is_empty() {
                 let rate = line.rate.as_mut();
                 match rate.map_or(Ok(()), |rate| rate.take(Instant::now())) {
-                    Ok(()) => {
-                        if let Some(queue) = line.queues.pop_front() {
+                    Ok(()) => match line.queues.pop_front() {
+                        Some(Ready::Pulled(queue)) => {
                             queue.leave_line();
                             return Taken::Queue(queue);
                         }
-                    }
+                        Some(Ready::Popped(queue)) => {
+                            queue.leave_line();
+                            return Taken::Popped(queue);
+                        }
+                        None => {}
+                    },
                     // Other threads wait for the same time, and wake by themselves.
                     Err(at) => wake = Some(wake.map_or(at, |until| until.min(at))),
                 }

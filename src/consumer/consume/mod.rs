@@ -8,7 +8,8 @@
 //!   of an ordered consumer;
 //! - `unpack`: messages as the handler gets them;
 //! - `direct`: a message that is handled now, on an operator's request;
-//! - `worker`: the consume threads; what `settle` decides, they do or hand to `control::backs`.
+//! - `worker`: the consume threads; what `settle` decides, they do or hand to `control::backs`; `popped`: the
+//!   same for popped messages.
 
 mod deliveries;
 mod direct;
@@ -16,6 +17,7 @@ mod dispatcher;
 mod handler;
 mod ordered;
 mod outcome;
+mod popped;
 mod retry;
 mod unpack;
 mod worker;
@@ -24,7 +26,7 @@ pub use deliveries::Deliveries;
 pub(crate) use dispatcher::{Direct, Dispatcher, Taken};
 pub(crate) use handler::{Batch, Handler, InOrder, Single};
 pub use ordered::OrderedMessage;
-pub(crate) use outcome::{Fallback, Limits, Mode, fallback};
+pub(crate) use outcome::{Fallback, Limits, Mode, fallback, most_failures};
 pub use retry::Retry;
 pub(crate) use unpack::unpack;
 pub(crate) use worker::Worker;

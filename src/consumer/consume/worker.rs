@@ -11,18 +11,19 @@ use super::unpack::unpack;
 use crate::consumer::LOG;
 use crate::consumer::control::{Event, GivenBack};
 use crate::consumer::hooks::ConsumeContext;
+use crate::consumer::popping::Popping;
 use crate::consumer::queue::{Assigned, Handed, Payload, Stale, Ticket};
 use crate::consumer::shared::Shared;
 use crate::logging;
-use crate::message::MessageView;
+use crate::message::{MessageQueue, MessageView};
 
 /// The state that the consume threads of a consumer share.
 pub(crate) struct Worker {
     pub(crate) shared: Shared,
     pub(crate) handler: Box<dyn Handler>,
-    /// The most messages of one call.
-    pub(crate) batch: usize,
     pub(crate) limits: Limits,
+    /// The topics that are popped, if there are any.
+    pub(crate) popping: Option<Arc<Popping>>,
 }
 
 impl Worker {
@@ -31,13 +32,19 @@ impl Worker {
         loop {
             let queue = match self.shared.dispatcher.take() {
                 Taken::Queue(queue) => queue,
+                Taken::Popped(queue) => {
+                    if let Some(popping) = &self.popping {
+                        self.consume_popped(popping, &queue);
+                    }
+                    continue;
+                }
                 Taken::Direct(direct) => {
                     direct::consume(direct, &self.shared, &*self.handler);
                     continue;
                 }
                 Taken::Late | Taken::Closed => return,
             };
-            let (handed, more) = queue.take(self.batch, Instant::now());
+            let (handed, more) = queue.take(self.shared.config.call_batch, Instant::now());
             if more {
                 self.shared.dispatcher.offer(&queue);
             }
@@ -62,7 +69,7 @@ impl Worker {
         if messages.is_empty() {
             return;
         }
-        let ended = self.call(queue, &messages);
+        let ended = self.call(queue, queue.queue.topic(), &messages);
         for ((ticket, message), ended) in tickets.into_iter().zip(messages).zip(ended) {
             if self.settle(queue, ticket, message, ended).is_err() {
                 self.shared.counters.late_results.add(1);
@@ -70,8 +77,13 @@ impl Worker {
         }
     }
 
-    /// Runs the handler, and the hooks around it.
-    fn call(&self, queue: &Arc<Assigned>, messages: &[MessageView]) -> Vec<Ended> {
+    /// Runs the handler, and the hooks around it. `topic` is the subscribed one, on the wire.
+    pub(super) fn call(
+        &self,
+        queue: &Arc<Assigned>,
+        topic: &str,
+        messages: &[MessageView],
+    ) -> Vec<Ended> {
         let (config, started) = (&self.shared.config, Instant::now());
         let context = config.hooks.watch_calls().then(|| ConsumeContext {
             group: &config.group,
@@ -87,7 +99,7 @@ impl Worker {
             let outcomes: Vec<_> = ended.iter().map(Ended::outcome).collect();
             config.hooks.after(context, &outcomes);
         }
-        if let Some(topic) = self.shared.topics.get(queue.queue.topic()) {
+        if let Some(topic) = self.shared.topics.get(topic) {
             let handled = ended.iter().filter(|ended| matches!(ended, Ended::Ok));
             let handled = handled.count();
             let failed = ended.len() - handled;
@@ -103,7 +115,7 @@ impl Worker {
         message: MessageView,
         ended: Ended,
     ) -> Result<(), Stale> {
-        self.note(queue, &message, &ended);
+        self.note(&queue.shown, &message, &ended);
         let outcome = match &ended {
             Ended::Ok => Outcome::Ok,
             Ended::Retry(retry) => Outcome::Retry(retry),
@@ -138,8 +150,8 @@ impl Worker {
     }
 
     /// Counts a result. The error is the user's own, and is logged at debug.
-    fn note(&self, queue: &Assigned, message: &MessageView, ended: &Ended) {
-        let (queue, times) = (&queue.shown, message.reconsume_times());
+    pub(super) fn note(&self, queue: &MessageQueue, message: &MessageView, ended: &Ended) {
+        let times = message.reconsume_times();
         match ended {
             Ended::Ok => self.shared.counters.handled.add(1),
             Ended::Retry(retry) => {

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 use super::asked::Calls;
 use super::backs::Backs;
 use super::corrupt::{Corrupt, Fate};
-use super::group::{Divider, Missing};
-use super::inbox::{Answered, Asked, Event, GivenBack, Inbox, Order};
+use super::group::{Divider, Missing, Sources};
+use super::inbox::{Answered, Asked, Event, GivenBack, Order};
+use super::life::{Beginning, Ending};
 use super::links::Links;
 use super::locks;
 use super::owned::{Owned, Queues, Stage};
@@ -15,29 +16,12 @@ use super::stages::giving_up::{self, Left};
 use super::stages::{commits, fetching, moved, starts, taking};
 use super::tools::Tools;
 use super::watch::Watch;
-use crate::client::Client;
 use crate::consumer::consume::Mode;
-use crate::consumer::observe::{self, ShutdownReport};
-use crate::sync::channel::Receiver;
-use crate::transport::{Connection, Deadline, Promise, Threads, catch_bug};
+use crate::consumer::observe;
+use crate::transport::{Connection, Deadline, catch_bug};
 
 /// The longest wait for the inbox.
 const LOOK_AROUND: Duration = Duration::from_secs(1);
-
-/// The values that the control thread starts with.
-pub(crate) struct Beginning {
-    pub(crate) inbox: Inbox,
-    pub(crate) events: Receiver<Event>,
-    pub(crate) client: Client,
-    pub(crate) owns_client: bool,
-    pub(crate) threads: Threads,
-    /// Kept once the first assignment has its start offsets.
-    pub(crate) started: Arc<Promise<()>>,
-    /// Kept when no queue is left, and brokers know that the member is gone.
-    pub(crate) ended: Arc<Promise<ShutdownReport>>,
-    /// Kept when the client is closed, if it is the consumer's own: its threads that did not end.
-    pub(crate) closed: Arc<Promise<Vec<String>>>,
-}
 
 /// The actor.
 pub(super) struct Controller {
@@ -45,6 +29,7 @@ pub(super) struct Controller {
     queues: Queues,
     tools: Tools,
     divider: Divider,
+    sources: Sources,
     backs: Backs,
     corrupt: Corrupt,
     calls: Calls,
@@ -56,18 +41,13 @@ pub(super) struct Controller {
     links: Links,
 }
 
-/// A shutdown in progress.
-struct Ending {
-    deadline: Deadline,
-    report: ShutdownReport,
-}
-
 impl Controller {
     pub(super) fn new(begun: Beginning, tools: Tools, now: Instant) -> Controller {
         let interval = tools.config.rebalance_interval;
         Controller {
             queues: Queues::default(),
             divider: Divider::new(begun.client.id().into(), interval, now),
+            sources: Sources::new(interval, now),
             backs: Backs::default(),
             corrupt: Corrupt::default(),
             calls: Calls::default(),
@@ -98,8 +78,13 @@ impl Controller {
 
     fn due(&self) -> Instant {
         let mut due = Instant::now() + LOOK_AROUND;
-        if self.ending.is_none() {
+        if let Some(ending) = &self.ending {
+            due = due.min(ending.due());
+        } else {
             due = due.min(self.divider.rounds.due()).min(self.next_commit);
+            if self.tools.popping.is_some() {
+                due = due.min(self.sources.pace.due());
+            }
             due = self.missing.due().map_or(due, |at| at.min(due));
         }
         let next = [self.queues.next_due(), self.backs.due(), self.calls.due()];
@@ -115,6 +100,7 @@ impl Controller {
         }
         if self.ending.is_none() {
             self.divider.step(&mut self.queues, &mut self.tools, now);
+            self.sources.step(&self.tools, now);
             if now >= self.next_commit {
                 self.next_commit = now + self.tools.config.commit_interval;
                 commits::commit_by_itself(&self.queues, &mut self.tools, now);
@@ -132,7 +118,8 @@ impl Controller {
         self.serve(now);
         self.calls.step(&self.queues, &mut self.tools, now);
         self.note_started();
-        self.ending.is_some() && self.queues.is_empty()
+        let ending = self.ending.as_mut().filter(|_| self.queues.is_empty());
+        ending.is_some_and(|ending| ending.is_settled(&self.tools, now))
     }
 
     fn take(&mut self, event: Event, now: Instant) {
@@ -147,9 +134,11 @@ impl Controller {
             },
             Event::Flag => {
                 if self.begun.inbox.take_rebalance() {
-                    self.divider.rounds.pace.ask(now);
+                    self.divide_soon(now);
                 }
             }
+            Event::Tell(event) => self.tools.events.tell(*event),
+            Event::Settled => {}
             Event::Confirmed(connection) => self.confirmed(&connection, now),
             Event::GiveBack(given) => self.give_back(*given, now),
             Event::Copied(id, result) => {
@@ -176,12 +165,18 @@ impl Controller {
         }
     }
 
+    /// The members or the routes may have changed.
+    fn divide_soon(&mut self, now: Instant) {
+        self.divider.rounds.pace.ask(now);
+        self.sources.pace.ask(now);
+    }
+
     /// A broker knows this member now.
     fn confirmed(&mut self, connection: &Arc<Connection>, now: Instant) {
         let (queues, tools) = (&mut self.queues, &mut self.tools);
         self.links.confirmed(connection, queues, tools, now);
         self.divider.confirmed(connection);
-        self.divider.rounds.pace.ask(now);
+        self.divide_soon(now);
         self.wake_waiting(now);
         self.missing.ask_soon(now);
     }
@@ -245,6 +240,12 @@ impl Controller {
         let number = match asked {
             Asked::Members { round, nth } => {
                 return self.divider.rounds.answered(round, nth, outcome);
+            }
+            Asked::Sources(topic) => {
+                if self.sources.answered(&topic, outcome, tools, now) {
+                    self.divider.popped(&self.queues, tools);
+                }
+                return;
             }
             Asked::Committed(queue) => {
                 let (committed, zero) = starts::read_committed(outcome);
@@ -449,31 +450,20 @@ impl Controller {
         }
     }
 
-    /// All queues are given up. A part of the time is kept for what follows.
     fn shut_down(&mut self, deadline: Deadline, now: Instant) {
         if self.ending.is_some() {
             return;
         }
-        // A polling thread cannot mark its messages while it shuts the consumer down.
-        self.tools.waits_for_handlers = !self.tools.config.is_pull;
-        let rest = deadline.remaining(now);
-        let until = now + (rest - (rest / 4).min(Duration::from_millis(500)));
-        let numbers: Vec<u64> = self.queues.iter().map(|owned| owned.number()).collect();
-        for number in numbers {
-            if let Some(owned) = self.queues.get_mut(number) {
-                giving_up::begin(owned, &mut self.tools, until, now);
-                self.queues.look_at(number, Some(now));
-            }
-        }
-        self.ending = Some(Ending {
-            deadline,
-            report: ShutdownReport::default(),
-        });
+        let (queues, tools) = (&mut self.queues, &mut self.tools);
+        self.ending = Some(Ending::begin(deadline, queues, tools, now));
     }
 
     /// No queue is left: unregisters at the brokers, and closes the consumer's own client.
     fn end(mut self) {
-        let Some(Ending { deadline, report }) = self.ending else {
+        let Some(Ending {
+            deadline, report, ..
+        }) = self.ending
+        else {
             return;
         };
         // Orders from now on are answered at once.
@@ -481,6 +471,9 @@ impl Controller {
         self.backs.close();
         self.calls.close(report.uncommitted.is_empty());
         self.tools.dispatcher.close();
+        if let Some(popping) = &self.tools.popping {
+            popping.end();
+        }
         self.tools.membership.unregister(deadline);
         drop((self.tools.membership, self.tools.events, self.tools.local));
         self.begun.started.keep(());

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use super::asked::Reply;
 use crate::client::{BrokerRequest, Registered};
-use crate::consumer::observe::ConsumerState;
+use crate::consumer::observe::{self, ConsumerState};
 use crate::consumer::offset::Commit;
 use crate::consumer::queue::{Ask, Assigned, Payload, Ticket};
 use crate::error::Result;
@@ -32,6 +32,10 @@ pub(crate) enum Event {
     Corrupt(Box<Unread>),
     /// A save of the local offsets has ended.
     Saved(Result<()>),
+    /// Something happened that the user may want to know.
+    Tell(Box<observe::Event>),
+    /// Popped messages were settled while the consumer ends.
+    Settled,
     /// A flag of the inbox was raised.
     Flag,
     /// A broker has confirmed over this connection that it knows this member.
@@ -60,6 +64,8 @@ pub(crate) enum Asked {
         round: u64,
         nth: usize,
     },
+    /// What this member pops of a topic (on the wire).
+    Sources(Arc<str>),
     /// The group's offset of any queue.
     Committed(MessageQueue),
     /// The group's offset of a queue that is about to start.

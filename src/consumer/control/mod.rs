@@ -10,8 +10,9 @@
 //! - `stages`: what a queue needs in each stage of its life
 //! - `backs`: messages that go back: the broker is asked for a copy (request code 36), else one is sent by
 //!   `crate::send`; `corrupt`: those that cannot be read
-//! - `watch`: faults that no event reports; `describe`: its state, for people
+//! - `watch`: faults that no event reports
 //! - `asked`: orders of callers and questions of brokers
+//! - `life`: its beginning and its end
 //! - `controller`: the thread itself
 //! - `start`: what is looked up before it starts
 
@@ -19,9 +20,9 @@ mod asked;
 mod backs;
 mod controller;
 mod corrupt;
-mod describe;
 mod group;
 mod inbox;
+mod life;
 mod links;
 mod locks;
 mod owned;
@@ -32,6 +33,6 @@ mod watch;
 mod wire;
 
 pub(crate) use asked::{Reply, closed};
-pub(crate) use controller::Beginning;
 pub(crate) use inbox::{Event, GivenBack, Inbox, Order, Question, Unread, What};
+pub(crate) use life::Beginning;
 pub(crate) use start::{Parts, spawn};

@@ -5,8 +5,9 @@ use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::controller::{Beginning, Controller};
+use super::controller::Controller;
 use super::inbox::{Answered, Asked, Event};
+use super::life::Beginning;
 use super::stages::starts::read_committed;
 use super::tools::Tools;
 use super::wire::Wire;
@@ -15,6 +16,7 @@ use crate::consumer::config::Sharing;
 use crate::consumer::consume::Mode;
 use crate::consumer::observe::{Events, History};
 use crate::consumer::offset::{LocalOffsets, Progress, Saver};
+use crate::consumer::popping::Popping;
 use crate::consumer::queue::Budget;
 use crate::consumer::shared::Shared;
 use crate::consumer::topics::GroupFacts;
@@ -27,6 +29,7 @@ pub(crate) struct Parts {
     wire: Wire,
     facts: GroupFacts,
     local: Option<(LocalOffsets, Option<Saver>)>,
+    popping: Option<Arc<Popping>>,
 }
 
 impl Parts {
@@ -43,7 +46,13 @@ impl Parts {
             shared: shared.clone(),
             facts,
             local,
+            popping: None,
         }
+    }
+
+    /// Some topics are popped.
+    pub(crate) fn pop(&mut self, popping: Option<Arc<Popping>>) {
+        self.popping = popping;
     }
 
     /// Asks whether the group has offsets in the topics, until the deadline. This happens before the
@@ -91,6 +100,7 @@ pub(crate) fn spawn(begun: Beginning, parts: Parts, membership: Arc<Membership>)
         wire,
         facts,
         local,
+        popping,
     } = parts;
     let local = match local {
         Some((local, Some(saver))) => {
@@ -122,6 +132,7 @@ pub(crate) fn spawn(begun: Beginning, parts: Parts, membership: Arc<Membership>)
         progress: Progress::default(),
         assignment: shared.assignment,
         counters: shared.counters,
+        popping,
         local,
         started_ms: epoch_millis(),
         waits_for_handlers: true,

@@ -11,6 +11,7 @@ use crate::consumer::config::ConsumerConfig;
 use crate::consumer::consume::Dispatcher;
 use crate::consumer::observe::{Counters, Events, History};
 use crate::consumer::offset::{LocalOffsets, Progress};
+use crate::consumer::popping::Popping;
 use crate::consumer::queue::{Assignment, Budget};
 use crate::consumer::topics::{GroupFacts, Topics};
 
@@ -27,6 +28,8 @@ pub(super) struct Tools {
     pub(super) progress: Progress,
     pub(super) assignment: Arc<Assignment>,
     pub(super) counters: Arc<Counters>,
+    /// The topics that are popped, if there are any; the others are pulled.
+    pub(super) popping: Option<Arc<Popping>>,
     /// Of what is counted of each topic.
     pub(super) histories: HashMap<Arc<str>, History>,
     pub(super) events: Events,
@@ -53,6 +56,12 @@ impl Tools {
     pub(super) fn next_generation(&mut self) -> u64 {
         self.last_generation += 1;
         self.last_generation
+    }
+
+    /// Whether a topic (on the wire) is popped.
+    pub(super) fn pops(&self, topic: &str) -> bool {
+        let popping = self.popping.as_ref();
+        popping.is_some_and(|popping| popping.pops(topic))
     }
 
     /// Keeps a look at what was counted of each topic, if it is time.

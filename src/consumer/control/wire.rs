@@ -10,6 +10,7 @@ use crate::consumer::offset::Commit;
 use crate::message::MessageQueue;
 use crate::protocol::admin::QueueQuery;
 use crate::protocol::code::request;
+use crate::protocol::consumer::assignment::AssignmentQuery;
 use crate::protocol::consumer::back::SendBack;
 use crate::protocol::consumer::lock::LockRequest;
 use crate::protocol::consumer::member::GroupName;
@@ -81,6 +82,19 @@ impl Wire {
             consumer_group: self.group.to_string(),
         };
         let request = Request::new(request::GET_CONSUMER_CONNECTION_LIST, &header);
+        self.send(broker, &request, Deadline::after(now, SOON), asked);
+    }
+
+    /// Asks a broker which queues of a topic are this member's.
+    pub(super) fn assignment(
+        &self,
+        broker: &Arc<str>,
+        query: &AssignmentQuery,
+        now: Instant,
+        asked: Asked,
+    ) {
+        let body = Arc::new(query.encode());
+        let request = Request::new(request::QUERY_ASSIGNMENT, &()).with_body(&body);
         self.send(broker, &request, Deadline::after(now, SOON), asked);
     }
 

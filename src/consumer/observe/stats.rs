@@ -78,7 +78,7 @@ counters! {
     panicked,
     /// Failed messages that a broadcasting consumer dropped.
     dropped,
-    /// Messages that a broker put into the retry topic.
+    /// Messages that a broker put into the retry topic, and popped ones that it hid until they come again.
     sent_back,
     /// Messages that a broker put into the dead letter topic.
     dead_lettered,
@@ -86,7 +86,8 @@ counters! {
     send_back_failures,
     /// Failed messages that were handled again here because no broker took them back.
     run_again,
-    /// Results of handlers that came after their queue was given up, and changed nothing.
+    /// Results of handlers that changed nothing, because they came after their queue was given up, or after
+    /// the invisible time of their popped message.
     late_results,
     /// Messages whose tag did not match, and which were skipped.
     filtered,
@@ -98,13 +99,13 @@ counters! {
     fetched,
     /// Their bytes.
     fetched_bytes,
-    /// Requests for messages.
+    /// Requests for messages (for popped ones: receives, of up to 15 s each).
     pulls,
     /// Requests for messages that failed or were refused.
     pull_failures,
-    /// Commits that brokers confirmed.
+    /// Commits, and acks of popped messages, that brokers confirmed.
     commits,
-    /// Commits that failed; they are repeated.
+    /// Commits that failed, which are repeated, and acks that failed in the end.
     commit_failures,
     /// Rebalances.
     rebalances,

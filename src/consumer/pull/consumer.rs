@@ -86,7 +86,7 @@ impl PullConsumer {
     ) -> Result<PullConsumer> {
         let admin = client.admin();
         // It has no consume threads.
-        let running = Running::start(config, client, owns_client, |_, _| Ok(()))?;
+        let running = Running::start(config, client, owns_client, |_, _, _| Ok(()))?;
         Ok(PullConsumer(Arc::new(Poller {
             running,
             admin,

@@ -50,7 +50,7 @@ impl Poller {
                     None => {}
                 },
                 Taken::Late | Taken::Closed => return Ok(polled),
-                Taken::Direct(_) => {}
+                Taken::Direct(_) | Taken::Popped(_) => {}
             }
             if polled.len() >= most {
                 return Ok(polled);

@@ -186,6 +186,39 @@ impl PushConsumerBuilder {
         self
     }
 
+    /// Whether brokers say how to ask for the messages of each topic (default: no, they are pulled). The
+    /// consumer asks them once, at its start; an operator sets it with
+    /// [`Admin::set_pop`](crate::client::Admin::set_pop).
+    ///
+    /// A topic for which they say POP is popped: all members of the group may get messages of all its queues,
+    /// each message hidden from the others for [`invisible_time`](Self::invisible_time). That is renewed while
+    /// a handler runs. The message is acknowledged when its handler returns `Ok`, and comes again after the
+    /// delay of its [`Retry`] otherwise. Brokers keep the offsets: lag, windows, leases and commits are not
+    /// for popped topics, and [`StartFrom::Time`] is an error.
+    ///
+    /// All other topics are pulled, as without this setting; the members divide their queues themselves (as
+    /// brokers would). So are topics that do not exist at the start, topics whose brokers do not answer within
+    /// 3 s, and all topics of brokers before 5.0, which assign no queues: a warning is logged. All members
+    /// should have the same setting.
+    ///
+    /// It cannot be combined with [`start_ordered`](Self::start_ordered) or [`broadcast`](Self::broadcast).
+    #[doc(alias = "setClientRebalance")]
+    #[doc(alias = "clientRebalance")]
+    #[doc(alias = "POP")]
+    pub fn broker_assignment(mut self, on: bool) -> Self {
+        self.config.broker_assignment = on;
+        self
+    }
+
+    /// How long a popped message is hidden from other members (default 60 s; 1 s to 12 h). It is renewed when
+    /// two thirds of it are over, as long as the handler runs. If this process dies, the message comes again
+    /// after it. Only with [`broker_assignment`](Self::broker_assignment).
+    #[doc(alias = "setPopInvisibleTime")]
+    pub fn invisible_time(mut self, time: Duration) -> Self {
+        self.config.invisible_time = time;
+        self
+    }
+
     /// How often the consumer rebalances without a reason (default 20 s; at least 1 s). Brokers notify of
     /// changes at once; this finds changes whose notification was lost.
     #[doc(alias = "rocketmq.client.rebalance.waitInterval")]
@@ -347,7 +380,7 @@ impl PushConsumerBuilder {
     where
         F: Fn(&MessageView) -> Result<(), Retry> + Send + Sync + 'static,
     {
-        self.start_with(Box::new(Single(handler)), 1)
+        self.start_with(Box::new(Single(handler)))
     }
 
     /// Like [`start`](Self::start), with a handler that gets up to `most` messages of one queue at once (1
@@ -357,7 +390,7 @@ impl PushConsumerBuilder {
     /// # Errors
     /// Those of [`start`](Self::start).
     #[doc(alias = "setConsumeMessageBatchMaxSize")]
-    pub fn start_batch<F>(self, most: usize, handler: F) -> Result<PushConsumer>
+    pub fn start_batch<F>(mut self, most: usize, handler: F) -> Result<PushConsumer>
     where
         F: Fn(&mut Deliveries<'_>) -> Result<(), Retry> + Send + Sync + 'static,
     {
@@ -365,7 +398,8 @@ impl PushConsumerBuilder {
             let text = "a batch has 1 to 1024 messages";
             return Err(Error::new(ErrorKind::Config, text));
         }
-        self.start_with(Box::new(Batch(handler)), most)
+        self.config.call_batch = most;
+        self.start_with(Box::new(Batch(handler)))
     }
 
     /// Starts an ordered consumer: the messages of one queue are handled one after the other, in the
@@ -387,10 +421,10 @@ impl PushConsumerBuilder {
         F: Fn(&OrderedMessage) -> Result<(), Retry> + Send + Sync + 'static,
     {
         self.config.mode = Mode::Ordered;
-        self.start_with(Box::new(InOrder(handler)), 1)
+        self.start_with(Box::new(InOrder(handler)))
     }
 
-    fn start_with(mut self, handler: Box<dyn Handler>, batch: usize) -> Result<PushConsumer> {
+    fn start_with(mut self, handler: Box<dyn Handler>) -> Result<PushConsumer> {
         if let Some(error) = self.failed {
             return Err(error);
         }
@@ -399,6 +433,6 @@ impl PushConsumerBuilder {
         }
         self.config.check()?;
         let (client, is_own) = self.source.client()?;
-        PushConsumer::start(self.config, client, is_own, handler, batch)
+        PushConsumer::start(self.config, client, is_own, handler)
     }
 }

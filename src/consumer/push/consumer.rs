@@ -64,9 +64,8 @@ impl PushConsumer {
         client: Client,
         owns_client: bool,
         handler: Box<dyn Handler>,
-        batch: usize,
     ) -> Result<PushConsumer> {
-        let running = Running::start(config, client, owns_client, |shared, threads| {
+        let running = Running::start(config, client, owns_client, |shared, popping, threads| {
             let worker = Worker {
                 limits: Limits {
                     max_reconsume: shared.config.max_reconsume,
@@ -74,7 +73,7 @@ impl PushConsumer {
                 },
                 shared: shared.clone(),
                 handler,
-                batch,
+                popping: popping.cloned(),
             };
             start_threads(threads, worker)
         })?;

@@ -4,13 +4,15 @@
 //!   and comes out;
 //! - `limits`: how many bytes all queues of a consumer may hold, and which may fetch now;
 //! - `lock`: its lock at the broker, as far as a member can know;
-//! - `assigned`: a window as several threads share it; `assignment`: all of them, and what is paused.
+//! - `assigned`: a window as several threads share it; `popped`: popped messages, in the same way;
+//! - `assignment`: all of them, and what is paused.
 
 mod assigned;
 mod assignment;
 mod held;
 mod limits;
 mod lock;
+mod popped;
 mod window;
 
 pub(crate) use assigned::{Assigned, Payload};
@@ -18,3 +20,4 @@ pub(crate) use assignment::{Assignment, Scope};
 pub(crate) use held::{Ask, Fetched, Handed, Stale, Ticket};
 pub(crate) use limits::{Answer, Budget, Grant};
 pub(crate) use lock::{Granted, Need, QueueLock};
+pub(crate) use popped::PopQueue;

@@ -22,7 +22,7 @@ fn a_start_that_fails_after_it_joined_leaves_the_group_and_no_thread() {
     let client = client(&cluster);
     let members = || cluster.group("g").members().len();
     let seen = Mutex::new(None);
-    let consume = |_: &Shared, threads: &Threads| {
+    let consume = |_: &Shared, _: Option<&Arc<Popping>>, threads: &Threads| {
         threads.spawn("rmq-consume-1", || {})?;
         *seen.lock().unwrap() = Some((members(), threads.clone()));
         Err(io::Error::other("no more threads"))
@@ -35,6 +35,6 @@ fn a_start_that_fails_after_it_joined_leaves_the_group_and_no_thread() {
     assert_eq!(joined, 1);
     let now = Deadline::after(Instant::now(), Duration::ZERO);
     assert_eq!(threads.join(now), [] as [String; 0]);
-    let again = Running::start(config(), client, false, |_, _| Ok(()));
+    let again = Running::start(config(), client, false, |_, _, _| Ok(()));
     assert!(again.is_ok(), "its name is free");
 }

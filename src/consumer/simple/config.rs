@@ -1,18 +1,11 @@
-use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::consumer::config::{check_group, check_topics};
 use crate::consumer::offset::StartFrom;
+use crate::consumer::pop::{INVISIBLE, MOST_MESSAGES};
 use crate::consumer::subscription::Subscriptions;
 use crate::error::{Error, ErrorKind, Result};
-
-/// The range of the invisible time: brokers count in seconds, and proxies have the same limit.
-pub(super) const INVISIBLE: RangeInclusive<Duration> =
-    Duration::from_secs(1)..=Duration::from_secs(12 * 3600);
-
-/// The most messages that brokers hand out at once.
-pub(super) const MOST_MESSAGES: usize = 32;
 
 /// The settings of a simple consumer. Immutable once it is started.
 #[derive(Debug, Clone)]

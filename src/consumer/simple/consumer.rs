@@ -6,13 +6,12 @@ use std::time::{Duration, Instant};
 
 use super::builder::SimpleConsumerBuilder;
 use super::config::{SimpleConfig, check_count, check_invisible};
-use super::receive::receive;
 use super::received::ReceivedMessage;
 use super::running::Running;
-use super::settle::{AckStatus, Delivery, ack_all};
 use crate::client::Client;
 use crate::consumer::LOG;
 use crate::consumer::observe::ShutdownReport;
+use crate::consumer::pop::{AckStatus, Delivery, Receive, ack_all, receive};
 use crate::error::{Error, Result};
 use crate::logging;
 use crate::transport::Deadline;
@@ -129,7 +128,16 @@ impl SimpleConsumer {
     ) -> Result<Vec<ReceivedMessage>> {
         check_count(max)?;
         check_invisible(invisible)?;
-        receive(&self.0.shared, max, invisible, wait)
+        let shared = &self.0.shared;
+        let asked = Receive {
+            max,
+            invisible,
+            wait,
+        };
+        let received = receive(&shared.pop, || shared.known(), &asked)?;
+        let messages = received.into_iter().flat_map(|(_, messages)| messages);
+        let messages = messages.map(|one| ReceivedMessage::new(one, shared.clone()));
+        Ok(messages.collect())
     }
 
     /// Acks many messages, with one request for those of one broker and topic, and returns the result of
@@ -150,10 +158,10 @@ impl SimpleConsumer {
         if !messages.iter().all(|message| message.is_of(shared)) {
             return Err(Error::invalid("a message was received by another consumer"));
         }
-        shared.check_not_ended()?;
+        shared.pop.check_not_ended()?;
         let deliveries: Vec<&Delivery> = messages.iter().map(|m| m.delivery()).collect();
         let deadline = Deadline::after(Instant::now(), shared.config.ack_timeout);
-        let outcomes = ack_all(shared, &deliveries, deadline).into_iter();
+        let outcomes = ack_all(&shared.pop, &deliveries, deadline).into_iter();
         let outcomes = outcomes.zip(messages);
         let settled: Vec<Result<AckStatus>> = outcomes
             .map(|(outcome, m)| m.closed_if_settled(outcome))

@@ -48,12 +48,17 @@ impl SimpleMember {
             ("PROP_CONSUME_ORDERLY", shared.config.is_ordered.to_string()),
             ("PROP_THREADPOOL_CORE_SIZE", "0".to_owned()),
         ];
-        let topics = shared.topics.iter();
+        let topics = shared.pop.topics.iter();
         RunningInfo {
             status_table: topics
                 .map(|(topic, _)| (topic.to_string(), ConsumeStatus::default()))
                 .collect(),
-            ..running_info(&shared.group, &shared.topics, self.started, properties)
+            ..running_info(
+                &shared.pop.group,
+                &shared.pop.topics,
+                self.started,
+                properties,
+            )
         }
     }
 }
@@ -64,11 +69,11 @@ impl Member for SimpleMember {
     }
 
     fn group(&self) -> &Arc<str> {
-        &self.shared.group
+        &self.shared.pop.group
     }
 
     fn add_to(&self, heartbeat: &mut Heartbeat) {
-        let topics = self.shared.topics.iter();
+        let topics = self.shared.pop.topics.iter();
         heartbeat.consumer_data_set.push(ConsumerData {
             consume_from_where: match self.shared.config.start_from {
                 StartFrom::First => ConsumeFromWhere::ConsumeFromFirstOffset,
@@ -76,12 +81,12 @@ impl Member for SimpleMember {
             },
             consume_type: ConsumeType::ConsumePop,
             subscription_data_set: topics.map(|(_, t)| t.subscription.clone()).collect(),
-            ..ConsumerData::new(&*self.shared.group)
+            ..ConsumerData::new(&*self.shared.pop.group)
         });
     }
 
     fn topics(&self) -> Vec<NeededTopic> {
-        let topics = self.shared.topics.iter().map(|(topic, _)| NeededTopic {
+        let topics = self.shared.pop.topics.iter().map(|(topic, _)| NeededTopic {
             topic: topic.clone(),
             default: None,
         });
@@ -94,7 +99,7 @@ impl Member for SimpleMember {
 
     fn answer(&self, request: BrokerRequest) -> Option<BrokerRequest> {
         match read(request.command()) {
-            Ok(Some((group, subject))) if *group == *self.shared.group => {
+            Ok(Some((group, subject))) if *group == *self.shared.pop.group => {
                 self.take(request, &subject);
             }
             Ok(_) => return Some(request),
@@ -104,13 +109,13 @@ impl Member for SimpleMember {
     }
 
     fn leave(&self, deadline: Deadline) {
-        self.shared.close();
+        self.shared.pop.close();
         let most = deadline.share(Instant::now(), 2);
         self.shared.held.wait_for_others(most);
     }
 
     fn stop(&self) {
-        self.shared.end();
+        self.shared.pop.end();
     }
 
     fn join(&self, _: Deadline) -> Vec<String> {
@@ -120,8 +125,8 @@ impl Member for SimpleMember {
 
 impl RouteListener for SimpleMember {
     fn route_changed(&self, topic: &Arc<str>, _: &Arc<Route>) {
-        if self.shared.topics.get(topic).is_some() {
-            self.shared.wake();
+        if self.shared.pop.topics.get(topic).is_some() {
+            self.shared.pop.wake();
         }
     }
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::config::check_invisible;
-use super::settle::{AckStatus, Delivery, ack_all, dead_letter, hide};
 use super::shared::SimpleShared;
+use crate::consumer::pop::{AckStatus, Delivery, Received, ack_all, dead_letter, hide};
 use crate::error::Result;
 use crate::message::MessageView;
 use crate::transport::Deadline;
@@ -28,11 +28,8 @@ pub struct ReceivedMessage {
 }
 
 impl ReceivedMessage {
-    pub(super) fn new(
-        message: MessageView,
-        delivery: Delivery,
-        shared: Arc<SimpleShared>,
-    ) -> ReceivedMessage {
+    pub(super) fn new(received: Received, shared: Arc<SimpleShared>) -> ReceivedMessage {
+        let Received { message, delivery } = received;
         let offset = message.queue_offset().try_into().unwrap_or(0);
         let queue = message.queue().cloned();
         let number = queue.map_or(0, |queue| shared.held.open(queue, offset));
@@ -56,8 +53,8 @@ impl ReceivedMessage {
     /// [`Closed`](crate::ErrorKind::Closed) once the consumer is shut down.
     #[doc(alias = "ackMessage")]
     pub fn ack(&self) -> Result<AckStatus> {
-        self.shared.check_not_ended()?;
-        let outcome = ack_all(&self.shared, &[&self.delivery], self.deadline()).pop();
+        self.shared.pop.check_not_ended()?;
+        let outcome = ack_all(&self.shared.pop, &[&self.delivery], self.deadline()).pop();
         self.closed_if_settled(outcome.unwrap_or(Ok(AckStatus::Unknown)))
     }
 
@@ -75,8 +72,8 @@ impl ReceivedMessage {
     #[doc(alias = "changePopInvisibleTime")]
     pub fn extend(&self, invisible: Duration) -> Result<AckStatus> {
         check_invisible(invisible)?;
-        self.shared.check_not_ended()?;
-        hide(&self.shared, &self.delivery, invisible, self.deadline())
+        self.shared.pop.check_not_ended()?;
+        hide(&self.shared.pop, &self.delivery, invisible, self.deadline())
     }
 
     /// Gives the message back: it comes again after this time (1 s to 12 h), to any member, with its
@@ -101,8 +98,8 @@ impl ReceivedMessage {
     /// Those of [`ack`](ReceivedMessage::ack).
     #[doc(alias = "forwardMessageToDeadLetterQueue")]
     pub fn dead_letter(&self) -> Result<AckStatus> {
-        self.shared.check_not_ended()?;
-        let outcome = dead_letter(&self.shared, &self.delivery, self.deadline());
+        self.shared.pop.check_not_ended()?;
+        let outcome = dead_letter(&self.shared.pop, &self.delivery, self.deadline());
         self.closed_if_settled(outcome)
     }
 

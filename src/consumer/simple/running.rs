@@ -4,14 +4,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::config::SimpleConfig;
+use super::held::Held;
 use super::member::SimpleMember;
-use super::receive::no_pop;
 use super::shared::SimpleShared;
 use crate::client::{Client, ClientCore, Membership, RouteListener};
 use crate::consumer::LOG;
 use crate::consumer::admission::{WITHIN, ask_filters, check_filters};
 use crate::consumer::gather::Gathering;
 use crate::consumer::observe::ShutdownReport;
+use crate::consumer::pop::{PopSettings, PopShared, no_pop};
 use crate::consumer::running::find_topic;
 use crate::consumer::topics::{Topics, masters_of};
 use crate::error::{Error, Result};
@@ -53,7 +54,17 @@ impl Running {
             find_topic(&client, topic, deadline)?;
         }
         admit(&topics, &group, &core)?;
-        let shared = Arc::new(SimpleShared::new(config, group, topics, core.clone()));
+        let settings = PopSettings {
+            start_from: config.start_from,
+            is_ordered: config.is_ordered,
+            max_attempts: config.max_attempts,
+        };
+        let pop = PopShared::new(settings, group, Arc::new(topics), core.clone());
+        let shared = Arc::new(SimpleShared {
+            config,
+            pop: Arc::new(pop),
+            held: Held::default(),
+        });
         let member = Arc::new(SimpleMember::new(shared.clone(), now));
         let membership = core.join(member.clone())?;
         let listener: Arc<dyn RouteListener> = member.clone();
@@ -74,7 +85,7 @@ impl Running {
         }
         let deadline = Deadline::after(Instant::now(), most);
         let shared = &self.shared;
-        shared.close();
+        shared.pop.close();
         // It has no threads; a second caller waits for the first one.
         let threads = Threads::default();
         let Some(mut report) = threads.take_turn(&self.report, deadline) else {
@@ -85,7 +96,7 @@ impl Running {
         }
         let for_others = deadline.share(Instant::now(), 2);
         shared.held.wait_for_others(for_others);
-        shared.end();
+        shared.pop.end();
         let mut result = ShutdownReport {
             running: shared.held.left(),
             ..ShutdownReport::default()

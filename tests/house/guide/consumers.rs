@@ -163,6 +163,21 @@ fn bad_pushes() -> Vec<(&'static str, PushConsumerBuilder)> {
         ("max_reconsume", new().max_reconsume(1 << 31)),
         ("revoke_stuck", new().revoke_stuck(true).broadcast()),
         ("rate_limit", new().rate_limit(0)),
+        ("broker_assignment", new().broker_assignment(true).broadcast()),
+        (
+            "broker_assignment",
+            new()
+                .broker_assignment(true)
+                .start_from(StartFrom::Time(std::time::SystemTime::now())),
+        ),
+        (
+            "invisible_time",
+            new().invisible_time(Duration::from_millis(999)),
+        ),
+        (
+            "invisible_time",
+            new().invisible_time(Duration::from_secs(12 * 3600 + 1)),
+        ),
     ]
 }
 

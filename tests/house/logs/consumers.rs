@@ -6,7 +6,7 @@ use std::sync::mpsc::{self, Sender};
 
 use log::Level;
 use rocketmq_blocking::consumer::{Allocation, PushConsumerBuilder};
-use rocketmq_blocking::embedded::{Fault, On};
+use rocketmq_blocking::embedded::{Fault, On, Release};
 use rocketmq_blocking::protocol::code::request;
 use rocketmq_blocking::{MessageQueue, PushConsumer, Retry, SimpleConsumer, StartFrom};
 
@@ -218,6 +218,35 @@ pub const EVENTS: &[Event] = &[
     (
         Level::Warn,
         "consumer",
+        "topics that are pulled because no broker assigns queues",
+        "T is pulled: its brokers do not assign queues: REQUEST_CODE_NOT_SUPPORTED (3)",
+        |wait| {
+            let old = Cluster::builder().topic("T", 1).release(Release::V4_9_7);
+            let old = old.start().unwrap();
+            let builder = consumer(&old).broker_assignment(true);
+            let _consumer = builder.start(|_| Ok(())).unwrap();
+            wait();
+        },
+    ),
+    (
+        Level::Warn,
+        "consumer",
+        "a popped message that cannot stay hidden while its handler runs",
+        "cannot be hidden for longer while its handler runs",
+        |wait| {
+            let cluster = popped();
+            let code = request::CHANGE_MESSAGE_INVISIBLETIME;
+            fail(&cluster, Fault::answer(16, "no").on(On::Code(code)));
+            let builder = consumer(&cluster).broker_assignment(true);
+            let (_consumer, release) = stuck(builder.invisible_time(HIDDEN * 2));
+            send(&cluster);
+            wait();
+            drop(release);
+        },
+    ),
+    (
+        Level::Warn,
+        "consumer",
         "a consumer's shutdown that was not clean",
         "consumer logs dropped: shutdown left 1 messages with handlers",
         |wait| {
@@ -244,6 +273,18 @@ pub const EVENTS: &[Event] = &[
     (
         Level::Info,
         "consumer",
+        "how brokers have a topic asked for",
+        "brokers have T popped",
+        |wait| {
+            let cluster = popped();
+            let builder = consumer(&cluster).broker_assignment(true);
+            let _consumer = builder.start(|_| Ok(())).unwrap();
+            wait();
+        },
+    ),
+    (
+        Level::Info,
+        "consumer",
         "the offsets that broadcasting starts with",
         "no offsets yet",
         |wait| {
@@ -257,7 +298,7 @@ pub const EVENTS: &[Event] = &[
     (
         Level::Info,
         "consumer",
-        "a dead letter of a simple consumer",
+        "a dead letter of a popped message",
         "is a dead letter",
         |wait| bury(&brokers(1), wait),
     ),
@@ -301,7 +342,7 @@ pub const EVENTS: &[Event] = &[
     (
         Level::Debug,
         "consumer",
-        "a pull, a commit, a pop or a send-back that failed",
+        "a pull, a commit, a pop, an ack or a send-back that failed",
         "commit of 1 failed: ",
         |wait| {
             let cluster = brokers(1);
@@ -345,6 +386,15 @@ fn consumer(cluster: &Cluster) -> PushConsumerBuilder {
         .subscribe("T", "*")
         .start_from(StartFrom::First)
         .commit_interval(SOON)
+}
+
+/// Brokers have the group pop `T`.
+fn popped() -> Cluster {
+    let cluster = brokers(1);
+    cluster.group("logs").create();
+    let producer = producer(&cluster);
+    producer.admin().set_pop("logs", "T", 0).unwrap();
+    cluster
 }
 
 /// A broadcasting consumer that saves its offsets.

@@ -1,6 +1,6 @@
 //! Questions that brokers ask a consumer on behalf of an operator.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::seeks::seek;
 use crate::client::Client;
@@ -9,11 +9,11 @@ use crate::consumer::consume::Mode;
 use crate::consumer::control::inbox::{Question, What};
 use crate::consumer::control::owned::{Owned, Queues};
 use crate::consumer::control::tools::Tools;
-use crate::consumer::observe::{Event, MoveReason};
+use crate::consumer::observe::{Event, MoveReason, QueueState};
 use crate::consumer::questions;
 use crate::protocol::Command;
 use crate::protocol::code::response;
-use crate::protocol::consumer::asked::{ConsumerOffsets, QueueInfo, RunningInfo};
+use crate::protocol::consumer::asked::{ConsumerOffsets, PopQueueInfo, QueueInfo, RunningInfo};
 use crate::transport::epoch_millis;
 
 /// Answers a broker's question.
@@ -88,7 +88,14 @@ fn running_info(queues: &Queues, tools: &Tools, client: &Client, now: Instant) -
         ("PROP_THREADPOOL_CORE_SIZE", config.threads.to_string()),
     ];
     let topics = tools.topics.iter();
+    let popped = tools
+        .popping
+        .iter()
+        .flat_map(|popping| popping.describe(now));
     RunningInfo {
+        mq_pop_table: popped
+            .map(|state| (tools.topics.on_wire(&state.queue), pop_info(&state)))
+            .collect(),
         mq_table: queues
             .iter()
             .map(|owned| (owned.queue().clone(), queue_info(owned, now)))
@@ -105,6 +112,17 @@ fn running_info(queues: &Queues, tools: &Tools, client: &Client, now: Instant) -
             tools.started_ms,
             properties,
         )
+    }
+}
+
+fn pop_info(state: &QueueState) -> PopQueueInfo {
+    let ago = |time: Duration| i64::try_from(time.as_millis()).unwrap_or(0);
+    PopQueueInfo {
+        droped: false,
+        last_pop_timestamp: state
+            .last_fetch
+            .map_or(0, |time| epoch_millis() - ago(time)),
+        wait_ack_count: state.held.try_into().unwrap_or(i32::MAX),
     }
 }
 

@@ -3,10 +3,10 @@
 use std::time::{Duration, Instant};
 
 use super::answers::answer;
+use super::describe::describe;
 use super::reply::Reply;
 use super::seeks::seek;
 use crate::client::Client;
-use crate::consumer::control::describe::describe;
 use crate::consumer::control::inbox::Order;
 use crate::consumer::control::owned::{Queues, Stage};
 use crate::consumer::control::stages::commits;

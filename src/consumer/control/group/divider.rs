@@ -82,7 +82,7 @@ impl Divider {
     }
 
     fn divide(&mut self, answers: &Answers, queues: &mut Queues, tools: &mut Tools, now: Instant) {
-        let before = assigned(queues);
+        let before = assigned(queues, tools);
         let lists = &answers.lists;
         let list = judge(&self.me, lists);
         self.members = list.doubt.is_none().then_some(list.ids.len());
@@ -99,6 +99,9 @@ impl Divider {
         let mut doubts = Vec::new();
         let topics = tools.topics.clone();
         for (topic, _) in topics.iter() {
+            if tools.pops(topic) {
+                continue;
+            }
             note_found(topic, tools);
             let diff = self.diff(topic, answers, queues, tools);
             if let Some(diff) = diff {
@@ -109,7 +112,7 @@ impl Divider {
         tools.counters.rebalances.add(1);
         let is_first = doubts.is_empty() && !self.is_assigned;
         self.is_assigned |= doubts.is_empty();
-        let queues = assigned(queues);
+        let queues = assigned(queues, tools);
         if is_first || queues != before {
             tools.events.tell(Event::Assigned { queues });
         }
@@ -140,6 +143,15 @@ impl Divider {
         if let Some(local) = connection.local() {
             let twins = &mut self.suspicions.twins;
             twins.linked(connection.address(), local);
+        }
+    }
+
+    /// What this member pops has changed.
+    pub(in crate::consumer::control) fn popped(&self, queues: &Queues, tools: &Tools) {
+        // Before that, the first assignment says it.
+        if self.is_assigned {
+            let queues = assigned(queues, tools);
+            tools.events.tell(Event::Assigned { queues });
         }
     }
 
@@ -286,10 +298,12 @@ fn take(queue: MessageQueue, queues: &mut Queues, tools: &mut Tools, now: Instan
     queues.add(assigned, lock, now);
 }
 
-/// The queues of this member that are not being given up, by the users' names.
-fn assigned(queues: &Queues) -> Vec<MessageQueue> {
+/// The queues of this member that are not being given up, and what it pops, by the users' names.
+fn assigned(queues: &Queues, tools: &Tools) -> Vec<MessageQueue> {
     let ours = queues.iter().filter(|owned| !owned.is_given_up());
     let mut queues: Vec<_> = ours.map(|owned| owned.assigned.shown.clone()).collect();
+    let popped = tools.assignment.popped().into_iter();
+    queues.extend(popped.map(|queue| queue.shown.clone()));
     queues.sort();
     queues
 }

@@ -2,6 +2,7 @@
 //!
 //! - `rounds`: asks brokers for the members
 //! - `divider`: takes and gives up queues, as `rebalance` says, or all, or given ones
+//! - `sources`: asks what this member pops
 //! - `suspicions`: faults of the group; `twins`: another client with this member's id
 //! - `missing`: topics that do not exist yet; `cut`: topics whose route has lost a broker
 
@@ -9,8 +10,10 @@ mod cut;
 mod divider;
 mod missing;
 mod rounds;
+mod sources;
 mod suspicions;
 mod twins;
 
 pub(super) use divider::Divider;
 pub(super) use missing::Missing;
+pub(super) use sources::Sources;

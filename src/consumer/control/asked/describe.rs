@@ -2,9 +2,9 @@
 
 use std::time::Instant;
 
-use super::owned::{Owned, Queues, Stage};
-use super::tools::Tools;
 use crate::client::Client;
+use crate::consumer::control::owned::{Owned, Queues, Stage};
+use crate::consumer::control::tools::Tools;
 use crate::consumer::observe::{ConsumerState, Doing, QueueState};
 
 pub(super) fn describe(
@@ -16,6 +16,8 @@ pub(super) fn describe(
 ) -> ConsumerState {
     let states = queues.iter().map(|owned| state_of(owned, tools, now));
     let mut states: Vec<QueueState> = states.collect();
+    let popping = tools.popping.iter();
+    states.extend(popping.flat_map(|popping| popping.describe(now)));
     states.sort_by(|a, b| a.queue.cmp(&b.queue));
     ConsumerState {
         group: tools.config.group.to_string(),

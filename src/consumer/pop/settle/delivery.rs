@@ -9,11 +9,11 @@ use crate::protocol::consumer::pop::Handle;
 use crate::sync::Mutex;
 use crate::transport::Deadline;
 
-pub(in crate::consumer::simple) struct Delivery {
+pub(in crate::consumer) struct Delivery {
     /// On the wire; not the retry topic.
     pub(super) topic: Arc<str>,
     pub(super) commit_log_offset: i64,
-    pub(super) message_id: String,
+    message_id: String,
     state: Mutex<State>,
 }
 
@@ -24,7 +24,7 @@ struct State {
 }
 
 impl Delivery {
-    pub(in crate::consumer::simple) fn new(
+    pub(in crate::consumer) fn new(
         topic: &Arc<str>,
         popped: Popped,
         message: &MessageView,
@@ -40,11 +40,20 @@ impl Delivery {
         }
     }
 
-    pub(in crate::consumer::simple) fn expires_at(&self) -> Instant {
+    pub(in crate::consumer) fn message_id(&self) -> &str {
+        &self.message_id
+    }
+
+    pub(in crate::consumer) fn expires_at(&self) -> Instant {
         self.state.lock().popped.expires_at()
     }
 
-    pub(in crate::consumer::simple) fn is_expired(&self, now: Instant) -> bool {
+    /// When it should be renewed, if somebody still works on it.
+    pub(in crate::consumer) fn renew_at(&self) -> Instant {
+        self.state.lock().popped.renew_at()
+    }
+
+    pub(in crate::consumer) fn is_expired(&self, now: Instant) -> bool {
         self.state.lock().popped.is_expired(now)
     }
 
@@ -69,7 +78,7 @@ impl Delivery {
     }
 
     /// It comes again, whatever is tried from now on.
-    pub(in crate::consumer::simple) fn give_back(&self) {
+    pub(in crate::consumer) fn give_back(&self) {
         self.state.lock().settled = Some(AckStatus::Expired);
     }
 

@@ -4,11 +4,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::sources::Source;
-use super::unpack::{Arrived, unpack};
+use super::unpack::{Arrived, Received, unpack};
 use crate::consumer::LOG;
 use crate::consumer::offset::StartFrom;
-use crate::consumer::simple::received::ReceivedMessage;
-use crate::consumer::simple::shared::SimpleShared;
+use crate::consumer::pop::shared::PopShared;
 use crate::error::{Error, ErrorKind, Result, SendFate};
 use crate::logging;
 use crate::protocol::Command;
@@ -21,9 +20,6 @@ const SOON: Duration = Duration::from_secs(3);
 
 /// An answer without messages that took longer was held by the broker.
 const HELD: Duration = Duration::from_millis(500);
-
-/// Any queue of the broker.
-const ANY_QUEUE: i32 = -1;
 
 /// What a pop asks for.
 pub(super) struct Wanted {
@@ -62,10 +58,10 @@ fn judge(code: i32) -> Verdict {
 /// # Errors
 /// `Closed`, and `Broker` for a refusal.
 pub(super) fn pop(
-    shared: &Arc<SimpleShared>,
+    shared: &Arc<PopShared>,
     source: &Source,
     wanted: &Wanted,
-) -> Result<Vec<ReceivedMessage>> {
+) -> Result<Vec<Received>> {
     let sent = Instant::now();
     let failed = |error: Error| {
         logging::debug!(target: LOG, "{}: pop failed: {error}", source.broker);
@@ -137,21 +133,21 @@ pub(super) fn pop(
     }
 }
 
-fn header(shared: &SimpleShared, source: &Source, wanted: &Wanted, now: Instant) -> PopRequest {
+fn header(shared: &PopShared, source: &Source, wanted: &Wanted, now: Instant) -> PopRequest {
     let subscription = shared.topics.get(&source.topic).map(|t| &t.subscription);
     let mut sources = shared.sources.lock();
-    let is_ordered = shared.config.is_ordered;
+    let is_ordered = shared.settings.is_ordered;
     let client_id = shared.core.identity.client_id();
     let brokers_time = sources.clock(source, now).time(now);
     PopRequest {
         consumer_group: shared.group.to_string(),
         topic: source.topic.to_string(),
-        queue_id: ANY_QUEUE,
+        queue_id: source.queue,
         max_messages: wanted.max.try_into().unwrap_or(i32::MAX),
         invisible_time: wanted.invisible.as_millis() as i64,
         poll_time: wanted.hold.as_millis() as i64,
         born_time: shared.born_time(brokers_time),
-        init_mode: match shared.config.start_from {
+        init_mode: match shared.settings.start_from {
             StartFrom::First => 0,
             _ => 1,
         },
@@ -177,7 +173,7 @@ fn refusal(answer: &Command) -> Error {
 }
 
 /// What is said of a broker that does not know POP.
-pub(in crate::consumer::simple) fn no_pop(error: Error) -> Error {
+pub(in crate::consumer) fn no_pop(error: Error) -> Error {
     error.detailed(
         "REQUEST_CODE_NOT_SUPPORTED (3): this broker has no POP, which came with RocketMQ 5.0; \
          PushConsumer and PullConsumer work with it",

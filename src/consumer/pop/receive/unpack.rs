@@ -5,9 +5,8 @@ use std::time::{Duration, Instant};
 
 use super::sources::Source;
 use crate::consumer::LOG;
-use crate::consumer::simple::received::ReceivedMessage;
-use crate::consumer::simple::settle::{AckStatus, Delivery, Popped, ack_all, dead_letter};
-use crate::consumer::simple::shared::SimpleShared;
+use crate::consumer::pop::settle::{AckStatus, Delivery, Popped, ack_all, dead_letter};
+use crate::consumer::pop::shared::PopShared;
 use crate::logging;
 use crate::message::{MessageQueue, MessageView, name};
 use crate::protocol::ProtocolError;
@@ -21,6 +20,12 @@ const MOST_INFLATED: usize = 64 << 20;
 /// How long it may take to settle messages that are not handed out.
 const SETTLE_WITHIN: Duration = Duration::from_secs(3);
 
+/// A message that was handed out.
+pub(in crate::consumer) struct Received {
+    pub(in crate::consumer) message: MessageView,
+    pub(in crate::consumer) delivery: Delivery,
+}
+
 /// How long messages are hidden, and since when at the latest.
 pub(super) struct Arrived {
     pub(super) invisible: Duration,
@@ -32,12 +37,12 @@ pub(super) struct Arrived {
 /// # Errors
 /// The answer contradicts itself.
 pub(super) fn unpack(
-    shared: &Arc<SimpleShared>,
+    shared: &Arc<PopShared>,
     source: &Source,
     body: Vec<u8>,
     fields: &PopAnswer,
     arrived: &Arrived,
-) -> Result<Vec<ReceivedMessage>, ProtocolError> {
+) -> Result<Vec<Received>, ProtocolError> {
     let mut all: Vec<Packed> = Vec::new();
     for message in Messages::new(body) {
         match message {
@@ -83,7 +88,7 @@ pub(super) fn unpack(
                 source.broker
             );
         } else {
-            messages.push(ReceivedMessage::new(message, delivery, shared.clone()));
+            messages.push(Received { message, delivery });
         }
     }
     if !unwanted.is_empty() {
@@ -96,7 +101,7 @@ pub(super) fn unpack(
 
 /// The message as users get it.
 fn shown(
-    shared: &SimpleShared,
+    shared: &PopShared,
     source: &Source,
     message: MessageView,
     handled: &Handled,
@@ -119,14 +124,14 @@ fn shown(
 }
 
 /// Whether it was delivered as often as it may be.
-fn is_dead(shared: &SimpleShared, message: &MessageView) -> bool {
+fn is_dead(shared: &PopShared, message: &MessageView) -> bool {
     let times = u32::try_from(message.reconsume_times()).unwrap_or(0);
-    let most = shared.config.max_attempts;
+    let most = shared.settings.max_attempts;
     most.is_some_and(|most| times >= most)
 }
 
 /// Puts it into the dead letter topic. If that fails, it comes again.
-fn bury(shared: &SimpleShared, delivery: &Delivery, message: &MessageView) {
+fn bury(shared: &PopShared, delivery: &Delivery, message: &MessageView) {
     let id = message.message_id();
     match dead_letter(shared, delivery, soon()) {
         Ok(AckStatus::Confirmed) => logging::info!(target: LOG, "{id} is a dead letter"),

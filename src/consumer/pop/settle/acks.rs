@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::delivery::Delivery;
 use super::popped::{AckStatus, Acking};
 use crate::consumer::fetch::growing;
-use crate::consumer::simple::shared::{Answered, Reply, SimpleShared};
+use crate::consumer::pop::shared::{Answered, PopShared, Reply};
 use crate::error::{Error, Result, SendFate};
 use crate::protocol::code::{request, response};
 use crate::protocol::consumer::pop::{Ack, BatchAck, Handle};
@@ -28,8 +28,8 @@ struct Open<'a> {
 
 /// Acknowledges messages, and returns what became of each, in their order. Those of one broker and topic
 /// share a request.
-pub(in crate::consumer::simple) fn ack_all(
-    shared: &SimpleShared,
+pub(in crate::consumer) fn ack_all(
+    shared: &PopShared,
     deliveries: &[&Delivery],
     deadline: Deadline,
 ) -> Vec<Result<AckStatus>> {
@@ -69,7 +69,7 @@ pub(in crate::consumer::simple) fn ack_all(
 }
 
 /// Sends the acks of all that are open, and takes the answers.
-fn send(shared: &SimpleShared, open: &mut [Open<'_>], deadline: Deadline) {
+fn send(shared: &PopShared, open: &mut [Open<'_>], deadline: Deadline) {
     let mut by_broker: BTreeMap<(String, Arc<str>), Vec<Member>> = BTreeMap::new();
     let mut alone = Vec::new();
     for (index, one) in open.iter().enumerate() {
@@ -121,7 +121,7 @@ struct About {
 }
 
 struct Sending<'a> {
-    shared: &'a SimpleShared,
+    shared: &'a PopShared,
     replies: Sender<(About, Answered)>,
     deadline: Deadline,
 }

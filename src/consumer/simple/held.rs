@@ -11,7 +11,7 @@ use crate::transport::Deadline;
 ///
 /// A shutdown waits for the messages of other threads. It cannot wait for those of its own thread.
 #[derive(Default)]
-pub(in crate::consumer::simple) struct Held {
+pub(super) struct Held {
     table: Mutex<Table>,
     changed: Condvar,
 }
@@ -30,7 +30,7 @@ struct Open {
 
 impl Held {
     /// This thread has received a message. Returns the number under which it is closed.
-    pub(in crate::consumer::simple) fn open(&self, queue: MessageQueue, offset: u64) -> u64 {
+    pub(super) fn open(&self, queue: MessageQueue, offset: u64) -> u64 {
         let mut table = self.table.lock();
         table.last += 1;
         let number = table.last;
@@ -44,7 +44,7 @@ impl Held {
     }
 
     /// A message is settled or dropped.
-    pub(in crate::consumer::simple) fn close(&self, number: u64) {
+    pub(super) fn close(&self, number: u64) {
         let mut table = self.table.lock();
         if table.open.remove(&number).is_some() {
             self.changed.notify_all();
@@ -52,7 +52,7 @@ impl Held {
     }
 
     /// Waits until no other thread has one.
-    pub(in crate::consumer::simple) fn wait_for_others(&self, deadline: Deadline) {
+    pub(super) fn wait_for_others(&self, deadline: Deadline) {
         let me = thread::current().id();
         let mut table = self.table.lock();
         while table.open.values().any(|open| open.thread != me) {
@@ -64,7 +64,7 @@ impl Held {
     }
 
     /// Those that are open, each with its queue and offset.
-    pub(in crate::consumer::simple) fn left(&self) -> Vec<(MessageQueue, u64)> {
+    pub(super) fn left(&self) -> Vec<(MessageQueue, u64)> {
         let table = self.table.lock();
         let open = table.open.values();
         let mut left: Vec<_> = open.map(|open| (open.queue.clone(), open.offset)).collect();

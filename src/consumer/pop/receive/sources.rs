@@ -9,13 +9,18 @@ use super::clock::BrokerClock;
 use crate::consumer::fetch::growing;
 use crate::error::Error;
 
-/// A topic on a broker.
+/// The number that stands for all queues of a topic on a broker.
+pub(in crate::consumer) const ANY_QUEUE: i32 = -1;
+
+/// A topic on a broker, or one queue of it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Source {
+pub(in crate::consumer) struct Source {
     /// On the wire.
-    pub(super) topic: Arc<str>,
+    pub(in crate::consumer) topic: Arc<str>,
     /// The broker's name.
-    pub(super) broker: Arc<str>,
+    pub(in crate::consumer) broker: Arc<str>,
+    /// The queue's number, or [`ANY_QUEUE`].
+    pub(in crate::consumer) queue: i32,
 }
 
 /// What a receiving thread does next.
@@ -39,12 +44,14 @@ pub(super) enum Noticed {
 
 /// All sources in use.
 #[derive(Debug, Default)]
-pub(in crate::consumer::simple) struct Sources {
+pub(in crate::consumer) struct Sources {
     states: BTreeMap<Source, State>,
     /// The source that has the next turn.
     next: usize,
     /// Attempts begun so far.
     attempts: u64,
+    /// How often other sources became known.
+    changes: u64,
     /// When name servers were asked for topics that are missing, and the pause after that.
     learnt: Option<(Instant, Duration)>,
 }
@@ -113,6 +120,16 @@ impl Sources {
         };
         self.learnt = Some((now, pause));
         (true, now + pause)
+    }
+
+    /// Counts the changes of the sources there are.
+    pub(super) fn changes(&self) -> u64 {
+        self.changes
+    }
+
+    /// There may be other sources than before.
+    pub(in crate::consumer::pop) fn changed(&mut self) {
+        self.changes += 1;
     }
 
     /// Whether a pop of the source was answered before.
@@ -250,6 +267,7 @@ mod tests {
         Source {
             topic: topic.into(),
             broker: broker.into(),
+            queue: ANY_QUEUE,
         }
     }
 

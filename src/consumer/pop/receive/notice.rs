@@ -5,7 +5,7 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use super::sources::{Noticed, Source};
-use crate::consumer::simple::shared::SimpleShared;
+use crate::consumer::pop::shared::PopShared;
 use crate::error::{Error, ErrorKind};
 use crate::protocol::code::{request, response};
 use crate::protocol::consumer::pop::{Notice, NoticeRequest};
@@ -21,7 +21,7 @@ const HOLD_IN_ORDER: Duration = Duration::from_secs(1);
 const MARGIN: Duration = Duration::from_secs(5);
 
 /// The answer changes the state of the source.
-pub(super) fn ask_for_notice(shared: &Arc<SimpleShared>, source: Source) {
+pub(super) fn ask_for_notice(shared: &Arc<PopShared>, source: Source) {
     let now = Instant::now();
     let address = match shared.master(&source.broker) {
         Ok(address) => address,
@@ -31,7 +31,7 @@ pub(super) fn ask_for_notice(shared: &Arc<SimpleShared>, source: Source) {
             return sources.noticed(&source, Noticed::Failed(error), now);
         }
     };
-    let hold = match shared.config.is_ordered {
+    let hold = match shared.settings.is_ordered {
         true => HOLD_IN_ORDER,
         false => HOLD,
     };
@@ -39,10 +39,10 @@ pub(super) fn ask_for_notice(shared: &Arc<SimpleShared>, source: Source) {
     let header = NoticeRequest {
         consumer_group: shared.group.to_string(),
         topic: source.topic.to_string(),
-        queue_id: -1,
+        queue_id: source.queue,
         poll_time: hold.as_millis() as i64,
         born_time: shared.born_time(brokers_time),
-        order: shared.config.is_ordered,
+        order: shared.settings.is_ordered,
         attempt_id: None,
         broker_name: Some(source.broker.to_string()),
     };
@@ -58,7 +58,7 @@ pub(super) fn ask_for_notice(shared: &Arc<SimpleShared>, source: Source) {
 }
 
 struct Asked {
-    shared: Weak<SimpleShared>,
+    shared: Weak<PopShared>,
     source: Source,
     address: Arc<str>,
 }

@@ -1,47 +1,71 @@
 //! One receive: from the sources in turn, until there are messages or the time is up.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::notice::ask_for_notice;
 use super::pop::{Wanted, pop};
 use super::sources::{Source, Sources, Turn};
-use crate::consumer::simple::received::ReceivedMessage;
-use crate::consumer::simple::shared::SimpleShared;
+use super::unpack::Received;
+use crate::consumer::pop::shared::PopShared;
 use crate::error::Result;
 use crate::transport::Deadline;
 
 /// How long a broker may hold a pop. Other brokers that come up meanwhile are not asked before.
 const HOLD: Duration = Duration::from_secs(5);
 
-/// Receives up to `max` messages of one source. Empty if there are none in time.
+/// What a receive asks for.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::consumer) struct Receive {
+    /// The most messages.
+    pub(in crate::consumer) max: usize,
+    pub(in crate::consumer) invisible: Duration,
+    /// For how long it waits for a message; zero: each source is popped once.
+    pub(in crate::consumer) wait: Duration,
+}
+
+/// The sources there are at this moment.
+pub(in crate::consumer) struct Known {
+    /// Sorted, each once.
+    pub(in crate::consumer) sources: Vec<Source>,
+    /// Whether a topic has no route.
+    pub(in crate::consumer) is_missing: bool,
+}
+
+/// Receives messages of one of the sources that are `known` at each moment; empty if there are none in time.
 ///
 /// # Errors
 /// `Closed`; `Broker` if one refuses; the last failure if all sources failed until the end.
-pub(in crate::consumer::simple) fn receive(
-    shared: &Arc<SimpleShared>,
-    max: usize,
-    invisible: Duration,
-    wait: Duration,
-) -> Result<Vec<ReceivedMessage>> {
-    let deadline = Deadline::after(Instant::now(), wait);
+pub(in crate::consumer) fn receive(
+    shared: &Arc<PopShared>,
+    known: impl Fn() -> Known,
+    asked: &Receive,
+) -> Result<Option<(Source, Vec<Received>)>> {
+    let deadline = Deadline::after(Instant::now(), asked.wait);
     let wanted = |hold| Wanted {
-        max,
-        invisible,
+        max: asked.max,
+        invisible: asked.invisible,
         hold,
     };
-    if wait.is_zero() {
-        return receive_now(shared, wanted(Duration::ZERO));
+    if asked.wait.is_zero() {
+        return receive_now(shared, &known(), &wanted(Duration::ZERO));
     }
     loop {
         shared.check_open()?;
-        let (all, is_missing) = all_sources(shared);
+        let changes = shared.sources.lock().changes();
+        let Known {
+            sources: all,
+            is_missing,
+        } = known();
         let mut sources = shared.sources.lock();
+        if sources.changes() != changes {
+            // Others than these are known now, and nothing else would wake this thread.
+            continue;
+        }
         let now = Instant::now();
         let again = is_missing.then(|| learn(shared, &mut sources, now));
         if deadline.has_passed(now) {
-            return sources.failure(&all).map_or(Ok(Vec::new()), Err);
+            return sources.failure(&all).map_or(Ok(None), Err);
         }
         match sources.turn(&all, now) {
             Turn::Wait(until) => {
@@ -64,7 +88,7 @@ pub(in crate::consumer::simple) fn receive(
                 drop(sources);
                 let messages = pop(shared, &source, &wanted(hold))?;
                 if !messages.is_empty() {
-                    return Ok(messages);
+                    return Ok(Some((source, messages)));
                 }
             }
         }
@@ -72,53 +96,35 @@ pub(in crate::consumer::simple) fn receive(
 }
 
 /// Pops from each source once, until one has messages.
-fn receive_now(shared: &Arc<SimpleShared>, wanted: Wanted) -> Result<Vec<ReceivedMessage>> {
+fn receive_now(
+    shared: &Arc<PopShared>,
+    known: &Known,
+    wanted: &Wanted,
+) -> Result<Option<(Source, Vec<Received>)>> {
     shared.check_open()?;
-    let (all, is_missing) = all_sources(shared);
+    let all = &known.sources;
     let mut sources = shared.sources.lock();
-    let first = sources.first(&all);
-    if is_missing {
+    let first = sources.first(all);
+    if known.is_missing {
         learn(shared, &mut sources, Instant::now());
     }
     drop(sources);
     for n in 0..all.len() {
-        let messages = pop(shared, &all[(first + n) % all.len()], &wanted)?;
+        let source = &all[(first + n) % all.len()];
+        let messages = pop(shared, source, wanted)?;
         if !messages.is_empty() {
-            return Ok(messages);
+            return Ok(Some((source.clone(), messages)));
         }
     }
-    let failure = shared.sources.lock().failure(&all);
-    failure.map_or(Ok(Vec::new()), Err)
+    let failure = shared.sources.lock().failure(all);
+    failure.map_or(Ok(None), Err)
 }
 
 /// Asks for topics that are missing, if it is time. Returns when to look again.
-fn learn(shared: &SimpleShared, sources: &mut Sources, now: Instant) -> Instant {
+fn learn(shared: &PopShared, sources: &mut Sources, now: Instant) -> Instant {
     let (is_due, again) = sources.learn(now);
     if is_due {
         shared.core.learn_soon();
     }
     again
-}
-
-/// All sources that the routes name now, and whether a topic has no route.
-fn all_sources(shared: &SimpleShared) -> (Vec<Source>, bool) {
-    let (mut all, mut is_missing) = (BTreeSet::new(), false);
-    for (topic, _) in shared.topics.iter() {
-        let Some(route) = shared.core.routes.known_route(topic, false) else {
-            is_missing = true;
-            continue;
-        };
-        let mut last = None;
-        for queue in route.subscribe().iter() {
-            // They are sorted by broker.
-            if last != Some(queue.broker()) {
-                last = Some(queue.broker());
-                all.insert(Source {
-                    topic: topic.clone(),
-                    broker: queue.broker().into(),
-                });
-            }
-        }
-    }
-    (all.into_iter().collect(), is_missing)
 }

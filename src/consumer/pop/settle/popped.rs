@@ -25,7 +25,7 @@ pub enum AckStatus {
 
 /// A message that was received by POP.
 #[derive(Debug, Clone)]
-pub(in crate::consumer::simple) struct Popped {
+pub(in crate::consumer) struct Popped {
     /// The handle of this delivery at the broker. A renewal replaces it.
     handle: Handle,
     invisible: Duration,
@@ -37,7 +37,7 @@ pub(in crate::consumer::simple) struct Popped {
 impl Popped {
     /// An answer with the message arrived. It left the broker a bit earlier, which
     /// [`expires_at`](Popped::expires_at) allows for.
-    pub(in crate::consumer::simple) fn new(
+    pub(in crate::consumer) fn new(
         handle: Handle,
         invisible: Duration,
         arrived: Instant,
@@ -59,6 +59,11 @@ impl Popped {
     pub(super) fn expires_at(&self) -> Instant {
         let margin = (self.invisible / 10).min(Duration::from_millis(500));
         self.from + (self.invisible - margin)
+    }
+
+    /// When two thirds of the time are over.
+    pub(super) fn renew_at(&self) -> Instant {
+        self.from + self.invisible / 3 * 2
     }
 
     /// Whether a handler may start, and an ack makes sense.
@@ -156,9 +161,10 @@ mod tests {
             let mut message = Popped::new(handle(1), Duration::from_millis(invisible_ms), zero);
             assert_eq!(message.expires_at(), at(expires_ms));
             assert!(message.is_expired(at(expires_ms)));
-            message.renewed(handle(2), SECOND, at(100));
+            message.renewed(handle(2), 3 * SECOND, at(100));
             assert_eq!(*message.handle(), handle(2));
-            assert_eq!(message.expires_at(), at(1000));
+            assert_eq!(message.renew_at(), at(2_100));
+            assert_eq!(message.expires_at(), at(2_800));
         }
     }
 

@@ -14,6 +14,7 @@ mod pop;
 mod sources;
 mod unpack;
 
-pub(super) use flow::receive;
-pub(super) use pop::no_pop;
-pub(super) use sources::Sources;
+pub(in crate::consumer) use flow::{Known, Receive, receive};
+pub(in crate::consumer) use pop::no_pop;
+pub(in crate::consumer) use sources::{ANY_QUEUE, Source, Sources};
+pub(in crate::consumer) use unpack::Received;

@@ -1,0 +1,160 @@
+//! The thread that acknowledges messages, and renews those with handlers.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::shared::{Popping, SETTLE_WITHIN};
+use crate::consumer::LOG;
+use crate::consumer::control;
+use crate::consumer::observe::Event;
+use crate::consumer::pop::{AckStatus, Delivery, ack_all, hide_all};
+use crate::logging;
+use crate::transport::Deadline;
+
+/// When messages come again that no handler got here: the shortest time that brokers know.
+const SOON: Duration = Duration::from_secs(1);
+
+/// How often it looks for stuck handlers.
+const LOOK_AROUND: Duration = Duration::from_secs(1);
+
+/// What is to be done now.
+#[derive(Default)]
+struct Work {
+    to_ack: Vec<Arc<Delivery>>,
+    to_return: Vec<Arc<Delivery>>,
+    to_renew: Vec<(u64, Arc<Delivery>)>,
+}
+
+/// The loop of the thread. What comes meanwhile is done together afterwards.
+pub(super) fn run(popping: &Popping) {
+    let mut look = Instant::now();
+    while let Some(work) = wait_for_work(popping, &mut look) {
+        renew(popping, &work.to_renew);
+        acknowledge(popping, &work.to_ack);
+        give_back(popping, &work.to_return);
+        let is_closed = {
+            let mut table = popping.table.lock();
+            table.is_keeping = false;
+            table.is_closed
+        };
+        if is_closed {
+            // The end may have waited for these.
+            popping.consumer.inbox.put(control::Event::Settled);
+        }
+    }
+}
+
+/// Waits for work, and looks for stuck handlers at `look`; `None`: the consumer has ended.
+fn wait_for_work(popping: &Popping, look: &mut Instant) -> Option<Work> {
+    let most = popping.consumer.config.consume_timeout;
+    let mut table = popping.table.lock();
+    loop {
+        if table.has_ended {
+            return None;
+        }
+        let now = Instant::now();
+        if now >= *look {
+            *look = now + LOOK_AROUND;
+            for stuck in table.running.stuck(most, now) {
+                popping.consumer.counters.stuck.add(1);
+                if popping.consumer.config.revoke_stuck {
+                    table.running.revoke(stuck.number);
+                }
+                popping.tell(Event::Stuck {
+                    queue: stuck.queue,
+                    offset: stuck.offset,
+                    since: stuck.since,
+                });
+            }
+        }
+        let work = Work {
+            to_ack: std::mem::take(&mut table.to_ack),
+            to_return: std::mem::take(&mut table.to_return),
+            to_renew: table.running.to_renew(now),
+        };
+        let is_idle = work.to_ack.is_empty() && work.to_return.is_empty();
+        if !is_idle || !work.to_renew.is_empty() {
+            table.is_keeping = true;
+            return Some(work);
+        }
+        let next = table.running.renew_at();
+        let until = match table.running.is_empty() {
+            true => None,
+            false => Some(next.map_or(*look, |at| at.min(*look))),
+        };
+        match until {
+            Some(until) => drop(popping.changed.wait_until(&mut table, until)),
+            None => popping.changed.wait(&mut table),
+        }
+    }
+}
+
+fn soon() -> Deadline {
+    Deadline::after(Instant::now(), SETTLE_WITHIN)
+}
+
+/// Hides messages with handlers for another invisible time.
+fn renew(popping: &Popping, messages: &[(u64, Arc<Delivery>)]) {
+    if messages.is_empty() {
+        return;
+    }
+    let deliveries: Vec<&Delivery> = messages.iter().map(|(_, d)| &**d).collect();
+    let invisible = popping.consumer.config.invisible_time;
+    let outcomes = hide_all(&popping.pop, &deliveries, invisible, soon());
+    let mut failed = Vec::new();
+    let mut table = popping.table.lock();
+    for ((number, delivery), outcome) in messages.iter().zip(outcomes) {
+        table
+            .running
+            .renewed(*number, matches!(outcome, Ok(AckStatus::Confirmed)));
+        let why = match outcome {
+            Ok(AckStatus::Confirmed | AckStatus::Unknown) => continue,
+            Ok(AckStatus::Expired) => "its time is over".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        table.running.leave(*number);
+        failed.push((delivery, why));
+    }
+    popping.changed.notify_all();
+    drop(table);
+    for (delivery, why) in failed {
+        let id = delivery.message_id();
+        logging::warn!(
+            target: LOG,
+            "{id} cannot be hidden for longer while its handler runs, and may come again: {why}"
+        );
+    }
+}
+
+fn acknowledge(popping: &Popping, messages: &[Arc<Delivery>]) {
+    if messages.is_empty() {
+        return;
+    }
+    let deliveries: Vec<&Delivery> = messages.iter().map(|d| &**d).collect();
+    let outcomes = ack_all(&popping.pop, &deliveries, soon());
+    let counters = &popping.consumer.counters;
+    for (delivery, outcome) in deliveries.iter().zip(outcomes) {
+        let id = delivery.message_id();
+        match outcome {
+            Ok(AckStatus::Confirmed) => counters.commits.add(1),
+            Ok(AckStatus::Expired) => counters.late_results.add(1),
+            Ok(AckStatus::Unknown) => {
+                counters.commit_failures.add(1);
+                logging::debug!(target: LOG, "ack of {id} failed: not confirmed in time");
+            }
+            Err(error) => {
+                counters.commit_failures.add(1);
+                logging::debug!(target: LOG, "ack of {id} failed: {error}");
+            }
+        }
+    }
+}
+
+fn give_back(popping: &Popping, messages: &[Arc<Delivery>]) {
+    if messages.is_empty() {
+        return;
+    }
+    let deliveries: Vec<&Delivery> = messages.iter().map(|d| &**d).collect();
+    // What fails comes again later, when its time is over.
+    drop(hide_all(&popping.pop, &deliveries, SOON, soon()));
+}

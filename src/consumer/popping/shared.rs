@@ -1,0 +1,386 @@
+//! The state of popping that all threads share.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::running::Running;
+use crate::client::ClientCore;
+use crate::consumer::config::ConsumerConfig;
+use crate::consumer::consume::{Mode, most_failures};
+use crate::consumer::control::Event;
+use crate::consumer::observe::{Doing, QueueState};
+use crate::consumer::pop::{
+    AckStatus, Delivery, Known, PopSettings, PopShared, Received, Source, dead_letter, hide,
+};
+use crate::consumer::queue::PopQueue;
+use crate::consumer::shared::Shared;
+use crate::error::Result;
+use crate::message::MessageQueue;
+use crate::sync::{Condvar, Mutex};
+use crate::transport::Deadline;
+
+/// How long a request to settle a message may take.
+pub(super) const SETTLE_WITHIN: Duration = Duration::from_secs(5);
+
+/// What a consumer pops, and the messages that it popped.
+pub(crate) struct Popping {
+    pub(super) pop: Arc<PopShared>,
+    pub(super) consumer: Shared,
+    /// The topics that are popped, on the wire. They stay the same until the consumer ends.
+    topics: BTreeSet<Arc<str>>,
+    pub(super) table: Mutex<Table>,
+    /// There is capacity, or work for the keeper, or the consumer has ended.
+    pub(super) changed: Condvar,
+}
+
+/// Never locked over user code or I/O.
+#[derive(Default)]
+pub(super) struct Table {
+    /// Messages that wait for a handler, those that are just being received included.
+    pub(super) waiting: usize,
+    /// The bytes of all messages that wait or have a handler.
+    pub(super) bytes: u64,
+    pub(super) running: Running,
+    /// Consumed messages, to be acknowledged.
+    pub(super) to_ack: Vec<Arc<Delivery>>,
+    /// Messages that no handler gets here: they should come again soon.
+    pub(super) to_return: Vec<Arc<Delivery>>,
+    /// The keeper works for some of these.
+    pub(super) is_keeping: bool,
+    /// When an answer with messages last came.
+    pub(super) last_found: Option<Instant>,
+    /// Why the last pop failed, if it did.
+    pub(super) last_error: Option<String>,
+    /// No message is popped or handed out any more.
+    pub(super) is_closed: bool,
+    /// The keeper ends.
+    pub(super) has_ended: bool,
+}
+
+impl Popping {
+    /// `first`: the topics to pop, each with its sources.
+    pub(crate) fn new(
+        consumer: &Shared,
+        core: &Arc<ClientCore>,
+        first: BTreeMap<Arc<str>, BTreeSet<Source>>,
+        now: Instant,
+    ) -> Popping {
+        let config = &consumer.config;
+        let settings = PopSettings {
+            start_from: config.start_from,
+            is_ordered: false,
+            // Handlers fail as often before they have had it.
+            max_attempts: most_failures(Mode::Concurrent, config.max_reconsume).checked_add(1),
+        };
+        let (group, topics) = (consumer.group.clone(), consumer.topics.clone());
+        let popping = Popping {
+            pop: Arc::new(PopShared::new(settings, group, topics, core.clone())),
+            consumer: consumer.clone(),
+            topics: first.keys().cloned().collect(),
+            table: Mutex::default(),
+            changed: Condvar::new(),
+        };
+        for (topic, sources) in first {
+            popping.assign(&topic, sources, now);
+        }
+        popping
+    }
+
+    pub(crate) fn consumer(&self) -> &Shared {
+        &self.consumer
+    }
+
+    /// The topics that are popped, on the wire.
+    pub(crate) fn topics(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.topics.iter()
+    }
+
+    pub(crate) fn pops(&self, topic: &str) -> bool {
+        self.topics.contains(topic)
+    }
+
+    /// Sets the sources of a topic from now on. Returns whether they are others than before.
+    pub(crate) fn assign(&self, topic: &Arc<str>, sources: BTreeSet<Source>, now: Instant) -> bool {
+        let assignment = &self.consumer.assignment;
+        let before = assignment.queues();
+        let names = &self.consumer.topics;
+        let queues = sources.into_iter().map(|source| {
+            let queue = MessageQueue::new(topic.clone(), source.broker.clone(), source.queue);
+            Arc::new(PopQueue::new(source, names.for_users(&queue), now))
+        });
+        let shown = names.names().for_users(topic);
+        for gone in assignment.set_popped(&shown, queues.collect()) {
+            gone.pause(true);
+            self.take_back(&gone);
+        }
+        self.pop.wake();
+        assignment.queues() != before
+    }
+
+    /// What may be popped now.
+    pub(super) fn known(&self) -> Known {
+        let queues = self.consumer.assignment.popped().into_iter();
+        let mut sources: Vec<Source> = queues
+            .filter(|queue| !queue.is_paused())
+            .map(|queue| queue.source.clone())
+            .collect();
+        sources.sort();
+        Known {
+            sources,
+            is_missing: false,
+        }
+    }
+
+    /// Some queues were paused or resumed.
+    pub(crate) fn paused(&self) {
+        for queue in self.consumer.assignment.popped() {
+            if queue.is_paused() {
+                self.take_back(&queue);
+            }
+        }
+        self.pop.wake();
+    }
+
+    /// Messages wait that no handler gets.
+    fn take_back(&self, queue: &PopQueue) {
+        let back = queue.clear();
+        self.taken(&back);
+        self.give_back(back);
+    }
+
+    /// These messages do not wait any more, and no handler has them yet.
+    fn taken(&self, messages: &[Received]) {
+        if messages.is_empty() {
+            return;
+        }
+        let mut table = self.table.lock();
+        table.waiting = table.waiting.saturating_sub(messages.len());
+        table.bytes = table.bytes.saturating_sub(messages.iter().map(size).sum());
+        self.changed.notify_all();
+    }
+
+    /// Messages were popped for a handler.
+    pub(super) fn received(&self, source: &Source, messages: Vec<Received>, now: Instant) {
+        let bytes: u64 = messages.iter().map(size).sum();
+        let counters = &self.consumer.counters;
+        counters.fetched.add(messages.len() as u64);
+        counters.fetched_bytes.add(bytes);
+        let queues = self.consumer.assignment.popped().into_iter();
+        let queue = queues.into_iter().find(|queue| queue.source == *source);
+        let is_closed = {
+            let mut table = self.table.lock();
+            (table.last_found, table.last_error) = (Some(now), None);
+            if !table.is_closed {
+                table.waiting += messages.len();
+                table.bytes += bytes;
+            }
+            table.is_closed
+        };
+        match queue {
+            Some(queue) if !is_closed => {
+                let back = queue.put(messages);
+                self.taken(&back);
+                self.give_back(back);
+                self.consumer.dispatcher.offer_popped(&queue);
+            }
+            _ if is_closed => self.give_back(messages),
+            _ => {
+                self.taken(&messages);
+                self.give_back(messages);
+            }
+        }
+    }
+
+    /// Messages that no handler gets come again soon, here or elsewhere.
+    fn give_back(&self, messages: Vec<Received>) {
+        if messages.is_empty() {
+            return;
+        }
+        let back = messages.into_iter().map(|one| Arc::new(one.delivery));
+        self.table.lock().to_return.extend(back);
+        self.changed.notify_all();
+    }
+
+    /// Takes up to `most` messages for a call of a handler, and returns whether more of them may start now.
+    pub(crate) fn take(&self, queue: &PopQueue, most: usize) -> (Vec<Received>, bool) {
+        let taken = queue.take(most, Instant::now());
+        self.taken(&taken.expired);
+        self.taken(&taken.messages);
+        (taken.messages, taken.more)
+    }
+
+    /// A handler gets this message. Returns the number under which it is settled.
+    pub(crate) fn begin(&self, received: Received) -> u64 {
+        let bytes = size(&received);
+        let message = &received.message;
+        let offset = message.queue_offset().try_into().unwrap_or(0);
+        let queue = message.queue().cloned();
+        let queue = queue.unwrap_or_else(|| MessageQueue::new(message.topic(), "", 0));
+        let delivery = Arc::new(received.delivery);
+        let mut table = self.table.lock();
+        table.bytes += bytes;
+        let now = Instant::now();
+        let number = table.running.begin(delivery, (queue, offset), bytes, now);
+        // The keeper may have to wake earlier.
+        self.changed.notify_all();
+        number
+    }
+
+    /// A message is consumed: it is acknowledged in the background.
+    pub(crate) fn acknowledge(&self, number: u64) {
+        let mut table = self.table.lock();
+        if let Some((delivery, bytes)) = table.running.end(number) {
+            table.bytes = table.bytes.saturating_sub(bytes);
+            table.to_ack.push(delivery);
+        }
+        self.changed.notify_all();
+    }
+
+    /// A message comes again after this time.
+    ///
+    /// # Errors
+    /// The broker refuses.
+    pub(crate) fn retry(&self, number: u64, after: Duration) -> Result<AckStatus> {
+        self.settle(number, |delivery, deadline| {
+            let hidden = hide(&self.pop, delivery, after, deadline);
+            if let Ok(AckStatus::Confirmed) = hidden {
+                delivery.give_back();
+            }
+            hidden
+        })
+    }
+
+    /// A message becomes a dead letter. If that fails, it comes again.
+    ///
+    /// # Errors
+    /// The broker refuses.
+    pub(crate) fn bury(&self, number: u64) -> Result<AckStatus> {
+        self.settle(number, |delivery, deadline| {
+            dead_letter(&self.pop, delivery, deadline)
+        })
+    }
+
+    /// Settles a message on the thread of its handler, and renews it no more.
+    fn settle(
+        &self,
+        number: u64,
+        ask: impl FnOnce(&Delivery, Deadline) -> Result<AckStatus>,
+    ) -> Result<AckStatus> {
+        let delivery = {
+            let mut table = self.table.lock();
+            table.running.leave(number);
+            // A renewal that is under way changes the handle.
+            while table.running.is_renewing(number) {
+                self.changed.wait(&mut table);
+            }
+            table.running.delivery(number)
+        };
+        let Some(delivery) = delivery else {
+            return Ok(AckStatus::Unknown);
+        };
+        let outcome = ask(&delivery, Deadline::after(Instant::now(), SETTLE_WITHIN));
+        self.leave(number);
+        outcome
+    }
+
+    /// A message is neither acknowledged nor changed: it comes again when its time is over.
+    pub(crate) fn leave(&self, number: u64) {
+        let mut table = self.table.lock();
+        if let Some((_, bytes)) = table.running.end(number) {
+            table.bytes = table.bytes.saturating_sub(bytes);
+        }
+        self.changed.notify_all();
+    }
+
+    /// Nothing is popped or handed out from now on.
+    pub(crate) fn close(&self) {
+        self.pop.close();
+        self.table.lock().is_closed = true;
+        for queue in self.consumer.assignment.popped() {
+            queue.pause(true);
+            self.take_back(&queue);
+        }
+        self.changed.notify_all();
+    }
+
+    /// Whether no handler has a message, and all acknowledgements are answered.
+    pub(crate) fn is_quiet(&self) -> bool {
+        let table = self.table.lock();
+        let is_idle = table.to_ack.is_empty() && table.to_return.is_empty() && !table.is_keeping;
+        is_idle && table.running.is_empty()
+    }
+
+    /// The messages with handlers, by queue and offset.
+    pub(crate) fn left(&self) -> Vec<(MessageQueue, u64)> {
+        self.table.lock().running.left()
+    }
+
+    /// Nothing is settled from now on; the keeper ends.
+    pub(crate) fn end(&self) {
+        self.pop.end();
+        for topic in &self.topics {
+            self.assign(topic, BTreeSet::new(), Instant::now());
+        }
+        self.table.lock().has_ended = true;
+        self.changed.notify_all();
+    }
+
+    /// The state of each source, for people.
+    pub(crate) fn describe(&self, now: Instant) -> Vec<QueueState> {
+        let (left, last_found, last_error, is_full) = {
+            let table = self.table.lock();
+            let is_full = self.capacity(&table) == 0;
+            let left = table.running.left();
+            (left, table.last_found, table.last_error.clone(), is_full)
+        };
+        let queues = self.consumer.assignment.popped().into_iter();
+        let state = |queue: Arc<PopQueue>| {
+            let is_of = |of: &&(MessageQueue, u64)| {
+                of.0.topic() == queue.shown.topic() && of.0.broker() == queue.shown.broker()
+            };
+            let running = left.iter().filter(is_of).count();
+            QueueState {
+                doing: match (queue.is_paused(), is_full) {
+                    (true, _) => Doing::Paused,
+                    (false, true) => Doing::Full,
+                    (false, false) => Doing::Fetching,
+                },
+                since: now.saturating_duration_since(queue.since),
+                low_water: 0,
+                next: 0,
+                committed: None,
+                end: None,
+                held: queue.waiting() + running,
+                running,
+                last_fetch: last_found.map(|at| now.saturating_duration_since(at)),
+                last_error: last_error.clone(),
+                queue: queue.shown.clone(),
+            }
+        };
+        queues.map(state).collect()
+    }
+
+    /// The capacity for messages: not more than wait for handlers only briefly, because their time runs.
+    pub(super) fn capacity(&self, table: &Table) -> usize {
+        let config = &self.consumer.config;
+        match table.bytes >= config.byte_budget {
+            true => 0,
+            false => most_waiting(config).saturating_sub(table.waiting),
+        }
+    }
+
+    /// Has the control thread tell the user.
+    pub(super) fn tell(&self, event: crate::consumer::observe::Event) {
+        self.consumer.inbox.put(Event::Tell(Box::new(event)));
+    }
+}
+
+/// As many messages as all handlers take at once.
+fn most_waiting(config: &ConsumerConfig) -> usize {
+    config.threads.max(config.call_batch)
+}
+
+fn size(received: &Received) -> u64 {
+    received.message.body().len() as u64
+}
