@@ -15,7 +15,10 @@ const GROUP: &str = "CID_JODIE_POP";
 const COUNT: usize = 8;
 
 pub fn run(name_server: &str, _cluster: Option<&Cluster>) -> Result<(), Box<dyn Error>> {
-    feed::send(name_server, (0..COUNT).map(|i| Message::new(TOPIC, format!("greeting {i}"))))?;
+    feed::send(
+        name_server,
+        (0..COUNT).map(|i| Message::new(TOPIC, format!("greeting {i}"))),
+    )?;
     let client = Client::start(ClientOptions::new().name_server(name_server))?;
     // An operator does this once; all members pop all queues.
     client.admin().set_pop(GROUP, TOPIC, 0)?;

@@ -6,6 +6,7 @@ mod consume;
 mod consume_broadcast;
 mod consume_options;
 mod consume_outcomes;
+mod consume_popped;
 mod consume_pull;
 mod consume_simple;
 mod examples;

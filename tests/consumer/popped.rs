@@ -81,7 +81,7 @@ fn messages_are_popped_and_acknowledged() {
     assert_eq!(pulls_of_t(&cluster), 0);
     assert_eq!(consumer.stats().handled, 40);
     let state = consumer.describe().to_string();
-    assert!(state.contains("T@broker-a:-1: fetching"), "{state}");
+    assert!(state.contains("T@broker-a:-1: fetching for"), "{state}");
     assert!(consumer.shutdown_within(PATIENCE).is_clean());
     assert!(seen.is_empty());
     assert_eq!(cluster.group("g").members(), [] as [String; 0]);

@@ -26,7 +26,7 @@ pub use deliveries::Deliveries;
 pub(crate) use dispatcher::{Direct, Dispatcher, Taken};
 pub(crate) use handler::{Batch, Handler, InOrder, Single};
 pub use ordered::OrderedMessage;
-pub(crate) use outcome::{Fallback, Limits, Mode, fallback, most_failures};
+pub(crate) use outcome::{Fallback, Limits, Mode, fallback};
 pub use retry::Retry;
 pub(crate) use unpack::unpack;
 pub(crate) use worker::Worker;

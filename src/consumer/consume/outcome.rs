@@ -68,10 +68,12 @@ pub(crate) fn settle(
         Outcome::Retry(retry) => retry.when(),
         Outcome::Panicked => When::Later,
     };
-    if mode == Mode::Broadcasting {
-        return Settlement::Dropped;
-    }
-    let most = most_failures(mode, limits.max_reconsume);
+    let most = match (mode, limits.max_reconsume) {
+        (Mode::Broadcasting, _) => return Settlement::Dropped,
+        (_, Some(most)) => most,
+        (Mode::Concurrent, None) => DEFAULT_MAX,
+        (Mode::Ordered, None) => u32::MAX,
+    };
     if when == When::DeadLetter || reconsume_times >= most {
         return Settlement::DeadLetter;
     }
@@ -84,15 +86,6 @@ pub(crate) fn settle(
         },
         (_, When::Level(level)) => Settlement::SendBack { level },
         _ => Settlement::SendBack { level: 0 },
-    }
-}
-
-/// The failures after which a message is a dead letter, by this setting.
-pub(crate) fn most_failures(mode: Mode, setting: Option<u32>) -> u32 {
-    match (mode, setting) {
-        (_, Some(most)) => most,
-        (Mode::Concurrent, None) => DEFAULT_MAX,
-        (Mode::Ordered | Mode::Broadcasting, None) => u32::MAX,
     }
 }
 

@@ -22,9 +22,7 @@ impl Worker {
         }
         self.shared.dispatcher.charge(taken.len());
         let (mut numbers, mut messages) = (Vec::new(), Vec::new());
-        for one in taken {
-            let message = one.message.clone();
-            let number = popping.begin(one);
+        for (number, message) in taken {
             match self.shared.config.hooks.pass(&message) {
                 true => {
                     numbers.push(number);

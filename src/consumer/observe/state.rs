@@ -32,6 +32,8 @@ pub struct QueueState {
     pub doing: Doing,
     /// For how long.
     pub since: Duration,
+    /// Its messages are popped: it has no offsets (0 or `None` below).
+    pub is_popped: bool,
     /// The lowest offset that is not consumed. This offset is committed.
     pub low_water: u64,
     /// The offset that is fetched next.
@@ -104,14 +106,15 @@ impl fmt::Display for QueueState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (queue, doing) = (&self.queue, &self.doing);
         write!(f, "{queue}: {doing} for {:.1?}, ", self.since)?;
-        write!(f, "consumed to {}", self.low_water)?;
-        match self.end {
-            Some(end) => write!(f, " of {end}, ")?,
-            None => f.write_str(", ")?,
+        match (self.is_popped, self.end) {
+            (true, _) => f.write_str("popped, ")?,
+            (false, Some(end)) => write!(f, "consumed to {} of {end}, ", self.low_water)?,
+            (false, None) => write!(f, "consumed to {}, ", self.low_water)?,
         }
         write!(f, "{} held, {} in handlers", self.held, self.running)?;
         match self.committed {
             Some(offset) => write!(f, ", committed {offset}")?,
+            None if self.is_popped => {}
             None => f.write_str(", nothing committed")?,
         }
         match &self.last_error {

@@ -13,5 +13,7 @@ pub(in crate::consumer) use receive::{
     ANY_QUEUE, Known, Receive, Received, Source, no_pop, receive,
 };
 pub use settle::AckStatus;
+#[cfg(test)]
+pub(in crate::consumer) use settle::delivery;
 pub(in crate::consumer) use settle::{Delivery, ack_all, dead_letter, hide, hide_all};
 pub(in crate::consumer) use shared::{INVISIBLE, MOST_MESSAGES, PopSettings, PopShared};

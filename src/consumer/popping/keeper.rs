@@ -70,7 +70,7 @@ fn wait_for_work(popping: &Popping, look: &mut Instant) -> Option<Work> {
         let work = Work {
             to_ack: std::mem::take(&mut table.to_ack),
             to_return: std::mem::take(&mut table.to_return),
-            to_renew: table.running.to_renew(now),
+            to_renew: table.running.take_due(now),
         };
         let is_idle = work.to_ack.is_empty() && work.to_return.is_empty();
         if !is_idle || !work.to_renew.is_empty() {

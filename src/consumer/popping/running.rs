@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::consumer::pop::Delivery;
-use crate::message::MessageQueue;
+use crate::message::{MessageQueue, MessageView};
 
 /// The pause before a failed renewal is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -41,20 +41,15 @@ pub(super) struct Stuck {
 
 impl Running {
     /// A handler gets a message. Returns its number.
-    pub(super) fn begin(
-        &mut self,
-        delivery: Arc<Delivery>,
-        (queue, offset): (MessageQueue, u64),
-        bytes: u64,
-        now: Instant,
-    ) -> u64 {
+    pub(super) fn begin(&mut self, delivery: Delivery, message: &MessageView, now: Instant) -> u64 {
         self.last += 1;
+        let queue = message.queue().cloned();
         let open = Open {
             renew_at: Some(delivery.renew_at()),
-            delivery,
-            queue,
-            offset,
-            bytes,
+            delivery: Arc::new(delivery),
+            queue: queue.unwrap_or_else(|| MessageQueue::new(message.topic(), "", 0)),
+            offset: message.queue_offset().try_into().unwrap_or(0),
+            bytes: message.body().len() as u64,
             since: now,
             is_renewing: false,
             is_stuck: false,
@@ -83,7 +78,7 @@ impl Running {
     }
 
     /// The messages to renew now. Each is being renewed until [`renewed`](Running::renewed).
-    pub(super) fn to_renew(&mut self, now: Instant) -> Vec<(u64, Arc<Delivery>)> {
+    pub(super) fn take_due(&mut self, now: Instant) -> Vec<(u64, Arc<Delivery>)> {
         let due = self.messages.iter_mut().filter_map(|(number, open)| {
             open.renew_at.filter(|at| *at <= now)?;
             (open.renew_at, open.is_renewing) = (Some(now + AGAIN), true);
@@ -150,5 +145,101 @@ impl Running {
 
     pub(super) fn is_empty(&self) -> bool {
         self.messages.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::consumer::pop::delivery;
+    use crate::protocol::message::Record;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn queue() -> MessageQueue {
+        MessageQueue::new("T", "broker-a", 1)
+    }
+
+    /// A message of ten bytes.
+    fn message(queue_offset: i64) -> MessageView {
+        let host = ([127, 0, 0, 1], 1).into();
+        let record = Record {
+            topic: "T",
+            body: b"ten bytes.",
+            properties: "",
+            flag: 0,
+            sys_flag: 0,
+            queue_id: 1,
+            queue_offset,
+            commit_log_offset: 0,
+            born_timestamp: 0,
+            born_host: host,
+            store_timestamp: 0,
+            store_host: host,
+            reconsume_times: 0,
+            prepared_transaction_offset: 0,
+        };
+        let message = record.view(1000).expect("a message");
+        message.of_queue(&queue(), 0)
+    }
+
+    /// The numbers of those that are renewed now.
+    fn to_renew(running: &mut Running, now: Instant) -> Vec<u64> {
+        let due = running.take_due(now).into_iter();
+        due.map(|(number, _)| number).collect()
+    }
+
+    #[test]
+    fn a_message_is_renewed_when_two_thirds_of_its_time_are_over() {
+        let zero = Instant::now();
+        let at = |s| zero + SECOND * s;
+        let mut running = Running::default();
+        let first = running.begin(delivery(60 * SECOND, at(0)), &message(7), at(1));
+        let second = running.begin(delivery(60 * SECOND, at(5)), &message(8), at(6));
+        assert_eq!(running.renew_at(), Some(at(40)));
+        assert!(to_renew(&mut running, at(39)).is_empty());
+        assert_eq!(to_renew(&mut running, at(40)), [first]);
+        assert!(running.is_renewing(first) && !running.is_renewing(second));
+        // The first one failed, and is tried again after a second.
+        running.renewed(first, false);
+        assert!(!running.is_renewing(first));
+        assert!(to_renew(&mut running, at(40)).is_empty());
+        assert_eq!(to_renew(&mut running, at(45)), [first, second]);
+        running.renewed(first, false);
+        running.renewed(second, false);
+        assert_eq!(running.renew_at(), Some(at(46)));
+        assert_eq!(running.left(), [(queue(), 7), (queue(), 8)]);
+        assert_eq!(running.end(first).map(|(_, bytes)| bytes), Some(10));
+        assert!(running.end(first).is_none() && !running.is_empty());
+    }
+
+    #[test]
+    fn what_is_left_alone_or_revoked_is_renewed_no_more() {
+        let zero = Instant::now();
+        let mut running = Running::default();
+        let first = running.begin(delivery(SECOND, zero), &message(1), zero);
+        let second = running.begin(delivery(SECOND, zero), &message(2), zero);
+        running.leave(first);
+        // A renewal that ends after that changes nothing.
+        running.renewed(first, true);
+        running.revoke(second);
+        assert_eq!(running.renew_at(), None);
+        assert!(to_renew(&mut running, zero + 60 * SECOND).is_empty());
+    }
+
+    #[test]
+    fn a_stuck_handler_comes_up_once() {
+        let zero = Instant::now();
+        let mut running = Running::default();
+        let number = running.begin(delivery(SECOND, zero), &message(9), zero);
+        assert!(running.stuck(10 * SECOND, zero + 9 * SECOND).is_empty());
+        let stuck = Stuck {
+            number,
+            queue: queue(),
+            offset: 9,
+            since: 11 * SECOND,
+        };
+        assert_eq!(running.stuck(10 * SECOND, zero + 11 * SECOND), [stuck]);
+        assert!(running.stuck(10 * SECOND, zero + 12 * SECOND).is_empty());
     }
 }

@@ -7,16 +7,16 @@ use std::time::{Duration, Instant};
 use super::running::Running;
 use crate::client::ClientCore;
 use crate::consumer::config::ConsumerConfig;
-use crate::consumer::consume::{Mode, most_failures};
 use crate::consumer::control::Event;
 use crate::consumer::observe::{Doing, QueueState};
 use crate::consumer::pop::{
-    AckStatus, Delivery, Known, PopSettings, PopShared, Received, Source, dead_letter, hide,
+    ANY_QUEUE, AckStatus, Delivery, Known, PopSettings, PopShared, Received, Source, dead_letter,
+    hide,
 };
 use crate::consumer::queue::PopQueue;
 use crate::consumer::shared::Shared;
 use crate::error::Result;
-use crate::message::MessageQueue;
+use crate::message::{MessageQueue, MessageView};
 use crate::sync::{Condvar, Mutex};
 use crate::transport::Deadline;
 
@@ -70,8 +70,8 @@ impl Popping {
         let settings = PopSettings {
             start_from: config.start_from,
             is_ordered: false,
-            // Handlers fail as often before they have had it.
-            max_attempts: most_failures(Mode::Concurrent, config.max_reconsume).checked_add(1),
+            // Only a handler that failed makes a dead letter: brokers also count deliveries without a handler.
+            max_attempts: None,
         };
         let (group, topics) = (consumer.group.clone(), consumer.topics.clone());
         let popping = Popping {
@@ -202,29 +202,27 @@ impl Popping {
         self.changed.notify_all();
     }
 
-    /// Takes up to `most` messages for a call of a handler, and returns whether more of them may start now.
-    pub(crate) fn take(&self, queue: &PopQueue, most: usize) -> (Vec<Received>, bool) {
-        let taken = queue.take(most, Instant::now());
-        self.taken(&taken.expired);
-        self.taken(&taken.messages);
-        (taken.messages, taken.more)
-    }
-
-    /// A handler gets this message. Returns the number under which it is settled.
-    pub(crate) fn begin(&self, received: Received) -> u64 {
-        let bytes = size(&received);
-        let message = &received.message;
-        let offset = message.queue_offset().try_into().unwrap_or(0);
-        let queue = message.queue().cloned();
-        let queue = queue.unwrap_or_else(|| MessageQueue::new(message.topic(), "", 0));
-        let delivery = Arc::new(received.delivery);
-        let mut table = self.table.lock();
-        table.bytes += bytes;
+    /// Takes up to `most` messages for a call of a handler, each with the number under which it is settled, and
+    /// returns whether more of them may start now.
+    pub(crate) fn take(&self, queue: &PopQueue, most: usize) -> (Vec<(u64, MessageView)>, bool) {
         let now = Instant::now();
-        let number = table.running.begin(delivery, (queue, offset), bytes, now);
-        // The keeper may have to wake earlier.
+        let taken = queue.take(most, now);
+        self.taken(&taken.expired);
+        let mut table = self.table.lock();
+        let mut messages = Vec::with_capacity(taken.messages.len());
+        for one in taken.messages {
+            table.waiting = table.waiting.saturating_sub(1);
+            if table.is_closed {
+                table.bytes = table.bytes.saturating_sub(size(&one));
+                table.to_return.push(Arc::new(one.delivery));
+                continue;
+            }
+            let number = table.running.begin(one.delivery, &one.message, now);
+            messages.push((number, one.message));
+        }
+        // There is capacity, and the keeper may have to wake earlier.
         self.changed.notify_all();
-        number
+        (messages, taken.more)
     }
 
     /// A message is consumed: it is acknowledged in the background.
@@ -290,7 +288,10 @@ impl Popping {
         if let Some((_, bytes)) = table.running.end(number) {
             table.bytes = table.bytes.saturating_sub(bytes);
         }
-        self.changed.notify_all();
+        if table.is_closed {
+            // The end may have waited for it.
+            self.consumer.inbox.put(Event::Settled);
+        }
     }
 
     /// Nothing is popped or handed out from now on.
@@ -337,7 +338,9 @@ impl Popping {
         let queues = self.consumer.assignment.popped().into_iter();
         let state = |queue: Arc<PopQueue>| {
             let is_of = |of: &&(MessageQueue, u64)| {
-                of.0.topic() == queue.shown.topic() && of.0.broker() == queue.shown.broker()
+                let (of, shown) = (&of.0, &queue.shown);
+                let is_source = of.topic() == shown.topic() && of.broker() == shown.broker();
+                is_source && (shown.id() == ANY_QUEUE || of.id() == shown.id())
             };
             let running = left.iter().filter(is_of).count();
             QueueState {
@@ -346,6 +349,7 @@ impl Popping {
                     (false, true) => Doing::Full,
                     (false, false) => Doing::Fetching,
                 },
+                is_popped: true,
                 since: now.saturating_duration_since(queue.since),
                 low_water: 0,
                 next: 0,

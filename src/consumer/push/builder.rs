@@ -193,8 +193,10 @@ impl PushConsumerBuilder {
     /// A topic for which they say POP is popped: all members of the group may get messages of all its queues,
     /// each message hidden from the others for [`invisible_time`](Self::invisible_time). That is renewed while
     /// a handler runs. The message is acknowledged when its handler returns `Ok`, and comes again after the
-    /// delay of its [`Retry`] otherwise. Brokers keep the offsets: lag, windows, leases and commits are not
-    /// for popped topics, and [`StartFrom::Time`] is an error.
+    /// delay of its [`Retry`] otherwise; after [`max_reconsume`](Self::max_reconsume) deliveries a failure
+    /// makes it a dead letter. Brokers count deliveries, those that no handler saw included (of a member that
+    /// died or was paused). They keep the offsets: lag, windows, leases and commits are not for popped topics,
+    /// and [`StartFrom::Time`] is an error.
     ///
     /// All other topics are pulled, as without this setting; the members divide their queues themselves (as
     /// brokers would). So are topics that do not exist at the start, topics whose brokers do not answer within

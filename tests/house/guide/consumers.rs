@@ -163,7 +163,10 @@ fn bad_pushes() -> Vec<(&'static str, PushConsumerBuilder)> {
         ("max_reconsume", new().max_reconsume(1 << 31)),
         ("revoke_stuck", new().revoke_stuck(true).broadcast()),
         ("rate_limit", new().rate_limit(0)),
-        ("broker_assignment", new().broker_assignment(true).broadcast()),
+        (
+            "broker_assignment",
+            new().broker_assignment(true).broadcast(),
+        ),
         (
             "broker_assignment",
             new()

@@ -46,6 +46,7 @@ fn state_of(owned: &Owned, tools: &Tools, now: Instant) -> QueueState {
     QueueState {
         queue: owned.assigned.shown.clone(),
         doing,
+        is_popped: false,
         since: now.saturating_duration_since(owned.since),
         low_water: window.low_water(),
         next: window.end(),

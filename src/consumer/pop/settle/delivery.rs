@@ -91,3 +91,18 @@ impl Delivery {
         self.state.lock().popped.renewal_was_lost();
     }
 }
+
+/// A delivery of some message, for tests of what holds deliveries.
+#[cfg(test)]
+pub(in crate::consumer) fn delivery(invisible: Duration, from: Instant) -> Delivery {
+    let handle: Handle = "0 1 60000 0 0 broker-a 1 7".parse().expect("a handle");
+    Delivery {
+        topic: "T".into(),
+        commit_log_offset: 0,
+        message_id: "id".to_owned(),
+        state: Mutex::new(State {
+            popped: Popped::new(handle, invisible, from),
+            settled: None,
+        }),
+    }
+}

@@ -13,5 +13,7 @@ mod popped;
 pub(in crate::consumer) use acks::ack_all;
 pub(in crate::consumer) use change::{dead_letter, hide, hide_all};
 pub(in crate::consumer) use delivery::Delivery;
+#[cfg(test)]
+pub(in crate::consumer) use delivery::delivery;
 pub use popped::AckStatus;
 pub(super) use popped::Popped;
