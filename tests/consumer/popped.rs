@@ -188,7 +188,7 @@ fn a_message_stays_hidden_as_long_as_its_handler_runs() {
     let cluster = cluster();
     let _ = send(&producer(&cluster), 0..1);
     let (let_go, gate) = unbounded::<()>();
-    let builder = popping(&cluster).invisible_time(Duration::from_secs(3));
+    let builder = popping(&cluster).invisible_time(Duration::from_secs(5));
     let (consumer, messages) = start(builder, move |_| {
         gate.recv()?;
         Ok(())
@@ -305,12 +305,13 @@ fn a_shutdown_waits_for_handlers_and_their_acks() {
     });
     let _ = next(&messages);
     let closing = consumer.clone();
-    let shutting = thread::spawn(move || closing.shutdown_within(PATIENCE));
-    let ended = || shutting.is_finished();
-    thread::sleep(ms(50));
-    assert!(!ended(), "the handler runs");
+    let (done, is_done) = unbounded();
+    let shutting = thread::spawn(move || done.send(closing.shutdown_within(PATIENCE)));
+    assert!(is_done.recv_timeout(ms(50)).is_err(), "the handler runs");
     let_go.send(()).expect("it runs");
-    assert!(shutting.join().expect("no panic").is_clean());
+    let report = is_done.recv_timeout(PATIENCE).expect("in time");
+    assert!(report.is_clean(), "{report}");
+    let _ = shutting.join().expect("no panic");
     assert!(cluster.group("g").in_flight() == 0);
     assert_eq!(consumer.assignment(), []);
 }

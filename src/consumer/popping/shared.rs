@@ -268,7 +268,7 @@ impl Popping {
         let delivery = {
             let mut table = self.table.lock();
             table.running.leave(number);
-            // A renewal that is under way changes the handle.
+            // A renewal in flight changes the handle.
             while table.running.is_renewing(number) {
                 self.changed.wait(&mut table);
             }
