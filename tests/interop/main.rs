@@ -18,6 +18,7 @@ mod java_consumers;
 mod java_groups;
 #[path = "../ledger/mod.rs"]
 mod ledger;
+mod operators;
 mod sends;
 mod servers;
 mod simple;

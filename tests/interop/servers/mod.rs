@@ -137,6 +137,7 @@ fn start_java(flags: &[&str], program: &str, args: &[&str]) -> Child {
         .args(["-cp", &env("ROCKETMQ_CLASSPATH")])
         .arg(here.join(program))
         .args(args)
+        .current_dir(env("ROCKETMQ_HOME_DIR"))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::inherit())
