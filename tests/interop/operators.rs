@@ -142,7 +142,7 @@ fn members_and_what_they_do_are_shown() {
         of_queues
             .iter()
             .copied()
-            .filter(|line| offset(&line))
+            .filter(|line| offset(line))
             .count(),
         2,
         "{of_queues:?}"
@@ -150,11 +150,7 @@ fn members_and_what_they_do_are_shown() {
     let state =
         |line: &&[String]| line[1] == "ProcessQueueInfo" && line[2].starts_with("[commitOffset=5");
     assert_eq!(
-        of_queues
-            .iter()
-            .copied()
-            .filter(|line| state(&line))
-            .count(),
+        of_queues.iter().copied().filter(|line| state(line)).count(),
         2,
         "{of_queues:?}"
     );
