@@ -26,6 +26,7 @@ mod strict;
 mod support;
 #[cfg(feature = "tls")]
 mod tls;
+mod trace;
 mod transactions;
 
 /// For cargo a filter that matches nothing is not a failure: a module that no script names would
