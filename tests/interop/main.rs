@@ -29,6 +29,7 @@ mod support;
 mod takeover;
 #[cfg(feature = "tls")]
 mod tls;
+mod trace;
 mod transactions;
 
 /// For cargo a filter that matches nothing is not a failure: a module that no script names would

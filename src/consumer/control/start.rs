@@ -127,6 +127,7 @@ pub(crate) fn spawn(begun: Beginning, parts: Parts, membership: Arc<Membership>)
         histories: histories.collect(),
         events: Events::start(listener, &threads, shared.counters.clone())?,
         budget: Budget::new(shared.config.byte_budget, shared.config.pull_batch),
+        trace: shared.trace,
         config: shared.config,
         topics: shared.topics,
         wire,

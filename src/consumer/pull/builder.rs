@@ -320,6 +320,21 @@ impl PullConsumerBuilder {
         self
     }
 
+    /// Traces what is consumed to `RMQ_SYS_TRACE_TOPIC` (default: off), in Java's format: as there, a
+    /// poll counts as the whole consumption of its messages. Records leave in batches of 10 or every 5 s. Up
+    /// to 2,048 are queued; a poll never waits for its trace. Records that are lost are logged, and [counted](crate::consumer::ConsumerStats::trace_lost).
+    #[doc(alias = "setEnableMsgTrace")]
+    pub fn trace(self) -> Self {
+        self.trace_topic(crate::protocol::trace::TOPIC)
+    }
+
+    /// The same, to a topic of your own (default: off).
+    #[doc(alias = "setCustomizedTraceTopic")]
+    pub fn trace_topic(mut self, topic: impl Into<String>) -> Self {
+        self.config.trace_topic = Some(topic.into().into());
+        self
+    }
+
     /// How long the start waits for a name server that does not answer (default 10 s).
     pub fn start_timeout(mut self, timeout: Duration) -> Self {
         self.config.start_timeout = timeout;

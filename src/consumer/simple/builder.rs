@@ -140,6 +140,24 @@ impl SimpleConsumerBuilder {
         self
     }
 
+    /// Traces messages to `RMQ_SYS_TRACE_TOPIC` (default: off), in Java's format: a record when a message is
+    /// received, and one when it is settled. An ack that the broker confirmed is a success;
+    /// [`retry_after`](super::ReceivedMessage::retry_after) and
+    /// [`dead_letter`](super::ReceivedMessage::dead_letter) are failures; an expired message has timed out. A
+    /// message that is dropped has no second record. Records leave in batches of 10 or every 5 s. Up to 2,048
+    /// are queued; a receive never waits for its trace. Records that are lost are logged.
+    #[doc(alias = "setEnableMsgTrace")]
+    pub fn trace(self) -> Self {
+        self.trace_topic(crate::protocol::trace::TOPIC)
+    }
+
+    /// The same, to a topic of your own (default: off).
+    #[doc(alias = "setCustomizedTraceTopic")]
+    pub fn trace_topic(mut self, topic: impl Into<String>) -> Self {
+        self.config.trace_topic = Some(topic.into().into());
+        self
+    }
+
     /// How long the start waits for a name server that does not answer (default 10 s).
     pub fn start_timeout(mut self, timeout: Duration) -> Self {
         self.config.start_timeout = timeout;

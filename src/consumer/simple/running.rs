@@ -10,6 +10,7 @@ use super::shared::SimpleShared;
 use crate::client::{Client, ClientCore, Membership, RouteListener};
 use crate::consumer::LOG;
 use crate::consumer::admission::{WITHIN, ask_filters, check_filters, no_access};
+use crate::consumer::consume::Trace;
 use crate::consumer::gather::Gathering;
 use crate::consumer::observe::ShutdownReport;
 use crate::consumer::running::find_topic;
@@ -53,7 +54,10 @@ impl Running {
             find_topic(&client, topic, deadline)?;
         }
         admit(&topics, &group, &core)?;
-        let shared = Arc::new(SimpleShared::new(config, group, topics, core.clone()));
+        // It counts nothing: what is lost is only logged.
+        let trace = Trace::start(&client, &config.group, config.trace_topic.as_ref(), |_| ());
+        let shared = SimpleShared::new(config, group, topics, core.clone(), trace);
+        let shared = Arc::new(shared);
         let member = Arc::new(SimpleMember::new(shared.clone(), now));
         let membership = core.join(member.clone())?;
         let listener: Arc<dyn RouteListener> = member.clone();
@@ -90,6 +94,9 @@ impl Running {
             running: shared.held.left(),
             ..ShutdownReport::default()
         };
+        if let Some(trace) = &shared.trace {
+            trace.close(deadline.share(Instant::now(), 4));
+        }
         if let Some(membership) = self.membership.lock().take() {
             membership.unregister(deadline);
         }
