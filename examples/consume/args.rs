@@ -154,7 +154,7 @@ pub struct Args {
 
     /// Trace what is consumed to RMQ_SYS_TRACE_TOPIC
     #[arg(long)]
-    trace: bool,
+    pub trace: bool,
 
     /// Print how far the group is in each queue of the topics instead of consuming
     #[arg(long)]
@@ -259,15 +259,10 @@ impl Args {
             (self.no_ack && !simple, "--no-ack needs --kind simple"),
             (self.no_commit && !pull, "--no-commit needs --kind pull"),
         ];
-        match wrong.iter().chain(&self.missing()).find(|(is, _)| *is) {
+        match wrong.iter().find(|(is, _)| *is) {
             Some((_, text)) => Err((*text).to_owned()),
             None => Ok(()),
         }
-    }
-
-    /// What the library cannot do yet.
-    fn missing(&self) -> [(bool, &'static str); 1] {
-        [(self.trace, "--trace is not built yet")]
     }
 
     pub fn filter(&self) -> Filter {

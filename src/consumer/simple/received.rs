@@ -1,15 +1,19 @@
 //! A received message.
 
 use std::fmt;
+use std::iter;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::config::check_invisible;
 use super::shared::SimpleShared;
+use crate::consumer::consume::Begun;
 use crate::consumer::pop::{AckStatus, Delivery, Received, ack_all, dead_letter, hide};
 use crate::error::Result;
 use crate::message::MessageView;
+use crate::protocol::trace::Consumed;
+use crate::sync::Mutex;
 use crate::transport::Deadline;
 
 /// A message of a [`SimpleConsumer`](super::SimpleConsumer). It is a [`MessageView`] that is hidden from all
@@ -25,6 +29,8 @@ pub struct ReceivedMessage {
     shared: Arc<SimpleShared>,
     /// Among those that are held.
     number: u64,
+    /// The record of its receipt, until it has one of its end.
+    traced: Mutex<Option<Begun>>,
 }
 
 impl ReceivedMessage {
@@ -33,11 +39,14 @@ impl ReceivedMessage {
         let offset = message.queue_offset().try_into().unwrap_or(0);
         let queue = message.queue().cloned();
         let number = queue.map_or(0, |queue| shared.held.open(queue, offset));
+        let trace = shared.trace.as_ref();
+        let begun = trace.map(|trace| trace.before(iter::once(&message)));
         ReceivedMessage {
             message,
             delivery,
             shared,
             number,
+            traced: Mutex::new(begun),
         }
     }
 
@@ -55,7 +64,7 @@ impl ReceivedMessage {
     pub fn ack(&self) -> Result<AckStatus> {
         self.shared.pop.check_not_ended()?;
         let outcome = ack_all(&self.shared.pop, &[&self.delivery], self.deadline()).pop();
-        self.closed_if_settled(outcome.unwrap_or(Ok(AckStatus::Unknown)))
+        self.acked(outcome.unwrap_or(Ok(AckStatus::Unknown)))
     }
 
     /// Hides the message for this time from now on (1 s to 12 h), for work that takes longer than expected.
@@ -88,7 +97,7 @@ impl ReceivedMessage {
         if hidden == AckStatus::Confirmed {
             self.delivery.give_back();
         }
-        self.closed_if_settled(Ok(hidden))
+        self.settled(Ok(hidden), Consumed::Failed)
     }
 
     /// Puts the message into the group's dead letter topic (`%DLQ%group`), and acks it. If only the ack
@@ -100,7 +109,7 @@ impl ReceivedMessage {
     pub fn dead_letter(&self) -> Result<AckStatus> {
         self.shared.pop.check_not_ended()?;
         let outcome = dead_letter(&self.shared.pop, &self.delivery, self.deadline());
-        self.closed_if_settled(outcome)
+        self.settled(outcome, Consumed::Failed)
     }
 
     /// Until when the message is hidden from others, minus a safety margin. From then on an ack is
@@ -123,10 +132,22 @@ impl ReceivedMessage {
         Arc::ptr_eq(&self.shared, shared)
     }
 
-    /// What is settled is not held any more: a shutdown need not wait for it.
-    pub(super) fn closed_if_settled(&self, outcome: Result<AckStatus>) -> Result<AckStatus> {
-        if matches!(outcome, Ok(AckStatus::Confirmed | AckStatus::Expired)) {
-            self.shared.held.close(self.number);
+    /// What follows from the outcome of an ack.
+    pub(super) fn acked(&self, outcome: Result<AckStatus>) -> Result<AckStatus> {
+        self.settled(outcome, Consumed::Success)
+    }
+
+    /// What is settled is not held any more: a shutdown need not wait for it. `consumed`: how it ended, if the
+    /// broker confirmed that.
+    fn settled(&self, outcome: Result<AckStatus>, consumed: Consumed) -> Result<AckStatus> {
+        let consumed = match outcome {
+            Ok(AckStatus::Confirmed) => consumed,
+            Ok(AckStatus::Expired) => Consumed::TimedOut,
+            Ok(AckStatus::Unknown) | Err(_) => return outcome,
+        };
+        self.shared.held.close(self.number);
+        if let (Some(trace), Some(begun)) = (&self.shared.trace, self.traced.lock().take()) {
+            trace.after(&begun, [(&self.message, consumed)]);
         }
         outcome
     }

@@ -5,12 +5,15 @@ use std::sync::Arc;
 
 use super::config::SimpleConfig;
 use super::held::Held;
+use crate::consumer::consume::Trace;
 use crate::consumer::pop::{ANY_QUEUE, Known, PopShared, Source};
 
 pub(super) struct SimpleShared {
     pub(super) config: SimpleConfig,
     pub(super) pop: Arc<PopShared>,
     pub(super) held: Held,
+    /// Message trace, if it is on.
+    pub(super) trace: Option<Arc<Trace>>,
 }
 
 impl SimpleShared {
