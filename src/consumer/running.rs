@@ -94,7 +94,7 @@ impl Running {
         let member = Arc::new(member);
         let mut parts = Parts::new(&shared, &core, facts, local);
         let soon = Duration::from_secs(3);
-        parts.learn_group(&events, Deadline::after(Instant::now(), soon));
+        parts.learn_group(&events, Deadline::after(Instant::now(), soon))?;
         let membership = Arc::new(core.join(member.clone())?);
         let listener: Arc<dyn RouteListener> = member.clone();
         core.routes.listen(Arc::downgrade(&listener));

@@ -18,12 +18,15 @@ mod java_consumers;
 mod java_groups;
 #[path = "../ledger/mod.rs"]
 mod ledger;
+mod operators;
+mod pulls;
 mod sends;
 mod servers;
 mod simple;
 mod strict;
 #[path = "../support/mod.rs"]
 mod support;
+mod takeover;
 #[cfg(feature = "tls")]
 mod tls;
 mod trace;

@@ -371,6 +371,9 @@ impl PullConsumerBuilder {
     /// offsets of broadcasting that another consumer has, an SQL filter that a broker refuses (its answer is
     /// in the error), or a living member of the group with the same client id; with
     /// [`strict_subscriptions`](Self::strict_subscriptions) for members that subscribe differently;
+    /// [`Broker`](crate::ErrorKind::Broker) if a broker refuses access to a topic or the group: for want of a
+    /// permission, or for a wrong signature (not while broadcasting, where an
+    /// [event](crate::consumer::Event::Refused) reports it);
     /// [`NoNameServer`](crate::ErrorKind::NoNameServer) if none is set, or none answers within
     /// [`start_timeout`](Self::start_timeout);
     /// [`Invalid`](crate::ErrorKind::Invalid) if both a client and settings of a client are given;

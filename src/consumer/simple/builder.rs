@@ -170,7 +170,8 @@ impl SimpleConsumerBuilder {
     /// [`Config`](crate::ErrorKind::Config) for a bad group, topic, filter or setting, a filter that a
     /// broker refuses, or a group that is already in use on a shared client;
     /// [`Broker`](crate::ErrorKind::Broker) with the code `REQUEST_CODE_NOT_SUPPORTED` if a broker of the
-    /// topics has no POP (before 5.0);
+    /// topics has no POP (before 5.0), and with its own code if one refuses access: for want of a permission, or
+    /// for a wrong signature;
     /// [`NoNameServer`](crate::ErrorKind::NoNameServer) if none is set, or none answers within
     /// [`start_timeout`](Self::start_timeout);
     /// [`Invalid`](crate::ErrorKind::Invalid) if both a client and settings of a client are given;

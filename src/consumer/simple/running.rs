@@ -9,7 +9,7 @@ use super::receive::no_pop;
 use super::shared::SimpleShared;
 use crate::client::{Client, ClientCore, Membership, RouteListener};
 use crate::consumer::LOG;
-use crate::consumer::admission::{WITHIN, ask_filters, check_filters};
+use crate::consumer::admission::{WITHIN, ask_filters, check_filters, no_access};
 use crate::consumer::consume::Trace;
 use crate::consumer::gather::Gathering;
 use crate::consumer::observe::ShutdownReport;
@@ -126,7 +126,7 @@ impl Drop for Running {
 /// say now, the first receive will find out.
 ///
 /// # Errors
-/// `Broker`: a broker has no POP. `Config`: one refuses a filter.
+/// `Broker`: a broker has no POP, or refuses access. `Config`: one refuses a filter.
 fn admit(topics: &Topics, group: &Arc<str>, core: &ClientCore) -> Result<()> {
     let mut gathering = Gathering::new(core, Deadline::after(Instant::now(), WITHIN));
     let mut pops = Vec::new();
@@ -146,13 +146,19 @@ fn admit(topics: &Topics, group: &Arc<str>, core: &ClientCore) -> Result<()> {
     let filters = ask_filters(topics, group, core, &mut gathering);
     let answers = gathering.answers();
     for (topic, broker, place) in pops {
-        match &answers[place] {
-            Some(answer) if answer.code == response::REQUEST_CODE_NOT_SUPPORTED => {
+        let Some(answer) = &answers[place] else {
+            continue;
+        };
+        let refusal = match answer.code {
+            response::REQUEST_CODE_NOT_SUPPORTED => {
                 let error = Error::response(answer.code, answer.remark.as_deref());
-                let topic = topics.names().for_users(topic);
-                return Err(no_pop(error).at(&broker).on_topic(&topic));
+                Some(no_pop(error))
             }
-            _ => {}
+            _ => no_access(answer),
+        };
+        if let Some(error) = refusal {
+            let topic = topics.names().for_users(topic);
+            return Err(error.at(&broker).on_topic(&topic));
         }
     }
     check_filters(filters, &answers, topics)
