@@ -7,8 +7,8 @@
 //! - `handler`: the user's code, and how it ended; `deliveries`: the messages of a batch; `ordered`: those
 //!   of an ordered consumer;
 //! - `unpack`: messages as the handler gets them;
-//! - `direct`: a message that is handled now, on an operator's request;
-//! - `worker`: the consume threads; what `settle` decides, they do or hand to `control::backs`.
+//! - `direct`: a message that is handled now, on an operator's request: on a consume thread, without hooks;
+//! - `worker`: the consume threads; each takes the messages of one call from a queue; what `settle` decides, they do or hand to `control::backs`.
 
 mod deliveries;
 mod direct;
