@@ -20,3 +20,4 @@ mod simple;
 mod start;
 #[path = "../support/mod.rs"]
 mod support;
+mod trace;
