@@ -1,5 +1,6 @@
 //! The control thread of a consumer, an actor: it makes all decisions. It never waits for the network,
-//! runs no user code but the closure of an `Allocation`, and reads the clock once a turn. In reading order:
+//! and reads the clock once a turn. The only user code on it is the closure of an `Allocation`, and RPC hooks
+//! before its requests. In reading order:
 //!
 //! - `inbox`: its inputs: answers, results, flags, orders
 //! - `wire`: its requests to brokers
@@ -10,10 +11,10 @@
 //! - `stages`: what a queue needs in each stage of its life
 //! - `backs`: messages that go back: the broker is asked for a copy (request code 36), else one is sent by
 //!   `crate::send`; `corrupt`: those that cannot be read
-//! - `watch`: faults that no event reports
-//! - `asked`: orders of callers and questions of brokers
-//! - `life`: its beginning and its end
-//! - `controller`: the thread itself
+//! - `watch`: faults that no event reports; takes messages of stuck handlers back, if set
+//! - `asked`: orders of callers and questions of brokers; its state, for people
+//! - `life`: its beginning and its end: gives up all queues
+//! - `controller`: the thread itself; in the end it unregisters
 //! - `start`: what is looked up before it starts
 
 mod asked;
