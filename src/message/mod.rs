@@ -33,9 +33,9 @@ pub(crate) use message::reply_topic;
 pub use properties::Properties;
 pub(crate) use properties::name;
 pub use queue::MessageQueue;
-pub(crate) use queue::{
-    FORBIDDEN_TOPICS, LONGEST_GROUP, LONGEST_TOPIC, SCHEDULE_TOPIC, check_name,
-};
+#[cfg(feature = "embedded")]
+pub(crate) use queue::SCHEDULE_TOPIC;
+pub(crate) use queue::{FORBIDDEN_TOPICS, LONGEST_GROUP, LONGEST_TOPIC, check_name};
 pub(crate) use receipt::{DEFAULT_REGION, Extras, OwnExtras};
 pub use receipt::{SendReceipt, SendStatus};
 pub use schedule::Schedule;
