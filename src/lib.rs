@@ -190,7 +190,7 @@
 //! | warn | `transport` | oneway messages lost with their connection; bytes that break the protocol; TLS that accepts any certificate |
 //! | warn | `client` | a name server that does not answer*; a route that cannot be looked up again; a heartbeat that failed*; a broker request that cannot be read or has no addressee*; a broker that fails where several are asked; a client's shutdown that was not clean |
 //! | warn | `producer` | a failed attempt that is retried*; a failed local transaction or check; the end of a transaction that cannot be sent*; a check that is dropped*; trace that is off or lost*; a body that cannot be compressed; a producer's shutdown that was not clean |
-//! | warn | `consumer` | a failed message that broadcasting drops; a handler that takes too long; a message that cannot be read; a queue that was given up before its handlers ended or its offset was committed; an offset that is not there, or was reset; a broker that refuses a pull, or whose answer cannot be used; queues that cannot be divided; members that subscribe differently; two members with one client id; members that stay in doubt; offsets of broadcasting that are not saved; broadcasting whose offsets are lost at its end; an offset file that is damaged; a dead letter that cannot be stored; a consumer's shutdown that was not clean |
+//! | warn | `consumer` | a failed message that broadcasting drops; a handler that takes too long; a message that cannot be read; a queue that was given up before its handlers ended or its offset was committed; an offset that is not there, or was reset; a broker that refuses a pull, or whose answer cannot be used; queues that cannot be divided; members that subscribe differently; two members with one client id; members that stay in doubt; offsets of broadcasting that are not saved; broadcasting whose offsets are lost at its end; an offset file that is damaged; a dead letter that cannot be stored; trace that is off or lost*; a consumer's shutdown that was not clean |
 //! | info | `transport` | a connection that drains; a broker that left all routes |
 //! | info | `client` | a route that is new or has changed; a topic that is gone; other name servers |
 //! | info | `producer` | a broker that failed and answers again |
@@ -262,8 +262,7 @@
 //! [`docs::settings`] has the setters' defaults. The search box finds Java's names too.
 //!
 //! # Not supported
-//! Push consumers over POP, trace and hooks of consumers (yet), heartbeat v2 and the stream type, zone
-//! fields, access channel, machine-room selectors, OpenTracing, SOCKS5 proxies, the gRPC protocol of the
+//! Push consumers over POP (yet), heartbeat v2 and the stream type, zone fields, access channel, machine-room selectors, OpenTracing, SOCKS5 proxies, the gRPC protocol of the
 //! proxy. No environment variable is read.
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]

@@ -152,7 +152,7 @@ pub struct Args {
 
     /// Trace what is consumed to RMQ_SYS_TRACE_TOPIC
     #[arg(long)]
-    trace: bool,
+    pub trace: bool,
 
     /// Print how far the group is in each queue of the topics instead of consuming
     #[arg(long)]
@@ -260,14 +260,11 @@ impl Args {
     }
 
     /// What the library cannot do yet.
-    fn missing(&self) -> [(bool, &'static str); 2] {
-        [
-            (
-                self.broker_assignment,
-                "--broker-assignment is not built yet",
-            ),
-            (self.trace, "--trace is not built yet"),
-        ]
+    fn missing(&self) -> [(bool, &'static str); 1] {
+        [(
+            self.broker_assignment,
+            "--broker-assignment is not built yet",
+        )]
     }
 
     pub fn filter(&self) -> Filter {

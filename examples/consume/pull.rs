@@ -35,6 +35,9 @@ impl Pull {
             .auto_commit(!args.no_commit)
             .allocation(args.allocation())
             .events(move |event| listener.report.event(event));
+        if args.trace {
+            builder = builder.trace();
+        }
         if args.broadcast {
             builder = builder.broadcast().offset_dir(args.offset_dir());
         }

@@ -34,6 +34,9 @@ impl Push {
         for topic in &args.topics {
             builder = builder.subscribe(topic.as_str(), args.filter());
         }
+        if args.trace {
+            builder = builder.trace();
+        }
         if let Some(times) = args.max_reconsume {
             builder = builder.max_reconsume(times);
         }

@@ -38,6 +38,9 @@ impl Simple {
         for topic in &args.topics {
             builder = builder.subscribe(topic.as_str(), args.filter());
         }
+        if args.trace {
+            builder = builder.trace();
+        }
         if let Some(times) = args.max_reconsume {
             builder = builder.max_attempts(times.saturating_add(1));
         }

@@ -52,6 +52,8 @@ mod timer_message_producer;
 #[cfg(feature = "tls")]
 mod tls_producer;
 mod trace_producer;
+mod trace_pull_consumer;
+mod trace_push_consumer;
 mod transaction_producer;
 
 use std::error::Error;
@@ -257,6 +259,16 @@ const TUTORIALS: &[Tutorial] = &[
         name: "tracemessage/TraceProducer",
         teaches: "a record of every message, in the broker",
         run: Nothing(trace_producer::run),
+    },
+    Tutorial {
+        name: "tracemessage/TracePushConsumer",
+        teaches: "records of how each message was consumed",
+        run: Nothing(trace_push_consumer::run),
+    },
+    Tutorial {
+        name: "tracemessage/TracePullConsumer",
+        teaches: "the same of polled messages",
+        run: Nothing(trace_pull_consumer::run),
     },
     Tutorial {
         name: "simple/AclClient",

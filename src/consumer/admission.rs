@@ -7,7 +7,7 @@ use super::config::Sharing;
 use super::shared::Shared;
 use super::topics::{Topics, masters_of};
 use crate::client::{ClientCore, Gathering};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, refuses_access};
 use crate::protocol::Command;
 use crate::protocol::code::{request, response};
 use crate::protocol::consumer::asked::RunningInfoQuery;
@@ -137,6 +137,13 @@ pub(crate) fn check_filters(
         }
     }
     Ok(())
+}
+
+/// The error if a broker refuses access to the topic or the group; `None` for other answers.
+pub(crate) fn no_access(answer: &Command) -> Option<Error> {
+    let remark = answer.remark.as_deref();
+    refuses_access(answer.code.into(), remark.unwrap_or_default())
+        .then(|| Error::response(answer.code, remark))
 }
 
 /// Whether a broker accepts a filter. A broker that does not know the request accepts any.

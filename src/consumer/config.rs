@@ -63,6 +63,8 @@ pub(crate) struct ConsumerConfig {
     pub(crate) rate_limit: Option<u32>,
     pub(crate) on_offset_moved: OffsetMoved,
     pub(crate) on_corrupt: OnCorrupt,
+    /// The topic for traces, if tracing is on.
+    pub(crate) trace_topic: Option<Arc<str>>,
     pub(crate) hooks: Hooks,
     pub(crate) listener: Option<Listener>,
 }
@@ -124,6 +126,7 @@ impl ConsumerConfig {
             rate_limit: None,
             on_offset_moved: OffsetMoved::default(),
             on_corrupt: OnCorrupt::default(),
+            trace_topic: None,
             hooks: Hooks::default(),
             listener: None,
         }
@@ -250,6 +253,7 @@ impl fmt::Debug for ConsumerConfig {
             .field("rate_limit", &self.rate_limit)
             .field("on_offset_moved", &self.on_offset_moved)
             .field("on_corrupt", &self.on_corrupt)
+            .field("trace_topic", &self.trace_topic)
             .field("hooks", &self.hooks)
             .field("listener", &self.listener.as_ref().map(|_| ".."))
             .finish_non_exhaustive()

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::LOG;
 use super::admission::admit;
 use super::config::{ConsumerConfig, Sharing};
-use super::consume::Dispatcher;
+use super::consume::{Dispatcher, Trace};
 use super::control::{Beginning, Event, Inbox, Order, Parts, Reply, spawn};
 use super::ends::lag;
 use super::member::ConsumerMember;
@@ -77,7 +77,7 @@ impl Running {
         let (threads, ended) = (Threads::default(), Arc::new(Promise::new()));
         let closed = Arc::new(Promise::new());
         let local = local_offsets(&config, &client, &group)?;
-        let shared = Shared {
+        let mut shared = Shared {
             saved: local.as_ref().map(|(local, _)| local.saved().clone()),
             dispatcher: Arc::new(Dispatcher::new(config.rate_limit, start)),
             assignment: Arc::default(),
@@ -86,13 +86,15 @@ impl Running {
             group,
             topics,
             inbox,
+            trace: None,
         };
         admit(&shared, &core)?;
+        shared.trace = start_trace(&shared, &client);
         let member = ConsumerMember::new(&shared, &threads, &ended);
         let member = Arc::new(member);
         let mut parts = Parts::new(&shared, &core, facts, local);
         let soon = Duration::from_secs(3);
-        parts.learn_group(&events, Deadline::after(Instant::now(), soon));
+        parts.learn_group(&events, Deadline::after(Instant::now(), soon))?;
         let membership = Arc::new(core.join(member.clone())?);
         let listener: Arc<dyn RouteListener> = member.clone();
         core.routes.listen(Arc::downgrade(&listener));
@@ -116,6 +118,9 @@ impl Running {
         if let Err(error) = begun {
             let deadline = Deadline::after(Instant::now(), LEAVE_WITHIN);
             shared.dispatcher.close();
+            if let Some(trace) = &shared.trace {
+                trace.close(deadline);
+            }
             membership.unregister(deadline);
             threads.join(deadline);
             let text = format!("the consumer's threads cannot be started: {error}");
@@ -220,6 +225,12 @@ impl Drop for Running {
             logging::warn!(target: LOG, "consumer {group} dropped: {report}");
         }
     }
+}
+
+fn start_trace(shared: &Shared, client: &Client) -> Option<Arc<Trace>> {
+    let (config, counters) = (&shared.config, shared.counters.clone());
+    let lost = move |records| counters.trace_lost.add(records);
+    Trace::start(client, &config.group, config.trace_topic.as_ref(), lost)
 }
 
 /// The offsets of a broadcasting consumer; `None` if brokers keep them.

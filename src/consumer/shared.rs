@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::config::ConsumerConfig;
-use super::consume::Dispatcher;
+use super::consume::{Dispatcher, Trace};
 use super::control::Inbox;
 use super::observe::Counters;
 use super::offset::SavedOffsets;
@@ -23,4 +23,6 @@ pub(crate) struct Shared {
     pub(crate) counters: Arc<Counters>,
     /// The offsets of a broadcasting consumer; otherwise brokers keep them.
     pub(crate) saved: Option<Arc<SavedOffsets>>,
+    /// Message trace, if it is on.
+    pub(crate) trace: Option<Arc<Trace>>,
 }

@@ -19,7 +19,7 @@ pub use fate::SendFate;
 pub use kind::{ErrorKind, Wait};
 pub(crate) use printable::{OneLine, Printable};
 pub use response_code::ResponseCode;
-pub(crate) use response_code::is_wrong_signature;
+pub(crate) use response_code::{is_wrong_signature, refuses_access};
 
 /// Shorthand for results of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

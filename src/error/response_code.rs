@@ -222,6 +222,11 @@ pub(crate) fn is_wrong_signature(code: ResponseCode, remark: &str) -> bool {
     code == ResponseCode::SYSTEM_ERROR && remark.contains("AclException")
 }
 
+/// Whether an answer refuses access: for want of a permission, or for a wrong signature.
+pub(crate) fn refuses_access(code: ResponseCode, remark: &str) -> bool {
+    code == ResponseCode::NO_PERMISSION || is_wrong_signature(code, remark)
+}
+
 impl fmt::Display for ResponseCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.name() {

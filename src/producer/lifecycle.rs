@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 use super::config::ProducerConfig;
 use super::gather::Gatherer;
 use super::member::ProducerMember;
+use super::trace::ProducerTrace;
 use crate::client::{Client, Member, Membership, ShutdownReport, Ticker};
 use crate::error::{Error, ErrorKind, Result};
 use crate::logging;
-use crate::send::{Detector, Engine, LOG, Tracer, topic_names};
+use crate::send::{Detector, Engine, LOG, topic_names};
 use crate::sync::Mutex;
 use crate::transport::Deadline;
 
@@ -23,7 +24,7 @@ pub(super) struct Lifecycle {
     pub(super) gatherer: Option<Arc<Gatherer>>,
     /// Whether the client is this producer's own, to be closed with it.
     owns_client: bool,
-    tracer: Option<Tracer>,
+    trace: Option<ProducerTrace>,
     detector: Mutex<Option<Ticker<()>>>,
     pub(super) member: Arc<ProducerMember>,
     membership: Mutex<Option<Membership>>,
@@ -41,11 +42,11 @@ impl Lifecycle {
         let (topics, replies) = (topics_to_learn(&config), client.inner().replies.clone());
         let member = Arc::new(ProducerMember::new(&config.send, topics, replies));
         let membership = client.inner().join(member.clone())?;
-        let tracer = start_tracer(&client, &config);
-        if let Some(tracer) = &tracer {
+        let trace = ProducerTrace::start(&client, &config);
+        if let Some(trace) = &trace {
             let hooks = &mut config.send.hooks;
-            hooks.send.push(Arc::new(tracer.clone()));
-            hooks.end_transaction.push(Arc::new(tracer.clone()));
+            hooks.send.push(Arc::new(trace.clone()));
+            hooks.end_transaction.push(Arc::new(trace.clone()));
         }
         let engine = Arc::new(Engine::new(config.send, client));
         let gatherer = config.auto_batch.map(|auto| Gatherer::new(&engine, auto));
@@ -53,7 +54,7 @@ impl Lifecycle {
             engine,
             gatherer,
             owns_client,
-            tracer,
+            trace,
             detector: Mutex::new(None),
             member,
             membership: Mutex::new(Some(membership)),
@@ -113,8 +114,8 @@ impl Lifecycle {
         let patience = most - (most / 4).min(Duration::from_millis(500));
         let account = &self.engine.account;
         let unanswered = account.wait_until_returned(Deadline::after(start, patience));
-        if let Some(tracer) = &self.tracer {
-            tracer.close(deadline.share(Instant::now(), 4));
+        if let Some(trace) = &self.trace {
+            trace.close(deadline.share(Instant::now(), 4));
         }
         if let Some(membership) = self.membership.lock().take() {
             membership.unregister(deadline);
@@ -141,18 +142,6 @@ fn topics_to_learn(config: &ProducerConfig) -> Vec<Arc<str>> {
         }
     };
     config.learn.iter().filter_map(on_wire).collect()
-}
-
-/// Message trace is worth a warning, not a producer that does not start.
-fn start_tracer(client: &Client, config: &ProducerConfig) -> Option<Tracer> {
-    let topic = config.trace_topic.as_ref()?;
-    match Tracer::start(client, &config.send.group, topic) {
-        Ok(tracer) => Some(tracer),
-        Err(error) => {
-            logging::warn!(target: LOG, "message trace is off: {error}");
-            None
-        }
-    }
 }
 
 impl Drop for Lifecycle {

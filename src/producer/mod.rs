@@ -6,6 +6,7 @@
 // - `builder`, `config`: how one is set up;
 // - `prepared`: one send with its own settings, in each mode;
 // - `lifecycle`: what a producer owns, its start and its shutdown;
+// - `trace`: records of what it stored;
 // - `member`: the producer as its client and the brokers see it;
 // - `gather`: single sends that leave as batches;
 // - `request`: messages that are answered by another;
@@ -20,6 +21,7 @@ mod prepared;
 #[allow(clippy::module_inception)]
 mod producer;
 mod request;
+mod trace;
 mod transaction;
 
 pub use crate::send::FaultStrategy;

@@ -11,8 +11,9 @@
 //! - [`code`]: what a request asks for, and what an answer means
 //! - [`message`]: messages as bodies carry them, with properties, ids and compression
 //! - [`route`], [`heartbeat`], [`admin`]: requests of every client to name servers and brokers
-//! - `producer` ([`send`], [`reply`], [`transaction`], [`recall`], [`trace`]): requests of producers
+//! - `producer` ([`send`], [`reply`], [`transaction`], [`recall`]): requests of producers
 //! - [`consumer`]: requests of consumers, and requests of brokers to them
+//! - [`trace`]: the records of message trace
 //! - [`namespace`], `acl`: names in a namespace; signatures
 //! - `fastjson`, `base64`: the dialects of Java's bodies
 
@@ -29,13 +30,14 @@ pub mod message;
 pub mod namespace;
 mod producer;
 pub mod route;
+pub mod trace;
 
 use std::borrow::Cow;
 use std::fmt;
 
 pub use frame::{Command, ExtFields, FieldSink, Fields, Head, HeaderFormat, Language};
 pub use message::{compress, id, properties, sys_flag};
-pub use producer::{recall, reply, send, trace, transaction};
+pub use producer::{recall, reply, send, transaction};
 
 /// The bytes do not follow the protocol.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -16,7 +16,7 @@
 //! - `continuation`: the same flow without a thread that waits;
 //! - `handle`: what [`Producer::submit`](crate::Producer::submit) returns;
 //! - `hooks`, `hook_calls`: user code around attempts, and its calls;
-//! - `tracer`: the hook that writes message trace;
+//! - `tracer`: sends the records of message trace, which producers and consumers write;
 //! - `stats`: statistics.
 
 mod config;
@@ -48,7 +48,7 @@ pub(crate) use prepared_message::{
 #[cfg(feature = "internals")]
 pub(crate) use queue::by_key;
 pub(crate) use queue::{Detector, QueueChoice};
-pub(crate) use tracer::Tracer;
+pub(crate) use tracer::{Loss, Traced, Tracer};
 
 /// The target of what is logged here: a name to filter by, which stays when files move.
 pub(crate) const LOG: &str = "rocketmq_blocking::producer";

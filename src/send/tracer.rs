@@ -1,30 +1,24 @@
-//! Message trace: records of sent messages, in Java's format, in a topic of the broker.
+//! Message trace: records of what happened to messages, in Java's format, in a topic of the broker. What is
+//! recorded is decided above: by producers and consumers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::mem;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, select};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded, select};
 
-use super::LOG;
 use super::config::SendConfig;
 use super::continuation::{Listener, Recipient, launch};
 use super::engine::Engine;
-use super::hooks::{
-    EndTransactionContext, EndTransactionHook, MessageType, SendContext, SendMessageHook,
-    SendOutcome,
-};
 use super::prepared_message::{Content, SendCall};
 use crate::client::{BrokerRequest, Client, Member, MemberKind, Membership, NeededTopic};
 use crate::error::{Error, ErrorKind, Result};
-use crate::logging;
-use crate::message::{Message, SendStatus};
+use crate::message::Message;
 use crate::protocol::heartbeat::{Heartbeat, ProducerData};
-use crate::protocol::trace::Record;
 use crate::sync::Mutex;
-use crate::transport::{Deadline, epoch_millis};
+use crate::transport::Deadline;
 
 /// Java's figures (`AsyncTraceDispatcher`): records that may wait, records of a batch, the longest
 /// wait of a record, the size of a trace message, and the timeout of its send.
@@ -39,44 +33,104 @@ const MAX_KEYS: usize = 30_000;
 const SEND_TIMEOUT: Duration = Duration::from_secs(5);
 const END_WITHIN: Duration = Duration::from_secs(1);
 
-const DEFAULT_REGION: &str = "DefaultRegion";
-
-/// Takes records as a hook, and sends them with a separate engine, which has no hooks and is
-/// therefore never traced. Records that do not fit the queue are dropped and counted: a send never
-/// waits for its trace.
+/// Sends records with a separate engine, which has no hooks and is therefore never traced. Records that do
+/// not fit the queue are lost: neither a send nor a handler waits for its trace.
 #[derive(Clone)]
 pub(crate) struct Tracer(Arc<Queue>);
 
 struct Queue {
     topic: Arc<str>,
     queue: Mutex<Option<Sender<Traced>>>,
-    dropped: AtomicU64,
+    on_loss: OnLoss,
     /// Disconnected when the thread has ended.
     ended: Receiver<()>,
 }
 
-/// A record, the topic it is about, and the keys by which it can be found.
-struct Traced {
+/// Called with a number of records that were lost, and the reason: on the thread that records, or on a
+/// callback worker.
+pub(crate) type OnLoss = Arc<dyn Fn(u64, Loss<'_>) + Send + Sync>;
+
+/// Why records were lost.
+pub(crate) enum Loss<'a> {
+    /// The queue was full.
+    Overflow,
+    /// Their send failed.
+    Failed(&'a Error),
+}
+
+impl fmt::Display for Loss<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Loss::Overflow => f.write_str("they came faster than they can be sent"),
+            Loss::Failed(error) => error.fmt(f),
+        }
+    }
+}
+
+/// Records about messages of one topic that leave together, and the keys by which they can be found.
+pub(crate) struct Traced {
     about: Arc<str>,
     text: String,
     keys: Vec<String>,
+    records: u64,
+}
+
+impl Traced {
+    pub(crate) fn about(topic: &str) -> Traced {
+        Traced {
+            about: topic.into(),
+            text: String::new(),
+            keys: Vec::new(),
+            records: 0,
+        }
+    }
+
+    /// Adds the text of a record about a message, or about several: their ids are separated by commas, and
+    /// their keys by spaces.
+    pub(crate) fn add(&mut self, record: &str, ids: &str, keys: Option<&str>) {
+        let keys = keys.into_iter().flat_map(|keys| keys.split(' '));
+        let keys = ids.split(',').chain(keys).filter(|key| !key.is_empty());
+        self.keys.extend(keys.map(str::to_owned));
+        self.text.push_str(record);
+        self.records += 1;
+    }
+
+    pub(crate) fn topic(&self) -> &str {
+        &self.about
+    }
+
+    pub(crate) fn records(&self) -> u64 {
+        self.records
+    }
 }
 
 impl Tracer {
-    pub(crate) fn start(client: &Client, group: &str, topic: &Arc<str>) -> Result<Tracer> {
-        let own_group = format!("_INNER_TRACE_PRODUCER-{group}-PRODUCE-0");
+    /// Starts the trace of a member of this client. `own_group`: the group in whose name records are sent.
+    ///
+    /// # Errors
+    /// `Config`: the group is no legal name. `Io`: there is no thread.
+    pub(crate) fn start(
+        client: &Client,
+        own_group: String,
+        topic: &Arc<str>,
+        on_loss: OnLoss,
+    ) -> Result<Tracer> {
         let mut config = SendConfig::new(own_group);
         config.check()?;
         config.use_names(client.inner().config.rpc.names())?;
         let member = TracerMember(config.group_on_wire.clone());
         let membership = client.inner().join(Arc::new(member))?;
-        let engine = Arc::new(Engine::new(config, client.clone()));
+        let sending = Sending {
+            engine: Arc::new(Engine::new(config, client.clone())),
+            topic: topic.clone(),
+            on_loss: on_loss.clone(),
+        };
         let (queue, records) = bounded(QUEUE);
         let (running, ended) = bounded(0);
-        let (trace_topic, closing) = (topic.clone(), client.inner().closing());
+        let closing = client.inner().closing();
         let spawned = client.inner().workers.threads.spawn("rmq-trace", move || {
-            run(&engine, &trace_topic, &records, &closing);
-            end(&engine, &membership);
+            run(&sending, &records, &closing);
+            end(&sending.engine, &membership);
             drop::<Sender<()>>(running);
         });
         spawned.map_err(|error| {
@@ -86,7 +140,7 @@ impl Tracer {
         Ok(Tracer(Arc::new(Queue {
             topic: topic.clone(),
             queue: Mutex::new(Some(queue)),
-            dropped: AtomicU64::new(0),
+            on_loss,
             ended,
         })))
     }
@@ -96,109 +150,36 @@ impl Tracer {
         drop(self.0.queue.lock().take());
         // Nothing is ever sent: this ends with the thread, or at the deadline.
         let _ = self.0.ended.recv_deadline(deadline.instant());
-        let dropped = self.0.dropped.load(Ordering::Relaxed);
-        if dropped > 0 {
-            logging::warn!(
-                target: LOG,
-                "{dropped} trace records were dropped: sends were faster than their trace"
-            );
-        }
     }
 
-    fn add(&self, about: &str, record: &Record<'_>, ids: &str, keys: Option<&str>) {
-        let keys = keys.into_iter().flat_map(|keys| keys.split(' '));
-        let keys = ids.split(',').chain(keys).filter(|key| !key.is_empty());
-        let traced = Traced {
-            about: about.into(),
-            text: record.encode(),
-            keys: keys.map(str::to_owned).collect(),
-        };
-        let queued = self
-            .0
-            .queue
-            .lock()
-            .as_ref()
-            .map(|queue| queue.try_send(traced));
-        if let Some(Err(_)) = queued {
-            self.0.dropped.fetch_add(1, Ordering::Relaxed);
+    /// The topic for the records. Messages of this topic must not be traced: each record would bring about
+    /// the next.
+    pub(crate) fn topic(&self) -> &str {
+        &self.0.topic
+    }
+
+    /// Queues records. It never waits.
+    pub(crate) fn add(&self, traced: Traced) {
+        let queue = self.0.queue.lock();
+        let queued = queue.as_ref().map(|queue| queue.try_send(traced));
+        drop(queue);
+        if let Some(Err(TrySendError::Full(lost) | TrySendError::Disconnected(lost))) = queued {
+            (self.0.on_loss)(lost.records, Loss::Overflow);
         }
     }
 }
 
-impl SendMessageHook for Tracer {
-    fn after(&self, context: &SendContext, outcome: &SendOutcome<'_>) {
-        // As in Java, only stored messages are traced, and only if the broker wants it.
-        let SendOutcome::Stored(receipt) = outcome else {
-            return;
-        };
-        let Some(region) = receipt.region().filter(|_| receipt.trace_on()) else {
-            return;
-        };
-        if context.topic().starts_with(&*self.0.topic) {
-            return;
-        }
-        let cost = context.started.elapsed().as_millis();
-        let record = Record::Pub {
-            timestamp: epoch_millis() - i64::try_from(cost).unwrap_or(0),
-            region,
-            group: &context.group,
-            topic: context.topic(),
-            message_id: receipt.message_id(),
-            tags: context.tag(),
-            keys: context.keys(),
-            store_host: &context.broker_address,
-            body_len: context.body_len,
-            cost,
-            message_type: match context.message_type {
-                MessageType::Normal => 0,
-                MessageType::TransactionHalf => 1,
-                MessageType::TransactionCommit => 2,
-                MessageType::Delay => 3,
-            },
-            offset_message_id: receipt.offset_message_id(),
-            success: receipt.status() == SendStatus::Ok,
-        };
-        self.add(
-            context.topic(),
-            &record,
-            receipt.message_id(),
-            context.keys(),
-        );
-    }
-}
-
-impl EndTransactionHook for Tracer {
-    fn end_transaction(&self, context: &EndTransactionContext) {
-        let record = Record::EndTransaction {
-            timestamp: epoch_millis(),
-            region: DEFAULT_REGION,
-            group: &context.group,
-            topic: &context.topic,
-            message_id: &context.message_id,
-            tags: context.tag.as_deref(),
-            keys: context.keys.as_deref(),
-            store_host: &context.broker_address,
-            transaction_id: &context.transaction_id,
-            state: context.state,
-            from_check: context.from_check,
-        };
-        self.add(
-            &context.topic,
-            &record,
-            &context.message_id,
-            context.keys.as_deref(),
-        );
-    }
+/// What the thread sends with.
+struct Sending {
+    engine: Arc<Engine>,
+    /// The topic for the records.
+    topic: Arc<str>,
+    on_loss: OnLoss,
 }
 
 /// Gathers records until there are enough or the oldest has waited long enough; until the tracer is
 /// closed, or the client.
-fn run(
-    engine: &Arc<Engine>,
-    trace_topic: &Arc<str>,
-    records: &Receiver<Traced>,
-    closing: &Receiver<()>,
-) {
+fn run(sending: &Sending, records: &Receiver<Traced>, closing: &Receiver<()>) {
     let mut waiting: Vec<Traced> = Vec::new();
     let mut flush_at = Instant::now();
     loop {
@@ -226,76 +207,91 @@ fn run(
                 // If a client is closed before its producer, some records may be left: they are
                 // reported as lost.
                 waiting.extend(records.try_iter());
-                flush(engine, trace_topic, &mut waiting);
+                sending.flush(&mut waiting);
                 return;
             }
         }
-        flush(engine, trace_topic, &mut waiting);
+        sending.flush(&mut waiting);
     }
 }
 
-/// Sends the records that wait, those about one topic together.
-fn flush(engine: &Arc<Engine>, trace_topic: &Arc<str>, waiting: &mut Vec<Traced>) {
-    let mut by_topic: BTreeMap<Arc<str>, Vec<Traced>> = BTreeMap::new();
-    for traced in waiting.drain(..) {
-        by_topic
-            .entry(traced.about.clone())
-            .or_default()
-            .push(traced);
-    }
-    for records in by_topic.into_values() {
-        let mut body = String::new();
-        let mut keys = String::new();
-        for traced in records {
-            let own_keys = within(&traced.keys, MAX_KEYS);
-            let full = body.len() + traced.text.len() > MAX_BODY
-                || keys.len() + 1 + own_keys.len() > MAX_KEYS;
-            if !body.is_empty() && full {
-                send(
-                    engine,
-                    trace_topic,
-                    mem::take(&mut body),
-                    mem::take(&mut keys),
-                );
+impl Sending {
+    /// Sends the records that wait, those about one topic together.
+    fn flush(&self, waiting: &mut Vec<Traced>) {
+        let mut by_topic: BTreeMap<Arc<str>, Vec<Traced>> = BTreeMap::new();
+        for traced in waiting.drain(..) {
+            let about = by_topic.entry(traced.about.clone());
+            about.or_default().push(traced);
+        }
+        for records in by_topic.into_values() {
+            let mut next = Outgoing::default();
+            for traced in records {
+                if !next.fits(&traced) {
+                    self.send(mem::take(&mut next));
+                }
+                next.take(traced);
             }
-            body.push_str(&traced.text);
-            if !keys.is_empty() {
-                keys.push(' ');
+            self.send(next);
+        }
+    }
+
+    fn send(&self, next: Outgoing) {
+        let Outgoing {
+            body,
+            keys,
+            records,
+            ..
+        } = next;
+        let message = Message::new(self.topic.clone(), body).key(keys);
+        let on_loss = self.on_loss.clone();
+        let listener = Listener::uncounted(Recipient::Callback(Box::new(move |result| {
+            if let Err(error) = result {
+                on_loss(records, Loss::Failed(&error));
             }
-            keys.push_str(&own_keys);
-        }
-        send(engine, trace_topic, body, keys);
+        })));
+        let content = Content::Message(&message);
+        let call = SendCall::new(content, None, SEND_TIMEOUT);
+        launch(&self.engine, call, 1, listener);
     }
 }
 
-/// The first keys, as many as fit into `most` bytes.
-fn within(keys: &[String], most: usize) -> String {
-    let mut text = String::new();
-    for key in keys {
-        let gap = usize::from(!text.is_empty());
-        if text.len() + gap + key.len() > most {
-            break;
-        }
-        if gap > 0 {
-            text.push(' ');
-        }
-        text.push_str(key);
-    }
-    text
+/// A message of records.
+#[derive(Default)]
+struct Outgoing {
+    body: String,
+    keys: String,
+    /// Each key is there once.
+    known: BTreeSet<String>,
+    records: u64,
 }
 
-fn send(engine: &Arc<Engine>, trace_topic: &Arc<str>, body: String, keys: String) {
-    let message = Message::new(trace_topic.clone(), body).key(keys);
-    let own = engine.clone();
-    let listener = Listener::uncounted(Recipient::Callback(Box::new(move |result| {
-        if let Err(error) = result {
-            let (level, more) = own.warnings.level(Instant::now());
-            logging::log!(target: LOG, level, "trace records were lost: {error}{more}");
+impl Outgoing {
+    fn fits(&self, more: &Traced) -> bool {
+        let new = more.keys.iter().filter(|key| !self.known.contains(*key));
+        let keys: usize = new.map(|key| 1 + key.len()).sum();
+        self.body.is_empty()
+            || self.body.len() + more.text.len() <= MAX_BODY && self.keys.len() + keys <= MAX_KEYS
+    }
+
+    /// Takes records, and as many of their keys as fit.
+    fn take(&mut self, more: Traced) {
+        self.body.push_str(&more.text);
+        self.records += more.records;
+        for key in more.keys {
+            let gap = usize::from(!self.keys.is_empty());
+            if self.keys.len() + gap + key.len() > MAX_KEYS {
+                return;
+            }
+            if self.known.contains(&key) {
+                continue;
+            }
+            if gap > 0 {
+                self.keys.push(' ');
+            }
+            self.keys.push_str(&key);
+            self.known.insert(key);
         }
-    })));
-    let content = Content::Message(&message);
-    let call = SendCall::new(content, None, SEND_TIMEOUT);
-    launch(engine, call, 1, listener);
+    }
 }
 
 /// Waits for the sends in flight, and unregisters the tracer's group from the brokers.

@@ -40,6 +40,27 @@ fn consume_sets_up_its_client_as_it_is_told() {
 }
 
 #[test]
+fn consume_traces_what_it_consumes_in_every_way() {
+    let cluster = Cluster::builder().topic("T", 1).start().unwrap();
+    let producer = Producer::builder("sends").name_server(cluster.name_server());
+    let sent = producer.start().unwrap().send(&Message::new("T", "1"));
+    let id = sent.unwrap().message_id().to_owned();
+    for (before, kind) in ["push", "pull", "simple"].into_iter().enumerate() {
+        let args = format!("--trace --kind {kind} --group {kind} --topic T --from first --count 1");
+        let out = consume(&args, &cluster);
+        assert_eq!(out.code, 0, "{out:?}");
+        let traces = cluster.messages("RMQ_SYS_TRACE_TOPIC");
+        assert_eq!(traces.len(), before + 1, "{kind}");
+        let text = String::from_utf8(traces[before].body().to_vec()).unwrap();
+        let records: Vec<&str> = text.split_terminator('\u{2}').collect();
+        assert_eq!(records.len(), 2, "{kind}: {text}");
+        assert!(records.iter().all(|record| record.contains(&id)), "{text}");
+        assert!(records[0].starts_with("SubBefore\u{1}"), "{text}");
+        assert!(records[1].ends_with(&format!("\u{1}{kind}")), "{text}");
+    }
+}
+
+#[test]
 fn consume_takes_the_name_servers_from_the_environment() {
     let cluster = Cluster::builder().topic("TopicTest", 1).start().unwrap();
     let mut command = program("consume");
@@ -184,7 +205,6 @@ fn consume_refuses_options_that_do_not_go_together() {
             "--broker-assignment",
             "--broker-assignment is not built yet",
         ),
-        ("--trace", "--trace is not built yet"),
         ("--secret-key s", "--access-key"),
         ("--access-key k", "--secret-key"),
         ("--security-token t", "--access-key"),

@@ -123,6 +123,8 @@ fn every_tutorial_runs_alone() {
         "a between 0 and 3\" sees 3 of them",
         "asked with namespace InstanceTest",
         "1 message(s) of RMQ_SYS_TRACE_TOPIC are about OrderID188",
+        "RMQ_SYS_TRACE_TOPIC has 5 beginnings and 5 ends",
+        "1 message(s) of RMQ_SYS_TRACE_TOPIC are about OrderID189",
         " has greeting 9",
         "TopicTest@broker-a:1 is committed up to 5",
         "3 messages have the tag TagA",

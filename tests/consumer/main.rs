@@ -21,3 +21,4 @@ mod simple;
 mod start;
 #[path = "../support/mod.rs"]
 mod support;
+mod trace;

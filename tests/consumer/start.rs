@@ -197,6 +197,31 @@ fn a_strict_consumer_does_not_join_members_that_subscribe_differently() {
 }
 
 #[test]
+fn a_start_without_access_fails_with_the_brokers_words() {
+    let cluster = cluster();
+    for (code, remark) in [
+        (16, "no permission to read"),
+        (1, "org.apache.rocketmq.acl.common.AclException: wrong"),
+    ] {
+        let refused = Fault::answer(code, remark).on(On::QueryOffset);
+        let refused = cluster.broker("broker-a").inject(refused);
+        let error = consumer(&cluster).start(|_| Ok(())).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Broker, "{error}");
+        assert_eq!(error.response_code(), Some(code.into()), "{error}");
+        assert_eq!((error.topic(), error.remark()), (Some("T"), Some(remark)));
+        refused.remove();
+    }
+    assert!(cluster.requests(&On::Heartbeat).is_empty(), "none joined");
+    // Another failure of the question may pass.
+    inject(
+        &cluster,
+        &Fault::answer(1, "down").on(On::QueryOffset).once(),
+    );
+    let (consumer, _got) = bodies(consumer(&cluster));
+    consumer.shutdown();
+}
+
+#[test]
 fn a_refused_pull_is_reported_with_its_code() {
     let cluster = cluster();
     let (told, events) = unbounded();

@@ -79,7 +79,8 @@ const WALL_CLOCKS: &[(&str, &str)] = &[
         "producer/gather/gatherer.rs",
         "the same, for the keys of batches",
     ),
-    ("send/tracer.rs", "when something happened, for people"),
+    ("producer/trace.rs", "when something happened, for people"),
+    ("consumer/consume/trace.rs", "the same"),
     (
         "consumer/offset/start.rs",
         "a time to start from that the caller chose",

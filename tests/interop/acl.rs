@@ -5,9 +5,12 @@ use std::sync::{Arc, Mutex};
 use rocketmq_blocking::hook::{RpcHook, RpcRequest, RpcResponse};
 use rocketmq_blocking::producer::ProducerBuilder;
 use rocketmq_blocking::protocol::HeaderFormat;
-use rocketmq_blocking::{Batch, ClientOptions, Error, ErrorKind, Message, Producer, SendFate};
+use rocketmq_blocking::{
+    Batch, ClientOptions, Error, ErrorKind, Message, Producer, PullConsumer, PushConsumer,
+    SendFate, SimpleConsumer,
+};
 
-use crate::servers::{PATIENCE, env};
+use crate::servers::{PATIENCE, env, kinds};
 
 /// With timeouts that a busy machine does not reach.
 fn builder(group: &str) -> ProducerBuilder {
@@ -175,5 +178,66 @@ fn without_the_right_secret_nothing_is_accepted() {
             ErrorKind::Broker,
             "{why}"
         );
+    }
+}
+
+#[test]
+#[ignore = "needs real servers: tests/rocketmq/all.sh VERSION"]
+fn consumers_with_the_right_secret_are_served_also_in_namespaces() {
+    let signed =
+        || kinds::options().credentials(env("ROCKETMQ_ACCESS_KEY"), env("ROCKETMQ_SECRET_KEY"));
+    let binary = signed().header_format(HeaderFormat::Binary);
+    for (topic, options) in [
+        ("AclConsume", binary),
+        ("AclConsumeSpace", signed().namespace("MQ_INST_1_2")),
+        ("AclConsumeSpace2", signed().namespace_v2("space")),
+    ] {
+        kinds::all_consume(&options, topic);
+    }
+}
+
+#[test]
+#[ignore = "needs real servers: tests/rocketmq/all.sh VERSION"]
+fn consumers_without_the_right_secret_do_not_start() {
+    let key = env("ROCKETMQ_ACCESS_KEY");
+    let right = kinds::options().credentials(&key, env("ROCKETMQ_SECRET_KEY"));
+    let producer = Producer::builder("AclWrong")
+        .options(right)
+        .send_timeout(PATIENCE);
+    let producer = producer.start().unwrap();
+    let topic = "AclConsumeWrong";
+    let _receipt = producer.send(&Message::new(topic, "x")).unwrap();
+    for (why, options) in [
+        (
+            "secret",
+            kinds::options().credentials(&key, "wrongSecretKey"),
+        ),
+        (
+            "key",
+            kinds::options().credentials("unknownKey", "wrongSecretKey"),
+        ),
+        ("none", kinds::options()),
+    ] {
+        let push = PushConsumer::builder("acl-wrong").options(options.clone());
+        let push = push.subscribe(topic, "*").start(|_| Ok(())).map(drop);
+        let pull = PullConsumer::builder("acl-wrong").options(options.clone());
+        let pull = pull.subscribe(topic, "*").start().map(drop);
+        let simple = SimpleConsumer::builder("acl-wrong").options(options);
+        let simple = simple.subscribe(topic, "*").start().map(drop);
+        for (kind, started) in [("push", push), ("pull", pull), ("simple", simple)] {
+            let error = started.expect_err(why);
+            println!("{why}, {kind}: {error}");
+            let code = if env("ROCKETMQ_VERSION").starts_with("4.") {
+                1
+            } else {
+                16
+            };
+            assert_eq!(error.kind(), ErrorKind::Broker, "{why}, {kind}: {error}");
+            assert_eq!(
+                error.response_code(),
+                Some(code.into()),
+                "{why}, {kind}: {error}"
+            );
+        }
     }
 }

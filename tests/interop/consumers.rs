@@ -8,7 +8,7 @@ use crossbeam_channel::unbounded;
 use rocketmq_blocking::consumer::PushConsumerBuilder;
 use rocketmq_blocking::{Message, Producer, PushConsumer, Retry, StartFrom};
 
-use crate::servers::{PATIENCE, Server, eventually};
+use crate::servers::{PATIENCE, Server, eventually, kinds};
 
 fn consumer(server: &Server, group: &str, topic: &str) -> PushConsumerBuilder {
     PushConsumer::builder(group)
@@ -174,4 +174,28 @@ fn an_ordered_consumer_keeps_the_order_and_retries_in_place() {
     let got: Vec<_> = (0..21).map(next).collect();
     assert_eq!(got, expected);
     assert!(consumer.shutdown_within(PATIENCE).is_clean());
+}
+
+#[test]
+#[ignore = "needs real servers: tests/rocketmq/all.sh VERSION"]
+fn every_kind_consumes_in_namespaces_of_both_versions() {
+    let server = Server::from_env();
+    let producer = server.producer("consumers-space-look").start().unwrap();
+    let first = kinds::options().namespace("MQ_INST_1_2");
+    kinds::all_consume(&first, "ConsumersSpace");
+    let second = kinds::options().namespace_v2("space");
+    kinds::all_consume(&second, "ConsumersSpace2");
+    // Names on the wire have that of the first version, and not that of the second.
+    let admin = producer.admin();
+    for (topic, group) in [
+        (
+            "MQ_INST_1_2%ConsumersSpace",
+            "MQ_INST_1_2%ConsumersSpace-push",
+        ),
+        ("ConsumersSpace2", "ConsumersSpace2-push"),
+    ] {
+        let queues = admin.subscribe_queues(topic).unwrap();
+        let committed = |queue| admin.committed_offset(group, queue).unwrap().unwrap_or(0);
+        assert_eq!(queues.iter().map(committed).sum::<i64>(), 20, "{topic}");
+    }
 }

@@ -19,14 +19,18 @@ mod java_consumers;
 mod java_groups;
 #[path = "../ledger/mod.rs"]
 mod ledger;
+mod operators;
+mod pulls;
 mod sends;
 mod servers;
 mod simple;
 mod strict;
 #[path = "../support/mod.rs"]
 mod support;
+mod takeover;
 #[cfg(feature = "tls")]
 mod tls;
+mod trace;
 mod transactions;
 
 /// For cargo a filter that matches nothing is not a failure: a module that no script names would

@@ -8,8 +8,11 @@ use std::time::{Duration, Instant};
 
 use rocketmq_blocking::producer::ProducerBuilder;
 use rocketmq_blocking::{
-    Batch, ClientOptions, ErrorKind, Message, Producer, SendFate, SendReceipt, TlsConfig,
+    Batch, ClientOptions, ErrorKind, Message, Producer, PushConsumer, SendFate, SendReceipt,
+    TlsConfig,
 };
+
+use crate::servers::kinds;
 
 const CA: &str = include_str!("../certificates/ca.pem");
 const OTHER_CA: &str = include_str!("../certificates/other-ca.pem");
@@ -28,6 +31,8 @@ mod test_mode {
         all_modes_work(TlsConfig::new().danger_accept_any_certificate());
         refused(TlsConfig::new(), "UnknownIssuer");
         refused(TlsConfig::new().ca_pem(CA), "UnknownIssuer");
+        let any = TlsConfig::new().danger_accept_any_certificate();
+        kinds::all_consume(&kinds::options().tls(any), "TlsAny");
     }
 }
 
@@ -43,6 +48,17 @@ mod enforcing {
         let elsewhere = TlsConfig::new().ca_pem(CA).server_name("elsewhere.example");
         refused(elsewhere, "not valid for name");
 
+        let options = |tls: TlsConfig| kinds::options().tls(tls);
+        kinds::all_consume(&options(TlsConfig::new().ca_pem(CA)), "TlsKnown");
+        let other = options(TlsConfig::new().ca_pem(OTHER_CA));
+        let consumer = PushConsumer::builder("tls").options(other);
+        let consumer = consumer
+            .subscribe("TlsKnown", "*")
+            .start_timeout(Duration::from_secs(1));
+        let error = consumer.start(|_| Ok(())).map(drop).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Tls, "{error}");
+        assert!(error.to_string().contains("UnknownIssuer"), "{error}");
+
         let plain = builder().start().unwrap();
         let error = plain.send(&Message::new("Tls", "plain")).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::NoNameServer, "{error}");
@@ -57,7 +73,8 @@ mod mutual {
     fn servers_that_want_a_certificate_get_it() {
         let tls = TlsConfig::new().ca_pem(CA);
         let own = tls.clone().client_certificate_pem(CLIENT, CLIENT_KEY);
-        all_modes_work(own);
+        all_modes_work(own.clone());
+        kinds::all_consume(&kinds::options().tls(own), "TlsMutual");
         refused(tls, "TLS");
     }
 }

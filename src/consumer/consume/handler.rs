@@ -9,6 +9,7 @@ use crate::consumer::hooks::ConsumeOutcome;
 use crate::consumer::queue::Assigned;
 use crate::message::MessageView;
 use crate::panics::caught;
+use crate::protocol::trace::Consumed;
 
 /// How the handler of one message ended.
 #[derive(Debug)]
@@ -25,6 +26,16 @@ impl Ended {
             Ended::Ok => ConsumeOutcome::Done,
             Ended::Retry(retry) => ConsumeOutcome::Retry(retry),
             Ended::Panicked => ConsumeOutcome::Panicked,
+        }
+    }
+
+    /// The same as message trace has it. `is_late`: after the consume timeout.
+    pub(super) fn traced(&self, is_late: bool) -> Consumed {
+        match self {
+            Ended::Panicked => Consumed::Exception,
+            Ended::Ok | Ended::Retry(_) if is_late => Consumed::TimedOut,
+            Ended::Ok => Consumed::Success,
+            Ended::Retry(_) => Consumed::Failed,
         }
     }
 }

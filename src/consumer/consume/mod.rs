@@ -7,6 +7,7 @@
 //! - `handler`: the user's code, and how it ended; `deliveries`: the messages of a batch; `ordered`: those
 //!   of an ordered consumer;
 //! - `unpack`: messages as the handler gets them;
+//! - `trace`: message trace of what user code gets, and of how it ended;
 //! - `direct`: a message that is handled now, on an operator's request;
 //! - `worker`: the consume threads; what `settle` decides, they do or hand to `control::backs`.
 
@@ -17,6 +18,7 @@ mod handler;
 mod ordered;
 mod outcome;
 mod retry;
+mod trace;
 mod unpack;
 mod worker;
 
@@ -26,5 +28,6 @@ pub(crate) use handler::{Batch, Handler, InOrder, Single};
 pub use ordered::OrderedMessage;
 pub(crate) use outcome::{Fallback, Limits, Mode, fallback};
 pub use retry::Retry;
+pub(crate) use trace::{Begun, Trace};
 pub(crate) use unpack::unpack;
 pub(crate) use worker::Worker;

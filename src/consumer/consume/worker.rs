@@ -70,7 +70,7 @@ impl Worker {
         }
     }
 
-    /// Runs the handler, and the hooks around it.
+    /// Runs the handler, with hooks and trace around it.
     fn call(&self, queue: &Arc<Assigned>, messages: &[MessageView]) -> Vec<Ended> {
         let (config, started) = (&self.shared.config, Instant::now());
         let context = config.hooks.watch_calls().then(|| ConsumeContext {
@@ -82,7 +82,14 @@ impl Worker {
         if let Some(context) = &context {
             config.hooks.before(context);
         }
+        let trace = self.shared.trace.as_ref();
+        let traced = trace.map(|trace| (trace, trace.before(messages.iter())));
         let ended = self.handler.handle(queue, messages);
+        if let Some((trace, begun)) = traced {
+            let is_late = started.elapsed() >= config.consume_timeout;
+            let outcomes = ended.iter().map(|ended| ended.traced(is_late));
+            trace.after(&begun, messages.iter().zip(outcomes));
+        }
         if let Some(context) = &context {
             let outcomes: Vec<_> = ended.iter().map(Ended::outcome).collect();
             config.hooks.after(context, &outcomes);

@@ -480,8 +480,7 @@ impl Controller {
         drop(self.begun.events);
         self.backs.close();
         self.calls.close(report.uncommitted.is_empty());
-        self.tools.dispatcher.close();
-        self.tools.membership.unregister(deadline);
+        self.tools.leave(deadline);
         drop((self.tools.membership, self.tools.events, self.tools.local));
         self.begun.started.keep(());
         self.begun.ended.keep(report);

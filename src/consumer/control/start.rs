@@ -11,6 +11,7 @@ use super::stages::starts::read_committed;
 use super::tools::Tools;
 use super::wire::Wire;
 use crate::client::{ClientCore, Membership};
+use crate::consumer::admission::no_access;
 use crate::consumer::config::Sharing;
 use crate::consumer::consume::Mode;
 use crate::consumer::observe::{Events, History};
@@ -18,6 +19,7 @@ use crate::consumer::offset::{LocalOffsets, Progress, Saver};
 use crate::consumer::queue::Budget;
 use crate::consumer::shared::Shared;
 use crate::consumer::topics::GroupFacts;
+use crate::error::Result;
 use crate::sync::channel::Receiver;
 use crate::transport::{Deadline, epoch_millis};
 
@@ -49,7 +51,14 @@ impl Parts {
     /// Asks whether the group has offsets in the topics, until the deadline. This happens before the
     /// consumer is a member: members that start together must not mistake the offsets that the others
     /// have just committed for those of a group that is known.
-    pub(crate) fn learn_group(&mut self, events: &Receiver<Event>, deadline: Deadline) {
+    ///
+    /// # Errors
+    /// `Broker`: a broker refuses access.
+    pub(crate) fn learn_group(
+        &mut self,
+        events: &Receiver<Event>,
+        deadline: Deadline,
+    ) -> Result<()> {
         let mut open = 0;
         let now = Instant::now();
         for (topic, _) in self
@@ -69,17 +78,23 @@ impl Parts {
         }
         while open > 0 {
             let Ok(event) = events.recv_deadline(deadline.instant()) else {
-                return;
+                break;
             };
             if let Event::Answer(answered) = event {
                 let Answered { asked, outcome, .. } = *answered;
                 if let Asked::Committed(queue) = asked {
                     open -= 1;
+                    if let Some(error) = outcome.as_ref().ok().and_then(no_access) {
+                        let names = self.shared.topics.names();
+                        let topic = names.for_users(&queue.topic().into());
+                        return Err(error.on_topic(&topic));
+                    }
                     let (committed, zero_may_mean_none) = read_committed(outcome);
                     self.facts.note(&queue, committed, zero_may_mean_none);
                 }
             }
         }
+        Ok(())
     }
 }
 
@@ -112,6 +127,7 @@ pub(crate) fn spawn(begun: Beginning, parts: Parts, membership: Arc<Membership>)
         histories: histories.collect(),
         events: Events::start(listener, &threads, shared.counters.clone())?,
         budget: Budget::new(shared.config.byte_budget, shared.config.pull_batch),
+        trace: shared.trace,
         config: shared.config,
         topics: shared.topics,
         wire,

@@ -8,11 +8,12 @@ use super::inbox::Inbox;
 use super::wire::Wire;
 use crate::client::Membership;
 use crate::consumer::config::ConsumerConfig;
-use crate::consumer::consume::Dispatcher;
+use crate::consumer::consume::{Dispatcher, Trace};
 use crate::consumer::observe::{Counters, Events, History};
 use crate::consumer::offset::{LocalOffsets, Progress};
 use crate::consumer::queue::{Assignment, Budget};
 use crate::consumer::topics::{GroupFacts, Topics};
+use crate::transport::Deadline;
 
 /// The control thread's state apart from the queues.
 pub(super) struct Tools {
@@ -30,6 +31,8 @@ pub(super) struct Tools {
     /// Of what is counted of each topic.
     pub(super) histories: HashMap<Arc<str>, History>,
     pub(super) events: Events,
+    /// Message trace, if it is on.
+    pub(super) trace: Option<Arc<Trace>>,
     /// The offsets of a broadcasting consumer; otherwise brokers keep them.
     pub(super) local: Option<LocalOffsets>,
     /// When the consumer was started, epoch milliseconds.
@@ -49,6 +52,15 @@ pub(super) struct Tools {
 }
 
 impl Tools {
+    /// No message is handed out from now on: sends the trace that waits, and unregisters at the brokers.
+    pub(super) fn leave(&self, deadline: Deadline) {
+        self.dispatcher.close();
+        if let Some(trace) = &self.trace {
+            trace.close(deadline.share(Instant::now(), 4));
+        }
+        self.membership.unregister(deadline);
+    }
+
     /// The next number of an assignment, seek or reset.
     pub(super) fn next_generation(&mut self) -> u64 {
         self.last_generation += 1;

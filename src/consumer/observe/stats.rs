@@ -118,6 +118,8 @@ counters! {
     stalls,
     /// Events that were dropped because the listener was slow.
     events_dropped,
+    /// Records of [message trace](crate::consumer::PushConsumerBuilder::trace) that were lost.
+    trace_lost,
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use crate::consumer::queue::Assigned;
 use crate::consumer::running::Running;
 use crate::error::{Error, ErrorKind, Result};
 use crate::message::MessageQueue;
+use crate::protocol::trace::Consumed;
 use crate::transport::Deadline;
 
 /// How long brokers have to answer with the ends of queues.
@@ -70,6 +71,12 @@ impl Poller {
         }
         let count = handed.len();
         let messages = unpack(shared, queue, handed);
+        if let Some(trace) = &shared.trace {
+            // As in Java: a poll is the consumption, for which there is no handler.
+            let views = messages.iter().map(|(_, message)| message);
+            let begun = trace.before(views.clone());
+            trace.after(&begun, views.map(|message| (message, Consumed::Success)));
+        }
         let polled_by = self.open.add(messages.len());
         let source = Arc::new(Source {
             queue: queue.clone(),

@@ -298,6 +298,22 @@ impl PushConsumerBuilder {
         self
     }
 
+    /// Traces what is consumed to `RMQ_SYS_TRACE_TOPIC` (default: off), in Java's format: a record when a
+    /// message goes to the handler, and one when that has ended with it. Records leave in batches of 10 or
+    /// every 5 s. Up to 2,048 are queued; a handler never waits for its trace. Records that are lost are
+    /// logged, and [counted](crate::consumer::ConsumerStats::trace_lost).
+    #[doc(alias = "setEnableMsgTrace")]
+    pub fn trace(self) -> Self {
+        self.trace_topic(crate::protocol::trace::TOPIC)
+    }
+
+    /// The same, to a topic of your own (default: off).
+    #[doc(alias = "setCustomizedTraceTopic")]
+    pub fn trace_topic(mut self, topic: impl Into<String>) -> Self {
+        self.config.trace_topic = Some(topic.into().into());
+        self
+    }
+
     /// How long the start waits for a name server that does not answer (default 10 s).
     pub fn start_timeout(mut self, timeout: Duration) -> Self {
         self.config.start_timeout = timeout;
@@ -336,6 +352,9 @@ impl PushConsumerBuilder {
     /// subscription, a group that is already in use on a shared client, an SQL filter that a broker
     /// refuses (its answer is in the error), or a living member of the group with the same client id;
     /// with [`strict_subscriptions`](Self::strict_subscriptions) for members that subscribe differently;
+    /// [`Broker`](crate::ErrorKind::Broker) if a broker refuses access to a topic or the group: for want of a
+    /// permission, or for a wrong signature (not while broadcasting, where an
+    /// [event](crate::consumer::Event::Refused) reports it);
     /// [`NoNameServer`](crate::ErrorKind::NoNameServer) if none is set, or none answers within
     /// [`start_timeout`](Self::start_timeout);
     /// [`Invalid`](crate::ErrorKind::Invalid) if both a client and settings of a client are given;

@@ -140,6 +140,24 @@ impl SimpleConsumerBuilder {
         self
     }
 
+    /// Traces messages to `RMQ_SYS_TRACE_TOPIC` (default: off), in Java's format: a record when a message is
+    /// received, and one when it is settled. An ack that the broker confirmed is a success;
+    /// [`retry_after`](super::ReceivedMessage::retry_after) and
+    /// [`dead_letter`](super::ReceivedMessage::dead_letter) are failures; an expired message has timed out. A
+    /// message that is dropped has no second record. Records leave in batches of 10 or every 5 s. Up to 2,048
+    /// are queued; a receive never waits for its trace. Records that are lost are logged.
+    #[doc(alias = "setEnableMsgTrace")]
+    pub fn trace(self) -> Self {
+        self.trace_topic(crate::protocol::trace::TOPIC)
+    }
+
+    /// The same, to a topic of your own (default: off).
+    #[doc(alias = "setCustomizedTraceTopic")]
+    pub fn trace_topic(mut self, topic: impl Into<String>) -> Self {
+        self.config.trace_topic = Some(topic.into().into());
+        self
+    }
+
     /// How long the start waits for a name server that does not answer (default 10 s).
     pub fn start_timeout(mut self, timeout: Duration) -> Self {
         self.config.start_timeout = timeout;
@@ -152,7 +170,8 @@ impl SimpleConsumerBuilder {
     /// [`Config`](crate::ErrorKind::Config) for a bad group, topic, filter or setting, a filter that a
     /// broker refuses, or a group that is already in use on a shared client;
     /// [`Broker`](crate::ErrorKind::Broker) with the code `REQUEST_CODE_NOT_SUPPORTED` if a broker of the
-    /// topics has no POP (before 5.0);
+    /// topics has no POP (before 5.0), and with its own code if one refuses access: for want of a permission, or
+    /// for a wrong signature;
     /// [`NoNameServer`](crate::ErrorKind::NoNameServer) if none is set, or none answers within
     /// [`start_timeout`](Self::start_timeout);
     /// [`Invalid`](crate::ErrorKind::Invalid) if both a client and settings of a client are given;

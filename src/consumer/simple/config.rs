@@ -28,6 +28,8 @@ pub(super) struct SimpleConfig {
     pub(super) ack_timeout: Duration,
     /// Deliveries after which a message is a dead letter; `None`: never.
     pub(super) max_attempts: Option<u32>,
+    /// The topic for traces, if tracing is on.
+    pub(super) trace_topic: Option<Arc<str>>,
     pub(super) start_timeout: Duration,
 }
 
@@ -41,6 +43,7 @@ impl SimpleConfig {
             wait: Duration::from_secs(15),
             ack_timeout: Duration::from_secs(5),
             max_attempts: Some(17),
+            trace_topic: None,
             start_timeout: Duration::from_secs(10),
         }
     }

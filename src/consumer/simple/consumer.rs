@@ -155,9 +155,8 @@ impl SimpleConsumer {
         let deadline = Deadline::after(Instant::now(), shared.config.ack_timeout);
         let outcomes = ack_all(shared, &deliveries, deadline).into_iter();
         let outcomes = outcomes.zip(messages);
-        let settled: Vec<Result<AckStatus>> = outcomes
-            .map(|(outcome, m)| m.closed_if_settled(outcome))
-            .collect();
+        let settled: Vec<Result<AckStatus>> =
+            outcomes.map(|(outcome, m)| m.acked(outcome)).collect();
         settled.into_iter().collect()
     }
 

@@ -1,6 +1,7 @@
 //! A received message.
 
 use std::fmt;
+use std::iter;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,8 +9,11 @@ use std::time::{Duration, Instant};
 use super::config::check_invisible;
 use super::settle::{AckStatus, Delivery, ack_all, dead_letter, hide};
 use super::shared::SimpleShared;
+use crate::consumer::consume::Begun;
 use crate::error::Result;
 use crate::message::MessageView;
+use crate::protocol::trace::Consumed;
+use crate::sync::Mutex;
 use crate::transport::Deadline;
 
 /// A message of a [`SimpleConsumer`](super::SimpleConsumer). It is a [`MessageView`] that is hidden from all
@@ -25,6 +29,8 @@ pub struct ReceivedMessage {
     shared: Arc<SimpleShared>,
     /// Among those that are held.
     number: u64,
+    /// The record of its receipt, until it has one of its end.
+    traced: Mutex<Option<Begun>>,
 }
 
 impl ReceivedMessage {
@@ -36,11 +42,14 @@ impl ReceivedMessage {
         let offset = message.queue_offset().try_into().unwrap_or(0);
         let queue = message.queue().cloned();
         let number = queue.map_or(0, |queue| shared.held.open(queue, offset));
+        let trace = shared.trace.as_ref();
+        let begun = trace.map(|trace| trace.before(iter::once(&message)));
         ReceivedMessage {
             message,
             delivery,
             shared,
             number,
+            traced: Mutex::new(begun),
         }
     }
 
@@ -58,7 +67,7 @@ impl ReceivedMessage {
     pub fn ack(&self) -> Result<AckStatus> {
         self.shared.check_not_ended()?;
         let outcome = ack_all(&self.shared, &[&self.delivery], self.deadline()).pop();
-        self.closed_if_settled(outcome.unwrap_or(Ok(AckStatus::Unknown)))
+        self.acked(outcome.unwrap_or(Ok(AckStatus::Unknown)))
     }
 
     /// Hides the message for this time from now on (1 s to 12 h), for work that takes longer than expected.
@@ -91,7 +100,7 @@ impl ReceivedMessage {
         if hidden == AckStatus::Confirmed {
             self.delivery.give_back();
         }
-        self.closed_if_settled(Ok(hidden))
+        self.settled(Ok(hidden), Consumed::Failed)
     }
 
     /// Puts the message into the group's dead letter topic (`%DLQ%group`), and acks it. If only the ack
@@ -103,7 +112,7 @@ impl ReceivedMessage {
     pub fn dead_letter(&self) -> Result<AckStatus> {
         self.shared.check_not_ended()?;
         let outcome = dead_letter(&self.shared, &self.delivery, self.deadline());
-        self.closed_if_settled(outcome)
+        self.settled(outcome, Consumed::Failed)
     }
 
     /// Until when the message is hidden from others, minus a safety margin. From then on an ack is
@@ -126,10 +135,22 @@ impl ReceivedMessage {
         Arc::ptr_eq(&self.shared, shared)
     }
 
-    /// What is settled is not held any more: a shutdown need not wait for it.
-    pub(super) fn closed_if_settled(&self, outcome: Result<AckStatus>) -> Result<AckStatus> {
-        if matches!(outcome, Ok(AckStatus::Confirmed | AckStatus::Expired)) {
-            self.shared.held.close(self.number);
+    /// What follows from the outcome of an ack.
+    pub(super) fn acked(&self, outcome: Result<AckStatus>) -> Result<AckStatus> {
+        self.settled(outcome, Consumed::Success)
+    }
+
+    /// What is settled is not held any more: a shutdown need not wait for it. `consumed`: how it ended, if the
+    /// broker confirmed that.
+    fn settled(&self, outcome: Result<AckStatus>, consumed: Consumed) -> Result<AckStatus> {
+        let consumed = match outcome {
+            Ok(AckStatus::Confirmed) => consumed,
+            Ok(AckStatus::Expired) => Consumed::TimedOut,
+            Ok(AckStatus::Unknown) | Err(_) => return outcome,
+        };
+        self.shared.held.close(self.number);
+        if let (Some(trace), Some(begun)) = (&self.shared.trace, self.traced.lock().take()) {
+            trace.after(&begun, [(&self.message, consumed)]);
         }
         outcome
     }

@@ -9,7 +9,8 @@ use super::receive::no_pop;
 use super::shared::SimpleShared;
 use crate::client::{Client, ClientCore, Gathering, Membership, RouteListener};
 use crate::consumer::LOG;
-use crate::consumer::admission::{WITHIN, ask_filters, check_filters};
+use crate::consumer::admission::{WITHIN, ask_filters, check_filters, no_access};
+use crate::consumer::consume::Trace;
 use crate::consumer::observe::ShutdownReport;
 use crate::consumer::running::find_topic;
 use crate::consumer::topics::{Topics, masters_of};
@@ -52,7 +53,10 @@ impl Running {
             find_topic(&client, topic, deadline)?;
         }
         admit(&topics, &group, &core)?;
-        let shared = Arc::new(SimpleShared::new(config, group, topics, core.clone()));
+        // It counts nothing: what is lost is only logged.
+        let trace = Trace::start(&client, &config.group, config.trace_topic.as_ref(), |_| ());
+        let shared = SimpleShared::new(config, group, topics, core.clone(), trace);
+        let shared = Arc::new(shared);
         let member = Arc::new(SimpleMember::new(shared.clone(), now));
         let membership = core.join(member.clone())?;
         let listener: Arc<dyn RouteListener> = member.clone();
@@ -89,6 +93,9 @@ impl Running {
             running: shared.held.left(),
             ..ShutdownReport::default()
         };
+        if let Some(trace) = &shared.trace {
+            trace.close(deadline.share(Instant::now(), 4));
+        }
         if let Some(membership) = self.membership.lock().take() {
             membership.unregister(deadline);
         }
@@ -118,7 +125,7 @@ impl Drop for Running {
 /// say now, the first receive will find out.
 ///
 /// # Errors
-/// `Broker`: a broker has no POP. `Config`: one refuses a filter.
+/// `Broker`: a broker has no POP, or refuses access. `Config`: one refuses a filter.
 fn admit(topics: &Topics, group: &Arc<str>, core: &ClientCore) -> Result<()> {
     let mut gathering = Gathering::new(core, Deadline::after(Instant::now(), WITHIN));
     let mut pops = Vec::new();
@@ -138,13 +145,19 @@ fn admit(topics: &Topics, group: &Arc<str>, core: &ClientCore) -> Result<()> {
     let filters = ask_filters(topics, group, core, &mut gathering);
     let answers = gathering.answers();
     for (topic, broker, place) in pops {
-        match &answers[place] {
-            Some(answer) if answer.code == response::REQUEST_CODE_NOT_SUPPORTED => {
+        let Some(answer) = &answers[place] else {
+            continue;
+        };
+        let refusal = match answer.code {
+            response::REQUEST_CODE_NOT_SUPPORTED => {
                 let error = Error::response(answer.code, answer.remark.as_deref());
-                let topic = topics.names().for_users(topic);
-                return Err(no_pop(error).at(&broker).on_topic(&topic));
+                Some(no_pop(error))
             }
-            _ => {}
+            _ => no_access(answer),
+        };
+        if let Some(error) = refusal {
+            let topic = topics.names().for_users(topic);
+            return Err(error.at(&broker).on_topic(&topic));
         }
     }
     check_filters(filters, &answers, topics)

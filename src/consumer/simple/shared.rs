@@ -8,6 +8,7 @@ use super::config::SimpleConfig;
 use super::receive::Sources;
 use super::settle::Held;
 use crate::client::ClientCore;
+use crate::consumer::consume::Trace;
 use crate::consumer::control::closed;
 use crate::consumer::topics::Topics;
 use crate::error::{Error, ErrorKind, Result};
@@ -26,6 +27,8 @@ pub(super) struct SimpleShared {
     /// The sources have changed, or the consumer has ended.
     pub(super) changed: Condvar,
     pub(super) held: Held,
+    /// Message trace, if it is on.
+    pub(super) trace: Option<Arc<Trace>>,
     /// Dropped at the end, which those at the other end see.
     open: Mutex<Option<Sender<()>>>,
     closing: Receiver<()>,
@@ -53,6 +56,7 @@ impl SimpleShared {
         group: Arc<str>,
         topics: Topics,
         core: Arc<ClientCore>,
+        trace: Option<Arc<Trace>>,
     ) -> SimpleShared {
         let (open, closing) = channel::bounded(0);
         SimpleShared {
@@ -63,6 +67,7 @@ impl SimpleShared {
             sources: Mutex::default(),
             changed: Condvar::new(),
             held: Held::default(),
+            trace,
             open: Mutex::new(Some(open)),
             closing,
             has_ended: AtomicBool::new(false),

@@ -4,12 +4,10 @@
 //! - [`reply`]: replies that a broker pushes to the client that asked
 //! - [`transaction`]: the end of a transaction, and the broker's question about one
 //! - [`recall`]: handles by which timer messages are taken back
-//! - [`trace`]: the records of message trace
 
 pub mod recall;
 pub mod reply;
 pub mod send;
-pub mod trace;
 pub mod transaction;
 
 use super::{ExtFields, FieldSink, Fields, ProtocolError, base64, code, message};

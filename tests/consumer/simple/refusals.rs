@@ -4,6 +4,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rocketmq_blocking::embedded::{Cluster, Fault, On};
+use rocketmq_blocking::protocol::code::request;
 use rocketmq_blocking::protocol::{Command, HeaderFormat};
 use rocketmq_blocking::{
     ClientOptions, ErrorKind, Filter, ResponseCode, SimpleConsumer, StartFrom,
@@ -81,6 +82,28 @@ fn a_refusal_ends_a_receive_at_once_with_the_brokers_words() {
         assert_eq!((error.remark(), error.topic()), (Some(text), Some("T")));
         refused.remove();
     }
+}
+
+#[test]
+fn a_start_without_access_fails_with_the_brokers_words() {
+    let cluster = cluster();
+    let ask = On::Code(request::POLLING_INFO);
+    for (code, remark) in [
+        (16, "no permission to read"),
+        (1, "org.apache.rocketmq.acl.common.AclException: wrong"),
+    ] {
+        let refused = Fault::answer(code, remark).on(ask.clone());
+        let refused = cluster.broker("broker-a").inject(refused);
+        let error = consumer(&cluster).start().expect_err("refused");
+        assert_eq!(error.kind(), ErrorKind::Broker, "{error}");
+        assert_eq!(error.response_code(), Some(code.into()), "{error}");
+        assert_eq!((error.topic(), error.remark()), (Some("T"), Some(remark)));
+        refused.remove();
+    }
+    assert!(cluster.requests(&On::Heartbeat).is_empty(), "none joined");
+    let down = Fault::answer(1, "down").on(ask);
+    cluster.broker("broker-a").inject(down);
+    start(consumer(&cluster)).shutdown();
 }
 
 #[test]

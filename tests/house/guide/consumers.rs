@@ -100,6 +100,7 @@ const FIELDS: &[(&str, &str, &str)] = &[
     ("ordered", "no", "is_ordered: false"),
     ("start_from", "`Last`", "start_from: Last"),
     ("subscribe", "none", "subscriptions: Subscriptions([])"),
+    ("trace", "none", "trace_topic: None"),
 ];
 
 #[test]

@@ -59,6 +59,20 @@ pub const EVENTS: &[Event] = &[
     (
         Level::Warn,
         "consumer",
+        "trace that is off or lost*",
+        "message trace is off",
+        |wait| {
+            let cluster = brokers(1);
+            // The group of the trace would be longer than a group may be.
+            let builder = PushConsumer::builder("g".repeat(120)).subscribe("T", "*");
+            let builder = builder.name_server(cluster.name_server()).trace();
+            let _consumer = builder.start(|_| Ok(())).unwrap();
+            wait();
+        },
+    ),
+    (
+        Level::Warn,
+        "consumer",
         "a handler that takes too long",
         "a handler has offset 0",
         |wait| {

@@ -1,5 +1,6 @@
 //! The servers that `tests/rocketmq/run.sh` started, and programs that run next to them.
 
+pub mod kinds;
 pub mod ledger;
 pub mod mortal;
 pub mod peer;
@@ -137,6 +138,7 @@ fn start_java(flags: &[&str], program: &str, args: &[&str]) -> Child {
         .args(["-cp", &env("ROCKETMQ_CLASSPATH")])
         .arg(here.join(program))
         .args(args)
+        .current_dir(env("ROCKETMQ_HOME_DIR"))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::inherit())

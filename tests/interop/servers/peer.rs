@@ -28,7 +28,11 @@ pub struct Consumed {
 
 impl Peer {
     pub fn start(name_server: &str) -> Peer {
-        let mut child = start_java(&[], "JavaPeer.java", &[name_server]);
+        Peer::of("JavaPeer.java", name_server)
+    }
+
+    fn of(program: &str, name_server: &str) -> Peer {
+        let mut child = start_java(&[], program, &[name_server]);
         let output = BufReader::new(child.stdout.take().expect("a pipe"));
         let (answer, answers) = unbounded();
         let (hear, consumed) = unbounded();
@@ -130,6 +134,25 @@ impl Drop for Peer {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// The tool `mqadmin`.
+pub struct Mqadmin(Peer);
+
+impl Mqadmin {
+    pub fn start(name_server: &str) -> Mqadmin {
+        Mqadmin(Peer::of("Mqadmin.java", name_server))
+    }
+
+    /// What a command prints: the words of each line.
+    #[track_caller]
+    pub fn run(&mut self, command: &str) -> Vec<Vec<String>> {
+        let answer = self.0.ask(command);
+        let output = answer["output"].as_str().expect("a text");
+        println!("{command}\n{output}");
+        let words = |line: &str| line.split_whitespace().map(str::to_owned).collect();
+        output.lines().map(words).collect()
     }
 }
 
