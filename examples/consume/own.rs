@@ -31,7 +31,10 @@ pub fn start(args: &Args) -> io::Result<Cluster> {
 pub fn assign(args: &Args, client: &Client) -> Result<(), Error> {
     if args.broker_assignment {
         for topic in &args.topics {
-            client.admin().set_pop(&args.group, topic, 0)?;
+            client
+                .admin()
+                .group(args.group.as_str())
+                .set_pop(topic, 0)?;
         }
     }
     Ok(())

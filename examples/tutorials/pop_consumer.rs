@@ -21,7 +21,7 @@ pub fn run(name_server: &str, _cluster: Option<&Cluster>) -> Result<(), Box<dyn 
     )?;
     let client = Client::start(ClientOptions::new().name_server(name_server))?;
     // An operator does this once; all members pop all queues.
-    client.admin().set_pop(GROUP, TOPIC, 0)?;
+    client.admin().group(GROUP).set_pop(TOPIC, 0)?;
     let (tell, told) = mpsc::channel();
     let consumer = PushConsumer::builder(GROUP)
         .client(&client)

@@ -13,7 +13,7 @@ fn popped() -> Cluster {
     let cluster = Cluster::builder().topic("T", 1).start().unwrap();
     let options = ClientOptions::new().name_server(cluster.name_server());
     let client = Client::start(options).unwrap();
-    client.admin().set_pop("g", "T", 0).unwrap();
+    client.admin().group("g").set_pop("T", 0).unwrap();
     cluster
 }
 

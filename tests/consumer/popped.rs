@@ -17,8 +17,7 @@ const CHANGE_INVISIBLE: i32 = 200_053;
 
 /// Brokers have the group `g` pop `T`.
 fn pop(cluster: &Cluster, share: u16) {
-    cluster.group("g").create();
-    let set = producer(cluster).admin().set_pop("g", "T", share);
+    let set = producer(cluster).admin().group("g").set_pop("T", share);
     set.expect("the mode");
 }
 
@@ -404,7 +403,7 @@ fn a_mode_that_changes_counts_from_the_next_start_on() {
     let cluster = cluster();
     let producer = producer(&cluster);
     let (consumer, seen) = bodies(popping(&cluster).rebalance_interval(Duration::from_secs(1)));
-    producer.admin().set_pull("g", "T").expect("the mode");
+    producer.admin().group("g").set_pull("T").expect("the mode");
     let asked = || cluster.requests(&On::Code(QUERY_ASSIGNMENT)).len();
     let before = asked();
     eventually("it has asked again", || asked() > before + 1);

@@ -60,7 +60,7 @@ fn queues(consumer: &PushConsumer) -> Vec<MessageQueue> {
 fn pop(server: &Server, group: &str, topic: &str) {
     let options = ClientOptions::new().name_server(&server.name_server);
     let client = Client::start(options).unwrap();
-    let set = client.admin().set_pop(group, topic, 0);
+    let set = client.admin().group(group).set_pop(topic, 0);
     match server.version {
         Version::V5 => set.expect("the mode"),
         _ => {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::client::ClientCore;
+use crate::client::Gathering;
 use crate::consumer::LOG;
-use crate::consumer::gather::Gathering;
 use crate::consumer::pop::Source;
 use crate::consumer::shared::Shared;
 use crate::consumer::topics::masters_of;

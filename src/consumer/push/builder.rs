@@ -188,7 +188,7 @@ impl PushConsumerBuilder {
 
     /// Whether brokers say how to ask for the messages of each topic (default: no, they are pulled). The
     /// consumer asks them once, at its start; an operator sets it with
-    /// [`Admin::set_pop`](crate::client::Admin::set_pop).
+    /// [`GroupAdmin::set_pop`](crate::client::GroupAdmin::set_pop).
     ///
     /// A topic for which they say POP is popped: all members of the group may get messages of all its queues,
     /// each message hidden from the others for [`invisible_time`](Self::invisible_time). That is renewed while

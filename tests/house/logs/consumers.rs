@@ -405,9 +405,8 @@ fn consumer(cluster: &Cluster) -> PushConsumerBuilder {
 /// Brokers have the group pop `T`.
 fn popped() -> Cluster {
     let cluster = brokers(1);
-    cluster.group("logs").create();
     let producer = producer(&cluster);
-    producer.admin().set_pop("logs", "T", 0).unwrap();
+    producer.admin().group("logs").set_pop("T", 0).unwrap();
     cluster
 }
 
