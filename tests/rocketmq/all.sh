@@ -26,6 +26,9 @@ ROCKETMQ_BROKER_CONF="autoCreateTopicEnable=false maxMessageSize=8192 registerNa
 # It waits for a replica that never acknowledges; 4.x needs no number of those.
 ROCKETMQ_BROKER_CONF="brokerRole=SYNC_MASTER inSyncReplicas=2 slaveTimeout=3000 waitTimeMillsInSendQueue=30000" \
   "$run" "$version" -- "${interop[@]}" -- --include-ignored broken::slow::
+# A slave, whose master suggests it whenever a consumer is behind, and is killed and comes back.
+[[ -n $only ]] || ROCKETMQ_SLAVE=1 ROCKETMQ_BROKER_CONF="slaveReadEnable=true accessMessageInMemoryMaxRatio=0 registerNameServerPeriod=10000" \
+  "$run" "$version" -- "${interop[@]}" -- --include-ignored --nocapture slave::
 # Both are killed and come back.
 ROCKETMQ_BROKERS=2 "$run" "$version" -- "${interop[@]}" -- --include-ignored --nocapture broken::kills::
 # The same, and members of consumer groups too. Less than the full size, which takes minutes; see
