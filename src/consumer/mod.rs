@@ -9,11 +9,13 @@
 // - `fetch`: what the answer to a pull means
 // - `queue`: what one assigned queue holds, how much it may hold, and its lock at the broker
 // - `consume`: consume threads, handlers, and the outcome of each message
-// - `hooks`: hooks around calls of the handler, and local filters
+// - `hooks`: hooks around calls of the handler, and local filters; `consume::worker` and `consume::unpack`
+//   call them
 // - `rate`: the limit of messages per second
 // - `control`: the control thread
 // - `ends`: the ends of queues, and how far the consumer is behind
-// - `member`: a consumer as a member of its client; `questions`: the brokers' requests to it
+// - `member`: a consumer as a member of its client (heartbeats, needed topics, changed routes); hands the
+//   brokers' requests, which `questions` reads, to `control::asked` or `consume::direct`
 // - `observe`: counters, events, state and reports
 // - `config`: settings; `Mode`, `Sharing` and `is_pull` say what kind of consumer it is; `shared`: what all
 //   threads of a consumer share

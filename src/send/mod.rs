@@ -6,16 +6,17 @@
 //!
 //! - `config`: the settings of sends;
 //! - `engine`: what all sends of one group share, and when it takes no more;
-//! - `prepared_message`: a message that is checked, keyed and compressed, once for all attempts; its frames
-//!   are written by `protocol::frame`;
+//! - `prepared_message`: a message that is checked, keyed and compressed, once for all attempts; its requests
+//!   are built by `flow`, their frames by `transport::request`;
 //! - `queue`: which queue gets it, and which brokers to avoid;
 //! - `flow`: one send: where it goes, its attempts on the wire, the receipt; its children: `next_attempt` (what
 //!   follows a failed one, as `retry` decides; after a refusal of its queue the route is looked up again) and `refusal` (the error of an answer without a receipt);
-//! - `retry`: `judge` decides whether a send is tried again: a table;
+//! - `retry`: `judge` decides whether a send is tried again: a table. (A request that a dying connection never
+//!   took goes over the next connection without `judge`: see `transport::remoting`, and `flow::exchange`.)
 //! - `history`: the attempts that did not end a send;
 //! - `continuation`: the same flow without a thread that waits;
 //! - `handle`: what [`Producer::submit`](crate::Producer::submit) returns;
-//! - `hooks`, `hook_calls`: user code around attempts, and its calls;
+//! - `hooks`, `hook_calls`: user code around attempts, and its calls before one (after it: `flow`);
 //! - `tracer`: sends the records of message trace, which producers and consumers write;
 //! - `stats`: statistics.
 

@@ -17,7 +17,7 @@ use crate::protocol::{Command, ExtFields};
 ///
 /// # Threads
 /// [`before`](RpcHook::before) runs on the sending thread: the caller's, or that of a retry,
-/// heartbeat or route refresh. [`after`](RpcHook::after) runs there too for synchronous requests.
+/// heartbeat or route refresh, or the control thread of a consumer, which waits for it. [`after`](RpcHook::after) runs there too for synchronous requests.
 /// For asynchronous ones it runs on the callback threads, before the result is delivered. No lock
 /// is held; the time of a hook counts towards the request's deadline. A hook may send messages, and
 /// is called for them too. It must not shut down its own producer or client: a shutdown unregisters

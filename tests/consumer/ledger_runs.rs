@@ -72,7 +72,9 @@ fn run(name: &str, is_ordered: bool) -> Report {
         // A second, and what a loaded machine adds.
         commits_within: 3 * SECOND,
         broker_forgets: 5 * SECOND,
-        takeover_within: 10 * SECOND,
+        // A queue whose owner changes twice waits 5 s each time; the rest is for a loaded machine. The runs
+        // on real brokers expect less.
+        takeover_within: 20 * SECOND,
     };
     play(&setup, &producer, &mut cluster).passes(&expected)
 }

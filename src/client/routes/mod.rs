@@ -7,7 +7,8 @@
 //! - `name_server`: the name servers, asked in the order of `choice`; their list may come from the web
 //!   (`discovery`, or `no_discovery` without that feature)
 //! - `refresh`: the thread that refreshes known routes, at intervals and when one is suspected. (A send whose
-//!   queue was refused looks the route up itself: `Routes::look_up_after`.)
+//!   queue was refused looks the route up itself: `Routes::look_up_after`.) The rest of the crate asks for it by
+//!   `ClientCore::refresh_soon` (a route is suspected) and `learn_soon` (a needed one is not known)
 
 mod brokers;
 mod choice;

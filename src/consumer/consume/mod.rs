@@ -8,8 +8,9 @@
 //!   of an ordered consumer;
 //! - `unpack`: messages as the handler gets them;
 //! - `trace`: message trace of what user code gets, and of how it ended;
-//! - `direct`: a message that is handled now, on an operator's request;
-//! - `worker`: the consume threads; what `settle` decides, they do or hand to `control::backs`.
+//! - `direct`: a message that is handled now, on an operator's request: on a consume thread, without hooks;
+//! - `worker`: the consume threads; each takes the messages of one call from a queue; what `settle` decides, they
+//!   do or hand to `control::backs`.
 
 mod deliveries;
 mod direct;

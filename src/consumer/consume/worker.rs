@@ -1,4 +1,4 @@
-//! The consume threads: user code runs only here.
+//! The consume threads: handlers run only here.
 
 use std::sync::Arc;
 use std::time::Instant;

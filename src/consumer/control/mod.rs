@@ -1,5 +1,6 @@
 //! The control thread of a consumer, an actor: it makes all decisions. It never waits for the network,
-//! runs no user code but the closure of an `Allocation`, and reads the clock once a turn. In reading order:
+//! and reads the clock once a turn. The only user code on it is the closure of an `Allocation`, and RPC hooks
+//! before its requests. In reading order:
 //!
 //! - `inbox`: its inputs: answers, results, flags, orders
 //! - `wire`: its requests to brokers
@@ -10,9 +11,9 @@
 //! - `stages`: what a queue needs in each stage of its life
 //! - `backs`: messages that go back: the broker is asked for a copy (request code 36), else one is sent by
 //!   `crate::send`; `corrupt`: those that cannot be read
-//! - `watch`: faults that no event reports; `describe`: its state, for people
+//! - `watch`: faults that no event reports; takes messages of stuck handlers back, if set; `describe`: its state, for people
 //! - `asked`: orders of callers and questions of brokers
-//! - `controller`: the thread itself
+//! - `controller`: the thread itself, and its end: gives up all queues, unregisters
 //! - `start`: what is looked up before it starts
 
 mod asked;

@@ -2,7 +2,7 @@
 //
 // - `stats`: its counters
 // - `rates`: counters and rates by topic
-// - `events`: its events
+// - `events`: its events, and `rmq-events`, the thread that calls the listener
 // - `state`: its state at one moment
 // - `lag`: how far it is behind
 // - `report`: the result of its shutdown

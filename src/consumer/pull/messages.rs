@@ -56,7 +56,8 @@ impl Messages {
 
     /// Ends when all messages were handed out that this consumer's queues had when the iteration began.
     /// Later messages may come too, but the iteration does not wait for them. A queue that the consumer
-    /// takes meanwhile is read up to its end at that time. The iteration waits for paused queues.
+    /// takes meanwhile is read up to its end at that time. The iteration waits for paused queues, and for
+    /// queues whose broker refuses the pulls (an event says so): `until_idle` limits that.
     pub fn until_caught_up(mut self) -> Messages {
         self.caught_up = Some(CaughtUp::default());
         self

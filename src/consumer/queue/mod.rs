@@ -1,7 +1,7 @@
 //! One assigned queue, without anything that asks, waits or runs:
 //!
 //! - `window` and `held`: its messages from the lowest unfinished one on, and what goes into that
-//!   and comes out;
+//!   and comes out; the window's low-water is the only offset that may be committed;
 //! - `limits`: how many bytes all queues of a consumer may hold, and which may fetch now;
 //! - `lock`: its lock at the broker, as far as a member can know;
 //! - `assigned`: a window as several threads share it; `assignment`: all of them, and what is paused.

@@ -1,6 +1,6 @@
 //! Transactions: messages that consumers see only if a local transaction was carried out.
 //!
-//! - `transaction_producer`: the half message, the local transaction, and telling the broker its end;
+//! - `transaction_producer`: the half message, the local transaction (on the caller's thread), and telling the broker its end;
 //! - `half`: what a local transaction sees, and what became of it;
 //! - `builder`: how a transaction producer is set up;
 //! - `checks`: the brokers' check-backs: questions about transactions whose end they do not know. They

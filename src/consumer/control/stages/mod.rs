@@ -4,7 +4,7 @@
 //! - `starts`: it asks for its start offset
 //! - `fetching`: it asks for messages
 //! - `moved`: the asked offset does not exist
-//! - `commits`: its progress is committed
+//! - `commits`: the low-water of its window is committed, as `offset::progress` says what is due
 //! - `giving_up`: it is given up
 
 pub(super) mod commits;
