@@ -120,7 +120,7 @@
 //! | `rmq-dial` | new connections for asynchronous sends and heartbeats | one per address being dialled |
 //! | `rmq-resolve` | host names | one per name being resolved |
 //! | `rmq-discover` | `name_server_url` | one |
-//! | `rmq-trace` | message trace | one |
+//! | `rmq-trace` | message trace | one per traced producer or consumer |
 //! | `rmq-detector` | probes of failed brokers | one |
 //! | `rmq-check` | the brokers' checks of a transaction producer | one, unless set |
 //! | `rmq-consumer` | decisions of a consumer | one per push or pull consumer, however many queues it has |

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use rocketmq_blocking::consumer::{AckStatus, PushConsumerBuilder};
-use rocketmq_blocking::embedded::{Cluster, Fault, On};
+use rocketmq_blocking::embedded::{Cluster, Fault, Gate, On};
 use rocketmq_blocking::protocol::code::request;
 use rocketmq_blocking::{
     Batch, ClientOptions, Message, Producer, PullConsumer, PushConsumer, Retry, SimpleConsumer,
@@ -328,6 +328,32 @@ fn a_trace_that_cannot_start_or_be_sent_does_not_harm_consumption() {
     assert_eq!(consumer.stats().trace_lost, 80);
     assert_eq!(consumer.stats().handled, 40);
     assert_eq!(cluster.group("g").lag("T"), 0);
+}
+
+/// Up to 2,048 entries are queued, and the thread that sends has ten more.
+#[test]
+fn handlers_do_not_wait_for_a_trace_that_is_too_slow_and_what_is_lost_is_counted() {
+    const COUNT: usize = 1_100;
+    let cluster = cluster();
+    let messages = (0..COUNT).map(|n| Message::new("T", n.to_string()));
+    let batch = Batch::new(messages).expect("a batch");
+    let _receipt = producer(&cluster).send_batch(&batch).expect("no error");
+    let gate = Gate::new();
+    let of_trace = On::when(|command| command.ext.get("topic") == Some(TOPIC));
+    let held = Fault::hold(&gate).on(of_trace);
+    let held = cluster.name_servers()[0].inject(held);
+    let (consumer, got) = bodies(consumer(&cluster).trace());
+    assert_eq!(take(&got, COUNT).len(), COUNT);
+    let ended = || consumer.stats().handled == COUNT as u64;
+    eventually("every handler has ended", ended);
+    assert!(held.wait_hits(1, PATIENCE), "the trace waits for its route");
+    let lost = || usize::try_from(consumer.stats().trace_lost).expect("a number");
+    assert!(lost() >= 2 * COUNT - 2_048 - 10, "{}", lost());
+    gate.open();
+    let known = || records(&cluster, TOPIC).len() + lost();
+    eventually("most are stored", || known() > 2 * COUNT - 10);
+    assert!(consumer.shutdown_within(PATIENCE).is_clean());
+    eventually("the last ones", || known() == 2 * COUNT);
 }
 
 #[test]
