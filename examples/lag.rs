@@ -58,21 +58,12 @@ fn run(args: Args) -> Result<(), Box<dyn Error>> {
 
 /// Prints how far a group is in each queue of a topic.
 fn show(admin: &Admin, group: &str, topic: &str) -> Result<(), Box<dyn Error>> {
-    let mut queues = admin.subscribe_queues(topic)?;
-    queues.sort();
-    let mut total = 0;
-    for queue in &queues {
-        let newest = admin.max_offset(queue)?;
-        // A group that never committed anything has no offset, which is not the offset 0.
-        let (from, committed) = match admin.committed_offset(group, queue)? {
-            Some(offset) => (offset, format!("committed {offset}")),
-            None => (admin.min_offset(queue)?, "nothing committed".to_owned()),
-        };
-        let lag = (newest - from).max(0);
-        println!("  {queue}: {committed} of {newest}, lag {lag}");
-        total += lag;
+    // A group that never committed anything has no offset, which is not the offset 0.
+    let progress = admin.group(group).progress(topic)?;
+    for queue in &progress.queues {
+        println!("  {queue}");
     }
-    println!("  {group} is {total} messages behind in {topic}");
+    println!("  {group} is {} messages behind in {topic}", progress.lag());
     Ok(())
 }
 

@@ -268,7 +268,8 @@
 #![deny(missing_docs)]
 #![warn(clippy::missing_errors_doc, clippy::missing_panics_doc)]
 
-/// The client that producers and consumers can share, and its state as [`Client::describe`] shows it.
+/// The client that producers and consumers can share, and its state as [`Client::describe`] shows it. Types
+/// beside [`Admin`]: consumer groups as an operator sees them.
 pub mod client;
 /// Types beside [`PushConsumer`]: builders, reports, and the division of queues among members.
 pub mod consumer;

@@ -9,7 +9,8 @@
 // - `core`: `Client`, its start and its shutdown (`shutdown`: the report); `ClientCore::join`, by which a
 //   producer or a consumer becomes a member
 // - `source`: the client of a builder: a given one, or its own
-// - `admin`: topics, offsets and stored messages
+// - `gather`: requests to several brokers at once
+// - `admin`: topics, offsets, stored messages and consumer groups
 // - `describe`: snapshots of a client
 
 mod admin;
@@ -18,16 +19,21 @@ mod background;
 mod config;
 mod core;
 mod describe;
+mod gather;
 mod members;
 mod routes;
 mod shutdown;
 mod source;
 
-pub use admin::Admin;
+pub use admin::{
+    Admin, DeadLetters, GroupAdmin, GroupMember, GroupMembers, GroupProgress, GroupSubscription,
+    QueueProgress, ResetTo,
+};
 pub use config::ClientOptions;
 pub use core::Client;
 pub(crate) use core::ClientCore;
 pub use describe::{ClientState, ConnectionState, DialFailure, NameServerState, TopicState};
+pub(crate) use gather::Gathering;
 pub use shutdown::ShutdownReport;
 
 pub(crate) use crate::transport::{Throttle, Ticker};

@@ -4,10 +4,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::config::Sharing;
-use super::gather::Gathering;
 use super::shared::Shared;
 use super::topics::{Topics, masters_of};
-use crate::client::ClientCore;
+use crate::client::{ClientCore, Gathering};
 use crate::error::{Error, ErrorKind, Result, refuses_access};
 use crate::protocol::Command;
 use crate::protocol::code::{request, response};

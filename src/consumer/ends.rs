@@ -3,11 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::gather::Gathering;
 use super::observe::{Lag, QueueLag};
 use super::queue::{Assigned, Payload};
 use super::shared::Shared;
-use crate::client::ClientCore;
+use crate::client::{ClientCore, Gathering};
 use crate::message::MessageQueue;
 use crate::protocol::Command;
 use crate::protocol::admin::{OffsetAnswer, QueueQuery};

@@ -19,7 +19,7 @@
 // - `observe`: counters, events, state and reports
 // - `config`: settings; `Mode`, `Sharing` and `is_pull` say what kind of consumer it is; `shared`: what all
 //   threads of a consumer share
-// - `gather`: requests of a thread that may wait; `admission`: checks before a consumer joins its group
+// - `admission`: checks before a consumer joins its group
 // - `running`: the start of every kind with a control thread, in which it joins the client, and its end
 // - `push`: `PushConsumer`; `pull`: `PullConsumer`; `simple`: `SimpleConsumer`, which has no control thread
 //
@@ -33,7 +33,6 @@ mod consume;
 mod control;
 mod ends;
 mod fetch;
-mod gather;
 pub(crate) mod hooks;
 mod member;
 mod observe;

@@ -27,6 +27,7 @@
 //! | sends: V1, V2, batch, oneway | yes | |
 //! | heartbeat, unregistering | yes ([`Broker::producers`], [`Broker::consumers`]); a silent client is forgotten after 120 s | |
 //! | consumer groups: members, notifications, subscriptions | yes ([`Cluster::group`], [`Broker::edit_members`], [`Broker::drop_notifications`]) | |
+//! | what operators ask of groups: progress, topics, resets | yes, as each [release](Release) does | |
 //! | making topics, offsets, messages by id and by key | yes, of kept messages | |
 //! | rejections: unknown topic, bad queue, too large | yes | |
 //! | faults: error codes, silence, hang-ups, garbage, slowness | yes, scripted ([`Fault`]) | |

@@ -7,7 +7,7 @@ use crate::protocol::code::request;
 ///
 /// | | 5.4.0 | 4.9.7 |
 /// |---|---|---|
-/// | `LITE_PULL_MESSAGE`, `QUERY_ASSIGNMENT`, `SET_MESSAGE_REQUEST_MODE`, POP, `RECALL_MESSAGE` | served | code 3 |
+/// | `LITE_PULL_MESSAGE`, `QUERY_ASSIGNMENT`, `SET_MESSAGE_REQUEST_MODE`, POP, `RECALL_MESSAGE`, `QUERY_TOPICS_BY_CONSUMER` | served | code 3 |
 /// | a pull of a queue that does not exist | code 29 | code 1 |
 /// | `setZeroIfNotFound`, `boundaryType` | obeyed | ignored |
 /// | no committed offset, and the queue is empty | code 22 | offset 0 |
@@ -52,6 +52,7 @@ impl Release {
                 | request::CHANGE_MESSAGE_INVISIBLETIME
                 | request::NOTIFICATION
                 | request::POLLING_INFO
+                | request::QUERY_TOPICS_BY_CONSUMER
         );
         self.is_5() || !since_5
     }

@@ -78,6 +78,42 @@ impl Message {
         Ok(reply)
     }
 
+    /// A dead letter, to be sent to its original topic again. [`GroupAdmin::dead_letters`] reads them.
+    ///
+    /// It has the body, tag, keys, flag and user properties of the dead letter, and its unique key: receivers
+    /// can tell that it is the same message. Its count of deliveries starts anew, and it is not delayed.
+    ///
+    /// All groups that subscribe the topic get it, not only the one whose dead letter it is. The dead letter
+    /// stays where it is: sending it twice stores it twice, so note which ones are sent once
+    /// [`Producer::send`](crate::Producer::send) has returned the receipt.
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::ErrorKind::Invalid) if the message is not of a topic `%DLQ%..`, or does not say where
+    /// it came from (property `RETRY_TOPIC`, which brokers write).
+    ///
+    /// [`GroupAdmin::dead_letters`]: crate::client::GroupAdmin::dead_letters
+    pub fn from_dead_letter(dead: &MessageView) -> Result<Message> {
+        let Some(topic) = Message::topic_of_dead_letter(dead) else {
+            let text = format!(
+                "no dead letter with an original topic: a message of {}",
+                dead.topic()
+            );
+            return Err(Error::invalid(text));
+        };
+        let mut message = Message::new(topic, dead.body()).flag(dead.flag());
+        message.unique_key = dead.unique_key().map(str::to_owned);
+        for (name, value) in dead.properties() {
+            // What brokers and consumers wrote is of the past.
+            let is_past = name::RESERVED.contains(&name) || name == name::ORIGIN_GROUP;
+            match name {
+                name::KEYS | name::TAGS => message.system.set(name.to_owned(), value),
+                _ if is_past => {}
+                _ => message.user.set(name.to_owned(), value),
+            }
+        }
+        Ok(message)
+    }
+
     /// The tag, by which consumers filter on the broker (default: none). The last one set wins.
     #[doc(alias = "setTags")]
     pub fn tag(mut self, tag: impl Into<String>) -> Message {
@@ -301,6 +337,20 @@ impl Message {
             }
         }
         copy
+    }
+
+    /// The topic to which a dead letter was sent first. A message that was popped from a retry topic has the
+    /// name of that: `%RETRY%group_topic`, or `%RETRY%group+topic`.
+    fn topic_of_dead_letter(dead: &MessageView) -> Option<&str> {
+        let group = dead.topic().strip_prefix(name::DLQ_PREFIX)?;
+        let before = dead.property(name::RETRY_TOPIC)?;
+        let popped = || {
+            let rest = before.strip_prefix(name::RETRY_PREFIX)?;
+            rest.strip_prefix(group)?.strip_prefix(['_', '+'])
+        };
+        let topic = popped().unwrap_or(before);
+        let is_known = !topic.is_empty() && !topic.starts_with(name::RETRY_PREFIX);
+        is_known.then_some(topic)
     }
 
     pub(crate) fn shared_topic(&self) -> &Arc<str> {

@@ -224,10 +224,11 @@ pub mod name {
     pub const RETRY_TOPIC: &str = "RETRY_TOPIC";
     /// The id that it had then.
     pub const ORIGIN_MESSAGE_ID: &str = "ORIGIN_MESSAGE_ID";
+    /// The group that popped a message, in its retries.
+    pub(crate) const ORIGIN_GROUP: &str = "ORIGIN_GROUP";
     /// What acknowledges a popped message.
     pub(crate) const POP_CK: &str = "POP_CK";
     /// The prefix of dead letter topics: messages end there that were given back too often.
-    #[cfg(feature = "embedded")]
     pub(crate) const DLQ_PREFIX: &str = "%DLQ%";
 
     /// Names that a user's own property may not have (Java's `STRING_HASH_SET`, 5.4.0).

@@ -260,7 +260,7 @@ impl Producer {
         PreparedSend::new(&self.0, Content::Batch(batch))
     }
 
-    /// Topics, offsets and stored messages: create a topic, find sent messages.
+    /// Topics, offsets, stored messages and consumer groups: create a topic, find sent messages.
     pub fn admin(&self) -> Admin {
         self.client().admin()
     }

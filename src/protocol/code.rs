@@ -49,10 +49,14 @@ pub mod request {
     pub const GET_ROUTEINFO_BY_TOPIC: i32 = 105;
     /// Asks for the connections of a consumer group.
     pub const GET_CONSUMER_CONNECTION_LIST: i32 = 203;
+    /// Asks for the progress of a consumer group.
+    pub const GET_CONSUME_STATS: i32 = 208;
     /// The broker tells a consumer to go on elsewhere.
     pub const RESET_CONSUMER_CLIENT_OFFSET: i32 = 220;
     /// The broker asks for the offsets that a consumer has in memory.
     pub const GET_CONSUMER_STATUS_FROM_CLIENT: i32 = 221;
+    /// Resets the offsets of a consumer group.
+    pub const INVOKE_BROKER_TO_RESET_OFFSET: i32 = 222;
     /// The broker asks what a consumer does.
     pub const GET_CONSUMER_RUNNING_INFO: i32 = 307;
     /// The broker tells a consumer to consume one message now.
@@ -67,6 +71,8 @@ pub mod request {
     pub const SEND_REPLY_MESSAGE_V2: i32 = 325;
     /// A reply is pushed to the client that asked.
     pub const PUSH_REPLY_MESSAGE_TO_CLIENT: i32 = 326;
+    /// Asks for the topics of which a consumer group has offsets (brokers from 5.x on).
+    pub const QUERY_TOPICS_BY_CONSUMER: i32 = 343;
     /// The pull of a pull consumer (brokers from 5.0 on).
     pub const LITE_PULL_MESSAGE: i32 = 361;
     /// Takes a timer message back.

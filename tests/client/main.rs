@@ -7,6 +7,7 @@ mod describe;
 #[cfg(feature = "discovery")]
 mod discovery;
 mod every_request;
+mod groups;
 mod members;
 mod name_servers;
 mod routes;

@@ -1,5 +1,6 @@
 //! The behaviour of consumers, on the embedded cluster: one file per feature.
 
+mod admin;
 mod broadcast;
 mod brokers;
 mod common;

@@ -67,6 +67,12 @@ const WALL_CLOCKS: &[(&str, &str)] = &[
         "when a message was born, beside the clock that deadlines go by",
     ),
     ("client/admin/questions.rs", "the same"),
+    ("client/admin/group.rs", "the same"),
+    ("client/admin/dead_letters.rs", "the same"),
+    (
+        "client/admin/reports.rs",
+        "a time to go on from that the caller chose",
+    ),
     ("send/prepared_message/batch.rs", "the same"),
     ("send/flow.rs", "the same, in the request"),
     (

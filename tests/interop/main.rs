@@ -12,6 +12,7 @@ mod broken;
 mod consumers;
 mod errors;
 mod group_ledger;
+mod groups;
 mod heartbeat;
 mod java_client;
 mod java_consumers;

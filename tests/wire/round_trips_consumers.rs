@@ -17,6 +17,7 @@ use rocketmq_blocking::protocol::consumer::offset::{CommitOffset, QueryOffset};
 use rocketmq_blocking::protocol::consumer::pop::{
     Ack, BatchAck, ChangeInvisible, Handle, Mark, PopAnswer, PopRequest,
 };
+use rocketmq_blocking::protocol::consumer::progress::{ConsumeStats, QueueStats, TopicList};
 use rocketmq_blocking::protocol::consumer::pull::{PullAnswer, PullRequest};
 
 use crate::round_trips::{FORMATS, round_fields};
@@ -240,13 +241,29 @@ proptest! {
     }
 
     #[test]
-    fn tables_with_queues_as_keys_read_back(offsets in table(any::<i64>()), info in running_info()) {
+    fn tables_with_queues_as_keys_read_back(
+        offsets in table(any::<i64>()), info in running_info(), stats in table(any::<[i64; 4]>()), tps: i32,
+    ) {
         let table = OffsetTable(offsets.clone());
         assert_eq!(OffsetTable::decode(&table.encode()).as_ref(), Ok(&table));
         assert_eq!(OffsetTable::decode(&table.encode_list()).as_ref(), Ok(&table));
         let status = ConsumerOffsets { message_queue_table: offsets };
         assert_eq!(ConsumerOffsets::decode(&status.encode()).as_ref(), Ok(&status));
         assert_eq!(RunningInfo::decode(&info.encode()).as_ref(), Ok(&info));
+        let stats = stats.into_iter().map(|(queue, numbers)| {
+            let stats = QueueStats {
+                broker_offset: numbers[0],
+                consumer_offset: numbers[1],
+                last_timestamp: numbers[2],
+                pull_offset: numbers[3],
+            };
+            (queue, stats)
+        });
+        let stats = ConsumeStats {
+            consume_tps: f64::from(tps) / 4.0,
+            offset_table: stats.collect(),
+        };
+        assert_eq!(ConsumeStats::decode(&stats.encode()).as_ref(), Ok(&stats));
     }
 
     #[test]
@@ -254,6 +271,8 @@ proptest! {
         ids in vec(text(), 0..4), subscription in subscription(), texts in (text(), text(), option::of(text())),
         version: i32, table in btree_map(text(), subscription(), 0..3),
     ) {
+        let topics = TopicList { broker_addr: texts.0.clone(), topic_list: ids.clone() };
+        assert_eq!(TopicList::decode(&topics.encode()).as_ref(), Ok(&topics));
         let members = Members { consumer_id_list: ids };
         assert_eq!(Members::decode(&members.encode()).as_ref(), Ok(&members));
         let (client_id, group, namespace) = texts;

@@ -3,11 +3,11 @@ use std::ops::{Bound, RangeBounds};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use super::questions::{ask_all, brokers, millis, no_master};
+use super::questions::{ask_all, brokers, millis, no_master, readable};
 use crate::client::api::{broker, queue as queues, topic as topics};
 use crate::client::config::Names;
 use crate::client::core::{Client, ClientCore};
-use crate::client::routes::{PublishInfo, subscribe_queues};
+use crate::client::routes::PublishInfo;
 use crate::error::{Error, ErrorKind, Result};
 use crate::message::{LONGEST_TOPIC, MessageQueue, MessageView, check_name, name};
 use crate::protocol::admin::{CreateTopic, QueryMessage, QueueQuery, RecallMessage, ViewMessage};
@@ -17,7 +17,7 @@ use crate::protocol::recall::RecallHandle;
 use crate::protocol::route::{BrokerData, MASTER, TopicRoute, perm};
 use crate::transport::{Deadline, Remoting};
 
-/// Topics, offsets and stored messages: administrative requests to brokers. Created by
+/// Topics, offsets, stored messages and consumer groups: administrative requests to brokers. Created by
 /// [`Client::admin`] and [`Producer::admin`](crate::Producer::admin); cheap to clone.
 ///
 /// It keeps a handle of its client, which is not closed by dropping the others while this one lives.
@@ -58,7 +58,7 @@ pub struct Admin {
 }
 
 impl Client {
-    /// Topics, offsets and stored messages.
+    /// Topics, offsets, stored messages and consumer groups.
     pub fn admin(&self) -> Admin {
         Admin {
             client: self.clone(),
@@ -137,12 +137,7 @@ impl Admin {
         let topic = self.on_wire(topic);
         let route = self.route(&topic, self.begin()?)?;
         let topic = self.names().for_users(&topic);
-        let queues = subscribe_queues(&topic, &route);
-        if queues.is_empty() {
-            let text = "the route has no readable queue";
-            return Err(Error::new(ErrorKind::NoRoute, text).on_topic(&topic));
-        }
-        Ok(queues)
+        readable(&topic, &route)
     }
 
     /// The message of an [offset id](crate::SendReceipt::offset_message_id), from the broker that
@@ -252,13 +247,7 @@ impl Admin {
     #[doc(alias = "fetchConsumeOffset")]
     #[doc(alias = "committed")]
     pub fn committed_offset(&self, group: &str, queue: &MessageQueue) -> Result<Option<i64>> {
-        let query = QueryOffset {
-            consumer_group: self.on_wire(group).to_string(),
-            topic: self.on_wire(queue.topic()).to_string(),
-            queue_id: queue.id(),
-            set_zero_if_not_found: Some(false),
-            broker_name: Some(queue.broker().to_owned()),
-        };
+        let query = self.offset_query(&self.on_wire(group), queue);
         self.ask_about(queue, |admin, broker, deadline| {
             queues::committed_offset(admin.remoting(), broker, &query, deadline)
         })
@@ -282,7 +271,7 @@ impl Admin {
     pub(crate) fn recall(&self, group: &str, topic: &str, handle: &str) -> Result<String> {
         let topic = &*self.on_wire(topic);
         check_name("topic", topic, LONGEST_TOPIC)?;
-        if topic.starts_with(name::RETRY_PREFIX) || topic.starts_with("%DLQ%") {
+        if topic.starts_with(name::RETRY_PREFIX) || topic.starts_with(name::DLQ_PREFIX) {
             let text = "messages of retry and dead-letter topics cannot be recalled";
             return Err(Error::invalid(text));
         }
@@ -362,7 +351,7 @@ impl Admin {
     }
 
     /// Asks the master of a queue.
-    fn ask_about<T>(
+    pub(super) fn ask_about<T>(
         &self,
         queue: &MessageQueue,
         ask: impl Fn(&Self, &Arc<str>, Deadline) -> Result<T>,
@@ -383,7 +372,7 @@ impl Admin {
     }
 
     /// One address of each broker of a topic's route.
-    fn brokers(
+    pub(super) fn brokers(
         &self,
         topic: &str,
         deadline: Deadline,
@@ -398,7 +387,7 @@ impl Admin {
         Ok(addresses)
     }
 
-    fn route(&self, topic: &str, deadline: Deadline) -> Result<TopicRoute> {
+    pub(super) fn route(&self, topic: &str, deadline: Deadline) -> Result<TopicRoute> {
         let route = self.inner().routes.ask(topic, deadline);
         let missing = || Error::new(ErrorKind::NoRoute, "the topic does not exist");
         route
@@ -406,7 +395,7 @@ impl Admin {
             .map_err(|error| error.on_topic(&self.names().for_users(&topic.into())))
     }
 
-    fn queue_query(&self, queue: &MessageQueue, timestamp: Option<i64>) -> QueueQuery {
+    pub(super) fn queue_query(&self, queue: &MessageQueue, timestamp: Option<i64>) -> QueueQuery {
         QueueQuery {
             topic: self.on_wire(queue.topic()).to_string(),
             queue_id: queue.id(),
@@ -415,34 +404,45 @@ impl Admin {
         }
     }
 
+    /// The group is named as on the wire.
+    pub(super) fn offset_query(&self, group: &str, queue: &MessageQueue) -> QueryOffset {
+        QueryOffset {
+            consumer_group: group.to_owned(),
+            topic: self.on_wire(queue.topic()).to_string(),
+            queue_id: queue.id(),
+            set_zero_if_not_found: Some(false),
+            broker_name: Some(queue.broker().to_owned()),
+        }
+    }
+
     /// The address of a broker.
-    fn address(&self, broker: &str) -> Arc<str> {
+    pub(super) fn address(&self, broker: &str) -> Arc<str> {
         self.inner().config.rpc.send_address(&broker.into())
     }
 
-    fn names(&self) -> Names {
+    pub(super) fn names(&self) -> Names {
         self.inner().config.rpc.names()
     }
 
-    fn on_wire(&self, topic: &str) -> Arc<str> {
+    pub(super) fn on_wire(&self, topic: &str) -> Arc<str> {
         self.names().on_wire(&topic.into())
     }
 
-    fn named_for_users(&self, message: MessageView) -> MessageView {
+    pub(super) fn named_for_users(&self, message: MessageView) -> MessageView {
         let topic = self.names().for_users(&message.topic().into());
         message.with_topic(topic)
     }
 
-    fn begin(&self) -> Result<Deadline> {
+    pub(super) fn begin(&self) -> Result<Deadline> {
         self.inner().check_open()?;
         Ok(Deadline::after(Instant::now(), self.timeout))
     }
 
-    fn inner(&self) -> &Arc<ClientCore> {
+    pub(super) fn inner(&self) -> &Arc<ClientCore> {
         self.client.inner()
     }
 
-    fn remoting(&self) -> &Remoting {
+    pub(super) fn remoting(&self) -> &Remoting {
         &self.inner().remoting
     }
 }

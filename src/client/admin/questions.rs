@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use crate::client::{LOG, routes};
-use crate::error::{Error, Result};
+use crate::client::LOG;
+use crate::client::routes::{self, subscribe_queues};
+use crate::error::{Error, ErrorKind, Result};
 use crate::logging;
+use crate::message::MessageQueue;
 use crate::protocol::route::{BrokerData, TopicRoute};
 use crate::transport::Deadline;
 
@@ -46,6 +48,16 @@ pub(super) fn brokers(
     datas.sort_by(|a, b| a.broker_name.cmp(&b.broker_name));
     let chosen = datas.iter().filter_map(choose);
     chosen.map(|address| address.as_str().into()).collect()
+}
+
+/// The readable queues of a route.
+pub(super) fn readable(topic: &Arc<str>, route: &TopicRoute) -> Result<Vec<MessageQueue>> {
+    let queues = subscribe_queues(topic, route);
+    if queues.is_empty() {
+        let text = "the route has no readable queue";
+        return Err(Error::new(ErrorKind::NoRoute, text).on_topic(topic));
+    }
+    Ok(queues)
 }
 
 /// Why there is no master of a broker.

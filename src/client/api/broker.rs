@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::ask;
+use super::{MOST_INFLATED, ask};
 use crate::client::LOG;
 use crate::error::{Error, ResponseCode, Result};
 use crate::logging;
@@ -12,10 +12,6 @@ use crate::protocol::admin::{QueryMessage, RecallAnswer, RecallMessage, ViewMess
 use crate::protocol::code::request;
 use crate::protocol::message::{self, Unreadable};
 use crate::transport::{Deadline, Remoting, Request};
-
-/// The most that the bodies of one answer may inflate to: what a frame can carry, several times
-/// over.
-const MOST_INFLATED: usize = 256 << 20;
 
 /// Whether a broker answers: it is asked for the end of a queue, and any answer counts.
 pub(in crate::client) fn probe(

@@ -1,12 +1,16 @@
-//! Requests about a queue.
+//! Requests about a queue: its offsets, and its messages.
 
 use std::sync::Arc;
 
-use super::ask;
-use crate::error::{Error, ResponseCode, Result};
+use super::{MOST_INFLATED, ask, ask_any, check, refusal};
+use crate::error::{Error, Result};
+use crate::message::MessageView;
+use crate::protocol::Command;
 use crate::protocol::admin::{OffsetAnswer, QueueQuery, StoreTimeAnswer};
-use crate::protocol::code::request;
-use crate::protocol::consumer::offset::QueryOffset;
+use crate::protocol::code::{request, response};
+use crate::protocol::consumer::offset::{CommitOffset, QueryOffset};
+use crate::protocol::consumer::pull::{PullAnswer, PullRequest, PullStatus};
+use crate::protocol::message::{self, Unreadable};
 use crate::transport::{Deadline, Remoting, Request};
 
 /// The end of a queue: the offset that its next message will have.
@@ -62,15 +66,67 @@ pub(in crate::client) fn committed_offset(
     deadline: Deadline,
 ) -> Result<Option<i64>> {
     let asked = Request::new(request::QUERY_CONSUMER_OFFSET, query);
-    match ask(remoting, broker, &asked, deadline) {
-        Ok(answer) => {
-            let answer = OffsetAnswer::decode(&answer.ext);
-            let answer = answer.map_err(|error| Error::from(error).at(broker));
-            answer.map(|answer| Some(answer.offset))
-        }
-        Err(error) if error.response_code() == Some(ResponseCode::QUERY_NOT_FOUND) => Ok(None),
-        Err(error) => Err(error),
+    let answer = ask_any(remoting, broker, &asked, deadline)?;
+    read_committed(&answer, broker)
+}
+
+/// The offset of a group, from the answer.
+pub(in crate::client) fn read_committed(
+    answer: &Command,
+    broker: &Arc<str>,
+) -> Result<Option<i64>> {
+    match answer.code {
+        response::QUERY_NOT_FOUND => Ok(None),
+        _ => read_offset(answer, broker).map(Some),
     }
+}
+
+/// The offset that a broker answered.
+pub(in crate::client) fn read_offset(answer: &Command, broker: &Arc<str>) -> Result<i64> {
+    check(answer, broker)?;
+    let answer = OffsetAnswer::decode(&answer.ext).map_err(|error| Error::from(error).at(broker));
+    answer.map(|answer| answer.offset)
+}
+
+/// Commits an offset of a group.
+pub(in crate::client) fn commit(
+    remoting: &Remoting,
+    broker: &Arc<str>,
+    commit: &CommitOffset,
+    deadline: Deadline,
+) -> Result<()> {
+    let asked = Request::new(request::UPDATE_CONSUMER_OFFSET, commit);
+    ask(remoting, broker, &asked, deadline).map(drop)
+}
+
+/// Messages of a queue.
+pub(in crate::client) struct Page {
+    pub(in crate::client) messages: Vec<Result<MessageView, Unreadable>>,
+    /// The offset of the messages that follow; not greater than the one that was asked for if there are none.
+    pub(in crate::client) next: i64,
+}
+
+/// The messages of a queue from an offset on that the broker has now.
+pub(in crate::client) fn pull(
+    remoting: &Remoting,
+    broker: &Arc<str>,
+    header: &PullRequest<'_>,
+    deadline: Deadline,
+) -> Result<Page> {
+    let asked = Request::new(request::PULL_MESSAGE, header);
+    let answer = ask_any(remoting, broker, &asked, deadline)?;
+    let Some(status) = PullStatus::of_code(answer.code) else {
+        return Err(refusal(&answer).at(broker));
+    };
+    let fields = PullAnswer::decode(&answer.ext).map_err(|error| Error::from(error).at(broker))?;
+    let messages = match status {
+        PullStatus::Found => message::decode_all(answer.body, MOST_INFLATED),
+        _ => Vec::new(),
+    };
+    Ok(Page {
+        messages,
+        next: fields.next_offset,
+    })
 }
 
 fn offset(
@@ -80,7 +136,6 @@ fn offset(
     query: &QueueQuery,
     deadline: Deadline,
 ) -> Result<i64> {
-    let answer = ask(remoting, broker, &Request::new(code, query), deadline)?;
-    let answer = OffsetAnswer::decode(&answer.ext).map_err(|error| Error::from(error).at(broker));
-    answer.map(|answer| answer.offset)
+    let answer = ask_any(remoting, broker, &Request::new(code, query), deadline)?;
+    read_offset(&answer, broker)
 }

@@ -13,6 +13,7 @@
 //! - `locks`: locks of queues
 //! - `send_back`: messages that come again later, or become dead letters
 //! - `groups`: members and connections of groups, and checks of their filters
+//! - `operator`: what operators ask about a group, and resets of its offsets
 //! - `forward`: what a client asks another one
 //! - `assign`: which queues a member gets, if the broker decides
 
@@ -23,6 +24,7 @@ mod forward;
 mod groups;
 mod locks;
 mod offsets;
+mod operator;
 mod pop;
 mod pull;
 mod read;
@@ -34,6 +36,7 @@ pub(super) use forward::running_info;
 pub(super) use groups::{check_config, connections, members};
 pub(super) use locks::{lock, unlock};
 pub(super) use offsets::{commit_offset, query_offset};
+pub(super) use operator::{consume_stats, push_reset, reset_group, topics_of_group};
 pub(super) use pop::{ack, ack_batch, change_invisible, notice, polling, pop};
 pub(super) use pull::pull;
 pub(super) use send_back::send_back;

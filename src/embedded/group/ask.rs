@@ -7,7 +7,7 @@ use std::time::Duration;
 use crossbeam_channel::RecvTimeoutError;
 
 use super::Group;
-use crate::embedded::broker::Broker;
+use crate::embedded::consume::push_reset;
 use crate::embedded::groups::Kind;
 use crate::embedded::store::StoredMessage;
 use crate::error::{Error, ErrorKind, Result, Wait};
@@ -15,8 +15,7 @@ use crate::message::MessageQueue;
 use crate::protocol::Command;
 use crate::protocol::code::{request, response};
 use crate::protocol::consumer::asked::{
-    ConsumeDirectly, ConsumerOffsets, DirectResult, OffsetTable, OffsetsQuery, ResetOffsets,
-    RunningInfo, RunningInfoQuery,
+    ConsumeDirectly, ConsumerOffsets, DirectResult, OffsetsQuery, RunningInfo, RunningInfoQuery,
 };
 
 /// The time limit for an answer.
@@ -56,7 +55,7 @@ impl Group<'_> {
                 .map(|(queue, offset)| (queue.clone(), *offset))
                 .collect();
             match own.keys().next().map(|queue| queue.topic().to_owned()) {
-                Some(topic) => self.push_to_all(broker, topic, own),
+                Some(topic) => push_reset(&broker.state, self.name, &topic, -1, &own),
                 None => 0,
             }
         });
@@ -146,29 +145,5 @@ impl Group<'_> {
             response::SUCCESS => Ok(answer),
             code => Err(Error::response(code, answer.remark.as_deref())),
         }
-    }
-
-    fn push_to_all(
-        &self,
-        broker: &Broker,
-        topic: String,
-        offsets: BTreeMap<MessageQueue, i64>,
-    ) -> usize {
-        let reset = ResetOffsets {
-            topic,
-            group: self.name.to_owned(),
-            timestamp: -1,
-            is_force: true,
-            queue_id: None,
-            offset: None,
-        };
-        let body = OffsetTable(offsets).encode();
-        let members = broker.state.members.of(Kind::Consumer, self.name);
-        let told = members.iter().filter(|member| {
-            let push = Command::request(request::RESET_CONSUMER_CLIENT_OFFSET).with_fields(&reset);
-            let push = push.with_body(body.clone()).oneway();
-            broker.state.push(member.origin.connection, push)
-        });
-        told.count()
     }
 }

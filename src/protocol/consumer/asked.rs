@@ -14,8 +14,9 @@ use crate::protocol::{ExtFields, FieldSink, Fields, ProtocolError};
 
 pub use running::{ConsumeStatus, PopQueueInfo, QueueInfo, RunningInfo};
 
-/// Resets the offsets of a consumer (220, oneway; brokers from 5.2 on do not send it). The body is an
-/// [`OffsetTable`].
+/// Resets the offsets of a consumer (220, oneway; brokers from 5.2 on do not send it), with an
+/// [`OffsetTable`] as its body. An administrator's request to a broker to reset a group (222) has the same
+/// header and no body; the answer has the table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResetOffsets {
     /// The topic.

@@ -6,6 +6,7 @@
 //! - [`assignment`]: which queues a member gets, if the broker decides
 //! - [`lock`]: queues locked for a member
 //! - [`offset`]: the progress of a group
+//! - [`progress`]: the progress of a group on a broker, for administrators
 //! - [`pull`]: asking for messages, and the answer
 //! - [`back`]: giving a message back
 //! - [`asked`]: requests of brokers to a consumer
@@ -18,6 +19,7 @@ pub mod lock;
 pub mod member;
 pub mod offset;
 pub mod pop;
+pub mod progress;
 pub mod pull;
 mod queues;
 pub mod subscription;

@@ -7,6 +7,7 @@ use super::back::SendBack;
 use super::lock::*;
 use super::member::*;
 use super::offset::*;
+use super::progress::*;
 use super::pull::*;
 use super::subscription::Subscription;
 use crate::message::MessageQueue;
@@ -512,4 +513,42 @@ fn bodies_about_members_are_those_of_java() {
         "CONSUME_FROM_LAST_OFFSET_AND_FROM_MIN_WHEN_BOOT_FIRST",
     );
     assert_eq!(Connections::decode(old.as_bytes()), Ok(connections));
+}
+
+#[test]
+fn the_progress_and_the_topics_of_a_group_are_those_of_java() {
+    let query = ConsumeStatsQuery {
+        consumer_group: "g".into(),
+        topic: some("T"),
+    };
+    let java = [("consumerGroup", "g"), ("topic", "T")];
+    check_header(&query, ConsumeStatsQuery::decode, &java, &["topic"]);
+    let topics = GroupTopicsQuery { group: "g".into() };
+    check_header(&topics, GroupTopicsQuery::decode, &[("group", "g")], &[]);
+
+    let stats = ConsumeStats {
+        consume_tps: 1.5,
+        offset_table: BTreeMap::from([(
+            queue(0),
+            QueueStats {
+                broker_offset: 9,
+                consumer_offset: 5,
+                last_timestamp: 1_763_700_000_000,
+                pull_offset: 7,
+            },
+        )]),
+    };
+    let java = r#"{"consumeTps":1.5,"offsetTable":{{"brokerName":"broker-a","queueId":0,"topic":"T"}:{"brokerOffset":9,"consumerOffset":5,"lastTimestamp":1763700000000,"pullOffset":7}}}"#;
+    check_body(&stats, stats.encode(), ConsumeStats::decode, java);
+    // Of a broker 4.x.
+    let old = java.replace(r#","pullOffset":7"#, "");
+    let table = ConsumeStats::decode(old.as_bytes()).unwrap().offset_table;
+    assert_eq!(table[&queue(0)].pull_offset, 0);
+
+    let list = TopicList {
+        broker_addr: "127.0.0.1:10911".into(),
+        topic_list: vec!["%RETRY%g".into(), "T".into()],
+    };
+    let java = r#"{"brokerAddr":"127.0.0.1:10911","topicList":["%RETRY%g","T"]}"#;
+    check_body(&list, list.encode(), TopicList::decode, java);
 }

@@ -19,6 +19,9 @@ use rocketmq_blocking::protocol::consumer::pop::{
     Ack, BatchAck, ChangeAnswer, ChangeInvisible, Handle, Notice, NoticeRequest, Polling,
     PollingQuery, PopAnswer, PopRequest, Popped,
 };
+use rocketmq_blocking::protocol::consumer::progress::{
+    ConsumeStats, ConsumeStatsQuery, GroupTopicsQuery, TopicList,
+};
 use rocketmq_blocking::protocol::consumer::pull::{PullAnswer, PullRequest};
 use rocketmq_blocking::protocol::frame::{self, Buffer, RawFrame};
 use rocketmq_blocking::protocol::heartbeat::Heartbeat;
@@ -214,6 +217,8 @@ fn read_command(raw: RawFrame<'_>) {
     let _ = GroupName::decode(&ext);
     let _ = ResetOffsets::decode(&ext);
     let _ = OffsetsQuery::decode(&ext);
+    let _ = ConsumeStatsQuery::decode(&ext);
+    let _ = GroupTopicsQuery::decode(&ext);
     let _ = RunningInfoQuery::decode(&ext);
     let _ = ConsumeDirectly::decode(&ext);
     let _ = PopRequest::decode(&ext);
@@ -244,6 +249,10 @@ fn read_consumer_body(body: &[u8]) {
     let _ = SetRequestMode::decode(body);
     let _ = ConsumerOffsets::decode(body);
     let _ = DirectResult::decode(body);
+    let _ = TopicList::decode(body);
+    if let Ok(stats) = ConsumeStats::decode(body) {
+        assert!(ConsumeStats::decode(&stats.encode()).is_ok());
+    }
     if let Ok(table) = OffsetTable::decode(body) {
         assert_eq!(OffsetTable::decode(&table.encode()), Ok(table));
     }

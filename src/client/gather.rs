@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::client::ClientCore;
+use super::core::ClientCore;
+use crate::error::{Error, Result, Wait};
 use crate::protocol::Command;
 use crate::sync::channel::{self, Receiver, Sender};
 use crate::transport::{Deadline, Dial, Next, Outcome, Request, To, Via};
@@ -48,14 +49,24 @@ impl<'a> Gathering<'a> {
 
     /// Waits for the answers. `None`: the broker did not answer in time.
     pub(crate) fn answers(self) -> Vec<Option<Command>> {
-        let mut gathered: Vec<Option<Command>> = (0..self.asked).map(|_| None).collect();
+        let outcomes = self.outcomes().into_iter();
+        outcomes.map(Result::ok).collect()
+    }
+
+    /// Waits for the answers, and for the reasons why there is none.
+    pub(crate) fn outcomes(self) -> Vec<Result<Command>> {
+        let mut gathered: Vec<Option<Outcome>> = (0..self.asked).map(|_| None).collect();
         let until = self.deadline.instant() + MARGIN;
         for _ in 0..self.asked {
             let Ok((place, outcome)) = self.answers.recv_deadline(until) else {
                 break;
             };
-            gathered[place] = outcome.ok();
+            gathered[place] = Some(outcome);
         }
+        let late = || Err(Error::timeout(Wait::Response));
+        let gathered = gathered.into_iter();
         gathered
+            .map(|outcome| outcome.unwrap_or_else(late))
+            .collect()
     }
 }
