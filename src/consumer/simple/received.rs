@@ -148,10 +148,11 @@ impl ReceivedMessage {
             Ok(AckStatus::Expired) => Consumed::TimedOut,
             Ok(AckStatus::Unknown) | Err(_) => return outcome,
         };
-        self.shared.held.close(self.number);
         if let (Some(trace), Some(begun)) = (&self.shared.trace, self.traced.lock().take()) {
             trace.after(&begun, [(&self.message, consumed)]);
         }
+        // A shutdown that waits for it ends the trace then.
+        self.shared.held.close(self.number);
         outcome
     }
 
