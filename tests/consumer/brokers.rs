@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use crossbeam_channel::unbounded;
 use rocketmq_blocking::PushConsumer;
-use rocketmq_blocking::embedded::{Cluster, On};
+use rocketmq_blocking::embedded::{Cluster, Fault, On};
 
-use crate::common::{bodies, consumer, send};
-use crate::support::{PATIENCE, cluster, eventually, producer, two_brokers};
+use crate::common::{bodies, consumer, send, take};
+use crate::support::{PATIENCE, cluster, eventually, producer, route, two_brokers};
 
 /// The brokers of a member's queues of `T`.
 fn brokers(consumer: &PushConsumer) -> BTreeSet<String> {
@@ -33,6 +33,38 @@ fn a_broker_that_was_away_for_a_moment_has_its_consumers_back_soon() {
     let back = cluster.wait_until(PATIENCE / 2, || brokers(&consumer) == both());
     assert!(back, "{:?}", brokers(&consumer));
     consumer.shutdown();
+}
+
+/// One that does not know the topic yet, that serves no reads, or that is down.
+#[test]
+fn a_suggested_slave_that_serves_no_messages_does_not_stop_its_queues() {
+    for refusal in [Some((17, "no topic")), Some((2, "no reads")), None] {
+        let cluster = Cluster::builder().brokers(2).topic("T", 1);
+        let cluster = cluster.start().expect("free ports");
+        let (master, slave) = (cluster.broker("broker-a"), cluster.broker("broker-b"));
+        let mut route = route(&[("broker-a", 1, master.address())]);
+        let ids = &mut route.broker_datas[0].broker_addrs;
+        ids.insert(1, slave.address().to_string());
+        for topic in ["T", "%RETRY%g"] {
+            cluster.set_route(topic, Some(route.clone()));
+        }
+        master.suggest_broker(1);
+        match refusal {
+            Some((code, remark)) => drop(slave.inject(Fault::answer(code, remark).on(On::Pull))),
+            None => slave.kill(),
+        }
+        let (consumer, messages) = bodies(consumer(&cluster).pull_batch(1));
+        if refusal.is_some() {
+            eventually("the slave knows it", || slave.consumers().contains_key("g"));
+        }
+        let sent = send(&producer(&cluster), 0..3);
+        let got: BTreeSet<String> = take(&messages, 3).into_iter().collect();
+        assert_eq!(got, sent, "{refusal:?}");
+        let pulls = cluster.requests(&On::Pull).into_iter();
+        let of_slave = pulls.filter(|pull| pull.server() == "broker-b").count();
+        assert_eq!(of_slave > 0, refusal.is_some(), "{refusal:?}");
+        consumer.shutdown();
+    }
 }
 
 /// Heartbeats are sent each 30 s.

@@ -25,6 +25,7 @@ mod pulls;
 mod sends;
 mod servers;
 mod simple;
+mod slave;
 mod strict;
 #[path = "../support/mod.rs"]
 mod support;

@@ -3,6 +3,7 @@
 # the kind that it needs.
 #
 #   tests/rocketmq/all.sh VERSION           VERSION: 5.4.0 or 4.9.7; needs what run.sh needs
+#   STOP_SECONDS=70 ..                      with a broker that stands still for so long
 #   tests/rocketmq/all.sh VERSION faults    only what the table of faults (src/docs/faults.md) names
 #
 # The test the_scripts_run_every_module notices a module that is missing here.
@@ -26,6 +27,9 @@ ROCKETMQ_BROKER_CONF="autoCreateTopicEnable=false maxMessageSize=8192 registerNa
 # It waits for a replica that never acknowledges; 4.x needs no number of those.
 ROCKETMQ_BROKER_CONF="brokerRole=SYNC_MASTER inSyncReplicas=2 slaveTimeout=3000 waitTimeMillsInSendQueue=30000" \
   "$run" "$version" -- "${interop[@]}" -- --include-ignored broken::slow::
+# A slave, whose master suggests it whenever a consumer is behind, and is killed and comes back.
+[[ -n $only ]] || ROCKETMQ_SLAVE=1 ROCKETMQ_BROKER_CONF="slaveReadEnable=true accessMessageInMemoryMaxRatio=0 registerNameServerPeriod=10000" \
+  "$run" "$version" -- "${interop[@]}" -- --include-ignored --nocapture slave::
 # Both are killed and come back.
 ROCKETMQ_BROKERS=2 "$run" "$version" -- "${interop[@]}" -- --include-ignored --nocapture broken::kills::
 # The same, and members of consumer groups too. Less than the full size, which takes minutes; see
@@ -36,6 +40,8 @@ if [[ -z $only ]]; then
     ROCKETMQ_BROKERS=2 "$run" "$version" -- "${interop[@]}" -- --include-ignored --nocapture "group_ledger::$kind"
   done
 fi
+# broker-b stands still for so long that its locks expire; on request.
+[[ -z ${STOP_SECONDS:-} ]] || ROCKETMQ_BROKERS=2 "$run" "$version" -- "${interop[@]}" -- --include-ignored --nocapture broken::stalled::
 # broker-b is stopped for a while. Then one broker after the other goes: broker-c is shut down, broker-b and
 # then broker-a are killed.
 # The first settings (of 5.x) have a broker that is shut down say so to its clients before; by the last one a broker

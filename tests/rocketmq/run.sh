@@ -15,6 +15,7 @@
 # Settings by environment:
 #   ROCKETMQ_BROKERS=N         number of brokers: broker-a, broker-b, ... (default 1)
 #   ROCKETMQ_BROKER_CONF       more broker settings: "key=value key=value"
+#   ROCKETMQ_SLAVE=1           also a slave of broker-a; the command sees ROCKETMQ_SLAVE_ADDR
 #   ROCKETMQ_BROKER_FILES      more files for every broker's conf directory, separated by spaces
 #   ROCKETMQ_NAMESRV_CONF      the same for the name server
 #   ROCKETMQ_JAVA_OPTS         more flags for every server's JVM
@@ -114,7 +115,7 @@ start() {
   servers+=("$pid"); end=$((SECONDS + 60))
   disown "$pid" # a test may kill it: the shell shall not report that
   # the programs print "boot success"; a broker is of use only once the name server knows it
-  until grep -q 'boot success' "$home/out.log" && { [[ $name == namesrv || -n ${ROCKETMQ_TLS_ONLY:-} ]] || has_route "$name"; }; do
+  until grep -q 'boot success' "$home/out.log" && { [[ $name == namesrv || -n ${ROCKETMQ_TLS_ONLY:-} ]] || has_route "${name%-slave}"; }; do
     if ! kill -0 "$pid" 2>/dev/null; then
       grep -qiE 'BindException|Address already in use' "$home/out.log" && { rm -rf "$home"; return 1; }
       tail -n 30 "$home/out.log" >&2; fail 4 "$name of RocketMQ $version ended while starting (its log is above)"
@@ -130,18 +131,20 @@ start_name_server() {
   printf '%s\n' "listenPort=$port" bindAddress=127.0.0.1 ${ROCKETMQ_NAMESRV_CONF:-} >"$dir/conf"
   start namesrv 256m org.apache.rocketmq.namesrv.NamesrvStartup
 }
-start_broker() { # NAME
+start_broker() { # NAME [BROKER]: with a BROKER its slave
   pick_port
+  local role=(brokerId=0)
+  [[ -z ${2:-} ]] || role=(brokerId=1 brokerRole=SLAVE)
   # small files, so that an empty store is quick to make; a fuller disk than usual must not
   # stop the broker; both spellings of "mapped", since 4.9 knows the older one
   # shellcheck disable=SC2086
-  printf '%s\n' brokerClusterName=DefaultCluster "brokerName=$1" brokerId=0 "listenPort=$port" \
+  printf '%s\n' brokerClusterName=DefaultCluster "brokerName=${2:-$1}" "listenPort=$port" \
     "haListenPort=$((port + 1))" bindAddress=127.0.0.1 brokerIP1=127.0.0.1 brokerIP2=127.0.0.1 \
     "namesrvAddr=127.0.0.1:$name_server_port" "storePathRootDir=$dir/$1/store" \
     "storePathCommitLog=$dir/$1/store/commitlog" mappedFileSizeCommitLog=67108864 \
     mapedFileSizeCommitLog=67108864 mappedFileSizeConsumeQueue=600000 mapedFileSizeConsumeQueue=600000 \
     maxIndexNum=100000 maxHashSlotNum=50000 diskMaxUsedSpaceRatio=98 flushDiskType=ASYNC_FLUSH \
-    autoCreateTopicEnable=true ${ROCKETMQ_BROKER_CONF:-} >"$dir/conf"
+    autoCreateTopicEnable=true ${ROCKETMQ_BROKER_CONF:-} "${role[@]}" >"$dir/conf"
   start "$1" 512m org.apache.rocketmq.broker.BrokerStartup
 }
 
@@ -154,6 +157,11 @@ for ((i = 0; i < brokers; i++)); do
   again start_broker "$name"
   addrs+=("127.0.0.1:$port") pids+=("$last_pid")
 done
+
+if [[ -n ${ROCKETMQ_SLAVE:-} ]]; then
+  again start_broker broker-a-slave broker-a
+  export ROCKETMQ_SLAVE_ADDR=127.0.0.1:$port
+fi
 
 unset ROCKETMQ_HOME
 export ROCKETMQ_NAME_SERVER=127.0.0.1:$name_server_port ROCKETMQ_NAME_SERVER_PID=$name_server_pid ROCKETMQ_BROKER=${addrs[0]} ROCKETMQ_VERSION=$version

@@ -7,3 +7,4 @@ mod last_broker;
 mod leaving;
 mod paused;
 mod slow;
+mod stalled;

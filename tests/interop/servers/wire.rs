@@ -9,6 +9,8 @@ use serde::Deserialize;
 use crate::servers::PATIENCE;
 
 const UPDATE_AND_CREATE_TOPIC: i32 = 17;
+const GET_ALL_TOPIC_CONFIG: i32 = 21;
+const GET_MAX_OFFSET: i32 = 30;
 const GET_PRODUCER_CONNECTION_LIST: i32 = 204;
 const DELETE_TOPIC_IN_BROKER: i32 = 215;
 
@@ -64,6 +66,25 @@ pub fn create_topic(broker: &str, topic: &str, queues: u32, perm: u32) {
 pub fn delete_topic(broker: &str, topic: &str) {
     let answer = call(broker, DELETE_TOPIC_IN_BROKER, &[("topic", topic)]);
     assert_eq!(answer.code, 0, "{:?}", answer.remark);
+}
+
+/// Whether a broker, which may be a slave, knows a topic.
+pub fn knows_topic(broker: &str, topic: &str) -> bool {
+    let answer = call(broker, GET_ALL_TOPIC_CONFIG, &[]);
+    let name = format!("\"topicName\":\"{topic}\"");
+    String::from_utf8_lossy(&answer.body).contains(&name)
+}
+
+/// The end of a queue at one broker, which may be a slave; none if it does not know the queue.
+pub fn max_offset(broker: &str, topic: &str, queue: i32) -> Option<i64> {
+    let queue = queue.to_string();
+    let answer = call(
+        broker,
+        GET_MAX_OFFSET,
+        &[("topic", topic), ("queueId", &queue)],
+    );
+    let offset = answer.ext.get("offset").filter(|_| answer.code == 0)?;
+    Some(offset.parse().expect("a number"))
 }
 
 /// The code of whatever the broker answers; none if it does not.

@@ -17,6 +17,7 @@ use crate::protocol::Command;
 use crate::protocol::code::response;
 use crate::protocol::consumer::pull;
 use crate::protocol::message::{Messages, Packed, Unreadable};
+use crate::protocol::route::MASTER;
 use crate::transport::Outcome;
 
 /// How often a queue checks whether its broker has confirmed this member, unless an event comes before.
@@ -79,6 +80,8 @@ pub(in crate::consumer::control) fn ask(
         let registered = tools.membership.registered(&to.address);
         if registered.is_none() {
             tools.membership.announce([to.address]);
+            // A slave may be down.
+            fetch.broker_id = MASTER;
             return None;
         }
         Some((to, registered))
@@ -317,7 +320,10 @@ fn take(owned: &mut Owned, tools: &mut Tools, pull: Pull, found: Found, next: u6
     tools.budget.release(number, total - kept.unwrap_or(0));
 }
 
+/// No messages came. The next request goes to the master, if there is one: a slave that it suggested may not
+/// know the topic yet, or serve no reads, or be down.
 fn unanswered(owned: &mut Owned, tools: &mut Tools, pull: Pull) {
+    owned.fetch.broker_id = MASTER;
     tools.budget.unanswered(owned.number());
     let _ = owned.assigned.lock().window.no_answer(pull.ask);
 }
