@@ -175,7 +175,7 @@ fn refusal(answer: &Command) -> Error {
 /// What is said of a broker that does not know POP.
 pub(in crate::consumer) fn no_pop(error: Error) -> Error {
     error.detailed(
-        "REQUEST_CODE_NOT_SUPPORTED (3): this broker has no POP, which came with RocketMQ 5.0; \
+        "REQUEST_CODE_NOT_SUPPORTED (3): no POP here: brokers have it from 5.0 on, a proxy has none; \
          PushConsumer and PullConsumer work with it",
     )
 }
