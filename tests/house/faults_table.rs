@@ -1,19 +1,45 @@
-//! The table of cases in `src/docs/contributing/faults.md` has 65 rows, and names tests that exist.
+//! The tables of cases in `src/docs/contributing/faults.md` (1 to 65) and `consumer_faults.md` (66 to 133) have
+//! each case once, and name tests that exist.
 
 use std::fs;
+use std::ops::RangeInclusive;
 
 use crate::support::files::{exists, root, text};
 
-const TABLE: &str = include_str!("../../src/docs/contributing/faults.md");
+/// A page with tables of four columns: number, case, outcome, tests.
+#[derive(Clone, Copy)]
+struct Page(&'static str);
 
-/// Number and tests of each row.
-fn rows() -> Vec<(usize, &'static str)> {
-    let cells = |line: &'static str| {
-        let mut cells = line.strip_prefix("| ")?.split(" | ");
-        let number = cells.next()?.parse().ok()?;
-        Some((number, cells.nth(2)?))
-    };
-    TABLE.lines().filter_map(cells).collect()
+const PRODUCERS: Page = Page(include_str!("../../src/docs/contributing/faults.md"));
+const CONSUMERS: Page = Page(include_str!(
+    "../../src/docs/contributing/consumer_faults.md"
+));
+
+/// The rows of the pages: the letter before their numbers, and the numbers.
+const ROWS: [(Page, &str, RangeInclusive<usize>); 4] = [
+    (PRODUCERS, "", 1..=65),
+    (CONSUMERS, "", 66..=133),
+    // Scenes and invariants of the ledger.
+    (CONSUMERS, "D", 0..=9),
+    (CONSUMERS, "L", 1..=14),
+];
+
+impl Page {
+    /// Number and tests of each row whose number has this letter.
+    fn rows(self, letter: &str) -> Vec<(usize, &'static str)> {
+        let cells = |line: &'static str| {
+            let mut cells = line.strip_prefix("| ")?.split(" | ");
+            let number = cells.next()?.strip_prefix(letter)?.parse().ok()?;
+            Some((number, cells.nth(2)?.trim_end_matches(" |")))
+        };
+        self.0.lines().filter_map(cells).collect()
+    }
+}
+
+/// Whether a row says that it has no test; one of consumers says why.
+fn is_open(cell: &str) -> bool {
+    let reason = cell.strip_prefix("no test: ");
+    cell == "open" || reason.is_some_and(|reason| !reason.is_empty())
 }
 
 /// The names between backquotes.
@@ -22,24 +48,28 @@ fn tests(cell: &'static str) -> impl Iterator<Item = &'static str> {
 }
 
 #[test]
-fn the_table_has_every_case_once_and_marks_the_open_ones() {
-    let rows = rows();
-    let numbers: Vec<usize> = rows.iter().map(|(number, _)| *number).collect();
-    assert_eq!(numbers, (1..=65).collect::<Vec<_>>());
-    for (number, cell) in rows {
-        let open = cell.trim_end_matches(" |") == "open";
-        assert_ne!(tests(cell).count() == 0, !open, "case {number}: {cell}");
+fn the_tables_have_every_case_once_and_mark_the_open_ones() {
+    for (page, letter, expected) in ROWS {
+        let rows = page.rows(letter);
+        let numbers: Vec<usize> = rows.iter().map(|(number, _)| *number).collect();
+        assert_eq!(numbers, expected.collect::<Vec<_>>(), "{letter}");
+        for (number, cell) in rows {
+            let has_tests = tests(cell).count() > 0;
+            assert_ne!(has_tests, is_open(cell), "case {letter}{number}: {cell}");
+        }
     }
 }
 
 #[test]
-fn every_test_that_the_table_names_exists() {
-    let named = rows().into_iter().flat_map(|(_, cell)| tests(cell));
+fn every_test_that_the_tables_name_exists() {
+    let rows = ROWS.into_iter();
+    let rows = rows.flat_map(|(page, letter, _)| page.rows(letter));
+    let named = rows.flat_map(|(_, cell)| tests(cell));
     let missing: Vec<&str> = named.filter(|test| !exists(test)).collect();
     assert!(missing.is_empty(), "no such tests: {missing:?}");
 }
 
-/// Repeated runs cover the whole table.
+/// Repeated runs cover the whole table of `faults.md`.
 #[test]
 fn the_script_runs_every_binary_that_the_table_names() {
     let read = |name| fs::read_to_string(root().join(name)).expect(name);
@@ -69,7 +99,8 @@ fn the_script_runs_every_binary_that_the_table_names() {
             _ => false,
         }
     };
-    let named = rows().into_iter().flat_map(|(_, cell)| tests(cell));
+    let rows = PRODUCERS.rows("").into_iter();
+    let named = rows.flat_map(|(_, cell)| tests(cell));
     let missing: Vec<&str> = named.filter(|test| !runs(test)).collect();
     assert!(missing.is_empty(), "not run: {missing:?}");
 }
@@ -86,7 +117,7 @@ fn every_case_of_the_binary_faults_is_in_the_table() {
     for name in cases {
         count += 1;
         let number: usize = name[5..7].parse().expect("two digits");
-        let row = rows().into_iter().find(|(n, _)| *n == number);
+        let row = PRODUCERS.rows("").into_iter().find(|(n, _)| *n == number);
         let (_, cell) = row.unwrap_or_else(|| panic!("no row {number}"));
         let found = tests(cell).any(|test| test.ends_with(&format!("::{name}")));
         assert!(found, "{name} is not in row {number}");

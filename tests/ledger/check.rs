@@ -1,7 +1,7 @@
 //! Whether what was written down is right. A calculation: it knows no clock, no server and no consumer.
 //!
 //! The numbers of the invariants (L1 ..) and of the scenes that explain a copy (D1 ..) are those of
-//! `src/docs/contributing/faults.md`.
+//! `src/docs/contributing/consumer_faults.md`.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
