@@ -264,7 +264,7 @@
 //! [`docs::settings`] has the setters' defaults. The search box finds Java's names too.
 //!
 //! # Not supported
-//! Push consumers over POP (yet), heartbeat v2 and the stream type, zone fields, access channel, machine-room selectors, OpenTracing, SOCKS5 proxies, the gRPC protocol of the
+//! Heartbeat v2 and the stream type, zone fields, access channel, machine-room selectors, OpenTracing, SOCKS5 proxies, the gRPC protocol of the
 //! proxy. No environment variable is read.
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]

@@ -19,15 +19,17 @@
 // - `member`: a consumer as a member of its client (heartbeats, needed topics, changed routes); hands the
 //   brokers' requests, which `questions` reads, to `control::asked` or `consume::direct`
 // - `observe`: counters, events, state and reports
-// - `config`: settings; `Mode`, `Sharing` and `is_pull` say what kind of consumer it is; `shared`: what all
-//   threads of a consumer share
+// - `config`: settings; its fields `mode` (`consume::outcome::Mode`), `sharing` and `is_pull` say what kind of
+//   consumer it is; `shared`: what all threads of a consumer share
 // - `admission`: checks before a consumer joins its group
 // - `running`: the start of every kind with a control thread, in which it joins the client, and its end
 // - `push`: `PushConsumer`; `pull`: `PullConsumer`; `simple`: `SimpleConsumer`, which has no control thread
 //
 // A new kind of consumer is a handle beside `push` and `pull`, which sets what `config` says of kinds and
-// calls `Running::start`; its closure starts the threads that take messages. A new kind of handler is one
-// more `consume::handler::Handler`.
+// calls `Running::start`; its closure starts the threads that take messages, which return once
+// `shared.dispatcher` is closed. One without a control thread does as `simple::running` does: it has a `Member`,
+// and calls `ClientCore::join`, `Routes::listen`, and at its end `Membership::unregister`. A new kind of handler
+// is one more `consume::handler::Handler`.
 
 mod admission;
 mod config;

@@ -340,13 +340,19 @@ impl Message {
     }
 
     /// The topic to which a dead letter was sent first. A message that was popped from a retry topic has the
-    /// name of that: `%RETRY%group_topic`, or `%RETRY%group+topic`.
+    /// name of that: `%RETRY%group_topic`, or `%RETRY%group+topic`; in a namespace `%RETRY%ns%group_ns%topic`.
     fn topic_of_dead_letter(dead: &MessageView) -> Option<&str> {
         let group = dead.topic().strip_prefix(name::DLQ_PREFIX)?;
         let before = dead.property(name::RETRY_TOPIC)?;
         let popped = || {
             let rest = before.strip_prefix(name::RETRY_PREFIX)?;
-            rest.strip_prefix(group)?.strip_prefix(['_', '+'])
+            let mut groups = rest.match_indices(group);
+            groups.find_map(|(at, _)| {
+                let (space, of_group) = rest.split_at(at);
+                let topic = of_group.strip_prefix(group)?.strip_prefix(['_', '+'])?;
+                let is_space = space.is_empty() || space.ends_with('%');
+                is_space.then(|| topic.strip_prefix(space).unwrap_or(topic))
+            })
         };
         let topic = popped().unwrap_or(before);
         let is_known = !topic.is_empty() && !topic.starts_with(name::RETRY_PREFIX);

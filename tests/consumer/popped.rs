@@ -336,6 +336,32 @@ fn a_shutdown_names_what_is_left() {
 }
 
 #[test]
+fn a_shutdown_names_what_was_not_acknowledged() {
+    let cluster = cluster();
+    let injected = cluster.broker("broker-a").inject(Fault::busy().on(On::Ack));
+    let _ = send(&producer(&cluster), 0..1);
+    let (consumer, messages) = start(popping(&cluster), |_| Ok(()));
+    let message = next(&messages);
+    assert!(injected.wait_hits(1, PATIENCE));
+    let report = consumer.shutdown_within(ms(500));
+    let offset = u64::try_from(message.queue_offset()).expect("small");
+    let place = (message.queue().expect("a queue").clone(), offset);
+    assert_eq!(report.uncommitted, [place]);
+    assert!(!report.is_clean() && report.running.is_empty(), "{report}");
+}
+
+/// Each message fills the budget: nothing is popped while one waits or has a handler.
+#[test]
+fn a_message_that_fails_makes_room_for_the_next_ones() {
+    let cluster = cluster();
+    let sent = send(&producer(&cluster), 0..3);
+    let builder = popping(&cluster).byte_budget(1).pull_batch(1);
+    let (_consumer, messages) = start(builder, |_| Err(Retry::level(9)));
+    let got = [(); 3].map(|()| next(&messages).text().expect("text").to_owned());
+    assert_eq!(BTreeSet::from(got), sent);
+}
+
+#[test]
 fn a_broker_that_refuses_pops_is_an_event() {
     let cluster = cluster();
     let (told, events) = unbounded();

@@ -18,8 +18,8 @@ use crate::protocol::consumer::asked::ResetOffsets;
 use crate::protocol::consumer::offset::CommitOffset;
 use crate::transport::Deadline;
 
-/// The first version (Java's number) of brokers 5.x. From some later one on they reset single queues.
-const VERSION_5: i32 = 413;
+/// Version 5.2.0 (Java's number), the first one that resets single queues.
+const VERSION_5_2: i32 = 453;
 
 type Offsets = BTreeMap<MessageQueue, i64>;
 
@@ -143,11 +143,11 @@ impl Resetting<'_> {
             Error::new(ErrorKind::Broker, text).at(self.master)
         };
         let connected = self.connected()?;
-        if connected.is_some_and(|version| version < VERSION_5) {
+        if connected.is_some_and(|version| version < VERSION_5_2) {
             return Err(too_old());
         }
-        // To a broker that does not read the queue, this means: to the end of each queue, but never forwards.
-        // So nothing changes there.
+        // To a broker that does not read the queue, this means: to the end of each queue, but never forwards. It
+        // commits nothing then; members that it notifies read again from what is committed.
         let header = self.header(-1, queue.id(), offset);
         match self.ask(&header) {
             Ok(table) => {
@@ -155,7 +155,7 @@ impl Resetting<'_> {
                     .into_iter()
                     .map(|(q, at)| (self.shown(&q), at))
                     .collect();
-                match table.len() == 1 && table.get(queue) == Some(&offset) {
+                match table.len() == 1 && table.get(&self.shown(queue)) == Some(&offset) {
                     true => Ok(()),
                     false => Err(too_old()),
                 }

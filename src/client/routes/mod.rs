@@ -1,6 +1,7 @@
 //! Routes: which brokers hold a topic, with which queues, at which addresses. In reading order:
 //!
-//! - `table`: the known routes ([`Route`]), and the listeners of changes
+//! - `table`: the known routes ([`Route`]), and the listeners of changes (`Routes::listen`; a member is none by
+//!   joining)
 //! - `publish`, `subscribe`: the views of a route: where to write, and what can be read
 //! - `brokers`: the addresses of all brokers, by name and id
 //! - `finder`: [`Routes`]; finds a route that is not known, one lookup for all that need it

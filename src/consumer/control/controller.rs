@@ -242,7 +242,8 @@ impl Controller {
                 return self.divider.rounds.answered(round, nth, outcome);
             }
             Asked::Sources(topic) => {
-                if self.sources.answered(&topic, outcome, tools, now) {
+                let is_ending = self.ending.is_some();
+                if !is_ending && self.sources.answered(&topic, outcome, tools, now) {
                     self.divider.popped(&self.queues, tools);
                 }
                 return;

@@ -75,6 +75,7 @@ impl Ending {
                 let is_late = now >= self.settled_by;
                 if is_late {
                     self.report.running.extend(popping.left());
+                    self.report.uncommitted.extend(popping.unacknowledged());
                 }
                 is_late
             }

@@ -5,7 +5,7 @@
 //! - `inbox`: its inputs: answers, results, flags, orders
 //! - `wire`: its requests to brokers
 //! - `owned`: its part of each queue, and when each is looked at next
-//! - `tools`: its other state
+//! - `tools`: its other state; `leave` is the last step: closes the dispatcher and unregisters
 //! - `locks`: the locks of queues at their brokers; `links`: the connections that they depend on
 //! - `group`: the members, and which queues belong to this one
 //! - `stages`: what a queue needs in each stage of its life

@@ -55,16 +55,17 @@ pub(super) struct Tools {
 }
 
 impl Tools {
-    /// No message is handed out from now on: sends the trace that waits, and unregisters at the brokers.
+    /// No message is handed out from now on: unregisters at the brokers, then sends the trace that waits. Other
+    /// members need not wait for that.
     pub(super) fn leave(&self, deadline: Deadline) {
         self.dispatcher.close();
         if let Some(popping) = &self.popping {
             popping.end();
         }
+        self.membership.unregister(deadline);
         if let Some(trace) = &self.trace {
             trace.close(deadline.share(Instant::now(), 4));
         }
-        self.membership.unregister(deadline);
     }
 
     /// The next number of an assignment, seek or reset.

@@ -11,7 +11,8 @@ pub struct ShutdownReport {
     /// results do not count any more; another member gets these messages again.
     pub running: Vec<(MessageQueue, u64)>,
     /// Progress that no broker confirmed: each queue with the offset that should have been
-    /// committed. Messages before it may be consumed again.
+    /// committed. Messages before it may be consumed again. Of popped messages: the place of each one whose
+    /// acknowledgement no broker confirmed.
     pub uncommitted: Vec<(MessageQueue, u64)>,
     /// Names of threads that had not ended at the deadline, mostly handlers stuck in user code. They end
     /// by themselves later.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::running::Consumed;
 use super::shared::{Popping, SETTLE_WITHIN};
 use crate::consumer::LOG;
 use crate::consumer::control;
@@ -14,13 +15,16 @@ use crate::transport::Deadline;
 /// When messages come again that no handler got here: the shortest time that brokers know.
 const SOON: Duration = Duration::from_secs(1);
 
+/// The shortest round of requests.
+const SHORTEST: Duration = Duration::from_millis(500);
+
 /// How often it looks for stuck handlers.
 const LOOK_AROUND: Duration = Duration::from_secs(1);
 
 /// What is to be done now.
 #[derive(Default)]
 struct Work {
-    to_ack: Vec<Arc<Delivery>>,
+    to_ack: Vec<Consumed>,
     to_return: Vec<Arc<Delivery>>,
     to_renew: Vec<(u64, Arc<Delivery>)>,
 }
@@ -68,11 +72,13 @@ fn wait_for_work(popping: &Popping, look: &mut Instant) -> Option<Work> {
             }
         }
         let work = Work {
-            to_ack: std::mem::take(&mut table.to_ack),
+            to_ack: table.to_ack.clone(),
             to_return: std::mem::take(&mut table.to_return),
             to_renew: table.running.take_due(now),
         };
-        let is_idle = work.to_ack.is_empty() && work.to_return.is_empty();
+        // Those of a client that is closed stay, for the report.
+        let may_ack = !work.to_ack.is_empty() && !popping.pop.has_ended();
+        let is_idle = !may_ack && work.to_return.is_empty();
         if !is_idle || !work.to_renew.is_empty() {
             table.is_keeping = true;
             return Some(work);
@@ -89,8 +95,10 @@ fn wait_for_work(popping: &Popping, look: &mut Instant) -> Option<Work> {
     }
 }
 
-fn soon() -> Deadline {
-    Deadline::after(Instant::now(), SETTLE_WITHIN)
+/// The end of one round of requests: a broker that does not answer must not hold up the renewals at others.
+fn soon(popping: &Popping) -> Deadline {
+    let most = popping.consumer.config.invisible_time / 20;
+    Deadline::after(Instant::now(), most.clamp(SHORTEST, SETTLE_WITHIN))
 }
 
 /// Hides messages with handlers for another invisible time.
@@ -100,7 +108,7 @@ fn renew(popping: &Popping, messages: &[(u64, Arc<Delivery>)]) {
     }
     let deliveries: Vec<&Delivery> = messages.iter().map(|(_, d)| &**d).collect();
     let invisible = popping.consumer.config.invisible_time;
-    let outcomes = hide_all(&popping.pop, &deliveries, invisible, soon());
+    let outcomes = hide_all(&popping.pop, &deliveries, invisible, soon(popping));
     let mut failed = Vec::new();
     let mut table = popping.table.lock();
     for ((number, delivery), outcome) in messages.iter().zip(outcomes) {
@@ -126,21 +134,27 @@ fn renew(popping: &Popping, messages: &[(u64, Arc<Delivery>)]) {
     }
 }
 
-fn acknowledge(popping: &Popping, messages: &[Arc<Delivery>]) {
+/// Acknowledges messages. Those that no broker answered about are left for the next round, until they expire.
+fn acknowledge(popping: &Popping, messages: &[Consumed]) {
     if messages.is_empty() {
         return;
     }
-    let deliveries: Vec<&Delivery> = messages.iter().map(|d| &**d).collect();
-    let outcomes = ack_all(&popping.pop, &deliveries, soon());
+    let deliveries: Vec<&Delivery> = messages.iter().map(|one| &*one.delivery).collect();
+    let outcomes = ack_all(&popping.pop, &deliveries, soon(popping));
     let counters = &popping.consumer.counters;
-    for (delivery, outcome) in deliveries.iter().zip(outcomes) {
-        let id = delivery.message_id();
+    let now = Instant::now();
+    let mut again = Vec::new();
+    for (one, outcome) in messages.iter().zip(outcomes) {
+        let id = one.delivery.message_id();
         match outcome {
             Ok(AckStatus::Confirmed) => counters.commits.add(1),
             Ok(AckStatus::Expired) => counters.late_results.add(1),
             Ok(AckStatus::Unknown) => {
                 counters.commit_failures.add(1);
                 logging::debug!(target: LOG, "ack of {id} failed: not confirmed in time");
+                if !one.delivery.is_expired(now) {
+                    again.push(one.clone());
+                }
             }
             Err(error) => {
                 counters.commit_failures.add(1);
@@ -148,6 +162,11 @@ fn acknowledge(popping: &Popping, messages: &[Arc<Delivery>]) {
             }
         }
     }
+    // What came meanwhile is behind these.
+    let mut table = popping.table.lock();
+    table.to_ack.drain(..messages.len());
+    again.append(&mut table.to_ack);
+    table.to_ack = again;
 }
 
 fn give_back(popping: &Popping, messages: &[Arc<Delivery>]) {
@@ -156,5 +175,5 @@ fn give_back(popping: &Popping, messages: &[Arc<Delivery>]) {
     }
     let deliveries: Vec<&Delivery> = messages.iter().map(|d| &**d).collect();
     // What fails comes again later, when its time is over.
-    drop(hide_all(&popping.pop, &deliveries, SOON, soon()));
+    drop(hide_all(&popping.pop, &deliveries, SOON, soon(popping)));
 }

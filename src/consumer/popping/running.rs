@@ -30,6 +30,14 @@ struct Open {
     is_stuck: bool,
 }
 
+/// A consumed message, and where it is.
+#[derive(Clone)]
+pub(super) struct Consumed {
+    pub(super) delivery: Arc<Delivery>,
+    pub(super) queue: MessageQueue,
+    pub(super) offset: u64,
+}
+
 /// A handler that has had a message for too long.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Stuck {
@@ -58,10 +66,15 @@ impl Running {
         self.last
     }
 
-    /// The message is settled. Returns its delivery and its size.
-    pub(super) fn end(&mut self, number: u64) -> Option<(Arc<Delivery>, u64)> {
+    /// The message is settled. Returns it and its size.
+    pub(super) fn end(&mut self, number: u64) -> Option<(Consumed, u64)> {
         let open = self.messages.remove(&number)?;
-        Some((open.delivery, open.bytes))
+        let consumed = Consumed {
+            delivery: open.delivery,
+            queue: open.queue,
+            offset: open.offset,
+        };
+        Some((consumed, open.bytes))
     }
 
     pub(super) fn delivery(&self, number: u64) -> Option<Arc<Delivery>> {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::running::Running;
+use super::running::{Consumed, Running};
 use crate::client::ClientCore;
 use crate::consumer::config::ConsumerConfig;
 use crate::consumer::control::Event;
@@ -42,8 +42,8 @@ pub(super) struct Table {
     /// The bytes of all messages that wait or have a handler.
     pub(super) bytes: u64,
     pub(super) running: Running,
-    /// Consumed messages, to be acknowledged.
-    pub(super) to_ack: Vec<Arc<Delivery>>,
+    /// Consumed messages, until their acknowledgement is answered.
+    pub(super) to_ack: Vec<Consumed>,
     /// Messages that no handler gets here: they should come again soon.
     pub(super) to_return: Vec<Arc<Delivery>>,
     /// The keeper works for some of these.
@@ -228,9 +228,9 @@ impl Popping {
     /// A message is consumed: it is acknowledged in the background.
     pub(crate) fn acknowledge(&self, number: u64) {
         let mut table = self.table.lock();
-        if let Some((delivery, bytes)) = table.running.end(number) {
+        if let Some((consumed, bytes)) = table.running.end(number) {
             table.bytes = table.bytes.saturating_sub(bytes);
-            table.to_ack.push(delivery);
+            table.to_ack.push(consumed);
         }
         self.changed.notify_all();
     }
@@ -292,6 +292,8 @@ impl Popping {
             // The end may have waited for it.
             self.consumer.inbox.put(Event::Settled);
         }
+        // There is capacity.
+        self.changed.notify_all();
     }
 
     /// Nothing is popped or handed out from now on.
@@ -315,6 +317,15 @@ impl Popping {
     /// The messages with handlers, by queue and offset.
     pub(crate) fn left(&self) -> Vec<(MessageQueue, u64)> {
         self.table.lock().running.left()
+    }
+
+    /// The consumed messages whose acknowledgement is not answered, by queue and offset.
+    pub(crate) fn unacknowledged(&self) -> Vec<(MessageQueue, u64)> {
+        let table = self.table.lock();
+        let open = table.to_ack.iter();
+        let mut open: Vec<_> = open.map(|one| (one.queue.clone(), one.offset)).collect();
+        open.sort();
+        open
     }
 
     /// Nothing is settled from now on; the keeper ends.

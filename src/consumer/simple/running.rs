@@ -104,11 +104,11 @@ impl Running {
             running: shared.held.left(),
             ..ShutdownReport::default()
         };
-        if let Some(trace) = &shared.trace {
-            trace.close(deadline.share(Instant::now(), 4));
-        }
         if let Some(membership) = self.membership.lock().take() {
             membership.unregister(deadline);
+        }
+        if let Some(trace) = &shared.trace {
+            trace.close(deadline.share(Instant::now(), 4));
         }
         if self.owns_client {
             let rest = deadline.remaining(Instant::now());

@@ -104,3 +104,32 @@ fn additions_of_a_consumer_change_only_its_own_clone() {
     assert_eq!(stored.queue(), None);
     assert_ne!(stored, consumed);
 }
+
+#[test]
+fn a_dead_letter_knows_its_topic_whatever_retry_topic_it_was_in() {
+    let topic = |dead: &str, before: &str| {
+        let properties = format!("RETRY_TOPIC\u{1}{before}");
+        let letter = view(dead.as_bytes(), b"", properties.as_bytes());
+        let message = crate::Message::from_dead_letter(&letter).ok()?;
+        Some(message.topic().to_owned())
+    };
+    for (before, expected) in [
+        ("T", Some("T")),
+        ("NS%T", Some("NS%T")),
+        ("%RETRY%g_T", Some("T")),
+        ("%RETRY%g+T", Some("T")),
+        ("%RETRY%NS%g_NS%T", Some("T")),
+        ("%RETRY%g%g+g%T", Some("T")),
+        ("%RETRY%other_T", None),
+        ("%RETRY%xg_T", None),
+        ("%RETRY%g", None),
+        ("", None),
+    ] {
+        assert_eq!(topic("%DLQ%g", before).as_deref(), expected, "{before}");
+    }
+    assert_eq!(
+        topic("%DLQ%NS%g", "%RETRY%NS%g_NS%T").as_deref(),
+        Some("NS%T")
+    );
+    assert_eq!(topic("g", "T"), None);
+}
