@@ -37,6 +37,19 @@ fn send(producer: &Producer, topic: &str, numbers: Range<usize>) {
     }
 }
 
+/// Sends a number whose time no other message of the queue has. Returns that time: for others, brokers 4.x take the
+/// nearest message, before or after.
+fn send_alone(producer: &Producer, queue: &MessageQueue, n: usize) -> SystemTime {
+    let pause = Duration::from_millis(10);
+    std::thread::sleep(pause);
+    let message = Message::new(queue.topic(), n.to_string());
+    let sent = producer.prepare(&message).queue(queue.clone()).send();
+    let id = sent.expect("stored").offset_message_id().to_owned();
+    let stored = producer.admin().view_message(queue.topic(), &id);
+    std::thread::sleep(pause);
+    stored.expect("the message").stored_at()
+}
+
 fn create_topic(server: &Server, producer: &Producer, topic: &str) {
     wire::create_topic(&server.brokers[0].address, topic, 4, 6);
     eventually("the topic has a route", || {
@@ -82,11 +95,15 @@ fn assigned_queues_are_read_sought_paused_and_committed() {
     let producer = server.producer("pulls-assign-send").start().unwrap();
     create_topic(&server, &producer, topic);
     send(&producer, topic, 0..40);
-    // What follows is stored later than this.
-    let time = SystemTime::now() + Duration::from_millis(5);
-    std::thread::sleep(Duration::from_millis(10));
-    send(&producer, topic, 40..80);
     let all = queues(topic);
+    let time = send_alone(&producer, &all[0], 40);
+    send(&producer, topic, 41..80);
+    // Of two commits that are the first ones of a group and come at once, a broker may lose one.
+    let alone = consumer(&server, group).assign([all[3].clone()]).start();
+    let alone = alone.unwrap();
+    alone.seek(&all[3], Seek::Offset(1)).unwrap();
+    alone.commit().unwrap();
+    assert!(alone.shutdown_within(PATIENCE).is_clean());
     let own = || consumer(&server, group).assign(all[..2].iter().cloned());
     let of_own = |n: &usize| n % 4 < 2;
     let first = own().auto_commit(false).start().unwrap();
@@ -96,7 +113,9 @@ fn assigned_queues_are_read_sought_paused_and_committed() {
     let none = (server.version == Version::V4).then_some(0);
     assert_eq!(first.committed(&all[0]).unwrap(), none);
     first.commit().unwrap();
-    assert_eq!(first.committed(&all[0]).unwrap(), Some(20));
+    for queue in &all[..2] {
+        assert_eq!(first.committed(queue).unwrap(), Some(20), "{queue}");
+    }
     assert_eq!(first.committed(&all[2]).unwrap(), none);
 
     let of = |from: usize| move |n: &usize| n % 4 == 0 && *n >= from;
