@@ -291,8 +291,17 @@ impl Controller {
             }
             Asked::Commit(commit, number) => {
                 let queue = commit.queue.clone();
+                let had_table = tools.progress.has_table(&queue);
                 if let Some(error) = commits::answered(commit, tools, outcome) {
                     self.calls.refused(&queue, &error);
+                }
+                if !had_table && tools.progress.has_table(&queue) {
+                    // Callers, and queues that are given up, may have waited for that.
+                    self.calls.hurry(now);
+                    self.calls.step(&self.queues, tools, now);
+                    for number in self.queues.numbers() {
+                        self.queues.look_at(number, Some(now));
+                    }
                 }
                 number
             }

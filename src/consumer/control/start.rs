@@ -145,7 +145,10 @@ pub(crate) fn spawn(begun: Beginning, parts: Parts, membership: Arc<Membership>)
         membership,
         dispatcher: shared.dispatcher,
         facts,
-        progress: Progress::default(),
+        progress: match &local {
+            Some(_) => Progress::default(),
+            None => Progress::at_brokers(),
+        },
         assignment: shared.assignment,
         counters: shared.counters,
         popping,

@@ -3,9 +3,14 @@
 //!
 //! (This is also why pulls carry no offset to commit: a long poll is in flight for as long as it is
 //! parked, and brokers serve pulls and commits by different threads.)
+//!
+//! A broker creates its table of a group and topic with the first commit, without a lock (Java:
+//! `ConsumerOffsetManager.commitOffset`). Of first commits that come at once it may confirm all and keep one. So the
+//! first commit of a topic at a broker is sent alone, and once more after its answer, as other members may have
+//! sent theirs.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry::Occupied;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::message::MessageQueue;
@@ -14,6 +19,8 @@ use crate::message::MessageQueue;
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
     queues: BTreeMap<MessageQueue, Queue>,
+    /// The topics of each broker for which the store surely has a table. `None`: it needs none.
+    tables: Option<BTreeSet<Table>>,
     last_number: u64,
     refused: u64,
 }
@@ -30,6 +37,9 @@ struct Queue {
     is_over: bool,
 }
 
+/// A broker and a topic.
+type Table = (Arc<str>, Arc<str>);
+
 /// A value to commit. The caller sends its request, and reports the end to [`Progress::confirmed`] or
 /// [`Progress::failed`].
 #[derive(Debug, PartialEq, Eq)]
@@ -42,6 +52,14 @@ pub(crate) struct Commit {
 }
 
 impl Progress {
+    /// The offsets are stored by brokers.
+    pub(crate) fn at_brokers() -> Progress {
+        Progress {
+            tables: Some(BTreeSet::new()),
+            ..Progress::default()
+        }
+    }
+
     /// A queue was taken and starts at `offset`, which the store has already, or which must be committed
     /// at once.
     pub(crate) fn begin(
@@ -87,8 +105,10 @@ impl Progress {
     /// The commits to send now, by broker. They count as in flight.
     pub(crate) fn due(&mut self) -> BTreeMap<Arc<str>, Vec<Commit>> {
         let mut due: BTreeMap<Arc<str>, Vec<Commit>> = BTreeMap::new();
-        for (queue, known) in &mut self.queues {
-            if let Some(commit) = known.commit(queue, &mut self.last_number) {
+        let open = self.queues.iter().filter(|(_, known)| known.is_due());
+        let open: Vec<MessageQueue> = open.map(|(queue, _)| queue.clone()).collect();
+        for queue in &open {
+            if let Some(commit) = self.due_of(queue) {
                 due.entry(queue.broker().into()).or_default().push(commit);
             }
         }
@@ -97,8 +117,30 @@ impl Progress {
 
     /// The commit of one queue to send now: at a hand-over.
     pub(crate) fn due_of(&mut self, queue: &MessageQueue) -> Option<Commit> {
+        if !self.queues.get(queue)?.is_due() {
+            return None;
+        }
+        if self.is_held_back(queue) {
+            return None;
+        }
         let known = self.queues.get_mut(queue)?;
-        known.commit(queue, &mut self.last_number)
+        Some(known.commit(queue, &mut self.last_number))
+    }
+
+    /// Whether the store surely has a table for the topic of a queue.
+    pub(crate) fn has_table(&self, queue: &MessageQueue) -> bool {
+        let tables = self.tables.as_ref();
+        tables.is_none_or(|tables| tables.contains(&table_of(queue)))
+    }
+
+    /// Whether a commit of the queue has to wait for one in flight that creates its table.
+    pub(crate) fn is_held_back(&self, queue: &MessageQueue) -> bool {
+        let mut queues = self.queues.iter();
+        !self.has_table(queue)
+            && queues.any(|(other, known)| {
+                let is_same = other.broker() == queue.broker() && other.topic() == queue.topic();
+                is_same && known.in_flight.is_some()
+            })
     }
 
     /// The store has the value. Returns whether it is the latest one.
@@ -112,6 +154,8 @@ impl Progress {
     }
 
     fn answered(&mut self, commit: Commit, is_stored: bool) -> bool {
+        let had_table = self.has_table(&commit.queue);
+        let table = table_of(&commit.queue);
         let Occupied(mut entry) = self.queues.entry(commit.queue) else {
             return false;
         };
@@ -120,8 +164,11 @@ impl Progress {
             return false;
         }
         known.in_flight = None;
+        if let Some(tables) = self.tables.as_mut().filter(|_| is_stored) {
+            tables.insert(table);
+        }
         // A value of an older generation does not matter: it is overwritten in any case.
-        let counts = is_stored && known.generation == commit.generation;
+        let counts = is_stored && had_table && known.generation == commit.generation;
         known.confirmed = counts.then_some(commit.offset);
         let is_latest = known.is_settled();
         if known.is_over {
@@ -137,6 +184,9 @@ impl Progress {
             if queue.broker() == broker {
                 known.confirmed = None;
             }
+        }
+        if let Some(tables) = &mut self.tables {
+            tables.retain(|(of, _)| **of != *broker);
         }
     }
 
@@ -195,23 +245,28 @@ impl Progress {
     }
 }
 
+fn table_of(queue: &MessageQueue) -> Table {
+    (queue.broker().into(), queue.topic().into())
+}
+
 impl Queue {
     fn is_settled(&self) -> bool {
         self.confirmed == Some(self.latest)
     }
 
-    fn commit(&mut self, queue: &MessageQueue, last_number: &mut u64) -> Option<Commit> {
-        if self.is_settled() || self.in_flight.is_some() || self.is_over {
-            return None;
-        }
+    fn is_due(&self) -> bool {
+        !self.is_settled() && self.in_flight.is_none() && !self.is_over
+    }
+
+    fn commit(&mut self, queue: &MessageQueue, last_number: &mut u64) -> Commit {
         *last_number += 1;
         self.in_flight = Some(*last_number);
-        Some(Commit {
+        Commit {
             queue: queue.clone(),
             offset: self.latest,
             generation: self.generation,
             number: *last_number,
-        })
+        }
     }
 }
 

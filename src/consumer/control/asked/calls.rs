@@ -119,6 +119,13 @@ impl Calls {
         });
     }
 
+    /// Commits that were held back can be sent.
+    pub(in crate::consumer::control) fn hurry(&mut self, now: Instant) {
+        for commit in &mut self.0 {
+            commit.again = now;
+        }
+    }
+
     /// A broker refused a commit: a repetition cannot succeed.
     pub(in crate::consumer::control) fn refused(&mut self, queue: &MessageQueue, error: &Error) {
         self.fail(queue, None, || error.clone());

@@ -60,7 +60,7 @@ pub(in crate::consumer::control) fn step(
     let is_stored = match tools.config.auto_commit {
         true => tools.progress.is_settled(&queue),
         // No caller asked to commit the rest.
-        false => !tools.progress.is_in_flight(&queue),
+        false => !tools.progress.is_in_flight(&queue) && !tools.progress.is_held_back(&queue),
     };
     match is_stored {
         true => Left::Clean,

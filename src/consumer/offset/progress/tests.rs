@@ -36,6 +36,45 @@ fn a_start_that_was_decided_is_committed_at_once() {
     assert_eq!(progress.due_of(&queue(0)).map(|c| c.offset), Some(5));
 }
 
+/// A broker that creates a table may lose one of two commits that come at once.
+#[test]
+fn the_first_commit_of_a_topic_at_a_broker_is_sent_alone_and_twice() {
+    let mut progress = Progress::at_brokers();
+    let topic = |name: &str| MessageQueue::new(name, "a", 0);
+    let queues = [queue(0), queue(1), queue(2), topic("U")];
+    for queue in &queues {
+        progress.begin(queue, 1, 5, false);
+    }
+    let sent = |progress: &mut Progress| -> Vec<Commit> {
+        progress.due().into_values().flatten().collect()
+    };
+    let places = |commits: &[Commit]| -> Vec<MessageQueue> {
+        commits.iter().map(|commit| commit.queue.clone()).collect()
+    };
+    let first = sent(&mut progress);
+    assert_eq!(places(&first), [queue(0), topic("U"), queue(2)]);
+    assert_eq!(
+        progress.due_of(&queue(1)),
+        None,
+        "it waits for the first one"
+    );
+    let mut first = first.into_iter();
+    progress.failed(first.next().expect("of queue 0"));
+    let again = progress
+        .due_of(&queue(1))
+        .expect("no other one is in flight");
+    assert!(!progress.has_table(&queue(1)));
+    assert!(!progress.confirmed(again), "it may have been lost");
+    assert!(progress.has_table(&queue(0)) && !progress.is_settled(&queue(1)));
+    let second = sent(&mut progress);
+    assert_eq!(places(&second), [queue(0), queue(1)]);
+    assert!(second.into_iter().all(|commit| progress.confirmed(commit)));
+    assert!(progress.is_settled(&queue(0)) && progress.is_settled(&queue(1)));
+    // A broker that restarted may lack it again.
+    progress.broker_came_back("a");
+    assert!(!progress.has_table(&queue(0)));
+}
+
 #[test]
 fn lower_and_older_values_are_refused_but_for_a_seek() {
     let mut progress = Progress::default();
