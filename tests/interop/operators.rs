@@ -47,6 +47,15 @@ fn create_topic(server: &Server, producer: &Producer, topic: &str) {
     });
 }
 
+/// The tool looks a group up by the route of its retry topic, which a broker creates with the first heartbeat
+/// and then tells the name server of.
+fn wait_for_group(producer: &Producer, group: &str) {
+    eventually("the group's retry topic has a route", || {
+        let retry_topic = format!("%RETRY%{group}");
+        producer.admin().publish_queues(&retry_topic).is_ok()
+    });
+}
+
 fn take(bodies: &Receiver<u32>, count: usize) -> Vec<u32> {
     let next = |_| bodies.recv_timeout(PATIENCE).expect("a message in time");
     let mut taken: Vec<u32> = (0..count).map(next).collect();
@@ -106,6 +115,8 @@ fn members_and_what_they_do_are_shown() {
         .start()
         .unwrap();
     eventually("fetched", || pull.stats().fetched == 20);
+    wait_for_group(&producer, group);
+    wait_for_group(&producer, pulling);
     let mut tool = Mqadmin::start(&server.name_server);
 
     // 203 and 204
@@ -213,6 +224,7 @@ fn members_and_what_they_do_are_shown() {
             .subscribe(name, "*")
             .start()
             .unwrap();
+        wait_for_group(&producer, popping);
         let lines = tool.run(&format!("consumerConnection -g {popping}"));
         shows(&lines, &["ConsumeType:", "CONSUME_POP"]);
         let lines = tool.run(&format!(
