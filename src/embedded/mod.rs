@@ -23,6 +23,7 @@
 //! | feature | here | only a real broker |
 //! |---|---|---|
 //! | routes, several brokers and name servers | yes | |
+//! | static topics, logical queues that move | yes ([`Cluster::create_static_topic`], [`Cluster::move_queue`]); as sent to, pulled and committed | what operators ask of groups; sends to any queue |
 //! | topics made on demand (`TBW102`) | yes ([`auto_create_topics`](ClusterBuilder::auto_create_topics)) | |
 //! | sends: V1, V2, batch, oneway | yes | |
 //! | heartbeat, unregistering | yes ([`Broker::producers`], [`Broker::consumers`]); a silent client is forgotten after 120 s | |

@@ -26,6 +26,7 @@ mod sends;
 mod servers;
 mod simple;
 mod slave;
+mod static_topics;
 mod strict;
 #[path = "../support/mod.rs"]
 mod support;
