@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::publish::MOST_QUEUES;
 use crate::message::MessageQueue;
 use crate::protocol::route::TopicRoute;
+
+/// The most queues of one topic that are taken from a route.
+pub(super) const MOST_QUEUES: usize = 65_536;
 
 /// The brokers that host the logical queues of one topic, by logical broker name and queue number. A queue
 /// without an entry is on the broker that it names.

@@ -2,8 +2,8 @@
 //!
 //! - `table`: the known routes ([`Route`]), and the listeners of changes (`Routes::listen`; a member is none by
 //!   joining)
-//! - `publish`, `subscribe`: the views of a route: where to write, and what can be read; `logical`: the queues of
-//!   a static topic, and the brokers that host them
+//! - `logical`: the queues of a static topic, and the brokers that host them
+//! - `publish`, `subscribe`: the views of a route: where to write, and what can be read
 //! - `brokers`: the addresses of all brokers, by name and id, and by queue
 //! - `finder`: [`Routes`]; finds a route that is not known, one lookup for all that need it
 //! - `name_server`: the name servers, asked in the order of `choice`; their list may come from the web

@@ -4,13 +4,10 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::logical::{self, Hosts};
+use super::logical::{self, Hosts, MOST_QUEUES};
 use crate::error::{Error, ErrorKind, Printable, Result};
 use crate::message::MessageQueue;
 use crate::protocol::route::{TopicRoute, perm};
-
-/// The most queues of one topic that are taken from a route.
-pub(super) const MOST_QUEUES: usize = 65_536;
 
 /// The writable queues of a topic, derived from a route: Java's `TopicPublishInfo`.
 #[derive(Debug)]

@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use super::logical;
-use super::publish::MOST_QUEUES;
+use super::logical::{self, MOST_QUEUES};
 use crate::message::MessageQueue;
 use crate::protocol::route::{QueueData, TopicRoute, perm};
 
