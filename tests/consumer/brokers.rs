@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crossbeam_channel::unbounded;
-use rocketmq_blocking::PushConsumer;
 use rocketmq_blocking::embedded::{Cluster, Fault, On};
+use rocketmq_blocking::{MessageQueue, PushConsumer, StartFrom};
 
 use crate::common::{bodies, consumer, send, take};
 use crate::support::{PATIENCE, cluster, eventually, ms, producer, route, two_brokers};
@@ -64,6 +64,44 @@ fn a_queue_that_comes_back_with_its_broker_goes_on_where_its_member_was() {
         consumer.shutdown();
         assert!(messages.is_empty(), "nothing comes twice");
     }
+}
+
+/// It may have been reset.
+#[test]
+fn what_a_member_knew_of_a_queue_does_not_count_once_another_one_has_had_it() {
+    let cluster = Cluster::builder().brokers(2).topic("T", 2);
+    let cluster = cluster.manual_clock(true).start().expect("free ports");
+    let broker = cluster.broker("broker-a");
+    // The queues of broker-a are divided first.
+    let second = consumer(&cluster).instance_name("second");
+    let (second, messages) = bodies(second.commit_interval(ms(10)));
+    take(&messages, send(&producer(&cluster), 0..8).len());
+    let offsets = || cluster.group("g").offsets();
+    eventually("committed", || offsets().values().sum::<i64>() == 8);
+    let of_broker =
+        |(queue, _): &(MessageQueue, i64)| queue.broker() == "broker-a" && queue.topic() == "T";
+    let there: i64 = offsets()
+        .into_iter()
+        .filter(of_broker)
+        .map(|(_, n)| n)
+        .sum();
+    broker.kill();
+    eventually("its queues are gone", || brokers(&second).len() == 1);
+    let first = consumer(&cluster).instance_name("first");
+    let (first, _none) = bodies(first.start_from(StartFrom::First));
+    first.pause();
+    broker.restart().expect("its port");
+    let only_a: BTreeSet<String> = ["broker-a".to_owned()].into();
+    eventually("the first has them", || brokers(&first) == only_a);
+    eventually("from the start", || {
+        let known = offsets().into_iter().filter(of_broker);
+        known.map(|(_, offset)| offset).eq([0, 0])
+    });
+    first.shutdown();
+    // The group has not consumed them.
+    take(&messages, there.try_into().expect("small"));
+    second.shutdown();
+    assert!(messages.is_empty());
 }
 
 /// One that does not know the topic yet, that serves no reads, or that is down.

@@ -1,7 +1,8 @@
 //! How far this member was in queues that left the route. Pure: time is an argument.
 //!
 //! A broker that is killed forgets what was committed in its last seconds. While it is away no other member can have
-//! its queues. So a member that gets one of them back goes on where it was, if the broker knows less.
+//! its queues. So a member that gets one of them back at once goes on where it was, if the broker knows less. If
+//! another member gets it, what this one knows does not count any more: the queue may have been reset since.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -40,6 +41,11 @@ impl Past {
     pub(crate) fn forget(&mut self, queue: &MessageQueue) {
         self.0.remove(queue);
     }
+
+    /// Forgets all others.
+    pub(crate) fn retain(&mut self, mut keep: impl FnMut(&MessageQueue) -> bool) {
+        self.0.retain(|queue, _| keep(queue));
+    }
 }
 
 #[cfg(test)]
@@ -69,5 +75,7 @@ mod tests {
         assert_eq!(past.get(&a, at(11)), None);
         past.keep(&a, 4, at(15));
         assert_eq!(past.0.len(), 1, "old ones do not stay");
+        past.retain(|queue| *queue != a);
+        assert_eq!(past.get(&a, at(15)), None);
     }
 }
