@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crossbeam_channel::unbounded;
 use rocketmq_blocking::embedded::{Cluster, Fault, On};
-use rocketmq_blocking::{MessageQueue, PushConsumer, StartFrom};
+use rocketmq_blocking::{ClientOptions, MessageQueue, PushConsumer, StartFrom};
 
 use crate::common::{bodies, consumer, send, take};
 use crate::support::{PATIENCE, cluster, eventually, ms, producer, route, two_brokers};
@@ -87,7 +87,9 @@ fn what_a_member_knew_of_a_queue_does_not_count_once_another_one_has_had_it() {
         .sum();
     broker.kill();
     eventually("its queues are gone", || brokers(&second).len() == 1);
-    let first = consumer(&cluster).instance_name("first");
+    // One that starts while the broker is away looks for it each 30 s.
+    let options = ClientOptions::new().route_interval(ms(100));
+    let first = consumer(&cluster).options(options.instance_name("first"));
     let (first, _none) = bodies(first.start_from(StartFrom::First));
     first.pause();
     broker.restart().expect("its port");
