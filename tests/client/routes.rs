@@ -449,11 +449,17 @@ fn a_send_finds_the_new_host_of_a_logical_queue() {
     let elsewhere = elsewhere.start().expect("a producer");
     assert!(elsewhere.send(&message("x")).is_ok());
     cluster.move_queue("T", 0, "broker-a");
-    assert_eq!(elsewhere.admin().max_offset(queue).expect("an answer"), 20_000);
+    assert_eq!(
+        elsewhere.admin().max_offset(queue).expect("an answer"),
+        20_000
+    );
     // A send to a chosen queue has one attempt; the next one has the new route.
     let to_queue = || producer.prepare(&message("x")).queue(queue.clone()).send();
     let error = to_queue().expect_err("another host");
-    assert_eq!(error.response_code(), Some(ResponseCode::NOT_LEADER_FOR_QUEUE));
+    assert_eq!(
+        error.response_code(),
+        Some(ResponseCode::NOT_LEADER_FOR_QUEUE)
+    );
     eventually("it has the new route", || to_queue().is_ok());
 }
 
