@@ -107,8 +107,9 @@
 //! Not yet covered by semantic versioning.
 
 // In reading order: `cluster` and its `builder`, `group`, `service` (which request goes where), `consume`,
-// `broker` and `name_server` (the answers), `groups`, `topics`, `store`, `changes` and `clock` (the state),
-// `release`, `faults` and `server` (requests in, answers out). Imports go in that direction only.
+// `broker` and `name_server` (the answers), `groups`, `topics`, `logical` (queues of static topics), `store`,
+// `changes` and `clock` (the state), `release`, `faults` and `server` (requests in, answers out). Imports go in
+// that direction only.
 mod broker;
 mod builder;
 mod changes;
@@ -118,6 +119,7 @@ mod consume;
 mod faults;
 mod group;
 mod groups;
+mod logical;
 mod name_server;
 mod release;
 mod server;

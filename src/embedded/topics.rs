@@ -1,8 +1,6 @@
 //! The topics of the brokers. Brokers check sends against them, and name servers derive routes from
 //! them.
 
-mod logical;
-
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::net::SocketAddr;
@@ -10,8 +8,7 @@ use std::sync::Arc;
 
 use parking_lot::RwLock;
 
-use self::logical::LogicalQueues;
-pub(super) use self::logical::Part;
+use super::logical::{LogicalQueues, Part};
 use super::store::CLUSTER_NAME;
 use crate::protocol::route::{BrokerData, MASTER, QueueData, QueueMapping, TopicRoute, perm};
 

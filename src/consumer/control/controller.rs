@@ -132,12 +132,8 @@ impl Controller {
                 }
                 None => self.stray(number, now),
             },
-            Event::Flag => {
-                if self.begun.inbox.take_rebalance() {
-                    links::follow_hosts(&mut self.queues, &mut self.tools, now);
-                    self.divide_soon(now);
-                }
-            }
+            Event::Flag if !self.begun.inbox.take_rebalance() => {}
+            Event::Flag => self.divide_soon(now),
             Event::Tell(event) => self.tools.events.tell(*event),
             Event::Settled => {}
             Event::Confirmed(connection) => self.confirmed(&connection, now),
@@ -168,6 +164,7 @@ impl Controller {
 
     /// The members or the routes may have changed.
     fn divide_soon(&mut self, now: Instant) {
+        links::follow_hosts(&mut self.queues, &mut self.tools, now);
         self.divider.rounds.pace.ask(now);
         self.sources.pace.ask(now);
     }

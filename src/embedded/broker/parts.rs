@@ -1,8 +1,8 @@
 //! The parts of a queue, as the broker that hosts it serves them.
 
 use super::state::BrokerState;
+use crate::embedded::logical::Part;
 use crate::embedded::store::{QueueRef, StoredMessage};
-use crate::embedded::topics::Part;
 use crate::protocol::Command;
 use crate::protocol::code::response;
 

@@ -7,12 +7,12 @@ const BLOCK: i64 = 10_000;
 
 /// The messages of a queue that one broker has, in a row, in a queue of its own. An ordinary queue has one part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::embedded) struct Part {
-    pub(in crate::embedded) broker: usize,
+pub(super) struct Part {
+    pub(super) broker: usize,
     /// The number of the broker's own queue.
-    pub(in crate::embedded) queue_id: i32,
+    pub(super) queue_id: i32,
     /// The logical offset of the message that has the offset 0 there.
-    pub(in crate::embedded) first: i64,
+    pub(super) first: i64,
 }
 
 /// By their numbers, each with its parts in order. The broker of the last one hosts the queue.
