@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::mem;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded, select};
@@ -42,6 +43,8 @@ struct Queue {
     topic: Arc<str>,
     queue: Mutex<Option<Sender<Traced>>>,
     on_loss: OnLoss,
+    /// The number of records that were lost.
+    lost: Arc<AtomicU64>,
     /// Disconnected when the thread has ended.
     ended: Receiver<()>,
 }
@@ -120,6 +123,12 @@ impl Tracer {
         config.use_names(client.inner().config.rpc.names())?;
         let member = TracerMember(config.group_on_wire.clone());
         let membership = client.inner().join(Arc::new(member))?;
+        let lost: Arc<AtomicU64> = Arc::default();
+        let counted = lost.clone();
+        let on_loss: OnLoss = Arc::new(move |records, loss| {
+            counted.fetch_add(records, Ordering::Relaxed);
+            on_loss(records, loss);
+        });
         let sending = Sending {
             engine: Arc::new(Engine::new(config, client.clone())),
             topic: topic.clone(),
@@ -141,6 +150,7 @@ impl Tracer {
             topic: topic.clone(),
             queue: Mutex::new(Some(queue)),
             on_loss,
+            lost,
             ended,
         })))
     }
@@ -156,6 +166,11 @@ impl Tracer {
     /// the next.
     pub(crate) fn topic(&self) -> &str {
         &self.0.topic
+    }
+
+    /// The number of records that were lost.
+    pub(crate) fn lost(&self) -> u64 {
+        self.0.lost.load(Ordering::Relaxed)
     }
 
     /// Queues records. It never waits.

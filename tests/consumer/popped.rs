@@ -87,6 +87,45 @@ fn messages_are_popped_and_acknowledged() {
 }
 
 #[test]
+fn the_lag_has_popped_and_pulled_topics() {
+    let cluster = Cluster::builder().topic("T", 4).topic("U", 2).start();
+    let cluster = cluster.expect("free ports");
+    pop(&cluster, 0);
+    let (let_go, gate) = unbounded::<()>();
+    let builder = popping(&cluster).subscribe("U", "*").consume_threads(1);
+    let (consumer, messages) = start(builder.pull_batch(1), move |_| {
+        // Until the other end is dropped.
+        let _ = gate.recv();
+        Ok(())
+    });
+    assert_eq!(consumer.lag().messages(), Some(0));
+    let producer = producer(&cluster);
+    let _ = send(&producer, 0..10);
+    assert_eq!(next(&messages).topic(), "T");
+    for _ in 0..3 {
+        let message = rocketmq_blocking::Message::new("U", "of U");
+        let _ = producer.send(&message).expect("a receipt");
+    }
+    let lag_of = |topic: &str| -> Option<u64> {
+        let lag = consumer.lag();
+        let of_topic = lag.queues.iter().filter(|lag| lag.queue.topic() == topic);
+        of_topic.map(|lag| lag.messages).sum()
+    };
+    // One has the handler, and another one waits for it. What is pulled counts until it is consumed.
+    eventually("two are popped", || lag_of("T") == Some(8));
+    assert_eq!(lag_of("U"), Some(3));
+    let state = consumer.describe();
+    let of_t = state.queues.iter().find(|queue| queue.is_popped);
+    let of_t = of_t.expect("it is popped");
+    assert_eq!(of_t.held, 2, "{state}");
+    assert!(of_t.last_fetch.is_some(), "{state}");
+    assert!(state.held_bytes >= 5 * 4, "{state}");
+    drop(let_go);
+    eventually("all are handled", || consumer.lag().messages() == Some(0));
+    assert!(consumer.shutdown_within(PATIENCE).is_clean());
+}
+
+#[test]
 fn members_pop_together_and_each_message_has_one_handler() {
     let cluster = cluster();
     let (one, seen) = bodies(popping(&cluster));

@@ -328,6 +328,23 @@ fn a_trace_that_cannot_start_or_be_sent_does_not_harm_consumption() {
     assert_eq!(consumer.stats().trace_lost, 80);
     assert_eq!(consumer.stats().handled, 40);
     assert_eq!(cluster.group("g").lag("T"), 0);
+
+    let simple = SimpleConsumer::builder("s")
+        .name_server(cluster.name_server())
+        .subscribe("T", "*")
+        .start_from(StartFrom::First)
+        .trace()
+        .start()
+        .expect("a consumer");
+    let received = simple.receive(32, Duration::from_secs(60));
+    let received = received.expect("no error");
+    for message in &received {
+        assert_eq!(message.ack().expect("no error"), AckStatus::Confirmed);
+    }
+    let count = received.len() as u64;
+    drop(received);
+    assert!(simple.shutdown_within(PATIENCE).is_clean());
+    assert_eq!(simple.stats().trace_lost, 2 * count);
 }
 
 /// Up to 2,048 entries are queued, and the thread that sends has ten more.

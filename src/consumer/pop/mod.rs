@@ -4,11 +4,14 @@
 // - `shared`: the state that all threads of a consumer share, and their requests
 // - `receive`: asks brokers for messages
 // - `settle`: acks, and changes of the invisible time
+// - `lag`: messages that no member has received yet
 
+mod lag;
 mod receive;
 mod settle;
 mod shared;
 
+pub(in crate::consumer) use lag::{LagQuestions, ask_lag};
 pub(in crate::consumer) use receive::{
     ANY_QUEUE, Known, Receive, Received, Source, no_pop, receive,
 };

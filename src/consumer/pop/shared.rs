@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use super::receive::Sources;
+use super::receive::{Look, Source, Sources};
 use crate::client::ClientCore;
 use crate::consumer::control::closed;
+use crate::consumer::observe::Counters;
 use crate::consumer::offset::StartFrom;
 use crate::consumer::topics::Topics;
 use crate::error::{Error, ErrorKind, Result};
@@ -39,6 +40,7 @@ pub(in crate::consumer) struct PopShared {
     pub(in crate::consumer) group: Arc<str>,
     pub(in crate::consumer) topics: Arc<Topics>,
     pub(in crate::consumer) core: Arc<ClientCore>,
+    pub(in crate::consumer) counters: Arc<Counters>,
     pub(super) sources: Mutex<Sources>,
     /// The sources have changed, or the consumer has ended.
     pub(super) changed: Condvar,
@@ -69,6 +71,7 @@ impl PopShared {
         group: Arc<str>,
         topics: Arc<Topics>,
         core: Arc<ClientCore>,
+        counters: Arc<Counters>,
     ) -> PopShared {
         let (open, closing) = channel::bounded(0);
         PopShared {
@@ -76,6 +79,7 @@ impl PopShared {
             group,
             topics,
             core,
+            counters,
             sources: Mutex::default(),
             changed: Condvar::new(),
             open: Mutex::new(Some(open)),
@@ -122,6 +126,11 @@ impl PopShared {
     pub(in crate::consumer) fn close(&self) {
         drop(self.open.lock().take());
         self.wake();
+    }
+
+    /// The state of a source, for people.
+    pub(in crate::consumer) fn look(&self, source: &Source, now: Instant) -> Look {
+        self.sources.lock().look(source, now)
     }
 
     /// Wakes the threads that wait for messages, to check again.

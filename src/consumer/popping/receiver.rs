@@ -1,7 +1,7 @@
 //! The thread that pops messages for the consume threads.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::shared::Popping;
 use crate::consumer::observe::Event;
@@ -31,12 +31,11 @@ pub(super) fn run(popping: &Popping) {
             Ok(None) => refused = None,
             Ok(Some((source, messages))) => {
                 refused = None;
-                popping.received(&source, messages, Instant::now());
+                popping.received(&source, messages);
             }
             Err(error) if error.kind() == ErrorKind::Closed => return,
             Err(error) => {
                 counters.pull_failures.add(1);
-                popping.table.lock().last_error = Some(error.to_string());
                 // One that lasts is told once.
                 let this = (error.response_code(), error.topic().map(Arc::from));
                 if error.kind() == ErrorKind::Broker && refused.as_ref() != Some(&this) {

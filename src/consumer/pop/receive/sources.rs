@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::clock::BrokerClock;
+use super::look::Look;
 use crate::consumer::fetch::growing;
 use crate::error::Error;
 
@@ -70,6 +71,10 @@ struct State {
     /// Latest failures in a row, and the last of them.
     failures: u32,
     failure: Option<Error>,
+    /// When the first of them came.
+    failing_since: Option<Instant>,
+    /// When the last answer came that was no failure.
+    last_answer: Option<Instant>,
     /// Attempts in order whose answers were not read: the broker has a batch for each.
     lost: Vec<String>,
     clock: BrokerClock,
@@ -148,7 +153,7 @@ impl Sources {
     /// A pop brought messages: there may be more.
     pub(super) fn found(&mut self, source: &Source, now: Instant) {
         let state = self.state(source, now);
-        state.answered();
+        state.answered(now);
         state.has_answered = true;
         state.is_ready = true;
         state.in_vain = 0;
@@ -157,7 +162,7 @@ impl Sources {
     /// A pop brought nothing, at once or after it was held.
     pub(super) fn nothing(&mut self, source: &Source, was_held: bool, now: Instant) {
         let state = self.state(source, now);
-        state.answered();
+        state.answered(now);
         state.has_answered = true;
         state.is_ready = false;
         if was_held {
@@ -184,11 +189,11 @@ impl Sources {
         state.is_asked = false;
         match noticed {
             Noticed::Message => {
-                state.answered();
+                state.answered(now);
                 state.is_ready = true;
             }
             Noticed::Nothing => {
-                state.answered();
+                state.answered(now);
                 state.in_vain = 0;
             }
             Noticed::Failed(error) => state.fail(error, now),
@@ -203,6 +208,19 @@ impl Sources {
         });
         let first = failures.next()??;
         failures.all(|failure| failure.is_some()).then_some(first)
+    }
+
+    /// The state of a source.
+    pub(in crate::consumer) fn look(&self, source: &Source, now: Instant) -> Look {
+        let Some(state) = self.states.get(source) else {
+            return Look::default();
+        };
+        let waits = state.not_before.is_some_and(|at| at > now);
+        Look {
+            answered: state.last_answer,
+            error: state.failure.clone(),
+            backing_off: state.failing_since.filter(|_| waits),
+        }
     }
 
     /// The id of a pop in order: that of one whose answer was not read, or a new one.
@@ -241,13 +259,16 @@ impl State {
             in_vain: 0,
             failures: 0,
             failure: None,
+            failing_since: None,
+            last_answer: None,
             lost: Vec::new(),
             clock: BrokerClock::new(now),
         }
     }
 
-    fn answered(&mut self) {
-        (self.failures, self.failure) = (0, None);
+    fn answered(&mut self, now: Instant) {
+        (self.failures, self.failure, self.failing_since) = (0, None, None);
+        self.last_answer = Some(now);
     }
 
     fn fail(&mut self, error: Error, now: Instant) {
@@ -255,6 +276,7 @@ impl State {
         self.not_before = Some(now + growing(50, self.failures));
         self.failures = self.failures.saturating_add(1);
         self.failure = Some(error);
+        self.failing_since.get_or_insert(now);
     }
 }
 
