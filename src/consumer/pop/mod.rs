@@ -13,7 +13,7 @@ mod shared;
 
 pub(in crate::consumer) use lag::{LagQuestions, ask_lag};
 pub(in crate::consumer) use receive::{
-    ANY_QUEUE, Known, Receive, Received, Source, no_pop, receive,
+    ANY_QUEUE, Known, Receive, Received, Refusal, Source, no_pop, receive,
 };
 pub use settle::AckStatus;
 #[cfg(test)]

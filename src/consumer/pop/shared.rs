@@ -47,6 +47,9 @@ pub(in crate::consumer) struct PopShared {
     /// Dropped at the end, which those at the other end see.
     open: Mutex<Option<Sender<()>>>,
     closing: Receiver<()>,
+    /// The same for the end of settling.
+    unended: Mutex<Option<Sender<()>>>,
+    ended: Receiver<()>,
     /// Nothing is settled any more.
     has_ended: AtomicBool,
 }
@@ -74,6 +77,7 @@ impl PopShared {
         counters: Arc<Counters>,
     ) -> PopShared {
         let (open, closing) = channel::bounded(0);
+        let (unended, ended) = channel::bounded(0);
         PopShared {
             settings,
             group,
@@ -84,6 +88,8 @@ impl PopShared {
             changed: Condvar::new(),
             open: Mutex::new(Some(open)),
             closing,
+            unended: Mutex::new(Some(unended)),
+            ended,
             has_ended: AtomicBool::new(false),
         }
     }
@@ -103,9 +109,10 @@ impl PopShared {
         self.open.lock().is_some()
     }
 
-    /// Nothing is settled from now on.
+    /// Nothing is settled from now on. Wakes the threads that wait for brokers, which may not answer.
     pub(in crate::consumer) fn end(&self) {
         self.has_ended.store(true, Ordering::SeqCst);
+        drop(self.unended.lock().take());
     }
 
     /// Whether messages cannot be settled any more.
@@ -158,9 +165,32 @@ impl PopShared {
         by_broker.unwrap_or_else(epoch_millis)
     }
 
-    /// Waits before something is tried again; not once the client is closed.
-    pub(super) fn pause(&self, time: Duration) {
-        let _ = self.core.closing().recv_timeout(time);
+    /// Waits before something is tried again; not once nothing is settled any more.
+    pub(in crate::consumer) fn pause(&self, time: Duration) {
+        let closing = self.core.closing();
+        crossbeam_channel::select! {
+            recv(closing) -> _ => {}
+            recv(self.ended) -> _ => {}
+            default(time) => {}
+        }
+    }
+
+    /// Takes answers until all are there, or nothing is settled any more.
+    pub(super) fn gather<T: Send>(
+        &self,
+        answers: &Receiver<(T, Answered)>,
+        mut take: impl FnMut(T, Answered),
+    ) {
+        loop {
+            let answer = crossbeam_channel::select! {
+                recv(answers) -> answer => answer.ok(),
+                recv(self.ended) -> _ => answers.try_recv().ok(),
+            };
+            match answer {
+                Some((about, answered)) => take(about, answered),
+                None => return,
+            }
+        }
     }
 
     /// Sends a request; the outcome goes to `completion`.
@@ -176,20 +206,24 @@ impl PopShared {
         remoting.invoke_async(to, request, deadline, via, Dial::Park, completion);
     }
 
-    /// Sends a request and waits for its answer.
+    /// Sends a request about a received message, and waits for its answer.
     ///
     /// # Errors
-    /// Those of the connection.
+    /// `Closed`, and those of the connection.
     pub(super) fn ask(
         &self,
         to: &Arc<str>,
         request: &Request<'_>,
         deadline: Deadline,
     ) -> Result<(Command, Instant)> {
-        arrived(self.asked(to, request, deadline).recv())
+        let answer = self.asked(to, request, deadline);
+        crossbeam_channel::select! {
+            recv(answer) -> answered => arrived(answered),
+            recv(self.ended) -> _ => Err(closed()),
+        }
     }
 
-    /// The same until the consumer is closed.
+    /// The same for messages, until no more are received.
     ///
     /// # Errors
     /// `Closed`, and those of the connection.

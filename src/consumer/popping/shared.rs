@@ -23,6 +23,9 @@ use crate::transport::Deadline;
 /// How long a request to settle a message may take.
 pub(super) const SETTLE_WITHIN: Duration = Duration::from_secs(5);
 
+/// The pause of a thread after a bug of ours, which may come again at once.
+pub(super) const REST: Duration = Duration::from_secs(1);
+
 /// What a consumer pops, and the messages that it popped.
 pub(crate) struct Popping {
     pub(super) pop: Arc<PopShared>,

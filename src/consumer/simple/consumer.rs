@@ -141,7 +141,8 @@ impl SimpleConsumer {
         let _receiving = shared.receiving.begin();
         let counters = &shared.pop.counters;
         counters.pulls.add(1);
-        let received = receive(&shared.pop, || shared.known(), &asked);
+        let known = || shared.known();
+        let received = receive(&shared.pop, known, &asked, |refusal| Err(refusal.error));
         let received = received.inspect_err(|error| {
             if error.kind() != ErrorKind::Closed {
                 counters.pull_failures.add(1);

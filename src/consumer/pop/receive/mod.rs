@@ -17,6 +17,6 @@ mod unpack;
 
 pub(in crate::consumer) use flow::{Known, Receive, receive};
 pub(in crate::consumer) use look::Look;
-pub(in crate::consumer) use pop::no_pop;
+pub(in crate::consumer) use pop::{Refusal, no_pop};
 pub(in crate::consumer) use sources::{ANY_QUEUE, Source, Sources};
 pub(in crate::consumer) use unpack::Received;
