@@ -21,6 +21,7 @@ mod java_groups;
 mod ledger;
 mod operators;
 mod popped;
+mod proxy;
 mod pulls;
 mod sends;
 mod servers;

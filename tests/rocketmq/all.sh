@@ -56,6 +56,10 @@ tests/rocketmq/acl.sh "$version" -- "${interop[@]}" -- --ignored acl::
 # Compression, administration, timers; a broker of 4.x does not know the setting.
 ROCKETMQ_BROKER_CONF="recallMessageEnable=true" \
   "$run" "$version" -- "${interop[@]}" -- --ignored admin_and_delays::
+# A proxy beside the name server. It asks producers about open transactions when the broker does, which is soon.
+[[ $version == 4.* ]] || ROCKETMQ_PROXY=1 \
+  ROCKETMQ_BROKER_CONF="transactionTimeOut=1000 transactionCheckInterval=2000 transactionOpBatchInterval=200" \
+  "$run" "$version" -- "${interop[@]}" -- --include-ignored --nocapture proxy::
 # Brokers that speak TLS, by themselves and only.
 tests/rocketmq/tls.sh "$version"
 # Transactions that the broker asks about soon, and request-reply with the Java client.
