@@ -10,6 +10,7 @@ mod acl;
 mod admin_and_delays;
 mod broken;
 mod consumers;
+mod damaged;
 mod errors;
 mod group_ledger;
 mod groups;

@@ -17,7 +17,7 @@ interop=(cargo test --locked --all-features --test interop)
 
 "${interop[@]}" --no-run
 usual=(sends::the_largest_message sends::long_properties errors::)
-[[ -n $only ]] || usual=(sends:: errors:: heartbeat:: java_client:: java_consumers:: java_groups:: consumers:: groups:: operators:: popped:: pulls:: simple:: takeover:: trace::)
+[[ -n $only ]] || usual=(sends:: errors:: heartbeat:: java_client:: java_consumers:: java_groups:: consumers:: damaged:: groups:: operators:: popped:: pulls:: simple:: takeover:: trace::)
 "$run" "$version" -- "${interop[@]}" -- --include-ignored "${usual[@]}"
 # In the end the name server is killed and comes back; it hears of a broker with its next registration. What
 # a busy machine leaves in a broker's queue for long is not refused, here and in the next.
