@@ -58,7 +58,7 @@ ROCKETMQ_BROKER_CONF="recallMessageEnable=true" \
   "$run" "$version" -- "${interop[@]}" -- --ignored admin_and_delays::
 # A proxy beside the name server. It asks producers about open transactions when the broker does, which is soon.
 [[ $version == 4.* ]] || ROCKETMQ_PROXY=1 \
-  ROCKETMQ_BROKER_CONF="transactionTimeOut=1000 transactionCheckInterval=2000 transactionOpBatchInterval=200" \
+  ROCKETMQ_BROKER_CONF="enableMixedMessageType=true transactionTimeOut=1000 transactionCheckInterval=2000 transactionOpBatchInterval=200" \
   "$run" "$version" -- "${interop[@]}" -- --include-ignored --nocapture proxy::
 # Brokers that speak TLS, by themselves and only.
 tests/rocketmq/tls.sh "$version"
