@@ -12,6 +12,7 @@ mod broken;
 mod consumers;
 mod damaged;
 mod errors;
+mod filters;
 mod group_ledger;
 mod groups;
 mod heartbeat;
@@ -28,6 +29,7 @@ mod sends;
 mod servers;
 mod simple;
 mod slave;
+mod starts;
 mod strict;
 #[path = "../support/mod.rs"]
 mod support;

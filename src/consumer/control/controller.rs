@@ -417,6 +417,9 @@ impl Controller {
         };
         let generation = owned.assigned.lock().window.generation();
         let stored = self.tools.progress.stored(owned.queue());
+        if matches!(owned.stage, Stage::GivingUp { is_away: true, .. }) {
+            self.tools.note_place(owned.queue(), now);
+        }
         let uncommitted = self.tools.progress.end(owned.queue(), generation);
         self.corrupt.forget(number);
         self.watch.forget(number);

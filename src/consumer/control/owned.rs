@@ -39,7 +39,11 @@ pub(super) enum Stage {
     Stopped,
     /// No more messages are fetched or handed out. Handlers have until this time to end; then the progress
     /// is committed.
-    GivingUp { until: Instant },
+    GivingUp {
+        until: Instant,
+        /// It has left the route.
+        is_away: bool,
+    },
 }
 
 /// The state of fetching from a queue.

@@ -26,7 +26,7 @@ pub(in crate::consumer::control) fn begin(
     until: Instant,
     now: Instant,
 ) {
-    if let Stage::GivingUp { until: before } = &mut owned.stage {
+    if let Stage::GivingUp { until: before, .. } = &mut owned.stage {
         *before = until.min(*before);
         return;
     }
@@ -35,7 +35,8 @@ pub(in crate::consumer::control) fn begin(
     let freed = owned.assigned.lock().window.drain();
     tools.budget.release(owned.number(), freed);
     let until = if had_started { until } else { now };
-    owned.enter(Stage::GivingUp { until }, now);
+    let is_away = !tools.is_in_route(owned.queue());
+    owned.enter(Stage::GivingUp { until, is_away }, now);
 }
 
 pub(in crate::consumer::control) fn step(
@@ -43,7 +44,7 @@ pub(in crate::consumer::control) fn step(
     tools: &mut Tools,
     now: Instant,
 ) -> Left {
-    let Stage::GivingUp { until } = owned.stage else {
+    let Stage::GivingUp { until, .. } = owned.stage else {
         return Left::Clean;
     };
     commits::note(owned, tools);

@@ -48,7 +48,8 @@ pub(in crate::consumer::control) fn step(
     let queue = owned.queue();
     let topic = tools.topics.get(queue.topic());
     let is_retry = topic.is_some_and(|topic| topic.is_retry);
-    let starting = Starting::new(tools.facts.is_new(queue), is_retry, not_before);
+    let past = tools.past.get(queue, now);
+    let starting = Starting::new(tools.facts.is_new(queue), is_retry, past, not_before);
     owned.enter(Stage::Starting(starting), now);
     Some(now)
 }
