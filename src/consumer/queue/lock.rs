@@ -155,6 +155,11 @@ impl QueueLock {
         self.is_continuous && self.confirmed.is_some_and(counts)
     }
 
+    /// When it was asked for, the last time that the broker gave it.
+    pub(crate) fn confirmed(&self) -> Option<Instant> {
+        self.confirmed
+    }
+
     /// Whether a message may be handed out: the lock is held, or no longer needed.
     pub(crate) fn may_hand_out(&self, now: Instant) -> bool {
         self.is_held(now) || self.goes_without(now)
