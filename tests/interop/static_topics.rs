@@ -19,12 +19,12 @@ use crate::support::skipped;
 const TOPIC: &str = "StaticTopic";
 const QUEUES: usize = 8;
 
-/// Offsets and numbers, in the order in which they were handled.
-type InTurn = Vec<(i64, usize)>;
+/// Offsets and bodies, by queue, in order.
+type ByQueue = BTreeMap<MessageQueue, Vec<(i64, usize)>>;
 
-/// What a consumer has handled, by queue.
+/// What a consumer has handled.
 #[derive(Clone, Default)]
-struct Handled(Arc<Mutex<BTreeMap<MessageQueue, InTurn>>>);
+struct Handled(Arc<Mutex<ByQueue>>);
 
 impl Handled {
     fn note(&self, queue: &MessageQueue, offset: i64, body: &str) {
