@@ -180,8 +180,9 @@ fn dead_letters_are_read_and_sent_to_their_topic_again() {
     });
     let dead_topic = format!("%DLQ%{name}");
     let admin = producer.admin();
-    eventually("it can be read", || {
+    eventually("all can be read", || {
         admin.subscribe_queues(&dead_topic).is_ok()
+            && group.dead_letters(..).unwrap().count() == COUNT
     });
     let dead: Vec<_> = group
         .dead_letters(..)
