@@ -125,7 +125,7 @@
 //! | `rmq-check` | the brokers' checks of a transaction producer | one, unless set |
 //! | `rmq-consumer` | decisions of a consumer | one per push or pull consumer, however many queues it has |
 //! | `rmq-consume-{n}` | the handler of a push consumer | 20, unless set |
-//! | `rmq-pop` | requests for popped messages of a push consumer | one, if topics are popped |
+//! | `rmq-pop-{n}` | requests for popped messages of a push consumer | four, or one per consume thread if these are fewer, if topics are popped |
 //! | `rmq-pop-acks` | their acks and renewals | one, if topics are popped |
 //! | `rmq-events` | a consumer's listener of events | one |
 //! | `rmq-offsets` | the offsets that a broadcasting consumer saves | one |

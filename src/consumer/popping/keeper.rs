@@ -62,7 +62,7 @@ fn settled(popping: &Popping) {
         table.is_keeping = false;
         table.is_closed
     };
-    popping.changed.notify_all();
+    popping.renewed.notify_all();
     if is_closed {
         // The end may have waited for this.
         popping.consumer.inbox.put(control::Event::Settled);
@@ -109,9 +109,10 @@ fn wait_for_work(popping: &Popping, look: &mut Instant) -> Option<Work> {
             true => None,
             false => Some(next.map_or(*look, |at| at.min(*look))),
         };
+        table.keeps_at = until;
         match until {
-            Some(until) => drop(popping.changed.wait_until(&mut table, until)),
-            None => popping.changed.wait(&mut table),
+            Some(until) => drop(popping.has_work.wait_until(&mut table, until)),
+            None => popping.has_work.wait(&mut table),
         }
     }
 }
@@ -144,7 +145,7 @@ fn renew(popping: &Popping, messages: &[(u64, Arc<Delivery>)]) {
         table.running.leave(*number);
         failed.push((delivery, why));
     }
-    popping.changed.notify_all();
+    popping.renewed.notify_all();
     drop(table);
     for (delivery, why) in failed {
         let id = delivery.message_id();

@@ -3,14 +3,16 @@
 //! - `modes`: asks brokers, at the start, which topics these are
 //! - `retry`: when a failed message comes again
 //! - `running`: the messages with handlers, and when each is renewed: pure
+//! - `ahead`: how many messages may wait for handlers: pure
 //! - `shared`: the state that all threads share
 //! - `turns`: the turns of a thread, one after the other
-//! - `receiver`: the thread that pops messages for the consume threads
+//! - `receiver`: the threads that pop messages for the consume threads
 //! - `keeper`: the thread that acknowledges messages, and renews those with handlers
 //!
 //! The control thread asks for the assigned sources (`control::group::sources`). Consume threads take popped
 //! messages as they take pulled ones (`consume::popped`).
 
+mod ahead;
 mod keeper;
 mod modes;
 mod receiver;
@@ -28,10 +30,16 @@ use std::sync::Arc;
 
 use crate::transport::Threads;
 
+/// How many threads pop, if there are as many consume threads. All of them have requests in flight only while
+/// brokers have more messages than one answer takes.
+const RECEIVERS: usize = 4;
+
 /// Starts the threads.
 pub(crate) fn start_threads(popping: &Arc<Popping>, threads: &Threads) -> io::Result<()> {
-    let own = popping.clone();
-    threads.spawn("rmq-pop", move || receiver::run(&own))?;
+    for n in 1..=RECEIVERS.min(popping.consumer().config.threads) {
+        let own = popping.clone();
+        threads.spawn(&format!("rmq-pop-{n}"), move || receiver::run(&own))?;
+    }
     let own = popping.clone();
     threads.spawn("rmq-pop-acks", move || keeper::run(&own))
 }

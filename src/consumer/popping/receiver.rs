@@ -1,37 +1,42 @@
-//! The thread that pops messages for the consume threads.
+//! The threads that pop messages for the consume threads.
 
 use std::ops::ControlFlow;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::shared::{Popping, REST};
 use super::turns::repeat;
 use crate::consumer::observe::Event;
-use crate::consumer::pop::{MOST_MESSAGES, Receive, Refusal, receive};
+use crate::consumer::pop::{Receive, Refusal, receive};
 use crate::error::{ErrorKind, Result};
 use crate::message::MessageQueue;
 
 /// How long one receive waits for a message.
 const WAIT: Duration = Duration::from_secs(15);
 
-/// The loop of the thread.
+/// How long it waits beside others.
+const BRIEFLY: Duration = Duration::from_secs(1);
+
+/// The loop of each of these threads.
 pub(super) fn run(popping: &Popping) {
     let turn = || pop(popping);
     // What it popped in that turn comes again.
-    repeat("a consumer's thread that pops", turn, || {
+    repeat("a thread of a consumer that pops", turn, || {
         popping.pop.pause(REST)
     });
 }
 
 /// Pops messages once, if there is capacity for them.
 fn pop(popping: &Popping) -> ControlFlow<()> {
-    let Some(capacity) = wait_for_capacity(popping) else {
+    let Some(mut asking) = ask(popping) else {
         return ControlFlow::Break(());
     };
-    let config = &popping.consumer.config;
     let asked = Receive {
-        max: capacity.min(config.pull_batch).min(MOST_MESSAGES),
-        invisible: config.invisible_time,
-        wait: WAIT,
+        max: asking.messages,
+        invisible: popping.consumer.config.invisible_time,
+        wait: match asking.is_first {
+            true => WAIT,
+            false => BRIEFLY,
+        },
     };
     let counters = &popping.consumer.counters;
     counters.pulls.add(1);
@@ -40,7 +45,10 @@ fn pop(popping: &Popping) -> ControlFlow<()> {
         refused(popping, refusal)
     }) {
         Ok(None) => {}
-        Ok(Some((source, messages))) => popping.received(&source, messages),
+        Ok(Some((source, messages))) => {
+            let asked = std::mem::take(&mut asking.messages);
+            popping.received(asked, &source, messages);
+        }
         Err(error) if error.kind() == ErrorKind::Closed => return ControlFlow::Break(()),
         // All sources failed for the whole time.
         Err(_) => counters.pull_failures.add(1),
@@ -48,17 +56,44 @@ fn pop(popping: &Popping) -> ControlFlow<()> {
     ControlFlow::Continue(())
 }
 
-/// Waits until more messages may be popped; `None`: the consumer has ended.
-fn wait_for_capacity(popping: &Popping) -> Option<usize> {
+/// The capacity that a pop keeps for its answer.
+struct Asking<'a> {
+    popping: &'a Popping,
+    messages: usize,
+    /// No other pop was in flight.
+    is_first: bool,
+}
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        if self.messages > 0 {
+            let mut table = self.popping.table.lock();
+            table.ahead.answered(self.messages, 0);
+            self.popping.let_pop(&mut table, Instant::now());
+        }
+    }
+}
+
+/// Waits until messages may be popped; `None`: the consumer has ended.
+fn ask(popping: &Popping) -> Option<Asking<'_>> {
     let mut table = popping.table.lock();
     loop {
         if table.is_closed {
             return None;
         }
-        match popping.capacity(&table) {
-            0 => popping.changed.wait(&mut table),
-            capacity => return Some(capacity),
+        let now = Instant::now();
+        let messages = popping.capacity(&mut table, now);
+        if messages > 0 {
+            let is_first = table.ahead.pops() == 0;
+            table.ahead.ask(messages);
+            popping.let_pop(&mut table, now);
+            return Some(Asking {
+                popping,
+                messages,
+                is_first,
+            });
         }
+        popping.has_capacity.wait(&mut table);
     }
 }
 

@@ -4,14 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::ahead::Ahead;
 use super::running::{Consumed, Running};
 use crate::client::ClientCore;
 use crate::consumer::config::ConsumerConfig;
 use crate::consumer::control::Event;
 use crate::consumer::observe::{Doing, QueueState};
 use crate::consumer::pop::{
-    ANY_QUEUE, AckStatus, Delivery, Known, LagQuestions, PopSettings, PopShared, Received, Source,
-    ask_lag, dead_letter, hide,
+    ANY_QUEUE, AckStatus, Delivery, Known, LagQuestions, MOST_MESSAGES, PopSettings, PopShared,
+    Received, Source, ask_lag, dead_letter, hide,
 };
 use crate::consumer::queue::PopQueue;
 use crate::consumer::shared::Shared;
@@ -26,6 +27,9 @@ pub(super) const SETTLE_WITHIN: Duration = Duration::from_secs(5);
 /// The pause of a thread after a bug of ours, which may come again at once.
 pub(super) const REST: Duration = Duration::from_secs(1);
 
+/// A broker ends an answer after these bytes of a queue.
+const ANSWER: u64 = 256 * 1024;
+
 /// What a consumer pops, and the messages that it popped.
 pub(crate) struct Popping {
     pub(super) pop: Arc<PopShared>,
@@ -33,15 +37,18 @@ pub(crate) struct Popping {
     /// The topics that are popped, on the wire. They stay the same until the consumer ends.
     topics: BTreeSet<Arc<str>>,
     pub(super) table: Mutex<Table>,
-    /// There is capacity, or work for the keeper, or the consumer has ended.
-    pub(super) changed: Condvar,
+    /// There is capacity, or the consumer has ended.
+    pub(super) has_capacity: Condvar,
+    /// There is work for the keeper, or the consumer has ended.
+    pub(super) has_work: Condvar,
+    /// Renewals have ended.
+    pub(super) renewed: Condvar,
 }
 
 /// Never locked over user code or I/O.
-#[derive(Default)]
 pub(super) struct Table {
-    /// Messages that wait for a handler, those that are just being received included.
-    pub(super) waiting: usize,
+    /// The messages that wait for a handler, those that are just being received included.
+    pub(super) ahead: Ahead,
     /// The bytes of all messages that wait or have a handler.
     pub(super) bytes: u64,
     pub(super) running: Running,
@@ -51,6 +58,8 @@ pub(super) struct Table {
     pub(super) to_return: Vec<Arc<Delivery>>,
     /// The keeper works for some of these.
     pub(super) is_keeping: bool,
+    /// When the keeper looks again by itself; `None`: not before it is woken.
+    pub(super) keeps_at: Option<Instant>,
     /// No message is popped or handed out any more.
     pub(super) is_closed: bool,
     /// The keeper ends.
@@ -83,8 +92,10 @@ impl Popping {
             )),
             consumer: consumer.clone(),
             topics: first.keys().cloned().collect(),
-            table: Mutex::default(),
-            changed: Condvar::new(),
+            table: Mutex::new(Table::new(config)),
+            has_capacity: Condvar::new(),
+            has_work: Condvar::new(),
+            renewed: Condvar::new(),
         };
         for (topic, sources) in first {
             popping.assign(&topic, sources, now);
@@ -160,13 +171,13 @@ impl Popping {
             return;
         }
         let mut table = self.table.lock();
-        table.waiting = table.waiting.saturating_sub(messages.len());
+        table.ahead.removed(messages.len());
         table.bytes = table.bytes.saturating_sub(messages.iter().map(size).sum());
-        self.changed.notify_all();
+        self.let_pop(&mut table, Instant::now());
     }
 
-    /// Messages were popped for a handler.
-    pub(super) fn received(&self, source: &Source, messages: Vec<Received>) {
+    /// Messages were popped for a handler, by a pop that asked for `asked` of them.
+    pub(super) fn received(&self, asked: usize, source: &Source, messages: Vec<Received>) {
         let bytes: u64 = messages.iter().map(size).sum();
         let counters = &self.consumer.counters;
         counters.fetched.add(messages.len() as u64);
@@ -175,9 +186,12 @@ impl Popping {
         let queue = queues.into_iter().find(|queue| queue.source == *source);
         let is_closed = {
             let mut table = self.table.lock();
-            if !table.is_closed {
-                table.waiting += messages.len();
+            if table.is_closed {
+                table.ahead.answered(asked, 0);
+            } else {
+                table.ahead.answered(asked, messages.len());
                 table.bytes += bytes;
+                self.let_pop(&mut table, Instant::now());
             }
             table.is_closed
         };
@@ -203,7 +217,7 @@ impl Popping {
         }
         let back = messages.into_iter().map(|one| Arc::new(one.delivery));
         self.table.lock().to_return.extend(back);
-        self.changed.notify_all();
+        self.has_work.notify_one();
     }
 
     /// Takes up to `most` messages for a call of a handler, each with the number under which it is settled, and
@@ -216,10 +230,14 @@ impl Popping {
             .expired
             .add(taken.expired.len() as u64);
         self.taken(&taken.expired);
+        let first = taken.messages.first().map(|one| one.delivery.renew_at());
         let mut table = self.table.lock();
+        if let Some(first) = taken.messages.first() {
+            let age = first.delivery.age(now);
+            table.ahead.taken(taken.messages.len(), age, now);
+        }
         let mut messages = Vec::with_capacity(taken.messages.len());
         for one in taken.messages {
-            table.waiting = table.waiting.saturating_sub(1);
             if table.is_closed {
                 table.bytes = table.bytes.saturating_sub(size(&one));
                 table.to_return.push(Arc::new(one.delivery));
@@ -228,8 +246,12 @@ impl Popping {
             let number = table.running.begin(one.delivery, &one.message, now);
             messages.push((number, one.message));
         }
-        // There is capacity, and the keeper may have to wake earlier.
-        self.changed.notify_all();
+        self.let_pop(&mut table, now);
+        // The keeper may have to wake earlier.
+        if table.is_closed || first.is_some_and(|first| table.keeps_at.is_none_or(|at| first < at))
+        {
+            self.has_work.notify_one();
+        }
         (messages, taken.more)
     }
 
@@ -240,7 +262,8 @@ impl Popping {
             table.bytes = table.bytes.saturating_sub(bytes);
             table.to_ack.push(consumed);
         }
-        self.changed.notify_all();
+        self.let_pop(&mut table, Instant::now());
+        self.has_work.notify_one();
     }
 
     /// A message comes again after this time.
@@ -278,7 +301,7 @@ impl Popping {
             table.running.leave(number);
             // A renewal in flight changes the handle.
             while table.running.is_renewing(number) {
-                self.changed.wait(&mut table);
+                self.renewed.wait(&mut table);
             }
             table.running.delivery(number)
         };
@@ -300,8 +323,7 @@ impl Popping {
             // The end may have waited for it.
             self.consumer.inbox.put(Event::Settled);
         }
-        // There is capacity.
-        self.changed.notify_all();
+        self.let_pop(&mut table, Instant::now());
     }
 
     /// Nothing is popped or handed out from now on.
@@ -312,7 +334,7 @@ impl Popping {
             queue.pause(true);
             self.take_back(&queue);
         }
-        self.changed.notify_all();
+        self.has_capacity.notify_all();
     }
 
     /// Whether no handler has a message, and all acknowledgements are answered.
@@ -343,7 +365,7 @@ impl Popping {
             self.assign(topic, BTreeSet::new(), Instant::now());
         }
         self.table.lock().has_ended = true;
-        self.changed.notify_all();
+        self.has_work.notify_one();
     }
 
     /// Asks brokers how many messages of what this member pops no member has received yet.
@@ -361,8 +383,10 @@ impl Popping {
     /// The state of each source, for people.
     pub(crate) fn describe(&self, now: Instant) -> Vec<QueueState> {
         let (left, is_full) = {
-            let table = self.table.lock();
-            (table.running.left(), self.capacity(&table) == 0)
+            let mut table = self.table.lock();
+            let pops = table.ahead.pops();
+            let is_full = pops == 0 && self.capacity(&mut table, now) == 0;
+            (table.running.left(), is_full)
         };
         let queues = self.consumer.assignment.popped().into_iter();
         let state = |queue: Arc<PopQueue>| {
@@ -384,12 +408,20 @@ impl Popping {
         queues.map(state).collect()
     }
 
-    /// The capacity for messages: not more than wait for handlers only briefly, because their time runs.
-    pub(super) fn capacity(&self, table: &Table) -> usize {
-        let config = &self.consumer.config;
-        match table.bytes >= config.byte_budget {
+    /// For how many messages a pop may ask now. The bytes of those in flight are not known: each counts as one
+    /// answer of a queue, which it may exceed.
+    pub(super) fn capacity(&self, table: &mut Table, now: Instant) -> usize {
+        let in_flight = table.ahead.pops() as u64 * ANSWER;
+        match table.bytes + in_flight >= self.consumer.config.byte_budget {
             true => 0,
-            false => most_waiting(config).saturating_sub(table.waiting),
+            false => table.ahead.capacity(now),
+        }
+    }
+
+    /// Has a receiving thread pop, if there is capacity. That thread wakes the next one.
+    pub(super) fn let_pop(&self, table: &mut Table, now: Instant) {
+        if self.capacity(table, now) > 0 {
+            self.has_capacity.notify_one();
         }
     }
 
@@ -399,9 +431,22 @@ impl Popping {
     }
 }
 
-/// As many messages as all handlers take at once.
-fn most_waiting(config: &ConsumerConfig) -> usize {
-    config.threads.max(config.call_batch)
+impl Table {
+    fn new(config: &ConsumerConfig) -> Table {
+        let batch = config.pull_batch.min(MOST_MESSAGES);
+        let (threads, call) = (config.threads, config.call_batch);
+        Table {
+            ahead: Ahead::new(batch, threads, call, config.invisible_time),
+            bytes: 0,
+            running: Running::default(),
+            to_ack: Vec::new(),
+            to_return: Vec::new(),
+            is_keeping: false,
+            keeps_at: None,
+            is_closed: false,
+            has_ended: false,
+        }
+    }
 }
 
 fn size(received: &Received) -> u64 {

@@ -198,6 +198,10 @@ impl PushConsumerBuilder {
     /// died or was paused). They keep the offsets: lag, windows, leases and commits are not for popped topics,
     /// and [`StartFrom::Time`] is an error.
     ///
+    /// As the time of a message runs while it waits for a handler, about one waits for each consume thread. While
+    /// handlers take messages within a second of their pop (a 60th of a shorter invisible time than a minute), up
+    /// to 192 wait. A pop in flight can exceed [`byte_budget`](Self::byte_budget) by its answer.
+    ///
     /// All other topics are pulled, as without this setting; the members divide their queues themselves (as
     /// brokers would). So are topics that do not exist at the start, topics whose brokers do not answer within
     /// 3 s, and all topics of brokers before 5.0, which assign no queues: a warning is logged. All members

@@ -48,6 +48,11 @@ impl Delivery {
         self.state.lock().popped.expires_at()
     }
 
+    /// For how long it has been hidden.
+    pub(in crate::consumer) fn age(&self, now: Instant) -> Duration {
+        self.state.lock().popped.age(now)
+    }
+
     /// When it should be renewed, if somebody still works on it.
     pub(in crate::consumer) fn renew_at(&self) -> Instant {
         self.state.lock().popped.renew_at()

@@ -61,6 +61,11 @@ impl Popped {
         self.from + (self.invisible - margin)
     }
 
+    /// For how long it has been hidden.
+    pub(super) fn age(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.from)
+    }
+
     /// When two thirds of the time are over.
     pub(super) fn renew_at(&self) -> Instant {
         self.from + self.invisible / 3 * 2
