@@ -197,7 +197,7 @@ impl Controller {
         if !self.watch.is_due(now) {
             return;
         }
-        if self.tools.config.mode == Mode::Ordered {
+        if self.tools.leases || self.tools.config.mode == Mode::Ordered {
             self.links.check(&mut self.queues, &self.tools, now);
         }
         self.tools.note_rates(now);
@@ -329,6 +329,9 @@ impl Controller {
         let freed = std::mem::take(&mut owned.assigned.lock().freed);
         self.tools.budget.release(number, freed);
         let lock_due = locks::step(owned, &mut self.tools, now);
+        if owned.is_active() && taking::must_check(owned, now) {
+            taking::doubt(owned, now);
+        }
         let next = match owned.stage {
             Stage::Starting(_) => starts::step(owned, &mut self.tools, now),
             Stage::Active => {

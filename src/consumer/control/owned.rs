@@ -31,8 +31,9 @@ pub(super) enum Stage {
     Taking,
     /// It asks for its start offset.
     Starting(Starting),
-    /// Another member may have had it for a while: it asks for the committed offset.
-    Checking { is_asking: bool },
+    /// Another member may have had it for a while: it asks for the committed offset, at this time. `None`: the
+    /// question is in flight.
+    Checking { ask_at: Option<Instant> },
     /// Messages are fetched and handed out.
     Active,
     /// Its offset does not exist: it waits for a seek or a reset.
@@ -113,6 +114,12 @@ impl Owned {
     /// Whether it will be looked at without an event.
     pub(super) fn has_due(&self) -> bool {
         self.due.is_some()
+    }
+
+    /// Whether another member may have gone on here: its progress must not be undone by a commit.
+    pub(super) fn is_in_doubt(&self, now: Instant) -> bool {
+        let lock = self.lock.as_ref();
+        matches!(self.stage, Stage::Checking { .. }) || lock.is_some_and(|l| l.is_in_doubt(now))
     }
 
     pub(super) fn is_given_up(&self) -> bool {

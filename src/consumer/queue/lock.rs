@@ -154,6 +154,28 @@ impl QueueLock {
         self.is_continuous && self.confirmed.is_some_and(counts)
     }
 
+    /// Whether another member may have gone on in the queue since this one last held the lock: what this one
+    /// has done may be less than what is committed.
+    pub(crate) fn is_in_doubt(&self, now: Instant) -> bool {
+        self.was_held && !(self.is_continuous && self.counts_at_broker(now))
+    }
+
+    /// The same, and not only because the connection broke.
+    pub(crate) fn may_be_anothers(&self, now: Instant) -> bool {
+        self.was_held && (self.is_refused || !self.counts_at_broker(now))
+    }
+
+    fn counts_at_broker(&self, now: Instant) -> bool {
+        let counts = |at: Instant| now.saturating_duration_since(at) < COUNTS_AT_BROKER;
+        self.confirmed.is_some_and(counts)
+    }
+
+    /// The committed offset was asked for while the lock is not held. If the queue goes without it, there is
+    /// no doubt any more.
+    pub(crate) fn offset_checked(&mut self, now: Instant) {
+        self.was_held &= !self.goes_without(now);
+    }
+
     /// Whether a message may be handed out: the lock is held, or no longer needed.
     pub(crate) fn may_hand_out(&self, now: Instant) -> bool {
         self.is_held(now) || self.goes_without(now)

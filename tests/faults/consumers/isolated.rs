@@ -100,6 +100,56 @@ fn a_member_that_is_cut_off_loses_its_queues_and_gets_its_share_when_it_is_back(
     check_commits(cluster);
 }
 
+/// What it has done by then is less than what the other one has committed.
+#[test]
+fn a_handler_that_ends_while_its_member_is_cut_off_undoes_no_commit_of_another_one() {
+    let behind = Behind::start(cluster(1));
+    let cluster = &*behind.cluster;
+    let (mine, others) = (Seen::default(), Seen::default());
+    let (release, gate) = unbounded::<()>();
+    let own = mine.clone();
+    // Of one queue, the first of the sorted members is the owner.
+    let far = quick(consumer(&behind.name_server())).instance_name("a");
+    let far = far.start(move |message| {
+        if own.note(message) == 0 {
+            let _ = gate.recv();
+        }
+        Ok(())
+    });
+    let far = far.expect("a consumer");
+    let near = quick(consumer(&cluster.name_server())).instance_name("b");
+    let near = others.start(near);
+    let producer = producer(cluster);
+    send(&producer, 1, 0..1);
+    mine.wait_for(1);
+    behind.cut_off(&behind.brokers);
+    let failures = far.stats().pull_failures;
+    eventually("it has lost its link", || {
+        far.stats().pull_failures > failures
+    });
+    cluster.advance(LOCK);
+    cluster.broker("broker-a").forget_client(far.client_id());
+    send(&producer, 1, 1..4);
+    others.wait_for(4);
+    let group = cluster.group("g");
+    let committed = |offset| cluster.wait_until(PATIENCE, || group.committed(&queue(0)) == offset);
+    assert!(committed(Some(4)));
+    drop(release);
+    eventually("its handler has ended", || {
+        far.describe().queues.iter().all(|queue| queue.running == 0)
+    });
+    behind.broker().serve();
+    eventually("it has the queue again", || queues_of(&far) == [queue(0)]);
+    eventually("only one has it", || queues_of(&near).is_empty());
+    send(&producer, 1, 4..6);
+    assert!(committed(Some(6)));
+    end(&far);
+    end(&near);
+    // The one that was in its handler came to both.
+    assert_eq!((others.repeated_of(4), mine.count()), (Vec::new(), 3));
+    check_commits(cluster);
+}
+
 /// Its queues there stand still: the other broker still lists it.
 #[test]
 fn a_member_that_is_cut_off_from_one_broker_goes_on_at_the_other_one_and_heals() {

@@ -201,6 +201,31 @@ fn a_broker_that_goes_away_moves_64_long_polls_and_no_message_comes_twice() {
     check_commits(&cluster);
 }
 
+/// Whether another member went on meanwhile must be known before anything is handed out or committed.
+#[test]
+fn after_a_broken_link_the_committed_offset_is_asked_for_once_a_second_until_it_is_known() {
+    let behind = Behind::start(cluster(1));
+    let cluster = &*behind.cluster;
+    let seen = Seen::default();
+    let consumer = seen.start(consumer(&behind.name_server()));
+    let producer = producer(cluster);
+    send(&producer, 1, 0..1);
+    seen.wait_for(1);
+    let broker = cluster.broker("broker-a");
+    let busy = broker.inject(Fault::busy().on(of_queue(On::QueryOffset, 0)));
+    behind.broker().cut();
+    assert!(busy.wait_hits(1, PATIENCE));
+    let start = Instant::now();
+    assert!(busy.wait_hits(3, PATIENCE));
+    assert!(start.elapsed() > ms(1900), "{:?}", start.elapsed());
+    send(&producer, 1, 1..2);
+    busy.remove();
+    seen.wait_for(2);
+    end(&consumer);
+    seen.check_once(2);
+    assert_eq!(cluster.group("g").lag("T"), 0);
+}
+
 /// Scaled: eight queues with two messages of 128 KiB each over a link of a mebibyte a second.
 #[test]
 fn a_narrow_link_carries_the_messages_of_all_queues_and_the_commits_beside_them() {

@@ -54,7 +54,13 @@ pub(in crate::consumer::control) fn step(
         };
     }
     let queue = owned.queue().clone();
-    if now < until {
+    let lock = owned.lock.as_ref();
+    let is_in_doubt = owned.is_in_doubt(now) && !lock.is_some_and(|lock| lock.goes_without(now));
+    if is_in_doubt && lock.is_some_and(|lock| lock.waits_for_another().is_some()) {
+        // It has gone on, and a commit would undo that.
+        return Left::Late;
+    }
+    if now < until && !is_in_doubt {
         commits::commit_now(&queue, owned.number(), tools, now);
     }
     let is_stored = match tools.config.auto_commit {

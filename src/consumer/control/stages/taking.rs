@@ -57,8 +57,14 @@ pub(in crate::consumer::control) fn step(
 pub(in crate::consumer::control) fn doubt(owned: &mut Owned, now: Instant) {
     if owned.is_active() {
         owned.assigned.lock().ours_until = Some(now);
-        owned.enter(Stage::Checking { is_asking: false }, now);
+        owned.enter(Stage::Checking { ask_at: Some(now) }, now);
     }
+}
+
+/// Whether an active queue goes on without the lock that it had, which another member has or may have.
+pub(in crate::consumer::control) fn must_check(owned: &Owned, now: Instant) -> bool {
+    let lock = owned.lock.as_ref();
+    lock.is_some_and(|lock| lock.goes_without(now) && lock.may_be_anothers(now))
 }
 
 /// Asks for the committed offset. Returns when to look again.
@@ -68,15 +74,16 @@ pub(in crate::consumer::control) fn check(
     now: Instant,
 ) -> Option<Instant> {
     let number = owned.number();
-    let Stage::Checking { is_asking } = &mut owned.stage else {
+    let Stage::Checking { ask_at } = &mut owned.stage else {
         return None;
     };
-    if *is_asking {
-        return None;
+    if ask_at.is_none_or(|at| at > now) {
+        return *ask_at;
     }
     let queue = &owned.assigned.queue;
-    *is_asking = tools.wire.committed(queue, now, Asked::Check(number));
-    (!*is_asking).then_some(now + AGAIN)
+    let is_asked = tools.wire.committed(queue, now, Asked::Check(number));
+    *ask_at = (!is_asked).then_some(now + AGAIN);
+    *ask_at
 }
 
 /// The broker answered the committed offset. If it is higher than the low-water, another member went on
@@ -87,17 +94,19 @@ pub(in crate::consumer::control) fn checked(
     outcome: Outcome,
     now: Instant,
 ) {
-    let Stage::Checking { is_asking } = &mut owned.stage else {
+    let Stage::Checking { ask_at } = &mut owned.stage else {
         return;
     };
-    *is_asking = false;
     let (committed, _) = read_committed(outcome);
-    let low_water = {
-        let window = &owned.assigned.lock().window;
-        window.low_water()
-    };
+    if committed == Committed::Unknown {
+        *ask_at = Some(now + AGAIN);
+        return;
+    }
+    if let Some(lock) = &mut owned.lock {
+        lock.offset_checked(now);
+    }
+    let low_water = owned.assigned.lock().window.low_water();
     match committed {
-        Committed::Unknown => {}
         Committed::Known(offset) if offset > low_water => go_on_at(owned, tools, offset, now),
         _ => owned.enter(Stage::Active, now),
     }

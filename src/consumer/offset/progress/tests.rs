@@ -46,7 +46,7 @@ fn the_first_commit_of_a_topic_at_a_broker_is_sent_alone_and_twice() {
         progress.begin(queue, 1, 5, false);
     }
     let sent = |progress: &mut Progress| -> Vec<Commit> {
-        progress.due().into_values().flatten().collect()
+        progress.due(|_| true).into_values().flatten().collect()
     };
     let places = |commits: &[Commit]| -> Vec<MessageQueue> {
         commits.iter().map(|commit| commit.queue.clone()).collect()
@@ -123,7 +123,7 @@ fn a_queue_that_comes_back_waits_for_the_commit_of_its_past() {
 fn commits_are_grouped_by_broker_and_made_again_when_one_comes_back() {
     let mut progress = Progress::default();
     (0..4).for_each(|id| progress.begin(&queue(id), 1, 5, id == 0));
-    let due = progress.due();
+    let due = progress.due(|_| true);
     let ids: Vec<(&str, Vec<i32>)> = due
         .iter()
         .map(|(broker, commits)| (&**broker, commits.iter().map(|c| c.queue.id()).collect()))
@@ -132,10 +132,10 @@ fn commits_are_grouped_by_broker_and_made_again_when_one_comes_back() {
     due.into_values().flatten().for_each(|commit| {
         progress.confirmed(commit);
     });
-    assert!(progress.due().is_empty());
+    assert!(progress.due(|_| true).is_empty());
     progress.broker_came_back("b");
     assert_eq!(progress.unconfirmed().count(), 2);
-    let due = progress.due();
+    let due = progress.due(|_| true);
     assert_eq!(due.keys().map(|b| &**b).collect::<Vec<_>>(), ["b"]);
 }
 
