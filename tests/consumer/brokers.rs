@@ -1,13 +1,14 @@
 //! Brokers that were away, and what they have forgotten by then.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use crossbeam_channel::unbounded;
-use rocketmq_blocking::PushConsumer;
 use rocketmq_blocking::embedded::{Cluster, Fault, On};
+use rocketmq_blocking::{ClientOptions, MessageQueue, PushConsumer, StartFrom};
 
 use crate::common::{bodies, consumer, send, take};
-use crate::support::{PATIENCE, cluster, eventually, producer, route, two_brokers};
+use crate::support::{PATIENCE, cluster, eventually, ms, producer, route, two_brokers};
 
 /// The brokers of a member's queues of `T`.
 fn brokers(consumer: &PushConsumer) -> BTreeSet<String> {
@@ -33,6 +34,76 @@ fn a_broker_that_was_away_for_a_moment_has_its_consumers_back_soon() {
     let back = cluster.wait_until(PATIENCE / 2, || brokers(&consumer) == both());
     assert!(back, "{:?}", brokers(&consumer));
     consumer.shutdown();
+}
+
+/// The broker has forgotten the offsets of its last seconds, or all; the member has not.
+#[test]
+fn a_queue_that_comes_back_with_its_broker_goes_on_where_its_member_was() {
+    for writes_offsets in [true, false] {
+        let cluster = Cluster::builder().brokers(2).topic("T", 2);
+        let cluster = cluster.manual_clock(true).start().expect("free ports");
+        let broker = cluster.broker("broker-a");
+        let (consumer, messages) = bodies(consumer(&cluster).commit_interval(ms(10)));
+        let committed = || cluster.group("g").offsets().values().sum::<i64>();
+        for (numbers, all) in [(0..8, 8), (8..16, 16)] {
+            let sent = send(&producer(&cluster), numbers);
+            assert_eq!(BTreeSet::from_iter(take(&messages, 8)), sent);
+            eventually("committed", || committed() == all);
+            if writes_offsets && all == 8 {
+                cluster.advance(Duration::from_secs(5));
+            }
+        }
+        broker.kill();
+        eventually("its queues are gone", || brokers(&consumer).len() == 1);
+        assert!(committed() < 16, "it has forgotten nothing");
+        broker.restart().expect("its port");
+        eventually("its queues are back", || brokers(&consumer) == both());
+        let sent = send(&producer(&cluster), 16..24);
+        assert_eq!(BTreeSet::from_iter(take(&messages, 8)), sent, "only these");
+        eventually("the new offsets", || committed() == 24);
+        consumer.shutdown();
+        assert!(messages.is_empty(), "nothing comes twice");
+    }
+}
+
+/// It may have been reset.
+#[test]
+fn what_a_member_knew_of_a_queue_does_not_count_once_another_one_has_had_it() {
+    let cluster = Cluster::builder().brokers(2).topic("T", 2);
+    let cluster = cluster.manual_clock(true).start().expect("free ports");
+    let broker = cluster.broker("broker-a");
+    // The queues of broker-a are divided first.
+    let second = consumer(&cluster).instance_name("second");
+    let (second, messages) = bodies(second.commit_interval(ms(10)));
+    take(&messages, send(&producer(&cluster), 0..8).len());
+    let offsets = || cluster.group("g").offsets();
+    eventually("committed", || offsets().values().sum::<i64>() == 8);
+    let of_broker =
+        |(queue, _): &(MessageQueue, i64)| queue.broker() == "broker-a" && queue.topic() == "T";
+    let there: i64 = offsets()
+        .into_iter()
+        .filter(of_broker)
+        .map(|(_, n)| n)
+        .sum();
+    broker.kill();
+    eventually("its queues are gone", || brokers(&second).len() == 1);
+    // One that starts while the broker is away looks for it each 30 s.
+    let options = ClientOptions::new().route_interval(ms(100));
+    let first = consumer(&cluster).options(options.instance_name("first"));
+    let (first, _none) = bodies(first.start_from(StartFrom::First));
+    first.pause();
+    broker.restart().expect("its port");
+    let only_a: BTreeSet<String> = ["broker-a".to_owned()].into();
+    eventually("the first has them", || brokers(&first) == only_a);
+    eventually("from the start", || {
+        let known = offsets().into_iter().filter(of_broker);
+        known.map(|(_, offset)| offset).eq([0, 0])
+    });
+    first.shutdown();
+    // The group has not consumed them.
+    take(&messages, there.try_into().expect("small"));
+    second.shutdown();
+    assert!(messages.is_empty());
 }
 
 /// One that does not know the topic yet, that serves no reads, or that is down.

@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use crossbeam_channel::unbounded;
 use rocketmq_blocking::consumer::PushConsumerBuilder;
-use rocketmq_blocking::{Message, Producer, PushConsumer, Retry, StartFrom};
+use rocketmq_blocking::{
+    Batch, Message, MessageQueue, MessageView, Producer, PushConsumer, Retry, StartFrom,
+};
 
-use crate::servers::{PATIENCE, Server, eventually, kinds};
+use crate::servers::{PATIENCE, Server, Version, eventually, kinds, wire};
 
 fn consumer(server: &Server, group: &str, topic: &str) -> PushConsumerBuilder {
     PushConsumer::builder(group)
@@ -94,6 +96,88 @@ fn a_message_that_failed_comes_again_and_the_last_time_it_is_a_dead_letter() {
     let dead = || producer.admin().subscribe_queues(&format!("%DLQ%{group}"));
     eventually("its topic", || dead().is_ok());
     assert_eq!(producer.admin().max_offset(&dead().unwrap()[0]).unwrap(), 1);
+}
+
+#[test]
+#[ignore = "needs real servers: tests/rocketmq/all.sh VERSION"]
+fn each_message_of_a_batch_has_its_own_result() {
+    let server = Server::from_env();
+    let (group, topic) = ("consumers-batch", "ConsumersBatch");
+    let producer = server.producer("consumers-batch-send").start().unwrap();
+    for n in 0..20 {
+        send(&producer, topic, &n.to_string());
+    }
+    let (seen, messages) = unbounded();
+    let consumer = consumer(&server, group, topic)
+        .start_batch(8, move |batch| -> Result<(), Retry> {
+            for place in 0..batch.len() {
+                let message = &batch[place];
+                let number: u32 = message.text()?.parse()?;
+                seen.send((number, message.reconsume_times()))?;
+                if number % 5 == 0 && message.reconsume_times() == 0 {
+                    batch.retry(place, Retry::level(1));
+                }
+            }
+            Ok(())
+        })
+        .unwrap();
+    let next = |_| messages.recv_timeout(PATIENCE).expect("a message in time");
+    let got: BTreeSet<(u32, i32)> = (0..24).map(next).collect();
+    let again = [0, 5, 10, 15].map(|n| (n, 1));
+    let expected: BTreeSet<_> = (0..20).map(|n| (n, 0)).chain(again).collect();
+    assert_eq!(got, expected);
+    assert_eq!(consumer.stats().sent_back, 4);
+    assert!(consumer.shutdown_within(PATIENCE).is_clean());
+    assert!(messages.is_empty());
+}
+
+/// Brokers 5.x store a batch whole in topics of the type `BatchCQ`, and consumers take it apart.
+#[test]
+#[ignore = "needs real servers: tests/rocketmq/all.sh VERSION"]
+fn batches_and_compressed_messages_come_as_they_were_sent() {
+    let server = Server::from_env();
+    let producer = server.producer("consumers-shapes-send");
+    let producer = producer.compress_over(1_000).start().unwrap();
+    let broker = &server.brokers[0].address;
+    let attributes = match server.version {
+        Version::V4 => vec![""],
+        Version::V5 => vec!["", "+queue.type=BatchCQ"],
+    };
+    for (nth, attributes) in attributes.into_iter().enumerate() {
+        let topic = format!("ConsumersShapes{nth}");
+        wire::create_topic_with(broker, &topic, 1, 6, attributes);
+        eventually("the topic has a route", || {
+            producer.admin().publish_queues(&topic).is_ok()
+        });
+        let body = |n: usize| format!("message {n} {}", "long ".repeat(100 * n));
+        let batch = (0..5).map(|n| Message::new(&*topic, body(n)).tag("batch"));
+        let sent = producer.send_batch(&Batch::new(batch).unwrap());
+        assert!(sent.is_ok(), "{sent:?}");
+        for n in 5..8 {
+            send(&producer, &topic, &body(n));
+        }
+        let (seen, messages) = unbounded();
+        let group = format!("consumers-shapes-{nth}");
+        let consumer = consumer(&server, &group, &topic)
+            .start(move |message| {
+                seen.send(message.clone()).ok();
+                Ok(())
+            })
+            .unwrap();
+        let next = |_| messages.recv_timeout(PATIENCE).expect("a message in time");
+        let mut got: Vec<MessageView> = (0..8).map(next).collect();
+        got.sort_by_key(MessageView::queue_offset);
+        for (n, message) in got.iter().enumerate() {
+            assert_eq!(message.text(), Ok(&*body(n)), "{attributes}");
+            assert_eq!(message.tag(), (n < 5).then_some("batch"));
+            assert_eq!(message.queue_offset(), n as i64, "{attributes}");
+        }
+        assert!(consumer.shutdown_within(PATIENCE).is_clean());
+        assert!(messages.is_empty(), "{attributes}");
+        let queue = MessageQueue::new(&*topic, "broker-a", 0);
+        let committed = producer.admin().committed_offset(&group, &queue);
+        assert_eq!(committed.unwrap(), Some(8), "{attributes}");
+    }
 }
 
 #[test]

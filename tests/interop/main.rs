@@ -11,6 +11,7 @@ mod admin_and_delays;
 mod broken;
 mod consumers;
 mod errors;
+mod filters;
 mod group_ledger;
 mod groups;
 mod heartbeat;
@@ -26,6 +27,7 @@ mod sends;
 mod servers;
 mod simple;
 mod slave;
+mod starts;
 mod strict;
 #[path = "../support/mod.rs"]
 mod support;

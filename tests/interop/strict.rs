@@ -4,12 +4,14 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use rocketmq_blocking::{Batch, Error, ErrorKind, Message, Producer, SendFate, SendReceipt};
+use rocketmq_blocking::{
+    Batch, Error, ErrorKind, Message, Producer, PushConsumer, Retry, SendFate, SendReceipt,
+};
 
 use crate::errors::{check_illegal, check_large_batch};
 use crate::servers::stored::{Sent, check};
 use crate::servers::wire;
-use crate::servers::{Over, Server, env, eventually, random, text};
+use crate::servers::{Over, PATIENCE, Server, env, eventually, random, text};
 
 pub fn server() -> Server {
     let conf = env("ROCKETMQ_BROKER_CONF");
@@ -54,6 +56,32 @@ fn a_topic_that_cannot_be_written_has_no_route_either() {
         said = error.to_string();
         said.contains("cannot be written to now")
     });
+}
+
+/// Also for a group that starts at the end: it knows that the topic is new.
+#[test]
+#[ignore = "needs real servers: tests/rocketmq/all.sh VERSION"]
+fn a_topic_that_is_created_later_is_consumed_from_its_first_message() {
+    let server = server();
+    let topic = "StrictLater";
+    let (seen, bodies) = crossbeam_channel::unbounded();
+    let consumer = PushConsumer::builder("strict-later")
+        .name_server(&server.name_server)
+        .subscribe(topic, "*")
+        .start(move |message| -> Result<(), Retry> {
+            seen.send(message.text()?.to_owned())?;
+            Ok(())
+        })
+        .unwrap();
+    let queues = consumer.assignment().into_iter();
+    assert_eq!(queues.filter(|queue| queue.topic() == topic).count(), 0);
+    wire::create_topic(&server.brokers[0].address, topic, 2, 6);
+    let producer = server.producer("strict-later-send").start().unwrap();
+    let receipt = first_receipt(&producer, &Message::new(topic, "first"));
+    assert_eq!(receipt.queue_offset(), 0);
+    let body = bodies.recv_timeout(PATIENCE).expect("the first message");
+    assert_eq!(body, "first");
+    assert!(consumer.shutdown_within(PATIENCE).is_clean());
 }
 
 /// The name server still knows a topic that the broker has forgotten.

@@ -17,7 +17,7 @@ interop=(cargo test --locked --all-features --test interop)
 
 "${interop[@]}" --no-run
 usual=(sends::the_largest_message sends::long_properties errors::)
-[[ -n $only ]] || usual=(sends:: errors:: heartbeat:: java_client:: java_consumers:: java_groups:: consumers:: groups:: operators:: popped:: pulls:: simple:: takeover:: trace::)
+[[ -n $only ]] || usual=(sends:: errors:: heartbeat:: java_client:: java_consumers:: java_groups:: consumers:: groups:: operators:: popped:: pulls:: simple:: starts:: takeover:: trace::)
 "$run" "$version" -- "${interop[@]}" -- --include-ignored "${usual[@]}"
 # In the end the name server is killed and comes back; it hears of a broker with its next registration. What
 # a busy machine leaves in a broker's queue for long is not refused, here and in the next.
@@ -53,9 +53,9 @@ ROCKETMQ_BROKERS=3 ROCKETMQ_BROKER_CONF="enableShutdownGracefully=true shutdownW
 # Brokers that want signed requests.
 tests/rocketmq/acl.sh "$version" -- "${interop[@]}" -- --ignored acl::
 [[ -z $only ]] || exit 0
-# Compression, administration, timers; a broker of 4.x does not know the setting.
-ROCKETMQ_BROKER_CONF="recallMessageEnable=true" \
-  "$run" "$version" -- "${interop[@]}" -- --ignored admin_and_delays::
+# Compression, administration, timers, filters; a broker of 4.x does not know the first setting.
+ROCKETMQ_BROKER_CONF="recallMessageEnable=true enablePropertyFilter=true" \
+  "$run" "$version" -- "${interop[@]}" -- --ignored admin_and_delays:: filters::
 # Brokers that speak TLS, by themselves and only.
 tests/rocketmq/tls.sh "$version"
 # Transactions that the broker asks about soon, and request-reply with the Java client.

@@ -329,9 +329,7 @@ impl Controller {
         let freed = std::mem::take(&mut owned.assigned.lock().freed);
         self.tools.budget.release(number, freed);
         let lock_due = locks::step(owned, &mut self.tools, now);
-        if owned.is_active() && taking::must_check(owned, now) {
-            taking::doubt(owned, now);
-        }
+        taking::doubt_without_lock(owned, now);
         let next = match owned.stage {
             Stage::Starting(_) => starts::step(owned, &mut self.tools, now),
             Stage::Active => {
@@ -377,7 +375,7 @@ impl Controller {
                 self.tools.budget.unanswered(number);
                 continue;
             };
-            if owned.is_active() && !owned.assigned.is_paused() {
+            if owned.may_fetch(now) {
                 let next = fetching::ask(owned, &mut self.tools, grant, now);
                 if next.is_some() {
                     self.queues.look_at(number, next);
@@ -420,6 +418,9 @@ impl Controller {
         };
         let generation = owned.assigned.lock().window.generation();
         let stored = self.tools.progress.stored(owned.queue());
+        if matches!(owned.stage, Stage::GivingUp { is_away: true, .. }) {
+            self.tools.note_place(owned.queue(), now);
+        }
         let uncommitted = self.tools.progress.end(owned.queue(), generation);
         self.corrupt.forget(number);
         self.watch.forget(number);

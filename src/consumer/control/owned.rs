@@ -40,7 +40,11 @@ pub(super) enum Stage {
     Stopped,
     /// No more messages are fetched or handed out. Handlers have until this time to end; then the progress
     /// is committed.
-    GivingUp { until: Instant },
+    GivingUp {
+        until: Instant,
+        /// It has left the route.
+        is_away: bool,
+    },
 }
 
 /// The state of fetching from a queue.
@@ -120,6 +124,17 @@ impl Owned {
     pub(super) fn is_in_doubt(&self, now: Instant) -> bool {
         let lock = self.lock.as_ref();
         matches!(self.stage, Stage::Checking { .. }) || lock.is_some_and(|l| l.is_in_doubt(now))
+    }
+
+    /// Whether messages may be asked for. Before its lost lock is had again, another member may handle them.
+    pub(super) fn may_fetch(&self, now: Instant) -> bool {
+        self.is_active() && !self.assigned.is_paused() && !self.waits_for_lock(now)
+    }
+
+    /// Whether its lock was lost and may be had again soon.
+    pub(super) fn waits_for_lock(&self, now: Instant) -> bool {
+        let lock = self.lock.as_ref();
+        lock.is_some_and(|lock| lock.is_in_doubt(now) && !lock.goes_without(now))
     }
 
     pub(super) fn is_given_up(&self) -> bool {

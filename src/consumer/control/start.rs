@@ -16,7 +16,7 @@ use crate::consumer::admission::no_access;
 use crate::consumer::config::Sharing;
 use crate::consumer::consume::Mode;
 use crate::consumer::observe::{Events, History};
-use crate::consumer::offset::{LocalOffsets, Progress, Saver};
+use crate::consumer::offset::{LocalOffsets, Past, Progress, Saver};
 use crate::consumer::popping::Popping;
 use crate::consumer::queue::Budget;
 use crate::consumer::shared::Shared;
@@ -149,6 +149,7 @@ pub(crate) fn spawn(begun: Beginning, parts: Parts, membership: Arc<Membership>)
             Some(_) => Progress::default(),
             None => Progress::at_brokers(),
         },
+        past: Past::default(),
         assignment: shared.assignment,
         counters: shared.counters,
         popping,

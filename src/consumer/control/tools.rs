@@ -10,10 +10,11 @@ use crate::client::Membership;
 use crate::consumer::config::ConsumerConfig;
 use crate::consumer::consume::{Dispatcher, Trace};
 use crate::consumer::observe::{Counters, Events, History};
-use crate::consumer::offset::{LocalOffsets, Progress};
+use crate::consumer::offset::{LocalOffsets, Past, Progress};
 use crate::consumer::popping::Popping;
 use crate::consumer::queue::{Assignment, Budget};
 use crate::consumer::topics::{GroupFacts, Topics};
+use crate::message::MessageQueue;
 use crate::transport::Deadline;
 
 /// The control thread's state apart from the queues.
@@ -27,6 +28,7 @@ pub(super) struct Tools {
     pub(super) facts: GroupFacts,
     pub(super) budget: Budget<u64>,
     pub(super) progress: Progress,
+    pub(super) past: Past,
     pub(super) assignment: Arc<Assignment>,
     pub(super) counters: Arc<Counters>,
     /// The topics that are popped, if there are any; the others are pulled.
@@ -78,6 +80,27 @@ impl Tools {
     pub(super) fn pops(&self, topic: &str) -> bool {
         let popping = self.popping.as_ref();
         popping.is_some_and(|popping| popping.pops(topic))
+    }
+
+    /// Whether a queue can be read, by the route that is known.
+    pub(super) fn is_in_route(&self, queue: &MessageQueue) -> bool {
+        let route = self.wire.core.routes.known_route(queue.topic(), false);
+        route.is_some_and(|route| {
+            let mut readable = route.subscribe().iter();
+            readable.any(|q| self.topics.on_wire(q) == *queue)
+        })
+    }
+
+    /// Notes how far this member was in a queue that has left the route.
+    pub(super) fn note_place(&mut self, queue: &MessageQueue, now: Instant) {
+        let place = match self.config.auto_commit {
+            true => self.progress.latest(queue),
+            // What a caller has not committed comes again.
+            false => self.progress.stored(queue),
+        };
+        if let Some(offset) = place {
+            self.past.keep(queue, offset, now);
+        }
     }
 
     /// Keeps a look at what was counted of each topic, if it is time.

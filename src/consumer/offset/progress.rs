@@ -231,7 +231,6 @@ impl Progress {
     }
 
     /// The latest value of a queue of this member.
-    #[allow(dead_code, reason = "models and tests look at it")]
     pub(crate) fn latest(&self, queue: &MessageQueue) -> Option<u64> {
         let known = self.queues.get(queue)?;
         (!known.is_over).then_some(known.latest)

@@ -256,7 +256,7 @@ impl PushConsumerBuilder {
 
     /// Whether members hold the broker's lock of a queue as long as they have the queue (default: yes). Then
     /// no message is handled twice when a member joins, leaves or is shut down: the next member of a
-    /// queue waits, for up to 5 s, until the last one has ended its handlers, committed, and unlocked the
+    /// queue waits, for up to 3.5 s, until the last one has ended its handlers, committed, and unlocked the
     /// queue. Locks are used only while all members of the group use this library.
     pub fn lease(mut self, lease: bool) -> Self {
         self.config.lease = lease;

@@ -18,15 +18,16 @@ const COUNTS_HERE: Duration = Duration::from_secs(30);
 /// How long it is valid at the broker.
 const COUNTS_AT_BROKER: Duration = Duration::from_secs(60);
 
-/// How long a queue waits for its lease.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a queue waits for its lease: a killed member keeps its locks, and its queues shall go on within 5 s.
+/// Until the others know of its death, and divide, 1.5 s may pass.
+const PATIENCE: Duration = Duration::from_millis(3_500);
 
 /// What the lock is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Need {
     /// Ordered consumption, or a queue that another member may have: nothing is handed out without it.
     Required,
-    /// Hand-over without duplicates in concurrent consumption: after 5 s the queue goes on without it.
+    /// Hand-over without duplicates in concurrent consumption: after 3.5 s the queue goes on without it.
     Preferred,
 }
 
@@ -76,6 +77,11 @@ impl QueueLock {
 
     pub(crate) fn need(&self) -> Need {
         self.need
+    }
+
+    /// Whether a request is in flight: the broker may give it to this member still.
+    pub(crate) fn is_asking(&self) -> bool {
+        self.asked.is_some()
     }
 
     /// Whether the broker may have given it to this member.

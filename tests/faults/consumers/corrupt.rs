@@ -224,8 +224,8 @@ const HOSTILE: &[(&str, Damage)] = &[
     ("a damaged length in the middle", |answer| {
         change(answer, 2, |message| put(message, 0, i32::MAX));
     }),
-    ("half of the messages", |answer| {
-        answer.body.truncate(answer.body.len() / 2);
+    ("half of the messages and a byte", |answer| {
+        answer.body.truncate(answer.body.len() / 2 + 1);
     }),
     ("some text", |answer| answer.body = b"no messages".to_vec()),
 ];

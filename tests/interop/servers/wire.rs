@@ -46,6 +46,11 @@ pub fn producers(broker: &str, group: &str) -> Vec<Connection> {
 
 /// Makes a topic on a broker, with this permission (2: write, 4: read), or changes it.
 pub fn create_topic(broker: &str, topic: &str, queues: u32, perm: u32) {
+    create_topic_with(broker, topic, queues, perm, "");
+}
+
+/// The same with attributes (of 5.x): `+queue.type=BatchCQ`.
+pub fn create_topic_with(broker: &str, topic: &str, queues: u32, perm: u32, attributes: &str) {
     let (queues, perm) = (queues.to_string(), perm.to_string());
     let fields = [
         ("topic", topic),
@@ -56,8 +61,11 @@ pub fn create_topic(broker: &str, topic: &str, queues: u32, perm: u32) {
         ("topicFilterType", "SINGLE_TAG"),
         ("topicSysFlag", "0"),
         ("order", "false"),
+        ("attributes", attributes),
     ];
-    let answer = call(broker, UPDATE_AND_CREATE_TOPIC, &fields);
+    // 4.x does not know the last one.
+    let len = fields.len() - usize::from(attributes.is_empty());
+    let answer = call(broker, UPDATE_AND_CREATE_TOPIC, &fields[..len]);
     assert_eq!(answer.code, 0, "{:?}", answer.remark);
 }
 

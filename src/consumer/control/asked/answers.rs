@@ -29,6 +29,7 @@ pub(super) fn answer(
         What::Reset(offsets) => {
             for (queue, offset) in offsets {
                 let shown = tools.topics.for_users(&queue);
+                tools.past.forget(&queue);
                 let (Some(owned), Ok(to)) = (queues.of(&queue), u64::try_from(offset)) else {
                     continue;
                 };

@@ -106,7 +106,11 @@ impl Divider {
             let diff = self.diff(topic, answers, queues, tools);
             if let Some(diff) = diff {
                 doubts.extend(diff.doubt);
+                let is_sure = diff.doubt.is_none();
                 self.apply(diff, queues, tools, now);
+                if is_sure {
+                    forget_others(topic, queues, tools);
+                }
             }
         }
         tools.counters.rebalances.add(1);
@@ -275,6 +279,16 @@ fn note_found(topic: &Arc<str>, tools: &mut Tools) {
             }
         }
     }
+}
+
+/// Queues that are in the route again, and are another member's: how far this one was does not count any more.
+fn forget_others(topic: &Arc<str>, queues: &Queues, tools: &mut Tools) {
+    let mut past = std::mem::take(&mut tools.past);
+    past.retain(|queue| {
+        let is_of_topic = *queue.topic() == **topic;
+        !is_of_topic || queues.is_held(queue) || !tools.is_in_route(queue)
+    });
+    tools.past = past;
 }
 
 /// Takes a queue.

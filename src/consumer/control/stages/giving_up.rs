@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use super::commits;
 use crate::consumer::control::owned::{Owned, Stage};
 use crate::consumer::control::tools::Tools;
+use crate::consumer::queue::QueueLock;
 
 /// The pause between two commits of a queue.
 const COMMIT_AGAIN: Duration = Duration::from_millis(500);
@@ -26,7 +27,7 @@ pub(in crate::consumer::control) fn begin(
     until: Instant,
     now: Instant,
 ) {
-    if let Stage::GivingUp { until: before } = &mut owned.stage {
+    if let Stage::GivingUp { until: before, .. } = &mut owned.stage {
         *before = until.min(*before);
         return;
     }
@@ -35,7 +36,8 @@ pub(in crate::consumer::control) fn begin(
     let freed = owned.assigned.lock().window.drain();
     tools.budget.release(owned.number(), freed);
     let until = if had_started { until } else { now };
-    owned.enter(Stage::GivingUp { until }, now);
+    let is_away = !tools.is_in_route(owned.queue());
+    owned.enter(Stage::GivingUp { until, is_away }, now);
 }
 
 pub(in crate::consumer::control) fn step(
@@ -43,7 +45,7 @@ pub(in crate::consumer::control) fn step(
     tools: &mut Tools,
     now: Instant,
 ) -> Left {
-    let Stage::GivingUp { until } = owned.stage else {
+    let Stage::GivingUp { until, .. } = owned.stage else {
         return Left::Clean;
     };
     commits::note(owned, tools);
@@ -54,9 +56,9 @@ pub(in crate::consumer::control) fn step(
         };
     }
     let queue = owned.queue().clone();
-    let lock = owned.lock.as_ref();
-    let is_in_doubt = owned.is_in_doubt(now) && !lock.is_some_and(|lock| lock.goes_without(now));
-    if is_in_doubt && lock.is_some_and(|lock| lock.waits_for_another().is_some()) {
+    let is_in_doubt = owned.waits_for_lock(now);
+    let mut lock = owned.lock.iter();
+    if is_in_doubt && lock.any(|lock| lock.waits_for_another().is_some()) {
         // It has gone on, and a commit would undo that.
         return Left::Late;
     }
@@ -68,7 +70,10 @@ pub(in crate::consumer::control) fn step(
         // No caller asked to commit the rest.
         false => !tools.progress.is_in_flight(&queue) && !tools.progress.is_held_back(&queue),
     };
+    // A request for the lock must not arrive behind the one that gives it back.
+    let is_asking = owned.lock.as_ref().is_some_and(QueueLock::is_asking);
     match is_stored {
+        true if is_asking && now < until => Left::Busy(until),
         true => Left::Clean,
         false if now >= until => Left::Late,
         false => Left::Busy(until.min(now + COMMIT_AGAIN)),

@@ -67,6 +67,7 @@ pub(in crate::consumer::control) fn go_on_at(
     owned.fetch.forget_place();
     let queue = owned.queue().clone();
     tools.progress.seek(&queue, generation, to);
+    tools.past.forget(&queue);
     owned.enter(Stage::Active, now);
     commits::commit_now(&queue, owned.number(), tools, now);
 }

@@ -33,8 +33,8 @@ pub(in crate::consumer::control) fn step(
     let was_sent = match starting.next(tools.config.start_from, group, now) {
         Next::Wait => return None,
         Next::Until(at) => return Some(at),
-        Next::Begin(offset) => {
-            begin(owned, tools, offset, true, now);
+        Next::Begin { offset, is_stored } => {
+            begin(owned, tools, offset, is_stored, now);
             return Some(now);
         }
         Next::AskCommitted => match &tools.local {
@@ -93,7 +93,10 @@ pub(in crate::consumer::control) fn bound(
     };
     let offset = outcome.ok().as_ref().and_then(offset);
     match offset {
-        Some(offset) => begin(owned, tools, offset, false, now),
+        Some(offset) => {
+            owned.fetch.may_repeat = false;
+            begin(owned, tools, offset, false, now);
+        }
         None => starting.failed(now),
     }
 }
@@ -125,7 +128,7 @@ fn begin(owned: &mut Owned, tools: &mut Tools, offset: u64, is_stored: bool, now
     owned.assigned.restart(generation, offset);
     let queue = owned.queue().clone();
     tools.progress.begin(&queue, generation, offset, is_stored);
-    owned.fetch.may_repeat &= is_stored;
+    tools.past.forget(&queue);
     logging::debug!(target: LOG, "{}: starts at {offset}", owned.assigned.shown);
     owned.enter(Stage::Active, now);
     super::commits::commit_now(&queue, number, tools, now);

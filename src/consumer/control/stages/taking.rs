@@ -48,7 +48,8 @@ pub(in crate::consumer::control) fn step(
     let queue = owned.queue();
     let topic = tools.topics.get(queue.topic());
     let is_retry = topic.is_some_and(|topic| topic.is_retry);
-    let starting = Starting::new(tools.facts.is_new(queue), is_retry, not_before);
+    let past = tools.past.get(queue, now);
+    let starting = Starting::new(tools.facts.is_new(queue), is_retry, past, not_before);
     owned.enter(Stage::Starting(starting), now);
     Some(now)
 }
@@ -61,10 +62,12 @@ pub(in crate::consumer::control) fn doubt(owned: &mut Owned, now: Instant) {
     }
 }
 
-/// Whether an active queue goes on without the lock that it had, which another member has or may have.
-pub(in crate::consumer::control) fn must_check(owned: &Owned, now: Instant) -> bool {
+/// The same, if the queue goes on without the lock that it had, and that another member has or may have.
+pub(in crate::consumer::control) fn doubt_without_lock(owned: &mut Owned, now: Instant) {
     let lock = owned.lock.as_ref();
-    lock.is_some_and(|lock| lock.goes_without(now) && lock.may_be_anothers(now))
+    if lock.is_some_and(|lock| lock.goes_without(now) && lock.may_be_anothers(now)) {
+        doubt(owned, now);
+    }
 }
 
 /// Asks for the committed offset. Returns when to look again.

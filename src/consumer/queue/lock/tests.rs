@@ -96,22 +96,22 @@ fn a_lock_is_asked_for_renewed_and_lost() {
         (0, Ask), (0, Grant(Some(New))), (100, Release), (100, HandOut(false)), (100, Ask),
         (101, Grant(Some(New))),
     ]);
-    check("a lease is waited for 5 s", Preferred, &[
-        (0, Ask), (10, Refuse), (4_999, HandOut(false)), (4_999, Changes(Some(5_000))), (5_000, HandOut(true)),
+    check("a lease is waited for 3.5 s", Preferred, &[
+        (0, Ask), (10, Refuse), (3_499, HandOut(false)), (3_499, Changes(Some(3_500))), (3_500, HandOut(true)),
         (5_000, Changes(None)), (5_000, Ask), (5_010, Grant(Some(New))), (5_010, HandOut(true)), (5_010, Changes(Some(35_000))),
     ]);
     check("a lease that is lost is waited for anew", Preferred, &[
-        (0, Ask), (0, Grant(Some(New))), (10_000, Break), (10_000, HandOut(false)), (14_999, HandOut(false)),
-        (15_000, HandOut(true)),
+        (0, Ask), (0, Grant(Some(New))), (10_000, Break), (10_000, HandOut(false)), (13_499, HandOut(false)),
+        (13_500, HandOut(true)),
     ]);
     check("a lease that expires is waited for anew", Preferred, &[
         (0, Ask), (0, Grant(Some(New))), (20_000, Ask), (21_000, Fail), (30_000, HandOut(false)),
-        (31_000, Ask), (32_000, Fail), (32_000, Changes(Some(35_000))), (34_999, HandOut(false)), (35_000, HandOut(true)),
+        (31_000, Ask), (32_000, Fail), (32_000, Changes(Some(33_500))), (33_499, HandOut(false)), (33_500, HandOut(true)),
         (36_000, Ask), (36_010, Refuse), (36_010, HandOut(true)),
     ]);
     check("a lease that is refused at its renewal", Preferred, &[
         (0, Ask), (0, Grant(Some(New))), (20_000, Ask), (20_010, Refuse), (20_010, HandOut(false)),
-        (25_009, HandOut(false)), (25_010, HandOut(true)),
+        (23_509, HandOut(false)), (23_510, HandOut(true)),
     ]);
 }
 
@@ -131,8 +131,8 @@ fn a_lock_that_was_lost_is_in_doubt_until_it_is_had_again_or_the_offset_was_chec
     ]);
     check("another one has it, and the queue goes without it", Preferred, &[
         (0, Ask), (0, Grant(Some(New))), (20_000, Ask), (20_010, Refuse), (20_010, Doubt(true)),
-        (25_009, Checked), (25_009, Doubt(true)), (25_010, Checked), (25_010, Doubt(false)), (25_010, HandOut(true)),
-        (25_010, Ask), (25_020, Grant(Some(New))), (25_020, Doubt(false)),
+        (23_509, Checked), (23_509, Doubt(true)), (23_510, Checked), (23_510, Doubt(false)), (23_510, HandOut(true)),
+        (23_510, Ask), (23_520, Grant(Some(New))), (23_520, Doubt(false)),
     ]);
 }
 
