@@ -48,7 +48,7 @@ pub(crate) enum Granted {
 #[derive(Debug, Clone)]
 pub(crate) struct QueueLock {
     need: Need,
-    /// Since when the queue waits for it, without a break.
+    /// Since when the queue waits for it, without a break and over a connection that stands.
     waits_since: Instant,
     /// The request in flight.
     asked: Option<Instant>,
@@ -144,8 +144,8 @@ impl QueueLock {
     pub(crate) fn link_broke(&mut self, now: Instant) {
         self.asked = None;
         self.lose(now);
-        // The lock is asked for at once over the new connection.
-        self.last_asked = None;
+        // The lock is asked for at once over the new connection, and waited for from then on.
+        (self.last_asked, self.waits_since) = (None, now);
     }
 
     /// This member unlocked the queue.

@@ -129,6 +129,10 @@ fn a_lock_that_was_lost_is_in_doubt_until_it_is_had_again_or_the_offset_was_chec
         (0, Ask), (0, Grant(Some(New))), (59_999, Doubt(false)), (60_000, Doubt(true)), (60_000, Checked),
         (60_000, Doubt(true)),
     ]);
+    check("a broken link is no time to wait in", Preferred, &[
+        (0, Ask), (0, Grant(Some(New))), (5_000, Break), (6_000, Break), (9_000, Break), (9_000, HandOut(false)),
+        (9_010, Ask), (9_020, Refuse), (12_499, HandOut(false)), (12_500, HandOut(true)), (12_500, Doubt(true)),
+    ]);
     check("another one has it, and the queue goes without it", Preferred, &[
         (0, Ask), (0, Grant(Some(New))), (20_000, Ask), (20_010, Refuse), (20_010, Doubt(true)),
         (23_509, Checked), (23_509, Doubt(true)), (23_510, Checked), (23_510, Doubt(false)), (23_510, HandOut(true)),
