@@ -7,16 +7,18 @@ use rocketmq_blocking::consumer::AckStatus;
 use rocketmq_blocking::embedded::{Fault, Injected, On};
 use rocketmq_blocking::{SimpleConsumer, StartFrom};
 
-use super::{Seen, check_commits, cluster, consumer, end, queue, send_to};
+use super::{Seen, check_commits, cluster, consumer, end, of_queue, queue, send_to};
 use crate::bench::*;
-use crate::support::producer;
+use crate::support::patient;
 
 /// The longest answer that a consumer gets here is shorter.
 const LONGEST: usize = 850;
 
 /// One of each kind is cut.
 fn kinds() -> [On; 5] {
-    [On::Members, On::Lock, On::QueryOffset, On::Pull, On::Commit]
+    let of_queue = |on| of_queue(on, 0);
+    let [query, pull, commit] = [On::QueryOffset, On::Pull, On::Commit].map(of_queue);
+    [On::Members, On::Lock, query, pull, commit]
 }
 
 #[test]
@@ -29,8 +31,8 @@ fn an_answer_that_is_cut_anywhere_is_asked_for_again_and_no_message_is_lost_or_c
 #[ignore = "slow: part of the fault slice"]
 fn an_answer_that_is_cut_behind_any_byte_is_asked_for_again_and_no_message_is_lost_or_comes_twice()
 {
-    for first in (0..LONGEST).step_by(50) {
-        check_cuts(first..first + 50);
+    for first in (0..LONGEST).step_by(25) {
+        check_cuts(first..first + 25);
     }
 }
 
@@ -53,7 +55,7 @@ fn check_cuts(cuts: impl IntoIterator<Item = usize>) {
 /// The group has an offset. An answer that was cut must not be taken for one without it.
 fn check_push(bytes: usize, is_ordered: bool) {
     let cluster = cluster(1);
-    let producer = producer(&cluster);
+    let producer = patient(&cluster).start().expect("a producer");
     (0..4).for_each(|number| send_to(&producer, queue(0), number));
     cluster.group("g").commit(&queue(0), 2);
     let broker = cluster.broker("broker-a");
@@ -96,7 +98,8 @@ fn check_push(bytes: usize, is_ordered: bool) {
 /// A message whose pop was cut comes again when its time is over, and one that was acknowledged does not.
 fn check_simple(bytes: usize) {
     let cluster = cluster(1);
-    send_to(&producer(&cluster), queue(0), 0);
+    let producer = patient(&cluster).start().expect("a producer");
+    send_to(&producer, queue(0), 0);
     let broker = cluster.broker("broker-a");
     let cut = |on| broker.inject(Fault::cut_after(bytes).on(on).once());
     let faults = [On::Pop, On::Ack].map(cut);

@@ -236,8 +236,8 @@ mod alone {
         assert!(rounds as usize >= 2 * joins, "{rounds}");
         for member in &members {
             assert!(member.describe().queues.len() <= 3, "{}", member.describe());
-            end(member);
         }
+        members.iter().for_each(end);
         seen.check_once(8 * (joins + 1));
     }
 }

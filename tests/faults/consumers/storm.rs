@@ -137,7 +137,6 @@ fn check_storm(seed: u64, time: Duration, may_kill: bool) {
         let report = member.shutdown_within(PATIENCE);
         assert!(report.is_clean(), "seed {seed}: {report}");
     }
-    assert!(cluster.group("g").members().is_empty());
     let repeated = seen.0.lock().values().filter(|times| **times > 1).count();
     println!(
         "seed {seed}: {turns} turns, {} messages, {repeated} came more than once, quiet after {healed:?}",
