@@ -77,8 +77,9 @@ pub(super) enum Step {
 
 /// Sends, and waits for the receipt.
 pub(crate) fn send(engine: &Arc<Engine>, call: SendCall<'_>) -> Result<SendReceipt> {
-    let size = call.content.size();
-    engine.counters.count(size, || send_uncounted(engine, call))
+    engine
+        .counters
+        .count(call.size, || send_uncounted(engine, call))
 }
 
 /// The same, for a call whose statistics are counted elsewhere.
@@ -91,8 +92,7 @@ pub(crate) fn send_uncounted(engine: &Arc<Engine>, call: SendCall<'_>) -> Result
 
 /// Sends without an answer: `Ok` once the connection has accepted it.
 pub(crate) fn send_oneway(engine: &Arc<Engine>, call: SendCall<'_>) -> Result<()> {
-    let size = call.content.size();
-    engine.counters.count(size, || {
+    engine.counters.count(call.size, || {
         check_open_to_send(engine, call.start.at)?;
         let mut message = PreparedMessage::new(engine, &call, String::new())?;
         let permit = message.take_capacity(&engine.account, 1, call.deadline)?;

@@ -45,6 +45,8 @@ pub(crate) const MAX_PROPERTIES: usize = MAX_LEN - ADDED_TO_ALL;
 /// A send as requested.
 pub(crate) struct SendCall<'a> {
     pub(crate) content: Content<'a>,
+    /// The size of the content, for the statistics.
+    pub(crate) size: Size,
     pub(crate) choice: Option<QueueChoice>,
     /// When it was called.
     pub(crate) start: Start,
@@ -98,11 +100,22 @@ impl<'a> SendCall<'a> {
         timeout: Duration,
     ) -> Self {
         let start = Start::now();
+        SendCall::at(start, content, choice, Deadline::after(start.at, timeout))
+    }
+
+    /// One that has started already.
+    pub(crate) fn at(
+        start: Start,
+        content: Content<'a>,
+        choice: Option<QueueChoice>,
+        deadline: Deadline,
+    ) -> Self {
         SendCall {
             content,
+            size: content.size(),
             choice,
             start,
-            deadline: Deadline::after(start.at, timeout),
+            deadline,
         }
     }
 }

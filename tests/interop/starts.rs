@@ -61,11 +61,13 @@ fn a_new_group_starts_by_its_rule_and_a_known_one_goes_on() {
     let (first, of_first) = rule("first", StartFrom::First);
     take(&of_first, 0..16);
     let (timed, of_timed) = rule("time", StartFrom::Time(time));
-    take(&of_timed, 8..16);
     let (last, of_last) = rule("last", StartFrom::Last);
     if server.version == Version::V4 {
         // It cannot say that a group has no offset while the first message is in memory.
+        take(&of_timed, 0..16);
         take(&of_last, 0..16);
+    } else {
+        take(&of_timed, 8..16);
     }
     send(&producer, topic, 16..24);
     for of_each in [&of_first, &of_timed, &of_last] {
@@ -87,6 +89,10 @@ fn a_new_group_starts_by_its_rule_and_a_known_one_goes_on() {
     }
 }
 
+fn is_mismatch(event: &Event) -> bool {
+    matches!(event, Event::SubscriptionMismatch { .. })
+}
+
 #[test]
 #[ignore = "needs real servers: tests/rocketmq/all.sh VERSION"]
 fn members_that_subscribe_differently_are_refused_or_reported() {
@@ -94,7 +100,11 @@ fn members_that_subscribe_differently_are_refused_or_reported() {
     let (group, topic) = ("starts-strict", "StartsStrict");
     let producer = server.producer("starts-strict-send").start().unwrap();
     send(&producer, topic, 0..1);
-    let (first, _numbers) = numbers(consumer(&server, group, topic, "paid || open"));
+    let (told, events) = unbounded();
+    let first = consumer(&server, group, topic, "paid || open")
+        .events(move |event| drop(told.send(event.clone())))
+        .start(|_| Ok(()))
+        .unwrap();
     let strict = |filter| consumer(&server, group, topic, filter).strict_subscriptions(true);
     let error = strict("paid").start(|_| Ok(())).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config);
@@ -105,15 +115,12 @@ fn members_that_subscribe_differently_are_refused_or_reported() {
         "{text}"
     );
     strict("open||paid").start(|_| Ok(())).unwrap().shutdown();
-    // Without it the member joins, and hears of it.
-    let (told, events) = unbounded();
-    let lax = consumer(&server, group, topic, "paid")
-        .events(move |event| drop(told.send(event.clone())))
-        .start(|_| Ok(()))
-        .unwrap();
+    assert!(!events.try_iter().any(|event| is_mismatch(&event)));
+    // Without it the member joins. Brokers keep the latest filter, so that the other one hears of it.
+    let lax = consumer(&server, group, topic, "paid");
+    let lax = lax.start(|_| Ok(())).unwrap();
     eventually("it is reported", || {
-        let mut events = events.try_iter();
-        events.any(|event| matches!(event, Event::SubscriptionMismatch { .. }))
+        events.try_iter().any(|event| is_mismatch(&event))
     });
     lax.shutdown();
     first.shutdown();

@@ -26,7 +26,8 @@ pub enum StartFrom {
     /// At the first message that the broker still has.
     #[doc(alias = "CONSUME_FROM_FIRST_OFFSET")]
     First,
-    /// At the first message that was stored at this time or later, to the millisecond.
+    /// At the first message that was stored at this time or later, to the millisecond. On a young topic of
+    /// such brokers as [`Last`](StartFrom::Last) names it is the first message there.
     #[doc(alias = "CONSUME_FROM_TIMESTAMP")]
     #[doc(alias = "setConsumeTimestamp")]
     Time(SystemTime),

@@ -83,7 +83,7 @@ impl Gatherer {
     /// Sends and waits for the receipt: with others, if that is possible.
     pub(in crate::producer) fn send(self: &Arc<Self>, call: SendCall<'_>) -> Result<SendReceipt> {
         let (engine, seat) = (&self.engine, Seat::new());
-        engine.counters.count(call.content.size(), || {
+        engine.counters.count(call.size, || {
             let joined = match Joining::new(&call, Some(&seat)) {
                 Some(joining) => self.join(&joining, seat.listener()),
                 None => return send_uncounted(engine, call),
@@ -108,7 +108,7 @@ impl Gatherer {
         call: SendCall<'_>,
         recipient: Recipient,
     ) {
-        let (engine, size) = (&self.engine, call.content.size());
+        let (engine, size) = (&self.engine, call.size);
         engine.counters.begin(size);
         let listener = Listener { recipient, size };
         if let Err(error) = check_open_to_send(engine, call.start.at) {

@@ -173,12 +173,7 @@ impl Group {
         let choice = self.queue.map(QueueChoice::Queue);
         let deadline = self.deadline;
         let prepare = |content: Content<'_>| {
-            let call = SendCall {
-                content,
-                choice: None,
-                start: Start::now(),
-                deadline,
-            };
+            let call = SendCall::at(Start::now(), content, None, deadline);
             PreparedMessage::new(&engine, &call, String::new())
         };
         let prepared = match &messages[..] {

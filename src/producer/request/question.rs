@@ -117,12 +117,8 @@ impl<'a> Question<'a> {
         let waiting = self.waiting(Box::new(answer));
         match PendingReply::register(engine, id, deadline, waiting) {
             Ok(pending) => {
-                let call = SendCall {
-                    content: Content::Message(&message),
-                    choice: self.choice,
-                    start,
-                    deadline,
-                };
+                let content = Content::Message(&message);
+                let call = SendCall::at(start, content, self.choice, deadline);
                 let listener = Listener::uncounted(Recipient::Listener(Box::new(pending)));
                 launch(engine, call, 0, listener);
             }

@@ -62,7 +62,7 @@ impl Work {
 /// Sends without waiting for the answer; the first attempt is made on this thread. No failure is
 /// returned: all reach the recipient.
 pub(crate) fn send_async(engine: &Arc<Engine>, call: SendCall<'_>, recipient: Recipient) {
-    let size = call.content.size();
+    let size = call.size;
     engine.counters.begin(size);
     let listener = Listener { recipient, size };
     match check_open_to_send(engine, call.start.at) {
