@@ -92,6 +92,9 @@ fn run(args: Args) -> Result<(), Box<dyn Error>> {
             open -= 1;
         }
     }
+    // What became of the received messages, and how many no member has received yet.
+    println!("{}", mailer.stats());
+    println!("{}", mailer.lag());
     println!("{}", mailer.shutdown_within(PATIENCE));
     Ok(())
 }

@@ -176,8 +176,8 @@
 //! broker attempts, failures and latencies. It is always on, takes about 1 % of a send's
 //! instructions, and takes no lock. [`ProducerStats`](stats::ProducerStats) documents each number;
 //! [`since`](stats::ProducerStats::since) gives the numbers of an interval. [`Client::describe`]
-//! shows name servers, connections, unreachable addresses with the reason, and routes. All of them
-//! can be printed.
+//! shows name servers, connections, unreachable addresses with the reason, and routes. Every consumer
+//! has `stats`, `describe`, and `lag`: how far its group is behind. All of them can be printed.
 //!
 //! # Logging
 //! The library logs through the [`log`] facade, never a message body or a secret. Levels and

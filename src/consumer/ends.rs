@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::observe::{Lag, QueueLag};
+use super::pop::LagQuestions;
+use super::popping::Popping;
 use super::queue::{Assigned, Payload};
 use super::shared::Shared;
 use crate::client::{ClientCore, Gathering};
@@ -46,8 +48,14 @@ fn read(answer: &Command) -> Option<u64> {
     answer.offset.try_into().ok()
 }
 
-/// How far a consumer is behind.
-pub(crate) fn lag(shared: &Shared, core: &ClientCore, deadline: Deadline) -> Lag {
+/// How far a consumer is behind, in what it pulls and in what it pops.
+pub(crate) fn lag(
+    shared: &Shared,
+    popping: Option<&Popping>,
+    core: &ClientCore,
+    deadline: Deadline,
+) -> Lag {
+    let popped = popping.map(|popping| popping.ask_lag(deadline));
     let ours = shared.assignment.all();
     // Read before the ends are asked for, so that no lag is negative.
     let places: Vec<_> = ours.iter().map(place).collect();
@@ -66,9 +74,10 @@ pub(crate) fn lag(shared: &Shared, core: &ClientCore, deadline: Deadline) -> Lag
             },
         }
     });
-    Lag {
-        queues: queues.collect(),
-    }
+    let popped = popped.map_or_else(Vec::new, LagQuestions::answers);
+    let mut queues: Vec<QueueLag> = queues.chain(popped).collect();
+    queues.sort_by(|a, b| a.queue.cmp(&b.queue));
+    Lag { queues }
 }
 
 /// The progress of one queue.

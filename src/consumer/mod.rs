@@ -67,7 +67,7 @@ pub use pop::AckStatus;
 pub use pull::{Messages, PullConsumer, PullConsumerBuilder, PulledMessage, Seek};
 pub use push::{PushConsumer, PushConsumerBuilder};
 pub use rebalance::{Allocation, Division};
-pub use simple::{ReceivedMessage, SimpleConsumer, SimpleConsumerBuilder};
+pub use simple::{ReceivedMessage, SimpleConsumer, SimpleConsumerBuilder, SimpleConsumerStats};
 pub use subscription::Filter;
 
 /// The target of the log lines of consumers. It does not depend on the names of files.

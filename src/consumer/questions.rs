@@ -1,12 +1,17 @@
 //! The requests of brokers to a member of a group, as far as their headers tell.
 
+use std::collections::BTreeMap;
+
+use super::observe::QueueState;
 use super::topics::Topics;
+use crate::message::MessageQueue;
 use crate::protocol::code::request;
 use crate::protocol::consumer::asked::{
-    ConsumeDirectly, OffsetsQuery, ResetOffsets, RunningInfo, RunningInfoQuery,
+    ConsumeDirectly, OffsetsQuery, PopQueueInfo, ResetOffsets, RunningInfo, RunningInfoQuery,
 };
 use crate::protocol::consumer::member::GroupName;
 use crate::protocol::{Command, ProtocolError};
+use crate::transport::epoch_millis;
 
 /// The subject of a broker's request.
 #[derive(Debug, PartialEq, Eq)]
@@ -59,11 +64,11 @@ pub(super) fn read(command: &Command) -> Result<Option<(String, Subject)>, Proto
 
 /// What every consumer says of itself; `started` are epoch milliseconds. `properties` are those of its kind:
 /// Java's tools print them.
-pub(super) fn running_info<const N: usize>(
+pub(super) fn running_info(
     group: &str,
     topics: &Topics,
     started: i64,
-    properties: [(&str, String); N],
+    properties: impl IntoIterator<Item = (&'static str, String)>,
 ) -> RunningInfo {
     const VERSION: &str = concat!("rocketmq-blocking ", env!("CARGO_PKG_VERSION"));
     let of_all = [
@@ -81,4 +86,23 @@ pub(super) fn running_info<const N: usize>(
             .collect(),
         ..RunningInfo::default()
     }
+}
+
+/// What is popped, as Java's tools print it.
+pub(super) fn popped<'a>(
+    states: impl IntoIterator<Item = &'a QueueState>,
+    topics: &Topics,
+) -> BTreeMap<MessageQueue, PopQueueInfo> {
+    let now = epoch_millis();
+    let info = |state: &QueueState| PopQueueInfo {
+        droped: false,
+        last_pop_timestamp: state
+            .last_fetch
+            .map_or(0, |ago| now - i64::try_from(ago.as_millis()).unwrap_or(0)),
+        wait_ack_count: state.held.try_into().unwrap_or(i32::MAX),
+    };
+    let states = states.into_iter();
+    states
+        .map(|state| (topics.on_wire(&state.queue), info(state)))
+        .collect()
 }

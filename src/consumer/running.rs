@@ -170,7 +170,12 @@ impl Running {
 
     pub(crate) fn lag(&self) -> Lag {
         let deadline = Deadline::after(Instant::now(), ANSWER_WITHIN);
-        lag(&self.shared, self.client.inner(), deadline)
+        lag(
+            &self.shared,
+            self.popping.as_deref(),
+            self.client.inner(),
+            deadline,
+        )
     }
 
     pub(crate) fn describe(&self) -> ConsumerState {

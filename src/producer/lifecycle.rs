@@ -64,6 +64,11 @@ impl Lifecycle {
         Ok(lifecycle)
     }
 
+    /// The records of its trace that were lost.
+    pub(super) fn trace_lost(&self) -> u64 {
+        self.trace.as_ref().map_or(0, ProducerTrace::lost)
+    }
+
     /// Starts probing brokers that do not answer, if that is configured.
     fn start_detector(&self) -> Result<()> {
         let Some(Detector { interval, timeout }) = self.engine.detector() else {

@@ -322,7 +322,10 @@ impl Producer {
     /// # }
     /// ```
     pub fn stats(&self) -> ProducerStats {
-        ProducerStats::of(&self.engine().counters, self.group())
+        ProducerStats {
+            trace_lost: self.0.trace_lost(),
+            ..ProducerStats::of(&self.engine().counters, self.group())
+        }
     }
 
     /// The group's name.

@@ -40,6 +40,11 @@ impl ProducerTrace {
         self.0.close(deadline);
     }
 
+    /// The number of records that were lost.
+    pub(super) fn lost(&self) -> u64 {
+        self.0.lost()
+    }
+
     fn add(&self, topic: &str, record: &Record<'_>, ids: &str, keys: Option<&str>) {
         let mut traced = Traced::about(topic);
         traced.add(&record.encode(), ids, keys);

@@ -4,7 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::mem;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded, select};
@@ -31,6 +32,8 @@ const MAX_BODY: usize = 128_000;
 /// would be more; what does not fit is still in the body.
 const MAX_KEYS: usize = 30_000;
 const SEND_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long the thread waits for the sends in flight at its end.
 const END_WITHIN: Duration = Duration::from_secs(1);
 
 /// Sends records with a separate engine, which has no hooks and is therefore never traced. Records that do
@@ -42,6 +45,10 @@ struct Queue {
     topic: Arc<str>,
     queue: Mutex<Option<Sender<Traced>>>,
     on_loss: OnLoss,
+    /// The number of records that were lost.
+    lost: Arc<AtomicU64>,
+    /// When it was closed.
+    closed: Arc<OnceLock<Instant>>,
     /// Disconnected when the thread has ended.
     ended: Receiver<()>,
 }
@@ -120,7 +127,15 @@ impl Tracer {
         config.use_names(client.inner().config.rpc.names())?;
         let member = TracerMember(config.group_on_wire.clone());
         let membership = client.inner().join(Arc::new(member))?;
+        let lost: Arc<AtomicU64> = Arc::default();
+        let counted = lost.clone();
+        let on_loss: OnLoss = Arc::new(move |records, loss| {
+            counted.fetch_add(records, Ordering::Relaxed);
+            on_loss(records, loss);
+        });
+        let closed: Arc<OnceLock<Instant>> = Arc::default();
         let sending = Sending {
+            closed: closed.clone(),
             engine: Arc::new(Engine::new(config, client.clone())),
             topic: topic.clone(),
             on_loss: on_loss.clone(),
@@ -141,12 +156,16 @@ impl Tracer {
             topic: topic.clone(),
             queue: Mutex::new(Some(queue)),
             on_loss,
+            lost,
+            closed,
             ended,
         })))
     }
 
-    /// Sends what waits, until the deadline.
+    /// Sends what waits, until the deadline. What is not sent by then is sent in the background, for as long as
+    /// one send may take: all together, even if each of them hangs.
     pub(crate) fn close(&self, deadline: Deadline) {
+        self.0.closed.get_or_init(Instant::now);
         drop(self.0.queue.lock().take());
         // Nothing is ever sent: this ends with the thread, or at the deadline.
         let _ = self.0.ended.recv_deadline(deadline.instant());
@@ -156,6 +175,11 @@ impl Tracer {
     /// the next.
     pub(crate) fn topic(&self) -> &str {
         &self.0.topic
+    }
+
+    /// The number of records that were lost.
+    pub(crate) fn lost(&self) -> u64 {
+        self.0.lost.load(Ordering::Relaxed)
     }
 
     /// Queues records. It never waits.
@@ -175,6 +199,8 @@ struct Sending {
     /// The topic for the records.
     topic: Arc<str>,
     on_loss: OnLoss,
+    /// When the tracer was closed.
+    closed: Arc<OnceLock<Instant>>,
 }
 
 /// Gathers records until there are enough or the oldest has waited long enough; until the tracer is
@@ -242,6 +268,10 @@ impl Sending {
             records,
             ..
         } = next;
+        let Some(timeout) = timeout(self.closed.get().copied(), Instant::now()) else {
+            let error = Error::new(ErrorKind::Closed, "the trace was closed before");
+            return (self.on_loss)(records, Loss::Failed(&error));
+        };
         let message = Message::new(self.topic.clone(), body).key(keys);
         let on_loss = self.on_loss.clone();
         let listener = Listener::uncounted(Recipient::Callback(Box::new(move |result| {
@@ -250,9 +280,16 @@ impl Sending {
             }
         })));
         let content = Content::Message(&message);
-        let call = SendCall::new(content, None, SEND_TIMEOUT);
+        let call = SendCall::new(content, None, timeout);
         launch(&self.engine, call, 1, listener);
     }
+}
+
+/// The time that a send has; `None`: no more sends are begun. Those after the close share the time of one.
+fn timeout(closed: Option<Instant>, now: Instant) -> Option<Duration> {
+    let since = closed.map_or(Duration::ZERO, |at| now.saturating_duration_since(at));
+    let left = SEND_TIMEOUT.saturating_sub(since);
+    (!left.is_zero()).then_some(left)
 }
 
 /// A message of records.
@@ -342,5 +379,31 @@ impl Member for TracerMember {
 
     fn join(&self, _: Deadline) -> Vec<String> {
         Vec::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sends_after_the_close_share_the_time_of_one() {
+        let zero = Instant::now();
+        let at = |ms| zero + Duration::from_millis(ms);
+        for (closed, now, expected) in [
+            (None, 60_000, Some(5_000)),
+            (Some(0), 0, Some(5_000)),
+            (Some(1_000), 3_000, Some(3_000)),
+            (Some(0), 4_999, Some(1)),
+            (Some(0), 5_000, None),
+            (Some(0), 60_000, None),
+        ] {
+            let expected = expected.map(Duration::from_millis);
+            assert_eq!(
+                timeout(closed.map(at), at(now)),
+                expected,
+                "{closed:?} {now}"
+            );
+        }
     }
 }

@@ -13,6 +13,7 @@ mod ledger_runs;
 mod operator;
 mod ordered;
 mod popped;
+mod popped_faults;
 mod pull;
 mod push;
 mod rebalance;

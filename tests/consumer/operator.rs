@@ -6,7 +6,7 @@ use crossbeam_channel::unbounded;
 use rocketmq_blocking::consumer::{Event, MoveReason};
 use rocketmq_blocking::protocol::consumer::asked::ConsumeResult;
 use rocketmq_blocking::{ErrorKind, Message, MessageQueue, Producer, PushConsumer};
-use rocketmq_blocking::{ResponseCode, Retry, StartFrom};
+use rocketmq_blocking::{ResponseCode, Retry, SimpleConsumer, StartFrom};
 
 use crate::common::{pull, read};
 use crate::support::{PATIENCE, cluster, eventually, ms, producer};
@@ -122,6 +122,9 @@ fn a_consumer_answers_its_running_info() {
     let info = info.expect("an answer");
     let property = |name: &str| info.properties.get(name).map(String::as_str);
     assert_eq!(property("PROP_CONSUME_TYPE"), Some("CONSUME_ACTIVELY"));
+    // As in Java: it has no threads for handlers.
+    assert_eq!(property("PROP_THREADPOOL_CORE_SIZE"), None);
+    assert_eq!(property("PROP_CONSUMEORDERLY"), None);
     assert_eq!(
         property("PROP_NAMESERVER_ADDR"),
         Some(&*cluster.name_server())
@@ -138,6 +141,56 @@ fn a_consumer_answers_its_running_info() {
     assert!(first.last_pull_timestamp > 1_700_000_000_000 && !first.droped);
     assert_eq!(info.subscription_set.len(), 1);
     assert_eq!(info.subscription_set[0].topic, "T");
+    consumer.shutdown();
+}
+
+#[test]
+fn an_ordered_consumer_answers_its_threads_and_its_locks() {
+    let cluster = cluster();
+    let consumer = PushConsumer::builder("g")
+        .name_server(cluster.name_server())
+        .subscribe("T", "*")
+        .consume_threads(3)
+        .start_ordered(|_| Ok(()))
+        .expect("a consumer");
+    let info = || {
+        let info = cluster.group("g").running_info(consumer.client_id(), false);
+        info.expect("an answer")
+    };
+    let properties = info().properties;
+    assert_eq!(properties["PROP_CONSUMEORDERLY"], "true");
+    assert_eq!(properties["PROP_THREADPOOL_CORE_SIZE"], "3");
+    // Java's tools complain about queues that are not locked.
+    eventually("all are locked", || {
+        let queues = info().mq_table;
+        !queues.is_empty() && queues.values().all(|queue| queue.locked)
+    });
+    let at = info().mq_table[&queue(0)].last_lock_timestamp;
+    assert!(at > 1_700_000_000_000, "{at}");
+    consumer.shutdown();
+}
+
+#[test]
+fn a_simple_consumer_answers_what_it_has() {
+    let cluster = cluster();
+    send(&producer(&cluster), 3);
+    let consumer = SimpleConsumer::builder("g")
+        .name_server(cluster.name_server())
+        .subscribe("T", "*")
+        .start_from(StartFrom::First)
+        .start()
+        .expect("a consumer");
+    let received = consumer.receive(32, PATIENCE).expect("no error");
+    assert_eq!(received.len(), 3);
+    let info = cluster.group("g").running_info(consumer.client_id(), false);
+    let info = info.expect("an answer");
+    let property = |name: &str| info.properties.get(name).map(String::as_str);
+    assert_eq!(property("PROP_CONSUME_TYPE"), Some("CONSUME_POP"));
+    assert_eq!(property("PROP_THREADPOOL_CORE_SIZE"), None);
+    let popped = &info.mq_pop_table[&queue(-1)];
+    assert_eq!((popped.wait_ack_count, popped.droped), (3, false));
+    assert!(popped.last_pop_timestamp > 1_700_000_000_000);
+    drop(received);
     consumer.shutdown();
 }
 

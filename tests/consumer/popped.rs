@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, unbounded};
 use rocketmq_blocking::consumer::{Event, PushConsumerBuilder};
 use rocketmq_blocking::embedded::{Cluster, Fault, On, Release};
-use rocketmq_blocking::{ErrorKind, MessageQueue, MessageView, PushConsumer, ResponseCode, Retry};
+use rocketmq_blocking::{ErrorKind, MessageQueue, MessageView, PushConsumer, Retry};
 
 use crate::common::{bodies, consumer, send, take};
 use crate::support::{PATIENCE, brokers, eventually, ms, producer};
@@ -16,24 +16,24 @@ const QUERY_ASSIGNMENT: i32 = 400;
 const CHANGE_INVISIBLE: i32 = 200_053;
 
 /// Brokers have the group `g` pop `T`.
-fn pop(cluster: &Cluster, share: u16) {
+pub fn pop(cluster: &Cluster, share: u16) {
     let set = producer(cluster).admin().group("g").set_pop("T", share);
     set.expect("the mode");
 }
 
 /// One broker, `T` with four queues, which is popped.
-fn cluster() -> Cluster {
+pub fn cluster() -> Cluster {
     let cluster = crate::support::cluster();
     pop(&cluster, 0);
     cluster
 }
 
-fn popping(cluster: &Cluster) -> PushConsumerBuilder {
+pub fn popping(cluster: &Cluster) -> PushConsumerBuilder {
     consumer(cluster).broker_assignment(true)
 }
 
 /// Starts a consumer whose handler decides.
-fn start(
+pub fn start(
     builder: PushConsumerBuilder,
     decide: impl Fn(&MessageView) -> Result<(), Retry> + Send + Sync + 'static,
 ) -> (PushConsumer, Receiver<MessageView>) {
@@ -46,7 +46,7 @@ fn start(
 }
 
 #[track_caller]
-fn next(messages: &Receiver<MessageView>) -> MessageView {
+pub fn next(messages: &Receiver<MessageView>) -> MessageView {
     messages.recv_timeout(PATIENCE).expect("a message in time")
 }
 
@@ -84,6 +84,45 @@ fn messages_are_popped_and_acknowledged() {
     assert!(consumer.shutdown_within(PATIENCE).is_clean());
     assert!(seen.is_empty());
     assert_eq!(cluster.group("g").members(), [] as [String; 0]);
+}
+
+#[test]
+fn the_lag_has_popped_and_pulled_topics() {
+    let cluster = Cluster::builder().topic("T", 4).topic("U", 2).start();
+    let cluster = cluster.expect("free ports");
+    pop(&cluster, 0);
+    let (let_go, gate) = unbounded::<()>();
+    let builder = popping(&cluster).subscribe("U", "*").consume_threads(1);
+    let (consumer, messages) = start(builder.pull_batch(1), move |_| {
+        // Until the other end is dropped.
+        let _ = gate.recv();
+        Ok(())
+    });
+    assert_eq!(consumer.lag().messages(), Some(0));
+    let producer = producer(&cluster);
+    let _ = send(&producer, 0..10);
+    assert_eq!(next(&messages).topic(), "T");
+    for _ in 0..3 {
+        let message = rocketmq_blocking::Message::new("U", "of U");
+        let _ = producer.send(&message).expect("a receipt");
+    }
+    let lag_of = |topic: &str| -> Option<u64> {
+        let lag = consumer.lag();
+        let of_topic = lag.queues.iter().filter(|lag| lag.queue.topic() == topic);
+        of_topic.map(|lag| lag.messages).sum()
+    };
+    // One has the handler, and another one waits for it. What is pulled counts until it is consumed.
+    eventually("two are popped", || lag_of("T") == Some(8));
+    assert_eq!(lag_of("U"), Some(3));
+    let state = consumer.describe();
+    let of_t = state.queues.iter().find(|queue| queue.is_popped);
+    let of_t = of_t.expect("it is popped");
+    assert_eq!(of_t.held, 2, "{state}");
+    assert!(of_t.last_fetch.is_some(), "{state}");
+    assert!(state.held_bytes >= 5 * 4, "{state}");
+    drop(let_go);
+    eventually("all are handled", || consumer.lag().messages() == Some(0));
+    assert!(consumer.shutdown_within(PATIENCE).is_clean());
 }
 
 #[test]
@@ -335,21 +374,6 @@ fn a_shutdown_names_what_is_left() {
     );
 }
 
-#[test]
-fn a_shutdown_names_what_was_not_acknowledged() {
-    let cluster = cluster();
-    let injected = cluster.broker("broker-a").inject(Fault::busy().on(On::Ack));
-    let _ = send(&producer(&cluster), 0..1);
-    let (consumer, messages) = start(popping(&cluster), |_| Ok(()));
-    let message = next(&messages);
-    assert!(injected.wait_hits(1, PATIENCE));
-    let report = consumer.shutdown_within(ms(500));
-    let offset = u64::try_from(message.queue_offset()).expect("small");
-    let place = (message.queue().expect("a queue").clone(), offset);
-    assert_eq!(report.uncommitted, [place]);
-    assert!(!report.is_clean() && report.running.is_empty(), "{report}");
-}
-
 /// Each message fills the budget: nothing is popped while one waits or has a handler.
 #[test]
 fn a_message_that_fails_makes_room_for_the_next_ones() {
@@ -359,31 +383,6 @@ fn a_message_that_fails_makes_room_for_the_next_ones() {
     let (_consumer, messages) = start(builder, |_| Err(Retry::level(9)));
     let got = [(); 3].map(|()| next(&messages).text().expect("text").to_owned());
     assert_eq!(BTreeSet::from(got), sent);
-}
-
-#[test]
-fn a_broker_that_refuses_pops_is_an_event() {
-    let cluster = cluster();
-    let (told, events) = unbounded();
-    let fault = Fault::answer(16, "no permission").on(On::Pop).times(3);
-    let _ = cluster.broker("broker-a").inject(fault);
-    let builder = popping(&cluster).events(move |event| drop(told.send(event.clone())));
-    let (_consumer, seen) = bodies(builder);
-    let refused = || loop {
-        let event = events.recv_timeout(PATIENCE).expect("in time");
-        if let Event::Refused { queue, code, .. } = event {
-            return (queue, code);
-        }
-    };
-    assert_eq!(
-        refused(),
-        (
-            MessageQueue::new("T", "broker-a", -1),
-            Some(ResponseCode::NO_PERMISSION)
-        )
-    );
-    let sent = send(&producer(&cluster), 0..1);
-    assert_eq!(take(&seen, 1), sent.into_iter().collect::<Vec<_>>());
 }
 
 #[test]

@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rocketmq_blocking::consumer::{AckStatus, PushConsumerBuilder};
-use rocketmq_blocking::embedded::{Cluster, Fault, Gate, On};
+use rocketmq_blocking::embedded::{Cluster, Fault, Gate, On, ReceivedRequest};
 use rocketmq_blocking::protocol::code::request;
 use rocketmq_blocking::{
-    Batch, ClientOptions, Message, Producer, PullConsumer, PushConsumer, Retry, SimpleConsumer,
-    StartFrom,
+    Batch, Client, ClientOptions, Message, Producer, PullConsumer, PushConsumer, Retry,
+    SimpleConsumer, StartFrom,
 };
 
 use crate::common::{bodies, consumer, send, take};
@@ -328,6 +328,23 @@ fn a_trace_that_cannot_start_or_be_sent_does_not_harm_consumption() {
     assert_eq!(consumer.stats().trace_lost, 80);
     assert_eq!(consumer.stats().handled, 40);
     assert_eq!(cluster.group("g").lag("T"), 0);
+
+    let simple = SimpleConsumer::builder("s")
+        .name_server(cluster.name_server())
+        .subscribe("T", "*")
+        .start_from(StartFrom::First)
+        .trace()
+        .start()
+        .expect("a consumer");
+    let received = simple.receive(32, Duration::from_secs(60));
+    let received = received.expect("no error");
+    for message in &received {
+        assert_eq!(message.ack().expect("no error"), AckStatus::Confirmed);
+    }
+    let count = received.len() as u64;
+    drop(received);
+    assert!(simple.shutdown_within(PATIENCE).is_clean());
+    assert_eq!(simple.stats().trace_lost, 2 * count);
 }
 
 /// Up to 2,048 entries are queued, and the thread that sends has ten more.
@@ -354,6 +371,59 @@ fn handlers_do_not_wait_for_a_trace_that_is_too_slow_and_what_is_lost_is_counted
     eventually("most are stored", || known() > 2 * COUNT - 10);
     assert!(consumer.shutdown_within(PATIENCE).is_clean());
     eventually("the last ones", || known() == 2 * COUNT);
+}
+
+/// The sends of the records hang, those about each topic by themselves. The client lives on.
+#[test]
+fn a_trace_that_hangs_ends_soon_after_its_consumer() {
+    const TOPICS: [&str; 5] = ["A", "B", "C", "D", "E"];
+    let mut builder = Cluster::builder();
+    for topic in TOPICS {
+        builder = builder.topic(topic, 1);
+    }
+    let cluster = builder.start().expect("free ports");
+    let producer = producer(&cluster);
+    let client = Client::start(ClientOptions::new().name_server(cluster.name_server()));
+    let client = client.expect("a client");
+    let mut builder = SimpleConsumer::builder("g")
+        .client(&client)
+        .start_from(StartFrom::First)
+        .trace();
+    for topic in TOPICS {
+        let sent = producer.send(&Message::new(topic, "x"));
+        assert!(sent.is_ok(), "{sent:?}");
+        builder = builder.subscribe(topic, "*");
+    }
+    let consumer = builder.start().expect("a consumer");
+    let gate = Gate::new();
+    let of_trace = On::when(|command| command.ext.get("topic") == Some(TOPIC));
+    let held = cluster.name_servers()[0].inject(Fault::hold(&gate).on(of_trace));
+    let mut received = Vec::new();
+    while received.len() < TOPICS.len() {
+        let more = consumer.receive(32, Duration::from_secs(600));
+        received.extend(more.expect("no error"));
+    }
+    for message in &received {
+        assert_eq!(message.ack().expect("no error"), AckStatus::Confirmed);
+    }
+    // As many records as leave at once.
+    assert!(held.wait_hits(1, PATIENCE), "the trace waits for its route");
+    let before = Instant::now();
+    assert!(consumer.shutdown_within(ms(100)).is_clean());
+    // The thread takes its group along.
+    eventually("the trace has ended", || {
+        let ended = cluster.requests(&On::Unregister);
+        let of_trace = |request: &ReceivedRequest| {
+            let group = request.command().ext.get("producerGroup");
+            group.is_some_and(|group| group.starts_with("_INNER_TRACE"))
+        };
+        ended.iter().any(of_trace)
+    });
+    // One send may take 5 s, and five of them 25 s.
+    assert!(before.elapsed() < Duration::from_secs(15));
+    eventually("all are counted", || consumer.stats().trace_lost == 10);
+    gate.open();
+    assert!(client.shutdown_within(PATIENCE).is_clean());
 }
 
 #[test]

@@ -98,6 +98,7 @@ const WALL_CLOCKS: &[(&str, &str)] = &[
         "consumer/control/asked/answers.rs",
         "when something happened, for operators",
     ),
+    ("consumer/questions.rs", "the same"),
     (
         "consumer/offset/local.rs",
         "when a queue was last ours, in a file that outlives the process",

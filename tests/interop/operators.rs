@@ -176,6 +176,8 @@ fn members_and_what_they_do_are_shown() {
         pull.client_id()
     ));
     shows(&lines, &["PROP_CONSUME_TYPE", ":", "CONSUME_ACTIVELY"]);
+    let threads = rest(&lines, &["PROP_THREADPOOL_CORE_SIZE"]);
+    assert!(threads.is_empty(), "it has none: {lines:?}");
     let cached = rest(&lines, &[name, "broker-a"]).into_iter().flatten();
     assert_eq!(
         cached.filter(|word| *word == "cachedMsgCount=5,").count(),

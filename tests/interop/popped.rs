@@ -84,6 +84,7 @@ fn brokers_have_messages_popped_or_pulled() {
     assert_eq!(take(&seen, 40), sent);
     let any = queues(&one).iter().all(|queue| queue.id() == -1);
     assert_eq!(any, server.version == Version::V5, "{:?}", queues(&one));
+    eventually("nothing is left", || one.lag().messages() == Some(0));
     // With a second member, each message has one handler.
     let builder = consumer(&server, group, topic).instance_name("two");
     let (two, more) = start(builder, |_| Ok(()));

@@ -157,6 +157,65 @@ fn a_message_is_hidden_for_longer_given_back_and_dead_in_the_end() {
 
 #[test]
 #[ignore = "needs real servers: tests/rocketmq/all.sh VERSION"]
+fn what_was_received_settled_and_left_is_counted_as_brokers_have_it() {
+    let server = Server::from_env();
+    if has_none(&server) {
+        return;
+    }
+    let (group, topic) = ("simple-counts", "SimpleCounts");
+    let hidden = Duration::from_secs(10);
+    let producer = server.producer("simple-counts-send").start().unwrap();
+    send(&producer, topic, 20);
+    let consumer = consumer(&server, group, topic).start().unwrap();
+    let lag = || consumer.lag().messages();
+    assert_eq!(lag(), Some(20), "{:?}", consumer.lag());
+    let mut received = Vec::new();
+    while received.len() < 10 {
+        let max = 10 - received.len();
+        received.extend(consumer.receive(max, hidden).expect("no error"));
+    }
+    // Brokers commit what they have handed out, acked or not.
+    eventually("the others are left", || lag() == Some(10));
+    let state = consumer.describe();
+    let held: usize = state.queues.iter().map(|queue| queue.held).sum();
+    assert_eq!(held, 10, "{state}");
+    let group = producer.admin().group(group);
+    let progress = group.progress(topic).unwrap();
+    assert_eq!(progress.lag(), 10, "{progress}");
+    confirmed(received[0].extend(LONG));
+    confirmed(received[0].ack());
+    confirmed(received[1].retry_after(LONG));
+    confirmed(received[2].dead_letter());
+    for message in &received[3..6] {
+        confirmed(message.ack());
+    }
+    drop(received);
+    // Seen to take 20 s, if nothing else is popped meanwhile.
+    let end = Instant::now() + 3 * PATIENCE;
+    while lag() != Some(14) {
+        assert!(Instant::now() < end, "four wait for their retry");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    let lags = consumer.lag().queues.into_iter();
+    let retries = lags.filter(|lag| lag.queue.is_retry());
+    let waiting: Option<u64> = retries.map(|lag| lag.messages).sum();
+    assert_eq!(waiting, Some(4));
+    let rest = receive(&consumer, 14, LONG);
+    for status in consumer.ack_all(&rest).expect("no error") {
+        assert_eq!(status, AckStatus::Confirmed);
+    }
+    eventually("none is left", || lag() == Some(0));
+    let stats = consumer.stats();
+    assert_eq!((stats.received, stats.open), (24, 0), "{stats}");
+    let ends = (stats.acked, stats.given_back, stats.dead_lettered);
+    assert_eq!(ends, (18, 1, 1), "{stats}");
+    assert_eq!((stats.expired, stats.dropped), (0, 4), "{stats}");
+    assert_eq!((stats.extended, stats.unknown), (1, 0), "{stats}");
+    assert!(consumer.shutdown_within(PATIENCE).is_clean());
+}
+
+#[test]
+#[ignore = "needs real servers: tests/rocketmq/all.sh VERSION"]
 fn a_receive_that_waits_hears_of_each_topic() {
     let server = Server::from_env();
     if has_none(&server) {
@@ -210,6 +269,8 @@ fn messages_in_order_block_their_queue_and_come_again_in_their_place() {
     let first = consumer.receive(3, SHORT).expect("no error");
     assert_eq!(numbers(&first), ["0", "1", "2"]);
     nothing_comes(&consumer);
+    // In order, what is not acked is in the lag.
+    assert_eq!(consumer.lag().messages(), Some(6));
     confirmed(first[0].ack());
     let second = receive(&consumer, 5, LONG);
     assert_eq!(numbers(&second), ["1", "2", "3", "4", "5"]);

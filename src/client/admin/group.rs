@@ -107,7 +107,8 @@ impl GroupAdmin {
     /// The committed offset, the beginning and the end of each readable queue of a topic, asked of the queues'
     /// masters all at once. For messages that wait for their retry, ask about `%RETRY%` and the group.
     ///
-    /// Consumers of this crate commit within a second. Java's commit every 5 s: the group may be further.
+    /// Consumers of this crate commit within a second. Java's commit every 5 s: the group may be further. Of
+    /// popped topics the offset is behind the messages that were handed out, acked or not.
     ///
     /// # Errors
     /// Those of [`GroupAdmin`]. It is complete, or fails: the error is that of the first queue that failed.

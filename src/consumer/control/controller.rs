@@ -241,9 +241,10 @@ impl Controller {
             Asked::Members { round, nth } => {
                 return self.divider.rounds.answered(round, nth, outcome);
             }
-            Asked::Sources(topic) => {
+            Asked::Sources { topic, round } => {
+                let sources = &mut self.sources;
                 let is_ending = self.ending.is_some();
-                if !is_ending && self.sources.answered(&topic, outcome, tools, now) {
+                if !is_ending && sources.answered(&topic, round, outcome, tools, now) {
                     self.divider.popped(&self.queues, tools);
                 }
                 return;

@@ -65,7 +65,10 @@ pub(crate) enum Asked {
         nth: usize,
     },
     /// What this member pops of a topic (on the wire).
-    Sources(Arc<str>),
+    Sources {
+        topic: Arc<str>,
+        round: u64,
+    },
     /// The group's offset of any queue.
     Committed(MessageQueue),
     /// The group's offset of a queue that is about to start.

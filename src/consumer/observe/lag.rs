@@ -22,9 +22,14 @@ pub struct QueueLag {
     /// Offsets from the lowest one that is not consumed to the end of the queue. Messages that a filter
     /// leaves out count until the consumer has passed them. `None` if the end of the queue is not known, or
     /// its start offset is not known yet.
+    ///
+    /// Of a popped queue (all queues of a simple consumer): messages that no member has received yet. Received
+    /// ones that are not acked are not in it, since brokers do not tell their number; they come again through
+    /// queues of a retry topic, which are listed too. In order, they are in it.
     pub messages: Option<u64>,
     /// How long ago the oldest message that is not consumed was stored, by this machine's clock; zero if
-    /// all are consumed. `None` if it is not known because that message was not fetched yet.
+    /// all are consumed. `None` if it is not known because that message was not fetched yet; a popped queue has
+    /// no other value but zero.
     pub oldest: Option<Duration>,
 }
 

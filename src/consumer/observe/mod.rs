@@ -21,4 +21,4 @@ pub(crate) use rates::{History, TopicCounts};
 pub use report::ShutdownReport;
 pub use state::{ConsumerState, Doing, QueueState};
 pub use stats::ConsumerStats;
-pub(crate) use stats::Counters;
+pub(crate) use stats::{Count, Counters, numbers, write_numbers};

@@ -14,11 +14,13 @@ pub struct ConsumerState {
     pub group: String,
     /// The id under which brokers know this member.
     pub client_id: String,
-    /// The number of members of the group, by the brokers' last answers; `None` if it is in doubt.
+    /// The number of members of the group, by the brokers' last answers; `None` if it is in doubt. Simple
+    /// consumers do not ask for it.
     pub members: Option<usize>,
     /// Bytes of messages that are held.
     pub held_bytes: u64,
-    /// The queues of this member, sorted.
+    /// The queues of this member, sorted. Those of a simple consumer are its topics on each broker, with the
+    /// number -1.
     pub queues: Vec<QueueState>,
 }
 
@@ -44,7 +46,7 @@ pub struct QueueState {
     pub end: Option<u64>,
     /// Messages that are held, finished ones behind an unfinished one included.
     pub held: usize,
-    /// Messages that handlers have.
+    /// Messages that handlers have, or the program that polled or received them.
     pub running: usize,
     /// When an answer to a request for messages last came.
     pub last_fetch: Option<Duration>,
@@ -70,6 +72,8 @@ pub enum Doing {
     Paused,
     /// It waits before it asks again.
     BackingOff,
+    /// No thread receives (simple consumers).
+    Idle,
     /// It stopped because its offset does not exist, and waits for a seek or a reset.
     Stopped,
     /// It is given up: handlers end, and the progress is committed.
@@ -88,7 +92,7 @@ impl fmt::Display for ConsumerState {
         write!(f, "consumer {} ({}): ", self.group, self.client_id)?;
         match self.members {
             Some(members) => write!(f, "{members} members, ")?,
-            None => f.write_str("members in doubt, ")?,
+            None => f.write_str("members not known, ")?,
         }
         write!(
             f,
@@ -134,6 +138,7 @@ impl fmt::Display for Doing {
             Doing::WaitingForBytes => "waits for bytes",
             Doing::Paused => "paused",
             Doing::BackingOff => "backing off",
+            Doing::Idle => "idle",
             Doing::Stopped => "stopped",
             Doing::GivingUp => "given up",
         })

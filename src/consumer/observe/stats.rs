@@ -12,8 +12,64 @@ impl Count {
         self.0.fetch_add(more, Ordering::Relaxed);
     }
 
-    fn get(&self) -> u64 {
+    pub(crate) fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// A struct of numbers, with `since` and a `Display` of one line. Those that are counted never decrease; `now`
+/// has those of the moment.
+macro_rules! numbers {
+    (
+        $(#[$of:meta])* pub struct $Numbers:ident;
+        counted { $($(#[$doc:meta])* $name:ident),* $(,)? }
+        now { $($(#[$doc_now:meta])* $now:ident),* $(,)? }
+    ) => {
+        $(#[$of])*
+        #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+        #[non_exhaustive]
+        pub struct $Numbers {
+            $($(#[$doc])* pub $name: u64,)*
+            $($(#[$doc_now])* pub $now: u64,)*
+        }
+
+        impl $Numbers {
+            /// The counts since an earlier snapshot. What is a number of the moment stays.
+            #[must_use]
+            pub fn since(&self, earlier: &$Numbers) -> $Numbers {
+                $Numbers {
+                    $($name: self.$name.saturating_sub(earlier.$name),)*
+                    $($now: self.$now,)*
+                }
+            }
+        }
+
+        impl std::fmt::Display for $Numbers {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                let numbers = [
+                    $((stringify!($name), self.$name),)*
+                    $((stringify!($now), self.$now),)*
+                ];
+                $crate::consumer::observe::write_numbers(f, &numbers)
+            }
+        }
+    };
+}
+
+pub(crate) use numbers;
+
+/// The numbers that are not 0, on one line.
+pub(crate) fn write_numbers(f: &mut fmt::Formatter<'_>, numbers: &[(&str, u64)]) -> fmt::Result {
+    let mut is_first = true;
+    for (name, number) in numbers.iter().filter(|(_, number)| *number > 0) {
+        if !std::mem::take(&mut is_first) {
+            f.write_str(", ")?;
+        }
+        write!(f, "{} {number}", name.replace('_', " "))?;
+    }
+    match is_first {
+        true => f.write_str("nothing yet"),
+        false => Ok(()),
     }
 }
 
@@ -25,44 +81,17 @@ macro_rules! counters {
             $(pub(crate) $name: Count,)*
         }
 
-        /// The counts of a consumer since its start. Its `Display` is one line for a log.
-        #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-        #[non_exhaustive]
-        pub struct ConsumerStats {
-            $($(#[$doc])* pub $name: u64,)*
+        numbers! {
+            /// The counts of a consumer since its start. Its `Display` is one line for a log.
+            pub struct ConsumerStats;
+            counted { $($(#[$doc])* $name,)* }
+            now {}
         }
 
         impl Counters {
             pub(crate) fn read(&self) -> ConsumerStats {
                 ConsumerStats {
                     $($name: self.$name.get(),)*
-                }
-            }
-        }
-
-        impl ConsumerStats {
-            /// The counts since an earlier snapshot.
-            #[must_use]
-            pub fn since(&self, earlier: &ConsumerStats) -> ConsumerStats {
-                ConsumerStats {
-                    $($name: self.$name.saturating_sub(earlier.$name),)*
-                }
-            }
-        }
-
-        impl fmt::Display for ConsumerStats {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                let numbers = [$((stringify!($name), self.$name),)*];
-                let mut is_first = true;
-                for (name, number) in numbers.into_iter().filter(|(_, number)| *number > 0) {
-                    if !std::mem::take(&mut is_first) {
-                        f.write_str(", ")?;
-                    }
-                    write!(f, "{} {number}", name.replace('_', " "))?;
-                }
-                match is_first {
-                    true => f.write_str("nothing yet"),
-                    false => Ok(()),
                 }
             }
         }
@@ -91,6 +120,8 @@ counters! {
     late_results,
     /// Messages whose tag did not match, and which were skipped.
     filtered,
+    /// Popped messages whose invisible time was over before a handler could get them: they come again.
+    expired,
     /// Messages that could not be read.
     corrupt,
     /// Messages that a handler had for longer than the consume timeout.

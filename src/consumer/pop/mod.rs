@@ -4,13 +4,16 @@
 // - `shared`: the state that all threads of a consumer share, and their requests
 // - `receive`: asks brokers for messages
 // - `settle`: acks, and changes of the invisible time
+// - `lag`: messages that no member has received yet
 
+mod lag;
 mod receive;
 mod settle;
 mod shared;
 
+pub(in crate::consumer) use lag::{LagQuestions, ask_lag};
 pub(in crate::consumer) use receive::{
-    ANY_QUEUE, Known, Receive, Received, Source, no_pop, receive,
+    ANY_QUEUE, Known, Receive, Received, Refusal, Source, no_pop, receive,
 };
 pub use settle::AckStatus;
 #[cfg(test)]

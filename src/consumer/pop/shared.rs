@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use super::receive::Sources;
+use super::receive::{Look, Source, Sources};
 use crate::client::ClientCore;
 use crate::consumer::control::closed;
+use crate::consumer::observe::Counters;
 use crate::consumer::offset::StartFrom;
 use crate::consumer::topics::Topics;
 use crate::error::{Error, ErrorKind, Result};
@@ -39,12 +40,16 @@ pub(in crate::consumer) struct PopShared {
     pub(in crate::consumer) group: Arc<str>,
     pub(in crate::consumer) topics: Arc<Topics>,
     pub(in crate::consumer) core: Arc<ClientCore>,
+    pub(in crate::consumer) counters: Arc<Counters>,
     pub(super) sources: Mutex<Sources>,
     /// The sources have changed, or the consumer has ended.
     pub(super) changed: Condvar,
     /// Dropped at the end, which those at the other end see.
     open: Mutex<Option<Sender<()>>>,
     closing: Receiver<()>,
+    /// The same for the end of settling.
+    unended: Mutex<Option<Sender<()>>>,
+    ended: Receiver<()>,
     /// Nothing is settled any more.
     has_ended: AtomicBool,
 }
@@ -69,17 +74,22 @@ impl PopShared {
         group: Arc<str>,
         topics: Arc<Topics>,
         core: Arc<ClientCore>,
+        counters: Arc<Counters>,
     ) -> PopShared {
         let (open, closing) = channel::bounded(0);
+        let (unended, ended) = channel::bounded(0);
         PopShared {
             settings,
             group,
             topics,
             core,
+            counters,
             sources: Mutex::default(),
             changed: Condvar::new(),
             open: Mutex::new(Some(open)),
             closing,
+            unended: Mutex::new(Some(unended)),
+            ended,
             has_ended: AtomicBool::new(false),
         }
     }
@@ -99,9 +109,10 @@ impl PopShared {
         self.open.lock().is_some()
     }
 
-    /// Nothing is settled from now on.
+    /// Nothing is settled from now on. Wakes the threads that wait for brokers, which may not answer.
     pub(in crate::consumer) fn end(&self) {
         self.has_ended.store(true, Ordering::SeqCst);
+        drop(self.unended.lock().take());
     }
 
     /// Whether messages cannot be settled any more.
@@ -122,6 +133,11 @@ impl PopShared {
     pub(in crate::consumer) fn close(&self) {
         drop(self.open.lock().take());
         self.wake();
+    }
+
+    /// The state of a source, for people.
+    pub(in crate::consumer) fn look(&self, source: &Source, now: Instant) -> Look {
+        self.sources.lock().look(source, now)
     }
 
     /// Wakes the threads that wait for messages, to check again.
@@ -149,9 +165,32 @@ impl PopShared {
         by_broker.unwrap_or_else(epoch_millis)
     }
 
-    /// Waits before something is tried again; not once the client is closed.
-    pub(super) fn pause(&self, time: Duration) {
-        let _ = self.core.closing().recv_timeout(time);
+    /// Waits before something is tried again; not once nothing is settled any more.
+    pub(in crate::consumer) fn pause(&self, time: Duration) {
+        let closing = self.core.closing();
+        crossbeam_channel::select! {
+            recv(closing) -> _ => {}
+            recv(self.ended) -> _ => {}
+            default(time) => {}
+        }
+    }
+
+    /// Takes answers until all are there, or nothing is settled any more.
+    pub(super) fn gather<T: Send>(
+        &self,
+        answers: &Receiver<(T, Answered)>,
+        mut take: impl FnMut(T, Answered),
+    ) {
+        loop {
+            let answer = crossbeam_channel::select! {
+                recv(answers) -> answer => answer.ok(),
+                recv(self.ended) -> _ => answers.try_recv().ok(),
+            };
+            match answer {
+                Some((about, answered)) => take(about, answered),
+                None => return,
+            }
+        }
     }
 
     /// Sends a request; the outcome goes to `completion`.
@@ -167,20 +206,24 @@ impl PopShared {
         remoting.invoke_async(to, request, deadline, via, Dial::Park, completion);
     }
 
-    /// Sends a request and waits for its answer.
+    /// Sends a request about a received message, and waits for its answer.
     ///
     /// # Errors
-    /// Those of the connection.
+    /// `Closed`, and those of the connection.
     pub(super) fn ask(
         &self,
         to: &Arc<str>,
         request: &Request<'_>,
         deadline: Deadline,
     ) -> Result<(Command, Instant)> {
-        arrived(self.asked(to, request, deadline).recv())
+        let answer = self.asked(to, request, deadline);
+        crossbeam_channel::select! {
+            recv(answer) -> answered => arrived(answered),
+            recv(self.ended) -> _ => Err(closed()),
+        }
     }
 
-    /// The same until the consumer is closed.
+    /// The same for messages, until no more are received.
     ///
     /// # Errors
     /// `Closed`, and those of the connection.

@@ -1,10 +1,12 @@
 //! The thread that acknowledges messages, and renews those with handlers.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::running::Consumed;
-use super::shared::{Popping, SETTLE_WITHIN};
+use super::shared::{Popping, REST, SETTLE_WITHIN};
+use super::turns::repeat;
 use crate::consumer::LOG;
 use crate::consumer::control;
 use crate::consumer::observe::Event;
@@ -29,22 +31,41 @@ struct Work {
     to_renew: Vec<(u64, Arc<Delivery>)>,
 }
 
-/// The loop of the thread. What comes meanwhile is done together afterwards.
+/// The loop of the thread.
 pub(super) fn run(popping: &Popping) {
     let mut look = Instant::now();
-    while let Some(work) = wait_for_work(popping, &mut look) {
-        renew(popping, &work.to_renew);
-        acknowledge(popping, &work.to_ack);
-        give_back(popping, &work.to_return);
-        let is_closed = {
-            let mut table = popping.table.lock();
-            table.is_keeping = false;
-            table.is_closed
-        };
-        if is_closed {
-            // The end may have waited for these.
-            popping.consumer.inbox.put(control::Event::Settled);
-        }
+    let turn = || keep(popping, &mut look);
+    repeat("a consumer's thread of acks", turn, || {
+        // What was to be given back comes again when its time is over.
+        popping.table.lock().running.no_renewals();
+        settled(popping);
+        popping.pop.pause(REST);
+    });
+}
+
+/// Does what is due. What comes meanwhile is done together in the next turn.
+fn keep(popping: &Popping, look: &mut Instant) -> ControlFlow<()> {
+    let Some(work) = wait_for_work(popping, look) else {
+        return ControlFlow::Break(());
+    };
+    renew(popping, &work.to_renew);
+    acknowledge(popping, &work.to_ack);
+    give_back(popping, &work.to_return);
+    settled(popping);
+    ControlFlow::Continue(())
+}
+
+/// The keeper works for nothing now.
+fn settled(popping: &Popping) {
+    let is_closed = {
+        let mut table = popping.table.lock();
+        table.is_keeping = false;
+        table.is_closed
+    };
+    popping.changed.notify_all();
+    if is_closed {
+        // The end may have waited for this.
+        popping.consumer.inbox.put(control::Event::Settled);
     }
 }
 

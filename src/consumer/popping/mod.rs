@@ -4,6 +4,7 @@
 //! - `retry`: when a failed message comes again
 //! - `running`: the messages with handlers, and when each is renewed: pure
 //! - `shared`: the state that all threads share
+//! - `turns`: the turns of a thread, one after the other
 //! - `receiver`: the thread that pops messages for the consume threads
 //! - `keeper`: the thread that acknowledges messages, and renews those with handlers
 //!
@@ -16,6 +17,7 @@ mod receiver;
 mod retry;
 mod running;
 mod shared;
+mod turns;
 
 pub(crate) use modes::{Told, find, query, read};
 pub(crate) use retry::pause;

@@ -1,52 +1,51 @@
 //! The thread that pops messages for the consume threads.
 
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::ops::ControlFlow;
+use std::time::Duration;
 
-use super::shared::Popping;
+use super::shared::{Popping, REST};
+use super::turns::repeat;
 use crate::consumer::observe::Event;
-use crate::consumer::pop::{MOST_MESSAGES, Receive, receive};
-use crate::error::{Error, ErrorKind, ResponseCode};
+use crate::consumer::pop::{MOST_MESSAGES, Receive, Refusal, receive};
+use crate::error::{ErrorKind, Result};
 use crate::message::MessageQueue;
 
 /// How long one receive waits for a message.
 const WAIT: Duration = Duration::from_secs(15);
 
-/// The pause after a failure.
-const PAUSE: Duration = Duration::from_secs(1);
-
 /// The loop of the thread.
 pub(super) fn run(popping: &Popping) {
+    let turn = || pop(popping);
+    // What it popped in that turn comes again.
+    repeat("a consumer's thread that pops", turn, || {
+        popping.pop.pause(REST)
+    });
+}
+
+/// Pops messages once, if there is capacity for them.
+fn pop(popping: &Popping) -> ControlFlow<()> {
+    let Some(capacity) = wait_for_capacity(popping) else {
+        return ControlFlow::Break(());
+    };
     let config = &popping.consumer.config;
-    let mut refused: Option<(Option<ResponseCode>, Option<Arc<str>>)> = None;
-    while let Some(capacity) = wait_for_capacity(popping) {
-        let asked = Receive {
-            max: capacity.min(config.pull_batch).min(MOST_MESSAGES),
-            invisible: config.invisible_time,
-            wait: WAIT,
-        };
-        let counters = &popping.consumer.counters;
-        counters.pulls.add(1);
-        match receive(&popping.pop, || popping.known(), &asked) {
-            Ok(None) => refused = None,
-            Ok(Some((source, messages))) => {
-                refused = None;
-                popping.received(&source, messages, Instant::now());
-            }
-            Err(error) if error.kind() == ErrorKind::Closed => return,
-            Err(error) => {
-                counters.pull_failures.add(1);
-                popping.table.lock().last_error = Some(error.to_string());
-                // One that lasts is told once.
-                let this = (error.response_code(), error.topic().map(Arc::from));
-                if error.kind() == ErrorKind::Broker && refused.as_ref() != Some(&this) {
-                    refused = Some(this);
-                    popping.tell(told(popping, &error));
-                }
-                let _ = popping.pop.core.closing().recv_timeout(PAUSE);
-            }
-        }
+    let asked = Receive {
+        max: capacity.min(config.pull_batch).min(MOST_MESSAGES),
+        invisible: config.invisible_time,
+        wait: WAIT,
+    };
+    let counters = &popping.consumer.counters;
+    counters.pulls.add(1);
+    let known = || popping.known();
+    match receive(&popping.pop, known, &asked, |refusal| {
+        refused(popping, refusal)
+    }) {
+        Ok(None) => {}
+        Ok(Some((source, messages))) => popping.received(&source, messages),
+        Err(error) if error.kind() == ErrorKind::Closed => return ControlFlow::Break(()),
+        // All sources failed for the whole time.
+        Err(_) => counters.pull_failures.add(1),
     }
+    ControlFlow::Continue(())
 }
 
 /// Waits until more messages may be popped; `None`: the consumer has ended.
@@ -63,14 +62,23 @@ fn wait_for_capacity(popping: &Popping) -> Option<usize> {
     }
 }
 
-/// A refusal, as an event of the first source of that topic.
-fn told(popping: &Popping, error: &Error) -> Event {
-    let topic = error.topic().unwrap_or_default();
-    let mut queues = popping.consumer.assignment.popped().into_iter();
-    let queue = queues.find(|queue| queue.shown.topic() == topic);
-    Event::Refused {
-        queue: queue.map_or_else(|| MessageQueue::new(topic, "", 0), |q| q.shown.clone()),
-        code: error.response_code(),
-        what: error.to_string(),
+/// A broker refuses the pops of one source, which has a pause then; the others go on. One that lasts is told
+/// once.
+fn refused(popping: &Popping, refusal: Refusal) -> Result<()> {
+    let Refusal {
+        source,
+        error,
+        is_new,
+    } = refusal;
+    popping.consumer.counters.pull_failures.add(1);
+    if is_new {
+        let topics = &popping.consumer.topics;
+        let queue = MessageQueue::new(source.topic, source.broker, source.queue);
+        popping.tell(Event::Refused {
+            queue: topics.for_users(&queue),
+            code: error.response_code(),
+            what: error.to_string(),
+        });
     }
+    Ok(())
 }

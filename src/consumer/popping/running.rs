@@ -110,6 +110,13 @@ impl Running {
         }
     }
 
+    /// The thread that renews has ended its turn without results. It tries again.
+    pub(super) fn no_renewals(&mut self) {
+        for open in self.messages.values_mut() {
+            open.is_renewing = false;
+        }
+    }
+
     pub(super) fn is_renewing(&self, number: u64) -> bool {
         let open = self.messages.get(&number);
         open.is_some_and(|open| open.is_renewing)
@@ -221,6 +228,10 @@ mod tests {
         running.renewed(first, false);
         running.renewed(second, false);
         assert_eq!(running.renew_at(), Some(at(46)));
+        assert_eq!(to_renew(&mut running, at(46)), [first, second]);
+        running.no_renewals();
+        assert!(!running.is_renewing(first) && !running.is_renewing(second));
+        assert_eq!(running.renew_at(), Some(at(47)), "tried again");
         assert_eq!(running.left(), [(queue(), 7), (queue(), 8)]);
         assert_eq!(running.end(first).map(|(_, bytes)| bytes), Some(10));
         assert!(running.end(first).is_none() && !running.is_empty());

@@ -10,8 +10,8 @@ use crate::consumer::config::ConsumerConfig;
 use crate::consumer::control::Event;
 use crate::consumer::observe::{Doing, QueueState};
 use crate::consumer::pop::{
-    ANY_QUEUE, AckStatus, Delivery, Known, PopSettings, PopShared, Received, Source, dead_letter,
-    hide,
+    ANY_QUEUE, AckStatus, Delivery, Known, LagQuestions, PopSettings, PopShared, Received, Source,
+    ask_lag, dead_letter, hide,
 };
 use crate::consumer::queue::PopQueue;
 use crate::consumer::shared::Shared;
@@ -22,6 +22,9 @@ use crate::transport::Deadline;
 
 /// How long a request to settle a message may take.
 pub(super) const SETTLE_WITHIN: Duration = Duration::from_secs(5);
+
+/// The pause of a thread after a bug of ours, which may come again at once.
+pub(super) const REST: Duration = Duration::from_secs(1);
 
 /// What a consumer pops, and the messages that it popped.
 pub(crate) struct Popping {
@@ -48,10 +51,6 @@ pub(super) struct Table {
     pub(super) to_return: Vec<Arc<Delivery>>,
     /// The keeper works for some of these.
     pub(super) is_keeping: bool,
-    /// When an answer with messages last came.
-    pub(super) last_found: Option<Instant>,
-    /// Why the last pop failed, if it did.
-    pub(super) last_error: Option<String>,
     /// No message is popped or handed out any more.
     pub(super) is_closed: bool,
     /// The keeper ends.
@@ -75,7 +74,13 @@ impl Popping {
         };
         let (group, topics) = (consumer.group.clone(), consumer.topics.clone());
         let popping = Popping {
-            pop: Arc::new(PopShared::new(settings, group, topics, core.clone())),
+            pop: Arc::new(PopShared::new(
+                settings,
+                group,
+                topics,
+                core.clone(),
+                consumer.counters.clone(),
+            )),
             consumer: consumer.clone(),
             topics: first.keys().cloned().collect(),
             table: Mutex::default(),
@@ -161,7 +166,7 @@ impl Popping {
     }
 
     /// Messages were popped for a handler.
-    pub(super) fn received(&self, source: &Source, messages: Vec<Received>, now: Instant) {
+    pub(super) fn received(&self, source: &Source, messages: Vec<Received>) {
         let bytes: u64 = messages.iter().map(size).sum();
         let counters = &self.consumer.counters;
         counters.fetched.add(messages.len() as u64);
@@ -170,7 +175,6 @@ impl Popping {
         let queue = queues.into_iter().find(|queue| queue.source == *source);
         let is_closed = {
             let mut table = self.table.lock();
-            (table.last_found, table.last_error) = (Some(now), None);
             if !table.is_closed {
                 table.waiting += messages.len();
                 table.bytes += bytes;
@@ -207,6 +211,10 @@ impl Popping {
     pub(crate) fn take(&self, queue: &PopQueue, most: usize) -> (Vec<(u64, MessageView)>, bool) {
         let now = Instant::now();
         let taken = queue.take(most, now);
+        self.consumer
+            .counters
+            .expired
+            .add(taken.expired.len() as u64);
         self.taken(&taken.expired);
         let mut table = self.table.lock();
         let mut messages = Vec::with_capacity(taken.messages.len());
@@ -338,13 +346,23 @@ impl Popping {
         self.changed.notify_all();
     }
 
+    /// Asks brokers how many messages of what this member pops no member has received yet.
+    pub(crate) fn ask_lag(&self, deadline: Deadline) -> LagQuestions<'_> {
+        let queues = self.consumer.assignment.popped().into_iter();
+        let sources: Vec<Source> = queues.map(|queue| queue.source.clone()).collect();
+        ask_lag(&self.pop, &sources, deadline)
+    }
+
+    /// The bytes of all messages that wait or have a handler.
+    pub(crate) fn held_bytes(&self) -> u64 {
+        self.table.lock().bytes
+    }
+
     /// The state of each source, for people.
     pub(crate) fn describe(&self, now: Instant) -> Vec<QueueState> {
-        let (left, last_found, last_error, is_full) = {
+        let (left, is_full) = {
             let table = self.table.lock();
-            let is_full = self.capacity(&table) == 0;
-            let left = table.running.left();
-            (left, table.last_found, table.last_error.clone(), is_full)
+            (table.running.left(), self.capacity(&table) == 0)
         };
         let queues = self.consumer.assignment.popped().into_iter();
         let state = |queue: Arc<PopQueue>| {
@@ -354,24 +372,14 @@ impl Popping {
                 is_source && (shown.id() == ANY_QUEUE || of.id() == shown.id())
             };
             let running = left.iter().filter(is_of).count();
-            QueueState {
-                doing: match (queue.is_paused(), is_full) {
-                    (true, _) => Doing::Paused,
-                    (false, true) => Doing::Full,
-                    (false, false) => Doing::Fetching,
-                },
-                is_popped: true,
-                since: now.saturating_duration_since(queue.since),
-                low_water: 0,
-                next: 0,
-                committed: None,
-                end: None,
-                held: queue.waiting() + running,
-                running,
-                last_fetch: last_found.map(|at| now.saturating_duration_since(at)),
-                last_error: last_error.clone(),
-                queue: queue.shown.clone(),
-            }
+            let doing = match (queue.is_paused(), is_full) {
+                (true, _) => Doing::Paused,
+                (false, true) => Doing::Full,
+                (false, false) => Doing::Fetching,
+            };
+            let look = self.pop.look(&queue.source, now);
+            let (doing, waiting) = ((doing, queue.since), queue.waiting());
+            look.state(queue.shown.clone(), doing, waiting, running, now)
         };
         queues.map(state).collect()
     }

@@ -129,7 +129,8 @@ impl PushConsumer {
     }
 
     /// How far the group is behind in this member's queues. Asks their brokers, and waits for up to 3 s;
-    /// a number that is not known by then is `None`. Popped topics are not in it.
+    /// a number that is not known by then is `None`. Popped queues are in the lag of each member that pops
+    /// them.
     pub fn lag(&self) -> Lag {
         self.0.lag()
     }

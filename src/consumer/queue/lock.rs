@@ -182,6 +182,11 @@ impl QueueLock {
         self.was_held &= !self.goes_without(now);
     }
 
+    /// When it was asked for, the last time that the broker gave it.
+    pub(crate) fn confirmed(&self) -> Option<Instant> {
+        self.confirmed
+    }
+
     /// Whether a message may be handed out: the lock is held, or no longer needed.
     pub(crate) fn may_hand_out(&self, now: Instant) -> bool {
         self.is_held(now) || self.goes_without(now)

@@ -6,15 +6,19 @@ use std::time::{Duration, Instant};
 
 use super::builder::SimpleConsumerBuilder;
 use super::config::{SimpleConfig, check_count, check_invisible};
+use super::observe::{self, SimpleConsumerStats};
 use super::received::ReceivedMessage;
 use super::running::Running;
 use crate::client::Client;
 use crate::consumer::LOG;
-use crate::consumer::observe::ShutdownReport;
-use crate::consumer::pop::{AckStatus, Delivery, Receive, ack_all, receive};
-use crate::error::{Error, Result};
+use crate::consumer::observe::{ConsumerState, Lag, ShutdownReport};
+use crate::consumer::pop::{AckStatus, Delivery, Receive, ack_all, ask_lag, receive};
+use crate::error::{Error, ErrorKind, Result};
 use crate::logging;
 use crate::transport::Deadline;
+
+/// How long [`SimpleConsumer::lag`] may take.
+const LAG_WITHIN: Duration = Duration::from_secs(3);
 
 /// How long [`SimpleConsumer::shutdown`] may take.
 const SHUTDOWN_WITHIN: Duration = Duration::from_secs(30);
@@ -134,7 +138,16 @@ impl SimpleConsumer {
             invisible,
             wait,
         };
-        let received = receive(&shared.pop, || shared.known(), &asked)?;
+        let _receiving = shared.receiving.begin();
+        let counters = &shared.pop.counters;
+        counters.pulls.add(1);
+        let known = || shared.known();
+        let received = receive(&shared.pop, known, &asked, |refusal| Err(refusal.error));
+        let received = received.inspect_err(|error| {
+            if error.kind() != ErrorKind::Closed {
+                counters.pull_failures.add(1);
+            }
+        })?;
         let messages = received.into_iter().flat_map(|(_, messages)| messages);
         let messages = messages.map(|one| ReceivedMessage::new(one, shared.clone()));
         Ok(messages.collect())
@@ -166,6 +179,36 @@ impl SimpleConsumer {
         let settled: Vec<Result<AckStatus>> =
             outcomes.map(|(outcome, m)| m.acked(outcome)).collect();
         settled.into_iter().collect()
+    }
+
+    /// How far the group is behind in the topics of this consumer: the messages that no member has received yet,
+    /// for each queue, and for the queues from which unacked messages come again. Asks the brokers and a name
+    /// server, and waits for up to 3 s; a number that is not known by then is `None`. So is that of a queue of
+    /// which the group never asked for messages, unless it starts with the
+    /// [`First`](crate::StartFrom::First) one. Received messages that are not acked are not in it: this member
+    /// has [`open`](SimpleConsumerStats::open) ones. Empty after the shutdown.
+    pub fn lag(&self) -> Lag {
+        let shared = &self.0.shared;
+        if !shared.pop.is_open() {
+            return Lag::default();
+        }
+        let deadline = Deadline::after(Instant::now(), LAG_WITHIN);
+        let mut queues = ask_lag(&shared.pop, &shared.known().sources, deadline).answers();
+        queues.sort_by(|a, b| a.queue.cmp(&b.queue));
+        Lag { queues }
+    }
+
+    /// The counts since the start.
+    #[doc(alias = "ConsumerStatsManager")]
+    pub fn stats(&self) -> SimpleConsumerStats {
+        observe::stats(&self.0.shared)
+    }
+
+    /// The state at this moment: each topic on each broker, with the messages of it that the program has. Cheap
+    /// enough for a call per second. Empty after the shutdown.
+    #[doc(alias = "consumerRunningInfo")]
+    pub fn describe(&self) -> ConsumerState {
+        observe::describe(&self.0.shared, Instant::now())
     }
 
     /// Ends the consumer within 30 s, like [`shutdown_within`](SimpleConsumer::shutdown_within).

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::observe::describe;
 use super::shared::SimpleShared;
 use crate::client::{BrokerRequest, Member, MemberKind, NeededTopic, Route, RouteListener};
 use crate::consumer::offset::StartFrom;
-use crate::consumer::questions::{Subject, read, running_info};
+use crate::consumer::questions::{Subject, popped, read, running_info};
 use crate::protocol::Command;
 use crate::protocol::code::response;
 use crate::protocol::consumer::asked::{ConsumeStatus, ConsumerOffsets, RunningInfo};
@@ -45,11 +46,12 @@ impl SimpleMember {
         let properties = [
             ("messageModel", "CLUSTERING".to_owned()),
             ("PROP_CONSUME_TYPE", "CONSUME_POP".to_owned()),
-            ("PROP_CONSUME_ORDERLY", shared.config.is_ordered.to_string()),
-            ("PROP_THREADPOOL_CORE_SIZE", "0".to_owned()),
+            ("PROP_CONSUMEORDERLY", shared.config.is_ordered.to_string()),
         ];
         let topics = shared.pop.topics.iter();
+        let state = describe(shared, Instant::now());
         RunningInfo {
+            mq_pop_table: popped(&state.queues, &shared.pop.topics),
             status_table: topics
                 .map(|(topic, _)| (topic.to_string(), ConsumeStatus::default()))
                 .collect(),

@@ -4,6 +4,7 @@
 //
 // - `consumer`: its handle; `builder`, `config`: its settings
 // - `received`: a received message, and the ways to settle it
+// - `observe`: its counts and its state
 // - `shared`: the state that handles and messages share; `held`: the messages that are neither settled nor
 //   dropped
 // - `running`: its start and its end
@@ -14,10 +15,12 @@ mod config;
 mod consumer;
 mod held;
 mod member;
+mod observe;
 mod received;
 mod running;
 mod shared;
 
 pub use builder::SimpleConsumerBuilder;
 pub use consumer::SimpleConsumer;
+pub use observe::SimpleConsumerStats;
 pub use received::ReceivedMessage;

@@ -7,10 +7,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::config::check_invisible;
+use super::held::End;
 use super::shared::SimpleShared;
 use crate::consumer::consume::Begun;
 use crate::consumer::pop::{AckStatus, Delivery, Received, ack_all, dead_letter, hide};
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
 use crate::message::MessageView;
 use crate::protocol::trace::Consumed;
 use crate::sync::Mutex;
@@ -36,9 +37,7 @@ pub struct ReceivedMessage {
 impl ReceivedMessage {
     pub(super) fn new(received: Received, shared: Arc<SimpleShared>) -> ReceivedMessage {
         let Received { message, delivery } = received;
-        let offset = message.queue_offset().try_into().unwrap_or(0);
-        let queue = message.queue().cloned();
-        let number = queue.map_or(0, |queue| shared.held.open(queue, offset));
+        let number = shared.held.open(&message);
         let trace = shared.trace.as_ref();
         let begun = trace.map(|trace| trace.before(iter::once(&message)));
         ReceivedMessage {
@@ -80,9 +79,12 @@ impl ReceivedMessage {
     #[doc(alias = "changeInvisibleDuration")]
     #[doc(alias = "changePopInvisibleTime")]
     pub fn extend(&self, invisible: Duration) -> Result<AckStatus> {
-        check_invisible(invisible)?;
-        self.shared.pop.check_not_ended()?;
-        hide(&self.shared.pop, &self.delivery, invisible, self.deadline())
+        let hidden = self.hide(invisible);
+        if let Ok(AckStatus::Confirmed) = hidden {
+            self.shared.calls.extended.add(1);
+        }
+        self.count_doubts(&hidden);
+        hidden
     }
 
     /// Gives the message back: it comes again after this time (1 s to 12 h), to any member, with its
@@ -93,11 +95,11 @@ impl ReceivedMessage {
     #[doc(alias = "changeInvisibleDuration")]
     #[doc(alias = "RECONSUME_LATER")]
     pub fn retry_after(&self, time: Duration) -> Result<AckStatus> {
-        let hidden = self.extend(time)?;
-        if hidden == AckStatus::Confirmed {
+        let hidden = self.hide(time);
+        if let Ok(AckStatus::Confirmed) = hidden {
             self.delivery.give_back();
         }
-        self.settled(Ok(hidden), Consumed::Failed)
+        self.settled(hidden, End::GivenBack)
     }
 
     /// Puts the message into the group's dead letter topic (`%DLQ%group`), and acks it. If only the ack
@@ -109,7 +111,7 @@ impl ReceivedMessage {
     pub fn dead_letter(&self) -> Result<AckStatus> {
         self.shared.pop.check_not_ended()?;
         let outcome = dead_letter(&self.shared.pop, &self.delivery, self.deadline());
-        self.settled(outcome, Consumed::Failed)
+        self.settled(outcome, End::DeadLettered)
     }
 
     /// Until when the message is hidden from others, minus a safety margin. From then on an ack is
@@ -134,23 +136,45 @@ impl ReceivedMessage {
 
     /// What follows from the outcome of an ack.
     pub(super) fn acked(&self, outcome: Result<AckStatus>) -> Result<AckStatus> {
-        self.settled(outcome, Consumed::Success)
+        self.settled(outcome, End::Acked)
     }
 
-    /// What is settled is not held any more: a shutdown need not wait for it. `consumed`: how it ended, if the
-    /// broker confirmed that.
-    fn settled(&self, outcome: Result<AckStatus>, consumed: Consumed) -> Result<AckStatus> {
-        let consumed = match outcome {
-            Ok(AckStatus::Confirmed) => consumed,
-            Ok(AckStatus::Expired) => Consumed::TimedOut,
+    fn hide(&self, invisible: Duration) -> Result<AckStatus> {
+        check_invisible(invisible)?;
+        self.shared.pop.check_not_ended()?;
+        hide(&self.shared.pop, &self.delivery, invisible, self.deadline())
+    }
+
+    /// What is settled is not held any more: a shutdown need not wait for it. `end`: how it ends, if the broker
+    /// confirmed that.
+    fn settled(&self, outcome: Result<AckStatus>, end: End) -> Result<AckStatus> {
+        self.count_doubts(&outcome);
+        let end = match outcome {
+            Ok(AckStatus::Confirmed) => end,
+            Ok(AckStatus::Expired) => End::Expired,
             Ok(AckStatus::Unknown) | Err(_) => return outcome,
+        };
+        let consumed = match end {
+            End::Acked => Consumed::Success,
+            End::Expired => Consumed::TimedOut,
+            End::GivenBack | End::DeadLettered | End::Dropped => Consumed::Failed,
         };
         if let (Some(trace), Some(begun)) = (&self.shared.trace, self.traced.lock().take()) {
             trace.after(&begun, [(&self.message, consumed)]);
         }
         // A shutdown that waited for it ends the trace.
-        self.shared.held.close(self.number);
+        self.shared.held.close(self.number, end);
         outcome
+    }
+
+    /// Counts an outcome that leaves the message open.
+    fn count_doubts(&self, outcome: &Result<AckStatus>) {
+        let calls = &self.shared.calls;
+        match outcome {
+            Ok(AckStatus::Unknown) => calls.unknown.add(1),
+            Err(error) if error.kind() == ErrorKind::Broker => calls.refused.add(1),
+            _ => {}
+        }
     }
 
     fn deadline(&self) -> Deadline {
@@ -160,7 +184,7 @@ impl ReceivedMessage {
 
 impl Drop for ReceivedMessage {
     fn drop(&mut self) {
-        self.shared.held.close(self.number);
+        self.shared.held.close(self.number, End::Dropped);
     }
 }
 

@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 use super::config::SimpleConfig;
 use super::held::Held;
 use super::member::SimpleMember;
-use super::shared::SimpleShared;
+use super::shared::{Calls, Receiving, SimpleShared};
 use crate::client::{Client, ClientCore, Gathering, Membership, RouteListener};
 use crate::consumer::LOG;
 use crate::consumer::admission::{WITHIN, ask_filters, check_filters, no_access};
 use crate::consumer::consume::Trace;
-use crate::consumer::observe::ShutdownReport;
+use crate::consumer::observe::{Counters, ShutdownReport};
 use crate::consumer::pop::{PopSettings, PopShared, no_pop};
 use crate::consumer::running::find_topic;
 use crate::consumer::topics::{Topics, masters_of};
@@ -54,18 +54,23 @@ impl Running {
             find_topic(&client, topic, deadline)?;
         }
         admit(&topics, &group, &core)?;
-        // It counts nothing: what is lost is only logged.
-        let trace = Trace::start(&client, &config.group, config.trace_topic.as_ref(), |_| ());
+        let counters: Arc<Counters> = Arc::default();
+        let counted = counters.clone();
+        let lost = move |records| counted.trace_lost.add(records);
+        let trace = Trace::start(&client, &config.group, config.trace_topic.as_ref(), lost);
         let settings = PopSettings {
             start_from: config.start_from,
             is_ordered: config.is_ordered,
             max_attempts: config.max_attempts,
         };
-        let pop = PopShared::new(settings, group, Arc::new(topics), core.clone());
+        let topics = Arc::new(topics);
+        let pop = PopShared::new(settings, group, topics, core.clone(), counters);
         let shared = Arc::new(SimpleShared {
             config,
             pop: Arc::new(pop),
             held: Held::default(),
+            calls: Calls::default(),
+            receiving: Receiving::new(Instant::now()),
             trace,
         });
         let member = Arc::new(SimpleMember::new(shared.clone(), now));

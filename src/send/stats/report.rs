@@ -24,7 +24,7 @@ use crate::error::{ErrorKind, Printable};
 /// | `send_in_transaction` | when the half message is stored or not; earlier refusals, and the transaction's end, are not counted |
 ///
 /// With `auto_batch` each message is a separate call, as without. Not counted are the records of
-/// message trace, heartbeats, and the requests of [`Admin`](crate::Admin).
+/// message trace (but for those that are lost), heartbeats, and the requests of [`Admin`](crate::Admin).
 ///
 /// Bytes are those of bodies as they were given, before compression.
 ///
@@ -56,6 +56,8 @@ pub struct ProducerStats {
     pub in_flight: u64,
     /// The bytes of their bodies.
     pub in_flight_bytes: u64,
+    /// Records of [message trace](crate::producer::ProducerBuilder::trace) that were lost.
+    pub trace_lost: u64,
     /// The brokers of attempts, by name. The first 64 have separate rows, even when they have left
     /// all routes; all others share the row `(others)`. A row takes 3 KiB.
     pub brokers: Vec<BrokerStats>,
@@ -114,6 +116,8 @@ impl ProducerStats {
             retries: read(&counters.failed.0.retries),
             in_flight: begun.saturating_sub(sent + all_failed),
             in_flight_bytes: begun_bytes.saturating_sub(sent_bytes + failed_bytes),
+            // The engine knows no trace of its own sends.
+            trace_lost: 0,
             brokers,
         }
     }
@@ -153,6 +157,7 @@ impl ProducerStats {
             retries: self.retries.saturating_sub(earlier.retries),
             in_flight: self.in_flight,
             in_flight_bytes: self.in_flight_bytes,
+            trace_lost: self.trace_lost.saturating_sub(earlier.trace_lost),
             brokers: brokers.collect(),
         }
     }
@@ -205,6 +210,9 @@ impl fmt::Display for ProducerStats {
             ", {} retries, {} in flight ({} bytes)",
             self.retries, self.in_flight, self.in_flight_bytes
         )?;
+        if self.trace_lost > 0 {
+            write!(f, ", {} trace records lost", self.trace_lost)?;
+        }
         for broker in &self.brokers {
             write!(f, "\n  {broker}")?;
         }

@@ -4,6 +4,7 @@
 mod acks;
 mod ends;
 mod ledger;
+mod observe;
 mod ordered;
 mod receives;
 mod refusals;

@@ -1,4 +1,4 @@
-use rocketmq_blocking::embedded::Cluster;
+use rocketmq_blocking::embedded::{Cluster, Fault, On};
 use rocketmq_blocking::{Batch, Message, Producer};
 
 use crate::support::{PATIENCE, patient as builder, two_brokers};
@@ -61,6 +61,31 @@ fn a_trace_that_cannot_start_is_only_a_warning() {
         .unwrap()
         .send(&Message::new("T", "x"))
         .unwrap();
+}
+
+#[test]
+fn records_that_are_lost_are_counted() {
+    let cluster = two_brokers();
+    let producer = builder(&cluster).trace().start().unwrap();
+    let refused = Fault::answer(16, "no permission")
+        .on(On::when(|command| command.ext.get("b") == Some(TOPIC)));
+    for broker in ["broker-a", "broker-b"] {
+        cluster.broker(broker).inject(refused.clone());
+    }
+    for _ in 0..3 {
+        let _ = producer.send(&Message::new("T", "x")).unwrap();
+    }
+    assert_eq!(producer.stats().trace_lost, 0);
+    let before = producer.stats();
+    assert!(producer.shutdown_within(PATIENCE).is_clean());
+    let stats = producer.stats();
+    assert_eq!((stats.sent, stats.trace_lost), (3, 3));
+    assert_eq!(stats.since(&before).trace_lost, 3);
+    assert!(
+        stats.to_string().contains("3 trace records lost"),
+        "{stats}"
+    );
+    assert_eq!(cluster.messages(TOPIC).len(), 0);
 }
 
 /// Its keys would be more than the properties of a message may be.

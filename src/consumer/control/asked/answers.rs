@@ -1,6 +1,6 @@
 //! Questions that brokers ask a consumer on behalf of an operator.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::seeks::seek;
 use crate::client::Client;
@@ -9,11 +9,12 @@ use crate::consumer::consume::Mode;
 use crate::consumer::control::inbox::{Question, What};
 use crate::consumer::control::owned::{Owned, Queues};
 use crate::consumer::control::tools::Tools;
-use crate::consumer::observe::{Event, MoveReason, QueueState};
+use crate::consumer::observe::{Event, MoveReason};
 use crate::consumer::questions;
+use crate::consumer::queue::QueueLock;
 use crate::protocol::Command;
 use crate::protocol::code::response;
-use crate::protocol::consumer::asked::{ConsumerOffsets, PopQueueInfo, QueueInfo, RunningInfo};
+use crate::protocol::consumer::asked::{ConsumerOffsets, QueueInfo, RunningInfo};
 use crate::transport::epoch_millis;
 
 /// Answers a broker's question.
@@ -81,22 +82,23 @@ fn running_info(queues: &Queues, tools: &Tools, client: &Client, now: Instant) -
         Sharing::Everyone => "BROADCASTING",
         _ => "CLUSTERING",
     };
-    let properties = [
+    let of_both = [
         ("messageModel", model.to_owned()),
         ("PROP_NAMESERVER_ADDR", name_servers.join(";")),
         ("PROP_CONSUME_TYPE", kind.to_owned()),
-        ("PROP_CONSUME_ORDERLY", is_ordered.to_string()),
+    ];
+    // Java's lite pull consumers do not have these either.
+    let of_push = [
+        ("PROP_CONSUMEORDERLY", is_ordered.to_string()),
         ("PROP_THREADPOOL_CORE_SIZE", config.threads.to_string()),
     ];
+    let of_push = of_push.into_iter().filter(|_| !config.is_pull);
+    let properties = of_both.into_iter().chain(of_push);
     let topics = tools.topics.iter();
-    let popped = tools
-        .popping
-        .iter()
-        .flat_map(|popping| popping.describe(now));
+    let popping = tools.popping.as_ref();
+    let popped = popping.map_or_else(Vec::new, |popping| popping.describe(now));
     RunningInfo {
-        mq_pop_table: popped
-            .map(|state| (tools.topics.on_wire(&state.queue), pop_info(&state)))
-            .collect(),
+        mq_pop_table: questions::popped(&popped, &tools.topics),
         mq_table: queues
             .iter()
             .map(|owned| (owned.queue().clone(), queue_info(owned, now)))
@@ -116,17 +118,6 @@ fn running_info(queues: &Queues, tools: &Tools, client: &Client, now: Instant) -
     }
 }
 
-fn pop_info(state: &QueueState) -> PopQueueInfo {
-    let ago = |time: Duration| i64::try_from(time.as_millis()).unwrap_or(0);
-    PopQueueInfo {
-        droped: false,
-        last_pop_timestamp: state
-            .last_fetch
-            .map_or(0, |time| epoch_millis() - ago(time)),
-        wait_ack_count: state.held.try_into().unwrap_or(i32::MAX),
-    }
-}
-
 fn queue_info(owned: &Owned, now: Instant) -> QueueInfo {
     let window = &owned.assigned.lock().window;
     let offset = |offset: u64| i64::try_from(offset).unwrap_or(i64::MAX);
@@ -138,6 +129,7 @@ fn queue_info(owned: &Owned, now: Instant) -> QueueInfo {
     };
     let low_water = offset(window.low_water());
     let is_empty = window.is_empty();
+    let lock = owned.lock.as_ref();
     QueueInfo {
         cached_msg_count: window.len().try_into().unwrap_or(i32::MAX),
         cached_msg_min_offset: if is_empty { 0 } else { low_water },
@@ -150,6 +142,8 @@ fn queue_info(owned: &Owned, now: Instant) -> QueueInfo {
         droped: owned.is_given_up(),
         last_pull_timestamp: ago(owned.fetch.last_answer),
         last_consume_timestamp: ago(window.last_taken()),
+        last_lock_timestamp: ago(lock.and_then(QueueLock::confirmed)),
+        locked: lock.is_some_and(|lock| lock.is_held(now)),
         ..QueueInfo::default()
     }
 }

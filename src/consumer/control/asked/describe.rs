@@ -16,14 +16,14 @@ pub(super) fn describe(
 ) -> ConsumerState {
     let states = queues.iter().map(|owned| state_of(owned, tools, now));
     let mut states: Vec<QueueState> = states.collect();
-    let popping = tools.popping.iter();
-    states.extend(popping.flat_map(|popping| popping.describe(now)));
+    let popping = tools.popping.as_ref();
+    states.extend(popping.into_iter().flat_map(|p| p.describe(now)));
     states.sort_by(|a, b| a.queue.cmp(&b.queue));
     ConsumerState {
         group: tools.config.group.to_string(),
         client_id: client.id().to_owned(),
         members,
-        held_bytes: tools.budget.held(),
+        held_bytes: tools.budget.held() + popping.map_or(0, |p| p.held_bytes()),
         queues: states,
     }
 }

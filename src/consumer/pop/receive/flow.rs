@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::notice::ask_for_notice;
-use super::pop::{Wanted, pop};
+use super::pop::{Refusal, Stop, Wanted, pop};
 use super::sources::{Source, Sources, Turn};
 use super::unpack::Received;
 use crate::consumer::pop::shared::PopShared;
@@ -33,14 +33,22 @@ pub(in crate::consumer) struct Known {
 }
 
 /// Receives messages of one of the sources that are `known` at each moment; empty if there are none in time.
+/// `refused` decides what a broker's refusal means: if it is `Ok`, the other sources go on.
 ///
 /// # Errors
-/// `Closed`; `Broker` if one refuses; the last failure if all sources failed until the end.
+/// `Closed`; that of `refused`; the last failure if all sources failed until the end.
 pub(in crate::consumer) fn receive(
     shared: &Arc<PopShared>,
     known: impl Fn() -> Known,
     asked: &Receive,
+    refused: impl Fn(Refusal) -> Result<()>,
 ) -> Result<Option<(Source, Vec<Received>)>> {
+    // The messages, if there are any.
+    let pop = |source: &Source, wanted: &Wanted| match pop(shared, source, wanted) {
+        Ok(messages) => Ok(messages),
+        Err(Stop::Closed(error)) => Err(error),
+        Err(Stop::Refused(refusal)) => refused(refusal).map(|()| Vec::new()),
+    };
     let deadline = Deadline::after(Instant::now(), asked.wait);
     let wanted = |hold| Wanted {
         max: asked.max,
@@ -48,7 +56,9 @@ pub(in crate::consumer) fn receive(
         hold,
     };
     if asked.wait.is_zero() {
-        return receive_now(shared, &known(), &wanted(Duration::ZERO));
+        return receive_now(shared, &known(), |source| {
+            pop(source, &wanted(Duration::ZERO))
+        });
     }
     loop {
         shared.check_open()?;
@@ -86,7 +96,7 @@ pub(in crate::consumer) fn receive(
                     false => Duration::ZERO,
                 };
                 drop(sources);
-                let messages = pop(shared, &source, &wanted(hold))?;
+                let messages = pop(&source, &wanted(hold))?;
                 if !messages.is_empty() {
                     return Ok(Some((source, messages)));
                 }
@@ -99,7 +109,7 @@ pub(in crate::consumer) fn receive(
 fn receive_now(
     shared: &Arc<PopShared>,
     known: &Known,
-    wanted: &Wanted,
+    pop: impl Fn(&Source) -> Result<Vec<Received>>,
 ) -> Result<Option<(Source, Vec<Received>)>> {
     shared.check_open()?;
     let all = &known.sources;
@@ -111,7 +121,7 @@ fn receive_now(
     drop(sources);
     for n in 0..all.len() {
         let source = &all[(first + n) % all.len()];
-        let messages = pop(shared, source, wanted)?;
+        let messages = pop(source)?;
         if !messages.is_empty() {
             return Ok(Some((source.clone(), messages)));
         }

@@ -1,7 +1,7 @@
 // Receiving messages. In reading order:
 //
 // - `flow`: one receive
-// - `sources`: which topic of which broker is asked next
+// - `sources`: which topic of which broker is asked next; `look`: the state of one, for people
 // - `pop`: a pop, and what its answer means
 // - `notice`: whether there is a message
 // - `unpack`: the messages of an answer
@@ -9,12 +9,14 @@
 
 mod clock;
 mod flow;
+mod look;
 mod notice;
 mod pop;
 mod sources;
 mod unpack;
 
 pub(in crate::consumer) use flow::{Known, Receive, receive};
-pub(in crate::consumer) use pop::no_pop;
+pub(in crate::consumer) use look::Look;
+pub(in crate::consumer) use pop::{Refusal, no_pop};
 pub(in crate::consumer) use sources::{ANY_QUEUE, Source, Sources};
 pub(in crate::consumer) use unpack::Received;

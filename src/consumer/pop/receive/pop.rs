@@ -8,7 +8,7 @@ use super::unpack::{Arrived, Received, unpack};
 use crate::consumer::LOG;
 use crate::consumer::offset::StartFrom;
 use crate::consumer::pop::shared::PopShared;
-use crate::error::{Error, ErrorKind, Result, SendFate};
+use crate::error::{Error, ErrorKind, SendFate};
 use crate::logging;
 use crate::protocol::Command;
 use crate::protocol::code::{request, response};
@@ -27,6 +27,27 @@ pub(super) struct Wanted {
     pub(super) invisible: Duration,
     /// How long the broker may hold the request.
     pub(super) hold: Duration,
+}
+
+/// Why a pop returns no list of messages.
+pub(super) enum Stop {
+    /// The consumer is closed, or its client.
+    Closed(Error),
+    Refused(Refusal),
+}
+
+/// A broker refuses a pop: for want of a permission, for example.
+pub(in crate::consumer) struct Refusal {
+    pub(in crate::consumer) source: Source,
+    pub(in crate::consumer) error: Error,
+    /// The source was not refused so before, or could be popped meanwhile.
+    pub(in crate::consumer) is_new: bool,
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Stop {
+        Stop::Closed(error)
+    }
 }
 
 /// What the answer to a pop means.
@@ -53,15 +74,12 @@ fn judge(code: i32) -> Verdict {
     }
 }
 
-/// Pops from a source. Failures that may pass are noted there.
-///
-/// # Errors
-/// `Closed`, and `Broker` for a refusal.
+/// Pops from a source. Failures are noted there; those that may pass are no error.
 pub(super) fn pop(
     shared: &Arc<PopShared>,
     source: &Source,
     wanted: &Wanted,
-) -> Result<Vec<Received>> {
+) -> Result<Vec<Received>, Stop> {
     let sent = Instant::now();
     let failed = |error: Error| {
         logging::debug!(target: LOG, "{}: pop failed: {error}", source.broker);
@@ -126,9 +144,15 @@ pub(super) fn pop(
         }
         Verdict::Later => failed(refusal(&answer).at(&address)),
         Verdict::Refused => {
-            let _ = failed(refusal(&answer).at(&address));
             let topic = shared.topics.names().for_users(&source.topic);
-            Err(refusal(&answer).at(&address).on_topic(&topic))
+            let error = refusal(&answer).at(&address).on_topic(&topic);
+            logging::debug!(target: LOG, "{}: pop refused: {error}", source.broker);
+            let mut sources = shared.sources.lock();
+            Err(Stop::Refused(Refusal {
+                source: source.clone(),
+                is_new: sources.refused(source, error.clone(), Instant::now()),
+                error,
+            }))
         }
     }
 }

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::clock::BrokerClock;
+use super::look::Look;
 use crate::consumer::fetch::growing;
-use crate::error::Error;
+use crate::error::{Error, ResponseCode};
 
 /// The number that stands for all queues of a topic on a broker.
 pub(in crate::consumer) const ANY_QUEUE: i32 = -1;
@@ -70,6 +71,12 @@ struct State {
     /// Latest failures in a row, and the last of them.
     failures: u32,
     failure: Option<Error>,
+    /// When the first of them came.
+    failing_since: Option<Instant>,
+    /// The code of the last refusal, until a pop is answered otherwise.
+    refused: Option<ResponseCode>,
+    /// When the last answer came that was no failure.
+    last_answer: Option<Instant>,
     /// Attempts in order whose answers were not read: the broker has a batch for each.
     lost: Vec<String>,
     clock: BrokerClock,
@@ -148,8 +155,7 @@ impl Sources {
     /// A pop brought messages: there may be more.
     pub(super) fn found(&mut self, source: &Source, now: Instant) {
         let state = self.state(source, now);
-        state.answered();
-        state.has_answered = true;
+        state.popped(now);
         state.is_ready = true;
         state.in_vain = 0;
     }
@@ -157,8 +163,7 @@ impl Sources {
     /// A pop brought nothing, at once or after it was held.
     pub(super) fn nothing(&mut self, source: &Source, was_held: bool, now: Instant) {
         let state = self.state(source, now);
-        state.answered();
-        state.has_answered = true;
+        state.popped(now);
         state.is_ready = false;
         if was_held {
             state.in_vain = 0;
@@ -176,6 +181,16 @@ impl Sources {
         self.state(source, now).fail(error, now);
     }
 
+    /// A broker refuses a pop. Returns whether this is new: not just another time of the same.
+    pub(super) fn refused(&mut self, source: &Source, error: Error, now: Instant) -> bool {
+        let state = self.state(source, now);
+        let code = error.response_code();
+        state.fail(error, now);
+        let is_new = state.refused != code;
+        state.refused = code;
+        is_new
+    }
+
     /// A question was answered.
     pub(super) fn noticed(&mut self, source: &Source, noticed: Noticed, now: Instant) {
         let Some(state) = self.states.get_mut(source) else {
@@ -183,12 +198,10 @@ impl Sources {
         };
         state.is_asked = false;
         match noticed {
-            Noticed::Message => {
-                state.answered();
-                state.is_ready = true;
-            }
+            // Whether it can be had, a pop will tell: failures before still count.
+            Noticed::Message => state.is_ready = true,
             Noticed::Nothing => {
-                state.answered();
+                state.answered(now);
                 state.in_vain = 0;
             }
             Noticed::Failed(error) => state.fail(error, now),
@@ -203,6 +216,19 @@ impl Sources {
         });
         let first = failures.next()??;
         failures.all(|failure| failure.is_some()).then_some(first)
+    }
+
+    /// The state of a source.
+    pub(in crate::consumer) fn look(&self, source: &Source, now: Instant) -> Look {
+        let Some(state) = self.states.get(source) else {
+            return Look::default();
+        };
+        let waits = state.not_before.is_some_and(|at| at > now);
+        Look {
+            answered: state.last_answer,
+            error: state.failure.clone(),
+            backing_off: state.failing_since.filter(|_| waits),
+        }
     }
 
     /// The id of a pop in order: that of one whose answer was not read, or a new one.
@@ -241,13 +267,22 @@ impl State {
             in_vain: 0,
             failures: 0,
             failure: None,
+            failing_since: None,
+            refused: None,
+            last_answer: None,
             lost: Vec::new(),
             clock: BrokerClock::new(now),
         }
     }
 
-    fn answered(&mut self) {
-        (self.failures, self.failure) = (0, None);
+    fn popped(&mut self, now: Instant) {
+        self.answered(now);
+        (self.has_answered, self.refused) = (true, None);
+    }
+
+    fn answered(&mut self, now: Instant) {
+        (self.failures, self.failure, self.failing_since) = (0, None, None);
+        self.last_answer = Some(now);
     }
 
     fn fail(&mut self, error: Error, now: Instant) {
@@ -255,6 +290,7 @@ impl State {
         self.not_before = Some(now + growing(50, self.failures));
         self.failures = self.failures.saturating_add(1);
         self.failure = Some(error);
+        self.failing_since.get_or_insert(now);
     }
 }
 
@@ -354,6 +390,36 @@ mod tests {
         sources.noticed(&all[1], Noticed::Nothing, pause);
         assert!(sources.failure(&all).is_none());
         assert!(sources.failure(&[]).is_none());
+    }
+
+    #[test]
+    fn a_refusal_pauses_its_source_alone_and_is_new_once() {
+        let zero = Instant::now();
+        let all = ["T", "U"].map(|topic| source(topic, "a"));
+        let mut sources = Sources::default();
+        let refusal = |code| Error::response(code, None);
+        assert!(sources.refused(&all[0], refusal(16), zero));
+        let mut now = zero;
+        let mut pauses = Vec::new();
+        for _ in 0..7 {
+            assert_eq!(sources.turn(&all, now), Turn::Pop(all[1].clone()));
+            sources.found(&all[1], now);
+            let until = sources.states[&all[0]].not_before.expect("a pause");
+            pauses.push(until.duration_since(now).as_millis());
+            now = until;
+            // The broker says that there is a message, or would say so of anything that it refuses.
+            sources.states.get_mut(&all[1]).expect("it").is_ready = false;
+            assert_eq!(sources.turn(&all, now), Turn::Ask(all.to_vec()));
+            sources.noticed(&all[0], Noticed::Message, now);
+            sources.noticed(&all[1], Noticed::Message, now);
+            assert!(!sources.refused(&all[0], refusal(16), now), "again");
+        }
+        assert_eq!(pauses, [50, 100, 200, 400, 800, 1_000, 1_000]);
+        assert!(sources.refused(&all[0], refusal(23), now), "another code");
+        sources.noticed(&all[0], Noticed::Nothing, now);
+        assert!(!sources.refused(&all[0], refusal(23), now), "nobody popped");
+        sources.nothing(&all[0], false, now);
+        assert!(sources.refused(&all[0], refusal(23), now), "it was over");
     }
 
     #[test]

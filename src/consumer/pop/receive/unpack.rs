@@ -47,7 +47,7 @@ pub(super) fn unpack(
     for message in Messages::new(body) {
         match message {
             Ok(packed) => all.push(packed),
-            Err(error) => unreadable(source, &error),
+            Err(error) => unreadable(shared, source, &error),
         }
     }
     let popped: Vec<pop::Popped<'_>> = all
@@ -69,7 +69,7 @@ pub(super) fn unpack(
         let (handled, message) = match readable {
             Ok(both) => both,
             Err(error) => {
-                unreadable(source, &error);
+                unreadable(shared, source, &error);
                 continue;
             }
         };
@@ -82,6 +82,7 @@ pub(super) fn unpack(
         } else if is_dead(shared, &message) {
             bury(shared, &delivery, &message);
         } else if delivery.is_expired(Instant::now()) {
+            shared.counters.expired.add(1);
             logging::debug!(
                 target: LOG,
                 "{}: a message came too late to be handed out",
@@ -93,6 +94,7 @@ pub(super) fn unpack(
     }
     if !unwanted.is_empty() {
         let unwanted: Vec<&Delivery> = unwanted.iter().collect();
+        shared.counters.filtered.add(unwanted.len() as u64);
         // What fails comes again, and is not wanted again.
         drop(ack_all(shared, &unwanted, soon()));
     }
@@ -134,7 +136,10 @@ fn is_dead(shared: &PopShared, message: &MessageView) -> bool {
 fn bury(shared: &PopShared, delivery: &Delivery, message: &MessageView) {
     let id = message.message_id();
     match dead_letter(shared, delivery, soon()) {
-        Ok(AckStatus::Confirmed) => logging::info!(target: LOG, "{id} is a dead letter"),
+        Ok(AckStatus::Confirmed) => {
+            shared.counters.dead_lettered.add(1);
+            logging::info!(target: LOG, "{id} is a dead letter");
+        }
         // Its copy may be stored all the same.
         Ok(_) => {
             logging::info!(target: LOG, "{id} may come again, although it is to be a dead letter")
@@ -147,7 +152,8 @@ fn soon() -> Deadline {
     Deadline::after(Instant::now(), SETTLE_WITHIN)
 }
 
-fn unreadable(source: &Source, error: &dyn std::fmt::Display) {
+fn unreadable(shared: &PopShared, source: &Source, error: &dyn std::fmt::Display) {
+    shared.counters.corrupt.add(1);
     let (topic, broker) = (&source.topic, &source.broker);
     logging::warn!(target: LOG, "{topic} on {broker}: a message cannot be read: {error}");
 }

@@ -1,6 +1,6 @@
 //! Acknowledging messages: until their broker has answered, their time is over, or the deadline has come.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -104,10 +104,17 @@ fn send(shared: &PopShared, open: &mut [Open<'_>], deadline: Deadline) {
     }
     // The answers end when all requests are answered.
     drop(sending);
-    for (about, (outcome, at)) in answers {
+    let mut asked: BTreeSet<usize> = (0..open.len())
+        .filter(|n| open[*n].outcome.is_none())
+        .collect();
+    shared.gather(&answers, |about, (outcome, at)| {
         for index in &about.indexes {
+            asked.remove(index);
             take(&mut open[*index], about.is_together, &outcome, at);
         }
+    });
+    for index in asked {
+        open[index].acking.unanswered();
     }
 }
 

@@ -129,11 +129,16 @@ fn change(shared: &PopShared, open: &mut [Open<'_>], invisible: Duration, deadli
     }
     // The answers end when all requests are answered.
     drop(replies);
-    for (index, (outcome, at)) in answers {
+    shared.gather(&answers, |index, (outcome, at)| {
         let one: &mut Open<'_> = &mut open[index];
         if let Some((old, sent)) = one.sent.take() {
             one.outcome = one.answered(outcome, &old, sent, at, invisible);
         }
+    });
+    for one in open.iter_mut().filter(|one| one.sent.is_some()) {
+        one.sent = None;
+        one.was_lost = true;
+        one.delivery.renewal_was_lost();
     }
 }
 
