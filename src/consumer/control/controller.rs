@@ -376,13 +376,10 @@ impl Controller {
                 self.tools.budget.unanswered(number);
                 continue;
             };
-            if owned.may_fetch(now) {
-                let next = fetching::ask(owned, &mut self.tools, grant, now);
-                if next.is_some() {
-                    self.queues.look_at(number, next);
-                }
-            } else {
+            if !owned.may_fetch(now) {
                 self.tools.budget.unanswered(number);
+            } else if let Some(at) = fetching::ask(owned, &mut self.tools, grant, now) {
+                self.queues.look_at(number, Some(at));
             }
         }
     }
