@@ -135,13 +135,13 @@ fn the_end_of_a_consumer_of_a_shared_client_wakes_its_threads() {
         .subscribe("T", "*")
         .start_from(StartFrom::First)
         .broker_assignment(true)
-        // An ack may take 5 s then.
+        // A round of acks may take 5 s then, and each request 3 s.
         .invisible_time(Duration::from_secs(600));
     let (consumer, messages) = start(builder, |_| Ok(()));
     let _ = send(&producer(&cluster), 0..1);
     let message = next(&messages);
     assert!(silence.wait_hits(1, PATIENCE));
-    let report = consumer.shutdown_within(Duration::from_secs(3));
+    let report = consumer.shutdown_within(Duration::from_secs(2));
     assert_eq!(report.stuck_threads, [] as [String; 0], "{report}");
     let offset = u64::try_from(message.queue_offset()).expect("small");
     let place = (message.queue().expect("a queue").clone(), offset);

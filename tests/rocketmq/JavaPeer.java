@@ -36,14 +36,16 @@ import org.apache.rocketmq.common.message.MessageQueue;
  * <pre>
  * send TOPIC FROM COUNT           the bodies are the numbers from FROM on
  * keyed TOPIC KEYS EACH           bodies "KEY-N", each to the queue that SelectMessageQueueByHash chooses
- * start NAME KIND HOW GROUP TOPIC a member: push, orderly or broadcast, dividing averagely, circle or hash
+ * start NAME KIND HOW GROUP TOPIC a member: push, orderly or broadcast, dividing averagely, circle or hash;
+ *                                 or popped (5.x): it does as brokers say
  * stop NAME
  * queues NAME                     the queues of its topic that it has
  * divide HOW ID,ID.. TOPIC        how Java divides the queues of a topic among clients of these ids
  * </pre>
  *
  * Prints JSON lines: {"event": the command, ..} when a command is done, and {"event":"message", ..} for
- * each message that a member has consumed. A message whose body begins with "retry" is refused once.
+ * each message that a member has consumed. A message whose body begins with "retry" is refused once, and one
+ * whose body begins with "slow" takes two seconds.
  */
 @SuppressWarnings("deprecation") // what both 4.9 and 5.x have
 public class JavaPeer {
@@ -122,6 +124,10 @@ public class JavaPeer {
                 }
             }
         }
+        if (kind.equals("popped")) { // 4.9 does not have these
+            DefaultMQPushConsumer.class.getMethod("setClientRebalance", boolean.class).invoke(consumer, false);
+            DefaultMQPushConsumer.class.getMethod("setPopInvisibleTime", long.class).invoke(consumer, 10_000L);
+        }
         if (kind.equals("orderly")) {
             consumer.registerMessageListener((List<MessageExt> messages, ConsumeOrderlyContext context) -> {
                 messages.forEach(message -> consumed(name, message));
@@ -133,6 +139,9 @@ public class JavaPeer {
                     if (body(message).startsWith("retry") && message.getReconsumeTimes() == 0) {
                         context.setDelayLevelWhenNextConsume(1);
                         return ConsumeConcurrentlyStatus.RECONSUME_LATER;
+                    }
+                    if (body(message).startsWith("slow")) {
+                        pause();
                     }
                     consumed(name, message);
                 }
@@ -179,6 +188,14 @@ public class JavaPeer {
     private static void consumed(String member, MessageExt message) {
         line(String.format("{\"event\":\"message\",\"member\":\"%s\",\"body\":\"%s\",\"broker\":\"%s\",\"queue_id\":%d,\"queue_offset\":%d,\"reconsume_times\":%d}",
             member, body(message), message.getBrokerName(), message.getQueueId(), message.getQueueOffset(), message.getReconsumeTimes()));
+    }
+
+    private static void pause() {
+        try {
+            Thread.sleep(2_000);
+        } catch (InterruptedException e) { // at the end
+            Thread.currentThread().interrupt();
+        }
     }
 
     private static String body(MessageExt message) {

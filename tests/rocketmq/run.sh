@@ -16,6 +16,7 @@
 #   ROCKETMQ_BROKERS=N         number of brokers: broker-a, broker-b, ... (default 1)
 #   ROCKETMQ_BROKER_CONF       more broker settings: "key=value key=value"
 #   ROCKETMQ_SLAVE=1           also a slave of broker-a; the command sees ROCKETMQ_SLAVE_ADDR
+#   ROCKETMQ_PROXY=1           also a proxy (5.x only); the command sees ROCKETMQ_PROXY_ADDR, its remoting port
 #   ROCKETMQ_BROKER_FILES      more files for every broker's conf directory, separated by spaces
 #   ROCKETMQ_NAMESRV_CONF      the same for the name server
 #   ROCKETMQ_JAVA_OPTS         more flags for every server's JVM
@@ -31,22 +32,28 @@ fail() { echo "$me: $2" >&2; exit "$1"; }
 version=$1; shift 2
 brokers=${ROCKETMQ_BROKERS:-1}
 [[ $brokers =~ ^[1-9]$ ]] || fail 2 "ROCKETMQ_BROKERS must be 1 to 9"
+[[ -z ${ROCKETMQ_PROXY:-} || $version == 5.* ]] || fail 2 "ROCKETMQ_PROXY needs RocketMQ 5.x"
 command -v java >/dev/null || fail 3 "no java on PATH (Java 17 runs the RocketMQ servers)"
 
 # --- jars: downloaded beside the cache and moved in, so a broken download is never taken for a full one
 cache=${ROCKETMQ_TEST_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/rocketmq-blocking}
-if [[ ! -d $cache/$version/lib ]]; then
-  command -v mvn >/dev/null || fail 3 "no mvn on PATH (Maven fetches the RocketMQ $version jars once)"
+# fetch NAME [MAVEN-OPTION]: the jars that pom.xml lists, into $cache/NAME/lib
+fetch() {
+  [[ ! -d $cache/$1/lib ]] || return 0
+  command -v mvn >/dev/null || fail 3 "no mvn on PATH (Maven fetches the RocketMQ $1 jars once)"
   mkdir -p "$cache"
   part=$(mktemp -d "$cache/part.XXXXXX")
   trap 'rm -rf "$part"' EXIT; trap 'exit 130' INT; trap 'exit 143' HUP TERM
-  echo "$me: fetching the RocketMQ $version jars into $cache/$version" >&2
-  mvn -q -B -Dstyle.color=never -f "$here/pom.xml" -Drocketmq.version="$version" dependency:copy-dependencies \
-    -DoutputDirectory="$part/lib" >&2 </dev/null || fail 3 "Maven could not fetch the jars"
+  echo "$me: fetching the RocketMQ $1 jars into $cache/$1" >&2
+  mvn -q -B -Dstyle.color=never -f "$here/pom.xml" -Drocketmq.version="$version" ${2:+"$2"} dependency:copy-dependencies \
+    -DoutputDirectory="$part/lib" >&2 </dev/null || fail 3 "Maven could not fetch the RocketMQ $1 jars"
   # mktemp makes private directories; the first one wins, both copies are the same
-  chmod 755 "$part"; mv -T "$part" "$cache/$version" 2>/dev/null || [[ -d $cache/$version/lib ]]
+  chmod 755 "$part"; mv -T "$part" "$cache/$1" 2>/dev/null || [[ -d $cache/$1/lib ]]
   rm -rf "$part"
-fi
+}
+fetch "$version"
+# They have a folder of their own: no other server needs them.
+[[ -z ${ROCKETMQ_PROXY:-} ]] || fetch "$version-proxy" -Pproxy
 
 # --- from here on: whatever happens, our own processes end and the directory goes
 dir=$(mktemp -d "${TMPDIR:-/tmp}/rocketmq.XXXXXX")
@@ -100,22 +107,22 @@ jvm=(java -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:MaxDirectMemorySize=512m)
 for package in java.lang java.nio sun.nio.ch; do jvm+=(--add-opens "java.base/$package=ALL-UNNAMED"); done
 for package in sun.nio.ch jdk.internal.ref; do jvm+=(--add-exports "java.base/$package=ALL-UNNAMED"); done
 
-# start NAME HEAP MAIN-CLASS: 0 = up, 1 = its port was taken meanwhile (try another one)
+# start NAME HEAP MAIN-CLASS [JARS [FLAG]]: 0 = up, 1 = its port was taken meanwhile (try another one)
 start() {
-  local name=$1 heap=$2 main=$3 home=$dir/$1 pid end
+  local name=$1 heap=$2 main=$3 jars=${4:-$version} flag=${5:--c} home=$dir/$1 pid end
   mkdir -p "$home/conf"; mv "$dir/conf" "$home/conf/server.conf"
   [[ $version != 4.* ]] || for log in namesrv broker; do cp "$here/logback.xml" "$home/conf/logback_$log.xml"; done
   # shellcheck disable=SC2086  # several files
-  [[ $name == namesrv || -z ${ROCKETMQ_BROKER_FILES:-} ]] || cp $ROCKETMQ_BROKER_FILES "$home/conf/"
+  [[ $name != broker-* || -z ${ROCKETMQ_BROKER_FILES:-} ]] || cp $ROCKETMQ_BROKER_FILES "$home/conf/"
   : >"$home/out.log"
   # shellcheck disable=SC2086  # the options are meant to be split
-  ROCKETMQ_HOME=$home "${jvm[@]}" -Duser.home="$home" -Djava.io.tmpdir="$home" -Xms"$heap" -Xmx"$heap" ${ROCKETMQ_JAVA_OPTS:-} \
-    -cp "$cache/$version/lib/*" "$main" -c "$home/conf/server.conf" >"$home/out.log" 2>&1 </dev/null &
+  ROCKETMQ_HOME=$home RMQ_PROXY_HOME=$home "${jvm[@]}" -Duser.home="$home" -Djava.io.tmpdir="$home" -Xms"$heap" -Xmx"$heap" ${ROCKETMQ_JAVA_OPTS:-} \
+    -cp "$cache/$jars/lib/*" "$main" "$flag" "$home/conf/server.conf" >"$home/out.log" 2>&1 </dev/null &
   pid=$!
   servers+=("$pid"); end=$((SECONDS + 60))
   disown "$pid" # a test may kill it: the shell shall not report that
-  # the programs print "boot success"; a broker is of use only once the name server knows it
-  until grep -q 'boot success' "$home/out.log" && { [[ $name == namesrv || -n ${ROCKETMQ_TLS_ONLY:-} ]] || has_route "${name%-slave}"; }; do
+  # the programs print that; a broker is of use only once the name server knows it
+  until grep -qE 'boot success|startup successfully' "$home/out.log" && { [[ $name != broker-* || -n ${ROCKETMQ_TLS_ONLY:-} ]] || has_route "${name%-slave}"; }; do
     if ! kill -0 "$pid" 2>/dev/null; then
       grep -qiE 'BindException|Address already in use' "$home/out.log" && { rm -rf "$home"; return 1; }
       tail -n 30 "$home/out.log" >&2; fail 4 "$name of RocketMQ $version ended while starting (its log is above)"
@@ -147,6 +154,14 @@ start_broker() { # NAME [BROKER]: with a BROKER its slave
     autoCreateTopicEnable=true ${ROCKETMQ_BROKER_CONF:-} "${role[@]}" >"$dir/conf"
   start "$1" 512m org.apache.rocketmq.broker.BrokerStartup
 }
+start_proxy() { # as it comes, but for what it knows of routes and producers, which it renews after 20 s
+  pick_port
+  printf '{"rocketMQClusterName":"DefaultCluster","proxyMode":"CLUSTER","namesrvAddr":"%s","remotingListenPort":%d,
+    "grpcServerPort":%d,"remotingAccessAddr":"127.0.0.1","localServeAddr":"127.0.0.1",
+    "topicRouteServiceCacheRefreshSeconds":1,"transactionHeartbeatPeriodSecond":1}\n' \
+    "127.0.0.1:$name_server_port" "$port" $((port + 1)) >"$dir/conf"
+  start proxy 256m org.apache.rocketmq.proxy.ProxyStartup "$version-proxy" -pc
+}
 
 again() { "$@" || "$@" || "$@" || fail 4 "found no free port"; }
 again start_name_server
@@ -161,6 +176,10 @@ done
 if [[ -n ${ROCKETMQ_SLAVE:-} ]]; then
   again start_broker broker-a-slave broker-a
   export ROCKETMQ_SLAVE_ADDR=127.0.0.1:$port
+fi
+if [[ -n ${ROCKETMQ_PROXY:-} ]]; then
+  again start_proxy
+  export ROCKETMQ_PROXY_ADDR=127.0.0.1:$port
 fi
 
 unset ROCKETMQ_HOME

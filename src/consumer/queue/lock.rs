@@ -163,17 +163,8 @@ impl QueueLock {
     /// Whether another member may have gone on in the queue since this one last held the lock: what this one
     /// has done may be less than what is committed.
     pub(crate) fn is_in_doubt(&self, now: Instant) -> bool {
-        self.was_held && !(self.is_continuous && self.counts_at_broker(now))
-    }
-
-    /// The same, and not only because the connection broke.
-    pub(crate) fn may_be_anothers(&self, now: Instant) -> bool {
-        self.was_held && (self.is_refused || !self.counts_at_broker(now))
-    }
-
-    fn counts_at_broker(&self, now: Instant) -> bool {
         let counts = |at: Instant| now.saturating_duration_since(at) < COUNTS_AT_BROKER;
-        self.confirmed.is_some_and(counts)
+        self.was_held && !(self.is_continuous && self.confirmed.is_some_and(counts))
     }
 
     /// The committed offset was asked for while the lock is not held. If the queue goes without it, there is

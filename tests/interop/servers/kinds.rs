@@ -25,6 +25,14 @@ pub fn options() -> ClientOptions {
 
 /// All kinds that the broker serves consume, retry and commit with these options.
 pub fn all_consume(options: &ClientOptions, topic: &str) {
+    pushed_and_pulled(options, topic);
+    if Version::from_env() == Version::V5 {
+        pop(options, topic);
+    }
+}
+
+/// The kinds that every server serves.
+pub fn pushed_and_pulled(options: &ClientOptions, topic: &str) {
     let producer = Producer::builder(format!("{topic}-send"));
     let producer = producer.options(options.clone()).send_timeout(PATIENCE);
     let producer = producer.start().unwrap();
@@ -85,9 +93,6 @@ pub fn all_consume(options: &ClientOptions, topic: &str) {
         for queue in admin.subscribe_queues(topic).unwrap() {
             assert_eq!(behind(&queue), 0, "{group}: {queue}");
         }
-    }
-    if Version::from_env() == Version::V5 {
-        pop(options, topic);
     }
 }
 

@@ -49,7 +49,7 @@ pub fn create_topic(broker: &str, topic: &str, queues: u32, perm: u32) {
     create_topic_with(broker, topic, queues, perm, "");
 }
 
-/// The same with attributes (of 5.x): `+queue.type=BatchCQ`.
+/// The same with attributes (of 5.x): `+message.type=NORMAL`, for example.
 pub fn create_topic_with(broker: &str, topic: &str, queues: u32, perm: u32, attributes: &str) {
     let (queues, perm) = (queues.to_string(), perm.to_string());
     let fields = [

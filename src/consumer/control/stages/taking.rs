@@ -62,10 +62,10 @@ pub(in crate::consumer::control) fn doubt(owned: &mut Owned, now: Instant) {
     }
 }
 
-/// The same, if the queue goes on without the lock that it had, and that another member has or may have.
+/// The same, if the queue goes on without the lock that it had.
 pub(in crate::consumer::control) fn doubt_without_lock(owned: &mut Owned, now: Instant) {
     let lock = owned.lock.as_ref();
-    if lock.is_some_and(|lock| lock.goes_without(now) && lock.may_be_anothers(now)) {
+    if lock.is_some_and(|lock| lock.goes_without(now) && lock.is_in_doubt(now)) {
         doubt(owned, now);
     }
 }
