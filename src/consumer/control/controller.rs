@@ -16,7 +16,6 @@ use super::stages::giving_up::{self, Left};
 use super::stages::{commits, fetching, moved, starts, taking};
 use super::tools::Tools;
 use super::watch::Watch;
-use crate::consumer::consume::Mode;
 use crate::consumer::observe;
 use crate::transport::{Connection, Deadline, catch_bug};
 
@@ -103,6 +102,7 @@ impl Controller {
             self.sources.step(&self.tools, now);
             if now >= self.next_commit {
                 self.next_commit = now + self.tools.config.commit_interval;
+                self.links.check(&mut self.queues, &self.tools, now);
                 commits::commit_by_itself(&self.queues, &mut self.tools, now);
             }
             self.watch(now);
@@ -197,9 +197,7 @@ impl Controller {
         if !self.watch.is_due(now) {
             return;
         }
-        if self.tools.leases || self.tools.config.mode == Mode::Ordered {
-            self.links.check(&mut self.queues, &self.tools, now);
-        }
+        self.links.check(&mut self.queues, &self.tools, now);
         self.tools.note_rates(now);
         let found = self.watch.step(&self.queues, &self.tools, now);
         for given in found.recalled {

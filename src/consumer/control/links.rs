@@ -8,6 +8,7 @@ use std::time::Instant;
 use super::locks;
 use super::owned::Queues;
 use super::tools::Tools;
+use crate::consumer::consume::Mode;
 use crate::transport::Connection;
 
 /// The connections over which brokers have confirmed this member, by address.
@@ -41,6 +42,9 @@ impl Links {
     /// Finds brokers whose connection broke: their locks do not count until they have confirmed them
     /// again.
     pub(super) fn check(&self, queues: &mut Queues, tools: &Tools, now: Instant) {
+        if !tools.leases && tools.config.mode != Mode::Ordered {
+            return;
+        }
         let core = &tools.wire.core;
         let brokers = core.routes.brokers();
         for name in names(queues) {
