@@ -200,7 +200,7 @@
 //! | debug | `transport` | a connection that was made, failed or idle; a late answer; an unknown request of a broker; a host name that was resolved |
 //! | debug | `client` | a late reply; a route that is forgotten |
 //! | debug | `producer` | the reason why there is no retry |
-//! | debug | `consumer` | an error of a handler; the offset at which a queue starts; a pull, a commit, a pop, an ack or a send-back that failed; a popped message that came too late; a rebalance in doubt; a lock that was not given in time; whether all members use this library |
+//! | debug | `consumer` | an error of a handler; the offset at which a queue starts; a pull, a commit, a pop, an ack or a send-back that failed; a popped message that came too late; a rebalance in doubt; a lock that was not given in time; a queue that moved to another broker; whether all members use this library |
 //!
 //! Starred events can occur once per message if a server misbehaves. At most ten of them per second
 //! are warnings, for each producer and each client (checks and name servers are limited

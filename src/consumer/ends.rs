@@ -24,7 +24,7 @@ pub(crate) fn ends(
     let brokers = core.routes.brokers();
     let mut gathering = Gathering::new(core, deadline);
     let asked = queues.iter().map(|queue| {
-        let broker = brokers.master(queue.broker())?;
+        let broker = brokers.master_of(queue)?;
         let header = QueueQuery {
             topic: queue.topic().to_owned(),
             queue_id: queue.id(),

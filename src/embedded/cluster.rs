@@ -13,7 +13,7 @@ use super::faults::On;
 use super::group::Group;
 use super::name_server::NameServer;
 use super::server::{Common, ReceivedRequest};
-use super::store::{Store, StoredMessage};
+use super::store::{QueueRef, Store, StoredMessage};
 use super::topics::Topics;
 use crate::message::{MessageQueue, TransactionState};
 use crate::protocol::route::TopicRoute;
@@ -101,6 +101,46 @@ impl Cluster {
     /// existing topic these settings.
     pub fn create_topic(&self, topic: &str, queues: i32) {
         self.topics.create(topic, queues);
+    }
+
+    /// Makes a static topic: its logical queues are hosted by the brokers of these names, each by the one of its
+    /// place.
+    ///
+    /// # Panics
+    /// There is no such broker.
+    #[track_caller]
+    pub fn create_static_topic(&self, topic: &str, hosts: &[&str]) {
+        let hosts = hosts.iter().map(|name| self.broker(name).state.index);
+        self.topics.create_static(topic, &hosts.collect::<Vec<_>>());
+    }
+
+    /// Lets another broker host a logical queue, as `remappingStaticTopic` does: its next messages go there, with
+    /// logical offsets that go on at the next multiple of 10,000; the others stay where they are, and are read
+    /// through the new host. Pulls that wait at the old host are not woken.
+    ///
+    /// # Panics
+    /// There is no such broker, or no such logical queue.
+    #[track_caller]
+    pub fn move_queue(&self, topic: &str, id: i32, to: &str) {
+        let to = &self.broker(to).state;
+        let parts = self.topics.parts(topic, id).unwrap_or_default();
+        let Some(host) = parts.last() else {
+            panic!("{topic} has no logical queue {id}");
+        };
+        let queue = QueueRef {
+            broker: host.broker,
+            topic,
+            queue_id: host.queue_id,
+        };
+        let end = host.first + self.store.bounds(queue).1;
+        let index = usize::try_from(id).unwrap_or(0);
+        self.topics.move_queue(topic, index, to.index, end);
+        // The new host asks the old ones for offsets that it does not have.
+        let before = &self.brokers[host.broker].state;
+        for (key, offset) in before.offsets.of_queue(topic, id) {
+            to.offsets.commit(&key, offset, self.clock.now());
+        }
+        self.changes.note();
     }
 
     /// Changes the numbers of queues that a topic has on one broker. Makes the topic there if it does

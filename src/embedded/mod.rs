@@ -23,6 +23,7 @@
 //! | feature | here | only a real broker |
 //! |---|---|---|
 //! | routes, several brokers and name servers | yes | |
+//! | static topics, logical queues that move | yes ([`Cluster::create_static_topic`], [`Cluster::move_queue`]); as sent to, pulled and committed | what operators ask of groups; sends to any queue |
 //! | topics made on demand (`TBW102`) | yes ([`auto_create_topics`](ClusterBuilder::auto_create_topics)) | |
 //! | sends: V1, V2, batch, oneway | yes | |
 //! | heartbeat, unregistering | yes ([`Broker::producers`], [`Broker::consumers`]); a silent client is forgotten after 120 s | |
@@ -106,8 +107,9 @@
 //! Not yet covered by semantic versioning.
 
 // In reading order: `cluster` and its `builder`, `group`, `service` (which request goes where), `consume`,
-// `broker` and `name_server` (the answers), `groups`, `topics`, `store`, `changes` and `clock` (the state),
-// `release`, `faults` and `server` (requests in, answers out). Imports go in that direction only.
+// `broker` and `name_server` (the answers), `groups`, `topics`, `logical` (queues of static topics), `store`,
+// `changes` and `clock` (the state), `release`, `faults` and `server` (requests in, answers out). Imports go in
+// that direction only.
 mod broker;
 mod builder;
 mod changes;
@@ -117,6 +119,7 @@ mod consume;
 mod faults;
 mod group;
 mod groups;
+mod logical;
 mod name_server;
 mod release;
 mod server;

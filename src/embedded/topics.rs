@@ -8,8 +8,9 @@ use std::sync::Arc;
 
 use parking_lot::RwLock;
 
+use super::logical::{LogicalQueues, Part};
 use super::store::CLUSTER_NAME;
-use crate::protocol::route::{BrokerData, MASTER, QueueData, TopicRoute, perm};
+use crate::protocol::route::{BrokerData, MASTER, QueueData, QueueMapping, TopicRoute, perm};
 
 /// The topic whose settings new topics inherit.
 pub(super) const DEFAULT_TOPIC: &str = "TBW102";
@@ -42,6 +43,8 @@ struct Topic {
     /// By broker.
     configs: BTreeMap<usize, TopicConfig>,
     order_conf: Option<String>,
+    /// Those of a static topic.
+    logical: Option<LogicalQueues>,
 }
 
 /// A topic's settings on one broker.
@@ -139,6 +142,32 @@ impl Topics {
         change(state.topic(topic).configs.entry(broker).or_insert(fresh));
     }
 
+    /// Makes a static topic, whose logical queues are on these brokers.
+    pub(super) fn create_static(&self, topic: &str, hosts: &[usize]) {
+        let mut state = self.state.write();
+        let topic = state.topic(topic);
+        topic.logical = Some(LogicalQueues::new(hosts));
+        hosts.iter().for_each(|broker| topic.resize(*broker));
+    }
+
+    /// The parts of a logical queue, the one at its host last: none if the queue does not exist. `None`: the
+    /// topic is not a static one.
+    pub(super) fn parts(&self, topic: &str, id: i32) -> Option<Vec<Part>> {
+        let state = self.state.read();
+        let logical = state.topics.get(topic)?.logical.as_ref()?;
+        Some(logical.parts(id).to_vec())
+    }
+
+    /// Lets another broker host a logical queue, which has had messages up to this offset.
+    pub(super) fn move_queue(&self, topic: &str, id: usize, broker: usize, end: i64) {
+        let mut state = self.state.write();
+        let topic = state.topic(topic);
+        if let Some(logical) = &mut topic.logical {
+            logical.move_to(id, broker, end);
+            topic.resize(broker);
+        }
+    }
+
     pub(super) fn set_order(&self, topic: &str, order_conf: Option<String>) {
         self.state.write().topic(topic).order_conf = order_conf;
     }
@@ -166,13 +195,26 @@ impl Topics {
             return Some(route.clone());
         }
         let topic = state.topics.get(topic)?;
+        let mapping = |index: usize, name: &str| {
+            let logical = topic.logical.as_ref()?;
+            Some(QueueMapping {
+                scope: "__global__".to_owned(),
+                total_queues: i32::try_from(logical.len()).unwrap_or(i32::MAX),
+                bname: name.to_owned(),
+                epoch: logical.epoch,
+                curr_id_map: logical.hosted_by(index),
+            })
+        };
         let mut route = TopicRoute {
             order_topic_conf: topic.order_conf.clone(),
             ..TopicRoute::default()
         };
-        for (broker, config) in &topic.configs {
-            let broker = &state.brokers[*broker];
+        for (index, config) in &topic.configs {
+            let broker = &state.brokers[*index];
             if broker.alive {
+                let mapping = mapping(*index, &broker.name);
+                let mappings = &mut route.topic_queue_mapping_by_broker;
+                mappings.extend(mapping.map(|mapping| (broker.name.to_string(), mapping)));
                 route.broker_datas.push(broker.data());
                 route.queue_datas.push(QueueData {
                     broker_name: broker.name.to_string(),
@@ -184,6 +226,18 @@ impl Topics {
             }
         }
         (!route.broker_datas.is_empty()).then_some(route)
+    }
+}
+
+impl Topic {
+    /// Gives a broker of a static topic as many queues as it uses.
+    fn resize(&mut self, broker: usize) {
+        let used = self
+            .logical
+            .as_ref()
+            .map_or(0, |logical| logical.used(broker));
+        let config = TopicConfig::new(used, perm::READ | perm::WRITE);
+        self.configs.insert(broker, config);
     }
 }
 

@@ -340,12 +340,20 @@ impl MessageView {
 
 /// For consumers: properties of a message that are not in its bytes.
 impl MessageView {
-    /// As received from this queue. `delta` is added to the offset, for static topics.
-    pub(crate) fn of_queue(mut self, queue: &MessageQueue, delta: i64) -> MessageView {
+    /// As received from this queue.
+    pub(crate) fn of_queue(mut self, queue: &MessageQueue) -> MessageView {
         let inner = self.inner();
         inner.came.queue = Some(queue.clone());
         inner.fixed.queue_id = queue.id();
-        inner.fixed.queue_offset = inner.fixed.queue_offset.saturating_add(delta);
+        self
+    }
+
+    /// At an offset that is higher by `delta`.
+    pub(crate) fn shifted(mut self, delta: i64) -> MessageView {
+        if delta != 0 {
+            let fixed = &mut self.inner().fixed;
+            fixed.queue_offset = fixed.queue_offset.saturating_add(delta);
+        }
         self
     }
 

@@ -62,6 +62,14 @@ pub struct QueueMapping {
     pub curr_id_map: BTreeMap<i32, i32>,
 }
 
+/// What the broker names of logical queues begin with.
+const LOGICAL: &str = "__syslo__";
+
+/// Whether this broker name is that of logical queues.
+pub(crate) fn is_logical(broker: &str) -> bool {
+    broker.starts_with(LOGICAL)
+}
+
 fn global_scope() -> String {
     "__global__".to_owned()
 }
@@ -76,7 +84,7 @@ impl QueueMapping {
         } else {
             scope
         };
-        format!("__syslo__{scope}")
+        format!("{LOGICAL}{scope}")
     }
 }
 

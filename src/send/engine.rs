@@ -121,6 +121,7 @@ impl Engine {
                     ResponseCode::TOPIC_NOT_EXIST
                         | ResponseCode::SYSTEM_BUSY
                         | ResponseCode::NO_PERMISSION
+                        | ResponseCode::NOT_LEADER_FOR_QUEUE
                 )
             ),
             _ => false,

@@ -148,11 +148,11 @@ pub(super) fn may_be_stored(code: i32, remark: Option<&str>) -> bool {
     code == response::SYSTEM_ERROR && !refused
 }
 
-/// The queue is not there (any more). Brokers 4.x answer that too with the code that means nothing in
+/// The queue is not there (any more): a logical one may have moved. Brokers 4.x answer that too with the code that means nothing in
 /// particular.
 fn is_wrong_queue(code: i32, remark: &str) -> bool {
     match code {
-        response::INVALID_PARAMETER => true,
+        response::INVALID_PARAMETER | response::NOT_LEADER_FOR_QUEUE => true,
         response::SYSTEM_ERROR => {
             remark.starts_with("request queueId[") && remark.contains("is illegal")
         }

@@ -433,6 +433,36 @@ fn a_static_topic_is_sent_to_the_hosts_of_its_logical_queues() {
     }
 }
 
+#[test]
+fn a_send_finds_the_new_host_of_a_logical_queue() {
+    let cluster = Cluster::builder().brokers(2).start().expect("free ports");
+    cluster.create_static_topic("T", &["broker-a"]);
+    let producer = producer(&cluster);
+    let send = || producer.send(&message("x")).expect("a receipt");
+    assert_eq!(send().queue_offset(), 0);
+    cluster.move_queue("T", 0, "broker-b");
+    let receipt = send();
+    assert_eq!((receipt.queue_offset(), receipt.attempts()), (10_000, 2));
+    assert_eq!(receipt.queue().broker(), "__syslo__global__");
+    let queue = receipt.queue();
+    let elsewhere = Producer::builder("other").name_server(cluster.name_server());
+    let elsewhere = elsewhere.start().expect("a producer");
+    assert!(elsewhere.send(&message("x")).is_ok());
+    cluster.move_queue("T", 0, "broker-a");
+    assert_eq!(
+        elsewhere.admin().max_offset(queue).expect("an answer"),
+        20_000
+    );
+    // A send to a chosen queue has one attempt; the next one has the new route.
+    let to_queue = || producer.prepare(&message("x")).queue(queue.clone()).send();
+    let error = to_queue().expect_err("another host");
+    assert_eq!(
+        error.response_code(),
+        Some(ResponseCode::NOT_LEADER_FOR_QUEUE)
+    );
+    eventually("it has the new route", || to_queue().is_ok());
+}
+
 /// Its connection is kept by refreshes, as slaves are read from.
 #[test]
 fn the_connection_to_a_slave_that_a_route_names_is_kept() {

@@ -21,6 +21,7 @@ mod retry;
 mod shutdown;
 mod simple;
 mod start;
+mod static_topics;
 #[path = "../support/mod.rs"]
 mod support;
 mod trace;

@@ -30,6 +30,7 @@ mod servers;
 mod simple;
 mod slave;
 mod starts;
+mod static_topics;
 mod strict;
 #[path = "../support/mod.rs"]
 mod support;

@@ -8,7 +8,7 @@ use crate::client::api::{broker, queue as queues, topic as topics};
 use crate::client::config::Names;
 use crate::client::core::{Client, ClientCore};
 use crate::client::routes::PublishInfo;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, ResponseCode, Result};
 use crate::message::{LONGEST_TOPIC, MessageQueue, MessageView, check_name, name};
 use crate::protocol::admin::{CreateTopic, QueryMessage, QueueQuery, RecallMessage, ViewMessage};
 use crate::protocol::consumer::offset::QueryOffset;
@@ -359,16 +359,21 @@ impl Admin {
         let deadline = self.begin()?;
         let topic = self.on_wire(queue.topic());
         let routes = &self.inner().routes;
-        let broker = match routes.known_host(&topic, queue) {
-            Some(broker) => broker,
-            None => {
-                let route = self.route(&topic, deadline)?;
-                let info = PublishInfo::new(&queue.topic().into(), &route);
-                info.master_of(info.host(queue))?.clone()
-            }
+        let look_up = || {
+            let route = self.route(&topic, deadline)?;
+            let info = PublishInfo::new(&queue.topic().into(), &route);
+            info.master_of(info.host(queue)).cloned()
         };
-        ask(self, &self.address(&broker), deadline)
-            .map_err(|error| error.on_topic(&queue.topic().into()))
+        let known = routes.known_host(&topic, queue);
+        let broker = known.clone().map_or_else(look_up, Ok)?;
+        let mut answer = ask(self, &self.address(&broker), deadline);
+        let code = answer.as_ref().err().and_then(Error::response_code);
+        if known.is_some() && code == Some(ResponseCode::NOT_LEADER_FOR_QUEUE) {
+            // It has moved since the route was looked up.
+            self.inner().refresh_soon(&topic);
+            answer = ask(self, &self.address(&look_up()?), deadline);
+        }
+        answer.map_err(|error| error.on_topic(&queue.topic().into()))
     }
 
     /// One address of each broker of a topic's route.

@@ -148,7 +148,7 @@ impl DeadLetters {
                 Ok(message) if message.store_timestamp() < self.since => {}
                 Ok(message) => {
                     let message = self.admin.named_for_users(message);
-                    self.read.push_back(Ok(message.of_queue(&rest.queue, 0)));
+                    self.read.push_back(Ok(message.of_queue(&rest.queue)));
                 }
                 Err(error) => self.read.push_back(Err(Error::from(error))),
             }

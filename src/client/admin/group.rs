@@ -125,6 +125,8 @@ impl GroupAdmin {
     /// | from 5.2 on | any | the broker commits the offset, ignores other commits until the next request for messages, and answers that one with the offset |
     /// | older | connected | the broker notifies them; it does not wait until they have done it |
     /// | older | none | the offset is committed from here |
+    /// | any, of a static topic | connected | refused: brokers reset their own queues, not logical ones |
+    /// | any, of a static topic | none | the offset is committed from here |
     ///
     /// Messages that members have at that time are still handled. A member of this crate asks anew within 15 s,
     /// which is how long a broker may hold its request. Broadcasting consumers keep their own offsets: they are

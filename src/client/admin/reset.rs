@@ -1,7 +1,8 @@
 //! Resets of a group's offsets.
 //!
 //! One request (222) has two meanings. Brokers from 5.2 on reset the group themselves. Older ones notify its
-//! members, refuse if none is connected, and reset all queues of the topic whatever queue the request names.
+//! members, refuse if none is connected, and reset all queues of the topic whatever queue the request names. Both
+//! mean the broker's own queues: offsets of logical ones are committed instead, while no member is connected.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use crate::error::{Error, ErrorKind, ResponseCode, Result};
 use crate::message::MessageQueue;
 use crate::protocol::consumer::asked::ResetOffsets;
 use crate::protocol::consumer::offset::CommitOffset;
+use crate::protocol::route::is_logical;
 use crate::transport::Deadline;
 
 /// Version 5.2.0 (Java's number), the first one that resets single queues.
@@ -93,6 +95,10 @@ struct Resetting<'a> {
 
 impl Resetting<'_> {
     fn all(&self, queues: &[MessageQueue], to: ResetTo) -> Result<Offsets> {
+        if queues.iter().any(|queue| is_logical(queue.broker())) {
+            self.check_no_member()?;
+            return self.commit_all(queues, to);
+        }
         let timestamp = match to {
             ResetTo::Start => 0,
             ResetTo::End => -1,
@@ -136,6 +142,10 @@ impl Resetting<'_> {
         if !(begin..=end).contains(&offset) {
             let text = format!("{queue} has the offsets from {begin} to {end}, not {offset}");
             return Err(Error::invalid(text));
+        }
+        if is_logical(queue.broker()) {
+            self.check_no_member()?;
+            return self.commit(queue, offset);
         }
         let too_old = || {
             let text = "the broker can reset a single queue only while no member of the group is \
@@ -185,6 +195,15 @@ impl Resetting<'_> {
         let remoting = self.admin.remoting();
         let connected = groups::connections(remoting, self.master, self.group, self.deadline)?;
         Ok(connected.map(|(_, version)| version))
+    }
+
+    /// A member would overwrite what is committed.
+    fn check_no_member(&self) -> Result<()> {
+        if self.connected()?.is_none() {
+            return Ok(());
+        }
+        let text = "the queues of a static topic can be reset only while no member of the group is connected";
+        Err(Error::new(ErrorKind::Broker, text).at(self.master))
     }
 
     /// Whether an old broker refused because it had no member to notify. It says so with 206, or with 1 if the

@@ -1,8 +1,11 @@
 //! The addresses of all brokers of the known routes.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
+use super::logical::{self, Hosts};
+use crate::message::MessageQueue;
 use crate::protocol::route::{MASTER, TopicRoute};
 
 /// The addresses of brokers by name and id: 0 is the master, other ids are slaves. A broker's addresses
@@ -10,6 +13,8 @@ use crate::protocol::route::{MASTER, TopicRoute};
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Brokers {
     by_name: BTreeMap<Arc<str>, BTreeMap<i64, Arc<str>>>,
+    /// The hosts of the queues of static topics, by topic (on the wire).
+    hosts: BTreeMap<Arc<str>, Hosts>,
 }
 
 /// The address of a pull.
@@ -21,15 +26,23 @@ pub(crate) struct PullAddress {
 }
 
 impl Brokers {
-    /// Those of one route.
+    /// The addresses of one route.
     pub(in crate::client) fn of(route: &TopicRoute) -> Brokers {
         let mut brokers = Brokers::default();
-        brokers.add(route);
+        brokers.add_addresses(route);
         brokers
     }
 
-    /// Takes over the addresses of a route.
-    pub(super) fn add(&mut self, route: &TopicRoute) {
+    /// Takes over the route of a topic (on the wire).
+    pub(super) fn add(&mut self, topic: &Arc<str>, route: &TopicRoute) {
+        self.add_addresses(route);
+        let hosts = logical::hosts(route);
+        if !hosts.is_empty() {
+            self.hosts.insert(topic.clone(), hosts);
+        }
+    }
+
+    fn add_addresses(&mut self, route: &TopicRoute) {
         for data in &route.broker_datas {
             let addresses = data.broker_addrs.iter();
             let addresses = addresses.map(|(id, address)| (*id, address.as_str().into()));
@@ -60,6 +73,27 @@ impl Brokers {
         self.by_name.get(name)?.get(&MASTER)
     }
 
+    /// The name of the broker that a queue (on the wire) is on: the one that the queue names, unless its topic is
+    /// a static one.
+    pub(crate) fn host<'a>(&'a self, queue: &'a MessageQueue) -> &'a Arc<str> {
+        let hosts = self.hosts.get(queue.topic());
+        hosts.map_or(queue.shared_broker(), |hosts| hosts.of(queue))
+    }
+
+    /// The address of the master that a queue (on the wire) is on.
+    pub(crate) fn master_of(&self, queue: &MessageQueue) -> Option<&Arc<str>> {
+        self.master(self.host(queue))
+    }
+
+    /// The address of the broker that has a message of a queue (on the wire). When a queue of a static topic moves,
+    /// its messages stay where they were stored.
+    pub(crate) fn keeper(&self, queue: &MessageQueue, stored_at: SocketAddr) -> Option<Arc<str>> {
+        match self.hosts.contains_key(queue.topic()) {
+            true => Some(stored_at.to_string().into()),
+            false => self.master_of(queue).cloned(),
+        }
+    }
+
     /// The address of a broker with this id, or else the next one that may do (Java's
     /// `findBrokerAddressInSubscribe`): for a slave that of the next id; unless it must be `only_this`
     /// one, then any address of the broker.
@@ -84,18 +118,22 @@ impl Brokers {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::route::BrokerData;
+    use crate::protocol::route::{BrokerData, QueueMapping};
+
+    fn data(name: &str, ids: &[i64]) -> BrokerData {
+        BrokerData {
+            broker_name: name.into(),
+            broker_addrs: ids.iter().map(|id| (*id, format!("{name}:{id}"))).collect(),
+            ..BrokerData::default()
+        }
+    }
 
     fn brokers(routes: &[&[(&str, &[i64])]]) -> Brokers {
         let mut brokers = Brokers::default();
         for route in routes {
-            let data = |(name, ids): &(&str, &[i64])| BrokerData {
-                broker_name: (*name).into(),
-                broker_addrs: ids.iter().map(|id| (*id, format!("{name}:{id}"))).collect(),
-                ..BrokerData::default()
-            };
-            brokers.add(&TopicRoute {
-                broker_datas: route.iter().map(data).collect(),
+            let datas = route.iter().map(|(name, ids)| data(name, ids));
+            brokers.add_addresses(&TopicRoute {
+                broker_datas: datas.collect(),
                 ..TopicRoute::default()
             });
         }
@@ -128,6 +166,48 @@ mod tests {
                 "{name} {id} {only_this}"
             );
         }
+    }
+
+    #[test]
+    fn a_logical_queue_is_at_its_host_and_its_messages_are_where_they_were_stored() {
+        let mapping = |broker: &str, epoch, id| QueueMapping {
+            scope: "__global__".into(),
+            total_queues: 3,
+            bname: broker.into(),
+            epoch,
+            curr_id_map: [(0, 5), (id, 6)].into(),
+        };
+        let mut route = TopicRoute {
+            broker_datas: ["a", "b"].map(|name| data(name, &[0])).into(),
+            ..TopicRoute::default()
+        };
+        let mut brokers = Brokers::default();
+        brokers.add(&"plain".into(), &route);
+        let by_broker = [("a", mapping("a", 2, 1)), ("b", mapping("b", 3, 1))];
+        let by_broker = by_broker.map(|(name, mapping)| (name.to_owned(), mapping));
+        route.topic_queue_mapping_by_broker = by_broker.into();
+        brokers.add(&"T".into(), &route);
+        let logical = |topic, id| MessageQueue::new(topic, "__syslo__global__", id);
+        let at = |queue: &MessageQueue| brokers.master_of(queue).map(|at| at.to_string());
+        assert_eq!(
+            at(&logical("T", 0)).as_deref(),
+            Some("b:0"),
+            "the later epoch"
+        );
+        assert_eq!(at(&logical("T", 2)), None, "nobody hosts it");
+        assert_eq!(at(&logical("plain", 0)), None);
+        assert_eq!(
+            at(&MessageQueue::new("plain", "a", 0)).as_deref(),
+            Some("a:0")
+        );
+        let stored_at = "10.0.0.1:10911".parse().expect("an address");
+        let keeper =
+            |queue: &MessageQueue| brokers.keeper(queue, stored_at).map(|at| at.to_string());
+        assert_eq!(keeper(&logical("T", 0)).as_deref(), Some("10.0.0.1:10911"));
+        assert_eq!(
+            keeper(&MessageQueue::new("plain", "b", 0)).as_deref(),
+            Some("b:0")
+        );
     }
 
     #[test]

@@ -2,8 +2,9 @@
 //!
 //! - `table`: the known routes ([`Route`]), and the listeners of changes (`Routes::listen`; a member is none by
 //!   joining)
+//! - `logical`: the queues of a static topic, and the brokers that host them
 //! - `publish`, `subscribe`: the views of a route: where to write, and what can be read
-//! - `brokers`: the addresses of all brokers, by name and id
+//! - `brokers`: the addresses of all brokers, by name and id, and by queue
 //! - `finder`: [`Routes`]; finds a route that is not known, one lookup for all that need it
 //! - `name_server`: the name servers, asked in the order of `choice`; their list may come from the web
 //!   (`discovery`, or `no_discovery` without that feature)
@@ -16,6 +17,7 @@ mod choice;
 #[cfg_attr(not(feature = "discovery"), path = "no_discovery.rs")]
 mod discovery;
 mod finder;
+mod logical;
 mod name_server;
 mod publish;
 mod refresh;

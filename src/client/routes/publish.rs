@@ -1,16 +1,13 @@
 //! The publish view of a route: where messages of a topic can be written.
 
-use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use super::logical::{self, Hosts, MOST_QUEUES};
 use crate::error::{Error, ErrorKind, Printable, Result};
 use crate::message::MessageQueue;
 use crate::protocol::route::{TopicRoute, perm};
-
-/// The most queues of one topic that are taken from a route.
-pub(super) const MOST_QUEUES: usize = 65_536;
 
 /// The writable queues of a topic, derived from a route: Java's `TopicPublishInfo`.
 #[derive(Debug)]
@@ -30,9 +27,8 @@ pub(crate) struct PublishInfo {
     closed: bool,
     /// Whether the queues have more than one broker's name.
     several_brokers: bool,
-    /// The broker that hosts each logical queue of a static topic, by logical broker name and queue
-    /// number; empty for other topics.
-    hosts: BTreeMap<(Arc<str>, i32), Arc<str>>,
+    /// The hosts of a static topic's queues; empty for other topics.
+    hosts: Hosts,
 }
 
 /// Where a message for a queue goes.
@@ -90,7 +86,7 @@ impl PublishInfo {
             orphans: false,
             closed: false,
             several_brokers: false,
-            hosts: BTreeMap::new(),
+            hosts: Hosts::default(),
         };
         match route
             .order_topic_conf
@@ -98,10 +94,10 @@ impl PublishInfo {
             .filter(|conf| !conf.is_empty())
         {
             Some(conf) => info.add_ordered(topic, conf),
-            None if !route.topic_queue_mapping_by_broker.is_empty() => {
-                info.add_static(topic, route)
-            }
-            None => info.add_writable(topic, route),
+            None => match logical::queues(topic, route) {
+                Some(queues) => (info.queues, info.hosts) = (queues, logical::hosts(route)),
+                None => info.add_writable(topic, route),
+            },
         }
         let is_orphan = |queue: &MessageQueue| info.master(info.host(queue)).is_none();
         info.orphans = info.queues.iter().any(is_orphan);
@@ -120,12 +116,8 @@ impl PublishInfo {
     }
 
     /// The broker that a queue is on: the one it names, unless its topic is a static one.
-    pub(crate) fn host<'a>(&'a self, queue: &'a MessageQueue) -> &'a str {
-        if self.hosts.is_empty() {
-            return queue.broker();
-        }
-        let key = (queue.shared_broker().clone(), queue.id());
-        self.hosts.get(&key).map_or(queue.broker(), |host| host)
+    pub(crate) fn host<'a>(&'a self, queue: &'a MessageQueue) -> &'a Arc<str> {
+        self.hosts.of(queue)
     }
 
     /// The master's address of a broker to which a message or the end of a transaction goes.
@@ -178,7 +170,11 @@ impl PublishInfo {
     /// The brokers that messages are written to, with their masters' addresses, by name.
     pub(crate) fn brokers(&self) -> Vec<(Arc<str>, Arc<str>)> {
         // Most are next to others of their broker.
-        let mut hosts: Vec<&str> = self.queues.iter().map(|queue| self.host(queue)).collect();
+        let mut hosts: Vec<&str> = self
+            .queues
+            .iter()
+            .map(|queue| &**self.host(queue))
+            .collect();
         hosts.dedup();
         hosts.sort_unstable();
         let masters = self.masters.iter();
@@ -197,10 +193,7 @@ impl PublishInfo {
     /// Those of [`master_of`](PublishInfo::master_of).
     pub(crate) fn target(&self, queue: &MessageQueue) -> Result<Target<'_>> {
         let broker = queue.shared_broker();
-        let host = match self.hosts.is_empty() {
-            true => broker.clone(),
-            false => self.host(queue).into(),
-        };
+        let host = self.host(queue).clone();
         // Every send asks: not a walk through all queues.
         let first = self.queues.first().map(MessageQueue::broker);
         let has_other_broker =
@@ -221,28 +214,6 @@ impl PublishInfo {
                 }
             }
         }
-    }
-
-    /// The logical queues of a static topic: all numbers up to the total that the latest epoch
-    /// names, also those that no broker hosts now (they cannot be reached).
-    fn add_static(&mut self, topic: &Arc<str>, route: &TopicRoute) {
-        let mut mappings: Vec<_> = route.topic_queue_mapping_by_broker.values().collect();
-        // If two brokers claim a queue, the later epoch comes last and wins.
-        mappings.sort_by_key(|mapping| mapping.epoch);
-        let mut totals: BTreeMap<Arc<str>, i32> = BTreeMap::new();
-        for mapping in mappings {
-            let logical: Arc<str> = mapping.logical_broker().into();
-            let host: Arc<str> = mapping.bname.as_str().into();
-            let ids = mapping.curr_id_map.keys().take(MOST_QUEUES);
-            self.hosts
-                .extend(ids.map(|id| ((logical.clone(), *id), host.clone())));
-            let total = totals.entry(logical).or_insert(0);
-            *total = mapping.total_queues.max(*total);
-        }
-        for (logical, total) in totals {
-            self.add_queues(topic, &logical, total);
-        }
-        self.queues.sort_by_key(MessageQueue::id);
     }
 
     fn add_writable(&mut self, topic: &Arc<str>, route: &TopicRoute) {

@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
-use super::publish::{MOST_QUEUES, PublishInfo};
+use super::logical::{self, MOST_QUEUES};
 use crate::message::MessageQueue;
 use crate::protocol::route::{QueueData, TopicRoute, perm};
 
-/// The readable queues of a route, by broker name and number. They need no master.
+/// The readable queues of a route, by broker name and number. They need no master. Of a static topic all logical
+/// queues count, also those that no broker hosts now: all members divide the same ones at any time.
 pub(crate) fn subscribe_queues(topic: &Arc<str>, route: &TopicRoute) -> Vec<MessageQueue> {
-    if !route.topic_queue_mapping_by_broker.is_empty() {
-        return PublishInfo::new(topic, route).queues;
+    if let Some(mut queues) = logical::queues(topic, route) {
+        queues.sort();
+        return queues;
     }
     let mut queues = Vec::new();
     let readable = |data: &&QueueData| data.perm & perm::READ != 0;

@@ -9,7 +9,7 @@ use super::brokers::Brokers;
 use super::publish::PublishInfo;
 use super::subscribe::subscribe_queues;
 use crate::message::MessageQueue;
-use crate::protocol::route::TopicRoute;
+use crate::protocol::route::{TopicRoute, perm};
 use crate::sync::{Mutex, RwLock};
 
 /// However many sends suspect a route, it is looked up out of turn at most this often.
@@ -152,7 +152,7 @@ impl Table {
         state.known.insert(topic.clone(), Arc::new(known));
         match before {
             // Its broker addresses are newer than all others.
-            None => Arc::make_mut(&mut state.brokers).add(route.raw()),
+            None => Arc::make_mut(&mut state.brokers).add(topic, route.raw()),
             // Addresses may be gone.
             Some(_) => state.gather_brokers(),
         }
@@ -169,11 +169,11 @@ impl Table {
 
 impl State {
     fn gather_brokers(&mut self) {
-        let mut routes: Vec<_> = self.known.values().collect();
-        routes.sort_by_key(|known| known.confirmed());
+        let mut routes: Vec<_> = self.known.iter().collect();
+        routes.sort_by_key(|(_, known)| known.confirmed());
         let mut brokers = Brokers::default();
-        for known in routes {
-            brokers.add(known.route.raw());
+        for (topic, known) in routes {
+            brokers.add(topic, known.route.raw());
         }
         self.brokers = Arc::new(brokers);
     }
@@ -280,12 +280,25 @@ impl Route {
             .get_or_init(|| Arc::new(PublishInfo::new(&self.topic, &self.raw)))
     }
 
+    /// Whether the topic has logical queues.
+    pub(crate) fn is_static(&self) -> bool {
+        !self.raw.topic_queue_mapping_by_broker.is_empty()
+    }
+
     /// The queues that can be read, sorted by broker name and number.
     pub(crate) fn subscribe(&self) -> &Arc<[MessageQueue]> {
         self.subscribe.get_or_init(|| match self.is_default {
             true => Arc::new([]),
             false => subscribe_queues(&self.topic, &self.raw).into(),
         })
+    }
+
+    /// The names of the brokers that can be read, whose own queues POP reads: brokers do not map these.
+    pub(crate) fn popped(&self) -> impl Iterator<Item = &str> {
+        let datas = self.raw.queue_datas.iter();
+        let readable = datas.filter(|data| data.perm & perm::READ != 0 && data.read_queue_nums > 0);
+        let named = readable.filter(|_| !self.is_default);
+        named.map(|data| data.broker_name.as_str())
     }
 
     /// Whether both routes are equal.

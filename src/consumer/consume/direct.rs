@@ -59,7 +59,7 @@ fn handle(direct: &Direct, shared: &Shared, handler: &dyn Handler) -> Result<End
     let topic = topic_of(&message, is_retry, &shared.topics);
     let broker = direct.broker.as_deref().unwrap_or_default();
     let queue = MessageQueue::new(topic.clone(), broker, message.queue_id());
-    let message = message.with_topic(topic).of_queue(&queue, 0);
+    let message = message.with_topic(topic).of_queue(&queue);
     // The queue may be another member's. Its real state does not change.
     let place = Assigned::new(0, queue.clone(), queue, 1, false);
     let mut ended = handler.handle(&Arc::new(place), &[message]);

@@ -84,7 +84,7 @@ fn unpack_one(
             message.with_reconsume_times(times)
         }
     };
-    let message = message.of_queue(&queue.shown, 0);
+    let message = message.of_queue(&queue.shown);
     if !shared.config.hooks.pass(&message) {
         return Ok(None);
     }

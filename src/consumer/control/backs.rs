@@ -90,10 +90,13 @@ impl Backs {
     fn ask(&mut self, id: u64, tools: &Tools, now: Instant) -> Option<u64> {
         let back = self.open.get(&id)?;
         let header = header(&back.given, &tools.wire, &tools.config);
-        let queue = &back.given.queue.queue;
-        if tools.wire.send_back(queue, &header, now, Asked::Back(id)) {
+        if tools
+            .wire
+            .send_back(&back.given, &header, now, Asked::Back(id))
+        {
             return None;
         }
+        let queue = &back.given.queue.queue;
         // No broker has an address: a later route may have one.
         tools.wire.core.refresh_soon(&queue.topic().into());
         self.agenda.insert((now + Duration::from_secs(1), id));

@@ -9,7 +9,7 @@ use super::corrupt::{Corrupt, Fate};
 use super::group::{Divider, Missing, Sources};
 use super::inbox::{Answered, Asked, Event, GivenBack, Order};
 use super::life::{Beginning, Ending};
-use super::links::Links;
+use super::links::{self, Links};
 use super::locks;
 use super::owned::{Owned, Queues, Stage};
 use super::stages::giving_up::{self, Left};
@@ -132,11 +132,8 @@ impl Controller {
                 }
                 None => self.stray(number, now),
             },
-            Event::Flag => {
-                if self.begun.inbox.take_rebalance() {
-                    self.divide_soon(now);
-                }
-            }
+            Event::Flag if !self.begun.inbox.take_rebalance() => {}
+            Event::Flag => self.divide_soon(now),
             Event::Tell(event) => self.tools.events.tell(*event),
             Event::Settled => {}
             Event::Confirmed(connection) => self.confirmed(&connection, now),
@@ -167,6 +164,7 @@ impl Controller {
 
     /// The members or the routes may have changed.
     fn divide_soon(&mut self, now: Instant) {
+        links::follow_hosts(&mut self.queues, &mut self.tools, now);
         self.divider.rounds.pace.ask(now);
         self.sources.pace.ask(now);
     }
@@ -224,8 +222,8 @@ impl Controller {
         if is_quiet && left == 0 {
             self.queues.forget_stray(number);
             if self.tools.holds_locks {
-                let broker = stray.queue.shared_broker().clone();
                 let queue = vec![stray.queue.clone()];
+                let broker = self.tools.wire.host(&stray.queue);
                 self.tools.wire.unlock(&broker, queue, now);
             }
             self.divider.rounds.pace.ask(now);
@@ -235,6 +233,7 @@ impl Controller {
     fn answer(&mut self, answered: Answered, now: Instant) {
         let Answered { asked, outcome, at } = answered;
         let tools = &mut self.tools;
+        links::look_up_host(&asked, &outcome, &self.queues, tools);
         let number = match asked {
             Asked::Members { round, nth } => {
                 return self.divider.rounds.answered(round, nth, outcome);

@@ -9,6 +9,7 @@ use crate::consumer::config::OnCorrupt;
 use crate::consumer::observe::Event;
 use crate::consumer::queue::Payload;
 use crate::protocol::code::response;
+use crate::protocol::consumer::pull::PullAnswer;
 use crate::protocol::message::Messages;
 use crate::transport::Outcome;
 
@@ -53,7 +54,7 @@ impl Corrupt {
                 self.0.remove(&key);
                 let message = packed.as_stored().clone();
                 return Some(Fate::GiveBack(GivenBack {
-                    message: message.of_queue(&unread.queue.shown, 0),
+                    message: message.of_queue(&unread.queue.shown),
                     queue: unread.queue,
                     ticket: unread.ticket,
                     level: -1,
@@ -84,7 +85,9 @@ impl Corrupt {
             .ok()
             .filter(|answer| answer.code == response::SUCCESS);
         let packed = again.and_then(|answer| {
-            let mut found = Messages::new(answer.body).filter_map(Result::ok);
+            let delta = PullAnswer::decode(&answer.ext).map_or(0, |header| header.delta());
+            let found = Messages::new(answer.body).filter_map(Result::ok);
+            let mut found = found.map(|packed| packed.shifted(delta));
             found.find(|packed| u64::try_from(packed.queue_offset()) == Ok(unread.offset))
         });
         let (payload, at) = match packed {

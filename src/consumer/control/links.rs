@@ -1,15 +1,21 @@
-//! The connections over which brokers know this member. A broker behind a new connection may be a new
-//! process: without its locks, and with older offsets.
+//! The connections over which brokers know this member, and the brokers that its queues are on. A broker behind a
+//! new connection may be a new process: without its locks, and with older offsets. A queue of a static topic moves when
+//! an operator maps it to another broker.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
+use super::inbox::Asked;
 use super::locks;
-use super::owned::Queues;
+use super::owned::{Owned, Queues};
 use super::tools::Tools;
+use crate::consumer::LOG;
 use crate::consumer::consume::Mode;
-use crate::transport::Connection;
+use crate::logging;
+use crate::protocol::code::response;
+use crate::protocol::route::MASTER;
+use crate::transport::{Connection, Outcome};
 
 /// The connections over which brokers have confirmed this member, by address.
 #[derive(Default)]
@@ -61,6 +67,48 @@ impl Links {
 
 /// The brokers of this member's queues.
 fn names(queues: &Queues) -> BTreeSet<Arc<str>> {
-    let names = queues.iter().map(|owned| owned.queue().shared_broker());
-    names.cloned().collect()
+    queues.iter().map(|owned| owned.host.clone()).collect()
+}
+
+/// Has a route looked up if a broker answered that it does not host the queue that it was asked about.
+pub(super) fn look_up_host(asked: &Asked, outcome: &Outcome, queues: &Queues, tools: &Tools) {
+    let answer = outcome.as_ref().ok();
+    if answer.is_none_or(|answer| answer.code != response::NOT_LEADER_FOR_QUEUE) {
+        return;
+    }
+    let of = |number: &u64| queues.get(*number).map(Owned::queue);
+    let queue = match asked {
+        Asked::Start(number) | Asked::Check(number) | Asked::Bound(number) => of(number),
+        Asked::Earliest(number) => of(number),
+        Asked::Pull(pull) => of(&pull.number),
+        Asked::Commit(commit, _) => Some(&commit.queue),
+        Asked::Committed(queue) => Some(queue),
+        Asked::Reread(unread) => Some(&unread.queue.queue),
+        _ => None,
+    };
+    if let Some(queue) = queue {
+        tools.wire.core.refresh_soon(&queue.topic().into());
+    }
+}
+
+/// A route may have changed: notes the queues that other brokers host now. Their offsets are logical ones and stay;
+/// the new host knows neither the locks nor, perhaps, the latest offsets.
+pub(super) fn follow_hosts(queues: &mut Queues, tools: &mut Tools, now: Instant) {
+    let brokers = tools.wire.core.routes.brokers();
+    for number in queues.numbers() {
+        let Some(owned) = queues.get_mut(number) else {
+            continue;
+        };
+        let host = brokers.host(owned.queue()).clone();
+        if host == owned.host {
+            continue;
+        }
+        let queue = &owned.assigned.shown;
+        logging::debug!(target: LOG, "{queue}: moved from {} to {host}", owned.host);
+        tools.progress.is_on(owned.queue(), &host);
+        owned.host = host;
+        owned.fetch.broker_id = MASTER;
+        locks::forget(owned, now);
+        queues.look_at(number, Some(now));
+    }
 }

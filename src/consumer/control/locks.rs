@@ -20,7 +20,7 @@ use crate::transport::Outcome;
 /// Notes a queue whose lock must be asked for or renewed now. Returns when to look again.
 pub(super) fn step(owned: &mut Owned, tools: &mut Tools, now: Instant) -> Option<Instant> {
     let number = owned.number();
-    let broker = owned.assigned.queue.shared_broker().clone();
+    let broker = owned.host.clone();
     let lock = owned.lock.as_mut()?;
     if lock.ask_at().is_some_and(|at| at <= now) {
         lock.ask(now);
@@ -111,8 +111,7 @@ pub(super) fn unlock(owned: &mut Owned, tools: &Tools, now: Instant) {
     let lock = owned.lock.take();
     if lock.is_some_and(|lock| lock.was_asked()) {
         let queue = owned.queue().clone();
-        let broker = queue.shared_broker().clone();
-        tools.wire.unlock(&broker, vec![queue], now);
+        tools.wire.unlock(&owned.host, vec![queue], now);
     }
 }
 
@@ -145,14 +144,18 @@ pub(super) fn link_broke(broker: &str, queues: &mut Queues, now: Instant) {
         let Some(owned) = queues.get_mut(number) else {
             continue;
         };
-        if owned.queue().broker() != broker {
-            continue;
-        }
-        if let Some(lock) = &mut owned.lock {
-            lock.link_broke(now);
-            // A broker without locks grants them to anybody: nothing was handed over.
-            owned.had_to_wait = false;
+        if *owned.host == *broker {
+            forget(owned, now);
             queues.look_at(number, Some(now));
         }
+    }
+}
+
+/// The broker of a queue may not have its lock any more.
+pub(super) fn forget(owned: &mut Owned, now: Instant) {
+    if let Some(lock) = &mut owned.lock {
+        lock.link_broke(now);
+        // A broker without locks grants them to anybody: nothing was handed over.
+        owned.had_to_wait = false;
     }
 }

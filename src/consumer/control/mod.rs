@@ -6,7 +6,8 @@
 //! - `wire`: its requests to brokers
 //! - `owned`: its part of each queue, and when each is looked at next
 //! - `tools`: its other state; `leave` is the last step: closes the dispatcher and unregisters
-//! - `locks`: the locks of queues at their brokers; `links`: the connections that they depend on
+//! - `locks`: the locks of queues at their brokers; `links`: the connections that they depend on, and the
+//!   brokers, which change for queues of static topics
 //! - `group`: the members, and which queues belong to this one
 //! - `stages`: what a queue needs in each stage of its life
 //! - `backs`: messages that go back: the broker is asked for a copy (request code 36), else one is sent by

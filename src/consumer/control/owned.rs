@@ -12,6 +12,8 @@ use crate::message::MessageQueue;
 /// One queue of this member.
 pub(super) struct Owned {
     pub(super) assigned: Arc<Assigned>,
+    /// The name of the broker that it is on: the one that it names, unless its topic is a static one.
+    pub(super) host: Arc<str>,
     pub(super) stage: Stage,
     /// Since when it is in this stage.
     pub(super) since: Instant,
@@ -143,11 +145,18 @@ impl Owned {
 }
 
 impl Queues {
-    pub(super) fn add(&mut self, assigned: Arc<Assigned>, lock: Option<QueueLock>, now: Instant) {
+    pub(super) fn add(
+        &mut self,
+        assigned: Arc<Assigned>,
+        host: Arc<str>,
+        lock: Option<QueueLock>,
+        now: Instant,
+    ) {
         let number = assigned.number;
         self.numbers.insert(assigned.queue.clone(), number);
         let owned = Owned {
             assigned,
+            host,
             stage: Stage::Taking,
             lock,
             had_to_wait: false,
@@ -164,6 +173,10 @@ impl Queues {
         let owned = self.by_number.remove(&number)?;
         self.numbers.remove(owned.queue());
         Some(owned)
+    }
+
+    pub(super) fn get(&self, number: u64) -> Option<&Owned> {
+        self.by_number.get(&number)
     }
 
     pub(super) fn get_mut(&mut self, number: u64) -> Option<&mut Owned> {

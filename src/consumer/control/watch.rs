@@ -106,7 +106,7 @@ impl Watch {
                     found.recalled.push(GivenBack {
                         queue: owned.assigned.clone(),
                         ticket,
-                        message: message.of_queue(&owned.assigned.shown, 0),
+                        message: message.of_queue(&owned.assigned.shown),
                         level: 0,
                     });
                 }

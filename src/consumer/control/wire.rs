@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::inbox::{Asked, Inbox, Pull};
+use super::inbox::{Asked, GivenBack, Inbox, Pull};
 use crate::client::{ClientCore, PullAddress};
 use crate::consumer::offset::Commit;
 use crate::message::MessageQueue;
@@ -17,6 +17,7 @@ use crate::protocol::consumer::member::GroupName;
 use crate::protocol::consumer::offset::{CommitOffset, QueryOffset};
 use crate::protocol::consumer::pull::{PullRequest, flag};
 use crate::protocol::consumer::subscription::Subscription;
+use crate::protocol::route::MASTER;
 use crate::transport::{Deadline, Dial, Request, To, Via};
 
 /// How long a broker has for the answer to a request that is not parked.
@@ -164,7 +165,7 @@ impl Wire {
         asked: Asked,
     ) -> bool {
         let brokers = self.core.routes.brokers();
-        let Some(broker) = brokers.master(queue.broker()) else {
+        let Some(broker) = brokers.master_of(queue) else {
             return false;
         };
         let (code, timestamp) = match bound {
@@ -208,7 +209,12 @@ impl Wire {
     /// Where the next pull of a queue goes, if the last answer suggested this broker.
     pub(super) fn pull_address(&self, queue: &MessageQueue, id: i64) -> Option<PullAddress> {
         let brokers = self.core.routes.brokers();
-        brokers.address_for_pull(queue.broker(), id, false)
+        brokers.address_for_pull(brokers.host(queue), id, false)
+    }
+
+    /// The name of the broker that a queue is on now.
+    pub(super) fn host(&self, queue: &MessageQueue) -> Arc<str> {
+        self.core.routes.brokers().host(queue).clone()
     }
 
     /// Asks for messages from an offset on. If the request may be parked, the broker answers once it has a
@@ -260,22 +266,22 @@ impl Wire {
         true
     }
 
-    /// Has the broker put a copy of a message into the retry or dead letter topic; false if its master
-    /// has no address.
+    /// Has the broker that has a message put a copy of it into the retry or dead letter topic; false if its
+    /// master has no address.
     pub(super) fn send_back(
         &self,
-        queue: &MessageQueue,
+        given: &GivenBack,
         header: &SendBack,
         now: Instant,
         asked: Asked,
     ) -> bool {
         let brokers = self.core.routes.brokers();
-        let Some(broker) = brokers.master(queue.broker()) else {
+        let Some(broker) = brokers.keeper(&given.queue.queue, given.message.store_host()) else {
             return false;
         };
         let request = Request::new(request::CONSUMER_SEND_MSG_BACK, header);
         let deadline = Deadline::after(now, COMMIT_WITHIN);
-        self.send(broker, &request, deadline, asked);
+        self.send(&broker, &request, deadline, asked);
         true
     }
 
@@ -308,9 +314,7 @@ impl Wire {
 
     /// The master, else any broker of the name: slaves accept offsets and pass them on.
     fn offset_broker(&self, queue: &MessageQueue) -> Option<Arc<str>> {
-        let brokers = self.core.routes.brokers();
-        let found = brokers.address_for_pull(queue.broker(), 0, false)?;
-        Some(found.address)
+        self.pull_address(queue, MASTER).map(|found| found.address)
     }
 
     fn send(&self, to: &Arc<str>, request: &Request<'_>, deadline: Deadline, asked: Asked) {

@@ -19,6 +19,8 @@ use crate::message::MessageQueue;
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
     queues: BTreeMap<MessageQueue, Queue>,
+    /// The brokers of the queues that are on another broker than the one that they name.
+    hosts: BTreeMap<MessageQueue, Arc<str>>,
     /// The topics of each broker for which the store surely has a table. `None`: it needs none.
     tables: Option<BTreeSet<Table>>,
     last_number: u64,
@@ -49,6 +51,8 @@ pub(crate) struct Commit {
     pub(crate) offset: u64,
     generation: u64,
     number: u64,
+    /// The broker that the queue is on.
+    host: Arc<str>,
 }
 
 impl Progress {
@@ -79,6 +83,27 @@ impl Progress {
             is_over: false,
         };
         self.queues.insert(queue.clone(), fresh);
+    }
+
+    /// A queue is on this broker, which may be another one than it names. If that is news, the store there may lack
+    /// the latest offset.
+    pub(crate) fn is_on(&mut self, queue: &MessageQueue, host: &Arc<str>) {
+        if self.host(queue) == host {
+            return;
+        }
+        self.hosts.insert(queue.clone(), host.clone());
+        if let Some(known) = self.queues.get_mut(queue) {
+            known.confirmed = None;
+        }
+    }
+
+    /// The broker that a queue is on.
+    fn host<'a>(&'a self, queue: &'a MessageQueue) -> &'a Arc<str> {
+        self.hosts.get(queue).unwrap_or(queue.shared_broker())
+    }
+
+    fn table(&self, queue: &MessageQueue) -> Table {
+        (self.host(queue).clone(), queue.topic().into())
     }
 
     /// The low-water of a queue moved. A value of an older generation, or a lower one, is refused.
@@ -113,7 +138,7 @@ impl Progress {
         let open: Vec<MessageQueue> = open.map(|(queue, _)| queue.clone()).collect();
         for queue in &open {
             if let Some(commit) = self.due_of(queue) {
-                due.entry(queue.broker().into()).or_default().push(commit);
+                due.entry(commit.host.clone()).or_default().push(commit);
             }
         }
         due
@@ -127,14 +152,15 @@ impl Progress {
         if self.is_held_back(queue) {
             return None;
         }
+        let host = self.host(queue).clone();
         let known = self.queues.get_mut(queue)?;
-        Some(known.commit(queue, &mut self.last_number))
+        Some(known.commit(queue, host, &mut self.last_number))
     }
 
     /// Whether the store surely has a table for the topic of a queue.
     pub(crate) fn has_table(&self, queue: &MessageQueue) -> bool {
         let tables = self.tables.as_ref();
-        tables.is_none_or(|tables| tables.contains(&table_of(queue)))
+        tables.is_none_or(|tables| tables.contains(&self.table(queue)))
     }
 
     /// Whether a commit of the queue has to wait for one in flight that creates its table.
@@ -142,7 +168,8 @@ impl Progress {
         let mut queues = self.queues.iter();
         !self.has_table(queue)
             && queues.any(|(other, known)| {
-                let is_same = other.broker() == queue.broker() && other.topic() == queue.topic();
+                let is_same =
+                    other.topic() == queue.topic() && self.host(other) == self.host(queue);
                 is_same && known.in_flight.is_some()
             })
     }
@@ -158,8 +185,10 @@ impl Progress {
     }
 
     fn answered(&mut self, commit: Commit, is_stored: bool) -> bool {
-        let had_table = self.has_table(&commit.queue);
-        let table = table_of(&commit.queue);
+        let table = (commit.host, commit.queue.topic().into());
+        let is_there = *self.host(&commit.queue) == table.0;
+        let tables = self.tables.as_ref();
+        let had_table = tables.is_none_or(|tables| tables.contains(&table));
         let Occupied(mut entry) = self.queues.entry(commit.queue) else {
             return false;
         };
@@ -171,8 +200,10 @@ impl Progress {
         if let Some(tables) = self.tables.as_mut().filter(|_| is_stored) {
             tables.insert(table);
         }
-        // A value of an older generation does not matter: it is overwritten in any case.
-        let counts = is_stored && had_table && known.generation == commit.generation;
+        // A value of an older generation, or at a broker that had the queue before, does not matter: it is
+        // overwritten in any case.
+        let is_latest = is_there && known.generation == commit.generation;
+        let counts = is_stored && had_table && is_latest;
         known.confirmed = counts.then_some(commit.offset);
         let is_latest = known.is_settled();
         if known.is_over {
@@ -185,7 +216,8 @@ impl Progress {
     /// that lacks the latest ones. All its offsets are committed again.
     pub(crate) fn broker_came_back(&mut self, broker: &str) {
         for (queue, known) in &mut self.queues {
-            if queue.broker() == broker {
+            let host = self.hosts.get(queue).unwrap_or(queue.shared_broker());
+            if **host == *broker {
                 known.confirmed = None;
             }
         }
@@ -214,6 +246,7 @@ impl Progress {
         if known.generation != generation || known.is_over {
             return None;
         }
+        self.hosts.remove(queue);
         let left = (!known.is_settled()).then_some(known.latest);
         match known.in_flight {
             Some(_) => known.is_over = true,
@@ -248,10 +281,6 @@ impl Progress {
     }
 }
 
-fn table_of(queue: &MessageQueue) -> Table {
-    (queue.broker().into(), queue.topic().into())
-}
-
 impl Queue {
     fn is_settled(&self) -> bool {
         self.confirmed == Some(self.latest)
@@ -261,7 +290,7 @@ impl Queue {
         !self.is_settled() && self.in_flight.is_none() && !self.is_over
     }
 
-    fn commit(&mut self, queue: &MessageQueue, last_number: &mut u64) -> Commit {
+    fn commit(&mut self, queue: &MessageQueue, host: Arc<str>, last_number: &mut u64) -> Commit {
         *last_number += 1;
         self.in_flight = Some(*last_number);
         Commit {
@@ -269,6 +298,7 @@ impl Queue {
             offset: self.latest,
             generation: self.generation,
             number: *last_number,
+            host,
         }
     }
 }

@@ -82,7 +82,13 @@ pub(crate) fn find(
     core: &ClientCore,
     deadline: Deadline,
 ) -> BTreeMap<Arc<str>, BTreeSet<Source>> {
-    let topics = shared.topics.iter().filter(|(_, topic)| !topic.is_retry);
+    // Brokers that assign logical queues cannot pop them.
+    let is_static = |topic: &str| {
+        let route = core.routes.known_route(topic, false);
+        route.is_some_and(|route| route.is_static())
+    };
+    let topics = shared.topics.iter();
+    let topics = topics.filter(|(name, topic)| !topic.is_retry && !is_static(name));
     let mut open: Vec<Arc<str>> = topics.map(|(topic, _)| topic.clone()).collect();
     let mut popped = BTreeMap::new();
     loop {

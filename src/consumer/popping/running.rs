@@ -200,7 +200,7 @@ mod tests {
             prepared_transaction_offset: 0,
         };
         let message = record.view(1000).expect("a message");
-        message.of_queue(&queue(), 0)
+        message.of_queue(&queue())
     }
 
     /// The numbers of those that are renewed now.

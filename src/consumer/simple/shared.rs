@@ -77,18 +77,11 @@ impl SimpleShared {
                 is_missing = true;
                 continue;
             };
-            let mut last = None;
-            for queue in route.subscribe().iter() {
-                // They are sorted by broker.
-                if last != Some(queue.broker()) {
-                    last = Some(queue.broker());
-                    sources.insert(Source {
-                        topic: topic.clone(),
-                        broker: queue.broker().into(),
-                        queue: ANY_QUEUE,
-                    });
-                }
-            }
+            sources.extend(route.popped().map(|broker| Source {
+                topic: topic.clone(),
+                broker: broker.into(),
+                queue: ANY_QUEUE,
+            }));
         }
         Known {
             sources: sources.into_iter().collect(),

@@ -64,9 +64,12 @@ pub(in crate::embedded) fn query_queue(broker: &BrokerState, request: &Command) 
         Ok(query) => query,
         Err(error) => return bad_request(request, &error),
     };
-    let queue = broker.queue(&query.topic, query.queue_id);
-    let (start, end) = broker.store.bounds(queue);
-    let first_since = |time| broker.store.first_since(queue, time);
+    let parts = match broker.parts(request, &query.topic, query.queue_id) {
+        Ok(parts) => parts,
+        Err(elsewhere) => return elsewhere,
+    };
+    let (start, end) = parts.bounds();
+    let first_since = |time| parts.first_since(time);
     let answer = Command::response_to(request, response::SUCCESS);
     let offset = match request.code {
         request::GET_MAX_OFFSET => end,
@@ -75,7 +78,7 @@ pub(in crate::embedded) fn query_queue(broker: &BrokerState, request: &Command) 
             let time = query.timestamp.unwrap_or(i64::MAX);
             let boundary = request.ext.get("boundaryType").unwrap_or_default();
             let is_upper = boundary.eq_ignore_ascii_case("UPPER");
-            let since = |time| first_since(time).map_or(end, |first| first.queue_offset());
+            let since = |time| first_since(time).map_or(end, |(offset, _)| offset);
             match is_upper && broker.settings.release.is_5() {
                 // The last message of that time or before.
                 true => (since(time.saturating_add(1)) - 1).max(0),
@@ -84,7 +87,7 @@ pub(in crate::embedded) fn query_queue(broker: &BrokerState, request: &Command) 
         }
         _ => {
             let first = first_since(i64::MIN);
-            let timestamp = first.map_or(-1, |first| first.store_timestamp());
+            let timestamp = first.map_or(-1, |(_, first)| first.store_timestamp());
             return answer.with_fields(&StoreTimeAnswer { timestamp });
         }
     };

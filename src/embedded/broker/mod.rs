@@ -3,6 +3,7 @@
 //!
 //! In reading order:
 //! - `state`: the state of one broker; every handler is a function of it and a request
+//! - `parts`: the parts of a queue, which of a static topic may be on several brokers
 //! - `knobs`, `asked`, `parked`: parts of it: settings of tests, requests to clients, long polls
 //! - `refusal`: how a broker refuses to store a message
 //! - `text`: properties in their text form
@@ -19,6 +20,7 @@ mod control;
 mod groups;
 mod knobs;
 mod parked;
+mod parts;
 mod refusal;
 mod replies;
 mod sends;
@@ -32,6 +34,7 @@ pub use control::Broker;
 pub(super) use groups::{disconnected, heartbeat, make_retry_topic, notify_group, unregister};
 pub(super) use knobs::Knobs;
 pub(super) use parked::Parked;
+pub(super) use parts::Parts;
 pub(super) use replies::reply;
 pub(super) use sends::{Delays, dead_letter_topic, hold_back, recall, send};
 pub(super) use state::{BrokerState, Settings};

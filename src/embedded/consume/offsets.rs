@@ -18,6 +18,10 @@ pub(in crate::embedded) fn query_offset(broker: &BrokerState, request: &Command)
         Ok(query) => query,
         Err(error) => return bad_request(request, &error),
     };
+    let parts = match broker.parts(request, &query.topic, query.queue_id) {
+        Ok(parts) => parts,
+        Err(elsewhere) => return elsewhere,
+    };
     let key = QueueKey::new(&query.consumer_group, &query.topic, query.queue_id);
     let found = |offset| {
         Command::response_to(request, response::SUCCESS).with_fields(&OffsetAnswer { offset })
@@ -31,9 +35,7 @@ pub(in crate::embedded) fn query_offset(broker: &BrokerState, request: &Command)
     if is_5 && query.set_zero_if_not_found == Some(false) {
         return not_found("Not found, do not set to zero, maybe this group boot first");
     }
-    let (min, _) = broker
-        .store
-        .bounds(broker.queue(&query.topic, query.queue_id));
+    let (min, _) = parts.bounds();
     let has_first = || has_first_message(broker, &key);
     // 4.9 checks that the first message is not only on the disk, which is true for an empty queue too.
     if min <= 0 && (!is_5 || has_first()) {
@@ -55,6 +57,9 @@ pub(in crate::embedded) fn commit_offset(broker: &BrokerState, request: &Command
         Err(error) => return bad_request(request, &error),
     };
     let (group, topic) = (&commit.consumer_group, &commit.topic);
+    if let Err(elsewhere) = broker.parts(request, topic, commit.queue_id) {
+        return elsewhere;
+    }
     let answer = |code, remark: String| Command::response_to(request, code).with_remark(remark);
     if broker.settings.release.is_5() {
         if !broker.configs.contains(group) {

@@ -7,9 +7,9 @@ use super::check::check_pull;
 use super::filter::Filter;
 use super::read::{self, Read};
 use super::wait::{self, Waiting};
-use crate::embedded::broker::BrokerState;
+use crate::embedded::broker::{BrokerState, Parts};
 use crate::embedded::groups::QueueKey;
-use crate::embedded::server::{Answer, Call, bad_request};
+use crate::embedded::server::{Answer, Call, Peer, bad_request};
 use crate::protocol::Command;
 use crate::protocol::consumer::pull::{PullAnswer, PullRequest, PullStatus, flag};
 
@@ -20,11 +20,11 @@ pub(in crate::embedded) fn pull(broker: &Arc<BrokerState>, call: Call<'_>) -> An
         Ok(pull) => pull,
         Err(error) => return Answer::Now(bad_request(&request, &error)),
     };
-    let filter = match check_pull(broker, request.code, &pull, call.peer.address) {
-        Ok(filter) => filter,
-        Err(refused) => return Answer::Now(refused.answer(broker, &request)),
+    let (parts, filter) = match check(broker, &request, &pull, call.peer) {
+        Ok(checked) => checked,
+        Err(refused) => return Answer::Now(refused),
     };
-    let read = reset_or_read(broker, &pull, &filter);
+    let read = reset_or_read(broker, &pull, &parts, &filter);
     if pull.sys_flag & flag::COMMIT_OFFSET != 0 {
         let now = broker.clock.now();
         broker.offsets.commit(&key(&pull), pull.commit_offset, now);
@@ -35,10 +35,12 @@ pub(in crate::embedded) fn pull(broker: &Arc<BrokerState>, call: Call<'_>) -> An
         return Answer::Now(answer(broker, &request, &read));
     }
     let time = Duration::from_millis(u64::try_from(pull.suspend_millis).unwrap_or(0));
-    let consumer = call.peer.address;
+    let peer = call.peer;
+    let host = parts.host();
+    let offset = pull.queue_offset - host.first;
     let waiting = Waiting {
         group: pull.consumer_group.to_string(),
-        queues: vec![(pull.topic.to_string(), pull.queue_id, pull.queue_offset)],
+        queues: vec![(pull.topic.to_string(), host.queue_id, offset)],
         filter,
     };
     // When the wait ends, by a message, the timeout, or messages that do not match, the pull is served again,
@@ -50,9 +52,12 @@ pub(in crate::embedded) fn pull(broker: &Arc<BrokerState>, call: Call<'_>) -> An
                 Ok(pull) => pull,
                 Err(error) => return Some(bad_request(&request, &error)),
             };
-            Some(match check_pull(broker, request.code, &pull, consumer) {
-                Ok(filter) => answer(broker, &request, &reset_or_read(broker, &pull, &filter)),
-                Err(refused) => refused.answer(broker, &request),
+            Some(match check(broker, &request, &pull, peer) {
+                Ok((parts, filter)) => {
+                    let read = reset_or_read(broker, &pull, &parts, &filter);
+                    answer(broker, &request, &read)
+                }
+                Err(refused) => refused,
             })
         }
     };
@@ -60,26 +65,49 @@ pub(in crate::embedded) fn pull(broker: &Arc<BrokerState>, call: Call<'_>) -> An
     Answer::Later
 }
 
+/// The queue of a pull, and its filter; otherwise the answer.
+fn check<'a>(
+    broker: &'a BrokerState,
+    request: &Command,
+    pull: &'a PullRequest<'_>,
+    peer: Peer,
+) -> Result<(Parts<'a>, Filter), Command> {
+    let parts = broker.parts(request, &pull.topic, pull.queue_id)?;
+    let own = PullRequest {
+        queue_id: parts.host().queue_id,
+        ..pull.clone()
+    };
+    match check_pull(broker, request.code, &own, peer.address) {
+        Ok(filter) => Ok((parts, filter)),
+        Err(refused) => Err(refused.answer(broker, request)),
+    }
+}
+
 fn key(pull: &PullRequest<'_>) -> QueueKey {
     QueueKey::new(&pull.consumer_group, &pull.topic, pull.queue_id)
 }
 
 /// The messages available now, unless a reset by an administrator is pending.
-fn reset_or_read(broker: &BrokerState, pull: &PullRequest<'_>, filter: &Filter) -> Read {
-    let queue = broker.queue(&pull.topic, pull.queue_id);
+fn reset_or_read(
+    broker: &BrokerState,
+    pull: &PullRequest<'_>,
+    parts: &Parts<'_>,
+    filter: &Filter,
+) -> Read {
     if let Some(offset) = broker.offsets.take_reset(&key(pull)) {
-        let (min, max) = broker.store.bounds(queue);
+        let (min, max) = parts.bounds();
         return Read {
             status: PullStatus::OffsetMoved,
             name: "OFFSET_RESET",
             next: offset,
             min,
             max,
+            delta: None,
             messages: Vec::new(),
         };
     }
     let most = usize::try_from(pull.max_messages).unwrap_or(0);
-    read::read(broker, queue, pull.queue_offset, most, filter)
+    read::read_parts(broker, parts, pull.queue_offset, most, filter)
 }
 
 fn answer(broker: &BrokerState, request: &Command, read: &Read) -> Command {
@@ -89,7 +117,7 @@ fn answer(broker: &BrokerState, request: &Command, read: &Read) -> Command {
         next_offset: read.next,
         min_offset: read.min,
         max_offset: read.max,
-        offset_delta: None,
+        offset_delta: read.delta,
         topic_sys_flag: flags,
         group_sys_flag: flags,
         forbidden_type: None,

@@ -1,7 +1,7 @@
 //! The messages of a queue from an offset on that match a filter.
 
 use super::filter::Filter;
-use crate::embedded::broker::BrokerState;
+use crate::embedded::broker::{BrokerState, Parts};
 use crate::embedded::store::{QueueRef, StoredMessage};
 use crate::protocol::consumer::pull::PullStatus;
 
@@ -20,7 +20,42 @@ pub(super) struct Read {
     pub(super) next: i64,
     pub(super) min: i64,
     pub(super) max: i64,
+    /// What to add to the offsets in the messages, if they are not those of the queue.
+    pub(super) delta: Option<i64>,
     pub(super) messages: Vec<StoredMessage>,
+}
+
+/// The same for a queue that may have several parts: one part is read at a time.
+pub(super) fn read_parts(
+    broker: &BrokerState,
+    parts: &Parts<'_>,
+    offset: i64,
+    most: usize,
+    filter: &Filter,
+) -> Read {
+    let (part, behind) = parts.at(offset);
+    let queue = parts.queue(part);
+    let (_, end) = broker.store.bounds(queue);
+    let read = read(broker, queue, offset - part.first, most, filter);
+    let (min, max) = parts.bounds();
+    let delta = (part.first != 0).then_some(part.first);
+    match behind.filter(|_| offset >= part.first + end) {
+        Some(behind) => Read {
+            status: PullStatus::NoMatchedMessage,
+            next: behind.first,
+            min,
+            max,
+            delta,
+            ..read
+        },
+        None => Read {
+            next: part.first + read.next,
+            min,
+            max,
+            delta,
+            ..read
+        },
+    }
 }
 
 /// Reads at most `most` messages, and at least one if one matches.
@@ -39,6 +74,7 @@ pub(super) fn read(
         next,
         min,
         max,
+        delta: None,
         messages: Vec::new(),
     };
     if max == 0 {
@@ -69,6 +105,7 @@ pub(super) fn read(
         next,
         min,
         max,
+        delta: None,
         messages,
     }
 }

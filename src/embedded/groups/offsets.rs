@@ -97,6 +97,16 @@ impl Offsets {
             .collect()
     }
 
+    /// The committed offsets of all groups in a queue.
+    pub(in crate::embedded) fn of_queue(&self, topic: &str, queue_id: i32) -> Vec<(QueueKey, i64)> {
+        let state = self.state.lock();
+        let is_of = |key: &QueueKey| key.topic == topic && key.queue_id == queue_id;
+        let of_queue = state.committed.iter().filter(|(key, _)| is_of(key));
+        of_queue
+            .map(|(key, committed)| (key.clone(), committed.offset))
+            .collect()
+    }
+
     /// Forgets a group.
     pub(in crate::embedded) fn remove(&self, group: &str) {
         let mut state = self.state.lock();

@@ -91,7 +91,8 @@ fn additions_of_a_consumer_change_only_its_own_clone() {
     let consumed = stored
         .clone()
         .with_topic("T")
-        .of_queue(&queue, 100)
+        .of_queue(&queue)
+        .shifted(100)
         .with_reconsume_times(7)
         .maybe_repeated();
     assert_eq!(consumed.topic(), "T");

@@ -212,7 +212,7 @@ impl TransactionProducer {
             from_check: false,
             message_id: Some(receipt.message_id().to_owned()),
             transaction_id: receipt.transaction_id().map(str::to_owned),
-            broker_name: Some(broker.to_owned()),
+            broker_name: Some(broker.to_string()),
         };
         let failure = done.error();
         let failure = failure.map(|error| format!("local transaction failed: {error}"));

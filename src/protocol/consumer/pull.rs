@@ -134,6 +134,11 @@ impl PullAnswer {
             forbidden_type: ext.parse("forbiddenType")?,
         })
     }
+
+    /// What to add to the offsets of its messages.
+    pub(crate) fn delta(&self) -> i64 {
+        self.offset_delta.unwrap_or(0)
+    }
 }
 
 impl Fields for PullAnswer {

@@ -137,6 +137,14 @@ impl Packed {
         self.sys_flag() & BOTH == BOTH
     }
 
+    /// The same at an offset that is higher by `delta`: a logical one, of a static topic.
+    pub(crate) fn shifted(self, delta: i64) -> Packed {
+        Packed {
+            message: self.message.shifted(delta),
+            ..self
+        }
+    }
+
     /// The same under another topic.
     pub(crate) fn with_topic(self, topic: impl Into<Arc<str>>) -> Packed {
         Packed {

@@ -195,7 +195,7 @@ fn a_wrong_queue_is_retried_with_a_new_route_for_which_the_second_time_it_waits(
         code: 1,
         remark: "request queueId[5] is illegal, TopicConfig [..]",
     };
-    for outcome in [refused(29), old] {
+    for outcome in [refused(29), refused(501), old] {
         check(situation(), outcome, first);
         check(again, outcome, later);
         check(last, outcome, Verdict::Fail);

@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::Instant;
 
-use rocketmq_blocking::consumer::AckStatus;
+use rocketmq_blocking::consumer::{AckStatus, Doing};
 use rocketmq_blocking::embedded::{Fault, Injected, On};
 use rocketmq_blocking::{SimpleConsumer, StartFrom};
 
@@ -90,6 +90,11 @@ fn check_push(bytes: usize, is_ordered: bool) {
     let group = cluster.group("g");
     let committed = || group.committed(&queue(0)) == Some(5);
     assert!(cluster.wait_until(PATIENCE, committed));
+    // After the last cut it asks whether another member has gone on.
+    eventually("all queues are at work", || {
+        let queues = consumer.describe().queues;
+        queues.iter().all(|queue| queue.doing == Doing::Fetching)
+    });
     end(&consumer);
     seen.check_once(5);
     check_commits(&cluster);

@@ -76,6 +76,8 @@ struct Storm<'a> {
     joining: Vec<JoinHandle<Result<PushConsumer>>>,
     leaving: Vec<JoinHandle<ShutdownReport>>,
     gates: Vec<Gate>,
+    /// The brokers whose links died.
+    lost: Vec<usize>,
     faults: Vec<Injected>,
     commits: Commits,
 }
@@ -94,6 +96,7 @@ fn check_storm(seed: u64, time: Duration, may_kill: bool) {
         joining: Vec::new(),
         leaving: Vec::new(),
         gates: Vec::new(),
+        lost: Vec::new(),
         faults: Vec::new(),
         commits: Commits::default(),
     };
@@ -194,7 +197,10 @@ impl Storm<'_> {
         match kind {
             Kind::Kill => broker.kill(),
             Kind::Cut => broker.disconnect_all(),
-            Kind::Lose => proxy.lose(),
+            Kind::Lose => {
+                proxy.lose();
+                self.lost.push(index);
+            }
             Kind::Stall => {
                 let gate = Gate::new();
                 let stall = Fault::hold(&gate).on(self.request());
@@ -261,6 +267,11 @@ impl Storm<'_> {
         }
         for gate in self.gates.drain(..) {
             gate.open();
+        }
+        // Otherwise the broker lists those behind them, also if they have left, until they have been silent
+        // for 120 s.
+        for index in self.lost.drain(..) {
+            self.behind.brokers[index].cut();
         }
         for broker in self.behind.cluster.brokers() {
             broker.set_accept(Accept::Serve);

@@ -8,7 +8,9 @@ use log::Level;
 use rocketmq_blocking::consumer::{Allocation, PushConsumerBuilder};
 use rocketmq_blocking::embedded::{Fault, On, Release};
 use rocketmq_blocking::protocol::code::request;
-use rocketmq_blocking::{MessageQueue, PushConsumer, Retry, SimpleConsumer, StartFrom};
+use rocketmq_blocking::{
+    ClientOptions, MessageQueue, PushConsumer, Retry, SimpleConsumer, StartFrom,
+};
 
 use super::events::{Event, SOON};
 use super::*;
@@ -378,6 +380,22 @@ pub const EVENTS: &[Event] = &[
             let _consumer = consumer(&cluster).start(|_| Ok(())).unwrap();
             fail(&cluster, Fault::answer(1, "no").on(On::Members).times(2));
             cluster.group("logs").notify_members();
+            wait();
+        },
+    ),
+    (
+        Level::Debug,
+        "consumer",
+        "a queue that moved to another broker",
+        "moved from broker-a to broker-b",
+        |wait| {
+            let cluster = brokers(2);
+            cluster.create_static_topic("T", &["broker-a"]);
+            let options = ClientOptions::new().route_interval(SOON);
+            let builder = consumer(&cluster).options(options);
+            let builder = builder.name_server(cluster.name_server());
+            let _consumer = builder.start(|_| Ok(())).unwrap();
+            cluster.move_queue("T", 0, "broker-b");
             wait();
         },
     ),

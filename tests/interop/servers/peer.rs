@@ -32,7 +32,9 @@ impl Peer {
     }
 
     fn of(program: &str, name_server: &str) -> Peer {
-        let mut child = start_java(&[], program, &[name_server]);
+        // What the tools write there is thrown away with the servers.
+        let folder = "-Djava.io.tmpdir=.";
+        let mut child = start_java(&[folder], program, &[name_server]);
         let output = BufReader::new(child.stdout.take().expect("a pipe"));
         let (answer, answers) = unbounded();
         let (hear, consumed) = unbounded();

@@ -80,7 +80,11 @@ fn a_static_topic_has_logical_queues_that_brokers_host() {
     let queues = [0, 1, 2, 3].map(|id| format!("{logical}:{id}"));
     check(&route, &queues.each_ref().map(String::as_str));
     let info = PublishInfo::new(&"T".into(), &route);
-    let hosts: Vec<&str> = info.queues.iter().map(|queue| info.host(queue)).collect();
+    let hosts: Vec<&str> = info
+        .queues
+        .iter()
+        .map(|queue| &**info.host(queue))
+        .collect();
     assert_eq!(hosts, ["a", "a", "b", logical]);
     let brokers = info.brokers();
     let brokers: Vec<_> = brokers.iter().map(|(name, at)| (&**name, &**at)).collect();

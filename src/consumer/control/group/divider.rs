@@ -309,7 +309,9 @@ fn take(queue: MessageQueue, queues: &mut Queues, tools: &mut Tools, now: Instan
     tools.counters.queues_taken.add(1);
     tools.assignment.add(&assigned);
     let lock = need.map(|need| QueueLock::new(need, now));
-    queues.add(assigned, lock, now);
+    let host = tools.wire.host(&assigned.queue);
+    tools.progress.is_on(&assigned.queue, &host);
+    queues.add(assigned, host, lock, now);
 }
 
 /// The queues of this member that are not being given up, and what it pops, by the users' names.

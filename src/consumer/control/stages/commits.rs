@@ -129,7 +129,12 @@ pub(in crate::consumer::control) fn answered(
             tools.progress.confirmed(commit);
             return None;
         }
-        Ok(answer) => (Error::response(answer.code, answer.remark.as_deref()), true),
+        Ok(answer) => {
+            // A broker that does not host the queue any more is not asked again.
+            let is_refused = answer.code != response::NOT_LEADER_FOR_QUEUE;
+            let error = Error::response(answer.code, answer.remark.as_deref());
+            (error, is_refused)
+        }
         Err(error) => (error, false),
     };
     tools.counters.commit_failures.add(1);

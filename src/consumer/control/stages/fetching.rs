@@ -257,7 +257,7 @@ fn apply(
             unanswered(owned, tools, pull);
             pause
         }
-        Verdict::NotMine { pause } | Verdict::Gone { pause } => {
+        Verdict::Gone { pause } => {
             unanswered(owned, tools, pull);
             tools.wire.core.refresh_soon(&owned.queue().topic().into());
             pause
@@ -269,6 +269,7 @@ fn apply(
         }
         Verdict::Busy { pause }
         | Verdict::Refused { pause }
+        | Verdict::NotMine { pause }
         | Verdict::Failed { pause }
         | Verdict::Broken { pause, .. } => {
             unanswered(owned, tools, pull);
@@ -334,20 +335,20 @@ fn find(answer: Command, header: Option<&pull::PullAnswer>) -> Found {
     if answer.code != response::SUCCESS {
         return found;
     }
-    let delta = header.and_then(|header| header.offset_delta);
-    let delta = delta.unwrap_or(0);
+    let delta = header.map_or(0, pull::PullAnswer::delta);
     let size = answer.body.len() as u64;
     let bytes = Arc::new(answer.body);
     for message in Messages::new(bytes) {
         match message {
             Ok(packed) if packed.is_inner_batch() => {
-                if let Err(error) = take_apart(packed, delta, &mut found.messages) {
+                if let Err(error) = take_apart(packed.shifted(delta), &mut found.messages) {
                     found.unreadable = Some(error);
                     break;
                 }
             }
             Ok(packed) => {
-                let offset = packed.queue_offset().saturating_add(delta);
+                let packed = packed.shifted(delta);
+                let offset = packed.queue_offset();
                 let bytes = packed.stored_body().len() as u64;
                 found.last_stored = Some(packed.store_timestamp());
                 let message = (offset, bytes, Payload::Packed(packed));
@@ -370,11 +371,7 @@ fn find(answer: Command, header: Option<&pull::PullAnswer>) -> Found {
 }
 
 /// The messages of an inner batch have offsets of their own, which are in its body only.
-fn take_apart(
-    packed: Packed,
-    delta: i64,
-    messages: &mut Vec<(i64, u64, Payload)>,
-) -> Result<(), Unreadable> {
+fn take_apart(packed: Packed, messages: &mut Vec<(i64, u64, Payload)>) -> Result<(), Unreadable> {
     let (mut limit, mut error) = (MOST_INFLATED, None);
     let mut children = Vec::new();
     packed.unpack_all(&mut limit, |child| match child {
@@ -385,7 +382,7 @@ fn take_apart(
         return Err(error);
     }
     messages.extend(children.into_iter().map(|child| {
-        let offset = child.queue_offset().saturating_add(delta);
+        let offset = child.queue_offset();
         let bytes = child.body().len() as u64;
         (offset, bytes, Payload::Unpacked(child))
     }));

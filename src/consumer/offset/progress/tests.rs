@@ -139,6 +139,41 @@ fn commits_are_grouped_by_broker_and_made_again_when_one_comes_back() {
     assert_eq!(due.keys().map(|b| &**b).collect::<Vec<_>>(), ["b"]);
 }
 
+#[test]
+fn a_queue_that_moves_to_another_broker_is_committed_there_and_its_first_commit_too() {
+    let mut progress = Progress::at_brokers();
+    let logical = |id| MessageQueue::new("T", "logical", id);
+    let (a, b): (Arc<str>, Arc<str>) = ("a".into(), "b".into());
+    for id in [0, 1] {
+        progress.is_on(&logical(id), &a);
+        progress.begin(&logical(id), 1, 5, id == 0);
+    }
+    let first = progress.due_of(&logical(1)).expect("it is not stored");
+    progress.confirmed(first);
+    let again = progress.due_of(&logical(1)).expect("the first may be lost");
+    assert!(progress.confirmed(again) && progress.has_table(&logical(0)));
+    assert!(progress.due().is_empty());
+    // It moves while a commit is in flight.
+    assert!(progress.advance(&logical(0), 1, 7));
+    let late = progress.due_of(&logical(0)).expect("7 is not stored");
+    progress.is_on(&logical(0), &b);
+    assert!(!progress.has_table(&logical(0)) && progress.has_table(&logical(1)));
+    assert!(!progress.confirmed(late), "the other broker lacks it");
+    let due = progress.due();
+    assert_eq!(due.keys().map(|b| &**b).collect::<Vec<_>>(), ["b"]);
+    due.into_values().flatten().for_each(|commit| {
+        progress.confirmed(commit);
+    });
+    let again = progress.due_of(&logical(0)).expect("the first may be lost");
+    assert!(progress.confirmed(again) && progress.is_settled(&logical(0)));
+    progress.broker_came_back("a");
+    let open: Vec<_> = progress
+        .unconfirmed()
+        .map(|(queue, _)| queue.id())
+        .collect();
+    assert_eq!(open, [1]);
+}
+
 #[derive(Debug, Clone)]
 enum Step {
     Advance(u64),

@@ -118,7 +118,7 @@ fn shown(
         None => message,
     };
     let queue = MessageQueue::new(topic, source.broker.clone(), handled.handle.queue_id);
-    let message = message.of_queue(&queue, 0);
+    let message = message.of_queue(&queue);
     match message.reconsume_times() > 0 {
         true => message.maybe_repeated(),
         false => message,

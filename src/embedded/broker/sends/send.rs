@@ -22,17 +22,29 @@ use crate::protocol::send::{SendRequest, SendResponse};
 use crate::protocol::{Command, sys_flag};
 
 pub(in crate::embedded) fn send(broker: &BrokerState, request: &Command, peer: Peer) -> Command {
-    let header = match SendRequest::decode(request.code, &request.ext) {
+    let mut header = match SendRequest::decode(request.code, &request.ext) {
         Ok(header) => header,
         Err(error) => return bad_request(request, &error),
     };
+    let asked = header.queue_id;
+    let host = match broker.parts(request, &header.topic, asked) {
+        Ok(parts) => parts.host(),
+        Err(elsewhere) => return elsewhere,
+    };
+    header.queue_id = host.queue_id;
     if request.body.is_empty() {
         // Java's decoder makes a null of an empty body, and the broker stumbles over it.
         let remark = "java.lang.NullPointerException: the message has no body";
         return Command::response_to(request, response::SYSTEM_ERROR).with_remark(remark);
     }
     match store(broker, &header, &request.body, peer) {
-        Ok(stored) => Command::response_to(request, response::SUCCESS).with_fields(&stored),
+        Ok(mut stored) => {
+            stored.queue_offset += host.first;
+            if asked != host.queue_id {
+                stored.queue_id = asked;
+            }
+            Command::response_to(request, response::SUCCESS).with_fields(&stored)
+        }
         Err(refusal) => refusal.answer(request),
     }
 }
