@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Without `ROCKETMQ_NAME_SERVER` it has a cluster in the same process. The rate counts from the first to the
-//! last settled message. A good figure: push consumers that pop have half the rate of those that pull, or more.
+//! last settled message. It has no figure to compare with yet.
 #![forbid(unsafe_code)]
 
 use std::collections::BTreeMap;

@@ -390,6 +390,7 @@ fn a_simple_consumer_gets_the_brokers_own_queues() {
     assert_eq!(got, sent);
     assert_eq!(brokers, ["broker-a", "broker-b"].map(str::to_owned).into());
     assert_eq!(cluster.group("g").in_flight(), 0);
+    assert_eq!(consumer.lag().messages(), None);
     consumer.shutdown();
 }
 

@@ -166,22 +166,23 @@ fn dead_letters_are_read_and_sent_to_their_topic_again() {
     let (name, topic) = ("groups-dead", "GroupsDead");
     let producer = server.producer("groups-dead-send").start().unwrap();
     filled(&producer, topic);
+    let group = producer.admin().group(name);
+    assert_eq!(group.dead_letters(..).unwrap().count(), 0);
     let (consumer, handled) = consumer(&server, name, topic, |message| {
         match message.property("again") {
             Some(_) => Ok(()),
             None => Err(Retry::dead_letter()),
         }
     });
-    let group = producer.admin().group(name);
-    assert_eq!(group.dead_letters(..).unwrap().count(), 0);
     take(&handled, COUNT);
     eventually("all are dead", || {
         consumer.stats().dead_lettered == COUNT as u64
     });
     let dead_topic = format!("%DLQ%{name}");
     let admin = producer.admin();
-    eventually("it can be read", || {
+    eventually("all can be read", || {
         admin.subscribe_queues(&dead_topic).is_ok()
+            && group.dead_letters(..).unwrap().count() == COUNT
     });
     let dead: Vec<_> = group
         .dead_letters(..)

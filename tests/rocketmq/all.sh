@@ -59,9 +59,15 @@ tests/rocketmq/acl.sh "$version" -- "${interop[@]}" -- --ignored acl::
 ROCKETMQ_BROKER_CONF="recallMessageEnable=true enablePropertyFilter=true" \
   "$run" "$version" -- "${interop[@]}" -- --ignored admin_and_delays:: filters::
 # A proxy beside the name server. It asks producers about open transactions when the broker does, which is soon.
-[[ $version == 4.* ]] || ROCKETMQ_PROXY=1 \
-  ROCKETMQ_BROKER_CONF="enableMixedMessageType=true transactionTimeOut=1000 transactionCheckInterval=2000 transactionOpBatchInterval=200" \
-  "$run" "$version" -- "${interop[@]}" -- --include-ignored --nocapture proxy::
+# Its many jars are no others' concern: where Maven has them not (status 3), all else is tested all the same.
+if [[ $version != 4.* ]]; then
+  status=0
+  ROCKETMQ_PROXY=1 \
+    ROCKETMQ_BROKER_CONF="enableMixedMessageType=true transactionTimeOut=1000 transactionCheckInterval=2000 transactionOpBatchInterval=200" \
+    "$run" "$version" -- "${interop[@]}" -- --include-ignored --nocapture proxy:: || status=$?
+  if ((status == 3)); then echo "!!! SKIPPED: the proxy, as its jars could not be had !!!" >&2
+  elif ((status != 0)); then exit "$status"; fi
+fi
 # Brokers that speak TLS, by themselves and only.
 tests/rocketmq/tls.sh "$version"
 # Transactions that the broker asks about soon, and request-reply with the Java client.

@@ -122,22 +122,9 @@ mod tests {
     }
 
     fn messages() -> Vec<MessageView> {
-        let host = ([127, 0, 0, 1], 1).into();
         let record = |queue_offset| Record {
-            topic: "T",
-            body: b"x",
-            properties: "",
-            flag: 0,
-            sys_flag: 0,
-            queue_id: 0,
             queue_offset,
-            commit_log_offset: 0,
-            born_timestamp: 0,
-            born_host: host,
-            store_timestamp: 0,
-            store_host: host,
-            reconsume_times: 0,
-            prepared_transaction_offset: 0,
+            ..Record::plain("T", b"x")
         };
         let views = (0..3).map(|offset| record(offset).view(1000));
         views.collect::<Result<_, _>>().expect("messages")

@@ -167,22 +167,9 @@ mod tests {
     use crate::protocol::message::Record as Stored;
 
     fn message(topic: &str, properties: &str) -> MessageView {
-        let host = ([127, 0, 0, 1], 1).into();
         let stored = Stored {
-            topic,
-            body: b"x",
             properties,
-            flag: 0,
-            sys_flag: 0,
-            queue_id: 0,
-            queue_offset: 0,
-            commit_log_offset: 0,
-            born_timestamp: 0,
-            born_host: host,
-            store_timestamp: 0,
-            store_host: host,
-            reconsume_times: 0,
-            prepared_transaction_offset: 0,
+            ..Stored::plain(topic, b"x")
         };
         stored.view(1000).expect("a message")
     }

@@ -53,6 +53,17 @@ pub(in crate::consumer) fn ask_lag<'a>(
     };
     let from_first = shared.settings.start_from == StartFrom::First;
     for source in sources {
+        let route = shared.core.routes.known_route(&source.topic, false);
+        if route.is_some_and(|route| route.is_static()) {
+            // Brokers answer about logical queues, which POP does not know.
+            let (topic, broker) = (source.topic.clone(), source.broker.clone());
+            questions.queues.push(Asked {
+                queue: MessageQueue::new(topic, broker, source.queue),
+                starts_first: from_first,
+                places: None,
+            });
+            continue;
+        }
         for queue in queues_of(shared, source) {
             questions.ask(queue, from_first);
         }

@@ -137,22 +137,9 @@ mod tests {
 
     /// A message of ten bytes.
     fn message(queue_offset: i64) -> MessageView {
-        let host = ([127, 0, 0, 1], 1).into();
         let record = Record {
-            topic: "T",
-            body: b"ten bytes.",
-            properties: "",
-            flag: 0,
-            sys_flag: 0,
-            queue_id: 0,
             queue_offset,
-            commit_log_offset: 0,
-            born_timestamp: 0,
-            born_host: host,
-            store_timestamp: 0,
-            store_host: host,
-            reconsume_times: 0,
-            prepared_transaction_offset: 0,
+            ..Record::plain("T", b"ten bytes.")
         };
         let message = record.view(1000).expect("a message");
         message.of_queue(&queue())

@@ -42,6 +42,30 @@ pub struct Record<'a> {
     pub prepared_transaction_offset: i64,
 }
 
+#[cfg(test)]
+impl<'a> Record<'a> {
+    /// The first message of a queue, from here, for tests.
+    pub(crate) fn plain(topic: &'a str, body: &'a [u8]) -> Record<'a> {
+        let host = ([127, 0, 0, 1], 1).into();
+        Record {
+            topic,
+            body,
+            properties: "",
+            flag: 0,
+            sys_flag: 0,
+            queue_id: 0,
+            queue_offset: 0,
+            commit_log_offset: 0,
+            born_timestamp: 0,
+            born_host: host,
+            store_timestamp: 0,
+            store_host: host,
+            reconsume_times: 0,
+            prepared_transaction_offset: 0,
+        }
+    }
+}
+
 impl Record<'_> {
     /// Appends the stored form.
     ///
