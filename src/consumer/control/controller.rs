@@ -340,7 +340,7 @@ impl Controller {
                 [again, fetch].into_iter().flatten().min()
             }
             Stage::Taking => taking::step(owned, &mut self.tools, now),
-            Stage::Checking { .. } => taking::check(owned, &mut self.tools, now),
+            Stage::Checking(_) => taking::check(owned, &mut self.tools, now),
             Stage::Stopped => None,
             Stage::GivingUp { .. } => match giving_up::step(owned, &mut self.tools, now) {
                 Left::Busy(at) => Some(at),

@@ -25,8 +25,8 @@ fn consumers_of_every_kind_in_turn_leave_nothing_behind() {
 
 #[test]
 #[ignore = "slow: part of the fault slice"]
-fn two_hundred_consumers_of_every_kind_in_turn_leave_nothing_behind() {
-    in_a_process("cycles", CYCLES, 200);
+fn fifty_consumers_of_every_kind_in_turn_leave_nothing_behind() {
+    in_a_process("cycles", CYCLES, 50);
 }
 
 #[test]
@@ -37,7 +37,7 @@ fn rebalances_leave_nothing_behind() {
 #[test]
 #[ignore = "slow: part of the fault slice"]
 fn many_rebalances_leave_nothing_behind() {
-    in_a_process("rebalances", JOINS, 40);
+    in_a_process("rebalances", JOINS, 20);
 }
 
 mod alone {

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::unbounded;
 use rocketmq_blocking::ClientOptions;
+use rocketmq_blocking::consumer::{Doing, QueueState};
 use rocketmq_blocking::embedded::{Cluster, Fault, On};
 
 use super::{Behind, Seen, check_commits, cluster, consumer, count, end, of_queue, queue};
@@ -229,6 +230,55 @@ fn after_a_broken_link_the_committed_offset_is_asked_for_once_a_second_until_it_
     end(&consumer);
     seen.check_once(2);
     assert_eq!(cluster.group("g").lag("T"), 0);
+}
+
+/// The link of a consumer that has handled a message breaks before its commit, and whether another member has
+/// gone on cannot be asked until the consumer ends. Meanwhile that one may have committed.
+#[track_caller]
+fn check_end_in_doubt(by_another: Option<i64>, committed: i64) {
+    let behind = Behind::start(cluster(1));
+    let cluster = &*behind.cluster;
+    let group = cluster.group("g");
+    let producer = producer(cluster);
+    send(&producer, 1, 0..1);
+    let seen = Seen::default();
+    let consumer = seen.start(consumer(&behind.name_server()).commit_interval(ms(10)));
+    let is_committed =
+        |offset| cluster.wait_until(PATIENCE, || group.committed(&queue(0)) == offset);
+    assert!(is_committed(Some(1)));
+    let broker = cluster.broker("broker-a");
+    let lost = broker.inject(Fault::busy().on(of_queue(On::Commit, 0)));
+    let busy = broker.inject(Fault::busy().on(of_queue(On::QueryOffset, 0)));
+    send(&producer, 1, 1..2);
+    seen.wait_for(2);
+    assert!(lost.wait_hits(1, PATIENCE));
+    behind.broker().cut();
+    assert!(busy.wait_hits(1, PATIENCE));
+    lost.remove();
+    if let Some(offset) = by_another {
+        group.commit(&queue(0), offset);
+    }
+    thread::scope(|scope| {
+        scope.spawn(|| end(&consumer));
+        let is_ending = || {
+            let doing = |state: &QueueState| state.doing == Doing::GivingUp;
+            consumer.describe().queues.iter().any(doing)
+        };
+        eventually("it gives its queue up", is_ending);
+        busy.remove();
+    });
+    assert_eq!(group.committed(&queue(0)), Some(committed));
+    seen.check_once(2);
+}
+
+#[test]
+fn a_consumer_that_ends_after_a_broken_link_commits_what_it_has_handled() {
+    check_end_in_doubt(None, 2);
+}
+
+#[test]
+fn a_consumer_that_ends_after_a_broken_link_undoes_no_commit_of_another_one() {
+    check_end_in_doubt(Some(5), 5);
 }
 
 /// Scaled: eight queues with two messages of 128 KiB each over a link of a mebibyte a second.

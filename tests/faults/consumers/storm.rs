@@ -108,11 +108,12 @@ fn check_storm(seed: u64, time: Duration, may_kill: bool) {
     let (mut turns, start) = (0, Instant::now());
     let stored = thread::scope(|scope| {
         let sender = scope.spawn(|| send_until(cluster, &over));
+        let ends = Ends(&over);
         while start.elapsed() < time {
             storm.turn();
             turns += 1;
         }
-        over.store(true, Ordering::SeqCst);
+        drop(ends);
         sender.join().expect("a sender")
     });
     let seen = storm.seen.clone();
@@ -146,6 +147,15 @@ fn check_storm(seed: u64, time: Duration, may_kill: bool) {
         stored.len()
     );
     assert!(turns > 0 && !stored.is_empty());
+}
+
+/// Ends the sender, also when the storm fails.
+struct Ends<'a>(&'a AtomicBool);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
 }
 
 /// Sends until the storm is over. Returns what is certainly stored.
@@ -285,7 +295,10 @@ impl Storm<'_> {
         }
         for leaving in self.leaving.drain(..) {
             let report = leaving.join().expect("no panic");
-            assert!(report.is_clean(), "{report}");
+            // A broker that was killed has forgotten the locks: another member may have a queue before this one
+            // has committed its last messages. These come again.
+            let may_be_left = self.may_kill && report.running.is_empty();
+            assert!(may_be_left || report.is_clean(), "{report}");
         }
         self.note_commits();
     }

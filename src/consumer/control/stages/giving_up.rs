@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::commits;
-use crate::consumer::control::owned::{Owned, Stage};
+use super::{commits, taking};
+use crate::consumer::control::owned::{Owned, Place, Stage};
 use crate::consumer::control::tools::Tools;
 use crate::consumer::queue::QueueLock;
 
@@ -32,12 +32,21 @@ pub(in crate::consumer::control) fn begin(
         return;
     }
     tools.assignment.remove(&owned.assigned.shown);
-    let had_started = owned.is_active();
+    let place = match owned.stage {
+        Stage::Checking(check) => Place::InDoubt(check),
+        _ => Place::Ours,
+    };
+    let had_started = owned.is_active() || matches!(place, Place::InDoubt(_));
     let freed = owned.assigned.lock().window.drain();
     tools.budget.release(owned.number(), freed);
     let until = if had_started { until } else { now };
     let is_away = !tools.is_in_route(owned.queue());
-    owned.enter(Stage::GivingUp { until, is_away }, now);
+    let stage = Stage::GivingUp {
+        until,
+        is_away,
+        place,
+    };
+    owned.enter(stage, now);
 }
 
 pub(in crate::consumer::control) fn step(
@@ -49,11 +58,22 @@ pub(in crate::consumer::control) fn step(
         return Left::Clean;
     };
     commits::note(owned, tools);
-    if tools.waits_for_handlers && !owned.assigned.lock().window.is_quiet() {
-        return match now >= until {
-            true => Left::Late,
-            false => Left::Busy(until),
-        };
+    let busy = |at: Instant| match now >= until {
+        true => Left::Late,
+        false => Left::Busy(at.min(until)),
+    };
+    if tools.waits_for_handlers && owned.has_handlers() {
+        return busy(until);
+    }
+    if tools.config.auto_commit && owned.check().is_some() {
+        return busy(taking::check(owned, tools, now).unwrap_or(until));
+    }
+    if let Stage::GivingUp {
+        place: Place::Others,
+        ..
+    } = owned.stage
+    {
+        return Left::Clean;
     }
     let queue = owned.queue().clone();
     let is_in_doubt = owned.waits_for_lock(now);
@@ -75,7 +95,6 @@ pub(in crate::consumer::control) fn step(
     match is_stored {
         true if is_asking && now < until => Left::Busy(until),
         true => Left::Clean,
-        false if now >= until => Left::Late,
-        false => Left::Busy(until.min(now + COMMIT_AGAIN)),
+        false => busy(now + COMMIT_AGAIN),
     }
 }
