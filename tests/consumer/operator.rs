@@ -182,7 +182,10 @@ fn a_simple_consumer_answers_what_it_has() {
         .expect("a consumer");
     let received = consumer.receive(32, PATIENCE).expect("no error");
     assert_eq!(received.len(), 3);
-    let info = cluster.group("g").running_info(consumer.client_id(), false);
+    let group = cluster.group("g");
+    // It receives before brokers know it.
+    eventually("brokers know it", || !group.members().is_empty());
+    let info = group.running_info(consumer.client_id(), false);
     let info = info.expect("an answer");
     let property = |name: &str| info.properties.get(name).map(String::as_str);
     assert_eq!(property("PROP_CONSUME_TYPE"), Some("CONSUME_POP"));
