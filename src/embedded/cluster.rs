@@ -179,6 +179,19 @@ impl Cluster {
         self.topics.remove(topic);
     }
 
+    /// Deletes a topic with its messages, as an administrator does: if it is made again, its offsets begin
+    /// at 0. Brokers of 5.x also forget the offsets of all groups in it. Parked pulls stay parked.
+    pub fn delete_topic(&self, topic: &str) {
+        self.topics.remove(topic);
+        self.store.delete_topic(topic);
+        for broker in &self.brokers {
+            if broker.state.settings.release.is_5() {
+                broker.state.offsets.remove_topic(topic);
+            }
+        }
+        self.changes.note();
+    }
+
     /// Sets the route that name servers answer for a topic, whatever the brokers have: a broker
     /// without a master, with slaves, at another address. `None` restores the true route.
     pub fn set_route(&self, topic: &str, route: Option<TopicRoute>) {

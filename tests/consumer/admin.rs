@@ -10,10 +10,10 @@ use rocketmq_blocking::embedded::{Cluster, Fault, On, Release};
 use rocketmq_blocking::protocol::code::request;
 use rocketmq_blocking::{
     Client, ClientOptions, ErrorKind, Filter, Message, MessageQueue, MessageView, Producer,
-    PullConsumer, PushConsumer, Retry, SimpleConsumer, StartFrom,
+    PushConsumer, Retry, SimpleConsumer, StartFrom,
 };
 
-use crate::common::{bodies, consumer};
+use crate::common::{bodies, consumer, pull, read};
 use crate::support::{PATIENCE, brokers, cluster, eventually, ms, producer};
 
 fn queue(id: i32) -> MessageQueue {
@@ -112,26 +112,6 @@ fn a_broadcasting_group_is_known_as_one() {
     assert!(found.broadcasting && found.to_string().starts_with("1 members, broadcasting"));
     consumer.shutdown();
     let _ = std::fs::remove_dir_all(folder);
-}
-
-fn pull(cluster: &Cluster) -> PullConsumer {
-    let builder = PullConsumer::builder("g")
-        .name_server(cluster.name_server())
-        .subscribe("T", "*")
-        .start_from(StartFrom::First)
-        .commit_interval(ms(10));
-    builder.start().expect("a consumer")
-}
-
-/// Reads to the end, and marks everything.
-fn read(consumer: &PullConsumer) -> Vec<i64> {
-    let read = consumer.messages().until_caught_up().map(|message| {
-        let message = message.expect("no error");
-        let offset = message.queue_offset();
-        assert!(message.done());
-        offset
-    });
-    read.collect()
 }
 
 #[test]

@@ -5,9 +5,11 @@ use std::collections::BTreeSet;
 use crossbeam_channel::{Receiver, unbounded};
 use rocketmq_blocking::consumer::PushConsumerBuilder;
 use rocketmq_blocking::embedded::Cluster;
-use rocketmq_blocking::{Message, MessageQueue, Producer, PushConsumer, Retry, StartFrom};
+use rocketmq_blocking::{
+    Message, MessageQueue, Producer, PullConsumer, PushConsumer, Retry, StartFrom,
+};
 
-use crate::support::PATIENCE;
+use crate::support::{PATIENCE, ms};
 
 /// A consumer of all messages of `T`.
 pub fn consumer(cluster: &Cluster) -> PushConsumerBuilder {
@@ -40,6 +42,27 @@ pub fn send(producer: &Producer, bodies: impl IntoIterator<Item = usize>) -> BTr
 pub fn take(bodies: &Receiver<String>, count: usize) -> Vec<String> {
     let next = || bodies.recv_timeout(PATIENCE).expect("a message in time");
     (0..count).map(|_| next()).collect()
+}
+
+/// A pull consumer of all messages of `T`, which commits soon.
+pub fn pull(cluster: &Cluster) -> PullConsumer {
+    let builder = PullConsumer::builder("g")
+        .name_server(cluster.name_server())
+        .subscribe("T", "*")
+        .start_from(StartFrom::First)
+        .commit_interval(ms(10));
+    builder.start().expect("a consumer")
+}
+
+/// Reads to the end, and marks everything.
+pub fn read(consumer: &PullConsumer) -> Vec<i64> {
+    let read = consumer.messages().until_caught_up().map(|message| {
+        let message = message.expect("no error");
+        let offset = message.queue_offset();
+        assert!(message.done());
+        offset
+    });
+    read.collect()
 }
 
 /// The queues of `T`, each with its end.

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use crossbeam_channel::unbounded;
 use rocketmq_blocking::consumer::{Event, MoveReason};
-use rocketmq_blocking::embedded::Cluster;
 use rocketmq_blocking::protocol::consumer::asked::ConsumeResult;
-use rocketmq_blocking::{ErrorKind, Message, MessageQueue, Producer, PullConsumer, PushConsumer};
+use rocketmq_blocking::{ErrorKind, Message, MessageQueue, Producer, PushConsumer};
 use rocketmq_blocking::{ResponseCode, Retry, SimpleConsumer, StartFrom};
 
+use crate::common::{pull, read};
 use crate::support::{PATIENCE, cluster, eventually, ms, producer};
 
 fn queue(id: i32) -> MessageQueue {
@@ -21,26 +21,6 @@ fn send(producer: &Producer, count: usize) {
         let sent = producer.prepare(&message).queue(queue(0)).send();
         assert!(sent.is_ok());
     }
-}
-
-fn pull(cluster: &Cluster) -> PullConsumer {
-    let builder = PullConsumer::builder("g")
-        .name_server(cluster.name_server())
-        .subscribe("T", "*")
-        .start_from(StartFrom::First)
-        .commit_interval(ms(10));
-    builder.start().expect("a consumer")
-}
-
-/// Reads to the end, and marks everything.
-fn read(consumer: &PullConsumer) -> Vec<i64> {
-    let read = consumer.messages().until_caught_up().map(|message| {
-        let message = message.expect("no error");
-        let offset = message.queue_offset();
-        assert!(message.done());
-        offset
-    });
-    read.collect()
 }
 
 #[test]
@@ -202,7 +182,10 @@ fn a_simple_consumer_answers_what_it_has() {
         .expect("a consumer");
     let received = consumer.receive(32, PATIENCE).expect("no error");
     assert_eq!(received.len(), 3);
-    let info = cluster.group("g").running_info(consumer.client_id(), false);
+    let group = cluster.group("g");
+    // It receives before brokers know it.
+    eventually("brokers know it", || !group.members().is_empty());
+    let info = group.running_info(consumer.client_id(), false);
     let info = info.expect("an answer");
     let property = |name: &str| info.properties.get(name).map(String::as_str);
     assert_eq!(property("PROP_CONSUME_TYPE"), Some("CONSUME_POP"));

@@ -281,6 +281,9 @@ fn a_commit_that_an_old_host_refuses_is_repeated_at_the_new_one() {
     let consumer = started.expect("a consumer");
     let messages = consumer.messages().take(8);
     messages.for_each(|message| assert!(message.expect("no error").done()));
+    // A pull that an old host refuses would have the route looked up before the commit.
+    let group = cluster.group("g");
+    eventually("its pulls wait", || group.parked() >= 4);
     remap(&cluster);
     consumer.commit().expect("confirmed");
     let refused = cluster.requests(&On::Commit).len();

@@ -5,6 +5,7 @@
 mod bench;
 mod brokers;
 mod codec;
+mod consumers;
 mod links;
 mod machine;
 mod name_servers;

@@ -8,33 +8,56 @@ const README: &str = include_str!("../../README.md");
 const FEATURES: &str = include_str!("../../src/docs/features.md");
 const SPEED: &str = include_str!("../../src/docs/contributing/speed.md");
 
-/// The rows of the feature tables: each is there and has a test, or is not and has a reason.
+/// The tests of a cell, if it names some and nothing else.
+fn tests(cell: &str) -> Option<Vec<&str>> {
+    let name = |test: &str| {
+        let test = test.strip_prefix('`')?.strip_suffix('`')?;
+        Some(test.len() - test.rsplit_once("::")?.1.len())
+    };
+    let all = cell.split(", ");
+    all.map(|test| name(test).map(|at| test[at + 1..].trim_end_matches('`')))
+        .collect()
+}
+
+/// The rows of the feature tables: each is there and has a test, or is not and has a reason. Those of consumers
+/// have a test on real brokers too, unless only the embedded cluster can play what it takes.
 #[test]
 fn every_feature_has_a_test_that_exists_or_a_reason() {
     let sources = text(&root().join("tests")) + &text(&root().join("src"));
-    let (mut rows, mut wrong) = (0, Vec::new());
+    let interop = text(&root().join("tests/interop"));
+    let (mut rows, mut real, mut wrong) = (0, 0, Vec::new());
+    let exist = |tests: &[&str], sources: &str| {
+        let mut tests = tests.iter();
+        tests.all(|name| sources.contains(&format!("fn {name}(")))
+    };
     for line in FEATURES.lines().filter(|line| line.starts_with("| ")) {
         let cells: Vec<&str> = line.trim_matches(['|', ' ']).split(" | ").collect();
-        let [feature, here, why] = cells[..] else {
+        let [feature, here, why, on_brokers @ ..] = &cells[..] else {
             panic!("three cells: {line}");
         };
-        if feature == "feature" || feature.starts_with("feature of ") {
+        if *feature == "feature" || feature.starts_with("feature of ") {
             continue;
         }
         rows += 1;
-        let test = why
-            .strip_prefix('`')
-            .and_then(|test| test.strip_suffix('`'));
-        let name = test.and_then(|test| test.rsplit_once("::"));
-        let is_right = match name {
-            Some((_, name)) => here != "no" && sources.contains(&format!("fn {name}(")),
-            None => here == "no" && !why.is_empty(),
+        let is_right = match (tests(why), on_brokers) {
+            (None, ["–"]) | (None, []) => *here == "no" && !why.is_empty() && *why != "–",
+            (Some(named), []) => *here != "no" && exist(&named, &sources),
+            (Some(named), ["fault"]) => *here != "no" && exist(&named, &sources),
+            (named, [on_brokers]) => {
+                real += 1;
+                let named = named.or((*why == "–").then(Vec::new));
+                let exists = named.is_some_and(|named| exist(&named, &sources));
+                let is_real = tests(on_brokers).is_some_and(|real| exist(&real, &interop));
+                *here != "no" && exists && is_real
+            }
+            _ => false,
         };
         if !is_right {
             wrong.push(line);
         }
     }
     assert!(rows > 100, "the tables have {rows} rows");
+    assert!(real > 80, "{real} rows name a test on real brokers");
     assert!(wrong.is_empty(), "neither a test nor a reason: {wrong:#?}");
 }
 

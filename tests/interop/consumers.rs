@@ -7,7 +7,8 @@ use std::time::Duration;
 use crossbeam_channel::unbounded;
 use rocketmq_blocking::consumer::PushConsumerBuilder;
 use rocketmq_blocking::{
-    Batch, Message, MessageQueue, MessageView, Producer, PushConsumer, Retry, StartFrom,
+    Batch, Compression, Message, MessageQueue, MessageView, Producer, PushConsumer, Retry,
+    StartFrom,
 };
 
 use crate::servers::{PATIENCE, Server, Version, eventually, kinds, wire};
@@ -136,8 +137,20 @@ fn each_message_of_a_batch_has_its_own_result() {
 #[ignore = "needs real servers: tests/rocketmq/all.sh VERSION"]
 fn batches_and_compressed_messages_come_as_they_were_sent() {
     let server = Server::from_env();
-    let producer = server.producer("consumers-shapes-send");
-    let producer = producer.compress_over(1_000).start().unwrap();
+    let kinds = [
+        Compression::Zlib,
+        #[cfg(feature = "lz4")]
+        Compression::Lz4,
+        #[cfg(feature = "zstd")]
+        Compression::Zstd,
+    ];
+    let producers = kinds.map(|kind| {
+        let producer = server.producer(&format!("consumers-shapes-{kind:?}"));
+        let producer = producer.compress_over(1_000).compression(kind);
+        producer.start().unwrap()
+    });
+    let producer = &producers[0];
+    let count = 5 + producers.len();
     let broker = &server.brokers[0].address;
     let attributes = match server.version {
         Version::V4 => vec![""],
@@ -153,8 +166,8 @@ fn batches_and_compressed_messages_come_as_they_were_sent() {
         let batch = (0..5).map(|n| Message::new(&*topic, body(n)).tag("batch"));
         let sent = producer.send_batch(&Batch::new(batch).unwrap());
         assert!(sent.is_ok(), "{sent:?}");
-        for n in 5..8 {
-            send(&producer, &topic, &body(n));
+        for (n, producer) in (5..).zip(&producers) {
+            send(producer, &topic, &body(n));
         }
         let (seen, messages) = unbounded();
         let group = format!("consumers-shapes-{nth}");
@@ -165,7 +178,7 @@ fn batches_and_compressed_messages_come_as_they_were_sent() {
             })
             .unwrap();
         let next = |_| messages.recv_timeout(PATIENCE).expect("a message in time");
-        let mut got: Vec<MessageView> = (0..8).map(next).collect();
+        let mut got: Vec<MessageView> = (0..count).map(next).collect();
         got.sort_by_key(MessageView::queue_offset);
         for (n, message) in got.iter().enumerate() {
             assert_eq!(message.text(), Ok(&*body(n)), "{attributes}");
@@ -176,7 +189,7 @@ fn batches_and_compressed_messages_come_as_they_were_sent() {
         assert!(messages.is_empty(), "{attributes}");
         let queue = MessageQueue::new(&*topic, "broker-a", 0);
         let committed = producer.admin().committed_offset(&group, &queue);
-        assert_eq!(committed.unwrap(), Some(8), "{attributes}");
+        assert_eq!(committed.unwrap(), Some(count as i64), "{attributes}");
     }
 }
 

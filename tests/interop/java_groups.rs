@@ -10,7 +10,7 @@ use rocketmq_blocking::consumer::{Allocation, PushConsumerBuilder};
 use rocketmq_blocking::{Message, MessageQueue, Producer, PullConsumer, PushConsumer, StartFrom};
 
 use crate::servers::peer::{Peer, names};
-use crate::servers::{self, PATIENCE, Server, eventually, wire};
+use crate::servers::{self, PATIENCE, Server, eventually, wire, within};
 
 fn consumer(server: &Server, group: &str, topic: &str) -> PushConsumerBuilder {
     PushConsumer::builder(group)
@@ -323,6 +323,22 @@ impl Mixed {
 
 const QUEUES: u32 = 7;
 
+/// Even queues are in one room, and odd ones in another; so are members, by the number in their names.
+fn nearby() -> Allocation {
+    let room_of_member = |id: &str| {
+        let (_, name) = id.split_once('@').expect("an id");
+        match name[1..].starts_with(['1', '3', '5', '7', '9']) {
+            true => "odd".to_owned(),
+            false => "even".to_owned(),
+        }
+    };
+    let room_of_queue = |queue: &MessageQueue| match queue.id() % 2 {
+        0 => "even".to_owned(),
+        _ => "odd".to_owned(),
+    };
+    Allocation::nearby(Allocation::averagely(), room_of_queue, room_of_member)
+}
+
 /// Puts what Java's members have consumed to the rest.
 fn note_java(groups: &[Mixed], java: &Peer) {
     for message in java.consumed() {
@@ -352,6 +368,7 @@ fn a_mixed_group_divides_as_java_does_and_loses_nothing_when_members_come_go_and
         Mixed::new("averagely", Allocation::averagely()),
         Mixed::new("circle", Allocation::by_circle()),
         Mixed::new("hash", Allocation::consistent_hash()),
+        Mixed::new("nearby", nearby()),
     ];
     for group in &mut groups {
         wire::create_topic(&server.brokers[0].address, &group.topic, QUEUES, 6);
@@ -442,7 +459,8 @@ fn steady(groups: &mut [Mixed], producer: &Producer, java: &mut Peer) {
         group.send(producer, 70);
     }
     for (group, before) in groups.iter().zip(before) {
-        eventually("all come", || {
+        // A member of Java may ask for nothing for up to 30 s after it has taken a queue.
+        within(2 * PATIENCE, &format!("all come: {}", group.how), || {
             note_java(groups, java);
             group.count(before) == group.sent - before
         });

@@ -9,10 +9,12 @@
 mod acl;
 mod admin_and_delays;
 mod broken;
+mod clients;
 mod consumers;
 mod damaged;
 mod errors;
 mod filters;
+mod flow;
 mod group_ledger;
 mod groups;
 mod heartbeat;
@@ -21,7 +23,11 @@ mod java_consumers;
 mod java_groups;
 #[path = "../ledger/mod.rs"]
 mod ledger;
+mod lite;
+mod named;
 mod operators;
+mod pop_modes;
+mod pop_retries;
 mod popped;
 mod proxy;
 mod pulls;
@@ -39,6 +45,9 @@ mod takeover;
 mod tls;
 mod trace;
 mod transactions;
+#[cfg(feature = "discovery")]
+#[path = "../client/discovery/web.rs"]
+mod web;
 
 /// For cargo a filter that matches nothing is not a failure: a module that no script names would
 /// silently never run.

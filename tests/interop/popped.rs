@@ -109,6 +109,27 @@ fn brokers_have_messages_popped_or_pulled() {
     assert!(seen.is_empty());
 }
 
+/// No pop asks for just the few messages that handlers have taken since the last one.
+#[test]
+#[ignore = "needs real servers: tests/rocketmq/all.sh VERSION"]
+fn quick_handlers_get_large_answers() {
+    const COUNT: usize = 2_000;
+    let server = Server::from_env();
+    if server.version != Version::V5 {
+        return;
+    }
+    let (topic, group) = ("PoppedQuickly", "popped-quickly");
+    let producer = server.producer("popped-quickly-send").start().unwrap();
+    let sent = send(&producer, topic, COUNT);
+    pop(&server, group, topic);
+    let (consumer, seen) = start(consumer(&server, group, topic), |_| Ok(()));
+    assert_eq!(take(&seen, COUNT), sent);
+    let stats = consumer.stats();
+    assert!(stats.pulls <= 400, "{} pops", stats.pulls);
+    assert_eq!(stats.expired, 0);
+    assert!(consumer.shutdown_within(PATIENCE).is_clean());
+}
+
 #[test]
 #[ignore = "needs real servers: tests/rocketmq/all.sh VERSION"]
 fn failed_messages_come_again_become_dead_letters_or_stay_hidden() {

@@ -1,15 +1,18 @@
 //! A broker that creates no topics and takes small messages only.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use rocketmq_blocking::{
     Batch, Error, ErrorKind, Message, Producer, PushConsumer, Retry, SendFate, SendReceipt,
+    StartFrom,
 };
 
 use crate::errors::{check_illegal, check_large_batch};
 use crate::servers::stored::{Sent, check};
+use crate::servers::topic::Topic;
 use crate::servers::wire;
 use crate::servers::{Over, PATIENCE, Server, env, eventually, random, text};
 
@@ -82,6 +85,37 @@ fn a_topic_that_is_created_later_is_consumed_from_its_first_message() {
     let body = bodies.recv_timeout(PATIENCE).expect("the first message");
     assert_eq!(body, "first");
     assert!(consumer.shutdown_within(PATIENCE).is_clean());
+}
+
+#[test]
+#[ignore = "needs real servers: tests/rocketmq/all.sh VERSION"]
+fn a_trace_without_a_topic_is_lost_and_counted_and_harms_nothing() {
+    const NONE: &str = "StrictNoTrace";
+    let server = server();
+    let (group, topic) = ("strict-trace", Topic::create(&server, "StrictTrace", 1));
+    let producer = server.producer(group).trace_topic(NONE).start().unwrap();
+    for n in 0..10 {
+        topic.send_by(&producer, 0, &topic.message(n.to_string()));
+    }
+    let (seen, bodies) = crossbeam_channel::unbounded();
+    let consumer = PushConsumer::builder(group)
+        .name_server(&server.name_server)
+        .subscribe(topic.name, "*")
+        .start_from(StartFrom::First)
+        .trace_topic(NONE)
+        .start(move |message| -> Result<(), Retry> {
+            seen.send(message.text()?.to_owned())?;
+            Ok(())
+        })
+        .unwrap();
+    let next = |_| bodies.recv_timeout(PATIENCE).expect("a message in time");
+    assert_eq!((0..10).map(next).collect::<BTreeSet<_>>().len(), 10);
+    assert!(consumer.shutdown_within(2 * PATIENCE).is_clean());
+    assert!(producer.shutdown_within(2 * PATIENCE).is_clean());
+    assert_eq!(topic.committed(group), [10]);
+    assert_eq!(producer.stats().trace_lost, 10);
+    // One before and one after each call of the handler.
+    assert_eq!(consumer.stats().trace_lost, 20);
 }
 
 /// The name server still knows a topic that the broker has forgotten.

@@ -16,6 +16,7 @@ import org.apache.rocketmq.client.consumer.listener.ConsumeConcurrentlyContext;
 import org.apache.rocketmq.client.consumer.listener.ConsumeConcurrentlyStatus;
 import org.apache.rocketmq.client.consumer.listener.ConsumeOrderlyContext;
 import org.apache.rocketmq.client.consumer.listener.ConsumeOrderlyStatus;
+import org.apache.rocketmq.client.consumer.rebalance.AllocateMachineRoomNearby;
 import org.apache.rocketmq.client.consumer.rebalance.AllocateMessageQueueAveragely;
 import org.apache.rocketmq.client.consumer.rebalance.AllocateMessageQueueAveragelyByCircle;
 import org.apache.rocketmq.client.consumer.rebalance.AllocateMessageQueueConsistentHash;
@@ -36,8 +37,8 @@ import org.apache.rocketmq.common.message.MessageQueue;
  * <pre>
  * send TOPIC FROM COUNT           the bodies are the numbers from FROM on
  * keyed TOPIC KEYS EACH           bodies "KEY-N", each to the queue that SelectMessageQueueByHash chooses
- * start NAME KIND HOW GROUP TOPIC a member: push, orderly or broadcast, dividing averagely, circle or hash;
- *                                 or popped (5.x): it does as brokers say
+ * start NAME KIND HOW GROUP TOPIC a member: push, orderly or broadcast, dividing averagely, circle, hash or
+ *                                 nearby; or popped (5.x): it does as brokers say
  * stop NAME
  * queues NAME                     the queues of its topic that it has
  * divide HOW ID,ID.. TOPIC        how Java divides the queues of a topic among clients of these ids
@@ -69,6 +70,7 @@ public class JavaPeer {
         producer.setNamesrvAddr(args[0]);
         producer.setInstanceName("javapeer" + ProcessHandle.current().pid());
         producer.setSendMsgTimeout(15_000);
+        producer.setMqClientApiTimeout(15_000); // a busy machine takes longer than the 3 s that it has
         producer.start();
         BufferedReader input = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
         for (String line = input.readLine(); line != null; line = input.readLine()) {
@@ -113,6 +115,7 @@ public class JavaPeer {
         DefaultMQPushConsumer consumer = new DefaultMQPushConsumer(group);
         consumer.setNamesrvAddr(nameServer);
         consumer.setInstanceName(name);
+        consumer.setMqClientApiTimeout(15_000);
         consumer.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
         consumer.setAllocateMessageQueueStrategy(strategy(how));
         consumer.subscribe(topic, "*");
@@ -181,7 +184,19 @@ public class JavaPeer {
             case "averagely": return new AllocateMessageQueueAveragely();
             case "circle": return new AllocateMessageQueueAveragelyByCircle();
             case "hash": return new AllocateMessageQueueConsistentHash();
+            case "nearby": return new AllocateMachineRoomNearby(new AllocateMessageQueueAveragely(), new Rooms());
             default: throw new IllegalArgumentException(how);
+        }
+    }
+
+    /** Even queues are in one room, and odd ones in another; members whose names end with an odd number are in that. */
+    private static class Rooms implements AllocateMachineRoomNearby.MachineRoomResolver {
+        @Override public String brokerDeployIn(MessageQueue queue) {
+            return queue.getQueueId() % 2 == 0 ? "even" : "odd";
+        }
+
+        @Override public String consumerDeployIn(String clientId) {
+            return clientId.matches(".*@.[13579]-.*") ? "odd" : "even";
         }
     }
 

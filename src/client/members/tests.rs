@@ -381,5 +381,5 @@ fn addresses_that_swallow_connections_do_not_hold_up_the_heartbeats_of_others() 
     let _membership = client.inner().join(heard.group.clone()).expect("joined");
     assert!(heard.confirmed.recv_timeout(PATIENCE).is_ok());
     let beats = cluster.wait_for_requests(&On::Heartbeat, 20, PATIENCE);
-    assert_eq!(beats.len(), 20);
+    assert!(beats.len() >= 20, "{}", beats.len());
 }

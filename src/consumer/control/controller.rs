@@ -16,7 +16,6 @@ use super::stages::giving_up::{self, Left};
 use super::stages::{commits, fetching, moved, starts, taking};
 use super::tools::Tools;
 use super::watch::Watch;
-use crate::consumer::consume::Mode;
 use crate::consumer::observe;
 use crate::transport::{Connection, Deadline, catch_bug};
 
@@ -103,6 +102,7 @@ impl Controller {
             self.sources.step(&self.tools, now);
             if now >= self.next_commit {
                 self.next_commit = now + self.tools.config.commit_interval;
+                self.links.check(&mut self.queues, &self.tools, now);
                 commits::commit_by_itself(&self.queues, &mut self.tools, now);
             }
             self.watch(now);
@@ -195,9 +195,7 @@ impl Controller {
         if !self.watch.is_due(now) {
             return;
         }
-        if self.tools.config.mode == Mode::Ordered {
-            self.links.check(&mut self.queues, &self.tools, now);
-        }
+        self.links.check(&mut self.queues, &self.tools, now);
         self.tools.note_rates(now);
         let found = self.watch.step(&self.queues, &self.tools, now);
         for given in found.recalled {
@@ -329,6 +327,7 @@ impl Controller {
         let freed = std::mem::take(&mut owned.assigned.lock().freed);
         self.tools.budget.release(number, freed);
         let lock_due = locks::step(owned, &mut self.tools, now);
+        taking::doubt_without_lock(owned, now);
         let next = match owned.stage {
             Stage::Starting(_) => starts::step(owned, &mut self.tools, now),
             Stage::Active => {
@@ -341,7 +340,7 @@ impl Controller {
                 [again, fetch].into_iter().flatten().min()
             }
             Stage::Taking => taking::step(owned, &mut self.tools, now),
-            Stage::Checking { .. } => taking::check(owned, &mut self.tools, now),
+            Stage::Checking(_) => taking::check(owned, &mut self.tools, now),
             Stage::Stopped => None,
             Stage::GivingUp { .. } => match giving_up::step(owned, &mut self.tools, now) {
                 Left::Busy(at) => Some(at),
@@ -374,13 +373,10 @@ impl Controller {
                 self.tools.budget.unanswered(number);
                 continue;
             };
-            if owned.is_active() && !owned.assigned.is_paused() {
-                let next = fetching::ask(owned, &mut self.tools, grant, now);
-                if next.is_some() {
-                    self.queues.look_at(number, next);
-                }
-            } else {
+            if !owned.may_fetch(now) {
                 self.tools.budget.unanswered(number);
+            } else if let Some(at) = fetching::ask(owned, &mut self.tools, grant, now) {
+                self.queues.look_at(number, Some(at));
             }
         }
     }

@@ -11,6 +11,7 @@ use super::locks;
 use super::owned::{Owned, Queues};
 use super::tools::Tools;
 use crate::consumer::LOG;
+use crate::consumer::consume::Mode;
 use crate::logging;
 use crate::protocol::code::response;
 use crate::protocol::route::MASTER;
@@ -47,6 +48,9 @@ impl Links {
     /// Finds brokers whose connection broke: their locks do not count until they have confirmed them
     /// again.
     pub(super) fn check(&self, queues: &mut Queues, tools: &Tools, now: Instant) {
+        if !tools.leases && tools.config.mode != Mode::Ordered {
+            return;
+        }
         let core = &tools.wire.core;
         let brokers = core.routes.brokers();
         for name in names(queues) {

@@ -34,7 +34,7 @@ pub(super) enum Stage {
     /// It asks for its start offset.
     Starting(Starting),
     /// Another member may have had it for a while: it asks for the committed offset.
-    Checking { is_asking: bool },
+    Checking(Check),
     /// Messages are fetched and handed out.
     Active,
     /// Its offset does not exist: it waits for a seek or a reset.
@@ -45,7 +45,25 @@ pub(super) enum Stage {
         until: Instant,
         /// It has left the route.
         is_away: bool,
+        place: Place,
     },
+}
+
+/// The question for the committed offset, sent at this time. `None`: it is in flight.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Check {
+    pub(super) ask_at: Option<Instant>,
+}
+
+/// Who has gone on last in a queue that is given up.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Place {
+    /// This member: its progress is committed.
+    Ours,
+    /// This member or another one: that is asked for first.
+    InDoubt(Check),
+    /// Another one, as the committed offset says: a commit would undo that.
+    Others,
 }
 
 /// The state of fetching from a queue.
@@ -119,6 +137,45 @@ impl Owned {
     /// Whether it will be looked at without an event.
     pub(super) fn has_due(&self) -> bool {
         self.due.is_some()
+    }
+
+    /// Whether another member may have gone on here: its progress must not be undone by a commit.
+    pub(super) fn is_in_doubt(&self, now: Instant) -> bool {
+        let lock = self.lock.as_ref();
+        let is_ours = match self.stage {
+            Stage::Checking(_) => false,
+            Stage::GivingUp { place, .. } => matches!(place, Place::Ours),
+            _ => true,
+        };
+        !is_ours || lock.is_some_and(|lock| lock.is_in_doubt(now))
+    }
+
+    /// The question for the committed offset, if it has to be asked.
+    pub(super) fn check(&mut self) -> Option<&mut Check> {
+        match &mut self.stage {
+            Stage::Checking(check) => Some(check),
+            Stage::GivingUp {
+                place: Place::InDoubt(check),
+                ..
+            } => Some(check),
+            _ => None,
+        }
+    }
+
+    /// Whether messages may be asked for. Before its lost lock is had again, another member may handle them.
+    pub(super) fn may_fetch(&self, now: Instant) -> bool {
+        self.is_active() && !self.assigned.is_paused() && !self.waits_for_lock(now)
+    }
+
+    /// Whether its lock was lost and may be had again soon.
+    pub(super) fn waits_for_lock(&self, now: Instant) -> bool {
+        let lock = self.lock.as_ref();
+        lock.is_some_and(|lock| lock.is_in_doubt(now) && !lock.goes_without(now))
+    }
+
+    /// Whether handlers have messages of it, of older generations too.
+    pub(super) fn has_handlers(&self) -> bool {
+        !self.assigned.lock().window.is_quiet()
     }
 
     pub(super) fn is_given_up(&self) -> bool {

@@ -127,10 +127,14 @@ impl Progress {
         self.begin(queue, generation, offset, false);
     }
 
-    /// The commits to send now, by broker. They count as in flight.
-    pub(crate) fn due(&mut self) -> BTreeMap<Arc<str>, Vec<Commit>> {
+    /// The commits to send now, by broker, of the queues for which `may` is true. They count as in flight.
+    pub(crate) fn due(
+        &mut self,
+        may: impl Fn(&MessageQueue) -> bool,
+    ) -> BTreeMap<Arc<str>, Vec<Commit>> {
         let mut due: BTreeMap<Arc<str>, Vec<Commit>> = BTreeMap::new();
-        let open = self.queues.iter().filter(|(_, known)| known.is_due());
+        let open = self.queues.iter();
+        let open = open.filter(|(queue, known)| known.is_due() && may(queue));
         let open: Vec<MessageQueue> = open.map(|(queue, _)| queue.clone()).collect();
         for queue in &open {
             if let Some(commit) = self.due_of(queue) {

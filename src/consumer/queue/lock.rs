@@ -48,7 +48,7 @@ pub(crate) enum Granted {
 #[derive(Debug, Clone)]
 pub(crate) struct QueueLock {
     need: Need,
-    /// Since when the queue waits for it, without a break.
+    /// Since when the queue waits for it, without a break and over a connection that stands.
     waits_since: Instant,
     /// The request in flight.
     asked: Option<Instant>,
@@ -77,6 +77,11 @@ impl QueueLock {
 
     pub(crate) fn need(&self) -> Need {
         self.need
+    }
+
+    /// Whether a request is in flight: the broker may give it to this member still.
+    pub(crate) fn is_asking(&self) -> bool {
+        self.asked.is_some()
     }
 
     /// Whether the broker may have given it to this member.
@@ -139,8 +144,8 @@ impl QueueLock {
     pub(crate) fn link_broke(&mut self, now: Instant) {
         self.asked = None;
         self.lose(now);
-        // The lock is asked for at once over the new connection.
-        self.last_asked = None;
+        // The lock is asked for at once over the new connection, and waited for from then on.
+        (self.last_asked, self.waits_since) = (None, now);
     }
 
     /// This member unlocked the queue.
@@ -153,6 +158,19 @@ impl QueueLock {
     pub(crate) fn is_held(&self, now: Instant) -> bool {
         let counts = |at: Instant| now.saturating_duration_since(at) < COUNTS_HERE;
         self.is_continuous && self.confirmed.is_some_and(counts)
+    }
+
+    /// Whether another member may have gone on in the queue since this one last held the lock: what this one
+    /// has done may be less than what is committed.
+    pub(crate) fn is_in_doubt(&self, now: Instant) -> bool {
+        let counts = |at: Instant| now.saturating_duration_since(at) < COUNTS_AT_BROKER;
+        self.was_held && !(self.is_continuous && self.confirmed.is_some_and(counts))
+    }
+
+    /// The committed offset was asked for while the lock is not held. If the queue goes without it, there is
+    /// no doubt any more.
+    pub(crate) fn offset_checked(&mut self, now: Instant) {
+        self.was_held &= !self.goes_without(now);
     }
 
     /// When it was asked for, the last time that the broker gave it.

@@ -24,6 +24,7 @@ use crate::protocol::code::response;
 /// | a late answer | nothing, until the clock of the cluster has moved by that time | [`late`](Fault::late) |
 /// | a broken connection | the end of the connection | [`hang_up`](Fault::hang_up), [`cut_after`](Fault::cut_after) |
 /// | garbage | those bytes | [`bytes`](Fault::bytes), [`bytes_from`](Fault::bytes_from) |
+/// | a damaged answer | what the function leaves of it | [`damage`](Fault::damage) |
 /// | slowness | an answer in drips | [`slow`](Fault::slow) |
 /// | a stuck server | writes that block | [`stop_reading`](Fault::stop_reading) |
 ///
@@ -55,6 +56,7 @@ pub struct Fault {
 }
 
 type MakeBytes = Arc<dyn Fn(&Command) -> Vec<u8> + Send + Sync>;
+type Damage = Arc<dyn Fn(&mut Command) + Send + Sync>;
 
 #[derive(Clone)]
 pub(in crate::embedded) enum Action {
@@ -64,6 +66,7 @@ pub(in crate::embedded) enum Action {
     Hold(Gate),
     Late(Duration),
     Bytes(MakeBytes),
+    Damage(Damage),
     Slow { chunk: usize, pause: Duration },
     CutAfter(usize),
     StopReading,
@@ -266,6 +269,37 @@ impl Fault {
         Fault::new(Action::Bytes(Arc::new(make)))
     }
 
+    /// The right answer, changed by the function: a wrong checksum of a message, an offset that cannot be.
+    /// It runs on a thread of the server.
+    ///
+    /// ```
+    /// # use rocketmq_blocking::embedded::{Cluster, Fault, On};
+    /// # use rocketmq_blocking::{Message, Producer, PullConsumer, StartFrom};
+    /// # let cluster = Cluster::start()?;
+    /// # let producer = Producer::builder("g").name_server(cluster.name_server()).start()?;
+    /// # let _ = producer.send(&Message::new("Orders", "one"))?;
+    /// // The checksum of a message's body begins behind its length and its magic number.
+    /// let damage = Fault::damage(|answer| {
+    ///     if let Some(byte) = answer.body.get_mut(8) {
+    ///         *byte ^= 1;
+    ///     }
+    /// });
+    /// let damaged = cluster.broker("broker-a").inject(damage.on(On::Pull).times(2));
+    /// let consumer = PullConsumer::builder("billing")
+    ///     .name_server(cluster.name_server())
+    ///     .subscribe("Orders", "*")
+    ///     .start_from(StartFrom::First)
+    ///     .start()?;
+    /// // The message is fetched again until it can be read.
+    /// let message = consumer.messages().take(1).next().expect("a message")?;
+    /// assert_eq!(message.text()?, "one");
+    /// assert_eq!(damaged.hits(), 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn damage(damage: impl Fn(&mut Command) + Send + Sync + 'static) -> Fault {
+        Fault::new(Action::Damage(Arc::new(damage))).after_storing()
+    }
+
     /// The right answer, but dripped: `chunk` bytes (at least 1), a pause, the next `chunk` bytes.
     /// Later answers of the connection wait behind it.
     ///
@@ -372,6 +406,7 @@ impl fmt::Debug for Action {
             Action::Hold(gate) => write!(f, "Hold({gate:?})"),
             Action::Late(delay) => write!(f, "Late({delay:?})"),
             Action::Bytes(_) => f.write_str("Bytes(..)"),
+            Action::Damage(_) => f.write_str("Damage(..)"),
             Action::Slow { chunk, pause } => write!(f, "Slow({chunk} bytes, {pause:?})"),
             Action::CutAfter(bytes) => write!(f, "CutAfter({bytes})"),
             Action::StopReading => f.write_str("StopReading"),

@@ -114,6 +114,13 @@ impl Offsets {
         state.resets.retain(|key, _| key.group != group);
     }
 
+    /// Forgets a topic in all groups.
+    pub(in crate::embedded) fn remove_topic(&self, topic: &str) {
+        let mut state = self.state.lock();
+        state.committed.retain(|key, _| key.topic != topic);
+        state.resets.retain(|key, _| key.topic != topic);
+    }
+
     /// Writes everything to the disk now, as a broker does when it is shut down.
     pub(in crate::embedded) fn flush(&self) {
         for committed in self.state.lock().committed.values_mut() {

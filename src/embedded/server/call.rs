@@ -264,7 +264,7 @@ impl Link {
             Some(rule) => {
                 let action = &rule.fault.action;
                 if let Some(answer) = self.delay(action, &request, format, answer) {
-                    let answer = effect::coded(action, answer);
+                    let answer = effect::changed(action, answer);
                     let frame = self.frame(&request, format, answer);
                     self.post(effect::of(action, &request, frame));
                 }

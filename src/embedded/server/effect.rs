@@ -20,9 +20,13 @@ pub(super) enum Effect {
     StopReading,
 }
 
-/// The answer with the fault's code, if it has one.
-pub(super) fn coded(action: &Action, mut answer: Command) -> Command {
+/// The answer with the fault's code or damage, if it has one.
+pub(super) fn changed(action: &Action, mut answer: Command) -> Command {
     match action {
+        Action::Damage(damage) => {
+            damage(&mut answer);
+            answer
+        }
         Action::Answer { code, remark } => {
             answer.code = *code;
             answer.with_remark(remark.as_str())
@@ -31,7 +35,7 @@ pub(super) fn coded(action: &Action, mut answer: Command) -> Command {
     }
 }
 
-/// `frame` is the answer as it would be without the fault, already with the fault's code.
+/// `frame` is the answer as it would be without the fault, already with the fault's code or damage.
 pub(super) fn of(action: &Action, request: &Command, frame: Vec<u8>) -> Effect {
     match action {
         Action::Silence => Effect::Nothing,
@@ -49,7 +53,9 @@ pub(super) fn of(action: &Action, request: &Command, frame: Vec<u8>) -> Effect {
             first.truncate(*bytes);
             Effect::Last(first)
         }
-        // The code is already in the answer, and the others only delay it.
-        Action::Answer { .. } | Action::Hold(_) | Action::Late(_) => Effect::Frame(frame),
+        // Code and damage are already in the answer, and the others only delay it.
+        Action::Answer { .. } | Action::Damage(_) | Action::Hold(_) | Action::Late(_) => {
+            Effect::Frame(frame)
+        }
     }
 }

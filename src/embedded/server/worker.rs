@@ -185,7 +185,7 @@ impl Worker<'_> {
             return Effect::Nothing;
         };
         let mut frame = Vec::new();
-        let answer = effect::coded(action, answer);
+        let answer = effect::changed(action, answer);
         self.link.append_frame(request, format, answer, &mut frame);
         effect::of(action, request, frame)
     }

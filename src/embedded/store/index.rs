@@ -188,6 +188,15 @@ impl Index {
         }
     }
 
+    /// Forgets a topic: its offsets begin at 0 again.
+    pub(super) fn delete_topic(&mut self, topic: &str) {
+        if self.topics.remove(topic).is_some() {
+            for log in &mut self.commit_logs {
+                log.messages.retain(|message| message.topic() != topic);
+            }
+        }
+    }
+
     /// Forgets the messages; all offsets go on where they are.
     pub(super) fn clear(&mut self) {
         for log in &mut self.commit_logs {

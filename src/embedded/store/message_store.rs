@@ -191,6 +191,11 @@ impl Store {
         self.state.lock().index.delete_before(queue, offset);
     }
 
+    /// Forgets a topic with its messages.
+    pub(in crate::embedded) fn delete_topic(&self, topic: &str) {
+        self.state.lock().index.delete_topic(topic);
+    }
+
     pub(in crate::embedded) fn clear(&self) {
         self.state.lock().index.clear();
     }

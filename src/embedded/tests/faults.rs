@@ -187,6 +187,20 @@ fn an_answer_can_drip_or_be_cut() {
 }
 
 #[test]
+fn a_damaged_answer_is_what_the_function_leaves_of_it() {
+    let damage = Fault::damage(|answer| {
+        answer.code = 77;
+        answer.ext.set("queueId", "-1");
+    });
+    let mut at = inject(damage.on(On::Send).once());
+    let answer = at.client.call(&send("T", "stored"));
+    assert_eq!((answer.code, answer.ext.get("queueId")), (77, Some("-1")));
+    let stored = at.cluster.only_message("T").offset_message_id();
+    assert_eq!(answer.ext.get("msgId"), Some(&*stored), "the rest is right");
+    at.check_served();
+}
+
+#[test]
 fn a_dripping_answer_does_not_delay_the_end() {
     let mut at = inject(Fault::slow(1, Duration::from_secs(3600)));
     at.client.write(&send("T", "x"));

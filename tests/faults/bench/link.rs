@@ -23,6 +23,7 @@ pub struct Link {
     /// Weak, since a reset is what the client sees when the last handle is gone.
     client: Weak<TcpStream>,
     upstream: Weak<TcpStream>,
+    lost: Arc<AtomicBool>,
     threads: [JoinHandle<()>; 2],
 }
 
@@ -35,6 +36,8 @@ struct Both {
     last: Mutex<Option<Command>>,
     /// One of the directions has ended the connection.
     cut: AtomicBool,
+    /// Nothing arrives any more, not even the end.
+    lost: Arc<AtomicBool>,
     released: Arc<AtomicBool>,
 }
 
@@ -59,8 +62,10 @@ impl Link {
             sends: Mutex::default(),
             last: Mutex::default(),
             cut: AtomicBool::new(false),
+            lost: Arc::default(),
             released,
         });
+        let lost = both.lost.clone();
         let (weak_client, weak_upstream) = (both.client.clone(), both.upstream.clone());
         let pump = |from, to, answers, seed| Pump {
             from,
@@ -81,12 +86,18 @@ impl Link {
         Ok(Link {
             client: weak_client,
             upstream: weak_upstream,
+            lost,
             threads: [first, second],
         })
     }
 
     pub fn is_over(&self) -> bool {
         self.threads.iter().all(JoinHandle::is_finished)
+    }
+
+    /// The link dies, and neither end hears of it.
+    pub fn lose(&self) {
+        self.lost.store(true, Ordering::SeqCst);
     }
 
     pub fn cut(&self) {
@@ -139,7 +150,8 @@ impl Pump {
     /// The other side gets the end of the stream, unless scripted otherwise. The rest of this side
     /// is read, so that its end is not a reset.
     fn end(mut self) {
-        if !self.both.cut.load(Ordering::SeqCst) {
+        let is_heard = !self.both.lost.load(Ordering::SeqCst);
+        if is_heard && !self.both.cut.load(Ordering::SeqCst) {
             let _ = self.give(self.buffer.len());
             let _ = self.to.shutdown(Shutdown::Write);
         }
@@ -296,7 +308,7 @@ impl Pump {
 
     fn write(&self, mut bytes: &[u8]) -> Result<(), Over> {
         use std::io::ErrorKind::{Interrupted, TimedOut, WouldBlock};
-        while !bytes.is_empty() {
+        while !bytes.is_empty() && !self.both.lost.load(Ordering::SeqCst) {
             match (&*self.to).write(bytes) {
                 Ok(written) => bytes = &bytes[written..],
                 Err(e) if matches!(e.kind(), Interrupted | TimedOut | WouldBlock) => {

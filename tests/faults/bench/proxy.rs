@@ -107,6 +107,13 @@ impl Proxy {
         }
     }
 
+    /// All connections die without an end: nothing of them arrives any more.
+    pub fn lose(&self) {
+        for link in &self.shared.state.lock().links {
+            link.lose();
+        }
+    }
+
     /// Refuses new connections.
     pub fn refuse(&self) {
         let front = std::mem::replace(&mut *self.front.lock(), Front::Refuse);

@@ -5,6 +5,7 @@ pub mod ledger;
 pub mod mortal;
 pub mod peer;
 pub mod stored;
+pub mod topic;
 pub mod traffic;
 pub mod wire;
 
@@ -183,10 +184,16 @@ pub fn found<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
 
 /// Waits until something becomes true that another process does in its own time.
 #[track_caller]
-pub fn eventually(what: &str, mut check: impl FnMut() -> bool) {
-    let end = Instant::now() + PATIENCE;
+pub fn eventually(what: &str, check: impl FnMut() -> bool) {
+    within(PATIENCE, what, check);
+}
+
+/// The same for what takes long on a server.
+#[track_caller]
+pub fn within(most: Duration, what: &str, mut check: impl FnMut() -> bool) {
+    let end = Instant::now() + most;
     while !check() {
-        assert!(Instant::now() < end, "not within {PATIENCE:?}: {what}");
+        assert!(Instant::now() < end, "not within {most:?}: {what}");
         std::thread::sleep(Duration::from_millis(50));
     }
 }

@@ -34,7 +34,7 @@ fn state_of(owned: &Owned, tools: &Tools, now: Instant) -> QueueState {
     let window = &contents.window;
     let doing = match owned.stage {
         Stage::Taking => Doing::WaitingForLock,
-        Stage::Starting(_) | Stage::Checking { .. } => Doing::Starting,
+        Stage::Starting(_) | Stage::Checking(_) => Doing::Starting,
         Stage::Stopped => Doing::Stopped,
         Stage::GivingUp { .. } => Doing::GivingUp,
         Stage::Active if owned.assigned.is_paused() => Doing::Paused,

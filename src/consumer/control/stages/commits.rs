@@ -34,12 +34,16 @@ pub(in crate::consumer::control) fn commit_by_itself(
     }
 }
 
-/// Sends the due commits of all queues.
+/// Sends the due commits of all queues, but of those in which another member may have gone on.
 pub(in crate::consumer::control) fn commit_all(queues: &Queues, tools: &mut Tools, now: Instant) {
     for owned in queues.iter().filter(|owned| owned.is_active()) {
         note(owned, tools);
     }
-    let due = tools.progress.due();
+    let may_commit = |queue: &MessageQueue| {
+        let owned = queues.of(queue);
+        owned.is_none_or(|owned| !owned.is_in_doubt(now))
+    };
+    let due = tools.progress.due(may_commit);
     for commit in due.into_values().flatten() {
         let number = queues.number(&commit.queue).unwrap_or(0);
         send(commit, number, tools, now);

@@ -43,7 +43,7 @@ pub(in crate::consumer::control) fn step(
     tools: &mut Tools,
     now: Instant,
 ) -> Option<Instant> {
-    if owned.assigned.is_paused() {
+    if !owned.may_fetch(now) {
         return None;
     }
     if let Some(at) = owned.fetch.not_before.filter(|at| *at > now) {

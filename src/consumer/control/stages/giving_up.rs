@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use super::commits;
-use crate::consumer::control::owned::{Owned, Stage};
+use super::{commits, taking};
+use crate::consumer::control::owned::{Owned, Place, Stage};
 use crate::consumer::control::tools::Tools;
+use crate::consumer::queue::QueueLock;
 
 /// The pause between two commits of a queue.
 const COMMIT_AGAIN: Duration = Duration::from_millis(500);
@@ -31,12 +32,21 @@ pub(in crate::consumer::control) fn begin(
         return;
     }
     tools.assignment.remove(&owned.assigned.shown);
-    let had_started = owned.is_active();
+    let place = match owned.stage {
+        Stage::Checking(check) => Place::InDoubt(check),
+        _ => Place::Ours,
+    };
+    let had_started = owned.is_active() || matches!(place, Place::InDoubt(_));
     let freed = owned.assigned.lock().window.drain();
     tools.budget.release(owned.number(), freed);
     let until = if had_started { until } else { now };
     let is_away = !tools.is_in_route(owned.queue());
-    owned.enter(Stage::GivingUp { until, is_away }, now);
+    let stage = Stage::GivingUp {
+        until,
+        is_away,
+        place,
+    };
+    owned.enter(stage, now);
 }
 
 pub(in crate::consumer::control) fn step(
@@ -48,14 +58,31 @@ pub(in crate::consumer::control) fn step(
         return Left::Clean;
     };
     commits::note(owned, tools);
-    if tools.waits_for_handlers && !owned.assigned.lock().window.is_quiet() {
-        return match now >= until {
-            true => Left::Late,
-            false => Left::Busy(until),
-        };
+    let busy = |at: Instant| match now >= until {
+        true => Left::Late,
+        false => Left::Busy(at.min(until)),
+    };
+    if tools.waits_for_handlers && owned.has_handlers() {
+        return busy(until);
+    }
+    if tools.config.auto_commit && owned.check().is_some() {
+        return busy(taking::check(owned, tools, now).unwrap_or(until));
+    }
+    if let Stage::GivingUp {
+        place: Place::Others,
+        ..
+    } = owned.stage
+    {
+        return Left::Clean;
     }
     let queue = owned.queue().clone();
-    if now < until {
+    let is_in_doubt = owned.waits_for_lock(now);
+    let mut lock = owned.lock.iter();
+    if is_in_doubt && lock.any(|lock| lock.waits_for_another().is_some()) {
+        // It has gone on, and a commit would undo that.
+        return Left::Late;
+    }
+    if now < until && !is_in_doubt {
         commits::commit_now(&queue, owned.number(), tools, now);
     }
     let is_stored = match tools.config.auto_commit {
@@ -63,9 +90,11 @@ pub(in crate::consumer::control) fn step(
         // No caller asked to commit the rest.
         false => !tools.progress.is_in_flight(&queue) && !tools.progress.is_held_back(&queue),
     };
+    // A request for the lock must not arrive behind the one that gives it back.
+    let is_asking = owned.lock.as_ref().is_some_and(QueueLock::is_asking);
     match is_stored {
+        true if is_asking && now < until => Left::Busy(until),
         true => Left::Clean,
-        false if now >= until => Left::Late,
-        false => Left::Busy(until.min(now + COMMIT_AGAIN)),
+        false => busy(now + COMMIT_AGAIN),
     }
 }

@@ -7,7 +7,7 @@ use super::starts::read_committed;
 use crate::consumer::LOG;
 use crate::consumer::control::inbox::Asked;
 use crate::consumer::control::locks;
-use crate::consumer::control::owned::{Owned, Stage};
+use crate::consumer::control::owned::{Check, Owned, Place, Stage};
 use crate::consumer::control::tools::Tools;
 use crate::consumer::offset::{Committed, Starting};
 use crate::logging;
@@ -56,9 +56,24 @@ pub(in crate::consumer::control) fn step(
 
 /// Another member may have had the queue for a while.
 pub(in crate::consumer::control) fn doubt(owned: &mut Owned, now: Instant) {
-    if owned.is_active() {
-        owned.assigned.lock().ours_until = Some(now);
-        owned.enter(Stage::Checking { is_asking: false }, now);
+    let check = Check { ask_at: Some(now) };
+    match &mut owned.stage {
+        Stage::Active => {
+            owned.assigned.lock().ours_until = Some(now);
+            owned.enter(Stage::Checking(check), now);
+        }
+        Stage::GivingUp { place, .. } if matches!(place, Place::Ours) => {
+            *place = Place::InDoubt(check);
+        }
+        _ => {}
+    }
+}
+
+/// The same, if the queue goes on without the lock that it had.
+pub(in crate::consumer::control) fn doubt_without_lock(owned: &mut Owned, now: Instant) {
+    let lock = owned.lock.as_ref();
+    if lock.is_some_and(|lock| lock.goes_without(now) && lock.is_in_doubt(now)) {
+        doubt(owned, now);
     }
 }
 
@@ -69,15 +84,14 @@ pub(in crate::consumer::control) fn check(
     now: Instant,
 ) -> Option<Instant> {
     let number = owned.number();
-    let Stage::Checking { is_asking } = &mut owned.stage else {
-        return None;
-    };
-    if *is_asking {
-        return None;
+    let queue = owned.assigned.queue.clone();
+    let ask_at = &mut owned.check()?.ask_at;
+    if ask_at.is_none_or(|at| at > now) {
+        return *ask_at;
     }
-    let queue = &owned.assigned.queue;
-    *is_asking = tools.wire.committed(queue, now, Asked::Check(number));
-    (!*is_asking).then_some(now + AGAIN)
+    let is_asked = tools.wire.committed(&queue, now, Asked::Check(number));
+    *ask_at = (!is_asked).then_some(now + AGAIN);
+    *ask_at
 }
 
 /// The broker answered the committed offset. If it is higher than the low-water, another member went on
@@ -88,19 +102,33 @@ pub(in crate::consumer::control) fn checked(
     outcome: Outcome,
     now: Instant,
 ) {
-    let Stage::Checking { is_asking } = &mut owned.stage else {
+    let waits = owned.is_given_up() && tools.waits_for_handlers && owned.has_handlers();
+    let Some(check) = owned.check() else {
         return;
     };
-    *is_asking = false;
     let (committed, _) = read_committed(outcome);
-    let low_water = {
-        let window = &owned.assigned.lock().window;
-        window.low_water()
+    if committed == Committed::Unknown {
+        check.ask_at = Some(now + AGAIN);
+        return;
+    }
+    if waits {
+        // What handlers do until they end may be less or more than the other member's progress.
+        check.ask_at = Some(now);
+        return;
+    }
+    if let Some(lock) = &mut owned.lock {
+        lock.offset_checked(now);
+    }
+    let low_water = owned.assigned.lock().window.low_water();
+    let of_others = match committed {
+        Committed::Known(offset) => Some(offset).filter(|offset| *offset > low_water),
+        _ => None,
     };
-    match committed {
-        Committed::Unknown => {}
-        Committed::Known(offset) if offset > low_water => go_on_at(owned, tools, offset, now),
-        _ => owned.enter(Stage::Active, now),
+    match (&mut owned.stage, of_others) {
+        (Stage::GivingUp { place, .. }, None) => *place = Place::Ours,
+        (Stage::GivingUp { place, .. }, Some(_)) => *place = Place::Others,
+        (_, None) => owned.enter(Stage::Active, now),
+        (_, Some(offset)) => go_on_at(owned, tools, offset, now),
     }
 }
 

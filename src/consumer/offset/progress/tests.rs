@@ -46,7 +46,7 @@ fn the_first_commit_of_a_topic_at_a_broker_is_sent_alone_and_twice() {
         progress.begin(queue, 1, 5, false);
     }
     let sent = |progress: &mut Progress| -> Vec<Commit> {
-        progress.due().into_values().flatten().collect()
+        progress.due(|_| true).into_values().flatten().collect()
     };
     let places = |commits: &[Commit]| -> Vec<MessageQueue> {
         commits.iter().map(|commit| commit.queue.clone()).collect()
@@ -123,7 +123,7 @@ fn a_queue_that_comes_back_waits_for_the_commit_of_its_past() {
 fn commits_are_grouped_by_broker_and_made_again_when_one_comes_back() {
     let mut progress = Progress::default();
     (0..4).for_each(|id| progress.begin(&queue(id), 1, 5, id == 0));
-    let due = progress.due();
+    let due = progress.due(|_| true);
     let ids: Vec<(&str, Vec<i32>)> = due
         .iter()
         .map(|(broker, commits)| (&**broker, commits.iter().map(|c| c.queue.id()).collect()))
@@ -132,10 +132,10 @@ fn commits_are_grouped_by_broker_and_made_again_when_one_comes_back() {
     due.into_values().flatten().for_each(|commit| {
         progress.confirmed(commit);
     });
-    assert!(progress.due().is_empty());
+    assert!(progress.due(|_| true).is_empty());
     progress.broker_came_back("b");
     assert_eq!(progress.unconfirmed().count(), 2);
-    let due = progress.due();
+    let due = progress.due(|_| true);
     assert_eq!(due.keys().map(|b| &**b).collect::<Vec<_>>(), ["b"]);
 }
 
@@ -152,14 +152,14 @@ fn a_queue_that_moves_to_another_broker_is_committed_there_and_its_first_commit_
     progress.confirmed(first);
     let again = progress.due_of(&logical(1)).expect("the first may be lost");
     assert!(progress.confirmed(again) && progress.has_table(&logical(0)));
-    assert!(progress.due().is_empty());
+    assert!(progress.due(|_| true).is_empty());
     // It moves while a commit is in flight.
     assert!(progress.advance(&logical(0), 1, 7));
     let late = progress.due_of(&logical(0)).expect("7 is not stored");
     progress.is_on(&logical(0), &b);
     assert!(!progress.has_table(&logical(0)) && progress.has_table(&logical(1)));
     assert!(!progress.confirmed(late), "the other broker lacks it");
-    let due = progress.due();
+    let due = progress.due(|_| true);
     assert_eq!(due.keys().map(|b| &**b).collect::<Vec<_>>(), ["b"]);
     due.into_values().flatten().for_each(|commit| {
         progress.confirmed(commit);
@@ -181,107 +181,212 @@ enum Step {
     /// Another member has the queue for a while, and moves it.
     LeaveAndComeBack(u64),
     Send,
-    /// The broker stores the request in flight, and its answer arrives or is lost.
+    /// The broker stores the request in flight, and its answer arrives or is lost. `is_kept`: no other
+    /// member made the table at the same time.
     Store {
         is_answered: bool,
+        is_kept: bool,
     },
     /// The request is lost on its way.
     Lose,
-    /// The broker falls back to an older value, and the connection is new.
+    /// The broker falls back to an older value, without its table, and the connection is new.
     Restart(u64),
 }
 
 fn step() -> impl Strategy<Value = Step> {
+    let store = |is_answered| {
+        any::<bool>().prop_map(move |is_kept| Step::Store {
+            is_answered,
+            is_kept,
+        })
+    };
     prop_oneof![
         8 => (0u64..9).prop_map(Step::Advance),
         1 => (0u64..99).prop_map(Step::Seek),
         1 => (0u64..9).prop_map(Step::LeaveAndComeBack),
         6 => Just(Step::Send),
-        4 => Just(Step::Store { is_answered: true }),
-        1 => Just(Step::Store { is_answered: false }),
+        4 => store(true),
+        1 => store(false),
         1 => Just(Step::Lose),
         1 => (0u64..99).prop_map(Step::Restart),
     ]
 }
 
-proptest! {
-    #![proptest_config(crate::consumer::cases(100, 20_000))]
-    /// One queue and its broker: the stored offset never falls within a generation, never
-    /// exceeds the low-water, and in the end it is the latest value.
-    #[test]
-    fn the_store_follows_and_never_falls(steps in prop::collection::vec(step(), 1..120)) {
-        let q = queue(0);
-        let mut progress = Progress::default();
-        let (mut stored, mut generation, mut low_water) = (0u64, 1u64, 0u64);
-        progress.begin(&q, generation, 0, true);
-        let mut in_flight: Option<Commit> = None;
-        // The last value of this generation that the broker stored.
-        let mut most = 0;
-        for step in steps {
-            match step {
-                Step::Advance(by) => {
-                    low_water += by;
-                    prop_assert!(progress.advance(&q, generation, low_water));
+/// A queue, and its value in the store.
+struct Simulated {
+    queue: MessageQueue,
+    generation: u64,
+    low_water: u64,
+    stored: u64,
+    /// The last value of this generation that the store got.
+    most: u64,
+    /// The commit in flight, and whether the broker had its table when it was sent.
+    in_flight: Option<(Commit, bool)>,
+}
+
+/// Two queues of one topic and broker.
+struct Model {
+    progress: Progress,
+    /// A store without tables always has one.
+    has_table: bool,
+    needs_table: bool,
+    queues: [Simulated; 2],
+}
+
+impl Model {
+    fn new(mut progress: Progress, needs_table: bool) -> Model {
+        let queues = [0, 1].map(|id| {
+            progress.begin(&queue(id), 1, 0, true);
+            Simulated {
+                queue: queue(id),
+                generation: 1,
+                low_water: 0,
+                stored: 0,
+                most: 0,
+                in_flight: None,
+            }
+        });
+        Model {
+            progress,
+            has_table: !needs_table,
+            needs_table,
+            queues,
+        }
+    }
+
+    fn run(&mut self, index: usize, step: Step) -> Result<(), TestCaseError> {
+        let (progress, others) = (
+            &mut self.progress,
+            self.queues[1 - index].in_flight.is_some(),
+        );
+        let one = &mut self.queues[index];
+        let q = one.queue.clone();
+        match step {
+            Step::Advance(by) => {
+                one.low_water += by;
+                prop_assert!(progress.advance(&q, one.generation, one.low_water));
+            }
+            Step::Seek(to) => {
+                (one.generation, one.low_water, one.most) = (one.generation + 1, to, 0);
+                progress.seek(&q, one.generation, to);
+            }
+            Step::LeaveAndComeBack(by) => {
+                let was_settled = progress.is_settled(&q);
+                let left = progress.end(&q, one.generation);
+                prop_assert_eq!(left, (!was_settled).then_some(one.low_water));
+                // A queue is handed over when its commits ended.
+                if let Some((commit, _)) = one.in_flight.take() {
+                    progress.failed(commit);
                 }
-                Step::Seek(to) => {
-                    (generation, low_water, most) = (generation + 1, to, 0);
-                    progress.seek(&q, generation, to);
+                let handed_over = if was_settled {
+                    one.low_water
+                } else {
+                    one.stored
+                };
+                one.stored = one.stored.max(handed_over) + by;
+                self.has_table |= by > 0;
+                (one.generation, one.low_water, one.most) = (one.generation + 1, one.stored, 0);
+                progress.begin(&q, one.generation, one.stored, true);
+            }
+            Step::Send => {
+                let commit = progress.due_of(&q);
+                if let Some(commit) = commit {
+                    prop_assert!(one.in_flight.is_none());
+                    prop_assert!(self.has_table || !others, "the first commit goes alone");
+                    prop_assert_eq!(commit.offset, one.low_water);
+                    one.in_flight = Some((commit, self.has_table));
                 }
-                Step::LeaveAndComeBack(by) => {
-                    let was_settled = progress.is_settled(&q);
-                    let left = progress.end(&q, generation);
-                    prop_assert_eq!(left, (!was_settled).then_some(low_water));
-                    // A queue is handed over when its commits ended.
-                    if let Some(commit) = in_flight.take() {
-                        progress.failed(commit);
+            }
+            Step::Store {
+                is_answered,
+                is_kept,
+            } => {
+                if let Some((commit, had_table)) = one.in_flight.take() {
+                    if commit.generation == one.generation {
+                        let most = one.most;
+                        prop_assert!(commit.offset <= one.low_water);
+                        prop_assert!(commit.offset >= most, "{} after {most}", commit.offset);
+                        one.most = commit.offset;
                     }
-                    stored = stored.max(if was_settled { low_water } else { stored }) + by;
-                    (generation, low_water, most) = (generation + 1, stored, 0);
-                    progress.begin(&q, generation, stored, true);
-                }
-                Step::Send => {
-                    let commit = progress.due_of(&q);
-                    if let Some(commit) = commit {
-                        prop_assert!(in_flight.is_none());
-                        prop_assert_eq!(commit.offset, low_water);
-                        in_flight = Some(commit);
+                    self.has_table = true;
+                    if had_table || is_kept {
+                        one.stored = commit.offset;
                     }
-                }
-                Step::Store { is_answered } => if let Some(commit) = in_flight.take() {
-                    if commit.generation == generation {
-                        prop_assert!(commit.offset <= low_water);
-                        prop_assert!(commit.offset >= most, "{} after {}", commit.offset, most);
-                        most = commit.offset;
-                    }
-                    stored = commit.offset;
                     match is_answered {
-                        true => { progress.confirmed(commit); }
+                        true => drop(progress.confirmed(commit)),
                         false => progress.failed(commit),
                     }
-                },
-                Step::Lose => if let Some(commit) = in_flight.take() {
+                }
+            }
+            Step::Lose => {
+                if let Some((commit, _)) = one.in_flight.take() {
                     progress.failed(commit);
-                },
-                Step::Restart(to) => {
-                    stored = stored.min(to);
-                    progress.broker_came_back("a");
-                    if let Some(commit) = in_flight.take() {
+                }
+            }
+            Step::Restart(to) => {
+                self.has_table = !self.needs_table;
+                progress.broker_came_back("a");
+                for one in &mut self.queues {
+                    one.stored = one.stored.min(to);
+                    if let Some((commit, _)) = one.in_flight.take() {
                         progress.failed(commit);
                     }
                 }
             }
-            if progress.is_settled(&q) {
-                prop_assert_eq!(stored, low_water);
+        }
+        for one in &self.queues {
+            if self.progress.is_settled(&one.queue) {
+                prop_assert_eq!(one.stored, one.low_water);
             }
         }
-        if let Some(commit) = in_flight.take() {
-            progress.failed(commit);
+        Ok(())
+    }
+
+    /// All faults have ended, but for another member that makes the table at the same time.
+    fn end(mut self) -> Result<(), TestCaseError> {
+        for one in &mut self.queues {
+            if let Some((commit, _)) = one.in_flight.take() {
+                self.progress.failed(commit);
+            }
         }
-        while let Some(commit) = progress.due_of(&q) {
-            stored = commit.offset;
-            progress.confirmed(commit);
+        for index in [0, 1, 0, 1] {
+            for _ in 0..2 {
+                self.run(index, Step::Send)?;
+                let (is_answered, is_kept) = (true, false);
+                self.run(
+                    index,
+                    Step::Store {
+                        is_answered,
+                        is_kept,
+                    },
+                )?;
+            }
         }
-        prop_assert_eq!(stored, low_water);
-        prop_assert_eq!(progress.unconfirmed().count(), 0);
+        for one in &self.queues {
+            prop_assert_eq!(one.stored, one.low_water);
+        }
+        prop_assert_eq!(self.progress.unconfirmed().count(), 0);
+        Ok(())
+    }
+}
+
+proptest! {
+    #![proptest_config(crate::consumer::cases(100, 20_000))]
+    /// Two queues and their store, which needs a table or not: the stored offset never falls within a
+    /// generation, never exceeds the low-water, and in the end it is the latest value.
+    #[test]
+    fn the_store_follows_and_never_falls(
+        steps in prop::collection::vec((0usize..2, step()), 1..120),
+        needs_table in any::<bool>(),
+    ) {
+        let progress = match needs_table {
+            true => Progress::at_brokers(),
+            false => Progress::default(),
+        };
+        let mut model = Model::new(progress, needs_table);
+        for (index, step) in steps {
+            model.run(index, step)?;
+        }
+        model.end()?;
     }
 }

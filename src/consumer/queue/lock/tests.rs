@@ -19,6 +19,9 @@ enum Do {
     Next(Option<u64>),
     /// When hand-outs start or stop by themselves, in ms.
     Changes(Option<u64>),
+    /// Whether another member may have gone on.
+    Doubt(bool),
+    Checked,
 }
 use Do::*;
 
@@ -41,6 +44,8 @@ fn check(name: &str, need: Need, script: &[(u64, Do)]) {
             Break => lock.link_broke(now),
             Release => lock.released(now),
             HandOut(expected) => assert_eq!(lock.may_hand_out(now), expected, "{place}"),
+            Doubt(expected) => assert_eq!(lock.is_in_doubt(now), expected, "{place}"),
+            Checked => lock.offset_checked(now),
             Next(expected) => assert_eq!(lock.ask_at(), expected.map(at), "{place}"),
             Changes(expected) => {
                 assert_eq!(lock.changes_at(now), expected.map(at), "{place}");
@@ -107,6 +112,31 @@ fn a_lock_is_asked_for_renewed_and_lost() {
     check("a lease that is refused at its renewal", Preferred, &[
         (0, Ask), (0, Grant(Some(New))), (20_000, Ask), (20_010, Refuse), (20_010, HandOut(false)),
         (23_509, HandOut(false)), (23_510, HandOut(true)),
+    ]);
+}
+
+#[test]
+#[rustfmt::skip]
+fn a_lock_that_was_lost_is_in_doubt_until_it_is_had_again_or_the_offset_was_checked_without_it() {
+    check("never held", Preferred, &[
+        (0, Ask), (10, Refuse), (10, Doubt(false)), (6_000, HandOut(true)), (6_000, Doubt(false)),
+    ]);
+    check("the link breaks", Required, &[
+        (0, Ask), (0, Grant(Some(New))), (0, Doubt(false)), (5_000, Break), (5_000, Doubt(true)), (5_001, Ask),
+        (5_002, Doubt(true)), (5_010, Grant(Some(Again))), (5_010, Doubt(false)),
+    ]);
+    check("not renewed for as long as the broker keeps it", Required, &[
+        (0, Ask), (0, Grant(Some(New))), (59_999, Doubt(false)), (60_000, Doubt(true)), (60_000, Checked),
+        (60_000, Doubt(true)),
+    ]);
+    check("a broken link is no time to wait in", Preferred, &[
+        (0, Ask), (0, Grant(Some(New))), (5_000, Break), (6_000, Break), (9_000, Break), (9_000, HandOut(false)),
+        (9_010, Ask), (9_020, Refuse), (12_499, HandOut(false)), (12_500, HandOut(true)), (12_500, Doubt(true)),
+    ]);
+    check("another one has it, and the queue goes without it", Preferred, &[
+        (0, Ask), (0, Grant(Some(New))), (20_000, Ask), (20_010, Refuse), (20_010, Doubt(true)),
+        (23_509, Checked), (23_509, Doubt(true)), (23_510, Checked), (23_510, Doubt(false)), (23_510, HandOut(true)),
+        (23_510, Ask), (23_520, Grant(Some(New))), (23_520, Doubt(false)),
     ]);
 }
 

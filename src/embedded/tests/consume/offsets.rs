@@ -56,6 +56,33 @@ fn a_group_without_an_offset_starts_at_0_in_a_young_queue_unless_it_says_otherwi
 }
 
 #[test]
+fn a_topic_that_is_deleted_begins_at_0_again_and_brokers_of_5_forget_its_offsets() {
+    for release in [Release::V5_4_0, Release::V4_9_7] {
+        let builder = Cluster::builder()
+            .release(release)
+            .topic("T", 1)
+            .topic("U", 1);
+        let cluster = builder.start().unwrap();
+        let mut one = Consumer::join(cluster.broker("broker-a"), "one", &[("T", "*")]);
+        for topic in ["T", "U", "T"] {
+            one.call(&send(topic, "before"));
+        }
+        let group = cluster.group("g");
+        group.commit(&queue("T", 0), 2);
+        group.commit(&queue("U", 0), 1);
+        cluster.delete_topic("T");
+        assert!(cluster.route("T").is_none() && cluster.messages("T").is_empty());
+        let kept = (release == Release::V4_9_7).then_some(2);
+        assert_eq!(group.committed(&queue("T", 0)), kept, "{release:?}");
+        assert_eq!(group.committed(&queue("U", 0)), Some(1));
+        cluster.create_topic("T", 1);
+        one.call(&send("T", "after"));
+        assert_eq!(cluster.only_message("T").queue_offset(), 0);
+        assert_eq!(cluster.only_message("U").queue_offset(), 0);
+    }
+}
+
+#[test]
 fn a_kill_loses_the_offsets_that_were_not_on_the_disk_and_a_shutdown_none() {
     let cluster = start();
     let broker = cluster.broker("broker-a");
