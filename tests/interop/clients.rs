@@ -205,9 +205,7 @@ fn consumers_of_all_kinds_share_a_client_and_finish_before_it_ends() {
     let producer = Producer::builder(groups[0]).client(&client).start();
     let producer = producer.expect("a producer");
     for n in 0..20 {
-        let message = topic.message(n.to_string());
-        let sent = producer.prepare(&message).queue(topic.queue(n % 2)).send();
-        assert!(sent.is_ok(), "{sent:?}");
+        topic.send_by(&producer, n % 2, &topic.message(n.to_string()));
     }
     for bodies in [&pushed, &in_order] {
         let next = |_| bodies.recv_timeout(2 * PATIENCE).expect("in time");

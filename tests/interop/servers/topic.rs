@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use rocketmq_blocking::{Admin, Message, MessageQueue, Producer};
+use rocketmq_blocking::{Admin, Error, Message, MessageQueue, Producer, SendFate};
 
 use crate::servers::{Server, eventually, wire};
 
@@ -54,9 +54,19 @@ impl Topic {
 
     #[track_caller]
     pub fn send_to(&self, queue: usize, message: &Message) {
-        let sent = self.producer.prepare(message).queue(self.queue(queue));
-        let sent = sent.send();
-        assert!(sent.is_ok(), "{sent:?}");
+        self.send_by(&self.producer, queue, message);
+    }
+
+    /// A broker that is busy for a moment is asked again.
+    #[track_caller]
+    pub fn send_by(&self, producer: &Producer, queue: usize, message: &Message) {
+        eventually("it is stored", || {
+            let sent = producer.prepare(message).queue(self.queue(queue)).send();
+            let error = sent.err();
+            let not_sent = |error: &Error| error.fate() == SendFate::NotSent;
+            assert!(error.as_ref().is_none_or(not_sent), "{error:?}");
+            error.is_none()
+        });
     }
 
     /// The group's offset in each queue; 0 for none, as brokers 4.x have it.
