@@ -59,6 +59,8 @@ pub(crate) struct ConsumerConfig {
     pub(crate) wait_for_servers: bool,
     /// Failures after which a message is a dead letter; `None`: the default of the mode.
     pub(crate) max_reconsume: Option<u32>,
+    /// Only messages of one sharding key are in order, and so many of one queue are handled at once.
+    pub(crate) by_key: Option<usize>,
     /// How long an ordered queue waits after a failure.
     pub(crate) suspend: Duration,
     pub(crate) drain_time: Duration,
@@ -128,6 +130,7 @@ impl ConsumerConfig {
             broker_assignment: false,
             invisible_time: Duration::from_secs(60),
             max_reconsume: None,
+            by_key: None,
             suspend: Duration::from_secs(1),
             drain_time: Duration::from_secs(20),
             lease: true,
@@ -160,6 +163,14 @@ impl ConsumerConfig {
             (
                 !(1..=1024).contains(&self.pull_batch),
                 "pull_batch must be 1 to 1024",
+            ),
+            (
+                self.by_key.is_some_and(|most| !(1..=1000).contains(&most)),
+                "ordered_by_key must be 1 to 1000",
+            ),
+            (
+                self.by_key.is_some() && self.mode != Mode::Ordered,
+                "ordered_by_key is for start_ordered() only",
             ),
             (
                 self.broker_assignment && self.mode != Mode::Concurrent,
@@ -271,6 +282,7 @@ impl fmt::Debug for ConsumerConfig {
             .field("strict_subscriptions", &self.strict_subscriptions)
             .field("wait_for_servers", &self.wait_for_servers)
             .field("max_reconsume", &self.max_reconsume)
+            .field("by_key", &self.by_key)
             .field("suspend", &self.suspend)
             .field("drain_time", &self.drain_time)
             .field("lease", &self.lease)

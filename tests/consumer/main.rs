@@ -3,6 +3,7 @@
 mod admin;
 mod broadcast;
 mod brokers;
+mod by_key;
 mod common;
 mod flow;
 mod hooks;

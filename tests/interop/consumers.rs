@@ -275,6 +275,55 @@ fn an_ordered_consumer_keeps_the_order_and_retries_in_place() {
 
 #[test]
 #[ignore = "needs real servers: tests/rocketmq/all.sh VERSION"]
+fn messages_of_one_key_are_handled_in_turn_and_those_of_others_meanwhile() {
+    const KEYS: usize = 12;
+    const EACH: usize = 20;
+    let server = Server::from_env();
+    let (group, topic) = ("consumers-keys", "ConsumersKeys");
+    let producer = server.producer("consumers-keys-send").start().unwrap();
+    for n in 0..KEYS * EACH {
+        let message = Message::new(topic, n.to_string());
+        let key = (n % KEYS).to_string();
+        let sent = producer.prepare(&message).sharding_key(key).send();
+        assert!(sent.is_ok(), "{sent:?}");
+    }
+    let (release, gate) = unbounded::<()>();
+    let came: Arc<Mutex<BTreeMap<usize, Vec<usize>>>> = Arc::default();
+    let own = came.clone();
+    let consumer = consumer(&server, group, topic)
+        .ordered_by_key(KEYS)
+        .start_ordered(move |message| {
+            let n: usize = message.text()?.parse()?;
+            assert!(message.still_owned());
+            own.lock().unwrap().entry(n % KEYS).or_default().push(n);
+            if n == 0 {
+                let _ = gate.recv();
+            }
+            Ok(())
+        })
+        .unwrap();
+    // Queues are fewer than keys: some of these share one with the key that waits.
+    let count = || came.lock().unwrap().values().map(Vec::len).sum::<usize>();
+    let others = (KEYS - 1) * EACH + 1;
+    eventually("all other keys", || count() == others);
+    drop(release);
+    eventually("all", || count() == KEYS * EACH);
+    let in_order = |key: usize| (0..EACH).map(|n| n * KEYS + key).collect();
+    let expected: BTreeMap<usize, Vec<usize>> = (0..KEYS).map(|key| (key, in_order(key))).collect();
+    assert_eq!(*came.lock().unwrap(), expected);
+    assert!(consumer.shutdown_within(PATIENCE).is_clean());
+    assert_eq!(consumer.stats().panicked, 0);
+    let admin = producer.admin();
+    let committed = |queue| admin.committed_offset(group, queue).unwrap().unwrap_or(0);
+    let queues = admin.subscribe_queues(topic).unwrap();
+    assert_eq!(
+        queues.iter().map(committed).sum::<i64>(),
+        (KEYS * EACH) as i64
+    );
+}
+
+#[test]
+#[ignore = "needs real servers: tests/rocketmq/all.sh VERSION"]
 fn every_kind_consumes_in_namespaces_of_both_versions() {
     let server = Server::from_env();
     let producer = server.producer("consumers-space-look").start().unwrap();

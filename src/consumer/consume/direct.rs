@@ -7,7 +7,7 @@ use super::dispatcher::Direct;
 use super::handler::{Ended, Handler};
 use super::outcome::Mode;
 use super::unpack::topic_of;
-use crate::consumer::queue::Assigned;
+use crate::consumer::queue::{Assigned, Order};
 use crate::consumer::shared::Shared;
 use crate::error::{Error, Result};
 use crate::message::MessageQueue;
@@ -61,7 +61,7 @@ fn handle(direct: &Direct, shared: &Shared, handler: &dyn Handler) -> Result<End
     let queue = MessageQueue::new(topic.clone(), broker, message.queue_id());
     let message = message.with_topic(topic).of_queue(&queue);
     // The queue may be another member's. Its real state does not change.
-    let place = Assigned::new(0, queue.clone(), queue, 1, false);
+    let place = Assigned::new(0, queue.clone(), queue, 1, Order::None);
     let mut ended = handler.handle(&Arc::new(place), &[message]);
     Ok(ended.pop().unwrap_or(Ended::Panicked))
 }

@@ -113,12 +113,13 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::consumer::queue::Order;
     use crate::message::MessageQueue;
     use crate::protocol::message::Record;
 
     fn queue() -> Arc<Assigned> {
         let queue = MessageQueue::new("T", "b", 0);
-        Arc::new(Assigned::new(1, queue.clone(), queue, 10, false))
+        Arc::new(Assigned::new(1, queue.clone(), queue, 10, Order::None))
     }
 
     fn messages() -> Vec<MessageView> {

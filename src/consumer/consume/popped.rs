@@ -9,7 +9,7 @@ use crate::consumer::LOG;
 use crate::consumer::consume::Mode;
 use crate::consumer::pop::AckStatus;
 use crate::consumer::popping::{Popping, pause};
-use crate::consumer::queue::{Assigned, PopQueue};
+use crate::consumer::queue::{Assigned, Order, PopQueue};
 use crate::logging;
 use crate::message::{MessageQueue, MessageView};
 
@@ -38,7 +38,13 @@ impl Worker {
             return;
         };
         // It has no window: handlers that look at it are those of ordered consumers.
-        let place = Arc::new(Assigned::new(0, queue.clone(), queue.clone(), 1, false));
+        let place = Arc::new(Assigned::new(
+            0,
+            queue.clone(),
+            queue.clone(),
+            1,
+            Order::None,
+        ));
         let ended = self.call(&place, &from.source.topic, &messages);
         for ((number, message), ended) in numbers.into_iter().zip(messages).zip(ended) {
             self.settle_popped(popping, number, &queue, &message, &ended);

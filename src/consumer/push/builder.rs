@@ -249,6 +249,20 @@ impl PushConsumerBuilder {
         self
     }
 
+    /// Has [`start_ordered`](Self::start_ordered) keep the order of each sharding key instead of that of the
+    /// queue: up to `most` messages of one queue are handled at once (default: one; 1 to 1000), and those with the same
+    /// [`sharding_key`](crate::producer::PreparedSend::sharding_key) one after the other. Messages without a key have
+    /// no order. All of it runs on the [`consume_threads`](Self::consume_threads).
+    ///
+    /// A failed message holds up those of its key only. Progress is committed up to the first unfinished message,
+    /// so that a message that fails for ever stops its queue when the [`window`](Self::window) is full: set
+    /// [`max_reconsume`](Self::max_reconsume). After a crash, finished messages behind it come again, those of
+    /// one key in their order.
+    pub fn ordered_by_key(mut self, most: usize) -> Self {
+        self.config.by_key = Some(most);
+        self
+    }
+
     /// How long handlers may run on when their queue goes to another member (default 20 s). The new
     /// member waits for them, up to a limit of its own. Messages of handlers that run for longer are
     /// handled twice.
@@ -428,7 +442,8 @@ impl PushConsumerBuilder {
     }
 
     /// Starts an ordered consumer: the messages of one queue are handled one after the other, in the
-    /// order of the queue, by one member at a time. Different queues are handled at the same time.
+    /// order of the queue, by one member at a time. Different queues are handled at the same time. With
+    /// [`ordered_by_key`](Self::ordered_by_key), so are messages of one queue with different sharding keys.
     ///
     /// A failed message is handled again after [`suspend`](Self::suspend), and the queue waits for it. If
     /// [`max_reconsume`](Self::max_reconsume) is set, it becomes a dead letter after that many retries, and

@@ -1,11 +1,12 @@
 //! One queue of this member, shared by the control thread and the consume threads.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use super::held::{Handed, Stale, Ticket};
 use super::window::Window;
-use crate::message::{MessageQueue, MessageView};
+use crate::message::{MessageQueue, MessageView, name};
 use crate::protocol::message::Packed;
 use crate::sync::{Mutex, MutexGuard};
 
@@ -16,6 +17,19 @@ pub(crate) enum Payload {
     Packed(Packed),
     /// From an inner batch, which had to be split before its offsets were known.
     Unpacked(MessageView),
+}
+
+impl Payload {
+    /// Its sharding key, as a number: messages of one key have the same.
+    pub(crate) fn sharding_key(&self) -> Option<u64> {
+        let key = match self {
+            Payload::Packed(packed) => packed.property(name::SHARDING_KEY),
+            Payload::Unpacked(message) => message.property(name::SHARDING_KEY),
+        };
+        let mut hasher = DefaultHasher::new();
+        key?.hash(&mut hasher);
+        Some(hasher.finish())
+    }
 }
 
 /// One queue of this member, from the moment it is taken until it is given up.
@@ -34,8 +48,17 @@ pub(crate) struct Assigned {
     is_paused: AtomicBool,
     /// It was given up: results change nothing any more.
     is_gone: AtomicBool,
+    order: Order,
+}
+
+/// In which order messages of a queue are handled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Order {
+    None,
     /// One message at a time, in the order of the queue.
-    is_ordered: bool,
+    Queue,
+    /// The messages of one sharding key one after the other; so many messages at once.
+    Keys(usize),
 }
 
 /// What is under the lock, which is never held over user code or I/O.
@@ -57,11 +80,15 @@ impl Assigned {
         queue: MessageQueue,
         shown: MessageQueue,
         most: usize,
-        is_ordered: bool,
+        order: Order,
     ) -> Assigned {
+        let keys = match order {
+            Order::Keys(most) => Some(most),
+            _ => None,
+        };
         Assigned {
             contents: Mutex::new(Contents {
-                window: Window::new(number, 0, most),
+                window: Window::new(number, 0, most, keys),
                 freed: 0,
                 has_place: false,
                 ours_until: None,
@@ -74,7 +101,7 @@ impl Assigned {
             is_in_line: AtomicBool::new(false),
             is_paused: AtomicBool::new(false),
             is_gone: AtomicBool::new(false),
-            is_ordered,
+            order,
         }
     }
 
@@ -121,7 +148,7 @@ impl Assigned {
             return (Vec::new(), false);
         }
         let window = &mut contents.window;
-        if self.is_ordered {
+        if self.order == Order::Queue {
             return (window.take_ordered(most, now), false);
         }
         let taken = std::iter::from_fn(|| window.take(now)).take(most);
@@ -133,9 +160,9 @@ impl Assigned {
     /// When a message is ready for a handler; `None` if there is none to wait for.
     pub(crate) fn ready_at(&self, now: Instant) -> Option<Instant> {
         let window = &self.lock().window;
-        match self.is_ordered {
-            true => window.ordered_ready_at(now),
-            false => window.ready_at(now),
+        match self.order {
+            Order::Queue => window.ordered_ready_at(now),
+            Order::None | Order::Keys(_) => window.ready_at(now),
         }
     }
 

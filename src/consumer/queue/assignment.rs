@@ -137,6 +137,7 @@ mod tests {
 
     use super::*;
     use crate::consumer::pop::{ANY_QUEUE, Source};
+    use crate::consumer::queue::Order;
 
     fn queue(topic: &str, id: i32) -> MessageQueue {
         MessageQueue::new(topic, "b", id)
@@ -147,7 +148,7 @@ mod tests {
         let assignment = Assignment::default();
         let new = |topic: &str, id| {
             let queue = queue(topic, id);
-            Arc::new(Assigned::new(1, queue.clone(), queue, 10, false))
+            Arc::new(Assigned::new(1, queue.clone(), queue, 10, Order::None))
         };
         let (t0, t1, u0) = (new("T", 0), new("T", 1), new("U", 0));
         let states = || [&t0, &t1, &u0].map(|queue| queue.is_paused());

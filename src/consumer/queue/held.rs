@@ -48,6 +48,8 @@ pub(crate) struct Fetched<T> {
     pub(crate) offset: u64,
     /// Its size in the limits of memory.
     pub(crate) bytes: u64,
+    /// What it has in common with messages that must not overtake it, if such an order is kept.
+    pub(crate) key: Option<u64>,
     pub(crate) payload: T,
 }
 

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use super::held::{
     Answered, Ask, Entry, Fetched, Finished, Handed, Held, Stale, Ticket, TicketId, WindowCounts,
 };
+use super::line::{Line, Out};
 
 /// The window of one queue.
 ///
@@ -25,10 +26,7 @@ pub(crate) struct Window<T> {
     /// The number of the first entry. Entries are numbered in order, so that one is found without a
     /// search.
     first: u64,
-    /// The number of the first entry that was never handed out.
-    fresh: u64,
-    /// Entries that were put back, with the time before which they are not handed out.
-    again: BTreeSet<(Instant, u64)>,
+    line: Line,
     /// Where the next fetch begins: everything below is in the window, final, or does not exist.
     end: u64,
     is_asking: bool,
@@ -44,15 +42,15 @@ pub(crate) struct Window<T> {
 
 impl<T: Clone> Window<T> {
     /// A window that begins at `start` and holds at most `most` messages, those included that are
-    /// with handlers, or final above the low-water.
-    pub(crate) fn new(generation: u64, start: u64, most: usize) -> Window<T> {
+    /// with handlers, or final above the low-water. `keys`: messages of one key are handed out one after the
+    /// other, and so many messages at once.
+    pub(crate) fn new(generation: u64, start: u64, most: usize, keys: Option<usize>) -> Window<T> {
         Window {
             generation,
             draining: false,
             entries: VecDeque::new(),
             first: 0,
-            fresh: 0,
-            again: BTreeSet::new(),
+            line: Line::new(keys),
             end: start,
             is_asking: false,
             most: most.max(1),
@@ -143,7 +141,7 @@ impl<T: Clone> Window<T> {
 
     /// The offset of the message that is handed out next, apart from those that were put back.
     pub(crate) fn position(&self) -> u64 {
-        let fresh = self.index(self.fresh);
+        let fresh = self.index(self.line.fresh());
         fresh.map_or(self.end, |index| self.entries[index].offset)
     }
 
@@ -207,6 +205,7 @@ impl<T: Clone> Window<T> {
                 answered.accepted += 1;
                 answered.bytes += message.bytes;
                 self.end = message.offset.saturating_add(1);
+                self.line.add(self.behind(), message.key);
                 self.entries.push_back(Entry {
                     offset: message.offset,
                     bytes: message.bytes,
@@ -248,12 +247,7 @@ impl<T: Clone> Window<T> {
         if self.draining {
             return None;
         }
-        let due = self.again.first().filter(|(at, _)| *at <= now);
-        let number = match due {
-            Some((_, number)) => *number,
-            None if self.index(self.fresh).is_some() => self.fresh,
-            None => return None,
-        };
+        let number = self.line.next(self.behind(), self.out(), now)?;
         Some(self.hand_out(number, now))
     }
 
@@ -280,10 +274,7 @@ impl<T: Clone> Window<T> {
         if self.draining {
             return None;
         }
-        if self.index(self.fresh).is_some() {
-            return Some(now);
-        }
-        self.again.first().map(|(at, _)| *at)
+        self.line.ready_at(self.behind(), self.out(), now)
     }
 
     /// When [`take_ordered`](Window::take_ordered) has a message; `None` if it waits for a result, or
@@ -301,13 +292,14 @@ impl<T: Clone> Window<T> {
     fn hand_out(&mut self, number: u64, now: Instant) -> Handed<T> {
         let index = self.index(number).expect("the entry was looked up");
         let entry = &mut self.entries[index];
-        if let Held::Waiting(at) = entry.state {
-            self.again.remove(&(at, number));
-        }
+        let waited = match entry.state {
+            Held::Waiting(at) => Some(at),
+            _ => None,
+        };
+        self.line.taken(number, waited);
         entry.run += 1;
         entry.state = Held::Running(now);
         self.last_taken = Some(now);
-        self.fresh = self.fresh.max(number + 1);
         self.running += 1;
         let payload = entry.payload.clone();
         Handed {
@@ -341,6 +333,7 @@ impl<T: Clone> Window<T> {
         let entry = &mut self.entries[index];
         entry.state = Held::Final;
         let freed = self.forget_payload(index);
+        self.line.finished(ticket.0.number);
         while self.entries.front().is_some_and(|e| e.state == Held::Final) {
             self.entries.pop_front();
             self.first += 1;
@@ -362,7 +355,7 @@ impl<T: Clone> Window<T> {
         if self.draining {
             return Ok(self.forget_payload(index));
         }
-        self.again.insert((not_before, ticket.0.number));
+        self.line.put_back(ticket.0.number, not_before);
         Ok(0)
     }
 
@@ -410,7 +403,6 @@ impl<T: Clone> Window<T> {
     /// Returns the released bytes.
     pub(crate) fn drain(&mut self) -> u64 {
         self.draining = true;
-        self.again.clear();
         let mut freed = 0;
         for index in 0..self.entries.len() {
             let state = self.entries[index].state;
@@ -434,7 +426,9 @@ impl<T: Clone> Window<T> {
             }
         }
         let freed = self.bytes;
-        let old = std::mem::replace(self, Window::new(generation, offset, self.most));
+        let mut fresh = Window::new(generation, offset, self.most, None);
+        fresh.line = self.line.emptied();
+        let old = std::mem::replace(self, fresh);
         self.strays = old.strays;
         self.counts = old.counts;
         freed
@@ -453,6 +447,18 @@ impl<T: Clone> Window<T> {
             self.counts.stale_results += 1;
         }
         index.ok_or(Stale)
+    }
+
+    /// The number behind the last entry.
+    fn behind(&self) -> u64 {
+        self.first + self.entries.len() as u64
+    }
+
+    fn out(&self) -> Out {
+        Out {
+            current: self.running + self.settling,
+            strays: self.strays.len(),
+        }
     }
 
     fn index(&self, number: u64) -> Option<usize> {

@@ -10,7 +10,7 @@ use rocketmq_blocking::{Filter, Message, MessageQueue, SimpleConsumer, StartFrom
 
 use super::{LONG, SHORT, ack, bodies, consumer, nothing_comes, receive, start};
 use crate::common::send;
-use crate::support::{PATIENCE, brokers, cluster, eventually, ms, producer};
+use crate::support::{PATIENCE, brokers, cluster, eventually, ms, patient, producer};
 
 #[test]
 fn messages_are_received_once_and_do_not_come_again_after_their_ack() {
@@ -123,7 +123,7 @@ fn brokers_and_topics_have_their_turns_and_a_waiting_receive_hears_of_each() {
 #[test]
 fn many_threads_receive_from_many_sources_and_lose_nothing() {
     let cluster = brokers(2);
-    let producer = producer(&cluster);
+    let producer = patient(&cluster).start().expect("a producer");
     let consumer = start(consumer(&cluster));
     let (seen, all) = crossbeam_channel::unbounded();
     let threads: Vec<_> = (0..4)

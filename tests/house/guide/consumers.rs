@@ -98,6 +98,7 @@ const FIELDS: &[(&str, &str, &str)] = &[
     ("on_offset_moved", "`Follow`", "on_offset_moved: Follow"),
     ("on_revoking", "none", "listeners: 0 listeners"),
     ("ordered", "no", "is_ordered: false"),
+    ("ordered_by_key", "none", "by_key: None"),
     ("start_from", "`Last`", "start_from: Last"),
     ("subscribe", "none", "subscriptions: Subscriptions([])"),
     ("trace", "none", "trace_topic: None"),
@@ -163,6 +164,9 @@ fn bad_pushes() -> Vec<(&'static str, PushConsumerBuilder)> {
         ("consume_threads", new().consume_threads(1001)),
         ("max_reconsume", new().max_reconsume(1 << 31)),
         ("revoke_stuck", new().revoke_stuck(true).broadcast()),
+        ("ordered_by_key", new().ordered_by_key(0)),
+        ("ordered_by_key", new().ordered_by_key(1001)),
+        ("ordered_by_key", new().ordered_by_key(2)),
         ("rate_limit", new().rate_limit(0)),
         (
             "broker_assignment",

@@ -14,7 +14,7 @@ use crate::consumer::control::owned::Queues;
 use crate::consumer::control::stages::giving_up;
 use crate::consumer::control::tools::Tools;
 use crate::consumer::observe::Event;
-use crate::consumer::queue::{Assigned, Need, QueueLock};
+use crate::consumer::queue::{Assigned, Need, Order, QueueLock};
 use crate::consumer::rebalance::{
     Diff, Doubt, Duplicates, Round, judge, rebalance, take_all, take_those,
 };
@@ -302,8 +302,12 @@ fn take(queue: MessageQueue, queues: &mut Queues, tools: &mut Tools, now: Instan
         _ if tools.leases => Some(Need::Preferred),
         _ => None,
     };
-    let (most, is_ordered) = (tools.config.window, tools.config.mode == Mode::Ordered);
-    let assigned = Assigned::new(number, queue, shown, most, is_ordered);
+    let order = match (tools.config.mode, tools.config.by_key) {
+        (Mode::Ordered, Some(most)) => Order::Keys(most),
+        (Mode::Ordered, None) => Order::Queue,
+        _ => Order::None,
+    };
+    let assigned = Assigned::new(number, queue, shown, tools.config.window, order);
     let assigned = Arc::new(assigned);
     tools.budget.add(number);
     tools.counters.queues_taken.add(1);

@@ -306,10 +306,12 @@ fn take(owned: &mut Owned, tools: &mut Tools, pull: Pull, found: Found, next: u6
         .as_ref()
         .is_some_and(|lock| lock.goes_without(now));
     let end = end.max(is_shared.then_some(next));
+    let by_key = tools.config.by_key.is_some();
     let messages = found.messages.into_iter();
     let messages = messages.map(|(offset, bytes, payload)| Fetched {
         offset: offset.try_into().unwrap_or(0),
         bytes,
+        key: by_key.then(|| payload.sharding_key()).flatten(),
         payload,
     });
     let mut contents = owned.assigned.lock();

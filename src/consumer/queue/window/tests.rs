@@ -1,3 +1,4 @@
+mod keys;
 mod model;
 
 use std::time::Duration;
@@ -8,13 +9,14 @@ fn fetched(offsets: impl IntoIterator<Item = u64>) -> Vec<Fetched<u64>> {
     let message = |offset| Fetched {
         offset,
         bytes: 10,
+        key: None,
         payload: offset,
     };
     offsets.into_iter().map(message).collect()
 }
 
 fn window(offsets: impl IntoIterator<Item = u64>, next: u64) -> Window<u64> {
-    let mut window = Window::new(1, 0, 8);
+    let mut window = Window::new(1, 0, 8, None);
     let ask = window.ask().expect("there is capacity");
     window.answer(ask, fetched(offsets), next).expect("current");
     window

@@ -60,7 +60,7 @@ fn exists(offset: u64) -> bool {
 impl World {
     fn new(ordered: bool) -> World {
         World {
-            window: Window::new(1, 0, MOST),
+            window: Window::new(1, 0, MOST, None),
             model: Model {
                 fates: BTreeMap::new(),
                 failures: BTreeMap::new(),
