@@ -173,6 +173,11 @@ impl ConsumerConfig {
                 "ordered_by_key is for start_ordered() only",
             ),
             (
+                self.by_key.is_some() && self.revoke_stuck,
+                "ordered_by_key cannot be combined with revoke_stuck: a copy would be behind later messages \
+                 of its key",
+            ),
+            (
                 self.broker_assignment && self.mode != Mode::Concurrent,
                 "broker_assignment is for concurrent consumers that share their messages: not for \
                  start_ordered(), and not with broadcast()",

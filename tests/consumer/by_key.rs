@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, unbounded};
 use parking_lot::Mutex;
@@ -127,6 +128,34 @@ fn a_message_that_failed_holds_up_its_key_until_it_is_a_dead_letter() {
     assert_eq!(cluster.group("g").lag("T"), 0);
 }
 
+/// No event but the clock makes the second one start.
+#[test]
+fn a_message_that_is_due_again_waits_for_no_handler_of_another_key() {
+    let cluster = cluster(1);
+    let (release, gate) = unbounded::<()>();
+    let builder = consumer(&cluster).ordered_by_key(8).suspend(ms(1500));
+    let (consumer, came) = start(builder, move |body, times| match (body, times) {
+        // A second.
+        ("a0", 0) => Err(Retry::level(1)),
+        ("a0", _) => {
+            let _ = gate.recv();
+            Ok(())
+        }
+        ("b0", 0) => Err(Retry::later()),
+        _ => Ok(()),
+    });
+    send(&producer(&cluster), &["a0", "b0"]);
+    assert_eq!(sorted(&came, 2), ["a0", "b0"]);
+    let failed = Instant::now();
+    assert_eq!(next(&came), ("a0".to_owned(), 1));
+    assert_eq!(next(&came), ("b0".to_owned(), 1));
+    // The pull that waits at the broker ends after 15 s.
+    let took = failed.elapsed();
+    assert!(took < Duration::from_secs(10), "{took:?}");
+    drop(release);
+    assert!(consumer.shutdown_within(PATIENCE).is_clean());
+}
+
 #[test]
 fn no_more_messages_of_a_queue_are_handled_at_once_than_is_set() {
     let cluster = cluster(1);
@@ -200,6 +229,9 @@ fn an_order_by_key_is_for_ordered_consumers() {
         assert_eq!(error.kind(), ErrorKind::Config);
         assert!(error.to_string().contains("ordered_by_key"), "{error}");
     }
+    let revoked = consumer(&cluster).ordered_by_key(2).revoke_stuck(true);
+    let error = revoked.start_ordered(|_| Ok(())).expect_err("no order");
+    assert!(error.to_string().contains("revoke_stuck"), "{error}");
     let concurrent = consumer(&cluster).ordered_by_key(2).start(|_| Ok(()));
     assert_eq!(concurrent.expect_err("no order").kind(), ErrorKind::Config);
 }

@@ -87,12 +87,14 @@ fn a_slave_is_read_from_when_it_is_suggested_and_while_its_master_is_down() {
         .start_from(StartFrom::First)
         .window(16)
         .pull_batch(8)
+        .consume_threads(1)
         .start(move |message| {
-            *seen
-                .lock()
-                .unwrap()
-                .entry(message.text()?.parse()?)
-                .or_default() += 1;
+            let number: usize = message.text()?.parse()?;
+            if (400..600).contains(&number) {
+                // Its lock is looked at, and its wait for it ends, while the slave serves.
+                thread::sleep(Duration::from_millis(40));
+            }
+            *seen.lock().unwrap().entry(number).or_default() += 1;
             Ok(())
         })
         .unwrap();

@@ -107,6 +107,9 @@ impl Controller {
             }
             self.watch(now);
             self.missing.step(&self.tools, now);
+        } else {
+            // What is given up is committed.
+            self.links.check(&mut self.queues, &self.tools, now);
         }
         for number in self.backs.step(&self.tools, now) {
             self.queues.look_at(number, Some(now));
@@ -155,6 +158,9 @@ impl Controller {
             }
             Event::Order(Order::Shutdown(deadline)) => self.shut_down(deadline, now),
             Event::Order(order) => {
+                if let Order::Commit(..) = order {
+                    self.links.check(&mut self.queues, &self.tools, now);
+                }
                 let (client, members) = (&self.begun.client, self.divider.members());
                 let (queues, tools) = (&mut self.queues, &mut self.tools);
                 self.calls.take(order, queues, tools, client, members, now);
@@ -363,7 +369,7 @@ impl Controller {
         if !owned.assigned.is_paused() && locks::may_hand_out(owned, now) {
             self.tools.dispatcher.offer(&owned.assigned);
         }
-        None
+        owned.assigned.due_after(now)
     }
 
     /// Sends the requests that the budget allows since bytes were released.

@@ -11,10 +11,14 @@ use crate::consumer::queue::Payload;
 use crate::protocol::code::response;
 use crate::protocol::consumer::pull::PullAnswer;
 use crate::protocol::message::Messages;
+use crate::protocol::route::MASTER;
 use crate::transport::Outcome;
 
 /// How often a message is fetched again before it is reported.
 const TRIES: u32 = 3;
+
+/// The pause after a fetch that failed.
+const LATER: Duration = Duration::from_secs(1);
 
 /// When a message that waits is fetched again.
 const AGAIN: Duration = Duration::from_secs(30);
@@ -92,7 +96,7 @@ impl Corrupt {
         });
         let (payload, at) = match packed {
             Some(packed) => (Payload::Packed(packed), now),
-            None => (unread.payload, now + Duration::from_secs(1)),
+            None => (unread.payload, now + LATER),
         };
         let _ = unread.queue.renew(unread.ticket, payload, at);
         unread.queue.number
@@ -107,12 +111,19 @@ impl Corrupt {
 fn reread(unread: Unread, tools: &Tools, now: Instant) -> Option<Fate> {
     let (number, offset) = (unread.queue.number, unread.offset);
     let queue = unread.queue.queue.clone();
-    if let Some(topic) = tools.topics.get(queue.topic()) {
+    let (topic, to) = (
+        tools.topics.get(queue.topic()),
+        tools.wire.pull_address(&queue, MASTER),
+    );
+    if let Some((topic, to)) = topic.zip(to) {
         let asked = Asked::Reread(Box::new(unread));
         let wire = &tools.wire;
-        if wire.reread(&queue, &topic.subscription, offset, now, asked) {
-            return None;
-        }
+        wire.reread(&to, &queue, &topic.subscription, offset, now, asked);
+        return None;
     }
+    // The broker is in no route now.
+    let _ = unread
+        .queue
+        .renew(unread.ticket, unread.payload, now + LATER);
     Some(Fate::Changed(number))
 }

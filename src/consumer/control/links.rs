@@ -58,7 +58,9 @@ impl Links {
             let known = address.and_then(|address| self.0.get(address));
             let current = address.and_then(|address| core.remoting.current(address));
             let both = known.zip(current.as_ref());
-            if both.is_none_or(|(known, current)| known.as_ptr() != Arc::as_ptr(current)) {
+            if address.is_none() {
+                locks::master_is_gone(&name, queues, now);
+            } else if both.is_none_or(|(known, now)| known.as_ptr() != Arc::as_ptr(now)) {
                 locks::link_broke(&name, queues, now);
             }
         }

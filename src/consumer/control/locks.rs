@@ -19,6 +19,10 @@ use crate::transport::Outcome;
 
 /// Notes a queue whose lock must be asked for or renewed now. Returns when to look again.
 pub(super) fn step(owned: &mut Owned, tools: &mut Tools, now: Instant) -> Option<Instant> {
+    if owned.is_given_up() && !owned.has_handlers() && tools.progress.is_settled(owned.queue()) {
+        // It is given back as soon as no request is in flight.
+        return None;
+    }
     let number = owned.number();
     let broker = owned.host.clone();
     let lock = owned.lock.as_mut()?;
@@ -146,6 +150,21 @@ pub(super) fn link_broke(broker: &str, queues: &mut Queues, now: Instant) {
         };
         if *owned.host == *broker {
             forget(owned, now);
+            queues.look_at(number, Some(now));
+        }
+    }
+}
+
+/// The broker has no master in any route.
+pub(super) fn master_is_gone(broker: &str, queues: &mut Queues, now: Instant) {
+    for number in queues.numbers() {
+        let Some(owned) = queues.get_mut(number) else {
+            continue;
+        };
+        if *owned.host == *broker {
+            if let Some(lock) = &mut owned.lock {
+                lock.master_is_gone(now);
+            }
             queues.look_at(number, Some(now));
         }
     }

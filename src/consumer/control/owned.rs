@@ -53,6 +53,8 @@ pub(super) enum Stage {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Check {
     pub(super) ask_at: Option<Instant>,
+    /// The lock was had again since it was asked: the answer may be older than the other member's last commit.
+    pub(super) is_stale: bool,
 }
 
 /// Who has gone on last in a queue that is given up.

@@ -122,7 +122,7 @@ impl Watch {
     /// nothing.
     fn is_forgotten(&mut self, owned: &Owned, now: Instant) -> bool {
         let number = owned.number();
-        let could = owned.is_active() && !owned.has_due() && !owned.assigned.is_paused();
+        let could = owned.may_fetch(now) && !owned.has_due();
         let could = could && !owned.fetch.waits_for_bytes && {
             let window = &owned.assigned.lock().window;
             !window.is_asking() && !window.is_full()

@@ -243,18 +243,16 @@ impl Wire {
         self.send(broker, &request, deadline, Asked::Pull(pull));
     }
 
-    /// Asks for one message for the second time.
+    /// Asks a broker for one message for the second time.
     pub(super) fn reread(
         &self,
+        to: &PullAddress,
         queue: &MessageQueue,
         subscription: &Subscription,
         offset: u64,
         now: Instant,
         asked: Asked,
-    ) -> bool {
-        let Some(to) = self.pull_address(queue, 0) else {
-            return false;
-        };
+    ) {
         let header = PullRequest {
             queue_offset: offset.try_into().unwrap_or(i64::MAX),
             max_messages: 1,
@@ -263,7 +261,6 @@ impl Wire {
         let request = Request::new(request::PULL_MESSAGE, &header);
         let deadline = Deadline::after(now, SOON);
         self.send(&to.address, &request, deadline, asked);
-        true
     }
 
     /// Has the broker that has a message put a copy of it into the retry or dead letter topic; false if its

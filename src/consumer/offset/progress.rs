@@ -35,6 +35,8 @@ struct Queue {
     confirmed: Option<u64>,
     /// The number of the commit in flight, also if it belongs to an older generation.
     in_flight: Option<u64>,
+    /// A seek that the store did not confirm yet.
+    is_sought: bool,
     /// The queue was given up; the entry only remembers its commit in flight.
     is_over: bool,
 }
@@ -80,6 +82,7 @@ impl Progress {
             // An older commit that is still in flight may change what the store has.
             confirmed: (is_stored && in_flight.is_none()).then_some(offset),
             in_flight,
+            is_sought: false,
             is_over: false,
         };
         self.queues.insert(queue.clone(), fresh);
@@ -125,6 +128,19 @@ impl Progress {
     /// A seek or reset: a new generation, whose offset may be lower.
     pub(crate) fn seek(&mut self, queue: &MessageQueue, generation: u64, offset: u64) {
         self.begin(queue, generation, offset, false);
+    }
+
+    /// The seek of a queue is a user's: it counts until it is confirmed, whatever the store has.
+    pub(crate) fn insist(&mut self, queue: &MessageQueue) {
+        if let Some(known) = self.queues.get_mut(queue) {
+            known.is_sought = true;
+        }
+    }
+
+    /// Whether a user's seek is not confirmed yet.
+    pub(crate) fn is_sought(&self, queue: &MessageQueue) -> bool {
+        let known = self.queues.get(queue);
+        known.is_some_and(|known| known.is_sought)
     }
 
     /// The commits to send now, by broker, of the queues for which `may` is true. They count as in flight.
@@ -204,6 +220,7 @@ impl Progress {
         // overwritten in any case.
         let is_latest = is_there && known.generation == commit.generation;
         let counts = is_stored && had_table && is_latest;
+        known.is_sought &= !counts;
         known.confirmed = counts.then_some(commit.offset);
         let is_latest = known.is_settled();
         if known.is_over {

@@ -166,6 +166,15 @@ impl Assigned {
         }
     }
 
+    /// When another message is ready for a handler beside those that are now.
+    pub(crate) fn due_after(&self, now: Instant) -> Option<Instant> {
+        let window = &self.lock().window;
+        match self.order {
+            Order::Queue => None,
+            Order::None | Order::Keys(_) => window.due_after(now),
+        }
+    }
+
     /// Whether messages of the queue may be handled here at this time.
     pub(crate) fn is_ours(&self, now: Instant) -> bool {
         self.lock().ours_until.is_none_or(|until| now < until)

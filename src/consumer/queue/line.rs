@@ -65,6 +65,12 @@ impl Line {
         fresh.or(self.again.first().map(|(at, _)| *at))
     }
 
+    /// When the next one of those that were put back is due, after `now`.
+    pub(super) fn due_after(&self, now: Instant) -> Option<Instant> {
+        let mut later = self.again.range((now, u64::MAX)..);
+        later.next().map(|(at, _)| *at)
+    }
+
     /// A message is handed out; `waited`: the time of one that was put back.
     pub(super) fn taken(&mut self, number: u64, waited: Option<Instant>) {
         if let Some(at) = waited {

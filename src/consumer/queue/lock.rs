@@ -58,6 +58,8 @@ pub(crate) struct QueueLock {
     /// The connection has stood since `confirmed`, and no request was refused.
     is_continuous: bool,
     was_held: bool,
+    /// The committed offset was asked for since the lock was lost, and the queue goes without it.
+    was_checked: bool,
     is_refused: bool,
 }
 
@@ -71,6 +73,7 @@ impl QueueLock {
             confirmed: None,
             is_continuous: false,
             was_held: false,
+            was_checked: false,
             is_refused: false,
         }
     }
@@ -123,7 +126,8 @@ impl QueueLock {
             (true, false) => Granted::Again,
         };
         self.confirmed = Some(asked);
-        (self.is_continuous, self.was_held, self.is_refused) = (true, true, false);
+        (self.is_continuous, self.was_held) = (true, true);
+        (self.was_checked, self.is_refused) = (false, false);
         Some(granted)
     }
 
@@ -140,9 +144,16 @@ impl QueueLock {
         self.asked = None;
     }
 
+    /// The broker has no master any more: nobody can be asked. The queue is not waited for anew: slaves serve it.
+    pub(crate) fn master_is_gone(&mut self, now: Instant) {
+        if self.is_continuous || self.asked.is_some() {
+            self.link_broke(now);
+        }
+    }
+
     /// The connection to the broker broke: it may have restarted without its locks.
     pub(crate) fn link_broke(&mut self, now: Instant) {
-        self.asked = None;
+        (self.asked, self.was_checked) = (None, false);
         self.lose(now);
         // The lock is asked for at once over the new connection, and waited for from then on.
         (self.last_asked, self.waits_since) = (None, now);
@@ -164,13 +175,14 @@ impl QueueLock {
     /// has done may be less than what is committed.
     pub(crate) fn is_in_doubt(&self, now: Instant) -> bool {
         let counts = |at: Instant| now.saturating_duration_since(at) < COUNTS_AT_BROKER;
-        self.was_held && !(self.is_continuous && self.confirmed.is_some_and(counts))
+        let is_ours = self.is_continuous && self.confirmed.is_some_and(counts);
+        self.was_held && !self.was_checked && !is_ours
     }
 
     /// The committed offset was asked for while the lock is not held. If the queue goes without it, there is
-    /// no doubt any more.
+    /// no doubt any more, until the lock is had again.
     pub(crate) fn offset_checked(&mut self, now: Instant) {
-        self.was_held &= !self.goes_without(now);
+        self.was_checked = self.goes_without(now);
     }
 
     /// When it was asked for, the last time that the broker gave it.

@@ -277,6 +277,11 @@ impl<T: Clone> Window<T> {
         self.line.ready_at(self.behind(), self.out(), now)
     }
 
+    /// When the next message that was put back is due, after `now`.
+    pub(crate) fn due_after(&self, now: Instant) -> Option<Instant> {
+        self.line.due_after(now)
+    }
+
     /// When [`take_ordered`](Window::take_ordered) has a message; `None` if it waits for a result, or
     /// there is none.
     pub(crate) fn ordered_ready_at(&self, now: Instant) -> Option<Instant> {

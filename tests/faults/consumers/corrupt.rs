@@ -1,11 +1,13 @@
 //! Messages that cannot be read, and answers that contradict themselves.
 
 use std::collections::BTreeSet;
+use std::thread;
 
 use crossbeam_channel::{Receiver, unbounded};
-use rocketmq_blocking::consumer::{Event, OnCorrupt, PushConsumerBuilder};
+use rocketmq_blocking::consumer::{Doing, Event, OnCorrupt, PushConsumerBuilder};
 use rocketmq_blocking::embedded::{Cluster, Fault, On};
 use rocketmq_blocking::protocol::Command;
+use rocketmq_blocking::protocol::code::response;
 use rocketmq_blocking::protocol::sys_flag::{COMPRESSED, COMPRESSION_MASK, COMPRESSION_ZLIB};
 
 use super::{Seen, check_commits, cluster, consumer, count, end, of_queue, queue, send_to};
@@ -271,4 +273,59 @@ fn answers_that_contradict_themselves_skip_nothing_and_are_asked_for_again_after
     });
     assert!(refused, "the third one is reported");
     assert!(consumer.stats().pull_failures >= 3, "{}", consumer.stats());
+}
+
+/// The handler of the first message runs until the next pull is answered so.
+#[test]
+fn an_answer_that_moves_a_queue_which_is_given_up_does_not_bring_it_back() {
+    let cluster = cluster(1);
+    let producer = producer(&cluster);
+    let (answer_now, answers) = unbounded::<()>();
+    let (asked, is_asked) = unbounded();
+    let moved = Fault::damage(move |answer| {
+        asked.send(()).ok();
+        let _ = answers.recv();
+        answer.code = response::PULL_OFFSET_MOVED;
+        for (name, value) in [
+            ("minOffset", "7"),
+            ("nextBeginOffset", "7"),
+            ("maxOffset", "9"),
+        ] {
+            answer.ext.set(name, value);
+        }
+    });
+    let is_second = |command: &Command| {
+        let is_ours = of_queue(On::Pull, 0).matches(command);
+        is_ours && command.ext.get("queueOffset") == Some("1")
+    };
+    let broker = cluster.broker("broker-a");
+    let _moved = broker.inject(moved.on(On::when(is_second)).once());
+    let (release, gate) = unbounded::<()>();
+    let seen = Seen::default();
+    let own = seen.clone();
+    let started = consumer(&cluster.name_server()).start(move |message| {
+        own.note(message);
+        let _ = gate.recv();
+        Ok(())
+    });
+    let consumer = started.expect("a consumer");
+    send_to(&producer, queue(0), 0);
+    seen.wait_for(1);
+    let group = cluster.group("g");
+    is_asked.recv_timeout(PATIENCE).expect("the next pull");
+    thread::scope(|scope| {
+        scope.spawn(|| end(&consumer));
+        eventually("it gives its queue up", || {
+            let mut queues = consumer.describe().queues.into_iter();
+            queues.any(|state| state.doing == Doing::GivingUp && state.running == 1)
+        });
+        drop(answer_now);
+        eventually("the answer is here", || {
+            let mut queues = consumer.describe().queues.into_iter();
+            queues.any(|state| state.end == Some(9))
+        });
+        drop(release);
+    });
+    assert_eq!(group.committed(&queue(0)), Some(1));
+    seen.check_once(1);
 }

@@ -5,9 +5,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::unbounded;
-use rocketmq_blocking::ClientOptions;
-use rocketmq_blocking::consumer::{Doing, QueueState};
+use rocketmq_blocking::consumer::{Doing, QueueState, Seek};
 use rocketmq_blocking::embedded::{Cluster, Fault, On};
+use rocketmq_blocking::{ClientOptions, PullConsumer, StartFrom};
 
 use super::{Behind, Seen, check_commits, cluster, consumer, count, end, of_queue, queue};
 use super::{send, send_to};
@@ -279,6 +279,45 @@ fn a_consumer_that_ends_after_a_broken_link_commits_what_it_has_handled() {
 #[test]
 fn a_consumer_that_ends_after_a_broken_link_undoes_no_commit_of_another_one() {
     check_end_in_doubt(Some(5), 5);
+}
+
+/// What the broker has committed is of before the seek, and no other member's.
+#[test]
+fn a_seek_that_is_not_committed_when_the_link_breaks_counts_all_the_same() {
+    let behind = Behind::start(cluster(1));
+    let cluster = &*behind.cluster;
+    let group = cluster.group("g");
+    send(&producer(cluster), 1, 0..3);
+    let started = PullConsumer::builder("g")
+        .name_server(behind.name_server())
+        .subscribe("T", "*")
+        .start_from(StartFrom::First)
+        .commit_interval(ms(10))
+        .start();
+    let consumer = started.expect("a consumer");
+    let mut messages = consumer.messages();
+    let mut next = || {
+        let message = messages.next().expect("a message").expect("no error");
+        let offset = message.queue_offset();
+        assert!(message.done());
+        offset
+    };
+    assert_eq!([next(), next(), next()], [0, 1, 2]);
+    assert!(cluster.wait_until(PATIENCE, || group.committed(&queue(0)) == Some(3)));
+    let broker = cluster.broker("broker-a");
+    let busy = broker.inject(Fault::busy().on(of_queue(On::Commit, 0)));
+    consumer
+        .seek(&queue(0), Seek::Offset(1))
+        .expect("it has the queue");
+    assert!(busy.wait_hits(1, PATIENCE));
+    cluster.clear_requests();
+    behind.broker().cut();
+    let asked = cluster.wait_for_requests(&of_queue(On::QueryOffset, 0), 1, PATIENCE);
+    assert!(!asked.is_empty(), "it asks who has gone on");
+    assert_eq!([next(), next()], [1, 2]);
+    busy.remove();
+    assert!(consumer.shutdown_within(PATIENCE).is_clean());
+    assert_eq!(group.committed(&queue(0)), Some(3));
 }
 
 /// Scaled: eight queues with two messages of 128 KiB each over a link of a mebibyte a second.

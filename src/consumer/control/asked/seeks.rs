@@ -22,6 +22,7 @@ pub(super) fn seek(
         return Err(Error::new(ErrorKind::Invalid, text));
     };
     moved::go_on_at(owned, tools, to, now);
+    tools.progress.insist(owned.queue());
     let number = owned.number();
     queues.look_at(number, Some(now));
     Ok(())

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::consumer::LOG;
 use crate::consumer::config::Sharing;
 use crate::consumer::control::inbox::Pull;
-use crate::consumer::control::owned::Owned;
+use crate::consumer::control::owned::{Owned, Stage};
 use crate::consumer::control::tools::Tools;
 use crate::consumer::fetch::{Moved, PullAnswer, Verdict, judge};
 use crate::consumer::observe::Event;
@@ -265,6 +265,12 @@ fn apply(
         Verdict::Moved(moved) => {
             let (from, is_master) = (pull.ask.offset, !pull.from_slave);
             unanswered(owned, tools, pull);
+            let is_checking = matches!(owned.stage, Stage::Checking(_));
+            let is_reset = matches!(moved, Moved::Reset { .. });
+            if !(owned.is_active() || is_checking && is_reset) {
+                // The next owner or the next pull hears of it again, but for a reset.
+                return;
+            }
             super::moved::moved(owned, tools, moved, from, is_master, now)
         }
         Verdict::Busy { pause }

@@ -80,7 +80,10 @@ pub(in crate::consumer::control) fn step(
     let mut lock = owned.lock.iter();
     if is_in_doubt && lock.any(|lock| lock.waits_for_another().is_some()) {
         // It has gone on, and a commit would undo that.
-        return Left::Late;
+        return match tools.progress.is_settled(&queue) {
+            true => Left::Clean,
+            false => Left::Late,
+        };
     }
     if now < until && !is_in_doubt {
         commits::commit_now(&queue, owned.number(), tools, now);

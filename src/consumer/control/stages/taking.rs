@@ -56,7 +56,14 @@ pub(in crate::consumer::control) fn step(
 
 /// Another member may have had the queue for a while.
 pub(in crate::consumer::control) fn doubt(owned: &mut Owned, now: Instant) {
-    let check = Check { ask_at: Some(now) };
+    if let Some(check) = owned.check() {
+        check.is_stale = check.ask_at.is_none();
+        return;
+    }
+    let check = Check {
+        ask_at: Some(now),
+        is_stale: false,
+    };
     match &mut owned.stage {
         Stage::Active => {
             owned.assigned.lock().ours_until = Some(now);
@@ -107,11 +114,12 @@ pub(in crate::consumer::control) fn checked(
         return;
     };
     let (committed, _) = read_committed(outcome);
+    let is_stale = std::mem::take(&mut check.is_stale);
     if committed == Committed::Unknown {
         check.ask_at = Some(now + AGAIN);
         return;
     }
-    if waits {
+    if waits || is_stale {
         // What handlers do until they end may be less or more than the other member's progress.
         check.ask_at = Some(now);
         return;
@@ -121,6 +129,8 @@ pub(in crate::consumer::control) fn checked(
     }
     let low_water = owned.assigned.lock().window.low_water();
     let of_others = match committed {
+        // What is behind a seek that was not confirmed yet may be this member's own.
+        Committed::Known(_) if tools.progress.is_sought(owned.queue()) => None,
         Committed::Known(offset) => Some(offset).filter(|offset| *offset > low_water),
         _ => None,
     };

@@ -12,6 +12,8 @@ enum Do {
     Refuse,
     Fail,
     Break,
+    /// The broker has no master.
+    Gone,
     Release,
     /// Whether a message may be handed out.
     HandOut(bool),
@@ -42,6 +44,7 @@ fn check(name: &str, need: Need, script: &[(u64, Do)]) {
             Refuse => lock.refused(now),
             Fail => lock.failed(),
             Break => lock.link_broke(now),
+            Gone => lock.master_is_gone(now),
             Release => lock.released(now),
             HandOut(expected) => assert_eq!(lock.may_hand_out(now), expected, "{place}"),
             Doubt(expected) => assert_eq!(lock.is_in_doubt(now), expected, "{place}"),
@@ -136,7 +139,12 @@ fn a_lock_that_was_lost_is_in_doubt_until_it_is_had_again_or_the_offset_was_chec
     check("another one has it, and the queue goes without it", Preferred, &[
         (0, Ask), (0, Grant(Some(New))), (20_000, Ask), (20_010, Refuse), (20_010, Doubt(true)),
         (23_509, Checked), (23_509, Doubt(true)), (23_510, Checked), (23_510, Doubt(false)), (23_510, HandOut(true)),
-        (23_510, Ask), (23_520, Grant(Some(New))), (23_520, Doubt(false)),
+        (23_510, Ask), (23_520, Grant(Some(Again))), (23_520, Doubt(false)),
+    ]);
+    check("slaves serve it while the master is gone", Preferred, &[
+        (0, Ask), (0, Grant(Some(New))), (5_000, Gone), (6_000, Gone), (8_499, HandOut(false)), (8_500, HandOut(true)),
+        (8_500, Doubt(true)), (8_500, Checked), (9_000, Gone), (9_000, Doubt(false)), (9_000, HandOut(true)),
+        (10_000, Break), (10_000, Doubt(true)), (10_000, HandOut(false)),
     ]);
 }
 
