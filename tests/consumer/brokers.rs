@@ -99,6 +99,12 @@ fn what_a_member_knew_of_a_queue_does_not_count_once_another_one_has_had_it() {
         let known = offsets().into_iter().filter(of_broker);
         known.map(|(_, offset)| offset).eq([0, 0])
     });
+    // The second must have seen that.
+    let rounds = second.stats().rebalances;
+    eventually("it has divided again", || {
+        cluster.group("g").notify_members();
+        second.stats().rebalances >= rounds + 2
+    });
     first.shutdown();
     // The group has not consumed them.
     take(&messages, there.try_into().expect("small"));

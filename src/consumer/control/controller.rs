@@ -97,19 +97,19 @@ impl Controller {
             self.take(event, now);
             next = self.begun.events.try_recv().ok();
         }
+        if self.ending.is_some() || now >= self.next_commit {
+            // A queue in doubt is not committed.
+            self.links.check(&mut self.queues, &self.tools, now);
+        }
         if self.ending.is_none() {
             self.divider.step(&mut self.queues, &mut self.tools, now);
             self.sources.step(&self.tools, now);
             if now >= self.next_commit {
                 self.next_commit = now + self.tools.config.commit_interval;
-                self.links.check(&mut self.queues, &self.tools, now);
                 commits::commit_by_itself(&self.queues, &mut self.tools, now);
             }
             self.watch(now);
             self.missing.step(&self.tools, now);
-        } else {
-            // What is given up is committed.
-            self.links.check(&mut self.queues, &self.tools, now);
         }
         for number in self.backs.step(&self.tools, now) {
             self.queues.look_at(number, Some(now));
@@ -475,12 +475,10 @@ impl Controller {
 
     /// No queue is left: unregisters at the brokers, and closes the consumer's own client.
     fn end(mut self) {
-        let Some(Ending {
-            deadline, report, ..
-        }) = self.ending
-        else {
+        let Some(ending) = self.ending else {
             return;
         };
+        let (deadline, report) = (ending.deadline, ending.report);
         // Orders from now on are answered at once.
         drop(self.begun.events);
         self.backs.close();
