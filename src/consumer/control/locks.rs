@@ -164,6 +164,7 @@ pub(super) fn master_is_gone(broker: &str, queues: &mut Queues, now: Instant) {
         if *owned.host == *broker {
             if let Some(lock) = &mut owned.lock {
                 lock.master_is_gone(now);
+                nothing_was_handed_over(owned);
             }
             queues.look_at(number, Some(now));
         }
@@ -174,7 +175,13 @@ pub(super) fn master_is_gone(broker: &str, queues: &mut Queues, now: Instant) {
 pub(super) fn forget(owned: &mut Owned, now: Instant) {
     if let Some(lock) = &mut owned.lock {
         lock.link_broke(now);
-        // A broker without locks grants them to anybody: nothing was handed over.
-        owned.had_to_wait = false;
+        nothing_was_handed_over(owned);
     }
+}
+
+/// A broker that has forgotten its locks grants them to anybody, and it may have forgotten the last commits too:
+/// before the first answer with messages, these may be ones that were handled.
+fn nothing_was_handed_over(owned: &mut Owned) {
+    owned.had_to_wait = false;
+    owned.fetch.may_repeat |= owned.fetch.last_answer.is_none();
 }
