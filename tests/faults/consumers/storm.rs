@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use rocketmq_blocking::consumer::ShutdownReport;
+use rocketmq_blocking::consumer::{Doing, ShutdownReport};
 use rocketmq_blocking::embedded::{Accept, Broker, Cluster, Fault, Gate, Injected, On};
 use rocketmq_blocking::{ClientOptions, Message, PushConsumer, Result};
 
@@ -123,7 +123,7 @@ fn check_storm(seed: u64, time: Duration, may_kill: bool) {
         stored.iter().all(|number| seen.contains_key(number))
     };
     let quiet = Instant::now();
-    while !have_all() || group.lag("T") > 0 {
+    while !have_all() || group.lag("T") > 0 || !storm.is_divided() {
         let members = storm.members.iter().map(PushConsumer::describe);
         let members: Vec<String> = members.map(|state| state.to_string()).collect();
         assert!(
@@ -236,6 +236,15 @@ impl Storm<'_> {
             }
             Kind::Join | Kind::Leave => {}
         }
+    }
+
+    /// Whether each queue is at work, at one member.
+    fn is_divided(&self) -> bool {
+        let states = self.members.iter().map(PushConsumer::describe);
+        let queues: Vec<_> = states.flat_map(|state| state.queues).collect();
+        let of_topic = queues.iter().filter(|state| state.queue.topic() == "T");
+        let all_work = queues.iter().all(|state| state.doing == Doing::Fetching);
+        all_work && of_topic.count() == 8
     }
 
     fn request(&mut self) -> On {
