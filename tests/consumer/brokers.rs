@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crossbeam_channel::unbounded;
-use rocketmq_blocking::embedded::{Cluster, Fault, On};
+use rocketmq_blocking::consumer::Doing;
+use rocketmq_blocking::embedded::{Cluster, Fault, Gate, On};
 use rocketmq_blocking::{ClientOptions, MessageQueue, PushConsumer, StartFrom};
 
 use crate::common::{bodies, consumer, send, take};
@@ -110,6 +111,47 @@ fn what_a_member_knew_of_a_queue_does_not_count_once_another_one_has_had_it() {
     take(&messages, there.try_into().expect("small"));
     second.shutdown();
     assert!(messages.is_empty());
+}
+
+/// It waits for the lock of another member, whose last commits the broker forgets. It has the lock before the
+/// broker knows it again.
+#[test]
+fn messages_of_a_broker_that_was_killed_before_it_handed_a_queue_over_are_marked() {
+    let cluster = Cluster::builder().topic("T", 1).manual_clock(true);
+    let cluster = cluster.start().expect("free ports");
+    let (group, broker) = (cluster.group("g"), cluster.broker("broker-a"));
+    let first = consumer(&cluster).instance_name("first");
+    let (first, messages) = bodies(first.commit_interval(ms(10)));
+    take(&messages, send(&producer(&cluster), 0..4).len());
+    let queue = MessageQueue::new("T", "broker-a", 0);
+    eventually("committed", || group.committed(&queue) == Some(4));
+    let id = first.client_id().to_owned();
+    let edit = move |ids: Vec<String>| ids.into_iter().filter(|other| *other != id).collect();
+    broker.edit_members("g", edit);
+    let (seen, marks) = unbounded();
+    let second = consumer(&cluster).instance_name("second");
+    let second = second.start_from(StartFrom::First).start(move |message| {
+        seen.send(message.possibly_repeated()).ok();
+        Ok(())
+    });
+    let second = second.expect("a consumer");
+    eventually("it waits", || {
+        let mut queues = second.describe().queues.into_iter();
+        queues.any(|state| state.queue == queue && state.doing == Doing::WaitingForLock)
+    });
+    broker.kill();
+    drop(first.shutdown_within(ms(100)));
+    let gate = Gate::new();
+    let _held = broker.inject(Fault::hold(&gate).on(On::Heartbeat));
+    cluster.clear_requests();
+    broker.restart().expect("its port");
+    let asked = cluster.wait_for_requests(&On::Lock, 1, PATIENCE);
+    assert!(!asked.is_empty(), "it asks for the lock");
+    gate.open();
+    for _ in 0..4 {
+        assert!(marks.recv_timeout(PATIENCE).expect("a message in time"));
+    }
+    second.shutdown();
 }
 
 /// One that does not know the topic yet, that serves no reads, or that is down.

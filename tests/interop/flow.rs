@@ -11,11 +11,9 @@ use rocketmq_blocking::consumer::{Doing, Event, PushConsumerBuilder, QueueState}
 use rocketmq_blocking::hook::{ConsumeContext, ConsumeHook, ConsumeOutcome};
 use rocketmq_blocking::{MessageQueue, MessageView, PushConsumer, Retry, StartFrom};
 
+use crate::servers::heard::{AGAIN, next, start, take};
 use crate::servers::topic::Topic;
 use crate::servers::{PATIENCE, Server, eventually, random};
-
-/// For messages that come again after the brokers' first delay, which is 10 s.
-const AGAIN: Duration = Duration::from_secs(60);
 
 fn consumer(server: &Server, group: &str, topic: &Topic) -> PushConsumerBuilder {
     PushConsumer::builder(group)
@@ -23,33 +21,6 @@ fn consumer(server: &Server, group: &str, topic: &Topic) -> PushConsumerBuilder 
         .subscribe(topic.name, "*")
         .start_from(StartFrom::First)
         .commit_interval(Duration::from_millis(100))
-}
-
-/// Starts a consumer whose handler decides. It tells of each message before that.
-fn start(
-    builder: PushConsumerBuilder,
-    decide: impl Fn(&MessageView) -> Result<(), Retry> + Send + Sync + 'static,
-) -> (PushConsumer, Receiver<MessageView>) {
-    let (seen, messages) = unbounded();
-    let started = builder.start(move |message| {
-        seen.send(message.clone()).ok();
-        decide(message)
-    });
-    (started.expect("a consumer"), messages)
-}
-
-#[track_caller]
-fn next(messages: &Receiver<MessageView>) -> MessageView {
-    messages.recv_timeout(AGAIN).expect("a message in time")
-}
-
-/// The texts of the next messages, sorted.
-#[track_caller]
-fn take(messages: &Receiver<MessageView>, count: usize) -> Vec<String> {
-    let text = |message: MessageView| message.text().expect("text").to_owned();
-    let mut taken: Vec<String> = (0..count).map(|_| text(next(messages))).collect();
-    taken.sort();
-    taken
 }
 
 fn state_of(consumer: &PushConsumer, queue: &MessageQueue) -> QueueState {

@@ -14,6 +14,7 @@ use rocketmq_blocking::{
 
 use crate::ledger::member::Settings;
 use crate::ledger::record::{Record, What};
+use crate::servers::heard::{next, start};
 use crate::servers::peer::Peer;
 use crate::servers::topic::Topic;
 use crate::servers::{PATIENCE, Server, env, eventually};
@@ -23,25 +24,6 @@ fn consumer(server: &Server, group: &str, topic: &Topic) -> PushConsumerBuilder 
         .name_server(&server.name_server)
         .subscribe(topic.name, "*")
         .start_from(StartFrom::First)
-}
-
-fn start(
-    builder: PushConsumerBuilder,
-    decide: impl Fn(&MessageView) -> Result<(), Retry> + Send + Sync + 'static,
-) -> (PushConsumer, Receiver<MessageView>) {
-    let (seen, messages) = unbounded();
-    let started = builder.start(move |message| {
-        seen.send(message.clone()).ok();
-        decide(message)
-    });
-    (started.expect("a consumer"), messages)
-}
-
-#[track_caller]
-fn take(messages: &Receiver<MessageView>, count: usize) -> Vec<MessageView> {
-    let next = |_| messages.recv_timeout(2 * PATIENCE);
-    let taken = (0..count).map(|n| next(n).expect("a message in time"));
-    taken.collect()
 }
 
 /// The numbers of a member's queues of a topic.
@@ -81,7 +63,7 @@ fn a_named_member_has_its_queues_again_after_a_restart() {
         topic.send(sent..sent + 12);
         sent += 12;
         for ((name, (_, seen)), own) in members.iter().zip(&expected) {
-            let queues = take(seen, 4).into_iter().map(|message| message.queue_id());
+            let queues = (0..4).map(|_| next(seen).queue_id());
             let queues: BTreeSet<i32> = queues.collect();
             assert!(queues.iter().eq(own), "{name}: {queues:?}");
         }

@@ -4,16 +4,14 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, unbounded};
+use crossbeam_channel::unbounded;
 use rocketmq_blocking::consumer::PushConsumerBuilder;
-use rocketmq_blocking::{MessageView, PushConsumer, Retry, StartFrom};
+use rocketmq_blocking::{PushConsumer, Retry, StartFrom};
 
+use crate::servers::heard::{AGAIN, next, start, take};
 use crate::servers::topic::Topic;
 use crate::servers::{PATIENCE, Server, Version, eventually, within};
 use crate::support::skipped;
-
-/// Brokers look for messages whose time is over once a second, and copy them a while later.
-const AGAIN: Duration = Duration::from_secs(60);
 
 fn consumer(server: &Server, group: &str, topic: &Topic) -> PushConsumerBuilder {
     PushConsumer::builder(group)
@@ -21,31 +19,6 @@ fn consumer(server: &Server, group: &str, topic: &Topic) -> PushConsumerBuilder 
         .subscribe(topic.name, "*")
         .start_from(StartFrom::First)
         .broker_assignment(true)
-}
-
-fn start(
-    builder: PushConsumerBuilder,
-    decide: impl Fn(&MessageView) -> Result<(), Retry> + Send + Sync + 'static,
-) -> (PushConsumer, Receiver<MessageView>) {
-    let (seen, messages) = unbounded();
-    let started = builder.start(move |message| {
-        seen.send(message.clone()).ok();
-        decide(message)
-    });
-    (started.expect("a consumer"), messages)
-}
-
-#[track_caller]
-fn next(messages: &Receiver<MessageView>) -> MessageView {
-    messages.recv_timeout(AGAIN).expect("a message in time")
-}
-
-#[track_caller]
-fn take(messages: &Receiver<MessageView>, count: usize) -> Vec<String> {
-    let text = |message: MessageView| message.text().expect("text").to_owned();
-    let mut taken: Vec<String> = (0..count).map(|_| text(next(messages))).collect();
-    taken.sort();
-    taken
 }
 
 /// The numbers of a member's queues of a topic; -1 is any.

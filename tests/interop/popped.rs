@@ -6,18 +6,16 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, unbounded};
+use crossbeam_channel::Receiver;
 use rocketmq_blocking::consumer::{AckStatus, PushConsumerBuilder};
 use rocketmq_blocking::{
     Client, ClientOptions, Message, MessageQueue, MessageView, Producer, PushConsumer,
     ResponseCode, Retry, SimpleConsumer, StartFrom,
 };
 
+use crate::servers::heard::{self, AGAIN, start};
 use crate::servers::peer::Peer;
 use crate::servers::{Over, PATIENCE, Server, Version, eventually};
-
-/// Brokers look for messages whose time is over once a second, and copy them a while later.
-const AGAIN: Duration = Duration::from_secs(60);
 
 fn consumer(server: &Server, group: &str, topic: &str) -> PushConsumerBuilder {
     PushConsumer::builder(group)
@@ -36,23 +34,10 @@ fn send(producer: &Producer, topic: &str, count: usize) -> BTreeSet<String> {
     bodies
 }
 
-fn start(
-    builder: PushConsumerBuilder,
-    decide: impl Fn(&MessageView) -> Result<(), Retry> + Send + Sync + 'static,
-) -> (PushConsumer, Receiver<MessageView>) {
-    let (seen, messages) = unbounded();
-    let started = builder.start(move |message| {
-        seen.send(message.clone()).ok();
-        decide(message)
-    });
-    (started.expect("a consumer"), messages)
-}
-
+/// The texts of the next messages.
 #[track_caller]
 fn take(messages: &Receiver<MessageView>, count: usize) -> BTreeSet<String> {
-    let next = || messages.recv_timeout(AGAIN).expect("a message in time");
-    let taken = (0..count).map(|_| next().text().expect("text").to_owned());
-    taken.collect()
+    heard::take(messages, count).into_iter().collect()
 }
 
 fn queues(consumer: &PushConsumer) -> Vec<MessageQueue> {

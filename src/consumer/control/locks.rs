@@ -144,44 +144,36 @@ pub(super) fn use_leases(on: bool, queues: &mut Queues, tools: &mut Tools, now: 
 
 /// The connection to a broker is new: the broker may have forgotten its locks.
 pub(super) fn link_broke(broker: &str, queues: &mut Queues, now: Instant) {
-    for number in queues.numbers() {
-        let Some(owned) = queues.get_mut(number) else {
-            continue;
-        };
-        if *owned.host == *broker {
-            forget(owned, now);
-            queues.look_at(number, Some(now));
-        }
-    }
+    lose_all(broker, queues, QueueLock::link_broke, now);
 }
 
 /// The broker has no master in any route.
 pub(super) fn master_is_gone(broker: &str, queues: &mut Queues, now: Instant) {
+    lose_all(broker, queues, QueueLock::master_is_gone, now);
+}
+
+/// The broker of a queue may not have its lock any more.
+pub(super) fn forget(owned: &mut Owned, now: Instant) {
+    lose(owned, QueueLock::link_broke, now);
+}
+
+fn lose_all(broker: &str, queues: &mut Queues, how: fn(&mut QueueLock, Instant), now: Instant) {
     for number in queues.numbers() {
-        let Some(owned) = queues.get_mut(number) else {
-            continue;
-        };
-        if *owned.host == *broker {
-            if let Some(lock) = &mut owned.lock {
-                lock.master_is_gone(now);
-                nothing_was_handed_over(owned);
-            }
+        let owned = queues.get_mut(number);
+        if let Some(owned) = owned.filter(|owned| *owned.host == *broker) {
+            lose(owned, how, now);
             queues.look_at(number, Some(now));
         }
     }
 }
 
-/// The broker of a queue may not have its lock any more.
-pub(super) fn forget(owned: &mut Owned, now: Instant) {
-    if let Some(lock) = &mut owned.lock {
-        lock.link_broke(now);
-        nothing_was_handed_over(owned);
-    }
-}
-
-/// A broker that has forgotten its locks grants them to anybody, and it may have forgotten the last commits too:
-/// before the first answer with messages, these may be ones that were handled.
-fn nothing_was_handed_over(owned: &mut Owned) {
+fn lose(owned: &mut Owned, how: fn(&mut QueueLock, Instant), now: Instant) {
+    let Some(lock) = &mut owned.lock else {
+        return;
+    };
+    how(lock, now);
+    // A broker that has forgotten its locks grants them to anybody: nothing was handed over. It may have
+    // forgotten the last commits too.
     owned.had_to_wait = false;
-    owned.fetch.may_repeat |= owned.fetch.last_answer.is_none();
+    owned.fetch.may_be_forgotten |= owned.fetch.last_answer.is_none();
 }

@@ -57,14 +57,14 @@ pub(super) struct Check {
     pub(super) is_stale: bool,
 }
 
-/// Who has gone on last in a queue that is given up.
+/// Who has moved on last in a queue that is given up.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Place {
     /// This member: its progress is committed.
     Ours,
     /// This member or another one: that is asked for first.
     InDoubt(Check),
-    /// Another one, as the committed offset says: a commit would undo that.
+    /// Another one, as the committed offset says, or an operator: a commit would undo that.
     Others,
 }
 
@@ -95,6 +95,8 @@ pub(super) struct Fetch {
     pub(super) is_new_topic: bool,
     /// The first messages may be duplicates: the queue was not handed over.
     pub(super) may_repeat: bool,
+    /// The same, whatever the broker answers about the group: it may have forgotten the last commits.
+    pub(super) may_be_forgotten: bool,
 }
 
 impl Fetch {

@@ -120,6 +120,11 @@ impl Ahead {
         self.waiting = self.waiting.saturating_sub(messages);
     }
 
+    /// Whether no message waits or is asked for.
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting == 0 && self.pops == 0
+    }
+
     /// The requests in flight.
     pub(super) fn pops(&self) -> usize {
         self.pops

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::shared::{Popping, REST};
 use super::turns::repeat;
+use crate::consumer::control;
 use crate::consumer::observe::Event;
 use crate::consumer::pop::{Receive, Refusal, receive};
 use crate::error::{ErrorKind, Result};
@@ -46,8 +47,7 @@ fn pop(popping: &Popping) -> ControlFlow<()> {
     }) {
         Ok(None) => {}
         Ok(Some((source, messages))) => {
-            let asked = std::mem::take(&mut asking.messages);
-            popping.received(asked, &source, messages);
+            popping.received(&mut asking.messages, &source, messages);
         }
         Err(error) if error.kind() == ErrorKind::Closed => return ControlFlow::Break(()),
         // All sources failed for the whole time.
@@ -70,6 +70,10 @@ impl Drop for Asking<'_> {
             let mut table = self.popping.table.lock();
             table.ahead.answered(self.messages, 0);
             self.popping.let_pop(&mut table, Instant::now());
+            if table.is_closed {
+                // The end may have waited for this.
+                self.popping.consumer.inbox.put(control::Event::Settled);
+            }
         }
     }
 }

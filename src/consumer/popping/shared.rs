@@ -160,63 +160,51 @@ impl Popping {
 
     /// Messages wait that no handler gets.
     fn take_back(&self, queue: &PopQueue) {
-        let back = queue.clear();
-        self.taken(&back);
-        self.give_back(back);
+        self.give_back(queue.clear());
     }
 
-    /// These messages do not wait any more, and no handler has them yet.
-    fn taken(&self, messages: &[Received]) {
-        if messages.is_empty() {
-            return;
-        }
-        let mut table = self.table.lock();
+    /// These messages do not wait any more, and no handler has them.
+    fn removed(&self, table: &mut Table, messages: &[Received]) {
         table.ahead.removed(messages.len());
         table.bytes = table.bytes.saturating_sub(messages.iter().map(size).sum());
-        self.let_pop(&mut table, Instant::now());
+        self.let_pop(table, Instant::now());
     }
 
-    /// Messages were popped for a handler, by a pop that asked for `asked` of them.
-    pub(super) fn received(&self, asked: usize, source: &Source, messages: Vec<Received>) {
+    /// Messages were popped for a handler, by a pop that `asked` for so many of them.
+    pub(super) fn received(&self, asked: &mut usize, source: &Source, messages: Vec<Received>) {
         let bytes: u64 = messages.iter().map(size).sum();
         let counters = &self.consumer.counters;
         counters.fetched.add(messages.len() as u64);
         counters.fetched_bytes.add(bytes);
         let queues = self.consumer.assignment.popped().into_iter();
         let queue = queues.into_iter().find(|queue| queue.source == *source);
-        let is_closed = {
+        {
             let mut table = self.table.lock();
-            if table.is_closed {
-                table.ahead.answered(asked, 0);
-            } else {
-                table.ahead.answered(asked, messages.len());
-                table.bytes += bytes;
-                self.let_pop(&mut table, Instant::now());
-            }
-            table.is_closed
-        };
+            table.ahead.answered(std::mem::take(asked), messages.len());
+            table.bytes += bytes;
+            self.let_pop(&mut table, Instant::now());
+        }
         match queue {
-            Some(queue) if !is_closed => {
-                let back = queue.put(messages);
-                self.taken(&back);
-                self.give_back(back);
+            Some(queue) => {
+                // One that is paused, as all are after the end, takes none.
+                self.give_back(queue.put(messages));
                 self.consumer.dispatcher.offer_popped(&queue);
             }
-            _ if is_closed => self.give_back(messages),
-            _ => {
-                self.taken(&messages);
-                self.give_back(messages);
-            }
+            None => self.give_back(messages),
         }
     }
 
-    /// Messages that no handler gets come again soon, here or elsewhere.
+    /// Messages that wait, and that no handler gets, come again soon, here or elsewhere.
     fn give_back(&self, messages: Vec<Received>) {
         if messages.is_empty() {
             return;
         }
-        let back = messages.into_iter().map(|one| Arc::new(one.delivery));
-        self.table.lock().to_return.extend(back);
+        {
+            let mut table = self.table.lock();
+            self.removed(&mut table, &messages);
+            let back = messages.into_iter().map(|one| Arc::new(one.delivery));
+            table.to_return.extend(back);
+        }
         self.has_work.notify_one();
     }
 
@@ -229,12 +217,15 @@ impl Popping {
             .counters
             .expired
             .add(taken.expired.len() as u64);
-        self.taken(&taken.expired);
-        let first = taken.messages.first().map(|one| one.delivery.renew_at());
+        let deliveries = || taken.messages.iter().map(|one| &one.delivery);
+        let first = deliveries().map(|delivery| delivery.renew_at()).min();
+        let oldest = deliveries().map(|delivery| delivery.age(now)).max();
         let mut table = self.table.lock();
-        if let Some(first) = taken.messages.first() {
-            let age = first.delivery.age(now);
-            table.ahead.taken(taken.messages.len(), age, now);
+        if !taken.expired.is_empty() {
+            self.removed(&mut table, &taken.expired);
+        }
+        if let Some(oldest) = oldest {
+            table.ahead.taken(taken.messages.len(), oldest, now);
         }
         let mut messages = Vec::with_capacity(taken.messages.len());
         for one in taken.messages {
@@ -337,11 +328,11 @@ impl Popping {
         self.has_capacity.notify_all();
     }
 
-    /// Whether no handler has a message, and all acknowledgements are answered.
+    /// Whether no message is popped, waits or has a handler, and all acknowledgements are answered.
     pub(crate) fn is_quiet(&self) -> bool {
         let table = self.table.lock();
-        let is_idle = table.to_ack.is_empty() && table.to_return.is_empty() && !table.is_keeping;
-        is_idle && table.running.is_empty()
+        let is_kept = table.to_ack.is_empty() && table.to_return.is_empty() && !table.is_keeping;
+        is_kept && table.ahead.is_empty() && table.running.is_empty()
     }
 
     /// The messages with handlers, by queue and offset.

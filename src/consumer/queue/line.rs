@@ -31,9 +31,9 @@ impl Line {
         }
     }
 
-    /// The same line, without messages.
-    pub(super) fn emptied(&self) -> Line {
-        Line::new(self.keys.as_ref().map(|keys| keys.most))
+    /// How many messages may be out at once, if the order is that of the keys.
+    pub(super) fn keys(&self) -> Option<usize> {
+        self.keys.as_ref().map(|keys| keys.most)
     }
 
     pub(super) fn fresh(&self) -> u64 {

@@ -431,8 +431,7 @@ impl<T: Clone> Window<T> {
             }
         }
         let freed = self.bytes;
-        let mut fresh = Window::new(generation, offset, self.most, None);
-        fresh.line = self.line.emptied();
+        let fresh = Window::new(generation, offset, self.most, self.line.keys());
         let old = std::mem::replace(self, fresh);
         self.strays = old.strays;
         self.counts = old.counts;

@@ -275,9 +275,10 @@ fn answers_that_contradict_themselves_skip_nothing_and_are_asked_for_again_after
     assert!(consumer.stats().pull_failures >= 3, "{}", consumer.stats());
 }
 
-/// The handler of the first message runs until the next pull is answered so.
-#[test]
-fn an_answer_that_moves_a_queue_which_is_given_up_does_not_bring_it_back() {
+/// The handler of the first message runs until the next pull is answered with these offsets: the beginning, the
+/// next one and the end. The group has committed 0.
+#[track_caller]
+fn check_moved_while_given_up([min, next, max]: [&'static str; 3], committed: i64) {
     let cluster = cluster(1);
     let producer = producer(&cluster);
     let (answer_now, answers) = unbounded::<()>();
@@ -287,9 +288,9 @@ fn an_answer_that_moves_a_queue_which_is_given_up_does_not_bring_it_back() {
         let _ = answers.recv();
         answer.code = response::PULL_OFFSET_MOVED;
         for (name, value) in [
-            ("minOffset", "7"),
-            ("nextBeginOffset", "7"),
-            ("maxOffset", "9"),
+            ("minOffset", min),
+            ("nextBeginOffset", next),
+            ("maxOffset", max),
         ] {
             answer.ext.set(name, value);
         }
@@ -303,6 +304,7 @@ fn an_answer_that_moves_a_queue_which_is_given_up_does_not_bring_it_back() {
     let (release, gate) = unbounded::<()>();
     let seen = Seen::default();
     let own = seen.clone();
+    cluster.group("g").commit(&queue(0), 0);
     let started = consumer(&cluster.name_server()).start(move |message| {
         own.note(message);
         let _ = gate.recv();
@@ -311,7 +313,6 @@ fn an_answer_that_moves_a_queue_which_is_given_up_does_not_bring_it_back() {
     let consumer = started.expect("a consumer");
     send_to(&producer, queue(0), 0);
     seen.wait_for(1);
-    let group = cluster.group("g");
     is_asked.recv_timeout(PATIENCE).expect("the next pull");
     thread::scope(|scope| {
         scope.spawn(|| end(&consumer));
@@ -322,10 +323,20 @@ fn an_answer_that_moves_a_queue_which_is_given_up_does_not_bring_it_back() {
         drop(answer_now);
         eventually("the answer is here", || {
             let mut queues = consumer.describe().queues.into_iter();
-            queues.any(|state| state.end == Some(9))
+            queues.any(|state| state.end == max.parse().ok())
         });
         drop(release);
     });
-    assert_eq!(group.committed(&queue(0)), Some(1));
+    assert_eq!(cluster.group("g").committed(&queue(0)), Some(committed));
     seen.check_once(1);
+}
+
+#[test]
+fn an_answer_that_moves_a_queue_which_is_given_up_does_not_bring_it_back() {
+    check_moved_while_given_up(["7", "7", "9"], 1);
+}
+
+#[test]
+fn what_a_queue_that_is_given_up_has_done_undoes_no_reset() {
+    check_moved_while_given_up(["0", "5", "9"], 0);
 }

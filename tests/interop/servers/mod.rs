@@ -1,5 +1,6 @@
 //! The servers that `tests/rocketmq/run.sh` started, and programs that run next to them.
 
+pub mod heard;
 pub mod kinds;
 pub mod ledger;
 pub mod mortal;

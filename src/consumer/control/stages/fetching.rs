@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::moved;
 use crate::consumer::LOG;
 use crate::consumer::config::Sharing;
 use crate::consumer::control::inbox::Pull;
-use crate::consumer::control::owned::{Owned, Stage};
+use crate::consumer::control::owned::{Owned, Place, Stage};
 use crate::consumer::control::tools::Tools;
 use crate::consumer::fetch::{Moved, PullAnswer, Verdict, judge};
 use crate::consumer::observe::Event;
@@ -171,10 +172,30 @@ fn late(owned: &mut Owned, tools: &mut Tools, pull: &Pull, outcome: Outcome, now
     };
     let header = pull::PullAnswer::decode(&answer.ext).ok();
     let verdict = judge_answer(owned, pull, answer.code, header.as_ref(), &Found::default());
-    if let (Verdict::Moved(moved @ Moved::Reset { .. }), true) = (verdict, owned.is_active()) {
+    if let Verdict::Moved(moved @ Moved::Reset { .. }) = verdict {
         let from = owned.assigned.lock().window.low_water();
-        super::moved::moved(owned, tools, moved, from, true, now);
+        follow(owned, tools, moved, from, true, now);
     }
+}
+
+/// A broker answered that the queue goes on elsewhere. It tells of a reset only once, and of anything else again
+/// with the next pull. Returns how long to wait before that.
+fn follow(
+    owned: &mut Owned,
+    tools: &mut Tools,
+    to: Moved,
+    from: u64,
+    is_master: bool,
+    now: Instant,
+) -> Duration {
+    match (&mut owned.stage, to) {
+        (Stage::Active, _) | (Stage::Checking(_), Moved::Reset { .. }) => {
+            return moved::moved(owned, tools, to, from, is_master, now);
+        }
+        (Stage::GivingUp { place, .. }, Moved::Reset { .. }) => *place = Place::Others,
+        _ => {}
+    }
+    Duration::ZERO
 }
 
 /// A pull failed without an answer.
@@ -265,13 +286,7 @@ fn apply(
         Verdict::Moved(moved) => {
             let (from, is_master) = (pull.ask.offset, !pull.from_slave);
             unanswered(owned, tools, pull);
-            let is_checking = matches!(owned.stage, Stage::Checking(_));
-            let is_reset = matches!(moved, Moved::Reset { .. });
-            if !(owned.is_active() || is_checking && is_reset) {
-                // The next owner or the next pull hears of it again, but for a reset.
-                return;
-            }
-            super::moved::moved(owned, tools, moved, from, is_master, now)
+            follow(owned, tools, moved, from, is_master, now)
         }
         Verdict::Busy { pause }
         | Verdict::Refused { pause }
@@ -304,7 +319,9 @@ fn take(owned: &mut Owned, tools: &mut Tools, pull: Pull, found: Found, next: u6
         topic.counts.pulled(count, took);
     }
     owned.fetch.last_stored = found.last_stored.or(owned.fetch.last_stored);
-    let may_repeat = std::mem::take(&mut owned.fetch.may_repeat);
+    let fetch = &mut owned.fetch;
+    let may_repeat =
+        std::mem::take(&mut fetch.may_repeat) | std::mem::take(&mut fetch.may_be_forgotten);
     let end = owned.fetch.end.filter(|_| may_repeat);
     // Another member may be at the same messages.
     let is_shared = owned

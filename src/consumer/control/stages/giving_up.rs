@@ -76,9 +76,8 @@ pub(in crate::consumer::control) fn step(
         return Left::Clean;
     }
     let queue = owned.queue().clone();
-    let is_in_doubt = owned.waits_for_lock(now);
-    let mut lock = owned.lock.iter();
-    if is_in_doubt && lock.any(|lock| lock.waits_for_another().is_some()) {
+    let (is_in_doubt, lock) = (owned.waits_for_lock(now), owned.lock.as_ref());
+    if is_in_doubt && lock.is_some_and(|lock| lock.waits_for_another().is_some()) {
         // It has gone on, and a commit would undo that.
         return match tools.progress.is_settled(&queue) {
             true => Left::Clean,
