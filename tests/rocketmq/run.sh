@@ -11,7 +11,7 @@
 #   ROCKETMQ_VERSION, ROCKETMQ_CLASSPATH (the jars, for `java -cp`), ROCKETMQ_HOME_DIR (logs
 #   and store). Its standard input is empty; its exit status becomes that of this script.
 #   Other statuses: 2 = wrong usage, 3 = java or mvn is missing or the jars cannot be had,
-#   4 = the servers did not start.
+#   4 = the servers did not start, or the disk is nearly full.
 # Settings by environment:
 #   ROCKETMQ_BROKERS=N         number of brokers: broker-a, broker-b, ... (default 1)
 #   ROCKETMQ_BROKER_CONF       more broker settings: "key=value key=value"
@@ -21,6 +21,7 @@
 #   ROCKETMQ_NAMESRV_CONF      the same for the name server
 #   ROCKETMQ_JAVA_OPTS         more flags for every server's JVM
 #   ROCKETMQ_TLS_ONLY=1        the servers refuse plain connections: a broker counts as ready when it says so
+#   TMPDIR                     where the stores are (default /tmp); from 83 % on in /dev/shm, if that has 2 GiB free
 #   ROCKETMQ_TEST_CACHE        where the jars are kept (default ~/.cache/rocketmq-blocking)
 set -euo pipefail
 
@@ -55,8 +56,32 @@ fetch "$version"
 # They have a folder of their own: no other server needs them.
 [[ -z ${ROCKETMQ_PROXY:-} ]] || fetch "$version-proxy" -Pproxy
 
+# Where the stores can be. Brokers refuse messages on a disk that is 90 % full, and delete old ones at 85 %; no
+# setting lifts that. Memory is the next best place: the stores take some hundred MiB, and are thrown away.
+usual=${TMPDIR:-/tmp}
+used() { # in percent; 0 if it cannot be told
+  local used
+  used=$(df --output=pcent "$1" 2>/dev/null | tail -n 1 | tr -dc 0-9) || true
+  echo "${used:-0}"
+}
+roomy() {
+  local full free memory=/dev/shm
+  full=$(used "$usual")
+  if ((full < 83)); then echo "$usual"; return; fi
+  free=$(df --output=avail "$memory" 2>/dev/null | tail -n 1 | tr -dc 0-9) || true
+  if [[ -w $memory ]] && ((${free:-0} > 2 * 1024 * 1024 && $(used "$memory") < 60)); then
+    echo "$me: $usual is $full % full: the brokers' stores are in $memory" >&2
+    echo "$memory"; return
+  fi
+  ((full < 88)) || fail 4 "$usual is $full % full, and brokers refuse messages at 90 %: free some space, set TMPDIR, or have 2 GiB free in $memory"
+  echo "$me: $usual is $full % full: brokers delete old messages at 85 %, and refuse new ones at 90 %" >&2
+  echo "$usual"
+}
+
 # --- from here on: whatever happens, our own processes end and the directory goes
-dir=$(mktemp -d "${TMPDIR:-/tmp}/rocketmq.XXXXXX")
+place=$(roomy) # on a line of its own: here a failure ends the script
+dir=$(mktemp -d "$place/rocketmq.XXXXXX")
+java_tmp=$(mktemp -d "$usual/rocketmq-java.XXXXXX") # libraries are loaded from there, which memory may not allow
 servers=() command_pid=
 cleanup() {
   trap '' HUP INT TERM
@@ -65,7 +90,7 @@ cleanup() {
   for pid in "${servers[@]}"; do kill -9 "$pid" 2>/dev/null || true; done
   for pid in "${servers[@]}"; do while kill -0 "$pid" 2>/dev/null; do sleep 0.05; done; done
   [[ -z $command_pid ]] || wait "$command_pid" 2>/dev/null || true
-  rm -rf "$dir"
+  rm -rf "$dir" "$java_tmp"
 }
 trap cleanup EXIT; trap 'exit 130' INT; trap 'exit 143' HUP TERM
 # Job control gives every background process its own group: Ctrl-C then reaches only this
@@ -116,7 +141,7 @@ start() {
   [[ $name != broker-* || -z ${ROCKETMQ_BROKER_FILES:-} ]] || cp $ROCKETMQ_BROKER_FILES "$home/conf/"
   : >"$home/out.log"
   # shellcheck disable=SC2086  # the options are meant to be split
-  ROCKETMQ_HOME=$home RMQ_PROXY_HOME=$home "${jvm[@]}" -Duser.home="$home" -Djava.io.tmpdir="$home" -Xms"$heap" -Xmx"$heap" ${ROCKETMQ_JAVA_OPTS:-} \
+  ROCKETMQ_HOME=$home RMQ_PROXY_HOME=$home "${jvm[@]}" -Duser.home="$home" -Djava.io.tmpdir="$java_tmp" -Xms"$heap" -Xmx"$heap" ${ROCKETMQ_JAVA_OPTS:-} \
     -cp "$cache/$jars/lib/*" "$main" "$flag" "$home/conf/server.conf" >"$home/out.log" 2>&1 </dev/null &
   pid=$!
   servers+=("$pid"); end=$((SECONDS + 60))
