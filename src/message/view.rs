@@ -268,8 +268,8 @@ impl MessageView {
         self.unique_key()
     }
 
-    /// Whether this consumer group may have received the message before: its queue came from
-    /// another member without a hand-over.
+    /// Whether this consumer group may have received the message before: its queue came to this member, and
+    /// nothing shows that the member before has handed it over.
     pub fn possibly_repeated(&self) -> bool {
         self.0.came.possibly_repeated
     }

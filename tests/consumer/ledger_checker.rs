@@ -383,7 +383,21 @@ fn a_member_that_has_left_handles_nothing_and_leaves_nothing_over() {
 
 #[test]
 fn a_killed_members_queue_that_stands_still_is_late() {
-    let story = good().stored(2).killed(40, "one").owns(41, "two", true);
-    let (queue, waited) = (queue(), 51 * SECOND / 10);
-    check_found(story.done(91, "two", 2), Violation::Late { queue, waited });
+    let until = |tenths: i64, member: &str| {
+        let story = good().stored(2).killed(40, "one");
+        let story = story.owns(41, member, true);
+        let late = Violation::Late {
+            queue: queue(),
+            waited: (tenths - 40) * SECOND / 10,
+        };
+        (story.done(tenths, member, 2), late)
+    };
+    let (story, late) = until(91, "two");
+    assert_eq!(story.check(false).violations, [late]);
+    // Its lock is kept for a minute, for itself.
+    check_fine(until(690, "two").0);
+    let (story, late) = until(691, "two");
+    check_found(story, late);
+    let (story, late) = until(91, "one-again");
+    check_found(story, late);
 }

@@ -40,7 +40,8 @@ fn setup(cluster: &Cluster, name: &str, is_ordered: bool) -> Setup {
         },
         messages: 3000,
         per_second: 250,
-        patience: 3 * PATIENCE,
+        // The locks of a killed member are kept for a minute.
+        patience: if is_ordered { 6 } else { 3 } * PATIENCE,
     }
 }
 

@@ -108,7 +108,8 @@ fn run(name: &str, messages: u32, is_ordered: bool) -> Report {
         },
         messages: messages as usize,
         per_second: asked("LEDGER_PACE", 1000),
-        patience: 2 * PATIENCE,
+        // The locks of a killed member are kept for a minute.
+        patience: if is_ordered { 4 } else { 2 } * PATIENCE,
     };
     let expected = Expected {
         is_ordered,

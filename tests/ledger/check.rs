@@ -17,9 +17,13 @@ pub struct Expected {
     pub commits_within: Micros,
     /// What a broker that is killed forgets at most.
     pub broker_forgets: Micros,
-    /// How long the queues of a killed member may stand still.
+    /// How long the queues of a killed member may stand still. In order, one that another member gets then may stand
+    /// still until the lock expires.
     pub takeover_within: Micros,
 }
+
+/// How long a broker keeps a lock.
+const LOCK: Micros = 60 * SECOND;
 
 /// What is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -351,7 +355,7 @@ impl Report {
             let rest = &history.records[index..];
             let first = |is_it: &dyn Fn(&Enter) -> bool| {
                 rest.iter().find_map(|later| match &later.what {
-                    What::Enter(enter) if is_it(enter) => Some(later.at - record.at),
+                    What::Enter(enter) if is_it(enter) => Some((later.at - record.at, enter)),
                     _ => None,
                 })
             };
@@ -364,17 +368,32 @@ impl Report {
                     });
                     let waits: Vec<_> = waits.collect();
                     self.takeovers
-                        .extend(waits.iter().map(|(_, waited)| *waited).max());
-                    for (queue, waited) in waits {
-                        if waited > expected.takeover_within && !queue.topic.starts_with('%') {
+                        .extend(waits.iter().map(|(_, (waited, _))| *waited).max());
+                    let most = expected.takeover_within;
+                    let again = format!("{member}-again");
+                    // It had the lock, and has it still.
+                    let has_again = |queue| {
+                        let soon = rest.iter().take_while(|later| later.at <= record.at + most);
+                        let latest = soon.filter_map(|later| match &later.what {
+                            What::Assigned { member, queues } => {
+                                (*member == again).then(|| queues.contains(queue))
+                            }
+                            _ => None,
+                        });
+                        latest.last().unwrap_or(false)
+                    };
+                    for (queue, (waited, _)) in waits {
+                        let waits_for_lock = expected.is_ordered && !has_again(queue);
+                        let most = most + if waits_for_lock { LOCK } else { 0 };
+                        if waited > most && !queue.topic.starts_with('%') {
                             let queue = queue.clone();
                             self.violations.push(Violation::Late { queue, waited });
                         }
                     }
                 }
                 What::BrokerBack { broker } => {
-                    self.returns
-                        .extend(first(&|enter| enter.place.queue.broker == *broker));
+                    let first = first(&|enter| enter.place.queue.broker == *broker);
+                    self.returns.extend(first.map(|(waited, _)| waited));
                 }
                 _ => {}
             }

@@ -345,7 +345,7 @@ impl Controller {
                 let fetch = fetching::step(owned, &mut self.tools, now);
                 [again, fetch].into_iter().flatten().min()
             }
-            Stage::Taking => taking::step(owned, &mut self.tools, now),
+            Stage::Taking(_) => taking::step(owned, &mut self.tools, now),
             Stage::Checking(_) => taking::check(owned, &mut self.tools, now),
             Stage::Stopped => None,
             Stage::GivingUp { .. } => match giving_up::step(owned, &mut self.tools, now) {
@@ -455,7 +455,7 @@ impl Controller {
         }
         // One that another member still has goes on where that one ends.
         let is_open = |owned: &Owned| match owned.stage {
-            Stage::Taking => !owned.had_to_wait,
+            Stage::Taking(_) => !owned.had_to_wait(),
             Stage::Starting(_) => true,
             _ => false,
         };

@@ -73,7 +73,7 @@ pub(crate) enum Asked {
     Committed(MessageQueue),
     /// The group's offset of a queue that is about to start.
     Start(u64),
-    /// The same of a queue that may have been another member's for a while.
+    /// The same of a queue that another member has, or may have had for a while.
     Check(u64),
     /// The locks of queues.
     Lock(Vec<u64>),

@@ -7,7 +7,7 @@
 use std::time::Instant;
 
 use super::inbox::Asked;
-use super::owned::{Owned, Queues};
+use super::owned::{Owned, Queues, Stage};
 use super::tools::Tools;
 use crate::consumer::LOG;
 use crate::consumer::queue::{Granted, Need, QueueLock};
@@ -89,10 +89,7 @@ pub(super) fn answered(
             match is_ours {
                 true if lock.granted() == Some(Granted::Again) => again.push(*number),
                 true => {}
-                false => {
-                    lock.refused(now);
-                    owned.had_to_wait = true;
-                }
+                false => lock.refused(now),
             }
         }
         queues.look_at(*number, Some(now));
@@ -172,8 +169,9 @@ fn lose(owned: &mut Owned, how: fn(&mut QueueLock, Instant), now: Instant) {
         return;
     };
     how(lock, now);
-    // A broker that has forgotten its locks grants them to anybody: nothing was handed over. It may have
-    // forgotten the last commits too.
-    owned.had_to_wait = false;
+    if let Stage::Taking(hand_over) = &mut owned.stage {
+        hand_over.forget();
+    }
+    // A broker that has forgotten its locks may have forgotten the last commits too.
     owned.fetch.may_be_forgotten |= owned.fetch.last_answer.is_none();
 }

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use crate::consumer::fetch::Streak;
 use crate::consumer::offset::Starting;
-use crate::consumer::queue::{Assigned, QueueLock};
+use crate::consumer::queue::{Assigned, HandOver, QueueLock};
 use crate::message::MessageQueue;
 
 /// One queue of this member.
@@ -20,8 +20,6 @@ pub(super) struct Owned {
     pub(super) fetch: Fetch,
     /// Its lock at the broker, if it needs one.
     pub(super) lock: Option<QueueLock>,
-    /// Another member had the lock when it was asked for.
-    pub(super) had_to_wait: bool,
     /// When it is looked at next, unless an event comes before.
     due: Option<Instant>,
 }
@@ -30,7 +28,7 @@ pub(super) struct Owned {
 #[derive(Debug)]
 pub(super) enum Stage {
     /// It asks for its lock; until then the queue may be another member's.
-    Taking,
+    Taking(HandOver),
     /// It asks for its start offset.
     Starting(Starting),
     /// Another member may have had it for a while: it asks for the committed offset.
@@ -95,6 +93,8 @@ pub(super) struct Fetch {
     pub(super) is_new_topic: bool,
     /// The first messages may be duplicates: the queue was not handed over.
     pub(super) may_repeat: bool,
+    /// A higher committed offset shows that it was handed over.
+    pub(super) handed_over_above: Option<u64>,
     /// The same, whatever the broker answers about the group: it may have forgotten the last commits.
     pub(super) may_be_forgotten: bool,
 }
@@ -136,6 +136,11 @@ impl Owned {
 
     pub(super) fn is_active(&self) -> bool {
         matches!(self.stage, Stage::Active)
+    }
+
+    /// Whether another member had its lock when that was asked for.
+    pub(super) fn had_to_wait(&self) -> bool {
+        self.lock.as_ref().is_some_and(QueueLock::had_to_wait)
     }
 
     /// Whether it will be looked at without an event.
@@ -200,9 +205,8 @@ impl Queues {
         let owned = Owned {
             assigned,
             host,
-            stage: Stage::Taking,
+            stage: Stage::Taking(HandOver::default()),
             lock,
-            had_to_wait: false,
             since: now,
             fetch: Fetch::default(),
             due: None,

@@ -13,7 +13,7 @@ const ASK_AGAIN: Duration = Duration::from_millis(500);
 const RENEW: Duration = Duration::from_secs(20);
 
 /// How long a confirmation is valid for this member.
-const COUNTS_HERE: Duration = Duration::from_secs(30);
+pub(super) const COUNTS_HERE: Duration = Duration::from_secs(30);
 
 /// How long it is valid at the broker.
 const COUNTS_AT_BROKER: Duration = Duration::from_secs(60);
@@ -61,6 +61,8 @@ pub(crate) struct QueueLock {
     /// The committed offset was asked for since the lock was lost, and the queue goes without it.
     was_checked: bool,
     is_refused: bool,
+    /// It was refused over this connection.
+    had_to_wait: bool,
 }
 
 impl QueueLock {
@@ -75,6 +77,7 @@ impl QueueLock {
             was_held: false,
             was_checked: false,
             is_refused: false,
+            had_to_wait: false,
         }
     }
 
@@ -134,7 +137,7 @@ impl QueueLock {
     /// The answer lacks the queue: another member has the lock.
     pub(crate) fn refused(&mut self, now: Instant) {
         if self.asked.take().is_some() {
-            self.is_refused = true;
+            (self.is_refused, self.had_to_wait) = (true, true);
             self.lose(now);
         }
     }
@@ -146,6 +149,7 @@ impl QueueLock {
 
     /// The broker has no master any more: nobody can be asked. The queue is not waited for anew: slaves serve it.
     pub(crate) fn master_is_gone(&mut self, now: Instant) {
+        self.had_to_wait = false;
         if self.is_continuous || self.asked.is_some() {
             self.link_broke(now);
         }
@@ -154,6 +158,7 @@ impl QueueLock {
     /// The connection to the broker broke: it may have restarted without its locks.
     pub(crate) fn link_broke(&mut self, now: Instant) {
         (self.asked, self.was_checked) = (None, false);
+        self.had_to_wait = false;
         self.lose(now);
         // The lock is asked for at once over the new connection, and waited for from then on.
         (self.last_asked, self.waits_since) = (None, now);
@@ -219,6 +224,11 @@ impl QueueLock {
         self.changes_at(now).filter(|_| required)
     }
 
+    /// Whether another member had it, as the broker said over the connection that stands.
+    pub(crate) fn had_to_wait(&self) -> bool {
+        self.had_to_wait
+    }
+
     /// For the operator: another member has it; since when this one waits.
     pub(crate) fn waits_for_another(&self) -> Option<Instant> {
         self.is_refused.then_some(self.waits_since)
@@ -247,6 +257,9 @@ impl QueueLock {
         self.is_continuous = false;
     }
 }
+
+#[cfg(test)]
+pub(super) use tests::Broker;
 
 #[cfg(test)]
 mod tests;

@@ -33,7 +33,7 @@ fn state_of(owned: &Owned, tools: &Tools, now: Instant) -> QueueState {
     let contents = owned.assigned.lock();
     let window = &contents.window;
     let doing = match owned.stage {
-        Stage::Taking => Doing::WaitingForLock,
+        Stage::Taking(_) => Doing::WaitingForLock,
         Stage::Starting(_) | Stage::Checking(_) => Doing::Starting,
         Stage::Stopped => Doing::Stopped,
         Stage::GivingUp { .. } => Doing::GivingUp,

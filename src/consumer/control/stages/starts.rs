@@ -77,7 +77,13 @@ pub(in crate::consumer::control) fn committed(owned: &mut Owned, outcome: Outcom
     };
     match read_committed(outcome) {
         (Committed::Unknown, _) => starting.failed(now),
-        (committed, _) => starting.committed(committed),
+        (committed, _) => {
+            let above = owned.fetch.handed_over_above;
+            if let (Committed::Known(offset), Some(above)) = (committed, above) {
+                owned.fetch.may_repeat &= offset <= above;
+            }
+            starting.committed(committed);
+        }
     }
 }
 

@@ -27,25 +27,28 @@ pub(in crate::consumer::control) fn step(
     now: Instant,
 ) -> Option<Instant> {
     let mut not_before = now;
+    let number = owned.number();
+    let (queue, fetch) = (&owned.assigned.queue, &mut owned.fetch);
+    let Stage::Taking(hand_over) = &mut owned.stage else {
+        return None;
+    };
     match &owned.lock {
-        Some(lock) if !lock.may_hand_out(now) => return None,
-        Some(lock) if lock.is_held(now) => {
-            // The member that had it committed all of its progress before it unlocked the queue.
-            owned.fetch.may_repeat = !owned.had_to_wait;
+        Some(lock) if !lock.may_hand_out(now) => {
+            if lock.had_to_wait() && hand_over.must_ask() {
+                tools.wire.committed(queue, now, Asked::Check(number));
+                hand_over.ask(now);
+            }
+            return None;
         }
+        Some(lock) if lock.is_held(now) => fetch.handed_over_above = hand_over.shown_above(now),
         Some(_) => {
             let queue = &owned.assigned.shown;
             logging::debug!(target: LOG, "{queue}: no lock in time; going on without it");
-            owned.fetch.may_repeat = true;
         }
-        None => {
-            owned.fetch.may_repeat = true;
-            if tools.has_others {
-                not_before += OTHERS_END_WITHIN;
-            }
-        }
+        None if tools.has_others => not_before += OTHERS_END_WITHIN,
+        None => {}
     }
-    let queue = owned.queue();
+    fetch.may_repeat = true;
     let topic = tools.topics.get(queue.topic());
     let is_retry = topic.is_some_and(|topic| topic.is_retry);
     let past = tools.past.get(queue, now);
@@ -102,18 +105,25 @@ pub(in crate::consumer::control) fn check(
 }
 
 /// The broker answered the committed offset. If it is higher than the low-water, another member went on
-/// here.
+/// here. Of a queue that is being taken, it is only noted.
 pub(in crate::consumer::control) fn checked(
     owned: &mut Owned,
     tools: &mut Tools,
     outcome: Outcome,
     now: Instant,
 ) {
+    let (committed, _) = read_committed(outcome);
+    if let Stage::Taking(hand_over) = &mut owned.stage {
+        return hand_over.answered(match committed {
+            Committed::Known(offset) => Some(offset),
+            Committed::NotFound => Some(0),
+            Committed::Unknown => None,
+        });
+    }
     let waits = owned.is_given_up() && tools.waits_for_handlers && owned.has_handlers();
     let Some(check) = owned.check() else {
         return;
     };
-    let (committed, _) = read_committed(outcome);
     let is_stale = std::mem::take(&mut check.is_stale);
     if committed == Committed::Unknown {
         check.ask_at = Some(now + AGAIN);

@@ -24,6 +24,8 @@ enum Do {
     /// Whether another member may have gone on.
     Doubt(bool),
     Checked,
+    /// Whether the broker has said that another member has it.
+    Waited(bool),
 }
 use Do::*;
 
@@ -49,6 +51,7 @@ fn check(name: &str, need: Need, script: &[(u64, Do)]) {
             HandOut(expected) => assert_eq!(lock.may_hand_out(now), expected, "{place}"),
             Doubt(expected) => assert_eq!(lock.is_in_doubt(now), expected, "{place}"),
             Checked => lock.offset_checked(now),
+            Waited(expected) => assert_eq!(lock.had_to_wait(), expected, "{place}"),
             Next(expected) => assert_eq!(lock.ask_at(), expected.map(at), "{place}"),
             Changes(expected) => {
                 assert_eq!(lock.changes_at(now), expected.map(at), "{place}");
@@ -148,13 +151,25 @@ fn a_lock_that_was_lost_is_in_doubt_until_it_is_had_again_or_the_offset_was_chec
     ]);
 }
 
+#[test]
+#[rustfmt::skip]
+fn another_member_has_it_as_long_as_the_link_stands_over_which_the_broker_said_so() {
+    check("nobody had it", Required, &[(0, Ask), (5, Grant(Some(New))), (5, Waited(false))]);
+    check("unlocked", Required, &[(0, Ask), (5, Refuse), (500, Ask), (505, Grant(Some(New))), (505, Waited(true))]);
+    check("the broker forgot it", Required, &[
+        (0, Ask), (5, Refuse), (5, Waited(true)), (100, Break), (100, Waited(false)), (100, Ask), (105, Grant(Some(New))),
+        (105, Waited(false)),
+    ]);
+    check("a new broker", Required, &[(0, Ask), (5, Refuse), (100, Gone), (100, Waited(false))]);
+}
+
 /// A broker's entry for the queue: its holder and when that asked last.
-struct Broker {
-    holder: Option<(usize, Instant)>,
+pub(in crate::consumer::queue) struct Broker {
+    pub(in crate::consumer::queue) holder: Option<(usize, Instant)>,
 }
 
 impl Broker {
-    fn lock(&mut self, who: usize, now: Instant) -> bool {
+    pub(in crate::consumer::queue) fn lock(&mut self, who: usize, now: Instant) -> bool {
         let free = match self.holder {
             Some((holder, at)) => holder == who || now - at >= COUNTS_AT_BROKER,
             None => true,
