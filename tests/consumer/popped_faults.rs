@@ -1,10 +1,12 @@
 //! Push consumers whose brokers have the messages popped, and that refuse, are silent, or go away.
 
+use std::collections::BTreeSet;
+use std::thread;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, unbounded};
-use rocketmq_blocking::consumer::{Doing, Event};
-use rocketmq_blocking::embedded::{Cluster, Fault, On};
+use rocketmq_blocking::consumer::{Doing, Event, QueueState};
+use rocketmq_blocking::embedded::{Cluster, Fault, Gate, On};
 use rocketmq_blocking::{
     Client, ClientOptions, Message, MessageQueue, PushConsumer, ResponseCode, StartFrom,
 };
@@ -105,6 +107,32 @@ fn a_refused_topic_does_not_slow_the_others_down() {
         .filter(|e| matches!(e, Event::Refused { .. }));
     assert_eq!(told.count(), 0, "the first streak was told once");
     assert!(consumer.shutdown_within(PATIENCE).is_clean());
+}
+
+/// The answers to its last pops come within 5 s.
+#[test]
+fn what_a_broker_hands_out_while_a_consumer_ends_comes_again_soon() {
+    let cluster = cluster();
+    let sent = send(&producer(&cluster), 0..4);
+    let gate = Gate::new();
+    let held = Fault::hold(&gate).on(On::Pop).after_storing();
+    let _ = cluster.broker("broker-a").inject(held);
+    // Nothing else makes them visible again.
+    let builder = || popping(&cluster).invisible_time(Duration::from_secs(3600));
+    let (consumer, seen) = bodies(builder());
+    eventually("it has popped", || cluster.group("g").in_flight() > 0);
+    let closing = consumer.clone();
+    let ending = thread::spawn(move || closing.shutdown_within(PATIENCE));
+    let is_paused = |queue: &QueueState| queue.doing == Doing::Paused;
+    eventually("it pops no more", || {
+        let queues = consumer.describe().queues;
+        !queues.is_empty() && queues.iter().all(is_paused)
+    });
+    gate.open();
+    let report = ending.join().expect("no panic");
+    assert!(report.is_clean() && seen.is_empty(), "{report}");
+    let (_next, seen) = bodies(builder());
+    assert_eq!(take(&seen, 4).into_iter().collect::<BTreeSet<_>>(), sent);
 }
 
 #[test]

@@ -223,7 +223,7 @@ impl PopShared {
         }
     }
 
-    /// The same for messages, until no more are received.
+    /// The same for messages, until no more are received. After that, an answer is still taken until `until`.
     ///
     /// # Errors
     /// `Closed`, and those of the connection.
@@ -232,11 +232,16 @@ impl PopShared {
         to: &Arc<str>,
         request: &Request<'_>,
         deadline: Deadline,
+        until: Instant,
     ) -> Result<(Command, Instant)> {
         let answer = self.asked(to, request, deadline);
         crossbeam_channel::select! {
             recv(answer) -> answered => arrived(answered),
-            recv(self.closing) -> _ => Err(closed()),
+            recv(self.closing) -> _ => crossbeam_channel::select! {
+                recv(answer) -> answered => arrived(answered),
+                recv(self.ended) -> _ => Err(closed()),
+                default(until.saturating_duration_since(Instant::now())) => Err(closed()),
+            },
         }
     }
 

@@ -17,6 +17,9 @@ const WAIT: Duration = Duration::from_secs(15);
 /// How long it waits beside others.
 const BRIEFLY: Duration = Duration::from_secs(1);
 
+/// The most that the end of a consumer waits for answers.
+const LONGEST_LINGER: Duration = Duration::from_secs(5);
+
 /// The loop of each of these threads.
 pub(super) fn run(popping: &Popping) {
     let turn = || pop(popping);
@@ -38,6 +41,7 @@ fn pop(popping: &Popping) -> ControlFlow<()> {
             true => WAIT,
             false => BRIEFLY,
         },
+        linger: linger(popping.consumer.config.invisible_time),
     };
     let counters = &popping.consumer.counters;
     counters.pulls.add(1);
@@ -54,6 +58,12 @@ fn pop(popping: &Popping) -> ControlFlow<()> {
         Err(_) => counters.pull_failures.add(1),
     }
     ControlFlow::Continue(())
+}
+
+/// The age of a pop up to which the end of the consumer waits for its answer. Its messages are given back: lost
+/// ones would be hidden for the invisible time, of which the end may take a 300th (200 ms by default).
+fn linger(invisible: Duration) -> Duration {
+    (invisible / 300).min(LONGEST_LINGER)
 }
 
 /// The capacity that a pop keeps for its answer.

@@ -200,8 +200,11 @@ impl PushConsumerBuilder {
     ///
     /// As the time of a message runs while it waits for a handler, about one waits for each consume thread. While
     /// handlers take messages within a second of their pop (a 60th of a shorter invisible time than a minute), up
-    /// to 192 wait. A pop in flight can exceed [`byte_budget`](Self::byte_budget) by its answer. What brokers hand out
-    /// while the consumer ends comes to other members when the invisible time is over.
+    /// to 192 wait. A pop in flight can exceed [`byte_budget`](Self::byte_budget) by its answer.
+    ///
+    /// When the consumer ends, messages that wait come to other members after a second. While a topic has messages,
+    /// the end waits for the answers to the last pops (for a 300th of the invisible time, at most 5 s). A message
+    /// that a broker hands out after that comes when the invisible time is over.
     ///
     /// All other topics are pulled, as without this setting; the members divide their queues themselves (as
     /// brokers would). So are topics that do not exist at the start, topics whose brokers do not answer within

@@ -137,6 +137,7 @@ impl SimpleConsumer {
             max,
             invisible,
             wait,
+            linger: Duration::ZERO,
         };
         let _receiving = shared.receiving.begin();
         let counters = &shared.pop.counters;

@@ -53,6 +53,8 @@ fn a_receive_ends_with_its_wait() {
     let received = consumer.receive_within(1, LONG, ms(100)).expect("no error");
     assert!(received.is_empty());
     assert!((ms(100)..PATIENCE).contains(&start.elapsed()));
+    // The first one shows the broker's clock, and the second one is held to the end.
+    assert_eq!(cluster.requests(&On::Pop).len(), 2);
 }
 
 #[test]

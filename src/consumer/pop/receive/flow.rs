@@ -22,6 +22,9 @@ pub(in crate::consumer) struct Receive {
     pub(in crate::consumer) invisible: Duration,
     /// For how long it waits for a message; zero: each source is popped once.
     pub(in crate::consumer) wait: Duration,
+    /// The age of a pop up to which its messages are taken though the consumer is closed, if the source may have
+    /// some: a broker that has none holds the pop.
+    pub(in crate::consumer) linger: Duration,
 }
 
 /// The sources there are at this moment.
@@ -54,6 +57,7 @@ pub(in crate::consumer) fn receive(
         max: asked.max,
         invisible: asked.invisible,
         hold,
+        linger: asked.linger,
     };
     if asked.wait.is_zero() {
         return receive_now(shared, &known(), |source| {

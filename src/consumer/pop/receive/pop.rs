@@ -21,12 +21,17 @@ const SOON: Duration = Duration::from_secs(3);
 /// An answer without messages that took longer was held by the broker.
 const HELD: Duration = Duration::from_millis(500);
 
+/// Brokers answer a request that they hold 50 ms before its time is over.
+const EARLY: Duration = Duration::from_millis(50);
+
 /// What a pop asks for.
 pub(super) struct Wanted {
     pub(super) max: usize,
     pub(super) invisible: Duration,
     /// How long the broker may hold the request.
     pub(super) hold: Duration,
+    /// The age of the request up to which an answer is taken though the consumer is closed.
+    pub(super) linger: Duration,
 }
 
 /// Why a pop returns no list of messages.
@@ -100,8 +105,12 @@ pub(super) fn pop(
         true => asked,
         false => asked.parked(),
     };
+    let until = match shared.sources.lock().is_ready(source) {
+        true => sent + wanted.linger,
+        false => sent,
+    };
     let deadline = Deadline::after(sent, wanted.hold + SOON);
-    let (answer, arrived) = match shared.ask_while_open(&address, &asked, deadline) {
+    let (answer, arrived) = match shared.ask_while_open(&address, &asked, deadline, until) {
         Ok(answered) => answered,
         Err(error) => {
             if let Some(id) = header.attempt_id.filter(|_| may_have_popped(&error)) {
@@ -121,9 +130,13 @@ pub(super) fn pop(
     });
     match judge(answer.code) {
         Verdict::Nothing => {
-            let was_held = arrived.saturating_duration_since(sent) >= HELD;
+            let took = arrived.saturating_duration_since(sent);
+            let was_held = match may_be_held {
+                true => took >= HELD.min(wanted.hold),
+                false => took >= HELD,
+            };
             let mut sources = shared.sources.lock();
-            sources.nothing(source, was_held, Instant::now());
+            sources.nothing(source, sent, was_held, Instant::now());
             Ok(Vec::new())
         }
         Verdict::Found => {
@@ -169,7 +182,7 @@ fn header(shared: &PopShared, source: &Source, wanted: &Wanted, now: Instant) ->
         queue_id: source.queue,
         max_messages: wanted.max.try_into().unwrap_or(i32::MAX),
         invisible_time: wanted.invisible.as_millis() as i64,
-        poll_time: wanted.hold.as_millis() as i64,
+        poll_time: poll_time(wanted.hold),
         born_time: shared.born_time(brokers_time),
         init_mode: match shared.settings.start_from {
             StartFrom::First => 0,
@@ -180,6 +193,14 @@ fn header(shared: &PopShared, source: &Source, wanted: &Wanted, now: Instant) ->
         order: is_ordered,
         attempt_id: is_ordered.then(|| sources.begin_attempt(source, client_id, now)),
         broker_name: Some(source.broker.to_string()),
+    }
+}
+
+/// The time, in ms, in a request that a broker is to hold for `hold`: not less, as another one would follow.
+fn poll_time(hold: Duration) -> i64 {
+    match hold.is_zero() {
+        true => 0,
+        false => (hold + EARLY).as_micros().div_ceil(1_000) as i64,
     }
 }
 

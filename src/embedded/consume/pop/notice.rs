@@ -1,10 +1,9 @@
 //! Questions about messages to pop, which take none.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::request::is_blocked;
-use super::source::{Source, position, sources};
+use super::source::{Source, held, position, sources};
 use crate::embedded::broker::BrokerState;
 use crate::embedded::consume::check::{Refused, check_group, check_topic};
 use crate::embedded::consume::filter::Filter;
@@ -34,9 +33,9 @@ pub(in crate::embedded) fn notice(broker: &Arc<BrokerState>, call: Call<'_>) -> 
     };
     let sources = sources(broker, (&question).into(), queues);
     let has_now = has_message(broker, &question, &sources);
-    if has_now || question.poll_time <= 0 {
+    let Some(time) = held(question.poll_time).filter(|_| !has_now) else {
         return Answer::Now(answer(&request, has_now));
-    }
+    };
     let watched = sources.iter().map(|source| {
         let offset = position(broker, source);
         (source.key.topic.clone(), source.key.queue_id, offset)
@@ -46,7 +45,6 @@ pub(in crate::embedded) fn notice(broker: &Arc<BrokerState>, call: Call<'_>) -> 
         queues: watched.collect(),
         filter: Filter::All,
     };
-    let time = Duration::from_millis(question.poll_time.unsigned_abs());
     let again = move |broker: &BrokerState, is_last: bool| {
         let has_message = has_message(broker, &question, &sources);
         // A question that waited in vain is answered like a pop.

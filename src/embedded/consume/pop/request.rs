@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::hide::hide;
-use super::source::{Source, sources, start};
+use super::source::{Source, held, sources, start};
 use crate::embedded::broker::{BrokerState, set_property};
 use crate::embedded::consume::check::{
     Refused, build, check_filter_type, check_group, check_topic,
@@ -40,9 +40,9 @@ pub(in crate::embedded) fn pop(broker: &Arc<BrokerState>, call: Call<'_>) -> Ans
     if let Some(found) = pop_now(broker, &request, &pop, queues, &filter) {
         return Answer::Now(found);
     }
-    if pop.poll_time <= 0 {
+    let Some(time) = held(pop.poll_time) else {
         return Answer::Now(nothing(broker, &request, &pop));
-    }
+    };
     let watched = sources(broker, (&pop).into(), queues)
         .into_iter()
         .map(|source| {
@@ -54,7 +54,6 @@ pub(in crate::embedded) fn pop(broker: &Arc<BrokerState>, call: Call<'_>) -> Ans
         queues: watched.collect(),
         filter: filter.clone(),
     };
-    let time = Duration::from_millis(pop.poll_time.unsigned_abs());
     let again = move |broker: &BrokerState, is_last: bool| {
         let found = pop_now(broker, &request, &pop, queues, &filter);
         found.or_else(|| is_last.then(|| nothing(broker, &request, &pop)))

@@ -1,5 +1,7 @@
 //! The queues of a pop: those of the topic, and that of its retry topic.
 
+use std::time::Duration;
+
 use crate::embedded::broker::BrokerState;
 use crate::embedded::consume::offsets::has_first_message;
 use crate::embedded::groups::QueueKey;
@@ -10,6 +12,15 @@ use crate::protocol::consumer::pop::{Mark, NoticeRequest, PopRequest};
 const RETRY_FIRST: u32 = 5;
 /// Where a group without an offset starts: with the oldest message.
 const FROM_OLDEST: i32 = 0;
+
+/// Brokers answer a request that they hold 50 ms before its time is over (`PopRequest.isTimeout`).
+const EARLY: Duration = Duration::from_millis(50);
+
+/// How long a request with this time (`pollTime`, in ms) is held; `None`: not at all.
+pub(super) fn held(poll_time: i64) -> Option<Duration> {
+    let time = Duration::from_millis(poll_time.try_into().ok()?);
+    time.checked_sub(EARLY).filter(|held| !held.is_zero())
+}
 
 /// A queue, and which topic it belongs to.
 pub(super) struct Source {
