@@ -81,8 +81,9 @@ fn each_call_of_the_handler_has_one_before_and_one_after_with_its_outcome() {
         expected.push(format!("g: T: message {n}"));
         expected.push("handler".to_owned());
         expected.push(format!("message {n}: {outcome}"));
-        eventually("handled", || record.lines().len() == expected.len());
-        assert_eq!(record.lines(), expected);
+        eventually("handled", || record.lines().len() >= expected.len());
+        // The last one comes again, perhaps at once.
+        assert_eq!(record.lines()[..expected.len()], expected);
     }
     consumer.shutdown();
 }
