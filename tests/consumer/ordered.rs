@@ -157,6 +157,93 @@ fn a_member_waits_for_a_queue_that_another_one_has_locked() {
     assert!(first_got.is_empty() && second_got.is_empty(), "each once");
 }
 
+/// A member that has the first of three messages in its handler, and another one that is to have its queue and is
+/// refused the lock. The latter tells whether its messages may be repeated.
+struct Moving {
+    cluster: Cluster,
+    old: PushConsumer,
+    new: PushConsumer,
+    /// Lets the handler end.
+    release: Sender<()>,
+    marks: Receiver<bool>,
+}
+
+impl Moving {
+    /// `edit`: the members that brokers name.
+    fn start(edit: impl Fn(Vec<String>) -> Vec<String> + Send + Sync + 'static) -> Moving {
+        let cluster = Cluster::builder().topic("T", 1).manual_clock(true);
+        let cluster = cluster.start().expect("free ports");
+        // In their order, so that the queue is the new one's.
+        let builder = |name: &str| consumer(&cluster).instance_name(name);
+        let (release, gate) = unbounded::<()>();
+        let (old, got) = start(builder("2"), move |_| {
+            let _ = gate.recv();
+            Ok(())
+        });
+        send_to(&producer(&cluster), 0, numbered(0..3));
+        assert_eq!(next(&got).0, "0");
+        cluster.broker("broker-a").edit_members("g", edit);
+        let asked = || {
+            let requests = cluster.requests(&On::QueryOffset);
+            let topics = requests.iter().map(|one| one.command().ext.get("topic"));
+            topics.filter(|topic| *topic == Some("T")).count()
+        };
+        let before = asked();
+        let (told, marks) = unbounded();
+        let new = builder("1").start_ordered(move |message| {
+            told.send(message.possibly_repeated()).ok();
+            Ok(())
+        });
+        let new = new.expect("a consumer");
+        eventually("it has asked at its start, and when it was refused", || {
+            asked() == before + 2
+        });
+        assert!(marks.is_empty());
+        Moving {
+            cluster,
+            old,
+            new,
+            release,
+            marks,
+        }
+    }
+
+    #[track_caller]
+    fn is_marked(&self) -> bool {
+        self.marks
+            .recv_timeout(PATIENCE)
+            .expect("a message in time")
+    }
+}
+
+#[test]
+fn messages_of_a_queue_that_was_handed_over_are_not_marked() {
+    let moving = Moving::start(|members| members);
+    eventually("it is given up", || moving.old.assignment().is_empty());
+    moving.release.send(()).expect("it runs");
+    assert!(!moving.is_marked() && !moving.is_marked());
+    let group = moving.cluster.group("g");
+    eventually("all are done", || group.lag("T") == 0);
+    assert!(moving.marks.is_empty());
+    moving.new.shutdown();
+    moving.old.shutdown();
+}
+
+#[test]
+fn messages_of_a_queue_whose_lock_expired_are_marked() {
+    // The old one goes on, as a list without it counts for nothing there.
+    let moving = Moving::start(|members| {
+        let members = members.into_iter();
+        members.filter(|id| !id.contains("@2")).collect()
+    });
+    moving.cluster.advance(Duration::from_secs(61));
+    for _ in 0..3 {
+        assert!(moving.is_marked());
+    }
+    moving.new.shutdown();
+    drop(moving.old.shutdown_within(ms(100)));
+}
+
 #[test]
 fn nothing_is_handed_out_while_the_lock_is_refused() {
     let cluster = cluster(1);
