@@ -170,13 +170,17 @@ struct Moving {
 
 impl Moving {
     /// `edit`: the members that brokers name.
-    fn start(edit: impl Fn(Vec<String>) -> Vec<String> + Send + Sync + 'static) -> Moving {
+    fn start(
+        drain_time: Duration,
+        edit: impl Fn(Vec<String>) -> Vec<String> + Send + Sync + 'static,
+    ) -> Moving {
         let cluster = Cluster::builder().topic("T", 1).manual_clock(true);
         let cluster = cluster.start().expect("free ports");
         // In their order, so that the queue is the new one's.
         let builder = |name: &str| consumer(&cluster).instance_name(name);
         let (release, gate) = unbounded::<()>();
-        let (old, got) = start(builder("2"), move |_| {
+        let brief = builder("2").drain_time(drain_time);
+        let (old, got) = start(brief, move |_| {
             let _ = gate.recv();
             Ok(())
         });
@@ -218,7 +222,7 @@ impl Moving {
 
 #[test]
 fn messages_of_a_queue_that_was_handed_over_are_not_marked() {
-    let moving = Moving::start(|members| members);
+    let moving = Moving::start(PATIENCE, |members| members);
     eventually("it is given up", || moving.old.assignment().is_empty());
     moving.release.send(()).expect("it runs");
     assert!(!moving.is_marked() && !moving.is_marked());
@@ -232,7 +236,7 @@ fn messages_of_a_queue_that_was_handed_over_are_not_marked() {
 #[test]
 fn messages_of_a_queue_whose_lock_expired_are_marked() {
     // The old one goes on, as a list without it counts for nothing there.
-    let moving = Moving::start(|members| {
+    let moving = Moving::start(PATIENCE, |members| {
         let members = members.into_iter();
         members.filter(|id| !id.contains("@2")).collect()
     });
@@ -242,6 +246,22 @@ fn messages_of_a_queue_whose_lock_expired_are_marked() {
     }
     moving.new.shutdown();
     drop(moving.old.shutdown_within(ms(100)));
+}
+
+/// Its message comes again, so that the queue is not handed over: an unlock would say so.
+#[test]
+fn the_lock_of_a_queue_whose_handler_takes_too_long_is_not_given_back() {
+    let moving = Moving::start(Duration::ZERO, |members| members);
+    eventually("it is given up", || moving.old.stats().queues_given_up > 0);
+    moving.release.send(()).expect("it runs");
+    eventually("it ends", || moving.old.stats().handled == 1);
+    // What it has sent to the broker before is there after that.
+    moving.old.shutdown();
+    let unlocks = moving.cluster.requests(&On::Unlock);
+    let of_t = |body: &[u8]| String::from_utf8_lossy(body).contains("\"T\"");
+    assert!(!unlocks.iter().any(|unlock| of_t(&unlock.command().body)));
+    assert!(moving.marks.is_empty());
+    drop(moving.new.shutdown_within(ms(100)));
 }
 
 #[test]

@@ -227,7 +227,7 @@ impl Controller {
         self.tools.budget.release(number, freed);
         if is_quiet && left == 0 {
             self.queues.forget_stray(number);
-            if self.tools.holds_locks {
+            if self.tools.leases {
                 let queue = vec![stray.queue.clone()];
                 let broker = self.tools.wire.host(&stray.queue);
                 self.tools.wire.unlock(&broker, queue, now);
@@ -274,9 +274,9 @@ impl Controller {
                 return;
             }
             Asked::Unlock => return,
-            Asked::Check(number) => {
+            Asked::Check(number, is_taken) => {
                 if let Some(owned) = self.queues.get_mut(number) {
-                    taking::checked(owned, tools, outcome, now);
+                    taking::checked(owned, tools, is_taken, outcome, now);
                 }
                 number
             }
@@ -402,20 +402,14 @@ impl Controller {
             return;
         };
         owned.assigned.give_away();
-        if owned.assigned.lock().window.handlers() == 0 || !self.tools.waits_for_handlers {
-            locks::unlock(&mut owned, &self.tools, now);
-        }
         let is_quiet = owned.assigned.lock().window.is_quiet();
         if self.tools.budget.remove(number) > 0 || !is_quiet {
             self.queues.keep_stray(owned.assigned.clone());
             self.stray(number, now);
         }
-        let running = {
+        let running: Vec<u64> = {
             let window = &owned.assigned.lock().window;
-            window
-                .running()
-                .map(|(offset, _)| offset)
-                .collect::<Vec<_>>()
+            window.running().map(|(offset, _)| offset).collect()
         };
         let generation = owned.assigned.lock().window.generation();
         let stored = self.tools.progress.stored(owned.queue());
@@ -423,6 +417,8 @@ impl Controller {
             self.tools.note_place(owned.queue(), now);
         }
         let uncommitted = self.tools.progress.end(owned.queue(), generation);
+        let is_committed = is_clean && uncommitted.is_none();
+        locks::end(&mut owned, &self.tools, is_committed, running.len(), now);
         self.corrupt.forget(number);
         self.watch.forget(number);
         self.tools.counters.queues_given_up.add(1);

@@ -73,8 +73,8 @@ pub(crate) enum Asked {
     Committed(MessageQueue),
     /// The group's offset of a queue that is about to start.
     Start(u64),
-    /// The same of a queue that another member has, or may have had for a while.
-    Check(u64),
+    /// The same of a queue that another member has, while it is taken (`true`), or may have had for a while.
+    Check(u64, bool),
     /// The locks of queues.
     Lock(Vec<u64>),
     Unlock,

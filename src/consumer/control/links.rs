@@ -80,7 +80,7 @@ pub(super) fn look_up_host(asked: &Asked, outcome: &Outcome, queues: &Queues, to
     }
     let of = |number: &u64| queues.get(*number).map(Owned::queue);
     let queue = match asked {
-        Asked::Start(number) | Asked::Check(number) | Asked::Bound(number) => of(number),
+        Asked::Start(number) | Asked::Check(number, _) | Asked::Bound(number) => of(number),
         Asked::Earliest(number) => of(number),
         Asked::Pull(pull) => of(&pull.number),
         Asked::Commit(commit, _) => Some(&commit.queue),

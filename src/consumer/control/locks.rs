@@ -107,8 +107,30 @@ pub(super) fn may_hand_out(owned: &Owned, now: Instant) -> bool {
     }
 }
 
+/// A queue was given up, with all of its progress committed or not, and with so many messages that are not done.
+///
+/// An unlock tells other members that the queue is handed over: that nothing of it is done twice. Otherwise they wait
+/// until a lock expires, or for as long as they wait for a lease. A lease without messages is given back all the same:
+/// brokers take no copies for the retry topic while there is one.
+pub(super) fn end(
+    owned: &mut Owned,
+    tools: &Tools,
+    is_committed: bool,
+    running: usize,
+    now: Instant,
+) {
+    if running > 0 && tools.waits_for_handlers {
+        return;
+    }
+    let is_handed_over = is_committed && running == 0;
+    let is_lease = tools.leases && tools.config.auto_commit && running == 0;
+    if is_handed_over || is_lease || !tools.has_others {
+        unlock(owned, tools, now);
+    }
+}
+
 /// Gives the lock of a queue back.
-pub(super) fn unlock(owned: &mut Owned, tools: &Tools, now: Instant) {
+fn unlock(owned: &mut Owned, tools: &Tools, now: Instant) {
     let lock = owned.lock.take();
     if lock.is_some_and(|lock| lock.was_asked()) {
         let queue = owned.queue().clone();

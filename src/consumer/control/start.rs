@@ -160,6 +160,7 @@ pub(crate) fn spawn(begun: Beginning, parts: Parts, membership: Arc<Membership>)
         leases: false,
         to_lock: BTreeMap::new(),
         has_others: false,
+        are_all_ours: false,
         last_generation: 0,
     };
     let controller = Controller::new(begun, tools, now);

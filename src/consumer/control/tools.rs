@@ -52,6 +52,8 @@ pub(super) struct Tools {
     pub(super) to_lock: BTreeMap<Arc<str>, Vec<u64>>,
     /// Whether the group has other members.
     pub(super) has_others: bool,
+    /// Whether all members use this library, as far as is known.
+    pub(super) are_all_ours: bool,
     /// The number of the last assignment, seek or reset.
     pub(super) last_generation: u64,
 }

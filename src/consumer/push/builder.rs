@@ -203,7 +203,7 @@ impl PushConsumerBuilder {
     /// to 192 wait. A pop in flight can exceed [`byte_budget`](Self::byte_budget) by its answer.
     ///
     /// When the consumer ends, messages that wait come to other members after a second. While a topic has messages,
-    /// the end waits for the answers to the last pops (for a 300th of the invisible time, at most 5 s). A message
+    /// or just had some, the end waits for the answers to the last pops (for a 300th of the invisible time, at most 5 s). A message
     /// that a broker hands out after that comes when the invisible time is over.
     ///
     /// All other topics are pulled, as without this setting; the members divide their queues themselves (as
@@ -269,7 +269,7 @@ impl PushConsumerBuilder {
 
     /// How long handlers may run on when their queue goes to another member (default 20 s). The new
     /// member waits for them, up to a limit of its own. Messages of handlers that run for longer are
-    /// handled twice.
+    /// handled twice; in order, the new member waits then until the broker's lock expires, for up to a minute.
     #[doc(alias = "setAwaitTerminationMillisWhenShutdown")]
     pub fn drain_time(mut self, time: Duration) -> Self {
         self.config.drain_time = time;

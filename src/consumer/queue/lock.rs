@@ -179,7 +179,12 @@ impl QueueLock {
     /// Whether another member may have gone on in the queue since this one last held the lock: what this one
     /// has done may be less than what is committed.
     pub(crate) fn is_in_doubt(&self, now: Instant) -> bool {
-        let counts = |at: Instant| now.saturating_duration_since(at) < COUNTS_AT_BROKER;
+        let most = match self.need {
+            // It hands out nothing after that, and commits nothing.
+            Need::Required => COUNTS_HERE,
+            Need::Preferred => COUNTS_AT_BROKER,
+        };
+        let counts = |at: Instant| now.saturating_duration_since(at) < most;
         let is_ours = self.is_continuous && self.confirmed.is_some_and(counts);
         self.was_held && !self.was_checked && !is_ours
     }

@@ -87,10 +87,6 @@ impl Divider {
         let list = judge(&self.me, lists);
         self.members = list.doubt.is_none().then_some(list.ids.len());
         tools.has_others = list.doubt.is_some() || list.ids.len() > 1;
-        if let (Mode::Concurrent, Some(all_ours)) = (tools.config.mode, answers.are_all_ours()) {
-            let on = tools.config.lease && all_ours;
-            locks::use_leases(on, queues, tools, now);
-        }
         self.suspect(answers, tools, now);
         if list.doubt.is_none() && list.ids != self.ids {
             look_up_routes(tools);
@@ -111,6 +107,13 @@ impl Divider {
                 if is_sure {
                     forget_others(topic, queues, tools);
                 }
+            }
+        }
+        // After that: queues that are given up now keep their leases until they are handed over.
+        if let Some(all_ours) = answers.are_all_ours() {
+            tools.are_all_ours = all_ours;
+            if tools.config.mode == Mode::Concurrent {
+                locks::use_leases(tools.config.lease && all_ours, queues, tools, now);
             }
         }
         tools.counters.rebalances.add(1);

@@ -100,7 +100,8 @@ pub(in crate::consumer::control) fn bound(
     let offset = outcome.ok().as_ref().and_then(offset);
     match offset {
         Some(offset) => {
-            owned.fetch.may_repeat = false;
+            // A group without an offset has handled nothing, unless another member has just begun.
+            owned.fetch.may_repeat &= owned.had_to_wait();
             begin(owned, tools, offset, false, now);
         }
         None => starting.failed(now),

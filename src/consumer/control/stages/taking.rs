@@ -34,13 +34,17 @@ pub(in crate::consumer::control) fn step(
     };
     match &owned.lock {
         Some(lock) if !lock.may_hand_out(now) => {
-            if lock.had_to_wait() && hand_over.must_ask() {
-                tools.wire.committed(queue, now, Asked::Check(number));
+            let must_ask = lock.had_to_wait() && hand_over.must_ask(now);
+            if must_ask && tools.wire.committed(queue, now, Asked::Check(number, true)) {
                 hand_over.ask(now);
             }
             return None;
         }
-        Some(lock) if lock.is_held(now) => fetch.handed_over_above = hand_over.shown_above(now),
+        Some(lock) if lock.is_held(now) => {
+            // Others may unlock a queue at any time.
+            let above = hand_over.shown_above(now).filter(|_| tools.are_all_ours);
+            fetch.handed_over_above = above;
+        }
         Some(_) => {
             let queue = &owned.assigned.shown;
             logging::debug!(target: LOG, "{queue}: no lock in time; going on without it");
@@ -99,26 +103,32 @@ pub(in crate::consumer::control) fn check(
     if ask_at.is_none_or(|at| at > now) {
         return *ask_at;
     }
-    let is_asked = tools.wire.committed(&queue, now, Asked::Check(number));
+    let is_asked = tools
+        .wire
+        .committed(&queue, now, Asked::Check(number, false));
     *ask_at = (!is_asked).then_some(now + AGAIN);
     *ask_at
 }
 
 /// The broker answered the committed offset. If it is higher than the low-water, another member went on
-/// here. Of a queue that is being taken, it is only noted.
+/// here. If it was asked for while the queue was taken (`is_taken`), it is only noted.
 pub(in crate::consumer::control) fn checked(
     owned: &mut Owned,
     tools: &mut Tools,
+    is_taken: bool,
     outcome: Outcome,
     now: Instant,
 ) {
     let (committed, _) = read_committed(outcome);
-    if let Stage::Taking(hand_over) = &mut owned.stage {
-        return hand_over.answered(match committed {
-            Committed::Known(offset) => Some(offset),
-            Committed::NotFound => Some(0),
-            Committed::Unknown => None,
-        });
+    if is_taken {
+        if let Stage::Taking(hand_over) = &mut owned.stage {
+            hand_over.answered(match committed {
+                Committed::Known(offset) => Some(offset),
+                Committed::NotFound => Some(0),
+                Committed::Unknown => None,
+            });
+        }
+        return;
     }
     let waits = owned.is_given_up() && tools.waits_for_handlers && owned.has_handlers();
     let Some(check) = owned.check() else {
