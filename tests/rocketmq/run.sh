@@ -79,9 +79,7 @@ roomy() {
 }
 
 # --- from here on: whatever happens, our own processes end and the directory goes
-place=$(roomy) # on a line of its own: here a failure ends the script
-dir=$(mktemp -d "$place/rocketmq.XXXXXX")
-java_tmp=$(mktemp -d "$usual/rocketmq-java.XXXXXX") # libraries are loaded from there, which memory may not allow
+dir= java_tmp=
 servers=() command_pid=
 cleanup() {
   trap '' HUP INT TERM
@@ -90,9 +88,12 @@ cleanup() {
   for pid in "${servers[@]}"; do kill -9 "$pid" 2>/dev/null || true; done
   for pid in "${servers[@]}"; do while kill -0 "$pid" 2>/dev/null; do sleep 0.05; done; done
   [[ -z $command_pid ]] || wait "$command_pid" 2>/dev/null || true
-  rm -rf "$dir" "$java_tmp"
+  rm -rf ${dir:+"$dir"} ${java_tmp:+"$java_tmp"}
 }
 trap cleanup EXIT; trap 'exit 130' INT; trap 'exit 143' HUP TERM
+place=$(roomy) # on a line of its own: here a failure ends the script
+dir=$(mktemp -d "$place/rocketmq.XXXXXX") || fail 4 "no directory can be made in $place"
+java_tmp=$(mktemp -d "$usual/rocketmq-java.XXXXXX") || fail 4 "no directory can be made in $usual" # libraries are loaded from there, which memory may not allow
 # Job control gives every background process its own group: Ctrl-C then reaches only this
 # script, which ends the others in order.
 set -m

@@ -109,7 +109,7 @@ pub(super) fn pop(
         true => sent + wanted.linger,
         false => sent,
     };
-    let deadline = Deadline::after(sent, wanted.hold + SOON);
+    let deadline = Deadline::after(sent, wanted.hold + SOON.max(wanted.linger));
     let (answer, arrived) = match shared.ask_while_open(&address, &asked, deadline, until) {
         Ok(answered) => answered,
         Err(error) => {

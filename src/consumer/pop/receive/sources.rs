@@ -70,6 +70,8 @@ struct State {
     in_vain: u32,
     /// When the last of those was answered.
     emptied: Option<Instant>,
+    /// When the last pop was answered that brought messages.
+    found: Option<Instant>,
     /// Latest failures in a row, and the last of them.
     failures: u32,
     failure: Option<Error>,
@@ -166,13 +168,15 @@ impl Sources {
         state.popped(now);
         state.is_ready = true;
         state.in_vain = 0;
+        state.found = Some(now);
     }
 
     /// A pop that was `sent` then brought nothing, at once or after it was held.
     pub(super) fn nothing(&mut self, source: &Source, sent: Instant, was_held: bool, now: Instant) {
         let state = self.state(source, now);
         state.popped(now);
-        state.is_ready = false;
+        // Another pop may have found some meanwhile.
+        state.is_ready &= state.found.is_some_and(|at| sent < at);
         if was_held {
             state.in_vain = 0;
             return;
@@ -279,6 +283,7 @@ impl State {
             not_before: None,
             in_vain: 0,
             emptied: None,
+            found: None,
             failures: 0,
             failure: None,
             failing_since: None,

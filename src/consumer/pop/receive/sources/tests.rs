@@ -94,6 +94,20 @@ fn pops_at_the_same_time_that_bring_nothing_count_as_one() {
 }
 
 #[test]
+fn a_pop_that_brings_nothing_hides_no_messages_that_a_later_one_has_found() {
+    let zero = Instant::now();
+    let at = |ms| zero + Duration::from_millis(ms);
+    let source = source("T", "a");
+    let mut sources = Sources::default();
+    assert!(sources.is_ready(&source), "it was never popped");
+    sources.found(&source, at(5));
+    sources.nothing(&source, at(4), false, at(6));
+    assert!(sources.is_ready(&source));
+    sources.nothing(&source, at(6), false, at(7));
+    assert!(!sources.is_ready(&source));
+}
+
+#[test]
 fn failures_are_told_if_all_fail_and_pause_their_source() {
     let now = Instant::now();
     let all = ["a", "b"].map(|broker| source("T", broker));
