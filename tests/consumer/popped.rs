@@ -10,7 +10,7 @@ use rocketmq_blocking::embedded::{Cluster, Fault, On, Release};
 use rocketmq_blocking::{ErrorKind, MessageQueue, MessageView, PushConsumer, Retry};
 
 use crate::common::{bodies, consumer, send, take};
-use crate::support::{PATIENCE, brokers, eventually, ms, producer};
+use crate::support::{PATIENCE, brokers, eventually, ms, producer, start_heard};
 
 const QUERY_ASSIGNMENT: i32 = 400;
 const CHANGE_INVISIBLE: i32 = 200_053;
@@ -30,19 +30,6 @@ pub fn cluster() -> Cluster {
 
 pub fn popping(cluster: &Cluster) -> PushConsumerBuilder {
     consumer(cluster).broker_assignment(true)
-}
-
-/// Starts a consumer whose handler decides.
-pub fn start(
-    builder: PushConsumerBuilder,
-    decide: impl Fn(&MessageView) -> Result<(), Retry> + Send + Sync + 'static,
-) -> (PushConsumer, Receiver<MessageView>) {
-    let (seen, messages) = unbounded();
-    let started = builder.start(move |message| {
-        seen.send(message.clone()).ok();
-        decide(message)
-    });
-    (started.expect("a consumer"), messages)
 }
 
 #[track_caller]
@@ -93,7 +80,7 @@ fn the_lag_has_popped_and_pulled_topics() {
     pop(&cluster, 0);
     let (let_go, gate) = unbounded::<()>();
     let builder = popping(&cluster).subscribe("U", "*").consume_threads(1);
-    let (consumer, messages) = start(builder.pull_batch(1), move |_| {
+    let (consumer, messages) = start_heard(builder.pull_batch(1), move |_| {
         // Until the other end is dropped.
         let _ = gate.recv();
         Ok(())
@@ -172,7 +159,7 @@ fn members_pop_own_queues_and_those_of_some_others() {
 fn a_failed_message_comes_again_after_the_delay_of_its_level() {
     let cluster = cluster();
     let _ = send(&producer(&cluster), 0..1);
-    let (consumer, messages) = start(popping(&cluster), |message| {
+    let (consumer, messages) = start_heard(popping(&cluster), |message| {
         match message.reconsume_times() {
             0 => Err(Retry::level(1).because("no stock")),
             _ => Ok(()),
@@ -194,7 +181,7 @@ fn a_failed_message_comes_again_after_the_delay_of_its_level() {
 fn an_error_without_a_level_is_delayed_by_the_number_of_failures() {
     let cluster = cluster();
     let _ = send(&producer(&cluster), 0..1);
-    let (consumer, messages) = start(popping(&cluster), |_| Err(Retry::later()));
+    let (consumer, messages) = start_heard(popping(&cluster), |_| Err(Retry::later()));
     let _ = next(&messages);
     eventually("it is sent back", || consumer.stats().sent_back == 1);
     let hidden = cluster.requests(&On::Code(CHANGE_INVISIBLE));
@@ -207,7 +194,7 @@ fn dead_letters_are_copied_and_do_not_come_again() {
     let producer = producer(&cluster);
     let _ = send(&producer, 0..2);
     let builder = popping(&cluster).max_reconsume(0);
-    let (consumer, messages) = start(builder, |message| match message.text()? {
+    let (consumer, messages) = start_heard(builder, |message| match message.text()? {
         "message 0" => Err(Retry::dead_letter()),
         _ => Err(Retry::later()),
     });
@@ -227,7 +214,7 @@ fn a_message_stays_hidden_as_long_as_its_handler_runs() {
     let _ = send(&producer(&cluster), 0..1);
     let (let_go, gate) = unbounded::<()>();
     let builder = popping(&cluster).invisible_time(Duration::from_secs(5));
-    let (consumer, messages) = start(builder, move |_| {
+    let (consumer, messages) = start_heard(builder, move |_| {
         gate.recv()?;
         Ok(())
     });
@@ -254,7 +241,7 @@ fn a_message_that_is_not_renewed_comes_again_and_the_late_result_does_not_count(
         .consume_timeout(ms(10))
         .revoke_stuck(true)
         .events(move |event| drop(told.send(event.clone())));
-    let (consumer, messages) = start(builder, move |message| {
+    let (consumer, messages) = start_heard(builder, move |message| {
         if message.reconsume_times() == 0 {
             gate.recv()?;
         }
@@ -306,7 +293,7 @@ fn a_pause_gives_back_what_waits() {
     let cluster = cluster();
     let (let_go, gate) = unbounded::<()>();
     let builder = popping(&cluster).consume_threads(1);
-    let (consumer, messages) = start(builder, move |_| {
+    let (consumer, messages) = start_heard(builder, move |_| {
         gate.recv()?;
         Ok(())
     });
@@ -337,7 +324,7 @@ fn a_shutdown_waits_for_handlers_and_their_acks() {
     let cluster = cluster();
     let _ = send(&producer(&cluster), 0..1);
     let (let_go, gate) = unbounded::<()>();
-    let (consumer, messages) = start(popping(&cluster), move |_| {
+    let (consumer, messages) = start_heard(popping(&cluster), move |_| {
         gate.recv()?;
         Ok(())
     });
@@ -359,7 +346,7 @@ fn a_shutdown_names_what_is_left() {
     let cluster = cluster();
     let _ = send(&producer(&cluster), 0..1);
     let (_held, gate) = unbounded::<()>();
-    let (consumer, messages) = start(popping(&cluster), move |_| {
+    let (consumer, messages) = start_heard(popping(&cluster), move |_| {
         gate.recv()?;
         Ok(())
     });
@@ -380,7 +367,7 @@ fn a_message_that_fails_makes_room_for_the_next_ones() {
     let cluster = cluster();
     let sent = send(&producer(&cluster), 0..3);
     let builder = popping(&cluster).byte_budget(1).pull_batch(1);
-    let (_consumer, messages) = start(builder, |_| Err(Retry::level(9)));
+    let (_consumer, messages) = start_heard(builder, |_| Err(Retry::level(9)));
     let got = [(); 3].map(|()| next(&messages).text().expect("text").to_owned());
     assert_eq!(BTreeSet::from(got), sent);
 }

@@ -11,8 +11,8 @@ use rocketmq_blocking::embedded::{Cluster, On};
 use rocketmq_blocking::{Batch, Message, Producer};
 
 use crate::common::{bodies, send, take};
-use crate::popped::{cluster, next, popping, start};
-use crate::support::{PATIENCE, eventually, producer};
+use crate::popped::{cluster, next, popping};
+use crate::support::{PATIENCE, eventually, producer, start_heard};
 
 /// The most messages that wait while handlers are quick.
 const MOST: usize = 192;
@@ -74,7 +74,7 @@ fn slow_handlers_have_one_more_message_each() {
     fill(&producer(&cluster), 100);
     let (let_go, gate) = unbounded::<()>();
     let builder = patient(&cluster).consume_threads(4);
-    let (consumer, messages) = start(builder, move |_| {
+    let (consumer, messages) = start_heard(builder, move |_| {
         // Until the other end is dropped.
         let _ = gate.recv();
         Ok(())
@@ -103,7 +103,7 @@ fn handlers_that_become_slow_leave_a_bounded_number_of_messages() {
     fill(&producer(&cluster), 2 * QUICK);
     let (let_go, gate) = unbounded::<()>();
     let handled = Arc::new(AtomicUsize::new(0));
-    let (consumer, messages) = start(patient(&cluster), move |_| {
+    let (consumer, messages) = start_heard(patient(&cluster), move |_| {
         if handled.fetch_add(1, Ordering::SeqCst) >= QUICK {
             // Until the other end is dropped.
             let _ = gate.recv();

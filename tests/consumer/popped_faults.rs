@@ -12,8 +12,8 @@ use rocketmq_blocking::{
 };
 
 use crate::common::{bodies, send, take};
-use crate::popped::{cluster, next, popping, start};
-use crate::support::{PATIENCE, eventually, ms, producer};
+use crate::popped::{cluster, next, popping};
+use crate::support::{PATIENCE, eventually, ms, producer, start_heard};
 
 const NOTIFICATION: i32 = 200_054;
 
@@ -140,7 +140,7 @@ fn a_shutdown_names_what_was_not_acknowledged() {
     let cluster = cluster();
     let injected = cluster.broker("broker-a").inject(Fault::busy().on(On::Ack));
     let _ = send(&producer(&cluster), 0..1);
-    let (consumer, messages) = start(popping(&cluster), |_| Ok(()));
+    let (consumer, messages) = start_heard(popping(&cluster), |_| Ok(()));
     let message = next(&messages);
     assert!(injected.wait_hits(1, PATIENCE));
     let report = consumer.shutdown_within(ms(500));
@@ -165,7 +165,7 @@ fn the_end_of_a_consumer_of_a_shared_client_wakes_its_threads() {
         .broker_assignment(true)
         // A round of acks may take 5 s then, and each request 3 s.
         .invisible_time(Duration::from_secs(600));
-    let (consumer, messages) = start(builder, |_| Ok(()));
+    let (consumer, messages) = start_heard(builder, |_| Ok(()));
     let _ = send(&producer(&cluster), 0..1);
     let message = next(&messages);
     assert!(silence.wait_hits(1, PATIENCE));

@@ -11,9 +11,10 @@ use rocketmq_blocking::consumer::{Doing, Event, PushConsumerBuilder, QueueState}
 use rocketmq_blocking::hook::{ConsumeContext, ConsumeHook, ConsumeOutcome};
 use rocketmq_blocking::{MessageQueue, MessageView, PushConsumer, Retry, StartFrom};
 
-use crate::servers::heard::{AGAIN, next, start, take};
+use crate::servers::heard::{AGAIN, next, take};
 use crate::servers::topic::Topic;
 use crate::servers::{PATIENCE, Server, eventually, random};
+use crate::support::start_heard;
 
 fn consumer(server: &Server, group: &str, topic: &Topic) -> PushConsumerBuilder {
     PushConsumer::builder(group)
@@ -38,7 +39,7 @@ fn no_more_is_held_than_the_window_and_the_budget_allow_and_the_state_shows_it()
     topic.send(0..30);
     let (open, gate) = unbounded::<()>();
     let builder = consumer(&server, "flow-window", &topic).window(10);
-    let (windowed, _seen) = start(builder, move |_| {
+    let (windowed, _seen) = start_heard(builder, move |_| {
         // Until the other end is dropped.
         let _ = gate.recv();
         Ok(())
@@ -66,7 +67,7 @@ fn no_more_is_held_than_the_window_and_the_budget_allow_and_the_state_shows_it()
     }
     let (open, gate) = unbounded::<()>();
     let builder = consumer(&server, "flow-bytes", &topic).byte_budget(BUDGET);
-    let (limited, _seen) = start(builder, move |_| {
+    let (limited, _seen) = start_heard(builder, move |_| {
         let _ = gate.recv();
         Ok(())
     });
@@ -100,7 +101,7 @@ impl Pausing {
         let topics = ["FlowPauseA", "FlowPauseB"].map(|name| Topic::create(server, name, 2));
         let consume = |group| {
             let builder = consumer(server, group, &topics[0]);
-            start(builder.subscribe(topics[1].name, "*"), |_| Ok(()))
+            start_heard(builder.subscribe(topics[1].name, "*"), |_| Ok(()))
         };
         let (paused, seen) = consume("flow-paused");
         let (_control, control) = consume("flow-control");
@@ -187,7 +188,7 @@ fn a_stuck_message_is_reported_and_given_back_if_that_is_set() {
             .consume_timeout(Duration::from_secs(1))
             .revoke_stuck(revoke)
             .events(move |event| drop(told.send(event.clone())));
-        let (stuck, seen) = start(builder, move |message| {
+        let (stuck, seen) = start_heard(builder, move |message| {
             if message.reconsume_times() == 0 {
                 let _ = gate.recv();
             }
@@ -236,7 +237,7 @@ fn a_shutdown_waits_for_handlers_or_names_what_they_have_and_the_member_is_gone(
     let member = |threads| {
         let (open, gate) = unbounded::<()>();
         let builder = consumer(&server, group, &topic).consume_threads(threads);
-        let (consumer, seen) = start(builder, move |_| {
+        let (consumer, seen) = start_heard(builder, move |_| {
             let _ = gate.recv();
             Ok(())
         });
@@ -321,7 +322,7 @@ fn each_call_of_the_handler_is_seen_by_hooks_and_counted_once() {
     let builder = consumer(&server, group, &topic)
         .consume_hook(calls.clone())
         .events(move |event| drop(told.send(event.clone())));
-    let (consumer, seen) = start(builder, |message| {
+    let (consumer, seen) = start_heard(builder, |message| {
         match (message.text()?, message.reconsume_times()) {
             ("0", 0) => Err(Retry::level(1)),
             ("1", 0) => panic!("as the test wants"),
@@ -381,7 +382,7 @@ fn messages_are_handled_no_faster_than_the_rate_and_asked_for_in_batches_of_the_
     topic.send(0..40);
     let begin = Instant::now();
     let builder = consumer(&server, group, &topic);
-    let (consumer, seen) = start(builder.rate_limit(20).pull_batch(4), |_| Ok(()));
+    let (consumer, seen) = start_heard(builder.rate_limit(20).pull_batch(4), |_| Ok(()));
     let taken: BTreeSet<String> = take(&seen, 40).into_iter().collect();
     // One may start at once, and each of the others starts 50 ms after the one before.
     assert!(begin.elapsed() >= Duration::from_millis(1_900));

@@ -14,10 +14,11 @@ use rocketmq_blocking::{
 
 use crate::ledger::member::Settings;
 use crate::ledger::record::{Record, What};
-use crate::servers::heard::{next, start};
+use crate::servers::heard::next;
 use crate::servers::peer::Peer;
 use crate::servers::topic::Topic;
 use crate::servers::{PATIENCE, Server, env, eventually};
+use crate::support::start_heard;
 
 fn consumer(server: &Server, group: &str, topic: &Topic) -> PushConsumerBuilder {
     PushConsumer::builder(group)
@@ -40,7 +41,7 @@ fn a_named_member_has_its_queues_again_after_a_restart() {
     let (group, topic) = ("named-restart", Topic::create(&server, "NamedRestart", 6));
     let member = |name: &str| {
         let builder = consumer(&server, group, &topic).instance_name(name);
-        start(builder, |_| Ok(()))
+        start_heard(builder, |_| Ok(()))
     };
     let mut members = ["c", "a", "b"].map(|name| (name, member(name)));
     let shares = |members: &[(&str, (PushConsumer, Receiver<MessageView>))]| {
@@ -148,7 +149,7 @@ fn members_have_the_queues_that_they_are_set_to_and_those_that_a_closure_gives_t
         let queues: Vec<MessageQueue> = ids.map(|id| topic.queue(id)).collect();
         let builder = consumer(&server, group, &topic).instance_name(name);
         let builder = builder.allocation(Allocation::configured(queues));
-        start(builder, |message| match message.reconsume_times() {
+        start_heard(builder, |message| match message.reconsume_times() {
             0 if message.text() == Ok("3") => Err(Retry::level(1)),
             _ => Ok(()),
         })
@@ -187,7 +188,7 @@ fn members_have_the_queues_that_they_are_set_to_and_those_that_a_closure_gives_t
     let member = |name: &str| {
         let builder = consumer(&server, group, &topic).instance_name(name);
         let builder = builder.allocation(Allocation::custom("parity", divide));
-        start(builder, |_| Ok(()))
+        start_heard(builder, |_| Ok(()))
     };
     let ((odd, of_odd), (even, of_even)) = (member("b"), member("a"));
     eventually("each has its share", || {
@@ -207,7 +208,7 @@ fn members_have_the_queues_that_they_are_set_to_and_those_that_a_closure_gives_t
     // The names of these brokers name no machine room, so that nobody has their queues.
     let builder = consumer(&server, "named-rooms", &topic);
     let builder = builder.allocation(Allocation::machine_rooms(["north"]));
-    let (nobody, seen) = start(builder, |_| Ok(()));
+    let (nobody, seen) = start_heard(builder, |_| Ok(()));
     assert_eq!(ids(&nobody, &topic), [0; 0]);
     assert_eq!(nobody.describe().members, Some(1));
     assert!(nobody.shutdown_within(PATIENCE).is_clean());

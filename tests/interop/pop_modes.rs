@@ -8,10 +8,10 @@ use crossbeam_channel::unbounded;
 use rocketmq_blocking::consumer::PushConsumerBuilder;
 use rocketmq_blocking::{PushConsumer, Retry, StartFrom};
 
-use crate::servers::heard::{AGAIN, next, start, take};
+use crate::servers::heard::{AGAIN, next, take};
 use crate::servers::topic::Topic;
 use crate::servers::{PATIENCE, Server, Version, eventually, within};
-use crate::support::skipped;
+use crate::support::{skipped, start_heard};
 
 fn consumer(server: &Server, group: &str, topic: &Topic) -> PushConsumerBuilder {
     PushConsumer::builder(group)
@@ -50,7 +50,7 @@ fn members_pop_own_queues_and_those_of_the_next_member() {
         let builder = consumer(&server, group, &topic).instance_name(name);
         // They look again before a broker says so.
         let builder = builder.rebalance_interval(Duration::from_secs(2));
-        start(builder, |_| Ok(()))
+        start_heard(builder, |_| Ok(()))
     };
     let (one, of_one) = member("1");
     // All of them.
@@ -101,7 +101,7 @@ fn one_topic_is_popped_while_another_is_pulled_and_the_lag_has_both() {
     let (open, gate) = unbounded::<()>();
     let builder = consumer(&server, group, &popped).subscribe(pulled.name, "*");
     let builder = builder.consume_threads(1).pull_batch(1);
-    let (both, seen) = start(builder, move |_| {
+    let (both, seen) = start_heard(builder, move |_| {
         // Until the other end is dropped.
         let _ = gate.recv();
         Ok(())
@@ -140,7 +140,7 @@ fn one_topic_is_popped_while_another_is_pulled_and_the_lag_has_both() {
     // The mode is that of the start, and what was popped is not pulled again.
     admin.set_pull(popped.name).expect("the mode");
     let builder = consumer(&server, group, &popped).subscribe(pulled.name, "*");
-    let (later, more) = start(builder, |_| Ok(()));
+    let (later, more) = start_heard(builder, |_| Ok(()));
     assert_eq!(ids(&later, &popped), [0, 1]);
     popped.send(13..15);
     assert_eq!(take(&more, 2), ["13", "14"]);
@@ -164,7 +164,7 @@ fn a_message_that_waits_too_long_for_a_handler_comes_again_and_a_last_failure_ma
     let (open, gate) = unbounded::<()>();
     let builder = consumer(&server, group, &topic).invisible_time(HIDDEN);
     let builder = builder.consume_threads(1).pull_batch(1).max_reconsume(2);
-    let (popping, seen) = start(builder, move |message| {
+    let (popping, seen) = start_heard(builder, move |message| {
         let _ = gate.recv();
         match message.text()? {
             "2" => Err(Retry::level(1)),

@@ -13,9 +13,10 @@ use rocketmq_blocking::{
     ResponseCode, Retry, SimpleConsumer, StartFrom,
 };
 
-use crate::servers::heard::{self, AGAIN, start};
+use crate::servers::heard::{self, AGAIN};
 use crate::servers::peer::Peer;
 use crate::servers::{Over, PATIENCE, Server, Version, eventually};
+use crate::support::start_heard;
 
 fn consumer(server: &Server, group: &str, topic: &str) -> PushConsumerBuilder {
     PushConsumer::builder(group)
@@ -69,14 +70,14 @@ fn brokers_have_messages_popped_or_pulled() {
     let producer = server.producer("popped-send").start().unwrap();
     let mut sent = send(&producer, topic, 40);
     pop(&server, group, topic);
-    let (one, seen) = start(consumer(&server, group, topic), |_| Ok(()));
+    let (one, seen) = start_heard(consumer(&server, group, topic), |_| Ok(()));
     assert_eq!(take(&seen, 40), sent);
     let any = queues(&one).iter().all(|queue| queue.id() == -1);
     assert_eq!(any, server.version == Version::V5, "{:?}", queues(&one));
     eventually("nothing is left", || one.lag().messages() == Some(0));
     // With a second member, each message has one handler.
     let builder = consumer(&server, group, topic).instance_name("two");
-    let (two, more) = start(builder, |_| Ok(()));
+    let (two, more) = start_heard(builder, |_| Ok(()));
     sent = send(&producer, topic, 40);
     eventually("all are handled", || seen.len() + more.len() >= 40);
     for member in [&one, &two] {
@@ -87,7 +88,7 @@ fn brokers_have_messages_popped_or_pulled() {
     let all: BTreeSet<String> = all.map(|m| m.text().unwrap().to_owned()).collect();
     assert_eq!(all, sent);
     // What was acknowledged or committed does not come again.
-    let (three, seen) = start(consumer(&server, group, topic), |_| Ok(()));
+    let (three, seen) = start_heard(consumer(&server, group, topic), |_| Ok(()));
     sent = send(&producer, topic, 1);
     assert_eq!(take(&seen, 1), sent);
     assert!(three.shutdown_within(PATIENCE).is_clean());
@@ -107,7 +108,7 @@ fn quick_handlers_get_large_answers() {
     let producer = server.producer("popped-quickly-send").start().unwrap();
     let sent = send(&producer, topic, COUNT);
     pop(&server, group, topic);
-    let (consumer, seen) = start(consumer(&server, group, topic), |_| Ok(()));
+    let (consumer, seen) = start_heard(consumer(&server, group, topic), |_| Ok(()));
     assert_eq!(take(&seen, COUNT), sent);
     let stats = consumer.stats();
     assert!(stats.pulls <= 400, "{} pops", stats.pulls);
@@ -128,7 +129,7 @@ fn failed_messages_come_again_become_dead_letters_or_stay_hidden() {
     let _ = send(&producer, topic, 3);
     pop(&server, group, topic);
     let builder = consumer(&server, group, topic).invisible_time(Duration::from_secs(3));
-    let (popping, seen) = start(builder, |message| {
+    let (popping, seen) = start_heard(builder, |message| {
         match (message.text()?, message.reconsume_times()) {
             ("message 0", 0) => Err(Retry::level(1)),
             ("message 1", _) => Err(Retry::dead_letter()),
@@ -152,7 +153,7 @@ fn failed_messages_come_again_become_dead_letters_or_stay_hidden() {
     assert!(popping.shutdown_within(PATIENCE).is_clean());
     assert_eq!(dead_letters(&server, group), ["message 1"]);
     // Nothing is left that could come again.
-    let (later, seen) = start(consumer(&server, group, topic), |_| Ok(()));
+    let (later, seen) = start_heard(consumer(&server, group, topic), |_| Ok(()));
     let waited = seen.recv_timeout(Duration::from_secs(10));
     assert!(waited.is_err(), "{waited:?}");
     assert!(later.shutdown_within(PATIENCE).is_clean());
@@ -164,7 +165,7 @@ fn dead_letters(server: &Server, group: &str) -> Vec<String> {
         .name_server(&server.name_server)
         .subscribe(format!("%DLQ%{group}"), "*")
         .start_from(StartFrom::First);
-    let (reading, seen) = start(builder, |_| Ok(()));
+    let (reading, seen) = start_heard(builder, |_| Ok(()));
     let first = seen.recv_timeout(AGAIN).expect("a dead letter");
     assert!(reading.shutdown_within(PATIENCE).is_clean());
     let all = std::iter::once(first).chain(seen.try_iter());

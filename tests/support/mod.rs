@@ -15,11 +15,14 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, unbounded};
+use rocketmq_blocking::consumer::PushConsumerBuilder;
 use rocketmq_blocking::embedded::{Cluster, Fault, NameServer, On, ReceivedRequest};
 use rocketmq_blocking::producer::ProducerBuilder;
 use rocketmq_blocking::protocol::route::{BrokerData, QueueData, TopicRoute};
 use rocketmq_blocking::protocol::{Command, HeaderFormat, frame};
-use rocketmq_blocking::{Error, Message, Producer, Result, SendReceipt};
+use rocketmq_blocking::{
+    Error, Message, MessageView, Producer, PushConsumer, Result, Retry, SendReceipt,
+};
 
 /// Only a failing test waits this long.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -81,6 +84,19 @@ pub fn noise(len: usize) -> Vec<u8> {
         state as u8
     };
     (0..len).map(|_| next()).collect()
+}
+
+/// Starts a consumer whose handler decides. It tells of each message before that.
+pub fn start_heard(
+    builder: PushConsumerBuilder,
+    decide: impl Fn(&MessageView) -> std::result::Result<(), Retry> + Send + Sync + 'static,
+) -> (PushConsumer, Receiver<MessageView>) {
+    let (seen, messages) = unbounded();
+    let started = builder.start(move |message| {
+        seen.send(message.clone()).ok();
+        decide(message)
+    });
+    (started.expect("a consumer"), messages)
 }
 
 /// Sends, and returns a channel for the result; the callback owns the other end.

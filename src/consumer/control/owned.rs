@@ -93,10 +93,10 @@ pub(super) struct Fetch {
     pub(super) is_new_topic: bool,
     /// The first messages may be duplicates: the queue was not handed over.
     pub(super) may_repeat: bool,
-    /// A higher committed offset shows that it was handed over.
-    pub(super) handed_over_above: Option<u64>,
     /// The same, whatever the broker answers about the group: it may have forgotten the last commits.
     pub(super) may_be_forgotten: bool,
+    /// A committed offset that is higher shows that the queue was handed over.
+    pub(super) handed_over_above: Option<u64>,
 }
 
 impl Fetch {

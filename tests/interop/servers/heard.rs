@@ -1,27 +1,13 @@
-//! Push consumers that tell of their messages.
+//! The messages of consumers that tell of them.
 
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, unbounded};
-use rocketmq_blocking::consumer::PushConsumerBuilder;
-use rocketmq_blocking::{MessageView, PushConsumer, Retry};
+use crossbeam_channel::Receiver;
+use rocketmq_blocking::MessageView;
 
 /// For messages that come again: after the brokers' first delay, which is 10 s, or when their time is over, which
 /// brokers look at once a second before they copy them a while later.
 pub const AGAIN: Duration = Duration::from_secs(60);
-
-/// Starts a consumer whose handler decides. It tells of each message before that.
-pub fn start(
-    builder: PushConsumerBuilder,
-    decide: impl Fn(&MessageView) -> Result<(), Retry> + Send + Sync + 'static,
-) -> (PushConsumer, Receiver<MessageView>) {
-    let (seen, messages) = unbounded();
-    let started = builder.start(move |message| {
-        seen.send(message.clone()).ok();
-        decide(message)
-    });
-    (started.expect("a consumer"), messages)
-}
 
 #[track_caller]
 pub fn next(messages: &Receiver<MessageView>) -> MessageView {
