@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, unbounded};
@@ -216,6 +217,32 @@ fn each_key_keeps_its_order_while_members_come_and_go() {
     let expected = || Vec::from_iter(0..EACH);
     let expected: BTreeMap<char, Vec<usize>> = keys.iter().map(|key| (*key, expected())).collect();
     assert_eq!(*order.lock(), expected);
+}
+
+/// The second message of a key waits for the first, and others overtake it.
+#[test]
+fn messages_that_were_overtaken_are_handled_before_their_queue_goes_on() {
+    let cluster = cluster(1);
+    let (release, gate) = unbounded::<()>();
+    let (first, came) = start(consumer(&cluster).ordered_by_key(2), move |body, _| {
+        if body == "a0" {
+            let _ = gate.recv();
+        }
+        Ok(())
+    });
+    send(&producer(&cluster), &["a0", "a1", "b0", "b1", "a2"]);
+    assert_eq!(sorted(&came, 3), ["a0", "b0", "b1"]);
+    thread::scope(|scope| {
+        let ending = scope.spawn(|| first.shutdown_within(PATIENCE));
+        eventually("its queues are revoked", || first.assignment().is_empty());
+        drop(release);
+        assert!(ending.join().expect("no panic").is_clean());
+    });
+    assert_eq!(next(&came).0, "a1");
+    let (second, rest) = start(consumer(&cluster).ordered_by_key(2), |_, _| Ok(()));
+    assert_eq!(next(&rest).0, "a2");
+    assert!(second.shutdown_within(PATIENCE).is_clean());
+    assert!(came.is_empty() && rest.is_empty());
 }
 
 #[test]

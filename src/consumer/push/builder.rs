@@ -260,8 +260,10 @@ impl PushConsumerBuilder {
     ///
     /// A failed message holds up those of its key only. Progress is committed up to the first unfinished message,
     /// so that a message that fails for ever stops its queue when the [`window`](Self::window) is full: set
-    /// [`max_reconsume`](Self::max_reconsume). After a crash, finished messages behind it come again, those of
-    /// one key in their order.
+    /// [`max_reconsume`](Self::max_reconsume). Finished messages behind it come again after a crash, those of
+    /// one key in their order. When the queue goes to another member, or the consumer ends, unfinished messages that
+    /// others have overtaken are still handled, for half of the time that handlers have: finished messages come
+    /// again only where that is not enough, or where one before them has failed.
     pub fn ordered_by_key(mut self, most: usize) -> Self {
         self.config.by_key = Some(most);
         self

@@ -175,6 +175,12 @@ impl Assigned {
         }
     }
 
+    /// Whether a message may go to a handler now, and waits for a consume thread.
+    pub(crate) fn has_ready(&self, now: Instant) -> bool {
+        let is_ready = self.ready_at(now).is_some_and(|at| at <= now);
+        is_ready && !self.is_paused() && self.is_ours(now)
+    }
+
     /// Whether messages of the queue may be handled here at this time.
     pub(crate) fn is_ours(&self, now: Instant) -> bool {
         self.lock().ours_until.is_none_or(|until| now < until)

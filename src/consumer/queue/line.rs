@@ -12,6 +12,16 @@ pub(super) struct Line {
     /// Messages that were put back, with the time before which they are not handed out.
     again: BTreeSet<(Instant, u64)>,
     keys: Option<Keys>,
+    stop: Option<Stop>,
+}
+
+/// The queue is about to be given up.
+#[derive(Debug, Clone, Copy)]
+struct Stop {
+    /// Messages from this number on were never handed out, and will not be.
+    end: u64,
+    /// Until when those below it are.
+    until: Instant,
 }
 
 /// How many messages are out, and how many handlers run whose results do not count any more.
@@ -28,7 +38,16 @@ impl Line {
             fresh: 0,
             again: BTreeSet::new(),
             keys: keys.map(Keys::new),
+            stop: None,
         }
+    }
+
+    /// The queue is about to be given up. Until this time those messages are still handed out that never were, and
+    /// that others of other keys have overtaken: else what overtook them would be handled twice.
+    pub(super) fn stop(&mut self, until: Instant) {
+        self.again.clear();
+        let end = self.fresh;
+        self.stop = Some(Stop { end, until });
     }
 
     /// How many messages may be out at once, if the order is that of the keys.
@@ -53,7 +72,8 @@ impl Line {
             return None;
         }
         let due = self.again.first().filter(|(at, _)| *at <= now);
-        due.map(|(_, number)| *number).or(self.first_fresh(end))
+        due.map(|(_, number)| *number)
+            .or(self.first_fresh(end, now))
     }
 
     /// When there is a next message; `None` if there is none to wait for.
@@ -61,7 +81,7 @@ impl Line {
         if !self.may_start(out) {
             return None;
         }
-        let fresh = self.first_fresh(end).map(|_| now);
+        let fresh = self.first_fresh(end, now).map(|_| now);
         fresh.or(self.again.first().map(|(at, _)| *at))
     }
 
@@ -94,11 +114,16 @@ impl Line {
         }
     }
 
-    fn first_fresh(&self, end: u64) -> Option<u64> {
-        match &self.keys {
-            None => (self.fresh < end).then_some(self.fresh),
+    fn first_fresh(&self, end: u64, now: Instant) -> Option<u64> {
+        let first = match &self.keys {
+            None => Some(self.fresh),
             Some(keys) => keys.ready.first().copied(),
-        }
+        };
+        let end = self.stop.map_or(end, |stop| match now < stop.until {
+            true => stop.end,
+            false => 0,
+        });
+        first.filter(|number| *number < end)
     }
 
     /// Whether one more message may be out. What the strays have may be of any key.

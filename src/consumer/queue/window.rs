@@ -244,9 +244,6 @@ impl<T: Clone> Window<T> {
 
     /// The next message for a concurrent handler: first those that were put back and are due.
     pub(crate) fn take(&mut self, now: Instant) -> Option<Handed<T>> {
-        if self.draining {
-            return None;
-        }
         let number = self.line.next(self.behind(), self.out(), now)?;
         Some(self.hand_out(number, now))
     }
@@ -271,9 +268,6 @@ impl<T: Clone> Window<T> {
 
     /// When [`take`](Window::take) has a message; `None` if there is none to wait for.
     pub(crate) fn ready_at(&self, now: Instant) -> Option<Instant> {
-        if self.draining {
-            return None;
-        }
         self.line.ready_at(self.behind(), self.out(), now)
     }
 
@@ -404,15 +398,18 @@ impl<T: Clone> Window<T> {
         Some(Ticket(id))
     }
 
-    /// The queue is about to be given up: nothing more is handed out or fetched, results still count.
-    /// Returns the released bytes.
-    pub(crate) fn drain(&mut self) -> u64 {
+    /// The queue is about to be given up: nothing is fetched any more, and results still count. Nothing is handed
+    /// out but, until this time, what others of other keys have overtaken. Returns the released bytes.
+    pub(crate) fn drain(&mut self, until: Instant) -> u64 {
         self.draining = true;
+        self.line.stop(until);
+        let kept = self.line.fresh().saturating_sub(self.first) as usize;
         let mut freed = 0;
         for index in 0..self.entries.len() {
-            let state = self.entries[index].state;
-            if matches!(state, Held::Fetched | Held::Waiting(_)) {
-                freed += self.forget_payload(index);
+            match self.entries[index].state {
+                Held::Fetched if index < kept => {}
+                Held::Fetched | Held::Waiting(_) => freed += self.forget_payload(index),
+                _ => {}
             }
         }
         freed

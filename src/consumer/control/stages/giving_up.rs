@@ -7,6 +7,9 @@ use crate::consumer::control::owned::{Owned, Place, Stage};
 use crate::consumer::control::tools::Tools;
 use crate::consumer::queue::QueueLock;
 
+/// How often a queue is looked at whose next message waits for a consume thread.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
 /// The pause between two commits of a queue.
 const COMMIT_AGAIN: Duration = Duration::from_millis(500);
 
@@ -37,7 +40,9 @@ pub(in crate::consumer::control) fn begin(
         _ => Place::Ours,
     };
     let had_started = owned.is_active() || matches!(place, Place::InDoubt(_));
-    let freed = owned.assigned.lock().window.drain();
+    // The rest of the time is for the handlers that run then, and for the commit.
+    let overtaken_until = now + until.saturating_duration_since(now) / 2;
+    let freed = owned.assigned.lock().window.drain(overtaken_until);
     tools.budget.release(owned.number(), freed);
     let until = if had_started { until } else { now };
     let is_away = !tools.is_in_route(owned.queue());
@@ -64,6 +69,9 @@ pub(in crate::consumer::control) fn step(
     };
     if tools.waits_for_handlers && owned.has_handlers() {
         return busy(until);
+    }
+    if tools.waits_for_handlers && owned.assigned.has_ready(now) {
+        return busy(now + LOOK_AGAIN);
     }
     if tools.config.auto_commit && owned.check().is_some() {
         return busy(taking::check(owned, tools, now).unwrap_or(until));

@@ -99,6 +99,45 @@ fn after_a_restart_nothing_starts_until_the_handlers_of_before_have_ended() {
     assert_eq!(take(&mut window, now).offset, 0);
 }
 
+#[test]
+fn a_queue_that_drains_still_hands_out_what_was_overtaken() {
+    let now = Instant::now();
+    let until = now + Duration::from_secs(1);
+    let mut window = window(2, &[Some(1), Some(1), Some(2), Some(3), Some(1), Some(4)]);
+    let (first, second) = (take(&mut window, now), take(&mut window, now));
+    assert_eq!((first.offset, second.offset), (0, 2));
+    window.finish(second.ticket).expect("current");
+    let third = take(&mut window, now);
+    assert_eq!(third.offset, 3);
+    // Two were never reached, and are forgotten.
+    assert_eq!(window.drain(until), 2);
+    check_idle(&mut window, now, None);
+    window.finish(first.ticket).expect("current");
+    assert_eq!(window.ready_at(now), Some(now));
+    check_idle(&mut window, until, None);
+    let overtaken = take(&mut window, now);
+    assert_eq!(overtaken.offset, 1);
+    window.finish(third.ticket).expect("current");
+    check_idle(&mut window, now, None);
+    let finished = window.finish(overtaken.ticket).expect("current");
+    assert_eq!((finished.low_water, window.is_quiet()), (4, true));
+    check_idle(&mut window, now, None);
+}
+
+/// It may fail for ever.
+#[test]
+fn a_queue_that_drains_does_not_hand_out_again_what_has_failed() {
+    let now = Instant::now();
+    let until = now + Duration::from_secs(1);
+    let mut window = window(3, &[Some(1), Some(2), Some(1)]);
+    let (first, second) = (take(&mut window, now), take(&mut window, now));
+    window.put_back(first.ticket, now).expect("current");
+    assert_eq!(window.drain(until), 2);
+    assert_eq!(window.put_back(second.ticket, now), Ok(1));
+    check_idle(&mut window, now, None);
+    assert_eq!((window.low_water(), window.is_quiet()), (0, true));
+}
+
 proptest! {
     #![proptest_config(crate::consumer::cases(256, 5_000))]
 
@@ -149,5 +188,36 @@ proptest! {
         }
         prop_assert!(is_final.iter().all(|is_final| *is_final));
         prop_assert_eq!(window.low_water(), keys.len() as u64);
+    }
+
+    /// Whatever had ended when the queue began to drain: nothing of it is handled twice.
+    #[test]
+    fn a_queue_that_drains_leaves_no_finished_message_behind_an_unfinished_one(
+        most in 1_usize..5,
+        keys in prop::collection::vec(prop::option::weighted(0.8, 0_u64..4), 1..40),
+        steps in prop::collection::vec((any::<bool>(), 0_usize..4), 0..100),
+    ) {
+        let now = Instant::now();
+        let mut window = window(most, &keys);
+        let mut out = Vec::new();
+        // The number behind the last message that was handed out.
+        let mut behind = 0;
+        for (take, which) in steps {
+            if take {
+                out.extend(window.take(now));
+                behind = out.iter().map(|one| one.offset + 1).fold(behind, u64::max);
+            } else if !out.is_empty() {
+                let one = out.remove(which % out.len());
+                prop_assert!(window.finish(one.ticket).is_ok());
+            }
+        }
+        window.drain(now + Duration::from_secs(1));
+        while !window.is_quiet() || window.ready_at(now).is_some() {
+            out.extend(window.take(now));
+            let one = out.pop().expect("one is out");
+            prop_assert!(one.offset < behind);
+            prop_assert!(window.finish(one.ticket).is_ok());
+        }
+        prop_assert_eq!(window.low_water(), behind);
     }
 }

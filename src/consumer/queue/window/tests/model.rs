@@ -256,7 +256,7 @@ impl World {
 
     /// The queue is given up while handlers run, and is taken again at the same offset.
     fn drain_and_come_back(&mut self) {
-        self.window.drain();
+        self.window.drain(self.now + Duration::from_secs(1));
         assert!(self.window.take(self.now).is_none() && self.window.ask().is_none());
         assert_eq!(self.window.low_water(), self.model.low_water());
         self.begin(self.window.low_water());
