@@ -86,6 +86,15 @@ fn a_request_sent_again_goes_over_a_connection_that_the_broker_knows() {
     }
 }
 
+/// Sends to a broker until the client has noticed that its connection was cut, and has made another one.
+fn wait_for_connection(producer: &Producer, broker: &str) {
+    let plain = Message::new("Prices", "x");
+    eventually("there is a new connection", || {
+        let queue = MessageQueue::new("Prices", broker, 0);
+        producer.prepare(&plain).queue(queue).send().is_ok()
+    });
+}
+
 /// The broker of the retries does not answer heartbeats: that must not affect other sends.
 #[test]
 fn requests_that_wait_to_be_introduced_hold_up_no_other_retries() {
@@ -98,11 +107,12 @@ fn requests_that_wait_to_be_introduced_hold_up_no_other_retries() {
     let producer = producer(&cluster, "askers");
     let [failing, silent] = ["broker-a", "broker-b"].map(|name| cluster.broker(name));
     let plain = Message::new("Prices", "x");
-    // Queues take turns: the next one is of the first broker.
-    while producer.send(&plain).expect("stored").queue().broker() != "broker-b" {}
     let gate = Gate::new();
     let _held = silent.inject(Fault::hold(&gate).on(On::Heartbeat));
     silent.disconnect_all();
+    wait_for_connection(&producer, "broker-b");
+    // Queues take turns: the next one is of the first broker.
+    while producer.send(&plain).expect("stored").queue().broker() != "broker-b" {}
     failing.inject(Fault::hang_up().on(On::Send));
     let (got, replies) = unbounded();
     for _ in 0..4 {
@@ -160,11 +170,12 @@ fn an_attempt_that_ends_before_it_is_sent_has_its_after_and_is_counted() {
     let plain = Message::new("Prices", "x");
     let queue = MessageQueue::new("Prices", "broker-a", 0);
     let _ = producer.prepare(&plain).queue(queue).request(UNANSWERED);
-    // Queues take turns: the next one is of the first broker.
-    while producer.send(&plain).expect("stored").queue().broker() != "broker-b" {}
     let gate = Gate::new();
     let held = silent.inject(Fault::hold(&gate).on(On::Heartbeat));
     silent.disconnect_all();
+    wait_for_connection(&producer, "broker-b");
+    // Queues take turns: the next one is of the first broker.
+    while producer.send(&plain).expect("stored").queue().broker() != "broker-b" {}
     storing.inject(Fault::answer(10, "").after_storing().on(On::Send));
     let before = producer.stats();
     spy.0.lock().expect("no panic").clear();
