@@ -63,8 +63,7 @@ impl PulledMessage {
     pub fn done(mut self) -> bool {
         let ticket = self.ticket.take();
         let queue = &self.source.queue;
-        let is_finished = ticket.is_some_and(|ticket| queue.finish(ticket).is_ok());
-        let counts = is_finished && !queue.is_gone();
+        let counts = ticket.is_some_and(|ticket| queue.finish(ticket).is_ok());
         self.source.told(self.polled_by);
         counts
     }

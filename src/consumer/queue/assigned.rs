@@ -186,12 +186,12 @@ impl Assigned {
         self.lock().ours_until.is_none_or(|until| now < until)
     }
 
-    /// The message has a final outcome.
+    /// The message has a final outcome. That does not count if the queue was given up before.
     pub(crate) fn finish(&self, ticket: Ticket) -> Result<(), Stale> {
         let mut contents = self.lock();
         let finished = contents.window.finish(ticket)?;
         contents.freed += finished.freed;
-        Ok(())
+        self.counts()
     }
 
     /// The handler ended, and the message stays in the window until its outcome is decided.
@@ -212,12 +212,20 @@ impl Assigned {
         Ok(())
     }
 
-    /// The message is handed out again here, at `not_before` at the earliest.
+    /// The message is handed out again here, at `not_before` at the earliest. Nothing is, and that does not count, if
+    /// the queue was given up before.
     pub(crate) fn put_back(&self, ticket: Ticket, not_before: Instant) -> Result<(), Stale> {
         let mut contents = self.lock();
         let freed = contents.window.put_back(ticket, not_before)?;
         contents.freed += freed;
-        Ok(())
+        self.counts()
+    }
+
+    fn counts(&self) -> Result<(), Stale> {
+        match self.is_gone() {
+            true => Err(Stale),
+            false => Ok(()),
+        }
     }
 
     /// Whether to notify the control thread of a change: not if it was notified, and has not looked yet.
