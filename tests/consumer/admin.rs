@@ -27,7 +27,8 @@ fn group(cluster: &Cluster) -> GroupAdmin {
 }
 
 fn send(producer: &Producer, message: Message) {
-    let sent = producer.prepare(&message).queue(queue(0)).send();
+    let prepared = producer.prepare(&message).queue(queue(0));
+    let sent = prepared.timeout(PATIENCE).send();
     assert!(sent.is_ok(), "{sent:?}");
 }
 
@@ -99,7 +100,10 @@ fn members_and_subscriptions_are_gathered_from_all_brokers() {
     cluster.broker("broker-b").clear_faults();
     first.shutdown();
     second.shutdown();
-    assert_eq!(group.members().expect("an answer"), GroupMembers::default());
+    eventually("gone", || {
+        let found = group.members();
+        found.is_ok_and(|found| found == GroupMembers::default())
+    });
 }
 
 #[test]

@@ -23,7 +23,7 @@ fn cluster(queues: i32) -> Cluster {
 fn send(producer: &Producer, bodies: &[&str]) {
     for body in bodies {
         let message = Message::new("T", *body);
-        let prepared = producer.prepare(&message);
+        let prepared = producer.prepare(&message).timeout(PATIENCE);
         let sent = match &body[..1] {
             "-" => prepared.send(),
             key => prepared.sharding_key(key).send(),
@@ -91,7 +91,8 @@ fn messages_of_one_key_are_handled_in_turn_and_those_of_others_meanwhile() {
     assert_eq!((next(&came).0, next(&came).0), ("a1".into(), "a2".into()));
     eventually("all is committed", || committed() == Some(7));
     assert!(consumer.shutdown_within(PATIENCE).is_clean());
-    assert!(cluster.group("g").locks().is_empty());
+    // The consumer does not wait for the answer.
+    eventually("unlocked", || cluster.group("g").locks().is_empty());
     assert_eq!(consumer.stats().panicked, 0);
 }
 
@@ -148,8 +149,10 @@ fn a_message_that_is_due_again_waits_for_no_handler_of_another_key() {
     send(&producer(&cluster), &["a0", "b0"]);
     assert_eq!(sorted(&came, 2), ["a0", "b0"]);
     let failed = Instant::now();
-    assert_eq!(next(&came), ("a0".to_owned(), 1));
-    assert_eq!(next(&came), ("b0".to_owned(), 1));
+    // b0 is due half a second after a0, and may overtake it where threads are late.
+    let mut again = [next(&came), next(&came)];
+    again.sort();
+    assert_eq!(again, ["a0", "b0"].map(|body| (body.to_owned(), 1)));
     // The pull that waits at the broker ends after 15 s.
     let took = failed.elapsed();
     assert!(took < Duration::from_secs(10), "{took:?}");

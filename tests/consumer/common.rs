@@ -29,10 +29,12 @@ pub fn bodies(builder: PushConsumerBuilder) -> (PushConsumer, Receiver<String>) 
     (started.expect("a consumer"), bodies)
 }
 
+/// Sends messages, each with more time than a busy machine needs.
 pub fn send(producer: &Producer, bodies: impl IntoIterator<Item = usize>) -> BTreeSet<String> {
     let bodies: BTreeSet<String> = bodies.into_iter().map(|n| format!("message {n}")).collect();
     for body in &bodies {
-        let sent = producer.send(&Message::new("T", body.clone()));
+        let message = Message::new("T", body.clone());
+        let sent = producer.prepare(&message).timeout(PATIENCE).send();
         assert!(sent.is_ok(), "{sent:?}");
     }
     bodies

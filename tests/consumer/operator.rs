@@ -18,8 +18,8 @@ fn queue(id: i32) -> MessageQueue {
 fn send(producer: &Producer, count: usize) {
     for number in 0..count {
         let message = Message::new("T", number.to_string());
-        let sent = producer.prepare(&message).queue(queue(0)).send();
-        assert!(sent.is_ok());
+        let prepared = producer.prepare(&message).queue(queue(0));
+        assert!(prepared.timeout(PATIENCE).send().is_ok());
     }
 }
 

@@ -42,6 +42,7 @@ fn send_to(producer: &Producer, queue: i32, bodies: impl IntoIterator<Item = Str
         let sent = producer
             .prepare(&Message::new("T", body))
             .queue(queue)
+            .timeout(PATIENCE)
             .send();
         assert!(sent.is_ok(), "{sent:?}");
     }
@@ -79,7 +80,8 @@ fn messages_of_a_queue_are_handled_in_their_order_and_never_two_at_once() {
         assert_eq!(*order.lock().unwrap(), Vec::from_iter(0..50));
     }
     assert_eq!(cluster.group("g").lag("T"), 0);
-    assert!(cluster.group("g").locks().is_empty());
+    // The consumer does not wait for the answer.
+    eventually("unlocked", || cluster.group("g").locks().is_empty());
 }
 
 #[test]
@@ -276,11 +278,10 @@ fn nothing_is_handed_out_while_the_lock_is_refused() {
     let asked = cluster.wait_for_requests(&On::Lock, 4, PATIENCE);
     assert!(asked.len() >= 4, "it is asked again each half second");
     assert!(messages.is_empty());
-    let state = consumer.describe().to_string();
-    assert!(
-        state.contains("T@broker-a:0: waits for its lock"),
-        "{state}"
-    );
+    eventually("its state says so", || {
+        let state = consumer.describe().to_string();
+        state.contains("T@broker-a:0: waits for its lock")
+    });
     assert!(consumer.shutdown_within(PATIENCE).is_clean());
 }
 
@@ -302,8 +303,8 @@ fn a_broker_that_restarts_without_its_locks_is_asked_again_before_anything_is_ha
     });
     let broker = cluster.broker("broker-a");
     broker.kill();
-    broker.restart().expect("its port");
     assert!(cluster.group("g").locks().is_empty());
+    broker.restart().expect("its port");
     // Another producer: a send on the connection that broke may fail, its message possibly stored.
     let producer = self::producer(&cluster);
     send_to(&producer, 0, numbered(3..5));

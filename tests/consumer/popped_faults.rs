@@ -13,7 +13,7 @@ use rocketmq_blocking::{
 
 use crate::common::{bodies, send, take};
 use crate::popped::{cluster, next, popping};
-use crate::support::{PATIENCE, eventually, ms, producer, start_heard};
+use crate::support::{PATIENCE, SLACK, eventually, ms, producer, start_heard};
 
 const NOTIFICATION: i32 = 200_054;
 
@@ -84,17 +84,13 @@ fn a_refused_topic_does_not_slow_the_others_down() {
             eventually("it is refused again", || refused.hits() > hits);
         }
     }
-    let state = consumer.describe();
-    let of = |topic: &str| {
-        let mut queues = state.queues.iter();
-        queues
-            .find(|q| q.queue == any(topic))
-            .expect("popped")
-            .clone()
-    };
-    assert_eq!((of("T").doing, of("T").last_error), (Doing::Fetching, None));
-    assert!(of("U").last_error.is_some(), "{state}");
-    assert!(consumer.stats().pull_failures >= 2);
+    eventually("its state says so", || {
+        let queues = consumer.describe().queues;
+        let of = |topic: &str| queues.iter().find(|q| q.queue == any(topic));
+        let goes_on = |t: &QueueState| t.doing == Doing::Fetching && t.last_error.is_none();
+        of("T").is_some_and(goes_on) && of("U").is_some_and(|u| u.last_error.is_some())
+    });
+    eventually("both are counted", || consumer.stats().pull_failures >= 2);
     let hits = refused.hits();
     assert!(hits < 2 * COUNT, "it has pauses of its own: {hits}");
     // The permission is there again.
@@ -143,7 +139,9 @@ fn a_shutdown_names_what_was_not_acknowledged() {
     let (consumer, messages) = start_heard(popping(&cluster), |_| Ok(()));
     let message = next(&messages);
     assert!(injected.wait_hits(1, PATIENCE));
-    let report = consumer.shutdown_within(ms(500));
+    drop(consumer.shutdown_within(ms(500)));
+    // Its report may come too late for that call, and stays the same.
+    let report = consumer.shutdown_within(PATIENCE);
     let offset = u64::try_from(message.queue_offset()).expect("small");
     let place = (message.queue().expect("a queue").clone(), offset);
     assert_eq!(report.uncommitted, [place]);
@@ -169,7 +167,9 @@ fn the_end_of_a_consumer_of_a_shared_client_wakes_its_threads() {
     let _ = send(&producer(&cluster), 0..1);
     let message = next(&messages);
     assert!(silence.wait_hits(1, PATIENCE));
-    let report = consumer.shutdown_within(Duration::from_secs(2));
+    drop(consumer.shutdown_within(ms(500)));
+    // A thread that is not woken ends with its request.
+    let report = consumer.shutdown_within(SLACK);
     assert_eq!(report.stuck_threads, [] as [String; 0], "{report}");
     let offset = u64::try_from(message.queue_offset()).expect("small");
     let place = (message.queue().expect("a queue").clone(), offset);

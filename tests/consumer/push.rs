@@ -29,7 +29,7 @@ fn every_message_is_handled_once_and_the_progress_is_committed_at_the_end() {
     for (queue, end) in ends(&cluster) {
         assert_eq!(cluster.group("g").committed(&queue), Some(end), "{queue}");
     }
-    assert_eq!(cluster.group("g").members(), [] as [&str; 0]);
+    eventually("gone", || cluster.group("g").members().is_empty());
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn a_message_for_an_idle_consumer_comes_at_once() {
     send(&producer, [1]);
     take(&bodies, 1);
     // A message ends the long poll, which would otherwise take 15 s.
-    assert!(before.elapsed() < Duration::from_secs(5));
+    assert!(before.elapsed() < Duration::from_secs(10));
     consumer.shutdown();
 }
 
@@ -192,10 +192,13 @@ fn an_unhandled_message_and_all_after_it_stay_uncommitted() {
     eventually("what comes before is committed", || {
         cluster.group("g").committed(&queue) == Some(1)
     });
-    let report = consumer.shutdown_within(ms(1000));
+    drop(consumer.shutdown_within(ms(1000)));
+    // Its report is made before that, and may come too late for that call.
+    eventually("gone", || cluster.group("g").members().is_empty());
+    drop(release);
+    let report = consumer.shutdown_within(PATIENCE);
     assert_eq!(report.running, [(queue.clone(), 1)], "{report}");
     assert_eq!(cluster.group("g").committed(&queue), Some(1));
-    drop(release);
     assert_eq!(end, 4);
 }
 

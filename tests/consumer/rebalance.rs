@@ -1,17 +1,16 @@
 //! The division of queues among members, and their hand-over.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::unbounded;
+use crossbeam_channel::{RecvTimeoutError, unbounded};
 use rocketmq_blocking::consumer::{Allocation, Event, PushConsumerBuilder};
 use rocketmq_blocking::embedded::{Cluster, Fault, On};
-use rocketmq_blocking::{Message, MessageQueue, Producer, PushConsumer, StartFrom};
+use rocketmq_blocking::{Message, MessageQueue, PushConsumer, StartFrom};
 
 use crate::common::{bodies, consumer, send, take};
-use crate::support::{PATIENCE, SLACK, cluster, eventually, inject, ms, producer};
+use crate::support::{PATIENCE, SLACK, cluster, eventually, inject, ms, patient, producer};
 
 /// The queues of `T` that a member has.
 fn of_topic(consumer: &PushConsumer) -> Vec<MessageQueue> {
@@ -48,20 +47,22 @@ impl Ledger {
     }
 }
 
-/// Sends in the background. The returned function stops it, and returns the number of messages.
-fn sender(producer: Producer) -> impl FnOnce() -> usize {
-    let stop = Arc::new(AtomicBool::new(false));
-    let stopped = stop.clone();
+/// Sends in the background, no faster than slow handlers are. The returned function stops it, and returns the
+/// number of messages.
+fn sender(cluster: &Cluster) -> impl FnOnce() -> usize + use<> {
+    let producer = patient(cluster).start().expect("a producer");
+    let (stop, stopped) = unbounded::<()>();
     let thread = std::thread::spawn(move || {
         let mut count = 0;
-        while !stopped.load(Ordering::SeqCst) {
+        while stopped.recv_timeout(ms(1)) == Err(RecvTimeoutError::Timeout) {
             let sent = producer.send(&Message::new("T", format!("message {count}")));
-            count += usize::from(sent.is_ok());
+            assert!(sent.is_ok(), "{sent:?}");
+            count += 1;
         }
         count
     });
     move || {
-        stop.store(true, Ordering::SeqCst);
+        drop(stop);
         thread.join().expect("a sender")
     }
 }
@@ -74,7 +75,7 @@ fn members_that_join_and_leave_cleanly_handle_no_message_twice_and_none_is_lost(
         .expect("free ports");
     let ledger = Ledger::default();
     let first = ledger.member(consumer(&cluster), ms(1));
-    let stop = sender(producer(&cluster));
+    let stop = sender(&cluster);
     let second = ledger.member(consumer(&cluster), ms(1));
     eventually("they share", || {
         of_topic(&first).len() == 4 && of_topic(&second).len() == 4
@@ -95,7 +96,10 @@ fn members_that_join_and_leave_cleanly_handle_no_message_twice_and_none_is_lost(
     assert!(third.shutdown_within(PATIENCE).is_clean());
     assert_eq!(ledger.repeated(), [] as [String; 0]);
     assert_eq!(cluster.group("g").lag("T"), 0);
-    assert!(cluster.group("g").locks().is_empty(), "all are given back");
+    // The members do not wait for the answers.
+    eventually("all are given back", || {
+        cluster.group("g").locks().is_empty()
+    });
 }
 
 #[test]
@@ -116,7 +120,11 @@ fn a_new_member_waits_for_the_handlers_of_the_old_one() {
     }
     let begin = Instant::now();
     let (second, second_got) = bodies(consumer(&cluster));
-    assert!(begin.elapsed() < SLACK, "it does not wait for the old one");
+    // That would take 5 s.
+    assert!(
+        begin.elapsed() < 2 * SLACK,
+        "it does not wait for the old one"
+    );
     eventually("half of the queues are given up", || {
         of_topic(&first).len() == 2
     });
@@ -141,7 +149,7 @@ fn without_leases_a_clean_end_loses_nothing() {
     let ledger = Ledger::default();
     let member = || ledger.member(consumer(&cluster).lease(false), ms(0));
     let first = member();
-    let stop = sender(producer(&cluster));
+    let stop = sender(&cluster);
     let second = member();
     eventually("they share", || of_topic(&first).len() == 2);
     first.shutdown();
@@ -251,7 +259,8 @@ fn a_broker_that_restarts_keeps_its_consumers() {
     // Another producer: a send on the connection that broke may fail, its message possibly stored.
     let sent = send(&self::producer(&cluster), 8..16);
     assert_eq!(BTreeSet::from_iter(take(&got, 8)), sent);
-    assert!(restarted.elapsed() < Duration::from_secs(5));
+    // Members are looked at each 20 s.
+    assert!(restarted.elapsed() < PATIENCE / 2);
     eventually("the new offsets", || committed() == 16);
     consumer.shutdown();
     assert!(got.is_empty(), "nothing comes twice");

@@ -1,12 +1,12 @@
 //! Starts: their errors, their waits, and their effects.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crossbeam_channel::unbounded;
 use rocketmq_blocking::consumer::{Event, PushConsumerBuilder};
 use rocketmq_blocking::embedded::{Cluster, Fault, On};
 use rocketmq_blocking::protocol::code::request;
-use rocketmq_blocking::{ErrorKind, Filter, PushConsumer, ResponseCode, StartFrom};
+use rocketmq_blocking::{Error, ErrorKind, Filter, PushConsumer, ResponseCode, StartFrom};
 
 use crate::common::{bodies, consumer, ends, send, take};
 use crate::support::{PATIENCE, SLACK, cluster, eventually, inject, ms, producer};
@@ -19,6 +19,20 @@ fn with_filter(cluster: &Cluster, filter: impl Into<Filter>) -> PushConsumerBuil
     builder.subscribe("T", filter)
 }
 
+/// The error of a start that brokers refuse. One whose question they answer too late is not refused: it is tried
+/// again.
+#[track_caller]
+fn refused(builder: impl Fn() -> PushConsumerBuilder) -> Error {
+    let start = |_| match builder().start(|_| Ok(())) {
+        Ok(started) => {
+            started.shutdown();
+            None
+        }
+        Err(error) => Some(error),
+    };
+    (0..5).find_map(start).expect("a refusal")
+}
+
 #[test]
 fn without_a_name_server_the_error_names_the_users_topic() {
     let started = PushConsumer::builder("g")
@@ -27,7 +41,9 @@ fn without_a_name_server_the_error_names_the_users_topic() {
         .start_timeout(ms(10))
         .start(|_| Ok(()));
     let error = started.expect_err("nobody there");
-    assert_eq!(error.kind(), ErrorKind::NoNameServer);
+    // A timeout, if this thread comes to the question too late.
+    let kinds = [ErrorKind::NoNameServer, ErrorKind::Timeout];
+    assert!(kinds.contains(&error.kind()), "{error:?}");
     assert!(error.to_string().starts_with("Orders: "), "{error}");
 }
 
@@ -48,7 +64,8 @@ fn a_start_can_wait_for_name_servers_and_does_not_mistake_an_old_topic_for_a_new
             .wait_for_servers(true);
         let begin = Instant::now();
         let (consumer, got) = bodies(builder);
-        assert!(begin.elapsed() < SLACK + ms(10));
+        // Not 5 s, as for a first assignment.
+        assert!(begin.elapsed() < 2 * SLACK + ms(10));
         assert_eq!(consumer.assignment(), []);
         name_server.restart().expect("its port");
         let known = || cluster.group(&group).offsets();
@@ -88,8 +105,8 @@ fn a_filter_that_brokers_do_not_serve_is_an_error_of_the_start() {
 fn a_filter_that_brokers_cannot_read_is_an_error_of_the_start() {
     let builder = Cluster::builder().sql_filters(true).topic("T", 4);
     let cluster = builder.start().expect("free ports");
-    let started = with_filter(&cluster, Filter::sql("a >")).start(|_| Ok(()));
-    let error = started.expect_err("half a condition");
+    // Half a condition.
+    let error = refused(|| with_filter(&cluster, Filter::sql("a >")));
     assert_eq!(error.kind(), ErrorKind::Config);
     let code = Some(ResponseCode::SUBSCRIPTION_PARSE_FAILED);
     assert_eq!(error.response_code(), code);
@@ -117,12 +134,8 @@ fn a_second_client_of_the_same_id_does_not_start_while_the_first_one_lives() {
     let named = || consumer(&cluster).instance_name("same");
     let (first, got) = bodies(named());
     let begin = Instant::now();
-    let error = named().start(|_| Ok(())).expect_err("there is one");
-    assert!(
-        begin.elapsed() < Duration::from_secs(3),
-        "{:?}",
-        begin.elapsed()
-    );
+    let error = refused(named);
+    assert!(begin.elapsed() < PATIENCE / 2, "{:?}", begin.elapsed());
     assert_eq!(error.kind(), ErrorKind::Config);
     let text = error.to_string();
     assert!(
@@ -144,11 +157,7 @@ fn a_client_whose_connection_was_cut_does_not_keep_its_successor_from_starting()
     inject(&cluster, &Fault::silence().on(STATE));
     let begin = Instant::now();
     let (next, _got) = bodies(named());
-    assert!(
-        begin.elapsed() < Duration::from_secs(3),
-        "{:?}",
-        begin.elapsed()
-    );
+    assert!(begin.elapsed() < PATIENCE / 2, "{:?}", begin.elapsed());
     cut.shutdown();
     next.shutdown();
 }
@@ -175,14 +184,14 @@ fn a_strict_consumer_does_not_join_members_that_subscribe_differently() {
     let cluster = cluster();
     let strict = |filter| with_filter(&cluster, filter).strict_subscriptions(true);
     let first = strict("paid || open").start(|_| Ok(())).expect("alone");
-    let error = strict("paid").start(|_| Ok(())).expect_err("differs");
+    let error = refused(|| strict("paid"));
     assert_eq!(error.kind(), ErrorKind::Config);
     let text = error.to_string();
     let expected = "another member has the filter \"paid || open\", and this one \"paid\"";
     assert!(text.starts_with("T: ") && text.contains(expected), "{text}");
     assert_eq!(cluster.group("g").members().len(), 1);
-    let more = strict("paid || open").subscribe("U", "*").start(|_| Ok(()));
-    let text = more.expect_err("one topic more").to_string();
+    // One topic more.
+    let text = refused(|| strict("paid || open").subscribe("U", "*")).to_string();
     assert!(
         text.starts_with("U: ") && text.contains("does not subscribe to it"),
         "{text}"
@@ -190,6 +199,7 @@ fn a_strict_consumer_does_not_join_members_that_subscribe_differently() {
     let same = strict("open||paid").start(|_| Ok(()));
     same.expect("the same tags").shutdown();
     first.shutdown();
+    eventually("gone", || cluster.group("g").members().is_empty());
     strict("paid")
         .start(|_| Ok(()))
         .expect("alone again")

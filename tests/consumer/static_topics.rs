@@ -41,8 +41,10 @@ fn send(producer: &Producer, numbers: std::ops::Range<usize>) -> BTreeSet<String
     for number in numbers.clone() {
         let message = Message::new("T", number.to_string());
         eventually("it is stored", || {
-            let queue = queue((number % 4) as i32);
-            producer.prepare(&message).queue(queue).send().is_ok()
+            let prepared = producer.prepare(&message);
+            let prepared = prepared.queue(queue((number % 4) as i32));
+            // One that is only late must not be sent twice.
+            prepared.timeout(PATIENCE).send().is_ok()
         });
     }
     numbers.map(|number| number.to_string()).collect()
@@ -415,6 +417,7 @@ fn a_group_is_reset_while_it_has_no_member() {
         assert!(error.contains("no member of the group"), "{error}");
     }
     assert!(consumer.shutdown_within(PATIENCE).is_clean());
+    eventually("gone", || cluster.group("g").members().is_empty());
     group.reset("T", ResetTo::End).expect("no member");
     let (_, ends) = offsets(&producer);
     assert_eq!(ends, [10_000, 10_000, 2, 2]);

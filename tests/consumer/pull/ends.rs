@@ -8,7 +8,7 @@ use rocketmq_blocking::ErrorKind;
 use rocketmq_blocking::consumer::{PulledMessage, Seek};
 
 use super::{consumer, mark, poll, queue, send, start};
-use crate::support::{PATIENCE, cluster, ms, producer};
+use crate::support::{PATIENCE, cluster, eventually, ms, producer};
 
 #[test]
 fn a_shutdown_ends_waiting_polls() {
@@ -98,7 +98,8 @@ fn dropping_the_last_handle_commits_marked_messages() {
     let messages = consumer.messages().take(5);
     mark(messages.map(|message| message.expect("no error")));
     drop(consumer);
-    assert_eq!(cluster.group("g").committed(&queue(0)), Some(5));
-    let members = cluster.group("g").members();
-    assert!(members.is_empty());
+    eventually("committed", || {
+        cluster.group("g").committed(&queue(0)) == Some(5)
+    });
+    eventually("gone", || cluster.group("g").members().is_empty());
 }

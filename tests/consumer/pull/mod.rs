@@ -32,7 +32,8 @@ fn queue(id: i32) -> MessageQueue {
 fn send(producer: &Producer, queue: &MessageQueue, numbers: impl IntoIterator<Item = usize>) {
     for number in numbers {
         let message = Message::new("T", number.to_string());
-        let sent = producer.prepare(&message).queue(queue.clone()).send();
+        let prepared = producer.prepare(&message).queue(queue.clone());
+        let sent = prepared.timeout(PATIENCE).send();
         assert!(sent.is_ok(), "{sent:?}");
     }
 }

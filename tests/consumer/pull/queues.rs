@@ -60,7 +60,8 @@ fn a_seek_does_not_wait_for_a_parked_request() {
     drop(poll(&consumer, 5));
     consumer.seek(&queue(0), Seek::Start).expect("a seek");
     drop(poll(&consumer, 5));
-    assert!(before.elapsed() < Duration::from_secs(5));
+    // It is held for 15 s.
+    assert!(before.elapsed() < Duration::from_secs(10));
     consumer.shutdown();
 }
 
@@ -158,8 +159,9 @@ fn two_members_share_the_queues_and_marks_count_until_a_queue_is_gone() {
         .collect();
     // Marks count while the queue is given up.
     assert!(polled.into_iter().all(PulledMessage::done));
-    eventually("divided", || second.assignment().len() == 2);
-    assert_eq!(first.assignment().len(), 2);
+    eventually("divided", || {
+        second.assignment().len() == 2 && first.assignment().len() == 2
+    });
     let committed = |queue: &MessageQueue| cluster.group("g").committed(queue) == Some(5);
     eventually("committed", || given.iter().all(committed));
     assert!(losses.is_empty());

@@ -8,7 +8,7 @@ use rocketmq_blocking::{Client, ClientOptions, ErrorKind};
 
 use super::{LONG, ack, consumer, receive, start};
 use crate::common::send;
-use crate::support::{PATIENCE, cluster, ms, producer};
+use crate::support::{PATIENCE, cluster, eventually, ms, producer};
 
 #[test]
 fn brokers_know_the_member_and_hear_of_its_end() {
@@ -17,8 +17,9 @@ fn brokers_know_the_member_and_hear_of_its_end() {
     let known = || cluster.group("g").members() == [consumer.client_id()];
     assert!(cluster.wait_until(PATIENCE, known));
     assert!(consumer.shutdown_within(PATIENCE).is_clean());
-    assert!(cluster.group("g").members().is_empty());
-    assert_eq!(cluster.requests(&On::Unregister).len(), 1);
+    eventually("gone", || cluster.group("g").members().is_empty());
+    let told = cluster.wait_for_requests(&On::Unregister, 1, PATIENCE);
+    assert_eq!(told.len(), 1);
     assert!(consumer.shutdown_within(ms(0)).is_clean(), "again");
 }
 
@@ -89,7 +90,7 @@ fn the_last_handle_ends_the_consumer_and_messages_are_no_handles() {
     drop(consumer.clone());
     ack(&received[0]);
     drop(consumer);
-    assert!(cluster.group("g").members().is_empty());
+    eventually("gone", || cluster.group("g").members().is_empty());
 }
 
 #[test]
@@ -108,5 +109,5 @@ fn a_client_that_is_shut_down_ends_its_consumers() {
     assert!(client.shutdown_within(PATIENCE).is_clean());
     let error = waiting.join().expect("no panic").expect_err("closed");
     assert_eq!(error.kind(), ErrorKind::Closed);
-    assert!(cluster.group("g").members().is_empty());
+    eventually("gone", || cluster.group("g").members().is_empty());
 }

@@ -25,6 +25,9 @@ const LONG: Duration = Duration::from_secs(600);
 /// Soon over, and yet longer than an answer takes on a loaded machine.
 const SHORT: Duration = Duration::from_secs(2);
 
+/// Over within a test, for messages that are handed out or settled before, also on a loaded machine.
+const MEDIUM: Duration = Duration::from_secs(4);
+
 fn consumer(cluster: &Cluster) -> SimpleConsumerBuilder {
     SimpleConsumer::builder("g")
         .name_server(cluster.name_server())

@@ -6,7 +6,7 @@ use std::time::Instant;
 use rocketmq_blocking::embedded::{Cluster, Fault, On};
 use rocketmq_blocking::{Message, MessageQueue, Producer, SimpleConsumer};
 
-use super::{LONG, SHORT, ack, consumer, nothing_comes, receive, start};
+use super::{LONG, MEDIUM, SHORT, ack, consumer, nothing_comes, receive, start};
 use crate::support::{PATIENCE, cluster, eventually, ms, producer};
 
 fn ordered(cluster: &Cluster) -> SimpleConsumer {
@@ -17,7 +17,8 @@ fn send(producer: &Producer, numbers: impl IntoIterator<Item = usize>) {
     for number in numbers {
         let queue = MessageQueue::new("T", "broker-a", 0);
         let message = Message::new("T", number.to_string());
-        let sent = producer.prepare(&message).queue(queue).send();
+        let prepared = producer.prepare(&message).queue(queue);
+        let sent = prepared.timeout(PATIENCE).send();
         assert!(sent.is_ok(), "{sent:?}");
     }
 }
@@ -51,7 +52,7 @@ fn what_is_not_acked_comes_again_before_what_follows() {
     let cluster = cluster();
     send(&producer(&cluster), 0..4);
     let consumer = ordered(&cluster);
-    let first = consumer.receive(2, SHORT).expect("no error");
+    let first = consumer.receive(2, MEDIUM).expect("no error");
     assert_eq!(numbers(&first), [0, 1]);
     ack(&first[0]);
     let again = consumer.receive(32, LONG).expect("no error");
@@ -94,8 +95,8 @@ fn a_message_is_hidden_for_longer_and_given_back_in_order() {
     let cluster = cluster();
     send(&producer(&cluster), 0..2);
     let consumer = ordered(&cluster);
-    let first = consumer.receive(1, SHORT).expect("no error");
-    let over = first[0].expires_at() + ms(400);
+    let first = consumer.receive(1, MEDIUM).expect("no error");
+    let over = first[0].expires_at() + ms(1_000);
     let _ = first[0].extend(LONG).expect("no error");
     eventually("its first time is over", || Instant::now() >= over);
     nothing_comes(&consumer);

@@ -10,7 +10,7 @@ use rocketmq_blocking::{
     ClientOptions, ErrorKind, Filter, ResponseCode, SimpleConsumer, StartFrom,
 };
 
-use super::{LONG, bodies, consumer, receive, start};
+use super::{LONG, SHORT, bodies, consumer, receive, start};
 use crate::common::send;
 use crate::support::{PATIENCE, brokers, cluster, ms, producer};
 
@@ -154,7 +154,7 @@ fn a_receive_from_brokers_that_all_fail_ends_with_a_failure() {
         for broker in cluster.brokers() {
             broker.kill();
         }
-        let error = consumer.receive_within(1, LONG, ms(200)).expect_err("down");
+        let error = consumer.receive_within(1, LONG, SHORT).expect_err("down");
         let kinds = [
             ErrorKind::Connect,
             ErrorKind::Disconnected,

@@ -7,7 +7,7 @@ use rocketmq_blocking::embedded::{Cluster, On};
 use rocketmq_blocking::protocol::code::request;
 use rocketmq_blocking::protocol::{Command, HeaderFormat};
 
-use super::{LONG, ack, consumer, nothing_comes, receive, start};
+use super::{LONG, MEDIUM, ack, consumer, nothing_comes, receive, start};
 use crate::common::send;
 use crate::support::{captures, cluster, producer};
 
@@ -87,8 +87,8 @@ fn names_are_in_the_namespace_on_the_wire_and_only_there() {
     let message = rocketmq_blocking::Message::new("T", "one");
     assert!(producer.send(&message).is_ok());
     let consumer = start(consumer(&cluster).namespace("space"));
-    for times in 0..2 {
-        let received = receive(&consumer, 1, super::SHORT);
+    for (times, invisible) in [(0, MEDIUM), (1, LONG)] {
+        let received = receive(&consumer, 1, invisible);
         assert_eq!(received[0].topic(), "T");
         assert_eq!(received[0].queue().expect("a queue").topic(), "T");
         assert_eq!(received[0].reconsume_times(), times);
