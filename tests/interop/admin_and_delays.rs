@@ -237,9 +237,13 @@ fn delivered(producer: &Producer, topic: &str, receipt: &SendReceipt) -> i64 {
     found.store_timestamp()
 }
 
-fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+fn ms(time: SystemTime) -> i64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap();
     i64::try_from(since.as_millis()).unwrap()
+}
+
+fn now_ms() -> i64 {
+    ms(SystemTime::now())
 }
 
 #[test]
@@ -247,19 +251,18 @@ fn now_ms() -> i64 {
 fn delayed_messages_are_not_early() {
     let producer = producer("delays");
     let message = Message::new("Delayed", "x");
-    let mut schedules = vec![(message.clone().delay_level(1), 1000)];
+    let mut sent = Vec::new();
+    let mut send = |due: i64, message: Message| {
+        sent.push((due, producer.send(&message).unwrap()));
+    };
+    send(now_ms() + 1000, message.clone().delay_level(1));
     if is_version_5() {
-        schedules.push((
-            message.clone().deliver_after(Duration::from_millis(1500)),
-            1500,
-        ));
+        let later = message.clone().deliver_after(Duration::from_millis(1500));
+        send(now_ms() + 1500, later);
+        // It does not depend on when the send begins.
         let at = SystemTime::now() + Duration::from_secs(2);
-        schedules.push((message.clone().deliver_at(at), 1900));
+        send(ms(at), message.deliver_at(at));
     }
-    let sent: Vec<_> = schedules
-        .into_iter()
-        .map(|(message, delay)| (now_ms() + delay, producer.send(&message).unwrap()))
-        .collect();
     for (due, receipt) in &sent {
         let at = delivered(&producer, "Delayed", receipt);
         assert!(at >= *due, "{} ms early", due - at);

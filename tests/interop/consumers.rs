@@ -93,10 +93,13 @@ fn a_message_that_failed_comes_again_and_the_last_time_it_is_a_dead_letter() {
     assert_eq!(again.message_id(), first.message_id());
     eventually("a dead letter", || consumer.stats().dead_lettered == 1);
     assert!(consumer.shutdown_within(PATIENCE).is_clean());
-    // The topic reaches the name server a moment later.
+    // The topic reaches the name server a moment later, and the message the index.
     let dead = || producer.admin().subscribe_queues(&format!("%DLQ%{group}"));
     eventually("its topic", || dead().is_ok());
-    assert_eq!(producer.admin().max_offset(&dead().unwrap()[0]).unwrap(), 1);
+    let queue = &dead().unwrap()[0];
+    eventually("one can be read", || {
+        producer.admin().max_offset(queue).unwrap() == 1
+    });
 }
 
 #[test]
@@ -127,7 +130,7 @@ fn each_message_of_a_batch_has_its_own_result() {
     let again = [0, 5, 10, 15].map(|n| (n, 1));
     let expected: BTreeSet<_> = (0..20).map(|n| (n, 0)).chain(again).collect();
     assert_eq!(got, expected);
-    assert_eq!(consumer.stats().sent_back, 4);
+    eventually("all are counted", || consumer.stats().sent_back == 4);
     assert!(consumer.shutdown_within(PATIENCE).is_clean());
     assert!(messages.is_empty());
 }

@@ -278,7 +278,7 @@ fn a_damaged_message_is_skipped_or_becomes_a_dead_letter_if_that_is_set() {
 #[test]
 #[ignore = "needs real servers: tests/rocketmq/all.sh VERSION"]
 fn a_damaged_message_that_is_popped_is_not_handed_out_until_its_broker_has_copied_it() {
-    const HIDDEN: Duration = Duration::from_secs(3);
+    const HIDDEN: Duration = Duration::from_secs(10);
     let server = Server::from_env();
     if server.version != Version::V5 {
         return;

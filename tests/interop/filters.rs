@@ -6,10 +6,10 @@ use crossbeam_channel::{Receiver, unbounded};
 use rocketmq_blocking::consumer::{AckStatus, PushConsumerBuilder};
 use rocketmq_blocking::{
     ErrorKind, Filter, Message, MessageQueue, Producer, PullConsumer, PushConsumer, ResponseCode,
-    Retry, SimpleConsumer, StartFrom,
+    Retry, SendReceipt, SimpleConsumer, StartFrom,
 };
 
-use crate::servers::{PATIENCE, Server, Version, env, eventually};
+use crate::servers::{PATIENCE, Server, Version, env, eventually, refused, wait_until_readable};
 
 const COUNT: usize = 20;
 
@@ -21,16 +21,17 @@ fn server() -> Server {
 
 /// Messages with numbers: even ones have a tag, and all have a property `n`.
 fn send(producer: &Producer, topic: &str) {
-    for n in 0..COUNT {
+    let send = |n: usize| {
         let message = Message::new(topic, n.to_string()).property("n", n.to_string());
         let message = match n % 4 {
             0 => message.tag("fours"),
             2 => message.tag("twos"),
             _ => message,
         };
-        let sent = producer.send(&message);
-        assert!(sent.is_ok(), "{sent:?}");
-    }
+        producer.send(&message).expect("stored")
+    };
+    let sent: Vec<SendReceipt> = (0..COUNT).map(send).collect();
+    wait_until_readable(&producer.admin(), &sent);
 }
 
 /// A new group.
@@ -145,8 +146,10 @@ fn sql_that_the_broker_cannot_read_is_an_error_of_the_start() {
     let topic = "FiltersWrong";
     let producer = server.producer("filters-wrong-send").start().unwrap();
     send(&producer, topic);
-    let wrong = consumer(&server, "filters-wrong", topic, Filter::sql("n >"));
-    let error = wrong.start(|_| Ok(())).unwrap_err();
+    let error = refused(|| {
+        let wrong = Filter::sql("n >");
+        consumer(&server, "filters-wrong", topic, wrong).start(|_| Ok(()))
+    });
     assert_eq!(error.kind(), ErrorKind::Config);
     let code = Some(ResponseCode::SUBSCRIPTION_PARSE_FAILED);
     assert_eq!(error.response_code(), code, "{error}");

@@ -141,7 +141,12 @@ fn all_a_topic_or_a_queue_can_be_paused_and_its_messages_come_after_that() {
     group.send();
     group.come(&["A0", "A1", "B0", "B1"]);
 
-    let assigned = paused.assignment();
+    // The queue of retries may come later.
+    let of_topics = || {
+        let queues = paused.assignment().into_iter();
+        queues.filter(|queue| !queue.is_retry()).collect::<Vec<_>>()
+    };
+    let assigned = of_topics();
     paused.pause();
     eventually("all is paused", || {
         let queues = paused.describe().queues;
@@ -153,7 +158,7 @@ fn all_a_topic_or_a_queue_can_be_paused_and_its_messages_come_after_that() {
     paused.resume_topic(other.name);
     group.send();
     group.come(&[]);
-    assert_eq!(paused.assignment(), assigned);
+    assert_eq!(of_topics(), assigned);
     assert_eq!(other.members("flow-paused"), [paused.client_id()]);
     paused.resume();
     group.come(&["A0", "A0", "A1", "A1", "B0", "B0", "B1", "B1"]);
@@ -262,11 +267,15 @@ fn a_shutdown_waits_for_handlers_or_names_what_they_have_and_the_member_is_gone(
     // The other message was fetched, and no handler had it.
     assert!(seen.is_empty());
     assert_eq!(topic.committed(group), [1]);
-    assert_eq!(topic.members(group), [""; 0]);
+    eventually("the broker knows no member", || {
+        topic.members(group).is_empty()
+    });
 
     let (second, seen, _shut) = member(1);
     assert_eq!(take(&seen, 1), ["1"]);
-    let report = second.shutdown_within(Duration::from_secs(5));
+    let _may_be_incomplete = second.shutdown_within(Duration::from_secs(5));
+    // That of the end, which a busy machine may reach later.
+    let report = second.shutdown_within(Duration::from_secs(2));
     assert_eq!(report.running, [(topic.queue(0), 1)], "{report}");
     assert!(!report.is_clean());
     assert_eq!(topic.committed(group), [1]);

@@ -114,7 +114,7 @@ fn run(name: &str, messages: u32, is_ordered: bool) -> Report {
     let expected = Expected {
         is_ordered,
         // A second, and what a loaded machine adds.
-        commits_within: 3 * SECOND,
+        commits_within: 6 * SECOND,
         // Offsets are written each 5 s.
         broker_forgets: 7 * SECOND,
         takeover_within: 15 * SECOND,

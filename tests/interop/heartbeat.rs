@@ -1,5 +1,7 @@
 //! A broker's knowledge of its connected producers.
 
+use std::time::Duration;
+
 use rocketmq_blocking::protocol::{HeaderFormat, frame};
 use rocketmq_blocking::{Client, ClientOptions, Message, Producer};
 
@@ -40,18 +42,19 @@ fn a_producer_is_listed_after_its_first_send_and_gone_after_shutdown() {
 fn one_of_two_producers_on_a_client_unregisters_separately() {
     let server = Server::from_env();
     let broker = &server.brokers[0].address;
-    let client = Client::start(
-        ClientOptions::new()
-            .name_server(&server.name_server)
-            .instance_name("shared"),
-    )
-    .unwrap();
+    // Timeouts that a busy machine does not reach.
+    let unhurried = Duration::from_secs(15);
+    let options = ClientOptions::new().name_server(&server.name_server);
+    let options = options.instance_name("shared").api_timeout(unhurried);
+    let client = Client::start(options).unwrap();
     let listed = |group: &str| -> Vec<String> {
         let connections = wire::producers(broker, group);
         connections.into_iter().map(|c| c.client_id).collect()
     };
-    let [one, two] = ["heartbeat-one", "heartbeat-two"]
-        .map(|group| Producer::builder(group).client(&client).start().unwrap());
+    let [one, two] = ["heartbeat-one", "heartbeat-two"].map(|group| {
+        let producer = Producer::builder(group).client(&client);
+        producer.send_timeout(unhurried).start().unwrap()
+    });
     let receipt = one.send(&Message::new("HeartbeatShared", "x"));
     assert_eq!(receipt.unwrap().attempts(), 1);
     for group in [one.group(), two.group()] {

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, unbounded};
 use rocketmq_blocking::consumer::{Allocation, PushConsumerBuilder};
-use rocketmq_blocking::{Message, MessageQueue, Producer, PullConsumer, PushConsumer, StartFrom};
+use rocketmq_blocking::{
+    Message, MessageQueue, Producer, PullConsumer, PushConsumer, Result, StartFrom,
+};
 
 use crate::servers::peer::{Peer, names};
 use crate::servers::{self, PATIENCE, Server, eventually, wire, within};
@@ -36,6 +38,15 @@ fn every_kind_of_consumer_gets_what_java_sends_once() {
     let topic = "JavaSends";
     let mut java = Peer::start(&server.name_server);
     java.ask(&format!("send {topic} 0 {COUNT}"));
+    // Brokers index what they have confirmed a moment later, and so does the name server hear of the topic.
+    let looking = server.producer("java-sends-look").start().unwrap();
+    eventually("all can be read", || {
+        let admin = looking.admin();
+        let queues = admin.subscribe_queues(topic).unwrap_or_default();
+        let ends = queues.iter().map(|queue| admin.max_offset(queue));
+        ends.sum::<Result<i64>>()
+            .is_ok_and(|all| all == COUNT as i64)
+    });
     let (seen, pushed) = unbounded();
     let push = consumer(&server, "java-sends-push", topic)
         .start(move |message| {

@@ -12,7 +12,7 @@ use rocketmq_blocking::{
 };
 
 use crate::servers::stored::{Sent, check};
-use crate::servers::{PATIENCE, Server, env, eventually, kinds, wire};
+use crate::servers::{PATIENCE, Server, env, eventually, kinds, refused, wire};
 use crate::support::files::Folder;
 
 /// Timeouts that a busy machine does not reach.
@@ -219,17 +219,18 @@ fn requests_that_a_proxy_does_not_serve_fail_with_a_clear_error() {
     let keyed = Message::new(topic, "keyed");
     let keyed = producer.prepare(&keyed).sharding_key("key").send();
     let lost = producer.send(&Message::new("ProxyMissing", "lost"));
-    for refused in [keyed, lost] {
-        let error = refused.expect_err("the type is wrong");
+    for sent in [keyed, lost] {
+        let error = sent.expect_err("the type is wrong");
         let code = ResponseCode::MESSAGE_ILLEGAL;
         assert_eq!(error.response_code(), Some(code), "{error}");
         assert!(error.to_string().contains("TopicMessageType"), "{error}");
     }
 
     // POP, by itself.
-    let simple = SimpleConsumer::builder("proxy-refuses-simple").options(options());
-    let error = simple.subscribe(topic, "*").start().map(drop);
-    let error = error.expect_err("no POP");
+    let error = refused(|| {
+        let simple = SimpleConsumer::builder("proxy-refuses-simple").options(options());
+        simple.subscribe(topic, "*").start()
+    });
     let code = ResponseCode::REQUEST_CODE_NOT_SUPPORTED;
     assert_eq!(error.response_code(), Some(code), "{error}");
     for part in ["a proxy has none", "PushConsumer"] {

@@ -7,10 +7,10 @@ use std::time::{Duration, SystemTime};
 use crossbeam_channel::{Receiver, unbounded};
 use rocketmq_blocking::consumer::{PullConsumerBuilder, PulledMessage, Seek};
 use rocketmq_blocking::{
-    ErrorKind, Message, MessageQueue, Producer, PullConsumer, PushConsumer, StartFrom,
+    ErrorKind, Message, MessageQueue, Producer, PullConsumer, PushConsumer, SendReceipt, StartFrom,
 };
 
-use crate::servers::{PATIENCE, Server, Version, eventually, wire};
+use crate::servers::{PATIENCE, Server, Version, eventually, wait_until_readable, wire};
 use crate::support::files::Folder;
 
 fn consumer(server: &Server, group: &str) -> PullConsumerBuilder {
@@ -27,14 +27,13 @@ fn queues(topic: &str) -> Vec<MessageQueue> {
 /// Into the queues in turn.
 fn send(producer: &Producer, topic: &str, numbers: Range<usize>) {
     let queues = queues(topic);
-    for n in numbers {
+    let send = |n: usize| {
         let message = Message::new(topic, n.to_string());
-        let sent = producer
-            .prepare(&message)
-            .queue(queues[n % 4].clone())
-            .send();
-        assert!(sent.is_ok(), "{sent:?}");
-    }
+        let prepared = producer.prepare(&message).queue(queues[n % 4].clone());
+        prepared.send().expect("stored")
+    };
+    let sent: Vec<SendReceipt> = numbers.map(send).collect();
+    wait_until_readable(&producer.admin(), &sent);
 }
 
 /// Sends a number whose time no other message of the queue has. Returns that time: for others, brokers 4.x take the

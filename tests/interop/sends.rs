@@ -1,7 +1,7 @@
 //! Messages to a broker that creates topics on demand are stored as they were sent.
 
 use std::collections::HashSet;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crossbeam_channel::unbounded;
 use rocketmq_blocking::producer::ProducerBuilder;
@@ -298,6 +298,11 @@ fn many_threads_share_a_producer_and_lose_nothing() {
     check(server.version, &sent, &server.read_back(topic, sent.len()));
 }
 
+fn ms(time: SystemTime) -> i64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap();
+    i64::try_from(since.as_millis()).unwrap()
+}
+
 #[test]
 #[ignore = "needs real servers: tests/rocketmq/all.sh VERSION"]
 fn scheduled_messages_are_delivered_when_they_are_due() {
@@ -306,23 +311,24 @@ fn scheduled_messages_are_delivered_when_they_are_due() {
     let producer = server.producer("interop-scheduled").start().unwrap();
     let later = Duration::from_millis(2500);
     let message = |text: &str| Message::new(topic, text).tag("later");
-    let mut messages = vec![(message("level 1").delay_level(1), 1000)];
+    // Each with its delay, which begins with its birth or at a time.
+    let mut messages = vec![(message("level 1").delay_level(1), None, 1000)];
     // 4.9 knows no times, and would deliver at once.
     if server.version == Version::V5 {
-        messages.push((message("after").deliver_after(later), 2500));
-        let due = std::time::SystemTime::now() + later;
-        messages.push((message("at").deliver_at(due), 2000));
+        messages.push((message("after").deliver_after(later), None, 2500));
+        let now = SystemTime::now();
+        messages.push((message("at").deliver_at(now + later), Some(now), 2500));
     }
     let mut ids = Vec::new();
-    for (message, _) in &messages {
+    for (message, ..) in &messages {
         ids.push(producer.send(message).unwrap().message_id().to_owned());
     }
     let stored = server.read_back(topic, messages.len());
-    for ((message, delay), id) in messages.iter().zip(ids) {
+    for ((message, from, delay), id) in messages.iter().zip(ids) {
         let found = stored.iter().find(|stored| stored.msg_id == id).unwrap();
         assert_eq!(found.body, message.body());
         assert_eq!(found.tags.as_deref(), Some("later"));
-        let waited = found.store_timestamp - found.born_timestamp;
+        let waited = found.store_timestamp - from.map_or(found.born_timestamp, ms);
         assert!(waited >= *delay, "{}: after {waited} ms", found.text());
     }
 }

@@ -11,7 +11,7 @@ use rocketmq_blocking::{
 };
 
 use crate::servers::mortal::Mortal;
-use crate::servers::{PATIENCE, Server, env, eventually, wire};
+use crate::servers::{PATIENCE, Server, env, eventually, wire, within};
 
 const TOPIC: &str = "Slave";
 const GROUP: &str = "slave";
@@ -123,7 +123,9 @@ fn a_slave_is_read_from_when_it_is_suggested_and_while_its_master_is_down() {
 
     // The slave had the commits, and the master gets them when it is back.
     broker.start();
-    eventually("the master has the offsets", || committed(150));
+    within(4 * PATIENCE, "the master has the offsets", || {
+        committed(150)
+    });
     send(&producer, 600..700);
     handled(700);
     assert!(consumer.shutdown_within(PATIENCE).is_clean());

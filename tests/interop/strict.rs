@@ -147,8 +147,8 @@ fn the_number_of_queues_may_change_under_load_and_no_error_reaches_a_sender() {
     let topic = "StrictResized";
     wire::create_topic(broker, topic, 8, 6);
     // The name server gets the change a moment later, or more on a busy machine.
-    let setup = server.producer("strict-resized").retries(5);
-    let producer = setup.async_retries(5).start().unwrap();
+    let setup = server.producer("strict-resized").retries(50);
+    let producer = setup.async_retries(50).start().unwrap();
     let message = Message::new(topic, "x");
     let _ = first_receipt(&producer, &message);
     let (sent, over) = (AtomicUsize::new(1), AtomicBool::new(false));

@@ -12,7 +12,7 @@ use rocketmq_blocking::{Message, MessageQueue, Producer, PushConsumer, StartFrom
 use crate::ledger::member::Settings;
 use crate::ledger::record::{Outcome, Record, What};
 use crate::servers::peer::Peer;
-use crate::servers::{PATIENCE, Server, eventually, wire};
+use crate::servers::{PATIENCE, Server, eventually, wire, within};
 
 const QUEUES: i32 = 6;
 const TOPIC: &str = "Takeover";
@@ -139,7 +139,9 @@ fn the_queues_of_a_killed_member_are_taken_by_java_and_by_ours_and_nothing_is_lo
             |n: &u64| seen.done.contains(n) || of_java.contains_key(n) || ours.contains_key(n);
         (0..900).filter(|n| !is_there(n)).count()
     };
-    eventually("nothing is lost", || missing(&note_java(&java)) == 0);
+    within(2 * PATIENCE, "nothing is lost", || {
+        missing(&note_java(&java)) == 0
+    });
     println!("all there after {:?}", kill.elapsed());
     assert!(consumer.shutdown_within(PATIENCE).is_clean());
     java.end();

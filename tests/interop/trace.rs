@@ -100,13 +100,13 @@ fn javas_decoder_reads_the_records_of_producers_and_consumers() {
         assert!(simple.shutdown_within(PATIENCE).is_clean());
         count += 2;
     }
-    // What waits is sent at the end.
+    // A member that ends sends what waits, in the time that is left: the others are asked for it before.
+    let records = records(&server, &id, count);
     assert!(producer.shutdown_within(PATIENCE).is_clean());
     assert!(concurrent.shutdown_within(PATIENCE).is_clean());
     assert!(ordered.shutdown_within(PATIENCE).is_clean());
     assert!(pull.shutdown_within(PATIENCE).is_clean());
 
-    let records = records(&server, &id, count);
     let stored: Vec<&Value> = records.iter().filter(|r| r["type"] == "Pub").collect();
     assert_eq!(stored.len(), 1, "{records:#?}");
     assert_eq!(

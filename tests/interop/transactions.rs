@@ -18,7 +18,7 @@ use rocketmq_blocking::{
 };
 use serde_json::Value;
 
-use crate::servers::{env, java_process, printed, read_back};
+use crate::servers::{env, java_process, printed, read_back, wire, within};
 
 /// Only a failing test waits this long.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -36,7 +36,7 @@ fn tags(messages: &[Value]) -> BTreeMap<&str, usize> {
 }
 
 /// Long enough for the broker to ask again, if it were to.
-const TWO_ROUNDS: Duration = Duration::from_secs(5);
+const TWO_ROUNDS: Duration = Duration::from_secs(12);
 
 #[test]
 #[ignore = "needs real servers: tests/rocketmq/all.sh VERSION"]
@@ -174,19 +174,19 @@ fn a_java_replier_answers_our_requests() {
     let topic = "InteropRequests";
     let name_server = env("ROCKETMQ_NAME_SERVER");
     let producer = asker();
-    // Makes the topic, and is one of those that are answered too late.
-    let start = Instant::now();
+    // The request has time for little more than its wait.
+    wire::create_topic(&env("ROCKETMQ_BROKER"), topic, 4, 6);
+    within(PATIENCE, "the topic has a route", || {
+        producer.admin().publish_queues(topic).is_ok()
+    });
+    // One that is answered too late.
+    let (start, most) = (Instant::now(), Duration::from_secs(3));
     let question = Message::new(topic, "early");
-    let error = producer
-        .request(&question, Duration::from_millis(700))
-        .unwrap_err();
+    let error = producer.request(&question, most).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
     assert_eq!(error.fate(), SendFate::MaybeStored);
     let late = start.elapsed();
-    assert!(
-        late >= Duration::from_millis(700) && late < Duration::from_secs(3),
-        "{late:?}"
-    );
+    assert!(late >= most && late < Duration::from_secs(15), "{late:?}");
 
     let replier = java_process(
         "JavaReplier.java",
@@ -306,17 +306,16 @@ fn the_embedded_cluster_plays_both_for_the_java_client() {
     }
     let text = printed(program);
     assert!(text.contains("asked FromJava unknown"), "{text}");
-    let states: Vec<_> = cluster
-        .transactions()
-        .iter()
-        .map(|one| one.state())
-        .collect();
     let expected = [
         TransactionState::Commit,
         TransactionState::Rollback,
         TransactionState::Commit,
     ];
-    assert_eq!(states, expected);
+    // The last answer is oneway: it may come after the end of the program that has sent it.
+    within(PATIENCE, "all have ended as Java said", || {
+        let all = cluster.transactions();
+        all.iter().map(|one| one.state()).eq(expected)
+    });
     assert_eq!(cluster.message_count("FromJava"), 2);
 
     let stored = cluster.subscribe();

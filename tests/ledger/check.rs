@@ -201,18 +201,24 @@ impl Report {
         // What brokers confirmed, when and to whom; a killed one may have forgotten the last of it.
         let mut confirmed: HashMap<&Queue, Vec<(Micros, &str, i64)>> = HashMap::new();
         let mut owned: HashMap<(&str, &Queue), Micros> = HashMap::new();
+        let mut killed: HashMap<&str, Micros> = HashMap::new();
         for record in &history.records {
             match &record.what {
                 What::Commit {
                     member,
                     queue,
                     offset,
-                    ..
+                    sent,
                 } => {
-                    let of_it = confirmed.entry(queue).or_default();
-                    of_it.push((record.at, member, *offset));
+                    // The last answers of a killed one may be written down after its death.
+                    let death = killed.get(&*queue.broker);
+                    if death.is_none_or(|death| sent > death) {
+                        let of_it = confirmed.entry(queue).or_default();
+                        of_it.push((record.at, member, *offset));
+                    }
                 }
                 What::BrokerKilled { broker } => {
+                    killed.insert(broker, record.at);
                     let of_it = confirmed.iter_mut();
                     for (_, commits) in of_it.filter(|(queue, _)| queue.broker == *broker) {
                         commits.retain(|(at, ..)| *at + expected.broker_forgets < record.at);
@@ -284,10 +290,16 @@ impl Report {
     }
 
     fn fallen(&mut self, history: &History) {
-        let mut highest: HashMap<&Queue, i64> = HashMap::new();
+        let (mut highest, mut down) = (HashMap::<&Queue, i64>::new(), BTreeSet::new());
         for record in &history.records {
             match &record.what {
-                What::BrokerKilled { broker } => highest.retain(|queue, _| queue.broker != *broker),
+                What::BrokerKilled { broker } => {
+                    down.insert(&**broker);
+                    highest.retain(|queue, _| queue.broker != *broker);
+                }
+                What::BrokerBack { broker } => drop(down.remove(&**broker)),
+                // Its last answer may be written down after its death.
+                What::Offset { queue, .. } if down.contains(&*queue.broker) => {}
                 What::Offset { queue, offset } => {
                     let before = highest.insert(queue, *offset).unwrap_or(0);
                     if before > *offset {

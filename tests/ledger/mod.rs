@@ -3,12 +3,14 @@
 //! reading order:
 //!
 //! - `record`: what is written down
-//! - `check`: what may not be in it; `copies`: why a message came more than once
+//! - `check`: what may not be in it; `copies`: why a message came more than once; `last_answers`: what of a killed
+//!   broker is written down late
 //! - `member`: a member, in a process of its own
 //! - `run`: members that come, go and die, and brokers that die, under load
 
 pub mod check;
 pub mod copies;
+mod last_answers;
 pub mod member;
 pub mod record;
 pub mod run;

@@ -65,7 +65,7 @@ public class JavaConsume {
         }
         consumer.start();
         boolean done = open.await(PATIENCE_S, TimeUnit.SECONDS);
-        Thread.sleep(200); // what was done is committed at shutdown only if its thread has said so
+        Thread.sleep(2_000); // what was done is committed at shutdown only if its thread has said so
         consumer.shutdown();
         return done;
     }

@@ -19,6 +19,7 @@ public class JavaRequester {
         DefaultMQProducer producer = new DefaultMQProducer("JavaRequester");
         producer.setNamesrvAddr(args[0]);
         producer.setInstanceName("javarequester" + ProcessHandle.current().pid());
+        producer.setMqClientApiTimeout(15_000); // a busy machine takes longer than the 3 s that it has
         producer.start();
         try {
             Message request = new Message(args[1], args[2].getBytes(StandardCharsets.UTF_8));

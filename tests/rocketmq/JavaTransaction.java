@@ -26,6 +26,8 @@ public class JavaTransaction {
         TransactionMQProducer producer = new TransactionMQProducer("JavaTransaction");
         producer.setNamesrvAddr(args[0]);
         producer.setInstanceName("javatransaction" + ProcessHandle.current().pid());
+        producer.setSendMsgTimeout(15_000);
+        producer.setMqClientApiTimeout(15_000); // a busy machine takes longer than the 3 s that both have
         producer.setTransactionListener(new TransactionListener() {
             @Override
             public LocalTransactionState executeLocalTransaction(Message message, Object arg) {
@@ -52,7 +54,7 @@ public class JavaTransaction {
             line(body + " " + producer.sendMessageInTransaction(message, null).getSendStatus());
         }
         boolean ok = asked.await(60, TimeUnit.SECONDS);
-        Thread.sleep(300); // the answer is sent oneway, on a thread of the client's
+        Thread.sleep(2_000); // the answer is sent oneway, on a thread of the client's
         producer.shutdown();
         System.exit(ok ? 0 : 1);
     }

@@ -169,7 +169,8 @@ start_broker() { # NAME [BROKER]: with a BROKER its slave
   local role=(brokerId=0)
   [[ -z ${2:-} ]] || role=(brokerId=1 brokerRole=SLAVE)
   # small files, so that an empty store is quick to make; a fuller disk than usual must not
-  # stop the broker; both spellings of "mapped", since 4.9 knows the older one
+  # stop the broker; both spellings of "mapped", since 4.9 knows the older one; what a busy
+  # machine leaves in the broker's queue for long, or takes long to store, is not refused
   # shellcheck disable=SC2086
   printf '%s\n' brokerClusterName=DefaultCluster "brokerName=${2:-$1}" "listenPort=$port" \
     "haListenPort=$((port + 1))" bindAddress=127.0.0.1 brokerIP1=127.0.0.1 brokerIP2=127.0.0.1 \
@@ -177,7 +178,7 @@ start_broker() { # NAME [BROKER]: with a BROKER its slave
     "storePathCommitLog=$dir/$1/store/commitlog" mappedFileSizeCommitLog=67108864 \
     mapedFileSizeCommitLog=67108864 mappedFileSizeConsumeQueue=600000 mapedFileSizeConsumeQueue=600000 \
     maxIndexNum=100000 maxHashSlotNum=50000 diskMaxUsedSpaceRatio=98 flushDiskType=ASYNC_FLUSH \
-    autoCreateTopicEnable=true ${ROCKETMQ_BROKER_CONF:-} "${role[@]}" >"$dir/conf"
+    autoCreateTopicEnable=true waitTimeMillsInSendQueue=30000 osPageCacheBusyTimeOutMills=30000 ${ROCKETMQ_BROKER_CONF:-} "${role[@]}" >"$dir/conf"
   start "$1" 512m org.apache.rocketmq.broker.BrokerStartup
 }
 start_proxy() { # as it comes, but for what it knows of routes and producers, which it renews after 20 s

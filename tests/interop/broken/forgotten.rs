@@ -8,7 +8,7 @@ use rocketmq_blocking::{ClientOptions, ErrorKind, Message, Producer, SendFate};
 
 use crate::servers::mortal::Mortal;
 use crate::servers::wire;
-use crate::servers::{Over, eventually};
+use crate::servers::{Over, PATIENCE, eventually, within};
 use crate::strict::{check_no_route, first_receipt, server};
 
 /// The outcomes of the sends to one topic.
@@ -96,7 +96,8 @@ fn a_topic_deleted_under_load_is_refused_and_has_no_route_once_the_name_server_i
 }
 
 fn first_receipt_after_start(producer: &Producer, topic: &str) {
-    eventually("the name server knows the broker again", || {
+    let what = "the name server knows the broker again";
+    within(2 * PATIENCE, what, || {
         producer.send(&Message::new(topic, "x")).is_ok()
     });
 }

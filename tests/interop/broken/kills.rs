@@ -13,7 +13,7 @@ use rocketmq_blocking::{ClientOptions, Message, Producer, Result, SendHandle, Se
 use crate::servers::ledger::Ledger;
 use crate::servers::mortal::Mortal;
 use crate::servers::wire;
-use crate::servers::{Over, PATIENCE, Server, eventually};
+use crate::servers::{Over, PATIENCE, Server, eventually, within};
 
 const SENDERS: usize = 8;
 
@@ -79,7 +79,7 @@ fn acknowledged_messages_survive_killed_brokers() {
             let before = run.stored[at].load(Ordering::Relaxed);
             broker.start();
             // It listens for some seconds before it registers.
-            eventually("the name server knows it again", both_known);
+            within(4 * PATIENCE, "the name server knows it again", both_known);
             let known = Instant::now();
             while run.stored[at].load(Ordering::Relaxed) == before {
                 assert!(known.elapsed() < PATIENCE, "it is not used again");
@@ -95,7 +95,7 @@ fn acknowledged_messages_survive_killed_brokers() {
         "{kills} kills, seed {seed}: {found:?}; in use {fastest:?} to {slowest:?} after the name server knew it"
     );
     // One in time is the client's doing, one that is not may be the machine's.
-    let in_time = fastest.is_some_and(|took| *took <= Duration::from_secs(1));
+    let in_time = fastest.is_some_and(|took| *took <= Duration::from_secs(5));
     assert!(in_time, "{back:?}");
     assert_eq!(found.missing, 0, "{found:?}");
     assert_eq!(

@@ -51,7 +51,7 @@ fn a_stopped_broker_costs_the_time_of_its_sends_and_explains_every_copy() {
         let start = Instant::now();
         let outcome = prepared.send();
         let took = start.elapsed();
-        assert!(took < TIMEOUT + Duration::from_secs(2), "{took:?}");
+        assert!(took < TIMEOUT + Duration::from_secs(10), "{took:?}");
         ledger.note(&text, outcome.clone());
         outcome
     };

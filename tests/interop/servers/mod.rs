@@ -10,13 +10,14 @@ pub mod topic;
 pub mod traffic;
 pub mod wire;
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rocketmq_blocking::producer::ProducerBuilder;
-use rocketmq_blocking::{ClientOptions, Producer};
+use rocketmq_blocking::{Admin, ClientOptions, Error, MessageQueue, Producer, Result, SendReceipt};
 
 use serde_json::Value;
 use stored::Stored;
@@ -196,6 +197,29 @@ pub fn within(most: Duration, what: &str, mut check: impl FnMut() -> bool) {
     while !check() {
         assert!(Instant::now() < end, "not within {most:?}: {what}");
         std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// The error of a start that brokers refuse. Brokers 4.x tell the name server of a new topic a moment late, and a check
+/// that is not answered in two seconds has passed: what has started ends, and is started again.
+#[track_caller]
+pub fn refused<C>(mut start: impl FnMut() -> Result<C>) -> Error {
+    found("the start is refused", || start().err())
+}
+
+/// Waits until consumers can read what was stored. Brokers index messages a moment after they have confirmed them, and
+/// what consumers and operators hear of as the end of a queue is that of the index.
+#[track_caller]
+pub fn wait_until_readable<'a>(admin: &Admin, sent: impl IntoIterator<Item = &'a SendReceipt>) {
+    let mut ends: HashMap<&MessageQueue, i64> = HashMap::new();
+    for receipt in sent {
+        let end = ends.entry(receipt.queue()).or_default();
+        *end = (receipt.queue_offset() + 1).max(*end);
+    }
+    for (queue, end) in ends {
+        eventually("what was sent can be read", || {
+            admin.max_offset(queue).is_ok_and(|now| now >= end)
+        });
     }
 }
 

@@ -106,14 +106,12 @@ impl Peer {
         self.consumed.try_iter().collect()
     }
 
-    /// The next messages that its consumers consume.
+    /// The next messages that its consumers consume. A member of Java may ask for nothing for up to 30 s after it has
+    /// taken a queue.
     #[track_caller]
     pub fn consume(&self, count: usize) -> Vec<Consumed> {
-        let next = |_| {
-            self.consumed
-                .recv_timeout(PATIENCE)
-                .expect("a message in time")
-        };
+        let next = || self.consumed.recv_timeout(2 * PATIENCE);
+        let next = |_| next().expect("a message in time");
         (0..count).map(next).collect()
     }
 

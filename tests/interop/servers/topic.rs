@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 
-use rocketmq_blocking::{Admin, Error, Message, MessageQueue, Producer, SendFate};
+use rocketmq_blocking::{Admin, Error, Message, MessageQueue, Producer, SendFate, SendReceipt};
 
-use crate::servers::{Server, eventually, wire};
+use crate::servers::{Server, eventually, found, wait_until_readable, wire};
 
 pub struct Topic {
     pub name: &'static str,
@@ -45,11 +45,18 @@ impl Topic {
         Message::new(self.name, body)
     }
 
-    /// Sends numbers, each to the queue that it has modulo the number of queues.
+    /// Sends numbers, each to the queue that it has modulo the number of queues. They can be read then.
+    #[track_caller]
     pub fn send(&self, numbers: Range<usize>) {
-        for n in numbers {
-            self.send_to(n % self.queues, &self.message(n.to_string()));
-        }
+        self.send_all(numbers.map(|n| (n % self.queues, self.message(n.to_string()))));
+    }
+
+    /// The same for messages, each to its queue.
+    #[track_caller]
+    pub fn send_all(&self, messages: impl Iterator<Item = (usize, Message)>) {
+        let send = |(queue, message)| self.store(&self.producer, queue, &message);
+        let sent: Vec<SendReceipt> = messages.map(send).collect();
+        wait_until_readable(&self.admin(), &sent);
     }
 
     #[track_caller]
@@ -57,16 +64,20 @@ impl Topic {
         self.send_by(&self.producer, queue, message);
     }
 
-    /// A broker that is busy for a moment is asked again.
     #[track_caller]
     pub fn send_by(&self, producer: &Producer, queue: usize, message: &Message) {
-        eventually("it is stored", || {
+        let _receipt = self.store(producer, queue, message);
+    }
+
+    /// A broker that is busy for a moment is asked again.
+    #[track_caller]
+    fn store(&self, producer: &Producer, queue: usize, message: &Message) -> SendReceipt {
+        found("it is stored", || {
             let sent = producer.prepare(message).queue(self.queue(queue)).send();
-            let error = sent.err();
             let not_sent = |error: &Error| error.fate() == SendFate::NotSent;
-            assert!(error.as_ref().is_none_or(not_sent), "{error:?}");
-            error.is_none()
-        });
+            assert!(sent.as_ref().err().is_none_or(not_sent), "{sent:?}");
+            sent.ok()
+        })
     }
 
     /// The group's offset in each queue; 0 for none, as brokers 4.x have it.
