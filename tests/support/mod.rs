@@ -30,6 +30,9 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 /// The time that a loaded machine may add to a wait.
 pub const SLACK: Duration = Duration::from_secs(2);
 
+/// The same, where what is to be ruled out takes much longer.
+pub const STALL: Duration = Duration::from_secs(5);
+
 pub fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
@@ -66,8 +69,9 @@ pub fn two_brokers() -> Cluster {
     builder.start().expect("free ports")
 }
 
+/// A [`patient`] one: with less time, one late thread causes another attempt.
 pub fn producer(cluster: &Cluster) -> Producer {
-    builder(cluster).start().expect("a producer")
+    patient(cluster).start().expect("a producer")
 }
 
 pub fn message(body: impl Into<Vec<u8>>) -> Message {
@@ -132,6 +136,30 @@ impl Mode {
             Mode::Async => only(&send_async(producer, message.clone())),
         }
     }
+
+    /// The same, with a time of its own.
+    pub fn send_within(
+        self,
+        producer: &Producer,
+        message: &Message,
+        timeout: Duration,
+    ) -> Result<SendReceipt> {
+        let send = producer.prepare(message).timeout(timeout);
+        match self {
+            Mode::Sync => send.send(),
+            Mode::Async => send.submit().wait(),
+        }
+    }
+}
+
+/// Checks all modes at the same time, as suits a check that mostly waits.
+pub fn in_each_mode(check: impl Fn(Mode) + Sync) {
+    thread::scope(|scope| {
+        for mode in MODES {
+            let check = &check;
+            scope.spawn(move || check(mode));
+        }
+    });
 }
 
 #[track_caller]

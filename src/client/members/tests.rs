@@ -202,7 +202,7 @@ fn all_brokers_of_a_consumers_topics_get_heartbeats_at_once_slaves_too() {
         *cluster.broker("broker-b").address().to_string()
     );
     assert!(client.shutdown_within(PATIENCE).is_clean());
-    let gone = cluster.requests(&On::Unregister);
+    let gone = cluster.wait_for_requests(&On::Unregister, 2, PATIENCE);
     assert_eq!(gone.len(), 2);
     for gone in &gone {
         let gone = Unregister::decode(&gone.command().ext).expect("a header");

@@ -4,6 +4,9 @@ use super::*;
 use crate::client::ClientOptions;
 use crate::embedded::Cluster;
 
+/// Only a failing test waits this long.
+const PATIENCE: Duration = Duration::from_secs(20);
+
 fn client(cluster: &Cluster) -> Client {
     let options = ClientOptions::new().name_server(cluster.name_server());
     Client::start(options).expect("a client")
@@ -30,7 +33,9 @@ fn a_start_that_fails_after_it_joined_leaves_the_group_and_no_thread() {
     let started = Running::start(config(), client.clone(), false, consume);
     let error = started.map(drop).expect_err("no threads");
     assert_eq!(error.kind(), ErrorKind::Io, "{error}");
-    assert_eq!(members(), 0, "brokers know it");
+    // It does not wait long for their answers.
+    let is_known = cluster.wait_until(PATIENCE, || members() == 0);
+    assert!(is_known, "brokers know it");
     let (joined, threads) = seen.lock().unwrap().take().expect("it came so far");
     assert_eq!(joined, 1);
     let now = Deadline::after(Instant::now(), Duration::ZERO);

@@ -242,7 +242,7 @@ fn after_a_silent_address_of_a_name_the_next_connection_goes_to_another() {
     let held = thread::spawn(move || (Link::accept(&silent), silent));
     let serving = serve(speaks, 2);
     // Long enough to prove something about the peer.
-    let deadline = Deadline::after(Instant::now(), Duration::from_millis(400));
+    let deadline = Deadline::after(Instant::now(), Duration::from_millis(1500));
     let late = client
         .remoting
         .invoke(&name, &Request::new(1, &()), deadline)

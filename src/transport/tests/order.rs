@@ -84,7 +84,7 @@ fn an_answer_before_the_whole_request_does_not_leave_its_sender_writing() {
     thread::scope(|scope| {
         let calling = scope.spawn(|| {
             let request = Request::new(1, &()).with_body(&body);
-            let deadline = Deadline::after(Instant::now(), Duration::from_millis(500));
+            let deadline = Deadline::after(Instant::now(), Duration::from_millis(2500));
             client.remoting.invoke(&address, &request, deadline)
         });
         let mut link = Link::accept(&listener);

@@ -139,6 +139,9 @@ mod tests {
         let timer = Timer::start(&threads).unwrap();
         let (ran, order) = crossbeam_channel::unbounded();
         let now = Instant::now();
+        // Keeps the thread busy until all of them are scheduled, however late this one is.
+        let (release, gate) = crossbeam_channel::bounded::<()>(0);
+        timer.schedule(now, move |_| assert!(gate.recv().is_err()));
         for ms in [30, 10, 20] {
             let ran = ran.clone();
             timer.schedule(now + Duration::from_millis(ms), move |at| {
@@ -146,6 +149,7 @@ mod tests {
                     .unwrap();
             });
         }
+        drop(release);
         let got: Vec<_> = (0..3)
             .map(|_| order.recv_timeout(Duration::from_secs(10)).unwrap())
             .collect();

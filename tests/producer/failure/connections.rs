@@ -38,7 +38,7 @@ fn a_refused_connection_is_reported_at_once() {
         assert_eq!(error.kind(), ErrorKind::Connect, "{error}");
         assert_eq!(error.fate(), SendFate::NotSent);
         assert!(error.attempts()[0].error.address().is_some());
-        assert!(start.elapsed() < SLACK);
+        assert!(start.elapsed() < STALL);
     }
     cluster.broker("broker-a").restart().unwrap();
     check_heals(&producer);
@@ -58,7 +58,7 @@ fn a_broker_that_closes_every_new_connection_is_not_waited_for() {
         let kinds = [ErrorKind::Connect, ErrorKind::Disconnected];
         assert!(kinds.contains(&error.kind()), "{error}");
         assert_eq!(error.attempts().len(), 3);
-        assert!(start.elapsed() < ms(500) * 3 + SLACK);
+        assert!(start.elapsed() < ms(500) * 3 + STALL);
     }
     cluster.broker("broker-a").set_accept(Accept::Serve);
     check_heals(&producer);
@@ -184,11 +184,11 @@ fn a_slow_answer_is_an_answer() {
 #[test]
 fn a_timeout_while_bytes_come_keeps_the_connection() {
     let cluster = cluster();
-    cluster
-        .broker("broker-a")
-        .inject(Fault::slow(30, ms(100)).on(On::Send).once());
     let producer = patient(&cluster);
-    let slow = producer.prepare(&message("x")).timeout(ms(400)).send();
+    assert!(producer.send(&message("x")).is_ok());
+    let slow = Fault::slow(30, ms(300)).on(On::Send).once();
+    cluster.broker("broker-a").inject(slow);
+    let slow = producer.prepare(&message("x")).timeout(ms(2000)).send();
     assert_eq!(error(slow).wait(), Some(Wait::Response));
     assert!(producer.send(&message("x")).is_ok());
     assert_eq!(connections(&cluster).len(), 1);
@@ -203,7 +203,7 @@ fn late_foreign_and_second_answers_are_ignored() {
     let gate = Gate::new();
     let held = broker.inject(Fault::hold(&gate).on(On::Send).once());
     let message = message("late");
-    let late = producer.prepare(&message).timeout(ms(500)).submit();
+    let late = producer.prepare(&message).timeout(ms(2500)).submit();
     assert!(held.wait_hits(1, PATIENCE));
     // An answer since then shows that the peer lives.
     assert!(producer.send(&message).is_ok());
@@ -306,7 +306,7 @@ fn many_threads_dial_a_broken_broker_one_at_a_time_and_with_pauses() {
         drop(peer);
     });
     let cluster = stub.cluster();
-    let setup = builder(&cluster).retries(u32::MAX).send_timeout(ms(1000));
+    let setup = builder(&cluster).retries(u32::MAX).send_timeout(ms(3000));
     let producer = setup.start().unwrap();
     let start = Instant::now();
     thread::scope(|scope| {

@@ -9,6 +9,9 @@ use rocketmq_blocking::{ClientOptions, ErrorKind, Message, Producer, SendFate};
 
 use crate::support::*;
 
+/// So long that a peer without a sign of life is given up at the end, also if a thread was late.
+const LONG: Duration = Duration::from_millis(2500);
+
 /// More than a socket's buffers take while the peer does not read.
 const LARGE: usize = 15 * 1024 * 1024;
 
@@ -20,41 +23,37 @@ fn large(cluster: &Cluster) -> (Producer, Message) {
 
 #[test]
 fn a_silent_broker_costs_the_time_of_the_call_and_its_connection() {
-    for mode in MODES {
+    in_each_mode(|mode| {
         let cluster = cluster();
         let broker = cluster.broker("broker-a");
-        let producer = builder(&cluster).send_timeout(ms(500)).start().unwrap();
+        let producer = producer(&cluster);
         assert!(producer.send(&message("x")).is_ok());
         broker.inject(Fault::silence().on(On::Send).once());
         let start = Instant::now();
-        let error = error(mode.send(&producer, &message("x")));
+        let error = error(mode.send_within(&producer, &message("x"), LONG));
         assert_eq!(
             (error.kind(), error.wait()),
             (ErrorKind::Timeout, Some(Wait::Response))
         );
         assert_eq!(error.fate(), SendFate::MaybeStored);
-        assert!(start.elapsed() >= ms(500) && start.elapsed() < ms(500) + SLACK);
+        assert!(start.elapsed() >= LONG && start.elapsed() < LONG + STALL);
         // It may be half open: the next send does not trust it.
         assert!(producer.send(&message("x")).is_ok());
         let sends = sends(&cluster);
         assert_eq!(sends[0].connection(), sends[1].connection());
         assert_ne!(sends[1].connection(), sends[2].connection());
-    }
+    });
 }
 
 #[test]
 fn a_peer_that_does_not_read_gets_no_second_frame_behind_half_a_one() {
-    for mode in MODES {
+    in_each_mode(|mode| {
         let cluster = cluster();
         cluster.broker("broker-a").set_accept(Accept::NeverRead);
         let (producer, message) = large(&cluster);
+        assert_eq!(queues_seen(&producer, "T").len(), 4);
         let start = Instant::now();
-        let send = producer.prepare(&message).timeout(ms(500));
-        let result = match mode {
-            Mode::Sync => send.send(),
-            Mode::Async => send.submit().wait(),
-        };
-        let error = error(result);
+        let error = error(mode.send_within(&producer, &message, LONG));
         assert_eq!(
             (error.kind(), error.wait()),
             (ErrorKind::Timeout, Some(Wait::Write))
@@ -64,11 +63,11 @@ fn a_peer_that_does_not_read_gets_no_second_frame_behind_half_a_one() {
             SendFate::NotSent,
             "no broker got the whole frame"
         );
-        assert!(start.elapsed() >= ms(500) && start.elapsed() < ms(500) + SLACK);
+        assert!(start.elapsed() >= LONG && start.elapsed() < LONG + STALL);
         cluster.broker("broker-a").set_accept(Accept::Serve);
         let small = self::message("x");
         eventually("a new connection works", || producer.send(&small).is_ok());
-    }
+    });
 }
 
 /// Such a short time proves nothing about the peer, whose connection is shared. The connection ends
@@ -81,18 +80,24 @@ fn a_frame_that_had_little_time_to_be_written_may_still_leave() {
     let small = message("x");
     assert!(producer.send(&small).is_ok());
     let stalled = broker.inject(Fault::stop_reading().on(On::Send).once());
-    let short = producer.prepare(&small).timeout(ms(500));
+    let short = producer.prepare(&small).timeout(ms(2000));
     short.send_oneway().unwrap();
     assert!(stalled.wait_hits(1, PATIENCE));
+    let start = Instant::now();
     let handle = producer.prepare(&large).timeout(ms(100)).submit();
     let error = error(handle.wait());
-    // On a loaded machine it may have had no turn at all.
-    let expected = match error.wait() {
-        Some(Wait::Queue) => SendFate::NotSent,
-        _ => SendFate::MaybeStored,
-    };
-    assert_eq!((error.kind(), error.fate()), (ErrorKind::Timeout, expected));
-    assert_eq!(broker.connections(), 1, "it is not given up at once");
+    let connections = broker.connections();
+    assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
+    // If it took longer, because a thread was late, the peer may be given up.
+    if start.elapsed() < ms(250) {
+        // On a loaded machine it may have had no turn at all.
+        let expected = match error.wait() {
+            Some(Wait::Queue) => SendFate::NotSent,
+            _ => SendFate::MaybeStored,
+        };
+        assert_eq!(error.fate(), expected, "{error}");
+        assert_eq!(connections, 1, "it is not given up at once");
+    }
     eventually("another connection is made", || {
         let sent = producer.prepare(&small).timeout(ms(200)).send();
         sent.is_ok()
@@ -124,21 +129,16 @@ fn a_short_send_behind_a_stuck_one_ends_at_its_own_time() {
         let cluster = cluster();
         cluster.broker("broker-a").set_accept(Accept::NeverRead);
         let (producer, message) = large(&cluster);
-        let stuck = producer.prepare(&message).timeout(ms(6000)).submit();
+        let stuck = producer.prepare(&message).timeout(PATIENCE).submit();
         let small = self::message("x");
         let start = Instant::now();
-        let send = producer.prepare(&small).timeout(ms(200));
-        let result = match mode {
-            Mode::Sync => send.send(),
-            Mode::Async => send.submit().wait(),
-        };
-        let error = error(result);
+        let error = error(mode.send_within(&producer, &small, ms(200)));
         assert_eq!(
             (error.kind(), error.wait()),
             (ErrorKind::Timeout, Some(Wait::Queue))
         );
         assert_eq!(error.fate(), SendFate::NotSent);
-        assert!(start.elapsed() < ms(200) + SLACK, "{:?}", start.elapsed());
+        assert!(start.elapsed() < ms(200) + STALL, "{:?}", start.elapsed());
         assert!(!stuck.is_done(), "it has time left");
         let _ = producer.shutdown_within(ms(100));
         assert_eq!(error_kind(stuck), ErrorKind::Closed);
@@ -158,7 +158,7 @@ fn a_stuck_oneway_frame_blocks_its_broker_for_a_bounded_time() {
     let small = message("x");
     assert!(producer.send(&small).is_ok());
     let stalled = broker.inject(Fault::stop_reading().on(On::Send).once());
-    let send = |message| producer.prepare(message).timeout(ms(500)).send_oneway();
+    let send = |message| producer.prepare(message).timeout(ms(1000)).send_oneway();
     send(&small).unwrap();
     assert!(stalled.wait_hits(1, PATIENCE));
     send(&large).unwrap();
@@ -225,9 +225,13 @@ fn endless_time_is_legal() {
 }
 
 /// Others' requests are on the same connection; a peer that was silent for some milliseconds only
-/// is not dead.
+/// is not dead. (One that was silent for longer, since a thread was late, may be taken for dead.)
 #[test]
 fn hasty_senders_do_not_break_the_connection_of_patient_ones() {
+    assert!((0..10).any(|_| is_hasty_and_breaks_nothing()));
+}
+
+fn is_hasty_and_breaks_nothing() -> bool {
     let cluster = cluster();
     let broker = cluster.broker("broker-a");
     let setup = builder(&cluster).retries(0).async_retries(0);
@@ -239,13 +243,18 @@ fn hasty_senders_do_not_break_the_connection_of_patient_ones() {
         .map(|_| send_async(&producer, message("x")))
         .collect();
     assert!(held.wait_hits(10, PATIENCE));
+    let start = Instant::now();
     let hasty = producer.prepare(&message("x")).timeout(ms(5)).send();
+    if start.elapsed() >= ms(250) {
+        return false;
+    }
     assert_eq!(error(hasty).kind(), ErrorKind::Timeout);
     gate.open();
     for results in patient {
         assert!(only(&results).is_ok());
     }
     assert_eq!(broker.connections(), 1);
+    true
 }
 
 /// The only broker is in back-off for up to half a second after several failures; that pause must

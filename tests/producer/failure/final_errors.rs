@@ -5,7 +5,7 @@ use rocketmq_blocking::producer::AutoBatch;
 use rocketmq_blocking::protocol::code::request;
 use rocketmq_blocking::{Batch, ErrorKind, Message, MessageQueue, SendFate};
 
-use crate::support::*;
+use crate::support::{patient as builder, *};
 
 /// Each of these codes is retried, and means in the end that nothing was stored, except for the
 /// generic one.
@@ -133,13 +133,14 @@ fn the_failed_messages_of_a_batch_have_their_own_keys() {
     let batch = Batch::new([keyed("A"), keyed("B")]).unwrap();
     let failed = error(producer(&cluster).send_batch(&batch));
     assert_eq!(failed.unique_key(), Some("A,B"));
-    let gathering = builder(&cluster).auto_batch(AutoBatch::new().max_delay(ms(50)));
+    let gathering = builder(&cluster).auto_batch(AutoBatch::new().max_delay(PATIENCE));
     let producer = gathering.start().unwrap();
     let missing = MessageQueue::new("T", "broker-z", 0);
     let refused = producer.prepare(&keyed("C")).queue(missing).send_oneway();
     assert_eq!(refused.unwrap_err().unique_key(), Some("C"));
     // The look-up of the route has ended, so the next ones share a request.
     let handles = ["A", "B"].map(|key| (key, producer.submit(keyed(key))));
+    producer.flush(PATIENCE).unwrap();
     for (key, handle) in handles {
         assert_eq!(error(handle.wait()).unique_key(), Some(key));
     }

@@ -3,7 +3,7 @@
 use rocketmq_blocking::SendFate;
 use rocketmq_blocking::embedded::{Cluster, Fault, Gate, On};
 
-use crate::support::*;
+use crate::support::{patient as builder, *};
 
 #[test]
 fn a_wrong_queue_is_retried_after_a_route_lookup() {
@@ -80,9 +80,9 @@ fn a_route_lookup_from_before_a_wrong_queue_is_not_reused() {
 
 #[test]
 fn an_unanswered_route_lookup_leaves_time_for_another_attempt() {
-    for mode in MODES {
+    in_each_mode(|mode| {
         let cluster = brokers(2);
-        let setup = builder(&cluster).send_timeout(ms(1000));
+        let setup = builder(&cluster).send_timeout(ms(4000));
         let producer = setup.start().unwrap();
         assert_eq!(queues_seen(&producer, "T").len(), 8);
         inject(&cluster, &Fault::answer(29, "").on(first_send()));
@@ -90,5 +90,5 @@ fn an_unanswered_route_lookup_leaves_time_for_another_attempt() {
         let receipt = mode.send(&producer, &message("x")).unwrap();
         assert_eq!(receipt.attempts(), 2);
         assert!(unanswered.wait_hits(1, PATIENCE));
-    }
+    });
 }

@@ -237,7 +237,7 @@ fn a_handle_waited_for_in_a_callback_ends_even_if_its_answer_needs_that_thread()
     let cluster = two_brokers();
     let (spy, _told) = spy();
     let builder = builder(&cluster).send_message_hook(spy);
-    let short = builder.send_timeout(Duration::from_millis(300));
+    let short = builder.send_timeout(Duration::from_secs(2));
     let producer = short
         .options(ClientOptions::new().callback_threads(1))
         .start()

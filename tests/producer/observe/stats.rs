@@ -11,7 +11,7 @@ use rocketmq_blocking::{
     Batch, ErrorKind, Message, Producer, SendFate, TransactionProducer, TransactionState,
 };
 
-use crate::support::{PATIENCE, patient as builder};
+use crate::support::{PATIENCE, eventually, patient as builder};
 
 /// Nothing is in flight, so that all that began has ended one way or the other.
 #[track_caller]
@@ -190,10 +190,11 @@ fn unanswered_sends_are_in_flight() {
     );
     thread::scope(|scope| {
         let sync = scope.spawn(|| producer.send_batch(&batch()).is_ok());
-        while producer.stats().in_flight < 4 {
-            thread::yield_now();
-        }
-        assert_eq!(producer.stats().in_flight_bytes, 2 + 6);
+        // Messages and bytes are counted one after the other.
+        eventually("all are in flight", || {
+            let stats = producer.stats();
+            (stats.in_flight, stats.in_flight_bytes) == (4, 2 + 6)
+        });
         answers.open();
         assert!(sync.join().unwrap());
     });
@@ -240,12 +241,12 @@ fn a_transaction_is_its_half_message_and_a_request_has_ended_with_its_reply() {
     // There is no reply.
     let producer = builder(&cluster).start().unwrap();
     let question = Message::new("T", "1");
-    let patience = Duration::from_millis(500);
-    assert!(producer.request(&question, patience).is_err());
+    let patience = Duration::from_millis(2500);
     let (ended, end) = mpsc::channel();
-    producer.request_async(question, patience, move |reply| {
+    producer.request_async(question.clone(), patience, move |reply| {
         ended.send(reply.is_err()).unwrap()
     });
+    assert!(producer.request(&question, patience).is_err());
     assert!(end.recv_timeout(PATIENCE).unwrap());
     let stats = producer.stats();
     check_quiescent(&stats);

@@ -17,7 +17,7 @@ fn stored_messages_are_traced_in_javas_form_and_traces_are_not() {
         .unwrap();
     // Shutdown sends what waits.
     assert!(producer.shutdown_within(PATIENCE).is_clean());
-    let traces = cluster.messages(TOPIC);
+    let traces = cluster.wait_for_messages(TOPIC, 1, PATIENCE);
     assert_eq!(traces.len(), 1);
     let text = String::from_utf8(traces[0].body().to_vec()).unwrap();
     let record = text.strip_suffix('\u{2}').unwrap();
@@ -98,7 +98,7 @@ fn a_trace_of_large_batches_has_as_many_keys_as_fit() {
         assert!(producer.send_batch(&batch()).is_ok());
     }
     assert!(producer.shutdown_within(PATIENCE).is_clean());
-    let traces = cluster.messages(TOPIC);
+    let traces = cluster.wait_for_messages(TOPIC, 3, PATIENCE);
     assert_eq!(traces.len(), 3);
     for trace in traces {
         assert!((800..1200).contains(&trace.keys().count()));

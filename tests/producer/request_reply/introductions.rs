@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
 use crossbeam_channel::unbounded;
 use rocketmq_blocking::embedded::{Cluster, Fault, Gate, On};
@@ -162,6 +163,7 @@ fn an_attempt_that_ends_before_it_is_sent_has_its_after_and_is_counted() {
         .name_server(cluster.name_server())
         .retry_another_broker_when_not_stored(true)
         .async_retries(1)
+        .send_timeout(PATIENCE)
         .send_message_hook(spy.clone())
         .start()
         .expect("a producer");
@@ -181,7 +183,8 @@ fn an_attempt_that_ends_before_it_is_sent_has_its_after_and_is_counted() {
     spy.0.lock().expect("no panic").clear();
     let (got, replies) = unbounded();
     let question = Message::new("Prices", "1");
-    producer.request_async(question, UNANSWERED, move |reply| {
+    // An attempt at the first broker has half of it.
+    producer.request_async(question, Duration::from_secs(4), move |reply| {
         got.send(reply).expect("the test waits");
     });
     assert!(replies.recv_timeout(PATIENCE).expect("an end").is_err());

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use rocketmq_blocking::embedded::{Cluster, On};
+use rocketmq_blocking::embedded::{Cluster, On, ReceivedRequest};
 use rocketmq_blocking::protocol::message::decode_batch;
 use rocketmq_blocking::protocol::{Command, frame, properties};
 use rocketmq_blocking::{Batch, ClientOptions, Message, MessageQueue, Producer};
@@ -129,6 +129,12 @@ fn captured(scenario: &str, without: &[&str]) -> Requests {
     by_code(commands.iter())
 }
 
+/// All that a client sent which is shut down: its goodbye may arrive a little later.
+fn all_requests(cluster: &Cluster) -> Vec<ReceivedRequest> {
+    assert!(cluster.broker("broker-a").wait_for_connections(0, PATIENCE));
+    cluster.requests(&On::Any)
+}
+
 /// Runs calls as the Java program did, and returns what was sent.
 fn ours(calls: impl FnOnce(&Producer, &Cluster)) -> Requests {
     let cluster = Cluster::builder().topic("GoldenTopic", 4).start().unwrap();
@@ -137,12 +143,13 @@ fn ours(calls: impl FnOnce(&Producer, &Cluster)) -> Requests {
         .options(ClientOptions::new().client_ip("127.0.0.1".parse().unwrap()))
         .instance_name("golden")
         .options(ClientOptions::new().heartbeat_interval(ms(30_000)))
+        .send_timeout(PATIENCE)
         .start()
         .unwrap();
     calls(&producer, &cluster);
     let report = producer.shutdown_within(PATIENCE);
     assert!(report.is_clean(), "{report}");
-    let requests = cluster.requests(&On::Any);
+    let requests = all_requests(&cluster);
     by_code(requests.iter().map(|request| request.command()))
 }
 
@@ -331,7 +338,7 @@ fn an_idle_producer_sends_nothing_and_heartbeats_are_those_of_java() {
     assert!(producer.send(&golden("heartbeat")).is_ok());
     cluster.wait_for_requests(&On::Heartbeat, 3, PATIENCE);
     drop(producer);
-    let requests = cluster.requests(&On::Any);
+    let requests = all_requests(&cluster);
     let mut requests = by_code(requests.iter().map(|request| request.command()));
     requests.get_mut(&34).unwrap().truncate(3);
     check("heartbeat", &[], requests);

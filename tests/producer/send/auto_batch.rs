@@ -11,7 +11,7 @@ use rocketmq_blocking::{
     Client, ClientOptions, ErrorKind, Message, MessageQueue, Producer, SendFate, SendReceipt,
 };
 
-use crate::support::builder;
+use crate::support::patient as builder;
 
 /// Longer than any test: a gathered message waits until another event sends the batch.
 const NEVER: Duration = Duration::from_secs(30);
@@ -308,7 +308,7 @@ fn a_batch_is_retried_like_any_send() {
 fn no_sender_waits_past_its_own_deadline() {
     let cluster = one_queue();
     let producer = gathering(&cluster, never());
-    let short = Duration::from_millis(300);
+    let short = Duration::from_secs(2);
     let send = |body: &str| {
         producer
             .prepare(&Message::new("T", body))
@@ -366,8 +366,8 @@ fn a_callback_that_waits_shares_a_batch_with_other_threads() {
             }
         }
     }
-    /// The largest size of the two messages: entry, body, properties, the longest key.
-    const BYTES: usize = 2 * (22 + 30 + "UNIQ_KEY..WAIT..false".len() + 56);
+    /// The size of the two messages: entry, body, properties, the longest key. The second one fills the batch.
+    const BYTES: usize = 2 * (22 + 30 + "UNIQ_KEY..WAIT..true".len() + 56);
     let (cluster, heard) = (one_queue(), Heard::default());
     let producer = builder(&cluster)
         .options(ClientOptions::new().callback_threads(1))
@@ -447,6 +447,7 @@ fn a_batch_that_no_worker_has_time_for_ends_at_its_deadline_and_was_not_sent() {
     let producer = builder(&cluster)
         .send_message_hook(Holds(held, gate))
         .auto_batch(AutoBatch::new())
+        .send_timeout(NEVER)
         .start()
         .unwrap();
     learn(&producer, "T");

@@ -2,7 +2,7 @@ use rocketmq_blocking::embedded::Cluster;
 use rocketmq_blocking::protocol::sys_flag;
 use rocketmq_blocking::{Compression, ErrorKind, Message};
 
-use crate::support::builder;
+use crate::support::patient as builder;
 
 #[test]
 fn large_bodies_go_compressed_by_the_chosen_type_and_level() {

@@ -5,7 +5,7 @@ use rocketmq_blocking::protocol::code::request;
 use rocketmq_blocking::protocol::recall::RecallHandle;
 use rocketmq_blocking::{ErrorKind, Message, Producer, ResponseCode, Schedule};
 
-use crate::support::{builder, producer};
+use crate::support::{patient as builder, producer};
 
 const MS: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);

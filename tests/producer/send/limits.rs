@@ -7,7 +7,7 @@ use rocketmq_blocking::embedded::{Cluster, Fault, Gate, Injected, On};
 use rocketmq_blocking::producer::ProducerBuilder;
 use rocketmq_blocking::{Batch, ClientOptions, ErrorKind, Message, Producer, SendFate};
 
-use crate::support::*;
+use crate::support::{patient as builder, *};
 
 struct Full {
     cluster: Cluster,
@@ -23,11 +23,7 @@ fn held(setup: impl Fn(ProducerBuilder) -> ProducerBuilder) -> Full {
     let held = cluster
         .broker("broker-a")
         .inject(Fault::hold(&gate).on(On::Send));
-    let setup = setup(
-        builder(&cluster)
-            .send_timeout(PATIENCE)
-            .compress_over(usize::MAX),
-    );
+    let setup = setup(builder(&cluster).compress_over(usize::MAX));
     let producer = setup.start().unwrap();
     Full {
         cluster,
@@ -48,7 +44,7 @@ fn check_busy(producer: &Producer, message: &Message) {
         assert_eq!(error.kind(), ErrorKind::Busy, "{error}");
         assert_eq!(error.fate(), SendFate::NotSent);
     }
-    assert!(start.elapsed() >= ms(100) && start.elapsed() < ms(100) + SLACK);
+    assert!(start.elapsed() >= ms(100) && start.elapsed() < ms(100) + STALL);
 }
 
 #[test]

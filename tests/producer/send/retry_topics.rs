@@ -1,7 +1,7 @@
 use rocketmq_blocking::embedded::{Cluster, On};
 use rocketmq_blocking::{ErrorKind, Message};
 
-use crate::support::{builder, producer};
+use crate::support::{patient as builder, producer};
 
 #[test]
 fn messages_to_a_retry_topic_carry_their_reconsume_counts() {

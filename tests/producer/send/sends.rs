@@ -11,7 +11,7 @@ use rocketmq_blocking::{
     TransactionProducer, TransactionState,
 };
 
-use crate::support::*;
+use crate::support::{patient as builder, *};
 
 type Way = (&'static str, fn(&Producer, &Message));
 

@@ -219,7 +219,11 @@ fn broken_connections(cluster: &Cluster) {
                 thread::sleep(ms(1));
             }
         });
-        eventually("the connection is gone", || broker.connections() == 0);
+        // The broker may accept it only now.
+        eventually("the connection is gone", || {
+            broker.disconnect_all();
+            broker.connections() == 0
+        });
     }
     let report = producer.shutdown_within(PATIENCE);
     assert!(report.stuck_threads.is_empty(), "{report}");

@@ -31,6 +31,12 @@ fn send_plain(producer: &Producer, body: &str) {
     assert!(sent.is_ok(), "{sent:?}");
 }
 
+/// Waits until the broker has noticed that its clients are gone: it would ask them still.
+fn wait_until_gone(cluster: &Cluster) {
+    let broker = cluster.broker("broker-a");
+    assert!(broker.wait_for_connections(0, PATIENCE));
+}
+
 fn told(cluster: &Cluster, id: &str, count: usize) -> Transaction {
     let transaction = cluster.wait_for_end(id, count, PATIENCE).expect("known");
     assert_eq!(transaction.told().len(), count, "{transaction:?}");
@@ -213,11 +219,22 @@ fn checks_beyond_the_queue_are_dropped_and_repeated() {
     let first = open(0);
     assert_eq!(cluster.check_transactions(), 1);
     stalled.running.recv_timeout(PATIENCE).expect("one runs");
+    let (got, replies) = unbounded();
+    let asking = move |reply| got.send(reply).expect("the test waits");
+    let question = Message::new("Asked", "?");
+    producer
+        .producer()
+        .request_async(question, PATIENCE, asking);
+    let asked = cluster.wait_for_messages("Asked", 1, PATIENCE);
     // The first of the next five questions waits; four find the queue full.
     let others: Vec<_> = (1..5).map(open).collect();
     assert_eq!(cluster.check_transactions(), 5);
-    // An answer behind the checks shows that all of them were read.
-    send_plain(producer.producer(), "x");
+    // The reply goes the way of the checks, behind them: that it is here shows that all of them were read.
+    let reply = Message::reply_to(&asked[0].view(), "x").expect("a request");
+    let sent = producer.producer().send(&reply);
+    assert!(sent.is_ok(), "{sent:?}");
+    let got = replies.recv_timeout(PATIENCE).expect("called");
+    assert!(got.is_ok(), "{got:?}");
     drop(stalled.go_on.take());
     stalled
         .running
@@ -316,6 +333,7 @@ fn a_check_that_never_ends_is_reported_by_the_shutdown() {
             "{report}"
         );
         drop(stalled.go_on.take());
+        wait_until_gone(&cluster);
     }
 }
 
@@ -326,6 +344,7 @@ fn a_check_of_a_group_without_a_transaction_producer_does_no_harm() {
     let transactional = transactional.start().expect("started");
     let id = leave_open(&cluster, &transactional, "x");
     transactional.shutdown();
+    wait_until_gone(&cluster);
     assert_eq!(cluster.check_transactions(), 0, "no producer is connected");
     // A plain producer of the same group is asked, and cannot answer.
     let plain = Producer::builder("payments").name_server(cluster.name_server());
@@ -336,6 +355,7 @@ fn a_check_of_a_group_without_a_transaction_producer_does_no_harm() {
     assert_eq!(told(&cluster, &id, 1).state(), TransactionState::Unknown);
     // Another process of the group answers for the one that is gone.
     plain.shutdown();
+    wait_until_gone(&cluster);
     let other = checked(&cluster, "payments", |_| TransactionState::Commit);
     let other = other.start().expect("started");
     send_plain(other.producer(), "3");
@@ -350,6 +370,7 @@ fn a_half_message_that_inflates_beyond_the_limit_is_an_unknown_one() {
     let sender = sender.start().expect("started");
     let id = leave_open(&cluster, &sender, &"x".repeat(100_000));
     sender.shutdown();
+    wait_until_gone(&cluster);
     let small = checked(&cluster, "payments", |_| panic!("checked nevertheless"));
     let small = small.max_message_size(50_000).start().expect("started");
     send_plain(small.producer(), "x");

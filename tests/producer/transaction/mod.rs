@@ -8,6 +8,8 @@ use rocketmq_blocking::embedded::Cluster;
 use rocketmq_blocking::transaction::TransactionProducerBuilder;
 use rocketmq_blocking::{MessageView, TransactionProducer, TransactionState};
 
+use crate::support::PATIENCE;
+
 pub fn cluster() -> Cluster {
     Cluster::builder().topic("Paid", 4).start().expect("ports")
 }
@@ -19,6 +21,7 @@ pub fn checked(
     check: impl Fn(&MessageView) -> TransactionState + Send + Sync + 'static,
 ) -> TransactionProducerBuilder {
     let builder = TransactionProducer::builder(group, check);
+    let builder = builder.send_timeout(PATIENCE);
     builder.name_server(cluster.name_server())
 }
 

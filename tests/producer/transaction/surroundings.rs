@@ -159,7 +159,7 @@ fn with_ports_for_sends_only_heartbeats_and_ends_use_the_ordinary_ones() {
         .start()
         .expect("started");
     let asked = producer.producer();
-    let asked = asked.request(&Message::new("Prices", "?"), Duration::from_millis(500));
+    let asked = asked.request(&Message::new("Prices", "?"), Duration::from_millis(2500));
     assert_eq!(asked.unwrap_err().kind(), ErrorKind::Timeout);
     assert_eq!(vip.message_count("Prices"), 1);
     assert!(!plain.requests(&On::Heartbeat).is_empty());
