@@ -75,12 +75,8 @@ fn run(args: Args) -> Result<(), Box<dyn Error>> {
         export.seek(queue, committed.map_or(Seek::Start, Seek::Offset))?;
     }
     // The other way to ask: for as many as are there, and no longer than this.
-    while !failed.is_empty() {
-        let batch = export.poll(Duration::from_millis(500))?;
-        if batch.is_empty() {
-            break;
-        }
-        for message in batch {
+    while export.lag().messages() != Some(0) {
+        for message in export.poll(Duration::from_secs(3))? {
             println!("{} written at last", message.text()?);
             message.done();
         }

@@ -38,7 +38,7 @@ fn run(args: Args) -> Result<(), Box<dyn Error>> {
     let (name_server, cluster) = args.servers.given_or(Cluster::builder())?;
     let producer = Producer::builder("errors")
         .name_server(&name_server)
-        .send_timeout(Duration::from_secs(1)) // 3 s by default
+        .send_timeout(Duration::from_secs(3)) // the default
         .start()?;
 
     attempt(&producer, "an empty body", &Message::new(TOPIC, ""));

@@ -82,7 +82,7 @@ fn run(args: Args) -> Result<(), Box<dyn Error>> {
 
     // This topic has no consumer: the error says that the question may still be stored.
     let question = Message::new("NobodyIsHere", "hello?");
-    match producer.request(&question, Duration::from_millis(500)) {
+    match producer.request(&question, Duration::from_secs(2)) {
         Ok(reply) => println!("unexpected reply: {reply:?}"),
         Err(error) => println!("{error}"),
     }

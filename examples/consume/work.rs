@@ -75,17 +75,15 @@ impl Work {
         let fails = message.reconsume_times() < self.fail_first
             || self.fail_body.as_deref() == Some(message.body());
         let outcome = if fails { self.refused_is } else { Outcome::Ok };
+        let counter = match outcome {
+            Outcome::Ok => &self.handled,
+            _ => &self.refused,
+        };
+        // Whoever sees the line finds it counted.
+        let count = counter.fetch_add(1, SeqCst) + 1;
         self.report.message(message, outcome);
-        match outcome {
-            Outcome::Ok => {
-                let handled = self.handled.fetch_add(1, SeqCst) + 1;
-                if self.count == Some(handled) {
-                    self.end(End::Asked);
-                }
-            }
-            _ => {
-                self.refused.fetch_add(1, SeqCst);
-            }
+        if outcome == Outcome::Ok && self.count == Some(count) {
+            self.end(End::Asked);
         }
         *self.active.lock() = Instant::now();
         self.running.fetch_sub(1, SeqCst);

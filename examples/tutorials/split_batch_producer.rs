@@ -2,6 +2,7 @@
 //! bytes. Java's tutorial counts bytes itself; here `Batch::split` does, as they are on the wire.
 
 use std::error::Error;
+use std::time::Duration;
 
 use rocketmq_blocking::embedded::Cluster;
 use rocketmq_blocking::{Batch, Message, Producer};
@@ -13,6 +14,7 @@ const MOST_BYTES: usize = 1_000_000;
 pub fn run(name_server: &str, _cluster: Option<&Cluster>) -> Result<(), Box<dyn Error>> {
     let producer = Producer::builder("batch_group")
         .name_server(name_server)
+        .send_timeout(Duration::from_secs(20)) // brokers take their time for so many messages
         .start()?;
     // Created one by one, when a batch has capacity: they are never in memory all at once.
     let messages = (0..COUNT).map(|i| {

@@ -13,8 +13,10 @@ const TOPIC: &str = "TimerTopic";
 const COUNT: u64 = 3;
 
 pub fn run(name_server: &str, cluster: Option<&Cluster>) -> Result<(), Box<dyn Error>> {
+    // The clock of brokers in this process stands still until it is moved.
+    let now = cluster.map_or_else(SystemTime::now, Cluster::now);
     let alarm = |i| {
-        let time = SystemTime::now() + Duration::from_secs(2 + i);
+        let time = now + Duration::from_secs(2 + i);
         Message::new(TOPIC, format!("alarm {i}")).deliver_at(time)
     };
     feed::send(name_server, (0..COUNT).map(alarm))?;

@@ -22,10 +22,12 @@ fn consume_sets_up_its_client_as_it_is_told() {
     let message = out.events("message")[0];
     assert_eq!(message["topic"], "T");
     assert_eq!(out.lines[0]["client_id"], "127.0.0.1@here@unit");
-    let leaving = cluster.requests(&On::Unregister);
+    let leaves = On::when(|command| {
+        On::Unregister.matches(command) && command.ext.get("consumerGroup") == Some("ns1%g")
+    });
+    let leaving = cluster.wait_for_requests(&leaves, 1, PATIENCE);
     let leaving = leaving.iter().map(|request| &request.command().ext);
-    let ours = leaving.filter(|ext| ext.get("consumerGroup") == Some("ns1%g"));
-    let ids: Vec<_> = ours.map(|ext| ext.get("clientID")).collect();
+    let ids: Vec<_> = leaving.map(|ext| ext.get("clientID")).collect();
     assert_eq!(ids, [Some("127.0.0.1@here@unit")]);
     let pulls = cluster.requests(&On::Pull);
     assert_eq!(pulls[0].command().ext.get("ns"), Some("ns2"));
@@ -72,7 +74,8 @@ fn consume_takes_the_name_servers_from_the_environment() {
         .env("NAMESRV_ADDR", cluster.name_server());
     let out = finish(command, "");
     assert_eq!(out.code, 0, "{out:?}");
-    assert!(!cluster.requests(&On::Unregister).is_empty());
+    let leaving = cluster.wait_for_requests(&On::Unregister, 1, PATIENCE);
+    assert!(!leaving.is_empty());
 }
 
 #[test]

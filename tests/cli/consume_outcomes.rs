@@ -108,9 +108,14 @@ fn consume_says_which_queues_it_has() {
 fn consume_gives_messages_back_as_it_is_told() {
     let cluster = Cluster::start().unwrap();
     send(&cluster, "TopicTest", &["good", "bad"]);
-    let run = |group: &str, args: &str| -> (usize, Vec<String>) {
-        let args = format!("--from first --group {group} --fail-body bad --idle-ms 3000 {args}");
-        let out = consume(&args, &cluster);
+    let check = |group: &str, args: &str, tries: usize| {
+        let args = format!("--from first --group {group} --fail-body bad --until-eof {args}");
+        let mut running = Running::start(&args, &cluster);
+        // The good one, and the tries of the bad one.
+        (0..=tries).for_each(|_| drop(running.next("message")));
+        let dead = || cluster.group(group).dead_letters();
+        assert!(cluster.wait_until(PATIENCE, || !dead().is_empty()));
+        let out = running.end();
         assert_eq!(out.code, 0, "{out:?}");
         assert_eq!(out.summary["handled"], 1);
         let outcome = if args.contains("-1") { "dead" } else { "later" };
@@ -118,17 +123,13 @@ fn consume_gives_messages_back_as_it_is_told() {
         let refused: Vec<_> = lines.filter(|line| line["outcome"] != "ok").collect();
         assert!(refused.iter().all(|line| line["outcome"] == outcome));
         assert!(refused.iter().all(|line| body(line) == "bad"));
-        let dead = cluster.group(group).dead_letters();
-        (
-            refused.len(),
-            dead.iter().map(StoredMessage::text).collect(),
-        )
+        assert_eq!(refused.len(), tries, "{out:?}");
+        let dead: Vec<String> = dead().iter().map(StoredMessage::text).collect();
+        assert_eq!(dead, ["bad"]);
     };
-    assert_eq!(run("dead", "--retry-level -1"), (1, vec!["bad".to_owned()]));
-    let twice = run("twice", "--max-reconsume 1 --retry-level 1");
-    assert_eq!(twice, (2, vec!["bad".to_owned()]));
-    let batch = run("batch", "--batch 8 --max-reconsume 2");
-    assert_eq!(batch, (3, vec!["bad".to_owned()]));
+    check("dead", "--retry-level -1", 1);
+    check("twice", "--max-reconsume 1 --retry-level 1", 2);
+    check("batch", "--batch 8 --max-reconsume 2", 3);
     let levels = cluster.group("twice").retries();
     assert_eq!(levels[0].property("DELAY"), Some("1"), "{levels:?}");
 }

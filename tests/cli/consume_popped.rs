@@ -3,7 +3,7 @@
 use rocketmq_blocking::embedded::{Cluster, On, Release};
 use rocketmq_blocking::{Client, ClientOptions};
 
-use crate::consume::{Consumed, consume, send, texts};
+use crate::consume::{Consumed, Running, consume, send, texts};
 use crate::support::*;
 
 const ARGS: &str = "--broker-assignment --topic T --from first --group g";
@@ -43,7 +43,7 @@ fn consume_pops_what_brokers_have_popped() {
             .all(|name| name.starts_with("rmq-consume-"))
     );
     assert_eq!(cluster.group("g").in_flight(), 0);
-    assert_eq!(cluster.group("g").members(), [] as [&str; 0]);
+    wait_until_left(&cluster, "g");
 }
 
 #[test]
@@ -60,10 +60,11 @@ fn refused_messages_come_again_at_their_level_or_are_dead_letters() {
     let expected = [(0.into(), "later".into()), (1.into(), "ok".into())];
     assert_eq!(tries.collect::<Vec<_>>(), expected);
     send(&cluster, "T", &["2"]);
-    let out = consume(
-        &format!("{ARGS} --fail-first 1 --retry-level -1 --idle-ms 1500"),
-        &cluster,
-    );
+    let args = format!("{ARGS} --fail-first 1 --retry-level -1 --until-eof");
+    let running = Running::start(&args, &cluster);
+    let is_dead = || !cluster.group("g").dead_letters().is_empty();
+    assert!(cluster.wait_until(PATIENCE, is_dead));
+    let out = running.end();
     assert_eq!(out.code, 0, "{out:?}");
     assert_eq!(cluster.group("g").dead_letters().len(), 1);
 }

@@ -5,6 +5,7 @@ use rocketmq_blocking::{Message, MessageQueue, Producer, ResponseCode};
 use serde_json::Value;
 
 use crate::consume::{Consumed, Running, body, consume, send, texts};
+use crate::support::wait_until_left;
 
 fn one_queue() -> Cluster {
     Cluster::builder().topic("T", 1).start().unwrap()
@@ -38,7 +39,7 @@ fn consume_polls_and_commits() {
     send(&cluster, "T", &["6"]);
     let out = consume(&format!("{args} --count 1"), &cluster);
     assert_eq!(out.bodies(), texts(["6"]));
-    assert_eq!(cluster.group("g").members(), [] as [&str; 0]);
+    wait_until_left(&cluster, "g");
 }
 
 #[test]
@@ -168,7 +169,8 @@ fn a_commit_that_is_refused_is_told_and_tried_again() {
 fn consume_ends_between_two_messages_of_a_batch() {
     let cluster = one_queue();
     send(&cluster, "T", &["1", "2", "3", "4", "5", "6", "7", "8"]);
-    let mut running = Running::start("--kind pull --topic T --from first --work-ms 200", &cluster);
+    let args = "--kind pull --topic T --from first --work-ms 1000";
+    let mut running = Running::start(args, &cluster);
     running.next("message");
     running.signal("TERM");
     let out = running.end();

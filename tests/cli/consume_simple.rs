@@ -1,14 +1,20 @@
 //! `consume --kind simple`: what it receives, acknowledges, and leaves to come again.
 
+use std::time::Duration;
+
 use rocketmq_blocking::embedded::{Cluster, Release, StoredMessage};
 
-use crate::consume::{Consumed, body, consume, send, texts};
+use crate::consume::{Consumed, Running, body, consume, send, texts};
+use crate::support::{PATIENCE, wait_until_left};
 
 fn one_queue() -> Cluster {
     Cluster::builder().topic("T", 1).start().unwrap()
 }
 
 const ARGS: &str = "--kind simple --topic T --from first --group g";
+
+/// How long messages are hidden, by the cluster's clock: they come again when a test moves it.
+const HIDDEN: Duration = Duration::from_secs(60);
 
 /// The bodies in their order, with the tries before, and what became of each.
 fn tries(out: &Consumed) -> Vec<(String, i64, String)> {
@@ -39,7 +45,7 @@ fn consume_receives_and_acknowledges() {
     );
     assert_eq!(out.lines[0]["event"], "started");
     assert_eq!(cluster.group("g").in_flight(), 0);
-    assert_eq!(cluster.group("g").members(), [] as [&str; 0]);
+    wait_until_left(&cluster, "g");
     let out = consume(&format!("{ARGS} --idle-ms 1500"), &cluster);
     assert_eq!(out.code, 0, "{out:?}");
     assert_eq!(out.summary["handled"], 0);
@@ -62,14 +68,22 @@ fn what_is_not_acknowledged_comes_again_when_its_time_is_over() {
     send(&cluster, "T", &["1"]);
     let ok = |times| ("1".to_owned(), times, "ok".to_owned());
     let later = |times| ("1".to_owned(), times, "later".to_owned());
-    let args = format!("{ARGS} --invisible-ms 1000");
-    let out = consume(&format!("{args} --no-ack --count 2"), &cluster);
+    let args = format!("{ARGS} --invisible-ms {}", HIDDEN.as_millis());
+    let run = |more: &str| {
+        let mut running = Running::start(&format!("{args} {more}"), &cluster);
+        running.next("message");
+        cluster.advance(HIDDEN);
+        running.end()
+    };
+    let out = run("--no-ack --count 2");
     assert_eq!(out.code, 0, "{out:?}");
     assert_eq!(tries(&out), [ok(0), ok(1)]);
+    cluster.advance(HIDDEN);
     // A message that is refused is not acknowledged either.
-    let out = consume(&format!("{args} --fail-first 3 --count 1"), &cluster);
+    let out = run("--fail-first 3 --count 1");
     assert_eq!(tries(&out), [later(2), ok(3)]);
     assert_eq!(out.summary["refused"], 1);
+    cluster.advance(HIDDEN);
     let out = consume(&format!("{args} --idle-ms 2000"), &cluster);
     assert_eq!(tries(&out), []);
 }
@@ -78,21 +92,25 @@ fn what_is_not_acknowledged_comes_again_when_its_time_is_over() {
 fn what_is_refused_for_good_is_a_dead_letter() {
     let cluster = one_queue();
     send(&cluster, "T", &["good", "bad"]);
-    for (group, more, count) in [
-        ("a", "--retry-level -1 --idle-ms 3000", 1),
-        (
-            "b",
-            "--max-reconsume 1 --invisible-ms 1000 --idle-ms 5000",
-            2,
-        ),
-    ] {
-        let args = format!("{ARGS}{group} --fail-body bad {more}");
-        let out = consume(&args, &cluster);
+    // The second one comes three times, but its third try is none any more.
+    let twice = format!("--max-reconsume 1 --invisible-ms {}", HIDDEN.as_millis());
+    for (group, more, tries) in [("a", "--retry-level -1", 1), ("b", &twice, 2)] {
+        let args = format!("{ARGS}{group} --fail-body bad --until-eof {more}");
+        let mut running = Running::start(&args, &cluster);
+        running.next("message");
+        for _ in 0..tries {
+            running.next("message");
+            if tries > 1 {
+                cluster.advance(HIDDEN);
+            }
+        }
+        let dead = || cluster.group(&format!("g{group}")).dead_letters();
+        assert!(cluster.wait_until(PATIENCE, || !dead().is_empty()));
+        let out = running.end();
         assert_eq!(out.code, 0, "{out:?}");
         assert_eq!(out.summary["handled"], 1, "{out:?}");
-        assert_eq!(out.summary["refused"], count, "{out:?}");
-        let dead = cluster.group(&format!("g{group}")).dead_letters();
-        let dead: Vec<String> = dead.iter().map(StoredMessage::text).collect();
+        assert_eq!(out.summary["refused"], tries, "{out:?}");
+        let dead: Vec<String> = dead().iter().map(StoredMessage::text).collect();
         assert_eq!(dead, ["bad"], "{group}");
     }
 }

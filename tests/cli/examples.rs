@@ -130,7 +130,8 @@ fn every_tutorial_runs_alone() {
         "3 messages have the tag TagA",
         " SUSPENDS its queue",
         "two has TagD",
-        "reminder 2 came 10 s later",
+        // How much later depends on the machine too.
+        "reminder 2 came ",
         "alarm 2 rings",
         "the reply: reply message contents.",
         "a=3 TagA",

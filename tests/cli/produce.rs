@@ -130,7 +130,7 @@ fn produce_reports_what_failed_and_why() {
     let absent = closed_port();
     for mode in ["sync", "async", "oneway"] {
         let args = ["--json", "--mode", mode, "--body", "hi", "--count", "2"];
-        let to = ["--name-server", &absent, "--timeout-ms", "300"];
+        let to = ["--name-server", &absent, "--timeout-ms", "10000"];
         let out = run("produce", &[&args[..], &to[..]].concat(), "");
         assert_eq!(out.code, 1, "{out:?}");
         let (lines, summary) = out.json();

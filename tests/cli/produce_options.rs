@@ -22,7 +22,7 @@ fn produce_configures_its_client_as_asked() {
     assert_eq!(stored[0].producer_group(), "ns1%produce");
     let traces = cluster.wait_for_messages("RMQ_SYS_TRACE_TOPIC", 1, PATIENCE);
     assert_eq!(traces.len(), 1);
-    let leaving = cluster.requests(&On::Unregister);
+    let leaving = cluster.wait_for_requests(&On::Unregister, 1, PATIENCE);
     let id = leaving[0].command().ext.get("clientID");
     assert_eq!(id, Some("127.0.0.1@here@unit"));
     let sends = cluster.requests(&On::Send);

@@ -203,6 +203,14 @@ impl Drop for Server {
     }
 }
 
+/// Waits until no member of a group is left: brokers may hear of the end of the last one a moment after it.
+#[track_caller]
+pub fn wait_until_left(cluster: &Cluster, group: &str) {
+    let members = || cluster.group(group).members();
+    let left = cluster.wait_until(PATIENCE, || members().is_empty());
+    assert!(left, "{group}: {:?}", members());
+}
+
 /// An address without a listener.
 pub fn closed_port() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

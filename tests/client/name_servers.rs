@@ -103,7 +103,11 @@ fn a_silent_name_server_beside_one_that_does_not_know_the_topic_costs_no_send() 
     let is_new = On::when(|c| c.ext.get("topic") == Some("New"));
     ignorant.inject(Fault::answer(17, "no route").on(is_new));
     silent.inject(Fault::silence());
-    let producer = producer(&cluster);
+    // The silent one costs half of this, if it is asked first.
+    let most = ms(8000);
+    let options = ClientOptions::new().api_timeout(most);
+    let producer = builder(&cluster).options(options).send_timeout(most);
+    let producer = producer.start().unwrap();
     send(&producer, "T");
     send(&producer, "New");
 }
@@ -129,7 +133,7 @@ fn errors_about_a_silent_name_server_name_it() {
     cluster.name_servers()[0].inject(Fault::silence());
     let server = cluster.name_server();
     let expected = format!("no answer from name server {server}");
-    let producer = builder(&cluster).send_timeout(ms(200)).start().unwrap();
+    let producer = builder(&cluster).send_timeout(ms(1000)).start().unwrap();
     thread::scope(|scope| {
         for _ in 0..8 {
             scope.spawn(|| {
@@ -144,8 +148,8 @@ fn errors_about_a_silent_name_server_name_it() {
             });
         }
     });
-    let options = ClientOptions::new().api_timeout(ms(50));
-    let hasty = builder(&cluster).options(options).start().unwrap();
+    let options = ClientOptions::new().api_timeout(ms(1000));
+    let hasty = patient(&cluster).options(options).start().unwrap();
     let error = error(hasty.send(&message("x")));
     assert_eq!(error.kind(), ErrorKind::NoNameServer, "{error}");
     assert_eq!(error.address(), Some(&*server));

@@ -1,7 +1,7 @@
 //! Route look-up, refresh, and sends without a route.
 
 use std::sync::Barrier;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rocketmq_blocking::embedded::{Accept, Cluster, Fault, Gate, On};
 use rocketmq_blocking::error::Wait;
@@ -16,12 +16,13 @@ use crate::support::*;
 #[track_caller]
 fn check_no_route(producer: &Producer, topic: &str) -> Error {
     let start = Instant::now();
-    let error = error(producer.send(&Message::new(topic, "x")));
+    let message = Message::new(topic, "x");
+    let error = error(producer.prepare(&message).timeout(PATIENCE).send());
     assert_eq!(error.kind(), ErrorKind::NoRoute, "{error}");
     assert_eq!(error.fate(), SendFate::NotSent);
     assert_eq!(error.topic(), Some(topic));
     assert!(error.attempts().is_empty());
-    assert!(start.elapsed() < SLACK, "no retry can help");
+    assert!(start.elapsed() < 2 * SLACK, "no retry can help");
     error
 }
 
@@ -129,7 +130,7 @@ fn a_caller_with_more_time_than_the_first_asks_again() {
     let lost = cluster.name_servers()[0].inject(silence);
     let producer = producer(&cluster);
     std::thread::scope(|scope| {
-        let short = scope.spawn(|| producer.prepare(&message("x")).timeout(ms(300)).send());
+        let short = scope.spawn(|| producer.prepare(&message("x")).timeout(ms(2000)).send());
         assert!(lost.wait_hits(1, PATIENCE));
         let long = producer.prepare(&message("y")).timeout(PATIENCE).send();
         assert!(long.is_ok(), "{long:?}");
@@ -145,11 +146,8 @@ fn a_caller_with_more_time_than_the_first_asks_again() {
 #[test]
 fn a_known_route_serves_while_all_name_servers_are_down() {
     let cluster = cluster();
-    let setup = builder(&cluster).options(
-        ClientOptions::new()
-            .route_interval(ms(10))
-            .api_timeout(ms(500)),
-    );
+    let options = ClientOptions::new().route_interval(ms(10));
+    let setup = builder(&cluster).options(options.api_timeout(PATIENCE));
     let producer = setup.start().unwrap();
     assert!(producer.send(&message("x")).is_ok());
     cluster.name_servers()[0].kill();
@@ -159,12 +157,13 @@ fn a_known_route_serves_while_all_name_servers_are_down() {
         std::thread::sleep(ms(2));
     }
     let start = Instant::now();
-    let unknown = error(producer.send(&Message::new("Other", "x")));
+    let other = Message::new("Other", "x");
+    let unknown = error(producer.prepare(&other).timeout(PATIENCE).send());
     assert_eq!(unknown.kind(), ErrorKind::NoNameServer, "{unknown}");
-    assert!(start.elapsed() < SLACK);
+    assert!(start.elapsed() < 2 * SLACK);
     cluster.name_servers()[0].restart().unwrap();
     eventually("the name server is used again", || {
-        producer.send(&Message::new("Other", "x")).is_ok()
+        producer.send(&other).is_ok()
     });
 }
 
@@ -180,7 +179,7 @@ fn a_route_that_name_servers_forget_is_kept_as_it_was() {
     cluster.remove_topic("T");
     cluster.clear_requests();
     let asked = cluster.wait_for_requests(&On::Route, 4, PATIENCE);
-    assert_eq!(asked.len(), 4);
+    assert!(asked.len() >= 4);
     assert_eq!(
         queues_seen(&producer, "T").len(),
         16,
@@ -199,10 +198,8 @@ fn one_call_survives_a_name_server_that_is_down_or_silent() {
                 true => bad.set_accept(Accept::NeverRead),
                 false => kill_unused_name_server(bad),
             }
-            let producer = builder(&cluster)
-                .options(ClientOptions::new().api_timeout(ms(1500)))
-                .start()
-                .unwrap();
+            let options = ClientOptions::new().api_timeout(ms(6000));
+            let producer = patient(&cluster).options(options).start().unwrap();
             for topic in ["T", "A", "B", "C"] {
                 let sent = producer.send(&Message::new(topic, "x"));
                 assert!(sent.is_ok(), "{sent:?}");
@@ -219,7 +216,7 @@ fn one_call_survives_a_name_server_that_is_down_or_silent() {
 fn a_silent_name_server_costs_a_send_its_own_time_and_no_more() {
     let cluster = cluster();
     cluster.name_servers()[0].inject(Fault::silence());
-    let producer = builder(&cluster).send_timeout(ms(200)).start().unwrap();
+    let producer = builder(&cluster).send_timeout(ms(500)).start().unwrap();
     let start = Instant::now();
     std::thread::scope(|scope| {
         for _ in 0..20 {
@@ -233,8 +230,11 @@ fn a_silent_name_server_costs_a_send_its_own_time_and_no_more() {
             });
         }
     });
-    assert!(start.elapsed() >= ms(200));
-    assert!(start.elapsed() < ms(200) + SLACK, "not one after the other");
+    assert!(start.elapsed() >= ms(500));
+    assert!(
+        start.elapsed() < ms(500) + 2 * SLACK,
+        "not one after the other"
+    );
 }
 
 #[test]
@@ -366,10 +366,7 @@ fn a_broker_that_moves_is_found_through_the_failure() {
     eventually("the new address is used", || {
         producer.send(&message("x")).is_ok()
     });
-    assert!(
-        start.elapsed() < Duration::from_secs(1) + SLACK,
-        "not by the refresh each 30 s"
-    );
+    assert!(start.elapsed() < 5 * SLACK, "not by the refresh each 30 s");
     assert_eq!(cluster.messages("T").last().unwrap().broker(), "broker-b");
 }
 

@@ -33,7 +33,8 @@ fn with_the_vip_channel_sends_go_two_ports_below_and_the_rest_does_not() {
     assert!(sends.iter().all(|r| r.command().code == SEND), "{sends:?}");
     assert_eq!(sends.len(), 3);
     assert!(producer.shutdown_within(PATIENCE).is_clean());
-    assert_eq!(plain.requests(&On::Unregister).len(), 1);
+    let leaving = plain.wait_for_requests(&On::Unregister, 1, PATIENCE);
+    assert_eq!(leaving.len(), 1);
     assert_eq!(plain.requests(&On::Send).len(), 0);
     assert_eq!(vip.requests(&On::Any).len(), 3);
 }

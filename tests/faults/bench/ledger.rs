@@ -133,9 +133,9 @@ impl Ledger {
     }
 
     /// The lateness that this machine can cause just now. Computing threads wait longer for a
-    /// processor than the sleeping control: hence the second.
+    /// processor than the sleeping control: hence the seconds.
     pub fn slack(&self) -> Duration {
-        Duration::from_secs(1) + self.control.worst() * 5
+        Duration::from_secs(3) + self.control.worst() * 5
     }
 
     /// The outcomes of all sends so far.

@@ -35,8 +35,8 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 /// The timeout of sends that are not to end by time.
 pub const LONG: Duration = Duration::from_secs(60);
 
-/// The timeout of sends that are.
-pub const SHORT: Duration = Duration::from_millis(500);
+/// The timeout of sends that are: long enough to be sent on a busy machine, and for a silence that counts.
+pub const SHORT: Duration = Duration::from_secs(2);
 
 /// Whatever a case leaves open is decided by this.
 pub const SEED: u64 = 0x5EED;

@@ -93,7 +93,7 @@ fn check_push(bytes: usize, is_ordered: bool) {
     // After the last cut it asks whether another member has gone on.
     eventually("all queues are at work", || {
         let queues = consumer.describe().queues;
-        queues.iter().all(|queue| queue.doing == Doing::Fetching)
+        !queues.is_empty() && queues.iter().all(|queue| queue.doing == Doing::Fetching)
     });
     end(&consumer);
     seen.check_once(5);

@@ -1,5 +1,5 @@
-//! A member that is cut off from brokers while the others go on. Scaled: heartbeats notice a dead link in a
-//! second and not in 30 s; the 60 s of a lock pass on the cluster's clock, and for the 120 s after which brokers
+//! A member that is cut off from brokers while the others go on. Scaled: heartbeats notice a dead link in three
+//! seconds and not in 30; the 60 s of a lock pass on the cluster's clock, and for the 120 s after which brokers
 //! drop a silent member they are told to.
 
 use std::sync::Arc;
@@ -21,7 +21,7 @@ const LOCK: Duration = Duration::from_secs(61);
 fn quick(builder: PushConsumerBuilder) -> PushConsumerBuilder {
     let options = ClientOptions::new()
         .heartbeat_interval(ms(100))
-        .api_timeout(ms(1000))
+        .api_timeout(ms(3000))
         .connect_timeout(ms(300));
     builder.options(options).commit_interval(ms(10))
 }
@@ -37,6 +37,15 @@ fn wait_for_shares(members: [&PushConsumer; 2], each: usize) {
     eventually("they share the queues", || {
         let shares = members.map(queues_of);
         shares.iter().all(|share| share.len() == each) && shares[0] != shares[1]
+    });
+}
+
+/// No handler runs any more. (There is no group in the state if it does not come in time.)
+#[track_caller]
+fn wait_until_idle(member: &PushConsumer) {
+    eventually("its handler has ended", || {
+        let state = member.describe();
+        !state.group.is_empty() && state.queues.iter().all(|queue| queue.running == 0)
     });
 }
 
@@ -76,7 +85,7 @@ fn a_member_that_is_cut_off_loses_its_queues_and_gets_its_share_when_it_is_back(
     cluster.broker("broker-a").forget_client(far.client_id());
     assert!(settled(40), "{} and {}", mine.count(), others.count());
     let took = start.elapsed();
-    assert!(took < Duration::from_secs(5) + SLACK, "{took:?}");
+    assert!(took < Duration::from_secs(8) + SLACK, "{took:?}");
     assert_eq!(queues_of(&near).len(), 4);
 
     behind.broker().serve();
@@ -86,7 +95,7 @@ fn a_member_that_is_cut_off_loses_its_queues_and_gets_its_share_when_it_is_back(
     send(&producer, 4, 40..60);
     assert!(settled(60), "{} and {}", mine.count(), others.count());
     let took = start.elapsed();
-    assert!(took < Duration::from_secs(5) + SLACK, "{took:?}");
+    assert!(took < Duration::from_secs(8) + SLACK, "{took:?}");
     assert_eq!(mine.count(), before + 10);
     end(&far);
     end(&near);
@@ -122,8 +131,8 @@ fn a_handler_that_ends_while_its_member_is_cut_off_undoes_no_commit_of_another_o
     let producer = producer(cluster);
     send(&producer, 1, 0..1);
     mine.wait_for(1);
-    behind.cut_off(&behind.brokers);
     let failures = far.stats().pull_failures;
+    behind.cut_off(&behind.brokers);
     eventually("it has lost its link", || {
         far.stats().pull_failures > failures
     });
@@ -135,9 +144,7 @@ fn a_handler_that_ends_while_its_member_is_cut_off_undoes_no_commit_of_another_o
     let committed = |offset| cluster.wait_until(PATIENCE, || group.committed(&queue(0)) == offset);
     assert!(committed(Some(4)));
     drop(release);
-    eventually("its handler has ended", || {
-        far.describe().queues.iter().all(|queue| queue.running == 0)
-    });
+    wait_until_idle(&far);
     behind.broker().serve();
     eventually("it has the queue again", || queues_of(&far) == [queue(0)]);
     eventually("only one has it", || queues_of(&near).is_empty());
@@ -184,7 +191,7 @@ fn a_member_that_is_cut_off_from_one_broker_goes_on_at_the_other_one_and_heals()
     let start = Instant::now();
     wait_until_settled(cluster, &seen, 16);
     let took = start.elapsed();
-    assert!(took < Duration::from_secs(2) + SLACK, "{took:?}");
+    assert!(took < Duration::from_secs(5) + SLACK, "{took:?}");
     wait_for_shares([&far, &near], 2);
     (16..24).for_each(|number| to(number as i32 / 2 % 2, number));
     wait_until_settled(cluster, &seen, 24);
@@ -255,9 +262,7 @@ fn an_ordered_member_that_is_cut_off_in_a_handler_starts_nothing_until_it_has_it
     let taken = [("a", 0), ("b", 0), ("b", 1), ("b", 2)];
     eventually("the other one goes on", || order.of(0..3) == taken);
     drop(release);
-    eventually("its handler has ended", || {
-        far.describe().queues.iter().all(|queue| queue.running == 0)
-    });
+    wait_until_idle(&far);
 
     behind.broker().serve();
     eventually("it has the queue again", || queues_of(&far) == [queue(0)]);

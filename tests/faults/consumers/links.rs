@@ -90,7 +90,7 @@ fn check_silent(silent: usize) {
     send(&producer, 2, 0..2);
     if silent < 2 {
         eventually("the other queue's", || seen.count() == 1);
-        assert!(start.elapsed() < SLACK, "{:?}", start.elapsed());
+        assert!(start.elapsed() < 5 * SLACK, "{:?}", start.elapsed());
     }
     while seen.count() < 2 {
         assert!(start.elapsed() < Duration::from_secs(25) + SLACK);
@@ -189,14 +189,16 @@ fn a_broker_that_goes_away_moves_64_long_polls_and_no_message_comes_twice() {
     let away = broker.inject(Fault::go_away().on(On::Members).once());
     group.notify_members();
     assert!(away.wait_hits(1, PATIENCE));
-    let moved = || count(&cluster, On::Pull) >= QUEUES as usize && all_parked();
-    assert!(cluster.wait_until(PATIENCE, moved));
     let last = |id| {
         let pulls = cluster.requests(&of_queue(On::Pull, id));
-        pulls.last().expect("a pull").connection()
+        pulls.last().map(|pull| pull.connection())
     };
-    let links: BTreeSet<u64> = (0..QUEUES).map(last).collect();
-    assert_eq!(links.len(), 1, "all on the new link");
+    let moved = || {
+        let links: BTreeSet<_> = (0..QUEUES).map(last).collect();
+        links.len() == 1 && !links.contains(&None) && all_parked()
+    };
+    let moved = cluster.wait_until(PATIENCE, moved);
+    assert!(moved, "all are parked on the new link");
     drop(release);
     seen.wait_for(all);
     send(&producer, QUEUES, all..all + QUEUES as usize);
@@ -219,9 +221,8 @@ fn after_a_broken_link_the_committed_offset_is_asked_for_once_a_second_until_it_
     seen.wait_for(1);
     let broker = cluster.broker("broker-a");
     let busy = broker.inject(Fault::busy().on(of_queue(On::QueryOffset, 0)));
-    behind.broker().cut();
-    assert!(busy.wait_hits(1, PATIENCE));
     let start = Instant::now();
+    behind.broker().cut();
     assert!(busy.wait_hits(3, PATIENCE));
     assert!(start.elapsed() > ms(1900), "{:?}", start.elapsed());
     send(&producer, 1, 1..2);
@@ -254,6 +255,8 @@ fn check_end_in_doubt(by_another: Option<i64>, committed: i64) {
     assert!(lost.wait_hits(1, PATIENCE));
     behind.broker().cut();
     assert!(busy.wait_hits(1, PATIENCE));
+    // The producer's link and the new one: no commit can come over the broken one any more.
+    assert!(broker.wait_for_connections(2, PATIENCE));
     lost.remove();
     if let Some(offset) = by_another {
         group.commit(&queue(0), offset);
@@ -381,7 +384,7 @@ fn a_broker_that_stops_reading_is_left_and_each_message_comes_once() {
     let start = Instant::now();
     send(&producer, 4, 1..4);
     seen.wait_for(4);
-    assert!(start.elapsed() < SLACK, "parked pulls are answered");
+    assert!(start.elapsed() < 5 * SLACK, "parked pulls are answered");
     send(&producer, 4, 4..12);
     while seen.count() < 12 {
         assert!(start.elapsed() < Duration::from_secs(25) + SLACK);

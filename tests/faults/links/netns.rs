@@ -5,10 +5,10 @@
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::{Child, Command, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rocketmq_blocking::error::Wait;
-use rocketmq_blocking::{ErrorKind, SendFate};
+use rocketmq_blocking::{ErrorKind, Result, SendFate, SendReceipt};
 
 use crate::bench::*;
 use crate::support::{apart, skipped};
@@ -162,6 +162,21 @@ mod alone {
 
     use super::*;
 
+    /// The timeout of sends over a dead link: after some seconds the system finds no route to its other end.
+    const BRIEF: Duration = Duration::from_secs(1);
+
+    /// A send that dialled over a dead link.
+    #[track_caller]
+    fn check_dialled(result: Result<SendReceipt>) {
+        // A busy machine may take those seconds.
+        match result {
+            Err(error) if error.kind() == ErrorKind::Connect => {
+                assert_eq!(error.fate(), SendFate::NotSent, "{error}");
+            }
+            result => check_timeout(result, Wait::Connect, SendFate::NotSent),
+        }
+    }
+
     #[test]
     #[ignore = "runs alone, in a child process"]
     fn dials() {
@@ -169,8 +184,8 @@ mod alone {
             let producer = bench.taught(|setup| setup);
             relay.link("down");
             for mode in MODES {
-                let result = bench.send_in(mode, &producer, SHORT);
-                check_timeout(result, Wait::Connect, SendFate::NotSent);
+                let result = bench.send_in(mode, &producer, BRIEF);
+                check_dialled(result);
             }
             relay.link("up");
             check_heals_soon(bench, &producer);
@@ -187,7 +202,7 @@ mod alone {
                 relay.link("down");
                 // The system takes some of them, and the others wait behind a write that is stuck.
                 let sent: Vec<_> = (0..in_flight)
-                    .map(|_| bench.submit(&producer, SHORT))
+                    .map(|_| bench.submit(&producer, BRIEF))
                     .collect();
                 for (i, sent) in sent.into_iter().enumerate() {
                     let error = error(sent.outcome());
@@ -204,8 +219,8 @@ mod alone {
                     }
                 }
                 // The connection was closed: the next send dials.
-                let result = bench.send(&producer, SHORT);
-                check_timeout(result, Wait::Connect, SendFate::NotSent);
+                let result = bench.send(&producer, BRIEF);
+                check_dialled(result);
                 relay.link("up");
                 check_heals_soon(bench, &producer);
             }
@@ -228,7 +243,7 @@ mod alone {
                     .is_ok()
             );
             for mode in MODES {
-                let outcome = bench.send_bytes(mode, &producer, SHORT, LARGE);
+                let outcome = bench.send_bytes(mode, &producer, BRIEF, LARGE);
                 // How much the system takes is not fixed.
                 let error = error(outcome);
                 assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");

@@ -13,7 +13,8 @@ const LARGE: usize = 15 << 20;
 fn case_25_an_answer_that_drips_costs_its_send_only() {
     check(1, |bench| {
         let faster = Signal::new();
-        let drip = Step::Drip(1, ms(20), faster.clone());
+        // No answer is over in the time of the short one.
+        let drip = Step::Drip(1, ms(100), faster.clone());
         bench
             .broker()
             .next(Script::replies([Step::UntilSend, drip]));

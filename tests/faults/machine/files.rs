@@ -45,7 +45,9 @@ fn alone() {
                 eventually("the system's answer is reported", || {
                     let error = error(bench.send_in(mode, &producer, SHORT));
                     let kinds = [ErrorKind::NoNameServer, ErrorKind::Connect];
-                    assert!(kinds.contains(&error.kind()), "{error}");
+                    // On a busy machine there may be no time for it.
+                    let is_late = error.kind() == ErrorKind::Timeout;
+                    assert!(is_late || kinds.contains(&error.kind()), "{error}");
                     assert_eq!(error.fate(), SendFate::NotSent, "{error}");
                     error.to_string().contains("os error 24")
                 });

@@ -47,9 +47,10 @@ fn alone() {
             eventually("the system's answer is reported", || {
                 hogs.borrow_mut().take();
                 let error = error(bench.send_in(mode, &apart, SHORT));
-
                 let kinds = [ErrorKind::Io, ErrorKind::Connect];
-                assert!(kinds.contains(&error.kind()), "{error}");
+                // On a busy machine there may be no time for it.
+                let is_late = error.kind() == ErrorKind::Timeout;
+                assert!(is_late || kinds.contains(&error.kind()), "{error}");
                 assert_eq!(error.fate(), SendFate::NotSent, "{error}");
                 error.to_string().contains("os error 11")
             });

@@ -30,7 +30,9 @@ fn producer(server: &Server) -> Producer {
         .options(
             ClientOptions::new()
                 .max_in_flight_messages(200_000)
-                .max_in_flight_bytes(1 << 30),
+                .max_in_flight_bytes(1 << 30)
+                // A heartbeat that is answered late would end the connection.
+                .api_timeout(PATIENCE),
         )
         .start()
         .unwrap()

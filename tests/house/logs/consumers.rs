@@ -455,9 +455,11 @@ fn simple(cluster: &Cluster) -> SimpleConsumer {
 fn bury(cluster: &Cluster, wait: &dyn Fn()) {
     let consumer = simple(cluster);
     send(cluster);
-    let received = consumer.receive_within(1, HIDDEN, PATIENCE).unwrap();
+    // Not for so short a time that it may come too late to be handed out.
+    let received = consumer.receive_within(1, PATIENCE, PATIENCE).unwrap();
     assert_eq!(received.len(), 1);
     drop(received);
+    cluster.advance(PATIENCE);
     receiving(consumer, wait);
 }
 

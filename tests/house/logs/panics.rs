@@ -2,9 +2,10 @@
 
 use std::time::Instant;
 
-use rocketmq_blocking::embedded::{Fault, Gate, On};
+use rocketmq_blocking::embedded::{Fault, On};
 use rocketmq_blocking::{ErrorKind, SendFate};
 
+use super::provoke::answer_late;
 use super::*;
 
 /// On reader, writer, timer, dial and callback threads, in the middle of an exchange and at the end
@@ -29,23 +30,8 @@ fn a_logger_that_panics_at_every_line_changes_no_outcome() {
     assert_eq!(error.fate(), SendFate::MaybeStored, "{error}");
     eventually("a connection again", || producer.send(&message()).is_ok());
 
-    // A late answer: the reader notices it while it holds other answers.
-    let is_late = || {
-        let gate = Gate::new();
-        let held = broker.inject(Fault::hold(&gate).on(On::Send).times(1));
-        let late = message();
-        // Too short a silence for the connection to be given up.
-        let prepared = producer.prepare(&late).timeout(Duration::from_millis(200));
-        let error = prepared.send().unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
-        held.remove();
-        gate.open();
-        assert!(producer.send(&message()).is_ok());
-        logged::lines()
-            .iter()
-            .any(|line| line.text.contains("responses without a request"))
-    };
-    eventually("an answer came too late", is_late);
+    // The reader notices it while it holds other answers.
+    answer_late(&cluster, &producer);
 
     // Many sends in flight on a connection that ends; those that may be retried are.
     let before = cluster.requests(&On::Send).len();

@@ -1,13 +1,16 @@
 //! Servers and hooks that misbehave.
 
-use rocketmq_blocking::embedded::{Accept, Fault, On};
+use rocketmq_blocking::embedded::{Accept, Fault, Gate, On};
 use rocketmq_blocking::hook::{
     RpcHook, RpcRequest, RpcResponse, SendContext, SendMessageHook, SendOutcome,
 };
 use rocketmq_blocking::protocol::{Command, HeaderFormat};
-use rocketmq_blocking::{Error, TransactionProducer, TransactionState};
+use rocketmq_blocking::{Error, ErrorKind, TransactionProducer, TransactionState};
 
 use super::*;
+
+/// What the line of a late answer says.
+pub const LATE_ANSWER: &str = "responses without a request";
 
 /// A hook of either kind.
 pub struct Panics;
@@ -46,6 +49,31 @@ pub fn ask(code: i32, wait: &dyn Fn()) {
     let producer = producer(&cluster);
     producer.send_async(message(), |_| ());
     wait();
+}
+
+/// Does something again and again until a line says this. On a busy machine it may come too late to cause one.
+pub fn until_logged(text: &str, again: impl Fn()) {
+    eventually(text, || {
+        again();
+        logged::lines().iter().any(|line| line.text.contains(text))
+    });
+}
+
+/// The answer to a send comes when nobody waits for it any more.
+pub fn answer_late(cluster: &Cluster, producer: &Producer) {
+    until_logged(LATE_ANSWER, || {
+        let gate = Gate::new();
+        let hold = Fault::hold(&gate).on(On::Send).once();
+        let held = cluster.broker("broker-a").inject(hold);
+        let late = message();
+        // Too short a silence for the connection to be given up.
+        let late = producer.prepare(&late).timeout(Duration::from_millis(100));
+        let error = late.send().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
+        held.remove();
+        gate.open();
+        assert!(producer.send(&message()).is_ok());
+    });
 }
 
 /// A producer that has lost a oneway message: half of it was written when its connection ended.
