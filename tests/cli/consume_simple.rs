@@ -69,6 +69,7 @@ fn what_is_not_acknowledged_comes_again_when_its_time_is_over() {
     let ok = |times| ("1".to_owned(), times, "ok".to_owned());
     let later = |times| ("1".to_owned(), times, "later".to_owned());
     let args = format!("{ARGS} --invisible-ms {}", HIDDEN.as_millis());
+    // What comes first comes once more in the same run.
     let run = |more: &str| {
         let mut running = Running::start(&format!("{args} {more}"), &cluster);
         running.next("message");
@@ -92,12 +93,12 @@ fn what_is_not_acknowledged_comes_again_when_its_time_is_over() {
 fn what_is_refused_for_good_is_a_dead_letter() {
     let cluster = one_queue();
     send(&cluster, "T", &["good", "bad"]);
-    // The second one comes three times, but its third try is none any more.
+    // In the second run it comes three times: the third one would be a try too many.
     let twice = format!("--max-reconsume 1 --invisible-ms {}", HIDDEN.as_millis());
     for (group, more, tries) in [("a", "--retry-level -1", 1), ("b", &twice, 2)] {
         let args = format!("{ARGS}{group} --fail-body bad --until-eof {more}");
         let mut running = Running::start(&args, &cluster);
-        running.next("message");
+        running.next("message"); // the good one, which is acknowledged before the bad one is tried
         for _ in 0..tries {
             running.next("message");
             if tries > 1 {

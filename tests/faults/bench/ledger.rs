@@ -104,7 +104,7 @@ impl Ledger {
     #[track_caller]
     pub fn outcome(&self, key: &str) -> (Instant, Outcome) {
         let mut entries = self.entries.lock();
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + entries[key].timeout + PATIENCE;
         loop {
             if let Some(outcome) = entries[key].outcomes.first() {
                 return outcome.clone();

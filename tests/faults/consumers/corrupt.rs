@@ -10,7 +10,7 @@ use rocketmq_blocking::protocol::Command;
 use rocketmq_blocking::protocol::code::response;
 use rocketmq_blocking::protocol::sys_flag::{COMPRESSED, COMPRESSION_MASK, COMPRESSION_ZLIB};
 
-use super::{Seen, check_commits, cluster, consumer, count, end, of_queue, queue, send_to};
+use super::{HOLD, Seen, check_commits, cluster, consumer, count, end, of_queue, queue, send_to};
 use crate::bench::*;
 use crate::support::producer;
 
@@ -313,8 +313,14 @@ fn check_moved_while_given_up([min, next, max]: [&'static str; 3], committed: i6
     let consumer = started.expect("a consumer");
     send_to(&producer, queue(0), 0);
     seen.wait_for(1);
-    is_asked.recv_timeout(PATIENCE).expect("the next pull");
+    let next = cluster.wait_for_requests(&On::when(is_second), 1, PATIENCE);
+    assert!(!next.is_empty());
+    let is_parked = || cluster.group("g").parked() > 0;
+    assert!(cluster.wait_until(PATIENCE, is_parked));
     thread::scope(|scope| {
+        // This thread gives the answer.
+        scope.spawn(|| cluster.advance(HOLD));
+        is_asked.recv_timeout(PATIENCE).expect("the next pull");
         scope.spawn(|| end(&consumer));
         eventually("it gives its queue up", || {
             let mut queues = consumer.describe().queues.into_iter();

@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use rocketmq_blocking::consumer::PushConsumerBuilder;
@@ -24,6 +25,9 @@ use rocketmq_blocking::{Message, MessageQueue, MessageView, Producer, PushConsum
 use crate::bench::proxy::Proxy;
 use crate::bench::{PATIENCE, SEED, eventually};
 use crate::support::{Peer, Stub};
+
+/// How long brokers hold a pull.
+const HOLD: Duration = Duration::from_secs(15);
 
 /// One broker with so many queues of the topic `T`.
 fn cluster(queues: i32) -> Cluster {

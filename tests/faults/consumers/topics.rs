@@ -1,18 +1,13 @@
 //! Topics and groups that are deleted while they are consumed.
 
-use std::time::Duration;
-
 use crossbeam_channel::unbounded;
 use rocketmq_blocking::ClientOptions;
 use rocketmq_blocking::consumer::{Event, MoveReason};
 use rocketmq_blocking::embedded::{Cluster, On};
 
-use super::{Seen, cluster, consumer, count, end, queue, send_to};
+use super::{HOLD, Seen, cluster, consumer, count, end, queue, send_to};
 use crate::bench::*;
 use crate::support::producer;
-
-/// How long brokers hold a pull.
-const HOLD: Duration = Duration::from_secs(15);
 
 #[test]
 fn a_topic_that_is_deleted_and_made_again_is_consumed_from_its_first_message() {
