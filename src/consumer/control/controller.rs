@@ -401,7 +401,7 @@ impl Controller {
         let Some(mut owned) = self.queues.remove(number) else {
             return;
         };
-        owned.assigned.give_away();
+        owned.assigned.give_away(now);
         let is_quiet = owned.assigned.lock().window.is_quiet();
         if self.tools.budget.remove(number) > 0 || !is_quiet {
             self.queues.keep_stray(owned.assigned.clone());

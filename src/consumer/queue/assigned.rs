@@ -132,7 +132,9 @@ impl Assigned {
         self.is_gone.load(Ordering::SeqCst)
     }
 
-    pub(crate) fn give_away(&self) {
+    /// It is no longer a queue of this member: nothing of it is handed out from now on.
+    pub(crate) fn give_away(&self, now: Instant) {
+        self.lock().window.close(now);
         self.is_gone.store(true, Ordering::SeqCst);
     }
 
@@ -175,10 +177,19 @@ impl Assigned {
         }
     }
 
-    /// Whether a message may go to a handler now, and waits for a consume thread.
-    pub(crate) fn has_ready(&self, now: Instant) -> bool {
-        let is_ready = self.ready_at(now).is_some_and(|at| at <= now);
-        is_ready && !self.is_paused() && self.is_ours(now)
+    /// Whether all is done that a queue which drains still does: no handler runs, no copy is sent, and nothing may
+    /// start. It is closed then. One look under one lock: else a thread might take a message between two of them.
+    pub(crate) fn has_drained(&self, now: Instant) -> bool {
+        let mut contents = self.lock();
+        let is_held_up = self.is_paused() || contents.ours_until.is_some_and(|until| now >= until);
+        let window = &mut contents.window;
+        let is_ready =
+            self.order != Order::Queue && window.ready_at(now).is_some_and(|at| at <= now);
+        let has_drained = window.is_quiet() && (is_held_up || !is_ready);
+        if has_drained {
+            window.close(now);
+        }
+        has_drained
     }
 
     /// Whether messages of the queue may be handled here at this time.

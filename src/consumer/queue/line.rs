@@ -46,8 +46,15 @@ impl Line {
     /// that others of other keys have overtaken: else what overtook them would be handled twice.
     pub(super) fn stop(&mut self, until: Instant) {
         self.again.clear();
-        let end = self.fresh;
+        // One that is closed stays so.
+        let end = self.stop.map_or(self.fresh, |stop| stop.end);
         self.stop = Some(Stop { end, until });
+    }
+
+    /// Nothing is handed out any more, whatever a thread that is late takes for the time.
+    pub(super) fn close(&mut self, now: Instant) {
+        self.again.clear();
+        self.stop = Some(Stop { end: 0, until: now });
     }
 
     /// How many messages may be out at once, if the order is that of the keys.

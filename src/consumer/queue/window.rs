@@ -415,6 +415,12 @@ impl<T: Clone> Window<T> {
         freed
     }
 
+    /// The queue is given up: nothing is handed out any more.
+    pub(crate) fn close(&mut self, now: Instant) {
+        self.draining = true;
+        self.line.close(now);
+    }
+
     /// Begins anew at `offset`: after a seek or reset, or when a queue is taken again. Messages that
     /// handlers have belong to the old generation. Returns the released bytes.
     pub(crate) fn restart(&mut self, generation: u64, offset: u64) -> u64 {

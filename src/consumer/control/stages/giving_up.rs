@@ -30,8 +30,11 @@ pub(in crate::consumer::control) fn begin(
     until: Instant,
     now: Instant,
 ) {
+    // The rest of the time is for the handlers that run then, and for the commit.
+    let half = |until: Instant| now + until.saturating_duration_since(now) / 2;
     if let Stage::GivingUp { until: before, .. } = &mut owned.stage {
         *before = until.min(*before);
+        owned.assigned.lock().window.drain(half(*before));
         return;
     }
     tools.assignment.remove(&owned.assigned.shown);
@@ -40,9 +43,7 @@ pub(in crate::consumer::control) fn begin(
         _ => Place::Ours,
     };
     let had_started = owned.is_active() || matches!(place, Place::InDoubt(_));
-    // The rest of the time is for the handlers that run then, and for the commit.
-    let overtaken_until = now + until.saturating_duration_since(now) / 2;
-    let freed = owned.assigned.lock().window.drain(overtaken_until);
+    let freed = owned.assigned.lock().window.drain(half(until));
     tools.budget.release(owned.number(), freed);
     let until = if had_started { until } else { now };
     let is_away = !tools.is_in_route(owned.queue());
@@ -67,11 +68,13 @@ pub(in crate::consumer::control) fn step(
         true => Left::Late,
         false => Left::Busy(at.min(until)),
     };
-    if tools.waits_for_handlers && owned.has_handlers() {
-        return busy(until);
-    }
-    if tools.waits_for_handlers && owned.assigned.has_ready(now) {
-        return busy(now + LOOK_AGAIN);
+    if tools.waits_for_handlers && !owned.assigned.has_drained(now) {
+        // The end of a handler is an event.
+        return busy(if owned.has_handlers() {
+            until
+        } else {
+            now + LOOK_AGAIN
+        });
     }
     if tools.config.auto_commit && owned.check().is_some() {
         return busy(taking::check(owned, tools, now).unwrap_or(until));

@@ -124,6 +124,22 @@ fn a_queue_that_drains_still_hands_out_what_was_overtaken() {
     check_idle(&mut window, now, None);
 }
 
+/// A thread may look at the time before it has the lock.
+#[test]
+fn a_queue_that_is_closed_hands_out_nothing_more() {
+    let now = Instant::now();
+    let later = now + Duration::from_secs(1);
+    let mut window = window(2, &[Some(1), Some(1), Some(2)]);
+    let (first, _second) = (take(&mut window, now), take(&mut window, now));
+    window.drain(later);
+    window.finish(first.ticket).expect("current");
+    assert_eq!(window.ready_at(now), Some(now));
+    window.close(later);
+    check_idle(&mut window, now, None);
+    window.drain(later);
+    check_idle(&mut window, now, None);
+}
+
 /// It may fail for ever.
 #[test]
 fn a_queue_that_drains_does_not_hand_out_again_what_has_failed() {
